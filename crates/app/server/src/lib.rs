@@ -1,0 +1,1 @@
+//! The hookswitch program: configuration, serve, demo.

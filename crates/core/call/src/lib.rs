@@ -1,0 +1,1 @@
+//! The waist: words, the Call machine and the Switchboard.

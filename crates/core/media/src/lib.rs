@@ -1,0 +1,1 @@
+//! Media channels, latching, relay, tones and offer/answer, sans-IO.

@@ -1,0 +1,1 @@
+//! What applications speak: Call API and the pushed directory.

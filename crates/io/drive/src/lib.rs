@@ -1,0 +1,1 @@
+//! The loops that join machines to sockets and clocks.

@@ -1,0 +1,1 @@
+//! What must outlive the process: directory and bindings, in redb.

@@ -1,0 +1,1 @@
+//! The CODECS table: G.711, telephone-event, tones.

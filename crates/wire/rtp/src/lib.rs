@@ -1,0 +1,1 @@
+//! RTP and RTCP packets and RFC 4733 events.

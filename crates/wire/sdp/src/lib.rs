@@ -1,0 +1,1 @@
+//! Session descriptions, lossless, with a typed view.

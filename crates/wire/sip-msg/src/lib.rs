@@ -1,0 +1,1 @@
+//! SIP messages, URIs, headers and digest arithmetic: bytes to types and back.

@@ -1,0 +1,1 @@
+//! Development only: virtual clock, simulated network, scripted phones.
