@@ -1,1 +1,15 @@
-//! The waist: words, the Call machine and the Switchboard.
+//! The waist of the switch: the words in which calls are controlled and carried, the machine that
+//! is one call, and the switchboard that holds them all.
+//!
+//! Read in this order: [`words`], [`cause`], then `machine.rs` and `feature/`, [`switchboard`],
+//! [`port`]. Nothing here knows SIP, JSON or RTP, and nothing here has a clock.
+
+#![forbid(unsafe_code)]
+
+pub mod cause;
+pub mod directory;
+pub mod port;
+pub mod words;
+
+pub use cause::{Cause, Fault, Kind};
+pub use words::*;
