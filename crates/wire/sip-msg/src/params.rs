@@ -1,0 +1,92 @@
+//! Header parameters: `;name=value;flag`.
+
+use crate::scan::{find_unquoted, strip_quotes, trim};
+
+/// One parameter, as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Param<'a> {
+    /// The name in its own case; compare it without case.
+    pub name: &'a [u8],
+    /// The value after `=`, quotes included; `None` for a flag such as `lr`.
+    pub value: Option<&'a [u8]>,
+}
+
+/// The parameters behind a header value, read when asked for. The text is empty or starts with `;`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Params<'a> {
+    raw: &'a [u8],
+}
+
+impl<'a> Params<'a> {
+    /// `raw` is empty or starts with a semicolon.
+    pub fn new(raw: &'a [u8]) -> Params<'a> {
+        Params { raw: trim(raw) }
+    }
+
+    /// The text as written, leading semicolon included.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.raw
+    }
+
+    /// All parameters in order; empty ones (`;;`) are skipped.
+    pub fn iter(&self) -> impl Iterator<Item = Param<'a>> + use<'a> {
+        ParamIter { rest: self.raw }.filter(|param| !param.name.is_empty() || param.value.is_some())
+    }
+
+    /// True when no parameter is empty: `;;`, a trailing `;` or `;=value` do not follow the grammar.
+    pub fn is_well_formed(&self) -> bool {
+        ParamIter { rest: self.raw }.all(|param| {
+            !param.name.is_empty()
+                && param.name.iter().all(|b| crate::scan::is_token(*b))
+                && param.value != Some(b"")
+        })
+    }
+
+    /// First parameter of that name, as written: `Some(None)` is a flag.
+    pub fn find(&self, name: &str) -> Option<Option<&'a [u8]>> {
+        ParamIter { rest: self.raw }
+            .find(|p| p.name.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|p| p.value)
+    }
+
+    /// Value of the first parameter of that name, without quotes around it; empty for a flag. `None` when it is absent
+    /// or not UTF-8.
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        let value = strip_quotes(self.find(name)?.unwrap_or_default());
+        std::str::from_utf8(value).ok()
+    }
+
+    /// True when the parameter is there, with or without a value.
+    pub fn has(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+}
+
+struct ParamIter<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for ParamIter<'a> {
+    type Item = Param<'a>;
+
+    fn next(&mut self) -> Option<Param<'a>> {
+        // Skip the semicolon in front of this parameter.
+        let text = match self.rest {
+            [] => return None,
+            [_, text @ ..] => text,
+        };
+        let end = find_unquoted(text, b';').unwrap_or(text.len());
+        let (param, rest) = text.split_at(end);
+        self.rest = rest;
+        Some(match find_unquoted(param, b'=') {
+            Some(eq) => Param {
+                name: trim(&param[..eq]),
+                value: Some(trim(&param[eq + 1..])),
+            },
+            None => Param {
+                name: trim(param),
+                value: None,
+            },
+        })
+    }
+}

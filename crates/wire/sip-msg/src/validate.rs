@@ -1,0 +1,120 @@
+//! What a server checks before it processes a message (RFC 3261 8.1.1, 8.2.2, 16.3 step 1).
+
+use crate::error::{ErrorKind, HeaderError, HeaderProblem, ParseError, UriError};
+use crate::message::Message;
+use crate::name::HeaderName;
+use crate::uri::Uri;
+
+/// Headers that every message has exactly once.
+const MANDATORY: [HeaderName; 4] = [
+    HeaderName::From,
+    HeaderName::To,
+    HeaderName::CallId,
+    HeaderName::CSeq,
+];
+
+/// Headers that may be absent but not repeated.
+const UNIQUE: [HeaderName; 4] = [
+    HeaderName::MaxForwards,
+    HeaderName::Expires,
+    HeaderName::ContentType,
+    HeaderName::Date,
+];
+
+impl Message {
+    /// Checks everything a server must know before it processes the message: mandatory headers are there once and well
+    /// formed, CSeq names the method of the request, numbers are in range, the Request-URI can be read.
+    ///
+    /// A missing Max-Forwards is fine: elements older than RFC 3261 send none. A Request-URI of an unknown scheme is
+    /// fine here too, the user agent answers it with 416. Malformed headers nobody needs are left alone (RFC 3261 8.2).
+    ///
+    /// # Errors
+    ///
+    /// The first defect. A request gets its [`status`](ParseError::status), a response is dropped.
+    pub fn validate(&self) -> Result<(), ParseError> {
+        self.check_request_uri()?;
+        for name in MANDATORY {
+            match self.count(name) {
+                0 => return Err(HeaderError::new(name, HeaderProblem::Missing).into()),
+                1 => {}
+                _ => return Err(HeaderError::new(name, HeaderProblem::Repeated).into()),
+            }
+        }
+        for name in UNIQUE {
+            if self.count(name) > 1 {
+                return Err(HeaderError::new(name, HeaderProblem::Repeated).into());
+            }
+        }
+        self.check_vias()?;
+        self.check_address(HeaderName::From)?;
+        self.check_address(HeaderName::To)?;
+        self.call_id()?;
+        let cseq = self.cseq()?;
+        if self.method().is_some_and(|method| *method != cseq.method) {
+            return Err(ParseError::new(
+                ErrorKind::CSeqMethod,
+                self.offset_of(HeaderName::CSeq),
+            ));
+        }
+        self.max_forwards()?;
+        self.check_contacts()
+    }
+
+    fn check_request_uri(&self) -> Result<(), ParseError> {
+        let Some(uri) = self.request_uri_bytes() else {
+            return Ok(());
+        };
+        // The Request-URI starts one space behind the method.
+        let at = self.method().map_or(0, |method| method.as_str().len() + 1);
+        match Uri::parse_bytes(uri) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(ParseError::new(ErrorKind::RequestUri(error), at)),
+        }
+    }
+
+    /// Every Via counts: responses travel along all of them.
+    fn check_vias(&self) -> Result<(), ParseError> {
+        self.via()?;
+        for via in self.vias() {
+            if !via?.params.is_well_formed() {
+                return Err(HeaderError::malformed(
+                    HeaderName::Via,
+                    "empty or misplaced parameter",
+                )
+                .into());
+            }
+        }
+        Ok(())
+    }
+
+    /// From and To must be addresses; a URI of a scheme we do not know is still one (RFC 4475 3.3.3).
+    fn check_address(&self, name: HeaderName) -> Result<(), ParseError> {
+        let address = self.address(name)?;
+        address.uri().map_err(|error| self.uri_error(name, error))?;
+        Ok(())
+    }
+
+    /// Contacts become targets, so a bad one is refused while its sender can still be told.
+    fn check_contacts(&self) -> Result<(), ParseError> {
+        for contact in self.contacts() {
+            contact?
+                .uri()
+                .map_err(|error| self.uri_error(HeaderName::Contact, error))?;
+        }
+        Ok(())
+    }
+
+    fn uri_error(&self, name: HeaderName, error: UriError) -> ParseError {
+        ParseError::new(
+            ErrorKind::Header(HeaderError::new(name, HeaderProblem::Uri(error))),
+            self.offset_of(name),
+        )
+    }
+
+    fn offset_of(&self, name: HeaderName) -> usize {
+        self.index()
+            .iter()
+            .find(|h| h.name == name)
+            .map_or(0, |h| usize::from(h.at))
+    }
+}
