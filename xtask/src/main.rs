@@ -1,1 +1,44 @@
-fn main() {}
+//! Chores of the workspace, run as `cargo xtask <chore>`.
+//!
+//! * `tidy` checks the house rules of STYLE.md and prints each breach as `path:line: rule: what to do`.
+//! * `docs` writes the pages that the program generates; `docs --check` only compares them.
+#![forbid(unsafe_code)]
+
+mod docs;
+mod rules;
+mod tidy;
+mod tokens;
+mod violation;
+mod workspace;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <chore>
+
+  tidy            check the house rules; exit 1 when one is broken
+  docs            write the pages that the program generates
+  docs --check    compare them instead; exit 1 when one has drifted
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["tidy"] => tidy::run(),
+        ["docs"] => docs::run(docs::Mode::Write),
+        ["docs", "--check"] => docs::run(docs::Mode::Check),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
