@@ -327,7 +327,7 @@ pub enum Op {
         call: CallId,
         /// The leg.
         leg: LegId,
-        /// Status 180 or 183.
+        /// Status 101-199.
         status: u16,
         /// Early media, if there is some.
         sdp: Option<Sdp>,

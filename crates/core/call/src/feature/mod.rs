@@ -1,0 +1,6 @@
+//! What a call can do, one feature to a file. Each is a few methods of [`Call`](crate::machine::Call).
+
+mod answer;
+mod end;
+mod ring;
+mod session;

@@ -1,0 +1,116 @@
+//! What happens to a session after its answer: the acknowledgement, and changes of one side.
+
+use crate::cause::{Cause, Fault, Kind};
+use crate::machine::{Call, LegState, Purpose, Scene, State};
+use crate::words::{LegId, MediaOp, Op, Party, Sdp};
+
+impl Call {
+    pub(crate) fn confirmed(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Option<Sdp>) {
+        let call = self.id;
+        let Some(leg) = self.leg_mut(id) else { return };
+        if !leg.live() {
+            return;
+        }
+        if leg.state == LegState::AwaitConfirm {
+            leg.state = LegState::Up;
+        }
+        if !std::mem::take(&mut leg.owes_answer) {
+            return;
+        }
+        let party = leg.party;
+        let Some(sdp) = sdp else {
+            let cause =
+                Cause::new(Kind::NotAcceptable, Fault::Peer).with_text("Offer was never answered");
+            self.end(scene, cause);
+            return;
+        };
+        if self.anchored {
+            scene.out.media(MediaOp::Accept {
+                call,
+                party,
+                leg: id,
+                sdp,
+            });
+            return;
+        }
+        // The callee made the offer and waits for this answer in its acknowledgement.
+        let callee = self
+            .legs
+            .iter_mut()
+            .find(|l| l.party == Party::Callee && l.state == LegState::Up);
+        if let Some(callee) = callee {
+            callee.owes_answer = false;
+            let leg = callee.id;
+            scene.out.op(Op::Confirm {
+                call,
+                leg,
+                sdp: Some(sdp),
+            });
+        }
+    }
+
+    /// A party wants another address, port, codec or direction. The other party is not bothered:
+    /// its own session with us does not change.
+    pub(crate) fn reoffered(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Option<Sdp>) {
+        let call = self.id;
+        let (anchored, state) = (self.anchored, self.state);
+        let Some(leg) = self.leg_mut(id) else { return };
+        if !leg.live() || leg.purpose.is_some() {
+            return;
+        }
+        if !anchored || state == State::AwaitEnds {
+            // Signalling only: neither side's description is ours to change.
+            let cause = Cause::new(Kind::NotAcceptable, Fault::Server);
+            scene.out.op(Op::Reanswer {
+                call,
+                leg: id,
+                sdp: Err(cause),
+            });
+            return;
+        }
+        leg.purpose = Some(Purpose::Reanswer);
+        let party = leg.party;
+        if let Some(sdp) = sdp {
+            scene.out.media(MediaOp::Offered { call, party, sdp });
+            scene.out.media(MediaOp::MakeAnswer {
+                call,
+                party,
+                leg: id,
+            });
+        } else {
+            leg.owes_answer = true;
+            scene.out.media(MediaOp::MakeOffer {
+                call,
+                party,
+                leg: id,
+                near: None,
+            });
+        }
+    }
+
+    pub(crate) fn media_refused(&mut self, scene: &mut Scene<'_>, id: LegId, cause: Cause) {
+        let call = self.id;
+        let Some(leg) = self.leg_mut(id) else { return };
+        if !leg.live() {
+            return;
+        }
+        let party = leg.party;
+        match leg.purpose.take() {
+            Some(Purpose::Reanswer) => {
+                leg.owes_answer = false;
+                scene.out.op(Op::Reanswer {
+                    call,
+                    leg: id,
+                    sdp: Err(cause),
+                });
+            }
+            Some(Purpose::Dial) => {
+                leg.state = LegState::Ended;
+                self.branch_failed(scene, party, cause);
+            }
+            // Early media is a courtesy: without it the call goes on.
+            Some(Purpose::EarlyMedia) => {}
+            Some(Purpose::Answer) | None => self.end(scene, cause),
+        }
+    }
+}

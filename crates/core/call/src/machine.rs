@@ -1,0 +1,333 @@
+//! One call.
+//!
+//! ```text
+//!             incoming leg                          Command::Start
+//!                  │                                       │
+//!                  │                          AwaitLocation(Caller)
+//!                  │                                       │ found
+//!                  │                             AwaitAnswer(Caller) ──────┐
+//!                  │                                       │ answered      │ nobody answers,
+//!                  ▼                                       ▼               │ a party gives up,
+//!           AwaitLocation(Callee) ◄────────────────────────┘               │ time is out,
+//!                  │ found                                                 │ a command,
+//!           AwaitAnswer(Callee) ───────────────────────────────────────────┤ no common codec
+//!                  │ answered             │ a party is here already         │
+//!           AwaitDescription              │ (Start: the caller)            │
+//!                  │ media has an answer  │                                │
+//!                  ▼                      ▼                                ▼
+//!               Talking ◄─────────────────┘ ───── a party hangs up ──► AwaitEnds ──► gone
+//! ```
+//!
+//! The machine is told what happened ([`Report`], [`MediaReport`], time) and never fails: a report
+//! that does not fit its state is late and is ignored. The features live one to a file in
+//! `feature/`; this file holds the data and decides which feature hears what.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use crate::cause::Cause;
+use crate::switchboard::{Limits, Outbox};
+use crate::words::{
+    Address, CallId, Event, Failure, LegId, MediaOp, MediaReport, Op, Outcome, Party, Report, Sdp,
+    Service, Source, Target, Ticket, Time, Told,
+};
+
+/// What a call waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Where this party is to be called.
+    AwaitLocation(Party),
+    /// One of this party's branches to answer.
+    AwaitAnswer(Party),
+    /// The media engine's description for the caller; everything else is settled.
+    AwaitDescription,
+    /// One party to hang up.
+    Talking,
+    /// Every leg to be over.
+    AwaitEnds,
+}
+
+/// What a leg waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LegState {
+    /// Outgoing: our offer from the media engine; nothing is on the wire yet.
+    AwaitOffer,
+    /// Outgoing: the party's answer.
+    AwaitAnswer,
+    /// Incoming: our answer.
+    Offered,
+    /// Incoming: the party's acknowledgement of our answer.
+    AwaitConfirm,
+    /// Nothing: the party is on the line.
+    Up,
+    /// The backend's word that it is over.
+    AwaitEnd,
+    /// Nothing: it is over.
+    Ended,
+}
+
+/// What the next description from the media engine is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Purpose {
+    Dial,
+    EarlyMedia,
+    Answer,
+    Reanswer,
+}
+
+/// One dialogue with one party, or one attempt at it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Leg {
+    /// Its name within the call.
+    pub id: LegId,
+    /// Which end of the call it is.
+    pub party: Party,
+    /// What it waits for.
+    pub state: LegState,
+    /// The carrier's name for it.
+    pub wire_id: Option<CompactString>,
+    /// Where the party is; `None` for one that called in.
+    pub target: Option<Target>,
+    /// The service that stands in for a party: no carrier knows such a leg.
+    pub service: Option<Service>,
+    pub(crate) purpose: Option<Purpose>,
+    /// The description last sent to an incoming leg: early media and answer must not differ.
+    pub(crate) local: Option<Sdp>,
+    /// The party owes an answer to our offer in its acknowledgement.
+    pub(crate) owes_answer: bool,
+    pub(crate) early_media: bool,
+}
+
+impl Leg {
+    pub(crate) fn blank(id: LegId, party: Party, state: LegState) -> Self {
+        Self {
+            id,
+            party,
+            state,
+            wire_id: None,
+            target: None,
+            service: None,
+            purpose: None,
+            local: None,
+            owes_answer: false,
+            early_media: false,
+        }
+    }
+
+    pub(crate) fn live(&self) -> bool {
+        !matches!(self.state, LegState::AwaitEnd | LegState::Ended)
+    }
+}
+
+/// Everything known about one call: one record, which can be stored and moved.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Call {
+    /// Its name.
+    pub id: CallId,
+    /// What it waits for.
+    pub state: State,
+    /// The command that made it, until that command's outcome.
+    pub owner: Option<Ticket>,
+    /// The calling party's address.
+    pub caller: Address,
+    /// The called party's address, as dialled or commanded.
+    pub callee: Address,
+    /// All legs that ever were, in the order of their making.
+    pub legs: SmallVec<[Leg; 2]>,
+    /// Whether the audio runs through this switch.
+    pub anchored: bool,
+    /// When it began.
+    pub created: Time,
+    /// When both parties were joined.
+    pub joined: Option<Time>,
+    /// Why it ends or ended: the first cause.
+    pub cause: Option<Cause>,
+    pub(crate) third_party: bool,
+    pub(crate) settled: bool,
+    pub(crate) hops: u8,
+    pub(crate) seq: u32,
+    pub(crate) deadline: Option<Time>,
+    pub(crate) best_failure: Option<Cause>,
+    pub(crate) ring_status: u16,
+    pub(crate) late_offer: bool,
+    pub(crate) caller_offer: Option<Sdp>,
+    pub(crate) caller_near: Option<IpAddr>,
+    pub(crate) media_open: bool,
+    pub(crate) wanted_wire_id: Option<CompactString>,
+}
+
+/// What a machine may touch while it works: the time, the limits, and where its words go.
+pub(crate) struct Scene<'a> {
+    pub now: Time,
+    pub limits: &'a Limits,
+    pub out: &'a mut Outbox,
+}
+
+impl Call {
+    pub(crate) fn new(id: CallId, caller: Address, callee: Address, scene: &Scene<'_>) -> Self {
+        Self {
+            id,
+            state: State::AwaitLocation(Party::Callee),
+            owner: None,
+            caller,
+            callee,
+            legs: SmallVec::new(),
+            anchored: scene.limits.anchor,
+            created: scene.now,
+            joined: None,
+            cause: None,
+            third_party: false,
+            settled: true,
+            hops: scene.limits.hops,
+            seq: 0,
+            deadline: Some(scene.now + scene.limits.setup_time),
+            best_failure: None,
+            ring_status: 0,
+            late_offer: false,
+            caller_offer: None,
+            caller_near: None,
+            media_open: false,
+            wanted_wire_id: None,
+        }
+    }
+
+    /// The leg of that name.
+    #[must_use]
+    pub fn leg(&self, id: LegId) -> Option<&Leg> {
+        self.legs.get(usize::from(id.0))
+    }
+
+    /// Whether nothing is left to wait for.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state == State::AwaitEnds && self.legs.iter().all(|l| l.state == LegState::Ended)
+    }
+
+    pub(crate) fn tell(&mut self, scene: &mut Scene<'_>, report: Report) {
+        match report {
+            // The switchboard makes the call out of this one.
+            Report::Incoming(_) => {}
+            Report::Located { found, .. } => self.located(scene, found),
+            Report::Dialed { leg, wire_id, .. } => self.dialed(scene, leg, wire_id),
+            Report::Progress {
+                leg,
+                status,
+                text,
+                sdp,
+                ..
+            } => self.progressed(scene, leg, (status, text), sdp),
+            Report::Answered { leg, sdp, .. } => self.answered(scene, leg, sdp),
+            Report::Confirmed { leg, sdp, .. } => self.confirmed(scene, leg, sdp),
+            Report::Reoffered { leg, sdp, .. } => self.reoffered(scene, leg, sdp),
+            Report::Ended { leg, cause, .. } => self.leg_ended(scene, leg, cause),
+        }
+    }
+
+    pub(crate) fn tell_media(&mut self, scene: &mut Scene<'_>, report: MediaReport) {
+        match report {
+            MediaReport::Local { leg, sdp, .. } => self.described(scene, leg, sdp),
+            MediaReport::Refused { leg, cause, .. } => self.media_refused(scene, leg, cause),
+        }
+    }
+
+    // What the features share.
+
+    pub(crate) fn add_leg(&mut self, party: Party, state: LegState) -> LegId {
+        // MAX_BRANCHES per party bounds the legs of a call far below u16::MAX.
+        let id = LegId(u16::try_from(self.legs.len()).unwrap_or(u16::MAX));
+        self.legs.push(Leg::blank(id, party, state));
+        id
+    }
+
+    pub(crate) fn leg_mut(&mut self, id: LegId) -> Option<&mut Leg> {
+        self.legs.get_mut(usize::from(id.0))
+    }
+
+    /// The leg of the caller that is on the line, or that called in.
+    pub(crate) fn caller_leg(&self) -> Option<LegId> {
+        self.legs
+            .iter()
+            .find(|l| {
+                l.party == Party::Caller
+                    && matches!(
+                        l.state,
+                        LegState::Offered | LegState::AwaitConfirm | LegState::Up
+                    )
+            })
+            .map(|l| l.id)
+    }
+
+    pub(crate) fn live_legs(&self, party: Party) -> SmallVec<[LegId; 4]> {
+        let live = self.legs.iter().filter(|l| l.party == party && l.live());
+        live.map(|l| l.id).collect()
+    }
+
+    pub(crate) fn event(&mut self, scene: &mut Scene<'_>, event: Event) {
+        let told = Told {
+            at: scene.now,
+            seq: self.seq,
+            call: self.id,
+            owner: self.owner,
+            event,
+        };
+        self.seq += 1;
+        scene.out.event(told);
+    }
+
+    pub(crate) fn settle(&mut self, scene: &mut Scene<'_>, result: Result<(), Failure>) {
+        if let Some(ticket) = self.owner
+            && !self.settled
+        {
+            self.settled = true;
+            scene.out.outcome(Outcome { ticket, result });
+        }
+    }
+
+    pub(crate) fn open_media(&mut self, scene: &mut Scene<'_>) {
+        if !self.media_open {
+            self.media_open = true;
+            let offer = self.caller_offer.clone();
+            scene.out.media(MediaOp::Open {
+                call: self.id,
+                offer: offer.map(|sdp| (Party::Caller, sdp)),
+                near: self.caller_near,
+            });
+        }
+    }
+
+    pub(crate) fn hear(&self, scene: &mut Scene<'_>, party: Party, source: Source) {
+        if self.media_open {
+            let call = self.id;
+            scene.out.media(MediaOp::Hear {
+                call,
+                party,
+                source,
+            });
+        }
+    }
+
+    pub(crate) fn locate(&mut self, scene: &mut Scene<'_>, party: Party) {
+        let (to, from) = match party {
+            Party::Caller => (&self.caller, &self.callee),
+            Party::Callee => (&self.callee, &self.caller),
+        };
+        let op = Op::Locate {
+            call: self.id,
+            to: to.clone(),
+            from: Some(from.clone()),
+        };
+        self.state = State::AwaitLocation(party);
+        self.wait(scene, scene.limits.setup_time);
+        scene.out.op(op);
+    }
+
+    pub(crate) fn wait(&mut self, scene: &Scene<'_>, time: Duration) {
+        self.deadline = Some(scene.now + time);
+    }
+}

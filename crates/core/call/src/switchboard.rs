@@ -1,0 +1,392 @@
+//! All calls of one shard: commands and reports find their call here, and words come out.
+//!
+//! One thread owns a switchboard; `&mut self` is the only lock. After every touch the owner drains
+//! [`Switchboard::poll_output`] until it is empty.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use ahash::AHashMap;
+use compact_str::CompactString;
+use smallvec::smallvec;
+
+use crate::cause::{Cause, Fault, Kind};
+use crate::machine::{Call, Leg, LegState, Scene, State};
+use crate::words::{
+    Address, CallId, CallRef, Command, Event, Incoming, LegId, MAX_ADDRESS, MediaOp, MediaReport,
+    Op, Outcome, Party, Refused, Report, Ticket, Time, Told,
+};
+
+/// What a switchboard holds at most, and for how long it waits.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Most calls at once. Default 20,000.
+    pub calls: usize,
+    /// How long a party may ring. Default 120 s.
+    pub ring_time: Duration,
+    /// How long a look-up or the media engine may take. Default 10 s.
+    pub setup_time: Duration,
+    /// How long the legs of an ended call may take to end; longer than the 32 s after which a SIP
+    /// transaction gives up. Default 40 s.
+    pub end_time: Duration,
+    /// Hops that a call started here may take (Max-Forwards, RFC 3261 section 8.1.1.6). Default 70.
+    pub hops: u8,
+    /// Whether the audio of calls runs through the media engine. Default true. Calls that the
+    /// switch itself starts and calls to its services always do.
+    pub anchor: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            calls: 20_000,
+            ring_time: Duration::from_secs(120),
+            setup_time: Duration::from_secs(10),
+            end_time: Duration::from_secs(40),
+            hops: 70,
+            anchor: true,
+        }
+    }
+}
+
+/// What a switchboard wants said or done.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Output {
+    /// Ask the backend.
+    Op(Op),
+    /// Ask the media engine.
+    Media(MediaOp),
+    /// Tell whoever is subscribed.
+    Event(Told),
+    /// Tell the controller whose command it was.
+    Outcome(Outcome),
+}
+
+/// Where the machines put their words; order is the order of things.
+#[derive(Default)]
+pub(crate) struct Outbox(VecDeque<Output>);
+
+impl Outbox {
+    pub(crate) fn op(&mut self, op: Op) {
+        self.0.push_back(Output::Op(op));
+    }
+    pub(crate) fn media(&mut self, op: MediaOp) {
+        self.0.push_back(Output::Media(op));
+    }
+    pub(crate) fn event(&mut self, told: Told) {
+        self.0.push_back(Output::Event(told));
+    }
+    pub(crate) fn outcome(&mut self, outcome: Outcome) {
+        self.0.push_back(Output::Outcome(outcome));
+    }
+}
+
+/// All calls of one shard.
+pub struct Switchboard {
+    limits: Limits,
+    calls: AHashMap<CallId, Call>,
+    by_wire: AHashMap<CompactString, CallId>,
+    by_ticket: AHashMap<Ticket, CallId>,
+    deadlines: BTreeSet<(Time, CallId)>,
+    next_call: u64,
+    next_ticket: u64,
+    draining: bool,
+    out: Outbox,
+}
+
+impl Switchboard {
+    /// An empty switchboard whose first call gets the name `first_call`. Choose one that no
+    /// earlier process of this node can have used (its start time, say).
+    #[must_use]
+    pub fn new(limits: Limits, first_call: u64) -> Self {
+        Self {
+            limits,
+            calls: AHashMap::new(),
+            by_wire: AHashMap::new(),
+            by_ticket: AHashMap::new(),
+            deadlines: BTreeSet::new(),
+            next_call: first_call,
+            next_ticket: 1,
+            draining: false,
+            out: Outbox::default(),
+        }
+    }
+
+    /// Asks for something. On `Ok` exactly one [`Outcome`] with this ticket follows, and until
+    /// then its events carry it.
+    ///
+    /// # Errors
+    /// [`Refused`] says why nothing has changed.
+    pub fn submit(&mut self, now: Time, command: Command) -> Result<Ticket, Refused> {
+        match command {
+            Command::Start {
+                caller,
+                callee,
+                wire_id,
+            } => self.start(now, caller, callee, wire_id),
+            Command::End { call, cause } => self.end(now, &call, cause),
+        }
+    }
+
+    /// Tells what a carrier reports. A report about a call or leg that is gone is ignored.
+    pub fn tell(&mut self, now: Time, report: Report) {
+        let id = match &report {
+            Report::Incoming(_) => return self.incoming(now, report),
+            Report::Dialed { call, wire_id, .. } => {
+                if self.calls.contains_key(call) {
+                    self.by_wire.insert(wire_id.clone(), *call);
+                }
+                *call
+            }
+            Report::Located { call, .. }
+            | Report::Progress { call, .. }
+            | Report::Answered { call, .. }
+            | Report::Confirmed { call, .. }
+            | Report::Reoffered { call, .. }
+            | Report::Ended { call, .. } => *call,
+        };
+        self.touch(now, id, |call, scene| call.tell(scene, report));
+    }
+
+    /// Tells what the media engine reports.
+    pub fn tell_media(&mut self, now: Time, report: MediaReport) {
+        let (MediaReport::Local { call, .. } | MediaReport::Refused { call, .. }) = &report;
+        self.touch(now, *call, |call, scene| call.tell_media(scene, report));
+    }
+
+    /// Lets time pass.
+    pub fn handle_timeout(&mut self, now: Time) {
+        while let Some(&(at, id)) = self.deadlines.first()
+            && at <= now
+        {
+            self.touch(now, id, |call, scene| call.timed_out(scene));
+        }
+    }
+
+    /// When [`Switchboard::handle_timeout`] wants to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// The next thing to say or do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.0.pop_front()
+    }
+
+    /// Takes no new calls from now on. Running ones go on.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// How many calls there are, ending ones included.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// The record of a call.
+    #[must_use]
+    pub fn call(&self, id: CallId) -> Option<&Call> {
+        self.calls.get(&id)
+    }
+
+    /// All calls, in no order.
+    pub fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.calls.values()
+    }
+
+    /// The call that has a leg of this name on the wire.
+    #[must_use]
+    pub fn by_wire(&self, wire_id: &str) -> Option<CallId> {
+        self.by_wire.get(wire_id).copied()
+    }
+
+    fn room(&self) -> Result<(), Refused> {
+        if self.draining {
+            return Err(Refused::Draining);
+        }
+        if self.calls.len() >= self.limits.calls {
+            return Err(Refused::TooManyCalls(self.limits.calls));
+        }
+        Ok(())
+    }
+
+    fn start(
+        &mut self,
+        now: Time,
+        caller: Address,
+        callee: Address,
+        wire_id: Option<CompactString>,
+    ) -> Result<Ticket, Refused> {
+        self.room()?;
+        if caller.0.len() > MAX_ADDRESS || callee.0.len() > MAX_ADDRESS {
+            return Err(Refused::AddressTooLong);
+        }
+        if let Some(wire_id) = &wire_id
+            && self.by_wire.contains_key(wire_id)
+        {
+            return Err(Refused::WireIdInUse(wire_id.clone()));
+        }
+        let ticket = self.ticket();
+        let id = self.insert(now, caller, callee);
+        self.by_ticket.insert(ticket, id);
+        if let Some(wire_id) = &wire_id {
+            self.by_wire.insert(wire_id.clone(), id);
+        }
+        self.touch(now, id, |call, scene| {
+            call.owner = Some(ticket);
+            call.settled = false;
+            call.third_party = true;
+            // Two offers must meet in the middle, so the middle has to have media.
+            call.anchored = true;
+            call.wanted_wire_id = wire_id;
+            call.locate(scene, Party::Caller);
+        });
+        Ok(ticket)
+    }
+
+    fn end(&mut self, now: Time, which: &CallRef, cause: Cause) -> Result<Ticket, Refused> {
+        let id = match which {
+            CallRef::Id(id) => Some(*id),
+            CallRef::Wire(wire_id) => self.by_wire(wire_id),
+            CallRef::Ticket(ticket) => self.by_ticket.get(ticket).copied(),
+        };
+        let id = id.ok_or(Refused::NoSuchCall)?;
+        match self.calls.get(&id).map(|call| call.state) {
+            None => return Err(Refused::NoSuchCall),
+            Some(State::AwaitEnds) => return Err(Refused::Ending),
+            Some(_) => {}
+        }
+        let ticket = self.ticket();
+        self.touch(now, id, |call, scene| call.end(scene, cause));
+        self.out.outcome(Outcome {
+            ticket,
+            result: Ok(()),
+        });
+        Ok(ticket)
+    }
+
+    fn incoming(&mut self, now: Time, report: Report) {
+        let Report::Incoming(incoming) = report else {
+            return;
+        };
+        let Incoming {
+            handle,
+            wire_id,
+            from,
+            to,
+            offer,
+            hops,
+            near,
+        } = *incoming;
+        let too_long = from.0.len() > MAX_ADDRESS || to.0.len() > MAX_ADDRESS;
+        let cause = match self.room() {
+            _ if too_long => Some(Cause::new(Kind::BadAddress, Fault::Peer)),
+            Err(_) => Some(Cause::new(Kind::Overloaded, Fault::Server)),
+            Ok(()) => None,
+        };
+        if let Some(cause) = cause {
+            self.out.op(Op::Refuse { handle, cause });
+            return;
+        }
+        let id = self.insert(now, from.clone(), to.clone());
+        self.by_wire.insert(wire_id.clone(), id);
+        let leg = LegId(0);
+        self.out.op(Op::Adopt {
+            handle,
+            call: id,
+            leg,
+        });
+        self.touch(now, id, |call, scene| {
+            call.hops = hops;
+            call.late_offer = offer.is_none();
+            call.caller_offer = offer;
+            call.caller_near = near;
+            call.legs = smallvec![Leg::incoming(leg, wire_id)];
+            call.event(
+                scene,
+                Event::Incoming {
+                    from,
+                    to: to.clone(),
+                },
+            );
+            call.event(scene, Event::Connecting { to });
+            call.locate(scene, Party::Callee);
+        });
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        ticket
+    }
+
+    fn insert(&mut self, now: Time, caller: Address, callee: Address) -> CallId {
+        let id = CallId(self.next_call);
+        self.next_call += 1;
+        let scene = Scene {
+            now,
+            limits: &self.limits,
+            out: &mut self.out,
+        };
+        let call = Call::new(id, caller, callee, &scene);
+        if let Some(at) = call.deadline {
+            self.deadlines.insert((at, id));
+        }
+        self.calls.insert(id, call);
+        id
+    }
+
+    /// Runs one call's machine and keeps the indexes true to it.
+    fn touch(&mut self, now: Time, id: CallId, act: impl FnOnce(&mut Call, &mut Scene<'_>)) {
+        let Some(call) = self.calls.get_mut(&id) else {
+            return;
+        };
+        let before = call.deadline;
+        let mut scene = Scene {
+            now,
+            limits: &self.limits,
+            out: &mut self.out,
+        };
+        act(call, &mut scene);
+        let over = call.is_over();
+        if over {
+            call.finish(&mut scene);
+        }
+        let after = call.deadline.filter(|_| !over);
+        if before != after {
+            if let Some(at) = before {
+                self.deadlines.remove(&(at, id));
+            }
+            if let Some(at) = after {
+                self.deadlines.insert((at, id));
+            }
+        }
+        if over && let Some(call) = self.calls.remove(&id) {
+            self.forget(&call);
+        }
+    }
+
+    fn forget(&mut self, call: &Call) {
+        let named = call.legs.iter().filter_map(|l| l.wire_id.as_ref());
+        for wire_id in named.chain(&call.wanted_wire_id) {
+            // A name may have passed to a younger call by now.
+            if self.by_wire.get(wire_id) == Some(&call.id) {
+                self.by_wire.remove(wire_id);
+            }
+        }
+        if let Some(ticket) = call.owner {
+            self.by_ticket.remove(&ticket);
+        }
+    }
+}
+
+impl Leg {
+    fn incoming(id: LegId, wire_id: CompactString) -> Self {
+        Self {
+            wire_id: Some(wire_id),
+            ..Self::blank(id, Party::Caller, LegState::Offered)
+        }
+    }
+}

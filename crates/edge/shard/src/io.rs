@@ -1,0 +1,134 @@
+//! What goes into a shard and what comes out of it.
+
+use bytes::Bytes;
+use compact_str::CompactString;
+use hookswitch_call::directory::{DirectoryChange, Layer};
+use hookswitch_call::{MediaOp, MediaReport, Told};
+use hookswitch_sip::registrar::Binding;
+use hookswitch_sip::transport::{self, Flow};
+
+/// One connection of an application, named by the driver.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct SessionId(pub u64);
+
+/// One HTTP request, named by the driver.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct HttpId(pub u64);
+
+/// Everything that can happen to a shard, beside the passing of time.
+#[derive(Debug)]
+pub enum Input {
+    /// Bytes, or news of a connection, from a SIP socket.
+    Sip(transport::Input),
+    /// A media thread answers.
+    Media(MediaReport),
+    /// An application has connected.
+    SessionOpened {
+        /// Its name from now on.
+        session: SessionId,
+        /// It asked for the strict dialect (WebSocket subprotocol `call-api.strict`).
+        strict: bool,
+    },
+    /// An application says something.
+    Text {
+        /// Who.
+        session: SessionId,
+        /// What: one WebSocket message.
+        text: String,
+    },
+    /// An application has gone.
+    SessionClosed(SessionId),
+    /// An HTTP request for the directory or the registrations.
+    Http {
+        /// Answer with this name.
+        id: HttpId,
+        /// `GET`, `PUT`, …
+        method: CompactString,
+        /// Path without query, percent-encoded as received.
+        path: String,
+        /// The whole body.
+        body: Bytes,
+    },
+    /// A stored entry, at start, before any other input.
+    Restore(Stored),
+    /// Take no new calls; [`Shard::idle`](crate::Shard::idle) says when the last one has ended.
+    Drain,
+}
+
+/// Everything a shard wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Send these bytes on a SIP socket.
+    Send {
+        /// From where to where.
+        flow: Flow,
+        /// One datagram, or a piece of the stream.
+        bytes: Bytes,
+    },
+    /// Close a SIP connection.
+    Close {
+        /// Which.
+        flow: Flow,
+    },
+    /// Ask the media thread of this call.
+    Media(MediaOp),
+    /// Say something to an application.
+    Text {
+        /// To whom.
+        session: SessionId,
+        /// One WebSocket message.
+        text: String,
+    },
+    /// Close an application's connection.
+    CloseSession {
+        /// Whose.
+        session: SessionId,
+        /// WebSocket close code.
+        code: u16,
+        /// Why, in words.
+        reason: &'static str,
+    },
+    /// The answer to an HTTP request.
+    Http {
+        /// Which.
+        id: HttpId,
+        /// Status code.
+        status: u16,
+        /// Value for `Content-Type`.
+        content_type: &'static str,
+        /// Value for `Allow`, with status 405.
+        allow: Option<&'static str>,
+        /// The body.
+        body: String,
+    },
+    /// Remember or forget something across restarts. An HTTP answer that follows it may be sent
+    /// only once this is durable.
+    Store(Change),
+    /// An event of a call, for logs and metrics. In causal order per call.
+    Told(Told),
+}
+
+/// What is stored.
+#[derive(Clone, Debug)]
+pub enum Stored {
+    /// The pushed layer of a domain.
+    Domain(CompactString, Layer),
+    /// A registered contact.
+    Binding(Binding),
+}
+
+/// A change of what is stored.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Of the pushed directory.
+    Directory(DirectoryChange),
+    /// A binding is new or refreshed.
+    BindingPut(Box<Binding>),
+    /// A binding is gone.
+    BindingRemoved {
+        /// Its address of record.
+        aor: CompactString,
+        /// Its key within that ([`Binding::key`]).
+        key: CompactString,
+    },
+}
