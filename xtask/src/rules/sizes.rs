@@ -38,6 +38,14 @@ impl Entry {
             && self.get("path") == size.path
             && self.get("name") == size.name
     }
+
+    /// A table entry with a name exempts that function, one without exempts the file and all in it.
+    fn exempts(&self, size: &Size) -> bool {
+        let name = self.get("name");
+        self.section == "table"
+            && self.get("path") == size.path
+            && (name.is_empty() || name == size.name)
+    }
 }
 
 /// A function or file that is over its limit.
@@ -57,15 +65,9 @@ pub fn check(workspace: &Workspace) -> Vec<Violation> {
         .map(|file| file.text.as_str())
         .unwrap_or_default();
     let (entries, mut found) = parse(text);
-    let is_table = |path: &str| {
-        entries
-            .iter()
-            .any(|entry| entry.section == "table" && entry.get("path") == path)
-    };
-    let offenders: Vec<Size> = measure(workspace)
+    let (tables, offenders): (Vec<Size>, Vec<Size>) = measure(workspace)
         .into_iter()
-        .filter(|size| !is_table(&size.path))
-        .collect();
+        .partition(|size| entries.iter().any(|entry| entry.exempts(size)));
     for size in &offenders {
         let allowed = entries
             .iter()
@@ -85,7 +87,12 @@ pub fn check(workspace: &Workspace) -> Vec<Violation> {
         }
     }
     for entry in &entries {
-        found.extend(stale(entry, &offenders, workspace));
+        let covered = if entry.section == "table" {
+            &tables
+        } else {
+            &offenders
+        };
+        found.extend(stale(entry, covered, workspace));
     }
     found
 }
@@ -121,21 +128,25 @@ fn measure(workspace: &Workspace) -> Vec<Size> {
 }
 
 /// An entry must be true: its file exists, a table says why, a size is exactly the largest that it covers.
-fn stale(entry: &Entry, offenders: &[Size], workspace: &Workspace) -> Option<Violation> {
+fn stale(entry: &Entry, covered: &[Size], workspace: &Workspace) -> Option<Violation> {
     let breach = |advice: String| Some(Violation::new(RATCHET, entry.line, RULE, advice));
     let path = entry.get("path");
     if workspace.file(path).is_none() {
         return breach(format!("no file {path}: drop the entry"));
     }
     if entry.section == "table" {
-        let reasoned = !entry.get("reason").is_empty();
-        return if reasoned {
-            None
-        } else {
-            breach(format!("say why {path} is a table: reason = \"...\""))
-        };
+        if entry.get("reason").is_empty() {
+            return breach(format!("say why {path} is a table: reason = \"...\""));
+        }
+        if !covered.iter().any(|size| entry.exempts(size)) {
+            return breach(format!(
+                "{path} {} is within the limits: drop the entry",
+                entry.get("name")
+            ));
+        }
+        return None;
     }
-    let largest = offenders
+    let largest = covered
         .iter()
         .filter(|size| entry.is_for(size))
         .map(|size| size.lines)
@@ -255,6 +266,18 @@ mod tests {
             found,
             ["xtask/ratchet.toml:1: sizes: say why a.rs is a table: reason = \"...\""]
         );
+    }
+
+    #[test]
+    fn a_table_with_a_name_exempts_that_function_only() {
+        let source = format!("{}{}", function("f", 90), function("g", 90));
+        let ratchet = "[[table]]\npath = \"a.rs\"\nname = \"f\"\nreason = \"the status codes\"\n";
+        let found = breaches(&source, ratchet);
+        assert_eq!(
+            found,
+            ["a.rs:91: sizes: `g` has 90 lines, 70 are allowed: split it"]
+        );
+        assert!(breaches("", ratchet)[0].contains("within the limits"));
     }
 
     #[test]
