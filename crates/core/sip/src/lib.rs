@@ -1,1 +1,36 @@
 //! SIP transactions, dialogs, registrar and authentication, sans-IO.
+//!
+//! [`Endpoint`] is one SIP element: bytes and the time go in through [`Endpoint::handle_input`] and
+//! [`Endpoint::handle_timeout`], orders through its other functions, and after each of these calls everything that must
+//! be sent or told is taken out with [`Endpoint::poll_output`] until it is empty. It owns no socket, reads no clock and
+//! draws no random numbers of its own.
+//!
+//! [`auth`] checks digest credentials and [`registrar`] keeps bindings; both are separate machines, which the user of
+//! the endpoint consults about the requests it gets.
+#![forbid(unsafe_code)]
+
+pub mod auth;
+mod config;
+mod dialog;
+mod endpoint;
+mod error;
+mod event;
+mod ids;
+mod outgoing;
+pub mod registrar;
+mod timers;
+mod transaction;
+mod transport;
+mod wheel;
+
+pub use config::*;
+pub use dialog::{Dialog, DialogState, Role};
+pub use endpoint::{Counts, Dropped, Endpoint};
+pub use error::SipError;
+pub use event::{DialogId, Ender, Event, FailCause, RequestId, TxnId};
+pub use outgoing::{Body, Header, Invite, MAX_FORWARDS, RequestOut, Response};
+pub use timers::{PROVISIONAL_REFRESH, T1, T2, T4, Timers};
+pub use transport::{ConnId, Flow, Input, Output, Transport};
+
+/// Time since the UNIX epoch on a clock that never goes backwards.
+pub type Time = core::time::Duration;

@@ -1,0 +1,151 @@
+//! What an endpoint is told once: its addresses, names, abilities and limits.
+
+use core::time::Duration;
+use std::net::{IpAddr, SocketAddr};
+
+use compact_str::CompactString;
+use hookswitch_sip_msg::Method;
+
+use crate::timers::Timers;
+use crate::transport::Transport;
+
+/// Default for [`EndpointConfig::max_transactions`].
+pub const MAX_TRANSACTIONS: usize = 1_000_000;
+
+/// Default for [`EndpointConfig::max_dialogs`].
+pub const MAX_DIALOGS: usize = 200_000;
+
+/// Default for [`EndpointConfig::max_connections`].
+pub const MAX_CONNECTIONS: usize = 50_000;
+
+/// Default for [`EndpointConfig::max_pending_per_source`].
+pub const MAX_PENDING_PER_SOURCE: u32 = 2_000;
+
+/// Most routes a dialog keeps; a longer Record-Route set is refused with 400 or ends the call.
+pub const MAX_ROUTES: usize = 32;
+
+/// Most forks of one INVITE that are answered with ACK and BYE; further ones are ignored.
+pub const MAX_FORKS: usize = 16;
+
+/// How long a stream may hold an unfinished message before it is closed.
+pub const PARTIAL_MESSAGE_PATIENCE: Duration = Duration::from_secs(32);
+
+/// Retry-After of a 503, in seconds.
+pub const OVERLOAD_RETRY_AFTER: u32 = 5;
+
+/// A socket messages arrive on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// How messages travel.
+    pub transport: Transport,
+    /// The address it is bound to; an unspecified one is replaced by that of an interface in what we send.
+    pub address: SocketAddr,
+    /// Host and port to put into Via and Contact instead, when a NAT stands in front.
+    pub advertise: Option<(CompactString, u16)>,
+}
+
+/// A network this machine has an address in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interface {
+    /// Our address.
+    pub addr: IpAddr,
+    /// Length of the network prefix in bits.
+    pub prefix: u8,
+    /// Used where no interface shares a network with the other side.
+    pub default: bool,
+}
+
+/// A network by address and prefix length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// Any address inside.
+    pub addr: IpAddr,
+    /// Length of the prefix in bits.
+    pub prefix: u8,
+}
+
+impl Network {
+    /// True when `addr` is inside.
+    pub fn contains(&self, addr: IpAddr) -> bool {
+        common_bits(self.addr, addr).is_some_and(|bits| bits >= u32::from(self.prefix))
+    }
+}
+
+/// How many leading bits two addresses share; `None` for different families.
+pub(crate) fn common_bits(a: IpAddr, b: IpAddr) -> Option<u32> {
+    match (a, b) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => Some((a.to_bits() ^ b.to_bits()).leading_zeros()),
+        (IpAddr::V6(a), IpAddr::V6(b)) => Some((a.to_bits() ^ b.to_bits()).leading_zeros()),
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => None,
+    }
+}
+
+/// Everything an [`Endpoint`](crate::Endpoint) is told at the start.
+#[derive(Debug, Clone)]
+pub struct EndpointConfig {
+    /// Base values of all timers.
+    pub timers: Timers,
+    /// Value of User-Agent in requests and of Server in responses; left out when empty.
+    pub product: CompactString,
+    /// Methods accepted, which is also the value of Allow.
+    pub allow: Vec<Method>,
+    /// Option tags understood: the value of Supported, and what a Require may ask for.
+    pub supported: Vec<CompactString>,
+    /// Body types taken in an INVITE, which is also the value of Accept.
+    pub accept: Vec<CompactString>,
+    /// Schemes taken in a Request-URI.
+    pub schemes: Vec<CompactString>,
+    /// Sockets.
+    pub listen: Vec<Listen>,
+    /// Networks, to choose the address put into Via and Contact by longest match with the other side.
+    pub interfaces: Vec<Interface>,
+    /// Most transactions at a time; beyond, requests are answered 503.
+    pub max_transactions: usize,
+    /// Most dialogs at a time; beyond, calls are answered 503.
+    pub max_dialogs: usize,
+    /// Most connections at a time; beyond, new ones are closed.
+    pub max_connections: usize,
+    /// Most INVITEs and other requests from one address without a final answer; beyond, requests are answered 503.
+    /// 0 switches it off.
+    pub max_pending_per_source: u32,
+    /// Networks to which `max_pending_per_source` does not apply.
+    pub trusted: Vec<Network>,
+    /// A 100 is sent when an INVITE has no other answer after this time; zero sends it at once. At most 200 ms
+    /// (RFC 3261 17.2.1), the default.
+    pub trying_after: Duration,
+    /// How long an INVITE may go without a final answer, ringing included; default 5 minutes.
+    pub max_ringing: Duration,
+    /// Refuse requests that have used up their Max-Forwards, as an element that passes calls on must; default true.
+    pub refuse_exhausted: bool,
+}
+
+impl Default for EndpointConfig {
+    fn default() -> EndpointConfig {
+        EndpointConfig {
+            timers: Timers::default(),
+            product: CompactString::const_new("Hookswitch"),
+            allow: vec![
+                Method::Invite,
+                Method::Ack,
+                Method::Cancel,
+                Method::Bye,
+                Method::Options,
+                Method::Info,
+                Method::Register,
+            ],
+            supported: Vec::new(),
+            accept: vec![CompactString::const_new("application/sdp")],
+            schemes: vec![CompactString::const_new("sip"), CompactString::const_new("sips")],
+            listen: Vec::new(),
+            interfaces: Vec::new(),
+            max_transactions: MAX_TRANSACTIONS,
+            max_dialogs: MAX_DIALOGS,
+            max_connections: MAX_CONNECTIONS,
+            max_pending_per_source: MAX_PENDING_PER_SOURCE,
+            trusted: Vec::new(),
+            trying_after: Duration::from_millis(200),
+            max_ringing: Duration::from_secs(300),
+            refuse_exhausted: true,
+        }
+    }
+}

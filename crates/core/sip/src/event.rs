@@ -1,0 +1,175 @@
+//! What the endpoint tells its user, and the names of the things it tells about.
+
+use compact_str::CompactString;
+use hookswitch_sip_msg::Message;
+use serde::{Deserialize, Serialize};
+
+use crate::transport::Flow;
+
+/// An INVITE and the dialog it makes, from [`Endpoint::invite`](crate::Endpoint::invite) or [`Event::Invite`] until
+/// [`Event::Failed`], [`Event::Cancelled`], [`Event::Ended`] or a final refusal. Never used twice by one endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DialogId(pub(crate) u64);
+
+/// A request sent with [`Endpoint::request`](crate::Endpoint::request).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RequestId(pub(crate) u64);
+
+/// A received request that awaits [`Endpoint::reply`](crate::Endpoint::reply).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TxnId(pub(crate) u64);
+
+/// Why a request of ours failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FailCause {
+    /// The other side answered so.
+    Response,
+    /// Nobody answered in time; the status is 408.
+    Timeout,
+    /// The network refused; the status is 503.
+    Unreachable,
+    /// We cancelled it; the status is 487.
+    Cancelled,
+}
+
+/// Who ended an established dialog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Ender {
+    /// The other side sent BYE.
+    Peer,
+    /// We did, by [`Endpoint::bye`](crate::Endpoint::bye).
+    Local,
+    /// The ACK to our 2xx never came; a BYE was sent.
+    AckTimeout,
+    /// A request inside the dialog got no answer in time, or could not be sent; a BYE was tried.
+    Unreachable,
+    /// The other side answered 481: it knows of no such dialog any more.
+    Gone,
+}
+
+/// What happened. Matched exhaustively everywhere, so that a new event asks everyone what it means to them.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A new call. Its syntax is checked and a 100 goes out unless an answer is quick; nothing is authenticated.
+    /// To be answered by [`Endpoint::respond`](crate::Endpoint::respond).
+    Invite {
+        /// The dialog this will make.
+        dialog: DialogId,
+        /// The INVITE.
+        request: Message,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// The caller gave up before our final answer; the 487 is sent. The dialog is gone.
+    Cancelled {
+        /// The call.
+        dialog: DialogId,
+        /// The CANCEL, or a BYE inside the early dialog; may carry a Reason.
+        request: Message,
+    },
+    /// A provisional response, 101 to 199, to our INVITE.
+    Progress {
+        /// The call.
+        dialog: DialogId,
+        /// The response.
+        response: Message,
+    },
+    /// The first 2xx to our INVITE. To be acknowledged by [`Endpoint::ack`](crate::Endpoint::ack). Other 2xx of a
+    /// fork are acknowledged and ended without a word.
+    Answered {
+        /// The call.
+        dialog: DialogId,
+        /// The response.
+        response: Message,
+    },
+    /// Our INVITE failed, or nobody answered one that we received within
+    /// [`EndpointConfig::max_ringing`](crate::EndpointConfig::max_ringing). The dialog is gone.
+    Failed {
+        /// The call.
+        dialog: DialogId,
+        /// 300 to 699; 408, 487 and 503 may be our own conclusion, see `cause`.
+        status: u16,
+        /// The reason phrase.
+        reason: CompactString,
+        /// The response, if there was one: a 3xx carries contacts.
+        response: Option<Message>,
+        /// How it failed.
+        cause: FailCause,
+    },
+    /// The ACK to our 2xx.
+    Acked {
+        /// The call.
+        dialog: DialogId,
+        /// The ACK; carries the SDP answer when our 2xx carried the offer.
+        request: Message,
+    },
+    /// An INVITE inside the dialog, to be answered by [`Endpoint::respond`](crate::Endpoint::respond).
+    Reinvite {
+        /// The call.
+        dialog: DialogId,
+        /// The INVITE.
+        request: Message,
+    },
+    /// The other side took back its re-INVITE; the 487 is sent and the dialog stands as before.
+    ReinviteCancelled {
+        /// The call.
+        dialog: DialogId,
+        /// The CANCEL.
+        request: Message,
+    },
+    /// Our re-INVITE was accepted. To be acknowledged by [`Endpoint::ack`](crate::Endpoint::ack).
+    Reanswered {
+        /// The call.
+        dialog: DialogId,
+        /// The 2xx.
+        response: Message,
+    },
+    /// Our re-INVITE was refused and the dialog stands as before. After 481 and 408 it does not: [`Event::Ended`]
+    /// follows.
+    ReinviteFailed {
+        /// The call.
+        dialog: DialogId,
+        /// 300 to 699. 491 only after repeated attempts (RFC 3261 14.1).
+        status: u16,
+        /// The response, if there was one.
+        response: Option<Message>,
+        /// How it failed.
+        cause: FailCause,
+    },
+    /// Any other request whose method is allowed, to be answered by [`Endpoint::reply`](crate::Endpoint::reply).
+    Request {
+        /// What to answer.
+        txn: TxnId,
+        /// The dialog it belongs to.
+        dialog: Option<DialogId>,
+        /// The request.
+        request: Message,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// How a request of ours ended.
+    Response {
+        /// Which one.
+        id: RequestId,
+        /// 200 to 699; 408 and 503 may be our own conclusion, see `cause`.
+        status: u16,
+        /// The final response, if there was one.
+        response: Option<Message>,
+        /// For 2xx always [`FailCause::Response`].
+        cause: FailCause,
+    },
+    /// An established dialog ended: told exactly once.
+    Ended {
+        /// The call.
+        dialog: DialogId,
+        /// Who ended it.
+        by: Ender,
+        /// The BYE, if one was received; may carry a Reason.
+        request: Option<Message>,
+    },
+    /// A connection is gone.
+    FlowClosed {
+        /// Which one.
+        flow: Flow,
+    },
+}
