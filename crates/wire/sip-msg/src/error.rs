@@ -227,6 +227,9 @@ pub enum UriError {
     /// Port is not a number from 0 to 65535.
     #[error("URI has no valid port")]
     Port,
+    /// Header components behind `?` where they are not allowed, as in a Request-URI (RFC 3261 19.1.1).
+    #[error("URI carries header components")]
+    Headers,
     /// A `tel:` URI without a number.
     #[error("tel URI has no number")]
     Number,

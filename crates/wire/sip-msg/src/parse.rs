@@ -12,7 +12,7 @@ use crate::limits::{MAX_HEADER_LINE, MAX_HEADERS, MAX_MESSAGE, MAX_START_LINE, M
 use crate::message::{Hdr, Headers, Message, Span, Start};
 use crate::method::Method;
 use crate::name::HeaderName;
-use crate::scan::{decimal, is_token, trim};
+use crate::scan::{decimal, is_token, is_ws, trim};
 
 /// A defect and its offset.
 type Fault = (ErrorKind, usize);
@@ -216,16 +216,19 @@ fn header_line(bytes: &[u8], at: usize, end: usize) -> Option<Hdr> {
     if name_length == 0 || text.get(colon) != Some(&b':') {
         return None;
     }
-    let after = &text[colon + 1..];
-    let value = trim(after);
-    // `value` lies inside `text`, and its distance from the end of `after` is what was trimmed there.
-    let lead = after.iter().take_while(|b| crate::scan::is_ws(**b)).count();
-    let value_at = at + colon + 1 + lead;
+    let mut from = colon + 1;
+    let mut to = text.len();
+    while from < to && is_ws(text[from]) {
+        from += 1;
+    }
+    while to > from && is_ws(text[to - 1]) {
+        to -= 1;
+    }
     Some(Hdr {
         name: HeaderName::from_bytes(&text[..name_length]),
         at: offset(at),
         name_end: offset(at + name_length),
-        value: span(value_at, value_at + value.len()),
+        value: span(at + from, at + to),
         end: offset(end),
     })
 }

@@ -36,7 +36,7 @@ impl<'a> Host<'a> {
     /// Reads a host name, an IPv4 address or an IPv6 address in brackets.
     pub fn parse(text: &'a str) -> Option<Host<'a>> {
         if let Some(inner) = text.strip_prefix('[') {
-            return inner.strip_suffix(']')?.parse().ok().map(Host::V6);
+            return ipv6(inner.strip_suffix(']')?).map(Host::V6);
         }
         if text.is_empty()
             || !text
@@ -73,6 +73,14 @@ impl<'a> Host<'a> {
             _ => self.ip().is_some() && self.ip() == other.ip(),
         }
     }
+}
+
+/// An IPv6 address. The grammar of RFC 3261 lets a third colon slip in before an embedded IPv4 address, so that one is
+/// overlooked (RFC 5118 4.10).
+fn ipv6(text: &str) -> Option<Ipv6Addr> {
+    text.parse()
+        .ok()
+        .or_else(|| text.replacen(":::", "::", 1).parse().ok())
 }
 
 impl fmt::Display for Host<'_> {

@@ -67,6 +67,10 @@ impl Message {
         // The Request-URI starts one space behind the method.
         let at = self.method().map_or(0, |method| method.as_str().len() + 1);
         match Uri::parse_bytes(uri) {
+            Ok(uri) if uri.headers.is_some() => Err(ParseError::new(
+                ErrorKind::RequestUri(UriError::Headers),
+                at,
+            )),
             Ok(_) => Ok(()),
             Err(error) => Err(ParseError::new(ErrorKind::RequestUri(error), at)),
         }

@@ -10,6 +10,9 @@ use crate::uri::{Host, host_and_port};
 /// What every branch made by an RFC 3261 element starts with (RFC 3261 8.1.1.7).
 pub(crate) const MAGIC_COOKIE: &str = "z9hG4bK";
 
+/// Transports whose port is not 5060 when none is written (RFC 3261 18.2.2, RFC 7118 5.3).
+const DEFAULT_PORTS: [(&str, u16); 3] = [("TLS", 5061), ("WS", 80), ("WSS", 443)];
+
 /// One hop: where a request came through and where its response goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Via<'a> {
@@ -104,10 +107,12 @@ impl<'a> Via<'a> {
 
     /// The port where sent-by listens: the one written, or the transport's default.
     pub fn port_or_default(&self) -> u16 {
-        let secure = ["TLS", "WSS"]
-            .iter()
-            .any(|t| self.transport.eq_ignore_ascii_case(t));
-        self.port.unwrap_or(if secure { 5061 } else { 5060 })
+        self.port.unwrap_or_else(|| {
+            let known = DEFAULT_PORTS
+                .iter()
+                .find(|(name, _)| self.transport.eq_ignore_ascii_case(name));
+            known.map_or(5060, |(_, port)| *port)
+        })
     }
 }
 
