@@ -1,0 +1,150 @@
+//! What became of a REGISTER, and the response that says so.
+
+use std::fmt::Write as _;
+
+use hookswitch_sip_msg::HeaderName;
+
+use super::binding::Binding;
+use super::date::sip_date;
+use super::{MAX_CONTACTS_PER_REQUEST, RETRY_WHEN_FULL};
+use crate::Time;
+
+/// The answer to a REGISTER, ready to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisterOutcome {
+    /// Status code.
+    pub status: u16,
+    /// Reason phrase.
+    pub reason: &'static str,
+    /// Headers to add, in order. One Contact for each binding that exists now.
+    pub headers: Vec<(HeaderName, String)>,
+    /// What happened, for logs, counters and notifications.
+    pub result: Result<Registered, Refusal>,
+}
+
+/// A REGISTER that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// Bindings made.
+    pub added: usize,
+    /// Bindings that existed and were given more time.
+    pub refreshed: usize,
+    /// Bindings removed at the phone's wish, or because another took their place.
+    pub removed: usize,
+    /// Bindings of this address of record now.
+    pub total: usize,
+}
+
+/// Why a REGISTER was refused. Nothing was changed then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A header cannot be read: 400.
+    #[error("{0} is missing or malformed")]
+    Malformed(&'static str),
+    /// A header is longer than its limit: 400.
+    #[error("{0} is too long")]
+    TooLong(&'static str),
+    /// `Contact: *` beside other contacts or without `Expires: 0`: 400.
+    #[error("the wildcard contact needs Expires: 0 and no other contact")]
+    Wildcard,
+    /// A contact that is neither `sip:` nor `sips:`: 400.
+    #[error("a contact is no SIP URI")]
+    ContactScheme,
+    /// More than [`MAX_CONTACTS_PER_REQUEST`] contacts: 400.
+    #[error("more than {MAX_CONTACTS_PER_REQUEST} contacts in one request")]
+    TooManyContacts,
+    /// The wanted time is below the minimum: 423 with Min-Expires.
+    #[error("the wanted time is below {} s", .min.as_secs())]
+    TooBrief {
+        /// The shortest time that will be granted.
+        min: Time,
+    },
+    /// An older request overtaken by a newer one with the same Call-ID: 500.
+    #[error("a newer request of the same registration was here already")]
+    OutOfOrder,
+    /// The address of record would have more bindings than allowed: 403.
+    #[error("too many bindings for this address of record")]
+    TooManyBindings,
+    /// The registrar holds as many bindings as it may: 503 with Retry-After.
+    #[error("the registrar is full")]
+    Full,
+}
+
+impl Refusal {
+    /// Status code of the response.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Malformed(_) | Self::TooLong(_) | Self::Wildcard | Self::ContactScheme | Self::TooManyContacts => 400,
+            Self::TooBrief { .. } => 423,
+            Self::OutOfOrder => 500,
+            Self::TooManyBindings => 403,
+            Self::Full => 503,
+        }
+    }
+
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Malformed(_) | Self::TooLong(_) => "Bad Request",
+            Self::Wildcard => "Invalid Wildcard Contact",
+            Self::ContactScheme => "Contact Is No SIP URI",
+            Self::TooManyContacts => "Too Many Contacts",
+            Self::TooBrief { .. } => "Interval Too Brief",
+            Self::OutOfOrder => "Request Out Of Order",
+            Self::TooManyBindings => "Too Many Bindings",
+            Self::Full => "Service Unavailable",
+        }
+    }
+}
+
+impl RegisterOutcome {
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        let mut headers = Vec::new();
+        if let Refusal::TooBrief { min } = refusal {
+            headers.push((HeaderName::MinExpires, ceil_seconds(min).to_string()));
+        }
+        if refusal == Refusal::Full {
+            headers.push((HeaderName::RetryAfter, RETRY_WHEN_FULL.as_secs().to_string()));
+        }
+        Self { status: refusal.status(), reason: refusal.reason(), headers, result: Err(refusal) }
+    }
+
+    /// `path` is what the request asked to be remembered; `bindings` is everything that is bound now.
+    pub(super) fn accepted<'a>(
+        now: Time,
+        registered: Registered,
+        path: &[String],
+        bindings: impl Iterator<Item = &'a Binding>,
+    ) -> Self {
+        let mut headers = Vec::with_capacity(registered.total + path.len() + 2);
+        headers.extend(bindings.map(|binding| (HeaderName::Contact, contact(binding, now))));
+        if !path.is_empty() {
+            // RFC 3327 section 5.3: the phone learns which proxies were recorded.
+            headers.extend(path.iter().map(|hop| (HeaderName::Path, hop.clone())));
+            headers.push((HeaderName::Supported, "path".to_owned()));
+        }
+        headers.push((HeaderName::Date, sip_date(now)));
+        Self { status: 200, reason: "OK", headers, result: Ok(registered) }
+    }
+}
+
+fn contact(binding: &Binding, now: Time) -> String {
+    let mut text = String::with_capacity(binding.contact.len() + 96);
+    // Writing to a string cannot fail.
+    let _ = write!(text, "<{}>;expires={}", binding.contact, binding.seconds_left(now));
+    if binding.q < 1_000 {
+        let _ = write!(text, ";q=0.{:03}", binding.q);
+        let significant = text.trim_end_matches('0').trim_end_matches('.').len();
+        text.truncate(significant);
+    }
+    if let Some(instance) = &binding.instance {
+        let _ = write!(text, ";+sip.instance=\"{instance}\"");
+    }
+    if let Some(reg_id) = binding.reg_id {
+        let _ = write!(text, ";reg-id={reg_id}");
+    }
+    text
+}
+
+fn ceil_seconds(time: Time) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}

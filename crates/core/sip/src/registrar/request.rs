@@ -1,0 +1,165 @@
+//! What a REGISTER asks for, read and checked before anything is changed (RFC 3261 section 10.3, steps 1 and 6).
+
+use hookswitch_sip_msg::{HeaderName, Message, NameAddr, Uri};
+use smallvec::SmallVec;
+
+use super::outcome::Refusal;
+use super::{
+    MAX_CALL_ID_BYTES, MAX_CONTACT_BYTES, MAX_CONTACTS_PER_REQUEST, MAX_INSTANCE_BYTES, MAX_PATH_BYTES, MAX_PATHS,
+    MAX_USER_AGENT_BYTES, RegistrarConfig,
+};
+use crate::Time;
+
+/// Below this a request may never be called too brief, whatever the configuration says (RFC 3261 section 10.3, step 7).
+const NEVER_TOO_BRIEF: Time = Time::from_secs(3_600);
+
+/// A REGISTER, understood.
+pub(super) struct Ask<'a> {
+    pub call_id: &'a str,
+    pub cseq: u32,
+    pub what: What<'a>,
+    /// Path values, fit to be sent back.
+    pub path: SmallVec<[String; 2]>,
+    pub user_agent: Option<String>,
+}
+
+/// What shall happen to the bindings.
+#[expect(clippy::large_enum_variant, reason = "lives on the stack for one call and is never moved")]
+pub(super) enum What<'a> {
+    /// No Contact: only the list is wanted.
+    Fetch,
+    /// `Contact: *` with `Expires: 0`.
+    RemoveAll,
+    /// Contacts to bind or to remove, none of them twice.
+    Bind(SmallVec<[Wanted<'a>; 2]>),
+}
+
+/// One Contact.
+pub(super) struct Wanted<'a> {
+    pub uri: Uri<'a>,
+    pub instance: Option<&'a str>,
+    pub reg_id: Option<u32>,
+    pub q: u16,
+    /// Zero removes the binding.
+    pub lifetime: Time,
+}
+
+impl<'a> Wanted<'a> {
+    /// Whether this Contact means the binding that has these properties. Where both sides number their registrations it
+    /// is the same number of the same instance (RFC 5626 section 6), else an equivalent URI.
+    pub(super) fn means(&self, instance: Option<&str>, reg_id: Option<u32>, contact: &str) -> bool {
+        if self.reg_id.is_some() && reg_id.is_some() {
+            return self.reg_id == reg_id && self.instance == instance;
+        }
+        self.uri.as_str() == contact || Uri::parse(contact).is_ok_and(|known| known.equivalent(&self.uri))
+    }
+}
+
+/// Reads a REGISTER.
+pub(super) fn read<'a>(request: &'a Message, config: &RegistrarConfig) -> Result<Ask<'a>, Refusal> {
+    let call_id = request.call_id().map_err(|_| Refusal::Malformed("Call-ID"))?;
+    if call_id.len() > MAX_CALL_ID_BYTES {
+        return Err(Refusal::TooLong("Call-ID"));
+    }
+    let cseq = request.cseq().map_err(|_| Refusal::Malformed("CSeq"))?.number;
+    Ok(Ask { call_id, cseq, what: contacts(request, config)?, path: path(request)?, user_agent: user_agent(request) })
+}
+
+fn contacts<'a>(request: &'a Message, config: &RegistrarConfig) -> Result<What<'a>, Refusal> {
+    let expires = request.expires();
+    let mut wanted: SmallVec<[Wanted<'a>; 2]> = SmallVec::new();
+    let mut seen = 0_usize;
+    let mut wildcard = false;
+    for value in request.values(HeaderName::Contact) {
+        seen += 1;
+        if seen > MAX_CONTACTS_PER_REQUEST {
+            return Err(Refusal::TooManyContacts);
+        }
+        if value == b"*" {
+            wildcard = true;
+            continue;
+        }
+        let contact = contact(value, expires, config)?;
+        // The last word about a contact counts.
+        wanted.retain(|earlier| !contact.means(earlier.instance, earlier.reg_id, earlier.uri.as_str()));
+        wanted.push(contact);
+    }
+    match (seen, wildcard) {
+        (0, _) => Ok(What::Fetch),
+        (1, true) if expires == Some(0) => Ok(What::RemoveAll),
+        (_, true) => Err(Refusal::Wildcard),
+        (_, false) => Ok(What::Bind(wanted)),
+    }
+}
+
+fn contact<'a>(value: &'a [u8], expires: Option<u32>, config: &RegistrarConfig) -> Result<Wanted<'a>, Refusal> {
+    let address = NameAddr::parse(value).map_err(|_| Refusal::Malformed("Contact"))?;
+    if address.raw_uri.len() > MAX_CONTACT_BYTES {
+        return Err(Refusal::TooLong("Contact"));
+    }
+    let uri = address.uri().map_err(|_| Refusal::Malformed("Contact"))?;
+    if !uri.is_sip() {
+        return Err(Refusal::ContactScheme);
+    }
+    let instance = address.instance().filter(|instance| !instance.is_empty());
+    if let Some(instance) = instance {
+        if instance.len() > MAX_INSTANCE_BYTES {
+            return Err(Refusal::TooLong("+sip.instance"));
+        }
+        // It is sent back inside quotes.
+        if !instance.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+            return Err(Refusal::Malformed("+sip.instance"));
+        }
+    }
+    let requested = match address.params.find("expires") {
+        // RFC 3261 section 10.2.1.1: a malformed value counts as the default.
+        Some(_) => address.expires(),
+        None => expires,
+    };
+    Ok(Wanted {
+        uri,
+        instance,
+        reg_id: address.reg_id().filter(|_| instance.is_some()),
+        q: address.q().unwrap_or(1_000),
+        lifetime: lifetime(requested, config)?,
+    })
+}
+
+fn lifetime(requested: Option<u32>, config: &RegistrarConfig) -> Result<Time, Refusal> {
+    let Some(requested) = requested else { return Ok(config.default_expires.min(config.max_expires)) };
+    let requested = Time::from_secs(requested.into());
+    if !requested.is_zero() && requested < config.min_expires && requested < NEVER_TOO_BRIEF {
+        return Err(Refusal::TooBrief { min: config.min_expires });
+    }
+    Ok(requested.min(config.max_expires))
+}
+
+fn path(request: &Message) -> Result<SmallVec<[String; 2]>, Refusal> {
+    let mut path = SmallVec::new();
+    let mut bytes = 0;
+    for value in request.values(HeaderName::Path) {
+        let hop = NameAddr::parse(value).map_err(|_| Refusal::Malformed("Path"))?;
+        if !hop.bracketed || !hop.uri().is_ok_and(|uri| uri.is_sip()) {
+            return Err(Refusal::Malformed("Path"));
+        }
+        bytes += value.len();
+        if path.len() == MAX_PATHS || bytes > MAX_PATH_BYTES {
+            return Err(Refusal::TooLong("Path"));
+        }
+        path.push(one_line(value).ok_or(Refusal::Malformed("Path"))?);
+    }
+    Ok(path)
+}
+
+fn user_agent(request: &Message) -> Option<String> {
+    let mut text = one_line(request.header(HeaderName::UserAgent)?)?;
+    let cut = (0..=MAX_USER_AGENT_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at))?;
+    text.truncate(cut);
+    Some(text)
+}
+
+/// A header value as one line of text: folds and control characters become spaces.
+fn one_line(value: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(value).ok()?;
+    Some(text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect())
+}
