@@ -1,1 +1,24 @@
-//! Sockets: UDP, TCP, RTP port pool.
+//! Sockets, and nothing that knows what they carry: UDP in batches, TCP connections with limits,
+//! the pool of RTP ports, and the addresses of this host.
+//!
+//! Everything here is non-blocking and driven by somebody else's [`mio::Poll`]; no thread is
+//! started. Unsafe code lives in one small module (`sys`), behind safe functions.
+
+mod error;
+mod interfaces;
+mod ports;
+mod sys;
+mod tcp;
+mod udp;
+
+pub use error::NetError;
+pub use interfaces::{Interface, interfaces};
+pub use ports::{BadPortRange, PortPair, PortPool, PortRange};
+pub use sys::{allowed_cpus, pin_current_thread, raise_descriptor_limit, thread_cpu_time};
+pub use tcp::{
+    AcceptOutcome, CloseReason, Connections, ConnectionsConfig, Listener, MAX_CONNECTIONS, MAX_WRITE_QUEUE, TcpEvent,
+};
+pub use udp::{
+    BATCH, Datagram, MAX_DATAGRAM, MAX_SEND_QUEUE, RecvBatch, SendOutcome, SendQueue, SocketError, UdpOptions,
+    UdpSocket,
+};

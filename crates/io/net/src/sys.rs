@@ -1,0 +1,461 @@
+//! The system calls that no safe crate offers: datagrams in batches with their local address, the
+//! socket error queue, the list of interfaces, the CPUs of a thread, the descriptor limit.
+//!
+//! All unsafe code of the crate is in this file. Every function takes and returns plain safe types
+//! and states why its calls are sound.
+
+use std::io;
+use std::mem;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+use std::time::Duration;
+
+/// Datagrams that one system call moves.
+pub(crate) const BATCH: usize = 32;
+
+/// Room for one control message: the larger of the two packet-info structures with its header.
+const CONTROL: usize = 64;
+/// Room for the control messages of the error queue: the error with its offender's address, and
+/// the packet info that comes along.
+const ERROR_CONTROL: usize = 256;
+
+/// A socket address as the kernel writes it. 28 bytes instead of the 128 of `sockaddr_storage`:
+/// only the two internet families occur here.
+#[repr(C)]
+#[derive(Clone, Copy)]
+union RawAddress {
+    v4: libc::sockaddr_in,
+    v6: libc::sockaddr_in6,
+}
+
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+struct Control([u8; CONTROL]);
+
+impl RawAddress {
+    const LEN: libc::socklen_t = mem::size_of::<Self>() as libc::socklen_t;
+
+    fn zeroed() -> Self {
+        // SAFETY: both variants are plain integers, for which all-zero is a value.
+        unsafe { mem::zeroed() }
+    }
+
+    fn new(address: SocketAddr) -> (Self, libc::socklen_t) {
+        let mut raw = Self::zeroed();
+        let len = match address {
+            SocketAddr::V4(v4) => {
+                raw.v4 = libc::sockaddr_in {
+                    sin_family: libc::AF_INET as libc::sa_family_t,
+                    sin_port: v4.port().to_be(),
+                    sin_addr: in_addr(*v4.ip()),
+                    sin_zero: [0; 8],
+                };
+                mem::size_of::<libc::sockaddr_in>()
+            }
+            SocketAddr::V6(v6) => {
+                raw.v6 = libc::sockaddr_in6 {
+                    sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                    sin6_port: v6.port().to_be(),
+                    sin6_flowinfo: v6.flowinfo(),
+                    sin6_addr: in6_addr(*v6.ip()),
+                    sin6_scope_id: v6.scope_id(),
+                };
+                mem::size_of::<libc::sockaddr_in6>()
+            }
+        };
+        (raw, len as libc::socklen_t)
+    }
+
+    fn read(&self, len: libc::socklen_t) -> Option<SocketAddr> {
+        // SAFETY: the family is the first field of both variants and was zeroed or written by the
+        // kernel; each variant is read only under its own family and only if it was written whole.
+        unsafe {
+            match i32::from(self.v4.sin_family) {
+                libc::AF_INET if len as usize >= mem::size_of::<libc::sockaddr_in>() => {
+                    let ip = Ipv4Addr::from(u32::from_be(self.v4.sin_addr.s_addr));
+                    let port = u16::from_be(self.v4.sin_port);
+                    Some(SocketAddrV4::new(ip, port).into())
+                }
+                libc::AF_INET6 if len as usize >= mem::size_of::<libc::sockaddr_in6>() => {
+                    let ip = Ipv6Addr::from(self.v6.sin6_addr.s6_addr);
+                    let port = u16::from_be(self.v6.sin6_port);
+                    let (flow, scope) = (self.v6.sin6_flowinfo, self.v6.sin6_scope_id);
+                    Some(SocketAddrV6::new(ip, port, flow, scope).into())
+                }
+                _ => None,
+            }
+        }
+    }
+}
+
+fn in_addr(ip: Ipv4Addr) -> libc::in_addr {
+    libc::in_addr { s_addr: u32::from(ip).to_be() }
+}
+
+fn in6_addr(ip: Ipv6Addr) -> libc::in6_addr {
+    libc::in6_addr { s6_addr: ip.octets() }
+}
+
+/// What is known of one received datagram, beside its bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Received {
+    pub(crate) len: usize,
+    pub(crate) from: SocketAddr,
+    /// The address of this host that it was sent to, where the kernel says so.
+    pub(crate) to: Option<IpAddr>,
+    /// It was longer than the room for it.
+    pub(crate) truncated: bool,
+}
+
+/// Receives up to [`BATCH`] datagrams, the n-th into `room[n * size..][..size]`. Never waits.
+pub(crate) fn receive_batch(
+    socket: BorrowedFd<'_>,
+    room: &mut [u8],
+    size: usize,
+    out: &mut Vec<Received>,
+) -> io::Result<()> {
+    out.clear();
+    // SAFETY: all four are plain C structures for which all-zero is a value.
+    let (mut headers, mut iovecs, mut controls) = unsafe {
+        (
+            mem::zeroed::<[libc::mmsghdr; BATCH]>(),
+            mem::zeroed::<[libc::iovec; BATCH]>(),
+            mem::zeroed::<[Control; BATCH]>(),
+        )
+    };
+    let mut names = [RawAddress::zeroed(); BATCH];
+    let mut count = 0;
+    for (index, piece) in room.chunks_exact_mut(size).take(BATCH).enumerate() {
+        iovecs[index].iov_base = piece.as_mut_ptr().cast();
+        iovecs[index].iov_len = piece.len();
+        let header = &mut headers[index].msg_hdr;
+        header.msg_name = ptr::from_mut(&mut names[index]).cast();
+        header.msg_namelen = RawAddress::LEN;
+        header.msg_iov = &raw mut iovecs[index];
+        header.msg_iovlen = 1;
+        header.msg_control = controls[index].0.as_mut_ptr().cast();
+        header.msg_controllen = CONTROL as _;
+        count += 1;
+    }
+    // SAFETY: the first `count` headers point into `room`, `names`, `iovecs` and `controls`, all of
+    // which outlive the call and are not touched otherwise meanwhile; each piece of `room` is
+    // named once, with its own length.
+    let done = unsafe {
+        libc::recvmmsg(
+            socket.as_raw_fd(),
+            headers.as_mut_ptr(),
+            count as libc::c_uint,
+            libc::MSG_DONTWAIT as _,
+            ptr::null_mut(),
+        )
+    };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    for (index, header) in headers.iter().take(done as usize).enumerate() {
+        out.push(Received {
+            len: (header.msg_len as usize).min(size),
+            // A datagram whose sender the kernel does not name cannot be answered; port 0 marks it.
+            from: names[index]
+                .read(header.msg_hdr.msg_namelen)
+                .unwrap_or(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))),
+            to: local_address(&header.msg_hdr),
+            truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+        });
+    }
+    Ok(())
+}
+
+fn local_address(header: &libc::msghdr) -> Option<IpAddr> {
+    // SAFETY: the kernel has filled the control buffer that `header` points to and set its length;
+    // the CMSG functions stay within that length, and the data of each kind has the type that
+    // ip(7) and ipv6(7) give for it. `read_unaligned` makes no claim about alignment.
+    unsafe {
+        let mut message = libc::CMSG_FIRSTHDR(header);
+        while !message.is_null() {
+            match ((*message).cmsg_level, (*message).cmsg_type) {
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    let data = libc::CMSG_DATA(message).cast::<libc::in_pktinfo>();
+                    let info = data.read_unaligned();
+                    let ip = Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr));
+                    return Some(ip.into());
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                    let data = libc::CMSG_DATA(message).cast::<libc::in6_pktinfo>();
+                    let info = data.read_unaligned();
+                    return Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
+                }
+                _ => message = libc::CMSG_NXTHDR(header, message),
+            }
+        }
+    }
+    None
+}
+
+/// One datagram to send.
+#[derive(Clone, Copy)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) to: SocketAddr,
+    /// The address of this host to send from, where the socket is bound to all of them.
+    pub(crate) source: Option<IpAddr>,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// Sends the first datagrams of `batch`, at most [`BATCH`]; returns how many. Never waits. An error
+/// is about the first one, or about an earlier one ([`next_error`] tells).
+pub(crate) fn send_batch(socket: BorrowedFd<'_>, batch: &[Outgoing<'_>]) -> io::Result<usize> {
+    // SAFETY: plain C structures for which all-zero is a value.
+    let (mut headers, mut iovecs, mut controls) = unsafe {
+        (
+            mem::zeroed::<[libc::mmsghdr; BATCH]>(),
+            mem::zeroed::<[libc::iovec; BATCH]>(),
+            mem::zeroed::<[Control; BATCH]>(),
+        )
+    };
+    let mut names = [RawAddress::zeroed(); BATCH];
+    let count = batch.len().min(BATCH);
+    for (index, datagram) in batch.iter().take(count).enumerate() {
+        let (name, name_len) = RawAddress::new(datagram.to);
+        names[index] = name;
+        iovecs[index].iov_base = datagram.bytes.as_ptr().cast_mut().cast();
+        iovecs[index].iov_len = datagram.bytes.len();
+        let header = &mut headers[index].msg_hdr;
+        header.msg_name = ptr::from_mut(&mut names[index]).cast();
+        header.msg_namelen = name_len;
+        header.msg_iov = &raw mut iovecs[index];
+        header.msg_iovlen = 1;
+        if let Some(source) = datagram.source {
+            header.msg_control = controls[index].0.as_mut_ptr().cast();
+            header.msg_controllen = CONTROL as _;
+            write_source(header, source);
+        }
+    }
+    // SAFETY: the first `count` headers point into `batch`, `names`, `iovecs` and `controls`, which
+    // outlive the call; the kernel only reads what iov_base points to when sending.
+    let done = unsafe {
+        libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count as libc::c_uint, libc::MSG_DONTWAIT as _)
+    };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(done as usize)
+}
+
+/// Writes one packet-info control message into the buffer of `header` and sets its length.
+fn write_source(header: &mut libc::msghdr, source: IpAddr) {
+    // SAFETY: the buffer has CONTROL (64) bytes, zeroed and aligned to 8; the largest message
+    // written is CMSG_SPACE(20) = 40 bytes. `write_unaligned` makes no claim about alignment.
+    unsafe {
+        let message = libc::CMSG_FIRSTHDR(header);
+        let len = match source {
+            IpAddr::V4(ip) => {
+                let info = libc::in_pktinfo {
+                    ipi_ifindex: 0,
+                    ipi_spec_dst: in_addr(ip),
+                    ipi_addr: in_addr(Ipv4Addr::UNSPECIFIED),
+                };
+                (*message).cmsg_level = libc::IPPROTO_IP;
+                (*message).cmsg_type = libc::IP_PKTINFO;
+                let data = libc::CMSG_DATA(message).cast::<libc::in_pktinfo>();
+                data.write_unaligned(info);
+                mem::size_of::<libc::in_pktinfo>()
+            }
+            IpAddr::V6(ip) => {
+                let info = libc::in6_pktinfo { ipi6_addr: in6_addr(ip), ipi6_ifindex: 0 };
+                (*message).cmsg_level = libc::IPPROTO_IPV6;
+                (*message).cmsg_type = libc::IPV6_PKTINFO;
+                let data = libc::CMSG_DATA(message).cast::<libc::in6_pktinfo>();
+                data.write_unaligned(info);
+                mem::size_of::<libc::in6_pktinfo>()
+            }
+        } as libc::c_uint;
+        (*message).cmsg_len = libc::CMSG_LEN(len) as _;
+        header.msg_controllen = libc::CMSG_SPACE(len) as _;
+    }
+}
+
+/// Takes the oldest entry of a socket's error queue: where the failed datagram was sent, and the
+/// error number. `None` when the queue is empty.
+pub(crate) fn next_error(socket: BorrowedFd<'_>) -> Option<(SocketAddr, i32)> {
+    #[repr(C, align(8))]
+    struct Room([u8; ERROR_CONTROL]);
+    let mut control = Room([0; ERROR_CONTROL]);
+    let mut name = RawAddress::zeroed();
+    // SAFETY: all-zero is a value of msghdr (null pointers with zero lengths).
+    let mut header: libc::msghdr = unsafe { mem::zeroed() };
+    header.msg_name = ptr::from_mut(&mut name).cast();
+    header.msg_namelen = RawAddress::LEN;
+    header.msg_control = control.0.as_mut_ptr().cast();
+    header.msg_controllen = ERROR_CONTROL as _;
+    let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
+    // SAFETY: `header` points to `name` and `control`, which outlive the call.
+    if unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags) } < 0 {
+        return None;
+    }
+    let to = name.read(header.msg_namelen)?;
+    // SAFETY: as in `local_address`; IP_RECVERR and IPV6_RECVERR carry a sock_extended_err.
+    unsafe {
+        let mut message = libc::CMSG_FIRSTHDR(&raw const header);
+        while !message.is_null() {
+            if let (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) =
+                ((*message).cmsg_level, (*message).cmsg_type)
+            {
+                let data = libc::CMSG_DATA(message).cast::<libc::sock_extended_err>();
+                return Some((to, data.read_unaligned().ee_errno as i32));
+            }
+            message = libc::CMSG_NXTHDR(&raw const header, message);
+        }
+    }
+    None
+}
+
+/// Sets an integer option of a socket.
+pub(crate) fn set_option(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    // SAFETY: the option value is one int that outlives the call, and its length is given.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            ptr::from_ref(&value).cast(),
+            mem::size_of_val(&value) as libc::socklen_t,
+        )
+    };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// One address of one interface: name, address, prefix length, `IFF_*` flags.
+pub(crate) type RawInterface = (String, IpAddr, u8, u32);
+
+/// All internet addresses of this host.
+pub(crate) fn interface_addresses() -> io::Result<Vec<RawInterface>> {
+    let mut list: *mut libc::ifaddrs = ptr::null_mut();
+    // SAFETY: `list` receives a list that is freed below.
+    if unsafe { libc::getifaddrs(&raw mut list) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut found = Vec::new();
+    let mut entry = list;
+    while !entry.is_null() {
+        // SAFETY: `entry` is a node of the list, alive until freeifaddrs; its name is a C string,
+        // its address and mask are null or point to a socket address of the family they name.
+        unsafe {
+            let name = std::ffi::CStr::from_ptr((*entry).ifa_name);
+            let address = read_sockaddr((*entry).ifa_addr);
+            let mask = read_sockaddr((*entry).ifa_netmask);
+            if let Some(address) = address {
+                let prefix = mask.map_or(0, |mask| match mask.ip() {
+                    IpAddr::V4(ip) => u32::from(ip).leading_ones(),
+                    IpAddr::V6(ip) => u128::from(ip).leading_ones(),
+                });
+                let name = name.to_string_lossy().into_owned();
+                found.push((name, address.ip(), prefix as u8, (*entry).ifa_flags));
+            }
+            entry = (*entry).ifa_next;
+        }
+    }
+    // SAFETY: `list` came from getifaddrs and is freed once.
+    unsafe { libc::freeifaddrs(list) };
+    Ok(found)
+}
+
+/// # Safety
+/// `address` is null or points to a socket address of the family it names.
+unsafe fn read_sockaddr(address: *const libc::sockaddr) -> Option<SocketAddr> {
+    if address.is_null() {
+        return None;
+    }
+    // SAFETY: by the contract; only as many bytes as the named family has are read.
+    unsafe {
+        let mut raw = RawAddress::zeroed();
+        let len = match i32::from((*address).sa_family) {
+            libc::AF_INET => {
+                raw.v4 = address.cast::<libc::sockaddr_in>().read_unaligned();
+                mem::size_of::<libc::sockaddr_in>()
+            }
+            libc::AF_INET6 => {
+                raw.v6 = address.cast::<libc::sockaddr_in6>().read_unaligned();
+                mem::size_of::<libc::sockaddr_in6>()
+            }
+            _ => return None,
+        };
+        raw.read(len as libc::socklen_t)
+    }
+}
+
+/// The CPUs that this process may run on, in ascending order. Empty if the system does not say.
+#[must_use]
+pub fn allowed_cpus() -> Vec<usize> {
+    // SAFETY: all-zero is the empty set; the size given is that of the set written to.
+    unsafe {
+        let mut set: libc::cpu_set_t = mem::zeroed();
+        if libc::sched_getaffinity(0, mem::size_of_val(&set), &raw mut set) < 0 {
+            return Vec::new();
+        }
+        (0..libc::CPU_SETSIZE as usize).filter(|cpu| libc::CPU_ISSET(*cpu, &set)).collect()
+    }
+}
+
+/// Keeps the calling thread on one CPU.
+///
+/// # Errors
+/// The process may not run on that CPU.
+pub fn pin_current_thread(cpu: usize) -> io::Result<()> {
+    if cpu >= libc::CPU_SETSIZE as usize {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: `cpu` is within the set; the size given is that of the set read.
+    let done = unsafe {
+        let mut set: libc::cpu_set_t = mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, mem::size_of_val(&set), &raw const set)
+    };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Raises the limit of open descriptors to what the system allows this process; returns it.
+///
+/// # Errors
+/// The system refuses even that.
+pub fn raise_descriptor_limit() -> io::Result<u64> {
+    // SAFETY: both calls read or write one rlimit that outlives them.
+    unsafe {
+        let mut limit: libc::rlimit = mem::zeroed();
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        if limit.rlim_cur < limit.rlim_max {
+            limit.rlim_cur = limit.rlim_max;
+            if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(limit.rlim_cur)
+    }
+}
+
+/// CPU time that the calling thread has used, in user and in system mode.
+#[must_use]
+pub fn thread_cpu_time() -> (Duration, Duration) {
+    // SAFETY: getrusage writes one rusage that outlives the call.
+    let usage = unsafe {
+        let mut usage: libc::rusage = mem::zeroed();
+        libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage);
+        usage
+    };
+    let read =
+        |time: libc::timeval| Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64);
+    (read(usage.ru_utime), read(usage.ru_stime))
+}

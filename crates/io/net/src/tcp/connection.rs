@@ -1,0 +1,249 @@
+//! One TCP connection: its phase, its write queue, its clock.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use mio::net::TcpStream;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+use super::{CloseReason, ConnectionsConfig, READ_BUDGET, TcpEvent};
+
+/// Pieces written by one system call.
+const PIECES: usize = 16;
+
+/// How long what is queued may still take after [`Connections::close`](super::Connections::close).
+const LINGER: Duration = Duration::from_secs(5);
+
+/// A connection that carries nothing is probed after this time …
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+/// … and given up after a few more probes at this distance: a dead peer is found in two minutes.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// Awaits the peer's acceptance.
+    Connecting { since: Duration },
+    /// Awaits anything.
+    Open,
+    /// Awaits that the queue empties.
+    Closing { since: Duration },
+}
+
+/// How far one step got.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Progress {
+    /// The system has to say when to go on.
+    Waiting,
+    /// The step is complete (reading: the budget is used up).
+    Done,
+    /// The connection is over.
+    Over(CloseReason),
+}
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) id: u64,
+    pub(super) stream: TcpStream,
+    pub(super) remote: SocketAddr,
+    pub(super) accepted: bool,
+    pub(super) phase: Phase,
+    /// The system took no more bytes; wait for a writable event.
+    pub(super) blocked: bool,
+    pub(super) awaits_flush: bool,
+    /// The entry in the heap of deadlines that counts.
+    pub(super) armed: Option<Duration>,
+    local: SocketAddr,
+    queue: VecDeque<Bytes>,
+    queued: usize,
+    heard_any: bool,
+    last_heard: Duration,
+    last_written: Duration,
+}
+
+impl Connection {
+    pub(super) fn accepted(stream: TcpStream, local: SocketAddr, remote: SocketAddr, now: Duration) -> Self {
+        tune(&SockRef::from(&stream));
+        Self::new(stream, local, remote, now, Phase::Open)
+    }
+
+    /// Starts to open a connection; the outcome comes as a readiness event.
+    pub(super) fn connect(local: SocketAddr, remote: SocketAddr, now: Duration) -> io::Result<Self> {
+        let kind = Type::STREAM.nonblocking().cloexec();
+        let domain = Domain::for_address(remote);
+        let socket = Socket::new(domain, kind, Some(Protocol::TCP))?;
+        tune(&SockRef::from(&socket));
+        if !local.ip().is_unspecified() && local.is_ipv4() == remote.is_ipv4() {
+            socket.bind(&SocketAddr::new(local.ip(), 0).into())?;
+        }
+        match socket.connect(&remote.into()) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+            Err(error) => return Err(error),
+        }
+        let stream = TcpStream::from_std(socket.into());
+        let phase = Phase::Connecting { since: now };
+        Ok(Self::new(stream, local, remote, now, phase))
+    }
+
+    fn new(stream: TcpStream, local: SocketAddr, remote: SocketAddr, now: Duration, phase: Phase) -> Self {
+        Self {
+            id: 0,
+            stream,
+            remote,
+            accepted: phase == Phase::Open,
+            phase,
+            blocked: false,
+            awaits_flush: false,
+            armed: None,
+            local,
+            queue: VecDeque::new(),
+            queued: 0,
+            heard_any: false,
+            last_heard: now,
+            last_written: now,
+        }
+    }
+
+    pub(super) const fn ends(&self) -> (u64, SocketAddr, SocketAddr) {
+        (self.id, self.local, self.remote)
+    }
+
+    pub(super) fn queue_is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Queues bytes; false when that would be more than `limit`.
+    pub(super) fn push(&mut self, now: Duration, bytes: Bytes, limit: usize) -> bool {
+        if self.queue.is_empty() {
+            self.last_written = now;
+        }
+        if self.queued + bytes.len() > limit {
+            return false;
+        }
+        self.queued += bytes.len();
+        if !bytes.is_empty() {
+            self.queue.push_back(bytes);
+        }
+        true
+    }
+
+    /// Looks whether the peer has accepted.
+    pub(super) fn finish_connecting(&mut self, now: Duration) -> Progress {
+        if let Ok(Some(error)) | Err(error) = self.stream.take_error() {
+            return Progress::Over(CloseReason::Failed(error.kind()));
+        }
+        match self.stream.peer_addr() {
+            Ok(_) => {
+                self.phase = Phase::Open;
+                self.local = self.stream.local_addr().unwrap_or(self.local);
+                self.last_heard = now;
+                self.last_written = now;
+                Progress::Done
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Progress::Waiting,
+            Err(error) => Progress::Over(CloseReason::Failed(error.kind())),
+        }
+    }
+
+    /// Reads until nothing is left or the budget is used up.
+    pub(super) fn read(&mut self, now: Duration, scratch: &mut [u8], events: &mut VecDeque<TcpEvent>) -> Progress {
+        let (id, local, remote) = self.ends();
+        let mut budget = READ_BUDGET;
+        while budget > 0 {
+            let room = scratch.len().min(budget);
+            match self.stream.read(&mut scratch[..room]) {
+                Ok(0) => return Progress::Over(CloseReason::Peer),
+                Ok(len) => {
+                    self.heard_any = true;
+                    self.last_heard = now;
+                    budget -= len;
+                    if matches!(self.phase, Phase::Closing { .. }) {
+                        continue;
+                    }
+                    let bytes = Bytes::copy_from_slice(&scratch[..len]);
+                    events.push_back(TcpEvent::Data { id, local, remote, bytes });
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Progress::Waiting,
+                    io::ErrorKind::Interrupted => {}
+                    kind => return Progress::Over(CloseReason::Failed(kind)),
+                },
+            }
+        }
+        Progress::Done
+    }
+
+    /// Writes until the queue is empty or the system takes no more.
+    pub(super) fn write(&mut self, now: Duration) -> Progress {
+        if matches!(self.phase, Phase::Connecting { .. }) || self.blocked {
+            return Progress::Waiting;
+        }
+        while !self.queue.is_empty() {
+            let mut pieces = [IoSlice::new(&[]); PIECES];
+            let mut count = 0;
+            for (slot, bytes) in pieces.iter_mut().zip(&self.queue) {
+                *slot = IoSlice::new(bytes);
+                count += 1;
+            }
+            match self.stream.write_vectored(&pieces[..count]) {
+                Ok(written) => {
+                    self.last_written = now;
+                    self.forget(written);
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => {
+                        self.blocked = true;
+                        return Progress::Waiting;
+                    }
+                    io::ErrorKind::Interrupted => {}
+                    kind => return Progress::Over(CloseReason::Failed(kind)),
+                },
+            }
+        }
+        self.last_written = now;
+        Progress::Done
+    }
+
+    fn forget(&mut self, mut written: usize) {
+        self.queued -= written;
+        while written > 0 {
+            let Some(first) = self.queue.front_mut() else {
+                return;
+            };
+            if written < first.len() {
+                first.advance(written);
+                return;
+            }
+            written -= first.len();
+            self.queue.pop_front();
+        }
+    }
+
+    /// When this connection has used up its time if nothing happens, and what that would mean.
+    pub(super) fn deadline(&self, config: &ConnectionsConfig) -> (Duration, CloseReason) {
+        match self.phase {
+            Phase::Connecting { since } => {
+                (since + config.connect_timeout, CloseReason::Failed(io::ErrorKind::TimedOut))
+            }
+            Phase::Closing { since } => (since + LINGER, CloseReason::SlowPeer),
+            Phase::Open if !self.queue.is_empty() => (self.last_written + config.stall_timeout, CloseReason::SlowPeer),
+            Phase::Open if self.accepted && !self.heard_any => {
+                (self.last_heard + config.silent_timeout, CloseReason::Silent)
+            }
+            Phase::Open => (self.last_heard.max(self.last_written) + config.idle_timeout, CloseReason::Idle),
+        }
+    }
+}
+
+/// Small messages go out at once, and a peer that has vanished is noticed.
+fn tune(socket: &SockRef<'_>) {
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY).with_retries(4);
+    for result in [socket.set_tcp_nodelay(true), socket.set_tcp_keepalive(&keepalive)] {
+        if let Err(error) = result {
+            tracing::debug!(%error, "a TCP option is not available");
+        }
+    }
+}

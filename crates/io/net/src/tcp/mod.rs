@@ -1,0 +1,478 @@
+//! TCP connections of one thread: accepted or opened, reused by remote address, and bounded.
+//!
+//! ```text
+//!            accept ──────────────┐
+//!                                 v            close(), queue not empty
+//!  send(new remote) -> Connecting -> Open ──────────────────> Closing
+//!                          │          │                          │
+//!                refused, too slow    │ end, error, idle,        │ queue empty,
+//!                          │          │ slow peer, close()       │ too slow
+//!                          v          v                          v
+//!                     Unreachable   Closed                     Closed
+//! ```
+//!
+//! Whoever drives this calls a method, then takes [`Connections::poll_event`] until `None`. What is
+//! sent is queued; [`Connections::flush`] writes it, several messages in one system call.
+
+mod connection;
+mod listener;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use slab::Slab;
+
+use connection::{Connection, Phase, Progress};
+pub use listener::{AcceptOutcome, Listener};
+
+/// Connections open at once, by default.
+pub const MAX_CONNECTIONS: usize = 10_000;
+
+/// Bytes that may wait for one connection before its peer counts as too slow, by default.
+pub const MAX_WRITE_QUEUE: usize = 1024 * 1024;
+
+/// Bytes read from one connection before the others get their turn.
+const READ_BUDGET: usize = 64 * 1024;
+
+/// Connections accepted before the others get their turn.
+const ACCEPT_BUDGET: usize = 64;
+
+/// No deadline is looked at later than this, so that what is remembered of closed connections is
+/// what was opened in one minute.
+const RECHECK: Duration = Duration::from_secs(60);
+
+/// Limits and time-outs of the connections.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionsConfig {
+    /// Most connections. Default [`MAX_CONNECTIONS`].
+    pub max: usize,
+    /// Most connections accepted from one address, so that one peer cannot take all. Default half
+    /// of [`MAX_CONNECTIONS`].
+    pub max_per_source: usize,
+    /// Bytes that may wait for one peer. Default [`MAX_WRITE_QUEUE`].
+    pub max_write_queue: usize,
+    /// How long opening may take. Default 5 s.
+    pub connect_timeout: Duration,
+    /// How long a peer may take no byte of what waits for it. Default 30 s.
+    pub stall_timeout: Duration,
+    /// How long a peer that has connected may stay without a word. Default 30 s.
+    pub silent_timeout: Duration,
+    /// How long a connection may stay unused. Default 125 min: longer than the longest
+    /// registration, which ends with its connection.
+    pub idle_timeout: Duration,
+}
+
+impl Default for ConnectionsConfig {
+    fn default() -> Self {
+        Self {
+            max: MAX_CONNECTIONS,
+            max_per_source: MAX_CONNECTIONS / 2,
+            max_write_queue: MAX_WRITE_QUEUE,
+            connect_timeout: Duration::from_secs(5),
+            stall_timeout: Duration::from_secs(30),
+            silent_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(125 * 60),
+        }
+    }
+}
+
+/// Why a connection was closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CloseReason {
+    /// The peer closed it.
+    Peer,
+    /// The peer reset it, or the network failed.
+    Failed(io::ErrorKind),
+    /// The peer did not take what waited for it.
+    SlowPeer,
+    /// The peer connected and said nothing.
+    Silent,
+    /// Nobody used it.
+    Idle,
+    /// We closed it.
+    Local,
+}
+
+/// News of a connection. `local` and `remote` are its two ends.
+#[derive(Debug)]
+pub enum TcpEvent {
+    /// Open in both directions.
+    Opened {
+        /// Its name; never used again after it is closed.
+        id: u64,
+        /// Our end.
+        local: SocketAddr,
+        /// The peer's end.
+        remote: SocketAddr,
+    },
+    /// Bytes have arrived.
+    Data {
+        /// Its name.
+        id: u64,
+        /// Our end.
+        local: SocketAddr,
+        /// The peer's end.
+        remote: SocketAddr,
+        /// A piece of the stream.
+        bytes: Bytes,
+    },
+    /// It is gone.
+    Closed {
+        /// Its name.
+        id: u64,
+        /// Our end.
+        local: SocketAddr,
+        /// The peer's end.
+        remote: SocketAddr,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// It could not be opened, or what was to be sent names one that is gone.
+    Unreachable {
+        /// The name given to [`Connections::send`].
+        id: Option<u64>,
+        /// Our end, as given to [`Connections::send`].
+        local: SocketAddr,
+        /// The peer's end.
+        remote: SocketAddr,
+        /// What the system said.
+        error: io::ErrorKind,
+    },
+}
+
+/// All connections of one thread.
+#[derive(Debug)]
+pub struct Connections {
+    config: ConnectionsConfig,
+    first_token: usize,
+    slots: Slab<Connection>,
+    generation: u32,
+    by_remote: HashMap<SocketAddr, usize>,
+    accepted_from: HashMap<IpAddr, usize>,
+    /// Have something to write that [`Connections::flush`] has not tried yet.
+    to_flush: Vec<u64>,
+    /// Had more to read than the budget.
+    to_read: Vec<u64>,
+    deadlines: BinaryHeap<Reverse<(Duration, u64)>>,
+    events: VecDeque<TcpEvent>,
+    scratch: Box<[u8]>,
+    refused: u64,
+}
+
+impl Connections {
+    /// No connections yet. Their tokens are `first_token` and upwards.
+    #[must_use]
+    pub fn new(config: ConnectionsConfig, first_token: usize) -> Self {
+        Self {
+            config,
+            first_token,
+            slots: Slab::new(),
+            generation: 0,
+            by_remote: HashMap::new(),
+            accepted_from: HashMap::new(),
+            to_flush: Vec::new(),
+            to_read: Vec::new(),
+            deadlines: BinaryHeap::new(),
+            events: VecDeque::new(),
+            scratch: vec![0; READ_BUDGET].into_boxed_slice(),
+            refused: 0,
+        }
+    }
+
+    /// Connections there are, in any phase.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Connections turned away because a limit was reached, since the start.
+    #[must_use]
+    pub const fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// What has happened, oldest first.
+    pub fn poll_event(&mut self) -> Option<TcpEvent> {
+        self.events.pop_front()
+    }
+
+    /// Accepts who is waiting at `listener`, up to a budget.
+    pub fn accept(&mut self, registry: &Registry, now: Duration, listener: &Listener) -> AcceptOutcome {
+        for _ in 0..ACCEPT_BUDGET {
+            match listener.accept() {
+                Ok((stream, remote)) => self.adopt(registry, now, stream, remote),
+                Err(error) => return AcceptOutcome::of(&error),
+            }
+        }
+        AcceptOutcome::More
+    }
+
+    fn adopt(&mut self, registry: &Registry, now: Duration, stream: TcpStream, remote: SocketAddr) {
+        let from_there = self.accepted_from.get(&remote.ip()).copied().unwrap_or(0);
+        if self.slots.len() >= self.config.max || from_there >= self.config.max_per_source {
+            // Dropping the stream closes it; the peer sees that at once.
+            self.refused += 1;
+            return;
+        }
+        let Ok(local) = stream.local_addr() else {
+            return;
+        };
+        let connection = Connection::accepted(stream, local, remote, now);
+        if let Some(id) = self.insert(registry, now, connection) {
+            *self.accepted_from.entry(remote.ip()).or_default() += 1;
+            self.events.push_back(TcpEvent::Opened { id, local, remote });
+        }
+    }
+
+    /// Queues bytes for the connection `id`, or, without one, for any connection to `remote`,
+    /// opening one from `local` (its port does not matter) if there is none.
+    pub fn send(
+        &mut self,
+        registry: &Registry,
+        now: Duration,
+        id: Option<u64>,
+        (local, remote): (SocketAddr, SocketAddr),
+        bytes: Bytes,
+    ) {
+        let found = match id {
+            Some(id) => self.index_of(id).ok_or(io::ErrorKind::NotConnected),
+            None => match self.by_remote.get(&remote) {
+                Some(index) => Ok(*index),
+                None => self.open(registry, now, local, remote),
+            },
+        };
+        let index = match found {
+            Ok(index) => index,
+            Err(error) => {
+                self.events.push_back(TcpEvent::Unreachable { id, local, remote, error });
+                return;
+            }
+        };
+        let limit = self.config.max_write_queue;
+        let connection = &mut self.slots[index];
+        if !connection.push(now, bytes, limit) {
+            self.close_now(registry, index, CloseReason::SlowPeer);
+        } else if !connection.awaits_flush {
+            connection.awaits_flush = true;
+            self.to_flush.push(connection.id);
+        }
+    }
+
+    fn open(
+        &mut self,
+        registry: &Registry,
+        now: Duration,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Result<usize, io::ErrorKind> {
+        if self.slots.len() >= self.config.max {
+            self.refused += 1;
+            return Err(io::ErrorKind::QuotaExceeded);
+        }
+        let connection = Connection::connect(local, remote, now).map_err(|error| error.kind())?;
+        let id = self.insert(registry, now, connection).ok_or(io::ErrorKind::OutOfMemory)?;
+        self.index_of(id).ok_or(io::ErrorKind::NotConnected)
+    }
+
+    fn insert(&mut self, registry: &Registry, now: Duration, mut connection: Connection) -> Option<u64> {
+        self.generation = self.generation.wrapping_add(1);
+        let entry = self.slots.vacant_entry();
+        let index = entry.key();
+        let id = u64::from(self.generation) << 32 | index as u64;
+        let token = Token(self.first_token + index);
+        let interests = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = registry.register(&mut connection.stream, token, interests) {
+            tracing::warn!(%error, "cannot watch a connection");
+            return None;
+        }
+        connection.id = id;
+        self.by_remote.insert(connection.remote, index);
+        entry.insert(connection);
+        self.arm(index, now);
+        Some(id)
+    }
+
+    /// Closes a connection once what waits for it has been written.
+    pub fn close(&mut self, registry: &Registry, now: Duration, id: u64) {
+        let Some(index) = self.index_of(id) else {
+            return;
+        };
+        let connection = &mut self.slots[index];
+        if connection.queue_is_empty() {
+            self.close_now(registry, index, CloseReason::Local);
+        } else {
+            connection.phase = Phase::Closing { since: now };
+            self.arm(index, now);
+        }
+    }
+
+    /// Handles one readiness event of a token that is ours.
+    pub fn ready(&mut self, registry: &Registry, now: Duration, event: &Event) {
+        let index = event.token().0.wrapping_sub(self.first_token);
+        let Some(connection) = self.slots.get_mut(index) else {
+            return;
+        };
+        if matches!(connection.phase, Phase::Connecting { .. }) {
+            match connection.finish_connecting(now) {
+                Progress::Waiting => return,
+                Progress::Done => {
+                    let (id, local, remote) = connection.ends();
+                    self.events.push_back(TcpEvent::Opened { id, local, remote });
+                    self.arm(index, now);
+                }
+                Progress::Over(reason) => return self.close_now(registry, index, reason),
+            }
+        }
+        if event.is_writable() {
+            self.slots[index].blocked = false;
+            self.write(registry, now, index);
+        }
+        let wants_read = event.is_readable() || event.is_read_closed() || event.is_error();
+        if wants_read && self.slots.contains(index) {
+            self.read(registry, now, index);
+        }
+    }
+
+    /// Whether [`Connections::resume`] has work.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        !self.to_read.is_empty()
+    }
+
+    /// Goes on reading where the budget ended a turn.
+    pub fn resume(&mut self, registry: &Registry, now: Duration) {
+        for id in std::mem::take(&mut self.to_read) {
+            if let Some(index) = self.index_of(id) {
+                self.read(registry, now, index);
+            }
+        }
+    }
+
+    fn read(&mut self, registry: &Registry, now: Duration, index: usize) {
+        let Some(connection) = self.slots.get_mut(index) else {
+            return;
+        };
+        match connection.read(now, &mut self.scratch, &mut self.events) {
+            Progress::Waiting => {}
+            Progress::Done => self.to_read.push(connection.id),
+            Progress::Over(reason) => self.close_now(registry, index, reason),
+        }
+    }
+
+    /// Writes what was queued since the last call.
+    pub fn flush(&mut self, registry: &Registry, now: Duration) {
+        let mut ids = std::mem::take(&mut self.to_flush);
+        for id in ids.drain(..) {
+            if let Some(index) = self.index_of(id) {
+                self.slots[index].awaits_flush = false;
+                self.write(registry, now, index);
+            }
+        }
+        self.to_flush = ids;
+    }
+
+    fn write(&mut self, registry: &Registry, now: Duration, index: usize) {
+        let connection = &mut self.slots[index];
+        match connection.write(now) {
+            Progress::Waiting => self.arm(index, now),
+            Progress::Done => {
+                if matches!(connection.phase, Phase::Closing { .. }) {
+                    self.close_now(registry, index, CloseReason::Local);
+                }
+            }
+            Progress::Over(reason) => self.close_now(registry, index, reason),
+        }
+    }
+
+    fn close_now(&mut self, registry: &Registry, index: usize, reason: CloseReason) {
+        let mut connection = self.slots.remove(index);
+        // Closing the descriptor would do, but a duplicate of it would keep the registration.
+        let _ = registry.deregister(&mut connection.stream);
+        if self.by_remote.get(&connection.remote) == Some(&index) {
+            self.by_remote.remove(&connection.remote);
+        }
+        if connection.accepted
+            && let Some(count) = self.accepted_from.get_mut(&connection.remote.ip())
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.accepted_from.remove(&connection.remote.ip());
+            }
+        }
+        let (id, local, remote) = connection.ends();
+        self.events.push_back(match connection.phase {
+            Phase::Connecting { .. } => TcpEvent::Unreachable {
+                id: None,
+                local,
+                remote,
+                error: match reason {
+                    CloseReason::Failed(error) => error,
+                    CloseReason::SlowPeer => io::ErrorKind::QuotaExceeded,
+                    CloseReason::Local => io::ErrorKind::ConnectionAborted,
+                    _ => io::ErrorKind::TimedOut,
+                },
+            },
+            Phase::Open | Phase::Closing { .. } => TcpEvent::Closed { id, local, remote, reason },
+        });
+    }
+
+    fn index_of(&self, id: u64) -> Option<usize> {
+        let index = (id & 0xFFFF_FFFF) as usize;
+        let connection = self.slots.get(index)?;
+        (connection.id == id).then_some(index)
+    }
+
+    /// When [`Connections::handle_timeout`] is to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        self.deadlines.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Closes whoever has used up its time.
+    pub fn handle_timeout(&mut self, registry: &Registry, now: Duration) {
+        while let Some(Reverse((at, id))) = self.deadlines.peek().copied() {
+            if at > now {
+                return;
+            }
+            self.deadlines.pop();
+            let Some(index) = self.index_of(id) else {
+                continue;
+            };
+            let connection = &mut self.slots[index];
+            if connection.armed != Some(at) {
+                continue;
+            }
+            connection.armed = None;
+            let (deadline, reason) = connection.deadline(&self.config);
+            if deadline <= now {
+                self.close_now(registry, index, reason);
+            } else {
+                self.arm(index, now);
+            }
+        }
+    }
+
+    /// Makes sure that the deadline of a connection is looked at in time.
+    fn arm(&mut self, index: usize, now: Duration) {
+        let connection = &mut self.slots[index];
+        let (deadline, _) = connection.deadline(&self.config);
+        let at = deadline.min(now + RECHECK);
+        if connection.armed.is_none_or(|armed| at < armed) {
+            connection.armed = Some(at);
+            self.deadlines.push(Reverse((at, connection.id)));
+        }
+    }
+}
