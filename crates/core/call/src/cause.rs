@@ -95,13 +95,7 @@ impl Cause {
             Kind::TooManyHops => (483, "Too Many Hops", Some(25)),
             Kind::Other => (500, "Server Internal Error", Some(41)),
         };
-        Self {
-            kind,
-            fault,
-            code,
-            text: CompactString::const_new(text),
-            q850,
-        }
+        Self { kind, fault, code, text: CompactString::const_new(text), q850 }
     }
 
     /// From a final status that a party sent.
@@ -122,11 +116,7 @@ impl Cause {
             603 | 607 | 608 => Kind::Declined,
             _ => Kind::Other,
         };
-        let fault = if code < 300 {
-            Fault::Nobody
-        } else {
-            Fault::Peer
-        };
+        let fault = if code < 300 { Fault::Nobody } else { Fault::Peer };
         let mut cause = Self::new(kind, fault);
         if kind == Kind::Other {
             cause.q850 = None;

@@ -163,8 +163,7 @@ impl Directory {
         check_layer(&layer)?;
         let name = self.enter(domain)?;
         self.default.get_or_insert_with(|| name.clone());
-        self.changes
-            .push_back(DirectoryChange::Put(name.clone(), layer.clone()));
+        self.changes.push_back(DirectoryChange::Put(name.clone(), layer.clone()));
         self.domains.entry(name).or_default().pushed = Some(layer);
         Ok(())
     }
@@ -229,9 +228,7 @@ impl Directory {
             return Ok(());
         }
         match &entry.configured {
-            Some(layer) if layer.users.contains_key(user) => {
-                Err(DirectoryError::Configured(user.into()))
-            }
+            Some(layer) if layer.users.contains_key(user) => Err(DirectoryError::Configured(user.into())),
             _ => Ok(()),
         }
     }
@@ -240,10 +237,7 @@ impl Directory {
     #[must_use]
     pub fn secret(&self, domain: &str, user: &str) -> Option<&Secret> {
         let entry = self.domains.get(domain)?;
-        [&entry.pushed, &entry.configured]
-            .into_iter()
-            .flatten()
-            .find_map(|layer| layer.users.get(user))
+        [&entry.pushed, &entry.configured].into_iter().flatten().find_map(|layer| layer.users.get(user))
     }
 
     /// Whether a user exists; `domain` as [`Directory::resolve`] returns it.
@@ -256,10 +250,7 @@ impl Directory {
     #[must_use]
     pub fn control(&self, domain: &str) -> Option<&str> {
         let entry = self.domains.get(domain)?;
-        [&entry.pushed, &entry.configured]
-            .into_iter()
-            .flatten()
-            .find_map(|layer| layer.control.as_deref())
+        [&entry.pushed, &entry.configured].into_iter().flatten().find_map(|layer| layer.control.as_deref())
     }
 
     /// The domain that a host name of an address means: itself, what it is an alias of, or the
@@ -343,11 +334,7 @@ impl Directory {
 
     fn existing(&self, domain: &str) -> Result<CompactString, DirectoryError> {
         let name = canonical(domain)?;
-        if self.domains.contains_key(&name) {
-            Ok(name)
-        } else {
-            Err(DirectoryError::NoSuchDomain(name))
-        }
+        if self.domains.contains_key(&name) { Ok(name) } else { Err(DirectoryError::NoSuchDomain(name)) }
     }
 }
 
@@ -363,19 +350,13 @@ fn user_names(entry: &Domain) -> Vec<CompactString> {
 }
 
 fn label_below<'a>(domain: &'a str, parent: &str) -> Option<&'a str> {
-    let rest = if parent.is_empty() {
-        domain
-    } else {
-        domain.strip_suffix(parent)?.strip_suffix('.')?
-    };
+    let rest = if parent.is_empty() { domain } else { domain.strip_suffix(parent)?.strip_suffix('.')? };
     rest.rsplit('.').next()
 }
 
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        Some((name, port)) if !name.contains(':') && port.bytes().all(|b| b.is_ascii_digit()) => {
-            name
-        }
+        Some((name, port)) if !name.contains(':') && port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
     }
 }
@@ -383,18 +364,13 @@ fn without_port(host: &str) -> &str {
 fn is_numeric_or_local(host: &str) -> bool {
     host == "localhost"
         || host.parse::<std::net::Ipv4Addr>().is_ok()
-        || host
-            .trim_matches(['[', ']'])
-            .parse::<std::net::Ipv6Addr>()
-            .is_ok()
+        || host.trim_matches(['[', ']']).parse::<std::net::Ipv6Addr>().is_ok()
 }
 
 fn canonical(name: &str) -> Result<CompactString, DirectoryError> {
     let valid = !name.is_empty()
         && name.len() <= MAX_NAME
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
     if valid {
         Ok(CompactString::from_str_to_lowercase(name))
     } else {
@@ -407,9 +383,8 @@ fn check_layer(layer: &Layer) -> Result<(), DirectoryError> {
         return Err(DirectoryError::TooManyUsers);
     }
     for (user, secret) in &layer.users {
-        let valid = !user.is_empty()
-            && user.len() <= MAX_NAME
-            && user.bytes().all(|b| b > b' ' && b != 0x7f && b != b'@');
+        let valid =
+            !user.is_empty() && user.len() <= MAX_NAME && user.bytes().all(|b| b > b' ' && b != 0x7f && b != b'@');
         if !valid {
             return Err(DirectoryError::BadName(user.chars().take(64).collect()));
         }
@@ -427,10 +402,7 @@ mod tests {
     fn layer(users: &[&str]) -> Layer {
         Layer {
             control: Some("http://127.0.0.1:9001".into()),
-            users: users
-                .iter()
-                .map(|u| (CompactString::from(*u), Secret::new("pw")))
-                .collect(),
+            users: users.iter().map(|u| (CompactString::from(*u), Secret::new("pw"))).collect(),
         }
     }
 
@@ -442,10 +414,7 @@ mod tests {
         assert_eq!(dir.users("example.test").unwrap(), ["1002"]);
         dir.patch("example.test", layer(&["1003"])).unwrap();
         assert_eq!(dir.users("example.test").unwrap(), ["1002", "1003"]);
-        assert_eq!(
-            dir.patch("other.test", layer(&[])),
-            Err(DirectoryError::NoSuchDomain("other.test".into()))
-        );
+        assert_eq!(dir.patch("other.test", layer(&[])), Err(DirectoryError::NoSuchDomain("other.test".into())));
     }
 
     #[test]
@@ -467,10 +436,7 @@ mod tests {
     fn configured_entries_stay_and_pushed_ones_hide_them() {
         let mut dir = Directory::new();
         dir.configure("a.test", layer(&["alice"])).unwrap();
-        assert_eq!(
-            dir.remove("a.test"),
-            Err(DirectoryError::Configured("a.test".into()))
-        );
+        assert_eq!(dir.remove("a.test"), Err(DirectoryError::Configured("a.test".into())));
         let mut pushed = layer(&[]);
         pushed.users.insert("alice".into(), Secret::new("new"));
         dir.put("a.test", pushed).unwrap();
@@ -484,13 +450,7 @@ mod tests {
         let mut dir = Directory::new();
         dir.configure("a.test", layer(&[])).unwrap();
         dir.alias("pbx.local", "a.test").unwrap();
-        for host in [
-            "A.test",
-            "localhost",
-            "127.0.0.1:5060",
-            "[::1]",
-            "PBX.local",
-        ] {
+        for host in ["A.test", "localhost", "127.0.0.1:5060", "[::1]", "PBX.local"] {
             assert_eq!(dir.resolve(host), Some("a.test"), "{host}");
         }
         assert_eq!(dir.resolve("b.test"), None);
@@ -504,19 +464,14 @@ mod tests {
         assert!(dir.put("a.test", layer(&["bad\r\nname"])).is_err());
         let many = Layer {
             control: None,
-            users: (0..=MAX_USERS)
-                .map(|n| (compact_str::format_compact!("{n}"), Secret::new("")))
-                .collect(),
+            users: (0..=MAX_USERS).map(|n| (compact_str::format_compact!("{n}"), Secret::new(""))).collect(),
         };
         assert_eq!(dir.put("a.test", many), Err(DirectoryError::TooManyUsers));
         assert_eq!(dir.poll_change(), None);
         for n in 0..MAX_DOMAINS {
             dir.put(&format!("d{n}.test"), Layer::default()).unwrap();
         }
-        assert_eq!(
-            dir.put("one.more", Layer::default()),
-            Err(DirectoryError::TooManyDomains)
-        );
+        assert_eq!(dir.put("one.more", Layer::default()), Err(DirectoryError::TooManyDomains));
     }
 
     #[test]
@@ -525,14 +480,9 @@ mod tests {
         dir.restore("a.test", layer(&["1"])).unwrap();
         assert_eq!(dir.poll_change(), None);
         dir.remove_user("a.test", "1").unwrap();
-        let Some(DirectoryChange::Put(domain, left)) = dir.poll_change() else {
-            panic!("no change told")
-        };
+        let Some(DirectoryChange::Put(domain, left)) = dir.poll_change() else { panic!("no change told") };
         assert_eq!((domain.as_str(), left.users.len()), ("a.test", 0));
         dir.remove("a.test").unwrap();
-        assert_eq!(
-            dir.poll_change(),
-            Some(DirectoryChange::Removed("a.test".into()))
-        );
+        assert_eq!(dir.poll_change(), Some(DirectoryChange::Removed("a.test".into())));
     }
 }

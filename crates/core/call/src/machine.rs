@@ -32,8 +32,8 @@ use smallvec::SmallVec;
 use crate::cause::Cause;
 use crate::switchboard::{Limits, Outbox};
 use crate::words::{
-    Address, CallId, Event, Failure, LegId, MediaOp, MediaReport, Op, Outcome, Party, Report, Sdp,
-    Service, Source, Target, Ticket, Time, Told,
+    Address, CallId, Event, Failure, LegId, MediaOp, MediaReport, Op, Outcome, Party, Report, Sdp, Service, Source,
+    Target, Ticket, Time, Told,
 };
 
 /// What a call waits for.
@@ -215,13 +215,7 @@ impl Call {
             Report::Incoming(_) => {}
             Report::Located { found, .. } => self.located(scene, found),
             Report::Dialed { leg, wire_id, .. } => self.dialed(scene, leg, wire_id),
-            Report::Progress {
-                leg,
-                status,
-                text,
-                sdp,
-                ..
-            } => self.progressed(scene, leg, (status, text), sdp),
+            Report::Progress { leg, status, text, sdp, .. } => self.progressed(scene, leg, (status, text), sdp),
             Report::Answered { leg, sdp, .. } => self.answered(scene, leg, sdp),
             Report::Confirmed { leg, sdp, .. } => self.confirmed(scene, leg, sdp),
             Report::Reoffered { leg, sdp, .. } => self.reoffered(scene, leg, sdp),
@@ -254,11 +248,7 @@ impl Call {
         self.legs
             .iter()
             .find(|l| {
-                l.party == Party::Caller
-                    && matches!(
-                        l.state,
-                        LegState::Offered | LegState::AwaitConfirm | LegState::Up
-                    )
+                l.party == Party::Caller && matches!(l.state, LegState::Offered | LegState::AwaitConfirm | LegState::Up)
             })
             .map(|l| l.id)
     }
@@ -269,13 +259,7 @@ impl Call {
     }
 
     pub(crate) fn event(&mut self, scene: &mut Scene<'_>, event: Event) {
-        let told = Told {
-            at: scene.now,
-            seq: self.seq,
-            call: self.id,
-            owner: self.owner,
-            event,
-        };
+        let told = Told { at: scene.now, seq: self.seq, call: self.id, owner: self.owner, event };
         self.seq += 1;
         scene.out.event(told);
     }
@@ -304,11 +288,7 @@ impl Call {
     pub(crate) fn hear(&self, scene: &mut Scene<'_>, party: Party, source: Source) {
         if self.media_open {
             let call = self.id;
-            scene.out.media(MediaOp::Hear {
-                call,
-                party,
-                source,
-            });
+            scene.out.media(MediaOp::Hear { call, party, source });
         }
     }
 
@@ -317,11 +297,7 @@ impl Call {
             Party::Caller => (&self.caller, &self.callee),
             Party::Callee => (&self.callee, &self.caller),
         };
-        let op = Op::Locate {
-            call: self.id,
-            to: to.clone(),
-            from: Some(from.clone()),
-        };
+        let op = Op::Locate { call: self.id, to: to.clone(), from: from.clone(), anywhere: self.third_party };
         self.state = State::AwaitLocation(party);
         self.wait(scene, scene.limits.setup_time);
         scene.out.op(op);

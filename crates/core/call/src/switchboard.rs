@@ -13,8 +13,8 @@ use smallvec::smallvec;
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Call, Leg, LegState, Scene, State};
 use crate::words::{
-    Address, CallId, CallRef, Command, Event, Incoming, LegId, MAX_ADDRESS, MediaOp, MediaReport,
-    Op, Outcome, Party, Refused, Report, Ticket, Time, Told,
+    Address, CallId, CallRef, Command, Event, Incoming, LegId, MAX_ADDRESS, MediaOp, MediaReport, Op, Outcome, Party,
+    Refused, Report, Ticket, Time, Told,
 };
 
 /// What a switchboard holds at most, and for how long it waits.
@@ -119,11 +119,7 @@ impl Switchboard {
     /// [`Refused`] says why nothing has changed.
     pub fn submit(&mut self, now: Time, command: Command) -> Result<Ticket, Refused> {
         match command {
-            Command::Start {
-                caller,
-                callee,
-                wire_id,
-            } => self.start(now, caller, callee, wire_id),
+            Command::Start { caller, callee, wire_id } => self.start(now, caller, callee, wire_id),
             Command::End { call, cause } => self.end(now, &call, cause),
         }
     }
@@ -260,10 +256,7 @@ impl Switchboard {
         }
         let ticket = self.ticket();
         self.touch(now, id, |call, scene| call.end(scene, cause));
-        self.out.outcome(Outcome {
-            ticket,
-            result: Ok(()),
-        });
+        self.out.outcome(Outcome { ticket, result: Ok(()) });
         Ok(ticket)
     }
 
@@ -271,15 +264,7 @@ impl Switchboard {
         let Report::Incoming(incoming) = report else {
             return;
         };
-        let Incoming {
-            handle,
-            wire_id,
-            from,
-            to,
-            offer,
-            hops,
-            near,
-        } = *incoming;
+        let Incoming { handle, wire_id, from, to, offer, hops, near } = *incoming;
         let too_long = from.0.len() > MAX_ADDRESS || to.0.len() > MAX_ADDRESS;
         let cause = match self.room() {
             _ if too_long => Some(Cause::new(Kind::BadAddress, Fault::Peer)),
@@ -293,24 +278,14 @@ impl Switchboard {
         let id = self.insert(now, from.clone(), to.clone());
         self.by_wire.insert(wire_id.clone(), id);
         let leg = LegId(0);
-        self.out.op(Op::Adopt {
-            handle,
-            call: id,
-            leg,
-        });
+        self.out.op(Op::Adopt { handle, call: id, leg });
         self.touch(now, id, |call, scene| {
             call.hops = hops;
             call.late_offer = offer.is_none();
             call.caller_offer = offer;
             call.caller_near = near;
             call.legs = smallvec![Leg::incoming(leg, wire_id)];
-            call.event(
-                scene,
-                Event::Incoming {
-                    from,
-                    to: to.clone(),
-                },
-            );
+            call.event(scene, Event::Incoming { from, to: to.clone() });
             call.event(scene, Event::Connecting { to });
             call.locate(scene, Party::Callee);
         });
@@ -325,11 +300,7 @@ impl Switchboard {
     fn insert(&mut self, now: Time, caller: Address, callee: Address) -> CallId {
         let id = CallId(self.next_call);
         self.next_call += 1;
-        let scene = Scene {
-            now,
-            limits: &self.limits,
-            out: &mut self.out,
-        };
+        let scene = Scene { now, limits: &self.limits, out: &mut self.out };
         let call = Call::new(id, caller, callee, &scene);
         if let Some(at) = call.deadline {
             self.deadlines.insert((at, id));
@@ -344,11 +315,7 @@ impl Switchboard {
             return;
         };
         let before = call.deadline;
-        let mut scene = Scene {
-            now,
-            limits: &self.limits,
-            out: &mut self.out,
-        };
+        let mut scene = Scene { now, limits: &self.limits, out: &mut self.out };
         act(call, &mut scene);
         let over = call.is_over();
         if over {
@@ -384,9 +351,6 @@ impl Switchboard {
 
 impl Leg {
     fn incoming(id: LegId, wire_id: CompactString) -> Self {
-        Self {
-            wire_id: Some(wire_id),
-            ..Self::blank(id, Party::Caller, LegState::Offered)
-        }
+        Self { wire_id: Some(wire_id), ..Self::blank(id, Party::Caller, LegState::Offered) }
     }
 }

@@ -309,8 +309,10 @@ pub enum Op {
         call: CallId,
         /// The address.
         to: Address,
-        /// Who wants to reach it, if known: routes may depend on it.
-        from: Option<Address>,
+        /// Who wants to reach it.
+        from: Address,
+        /// A controller named the address, so it need not be one of ours.
+        anywhere: bool,
     },
     /// Call a party.
     Dial {

@@ -1,1 +1,228 @@
-//! Backend: our own SIP legs.
+//! The backend that is our own switch: legs are SIP dialogs, each with its own Call-ID, tags and
+//! session description, and the two sides of a call never see each other's.
+//!
+//! [`B2bua`] joins the SIP endpoint, the registrar, the digest gate and the directory, and speaks
+//! the words of the waist: [`Op`](hookswitch_call::Op) in, [`Report`](hookswitch_call::Report) out.
+//! It does not know whether media exists; a session description passes through as text.
+//!
+//! | file | what |
+//! |---|---|
+//! | `inbound.rs` | a party calls in: who may, and what the core is told |
+//! | `outbound.rs` | a party is called, and what comes back |
+//! | `perform.rs` | what the core asks of a leg |
+//! | `locate.rs`, [`route`] | where an address is: routes, services, users' bindings |
+//! | `register.rs` | REGISTER, OPTIONS and everything else outside of a call |
+//! | `reason.rs` | causes as Reason headers and back (RFC 3326) |
+
+#![forbid(unsafe_code)]
+
+mod inbound;
+mod leg;
+mod locate;
+mod outbound;
+mod perform;
+mod reason;
+mod register;
+pub mod route;
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use ahash::AHashMap;
+use hookswitch_call::directory::Directory;
+use hookswitch_call::port::Backend;
+use hookswitch_call::{CallId, Handle, LegId, Op, Report, Time};
+use hookswitch_sip::auth::{Gate, GateConfig};
+use hookswitch_sip::registrar::{Registrar, RegistrarConfig};
+use hookswitch_sip::{DialogId, Endpoint, EndpointConfig, Event, Flow, Input, Interface, Network, Output};
+
+pub use leg::LegRecord;
+use route::Route;
+
+/// What a [`B2bua`] is told at the start.
+#[derive(Clone, Debug, Default)]
+pub struct B2buaConfig {
+    /// The SIP element.
+    pub endpoint: EndpointConfig,
+    /// Networks that may call without digest. Empty by default.
+    pub trusted: Vec<Network>,
+    /// The digest gate.
+    pub gate: GateConfig,
+    /// The registrar.
+    pub registrar: RegistrarConfig,
+    /// Routes; the first that matches wins, before the users' bindings.
+    pub routes: Vec<Route>,
+}
+
+/// What happened in one step of the SIP side.
+pub enum Step {
+    /// Something to send or to close. Never an event.
+    Output(Output),
+    /// An event was handled; drain the reports before the next step, so that the core's answer to
+    /// one event comes before the next event.
+    Handled,
+}
+
+/// Our own SIP switch as a backend.
+pub struct B2bua {
+    endpoint: Endpoint,
+    gate: Gate,
+    registrar: Registrar,
+    directory: Directory,
+    config: B2buaConfig,
+    legs: AHashMap<DialogId, LegRecord>,
+    dialogs: AHashMap<(CallId, LegId), DialogId>,
+    offered: AHashMap<Handle, DialogId>,
+    next_handle: u64,
+    reports: VecDeque<Report>,
+}
+
+impl B2bua {
+    /// A switch without calls or bindings. The seed makes tags, branches and nonces unguessable:
+    /// draw it from the operating system.
+    #[must_use]
+    pub fn new(config: B2buaConfig, directory: Directory, seed: [u8; 32]) -> Self {
+        let mut gate_seed = seed;
+        // The gate's nonces must not be predictable from anything the endpoint shows.
+        gate_seed.rotate_left(7);
+        gate_seed[0] ^= 0x5a;
+        Self {
+            endpoint: Endpoint::new(config.endpoint.clone(), seed),
+            gate: Gate::new(config.gate.clone(), gate_seed),
+            registrar: Registrar::new(config.registrar.clone()),
+            directory,
+            config,
+            legs: AHashMap::new(),
+            dialogs: AHashMap::new(),
+            offered: AHashMap::new(),
+            next_handle: 0,
+            reports: VecDeque::new(),
+        }
+    }
+
+    /// Takes bytes or news from a SIP socket.
+    pub fn handle_input(&mut self, now: Time, input: Input) {
+        self.endpoint.handle_input(now, input);
+    }
+
+    /// Lets time pass.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.endpoint.handle_timeout(now);
+        self.registrar.handle_timeout(now);
+    }
+
+    /// When [`B2bua::handle_timeout`] wants to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        [self.endpoint.poll_timeout(), self.registrar.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// The next step of the SIP side; `None` when everything is done.
+    pub fn step(&mut self, now: Time) -> Option<Step> {
+        match self.endpoint.poll_output()? {
+            Output::Event(event) => {
+                self.event(now, event);
+                Some(Step::Handled)
+            }
+            output @ (Output::Send { .. } | Output::Close { .. }) => Some(Step::Output(output)),
+        }
+    }
+
+    /// The SIP element.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The bindings.
+    #[must_use]
+    pub fn registrar(&self) -> &Registrar {
+        &self.registrar
+    }
+
+    /// The bindings, to restore stored ones and to take changes for the store.
+    pub fn registrar_mut(&mut self) -> &mut Registrar {
+        &mut self.registrar
+    }
+
+    /// The domains and users.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The domains and users, to be changed.
+    pub fn directory_mut(&mut self) -> &mut Directory {
+        &mut self.directory
+    }
+
+    /// What there is of a leg, to be stored with its call.
+    #[must_use]
+    pub fn leg(&self, call: CallId, leg: LegId) -> Option<&LegRecord> {
+        self.legs.get(self.dialogs.get(&(call, leg))?)
+    }
+
+    /// How many legs there are: none when no call is left.
+    #[must_use]
+    pub fn live_legs(&self) -> usize {
+        self.legs.len() + self.offered.len()
+    }
+
+    fn event(&mut self, now: Time, event: Event) {
+        match event {
+            Event::Invite { dialog, request, flow } => self.invited(now, dialog, &request, flow),
+            Event::Cancelled { dialog, request } => self.cancelled(dialog, &request),
+            Event::Acked { dialog, request } => self.acked(dialog, &request),
+            Event::Reinvite { dialog, request } => self.reinvited(now, dialog, &request),
+            Event::ReinviteCancelled { dialog, .. } => self.reinvite_cancelled(dialog),
+            Event::Progress { dialog, response } => self.progressed(dialog, &response),
+            Event::Answered { dialog, response } => self.answered(dialog, &response),
+            Event::Failed { dialog, status, reason, response, cause } => {
+                self.failed(dialog, (status, &reason), response.as_ref(), cause);
+            }
+            Event::Ended { dialog, by, request } => self.ended(dialog, by, request.as_ref()),
+            Event::Request { txn, dialog, request, flow } => self.requested(now, txn, dialog, &request, flow),
+            // We change no session of our own accord and send no other requests; should that ever
+            // come back, an unacknowledged 2xx would be repeated for half a minute.
+            Event::Reanswered { dialog, .. } => self.endpoint.ack(now, dialog, None),
+            Event::ReinviteFailed { .. } | Event::Response { .. } => {}
+            Event::FlowClosed { flow } => self.registrar.remove_flow(flow),
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        self.reports.push_back(report);
+    }
+
+    fn is_trusted(&self, flow: Flow) -> bool {
+        self.config.trusted.iter().any(|net| net.contains(flow.remote.ip()))
+    }
+
+    /// Our address as seen by a party at the other end of this flow.
+    fn near(&self, flow: Flow) -> Option<IpAddr> {
+        near(&self.config.endpoint.interfaces, flow)
+    }
+}
+
+/// The address of this host that the other end of a flow sees: the socket's own, or that of the
+/// interface which shares the longest network prefix with the other end.
+fn near(interfaces: &[Interface], flow: Flow) -> Option<IpAddr> {
+    let (local, remote) = (flow.local.ip(), flow.remote.ip());
+    if !local.is_unspecified() {
+        return Some(local);
+    }
+    let shares = |i: &&Interface| Network { addr: i.addr, prefix: i.prefix }.contains(remote);
+    let shared = interfaces.iter().filter(shares).max_by_key(|i| i.prefix);
+    let fallback = || interfaces.iter().find(|i| i.default && i.addr.is_ipv4() == remote.is_ipv4());
+    shared.or_else(fallback).map(|i| i.addr)
+}
+
+impl Backend for B2bua {
+    fn perform(&mut self, now: Time, op: Op) {
+        self.carry_out(now, op);
+    }
+
+    fn poll_report(&mut self) -> Option<Report> {
+        self.reports.pop_front()
+    }
+}

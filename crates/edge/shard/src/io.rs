@@ -1,11 +1,13 @@
 //! What goes into a shard and what comes out of it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_call::directory::{DirectoryChange, Layer};
 use hookswitch_call::{MediaOp, MediaReport, Told};
-use hookswitch_sip::registrar::Binding;
-use hookswitch_sip::transport::{self, Flow};
+use hookswitch_sip::registrar::{Binding, BindingId};
+use hookswitch_sip::Flow;
 
 /// One connection of an application, named by the driver.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -19,7 +21,7 @@ pub struct HttpId(pub u64);
 #[derive(Debug)]
 pub enum Input {
     /// Bytes, or news of a connection, from a SIP socket.
-    Sip(transport::Input),
+    Sip(hookswitch_sip::Input),
     /// A media thread answers.
     Media(MediaReport),
     /// An application has connected.
@@ -127,8 +129,8 @@ pub enum Change {
     /// A binding is gone.
     BindingRemoved {
         /// Its address of record.
-        aor: CompactString,
-        /// Its key within that ([`Binding::key`]).
-        key: CompactString,
+        aor: Arc<str>,
+        /// Its number within that.
+        id: BindingId,
     },
 }

@@ -20,27 +20,17 @@ impl Call {
         let call = self.id;
         if !owes_answer || sdp.is_none() {
             // With a late offer the acknowledgement waits for the caller's answer.
-            scene.out.op(Op::Confirm {
-                call,
-                leg: id,
-                sdp: None,
-            });
+            scene.out.op(Op::Confirm { call, leg: id, sdp: None });
         }
         if sdp.is_none() && !early {
-            let cause = Cause::new(Kind::NotAcceptable, Fault::Peer)
-                .with_text("Answer without session description");
+            let cause = Cause::new(Kind::NotAcceptable, Fault::Peer).with_text("Answer without session description");
             self.end(scene, cause);
             return;
         }
         if self.anchored
             && let Some(sdp) = sdp.clone()
         {
-            scene.out.media(MediaOp::Accept {
-                call,
-                party,
-                leg: id,
-                sdp,
-            });
+            scene.out.media(MediaOp::Accept { call, party, leg: id, sdp });
         }
         match (party, self.third_party) {
             (Party::Caller, _) => {
@@ -90,12 +80,7 @@ impl Call {
     }
 
     /// Asks the media engine for the description that the caller is sent.
-    pub(crate) fn describe_caller(
-        &mut self,
-        scene: &mut Scene<'_>,
-        caller: LegId,
-        purpose: Purpose,
-    ) {
+    pub(crate) fn describe_caller(&mut self, scene: &mut Scene<'_>, caller: LegId, purpose: Purpose) {
         let (call, party) = (self.id, Party::Caller);
         let near = self.caller_near;
         let late_offer = self.late_offer;
@@ -104,18 +89,9 @@ impl Call {
         };
         leg.purpose = Some(purpose);
         scene.out.media(if late_offer {
-            MediaOp::MakeOffer {
-                call,
-                party,
-                leg: caller,
-                near,
-            }
+            MediaOp::MakeOffer { call, party, leg: caller, near }
         } else {
-            MediaOp::MakeAnswer {
-                call,
-                party,
-                leg: caller,
-            }
+            MediaOp::MakeAnswer { call, party, leg: caller }
         });
     }
 
@@ -142,11 +118,7 @@ impl Call {
             }
             Some(Purpose::Answer) => self.send_answer(scene, id, sdp),
             Some(Purpose::Reanswer) => {
-                scene.out.op(Op::Reanswer {
-                    call,
-                    leg: id,
-                    sdp: Ok(sdp),
-                });
+                scene.out.op(Op::Reanswer { call, leg: id, sdp: Ok(sdp) });
             }
             None => {}
         }
@@ -160,15 +132,8 @@ impl Call {
         leg.local = Some(sdp.clone());
         leg.state = LegState::AwaitConfirm;
         leg.owes_answer = late_offer;
-        scene.out.op(Op::Answer {
-            call: self.id,
-            leg: caller,
-            sdp,
-        });
-        let callee = self
-            .legs
-            .iter()
-            .find(|l| l.party == Party::Callee && matches!(l.state, LegState::Up));
+        scene.out.op(Op::Answer { call: self.id, leg: caller, sdp });
+        let callee = self.legs.iter().find(|l| l.party == Party::Callee && matches!(l.state, LegState::Up));
         if let Some(callee) = callee.map(|l| l.id) {
             self.join(scene, callee);
         }

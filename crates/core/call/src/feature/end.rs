@@ -16,22 +16,11 @@ impl Call {
             // Nothing of it is on the wire.
             LegState::AwaitOffer => {
                 leg.state = LegState::Ended;
-                self.event(
-                    scene,
-                    Event::LegEnded {
-                        leg: id,
-                        party,
-                        cause,
-                    },
-                );
+                self.event(scene, Event::LegEnded { leg: id, party, cause });
             }
             LegState::AwaitAnswer | LegState::Offered | LegState::AwaitConfirm | LegState::Up => {
                 leg.state = LegState::AwaitEnd;
-                scene.out.op(Op::Hangup {
-                    call,
-                    leg: id,
-                    cause,
-                });
+                scene.out.op(Op::Hangup { call, leg: id, cause });
             }
         }
     }
@@ -43,9 +32,7 @@ impl Call {
             return;
         }
         let stage = match self.state {
-            State::AwaitLocation(Party::Caller) | State::AwaitAnswer(Party::Caller) => {
-                Stage::Caller
-            }
+            State::AwaitLocation(Party::Caller) | State::AwaitAnswer(Party::Caller) => Stage::Caller,
             _ => Stage::Callee,
         };
         let reported = if cause.code < 300 {
@@ -58,13 +45,7 @@ impl Call {
         // A leg whose end is never reported would otherwise keep the call for ever.
         self.wait(scene, scene.limits.end_time);
         self.cause = Some(cause.clone());
-        self.settle(
-            scene,
-            Err(Failure {
-                stage,
-                cause: reported,
-            }),
-        );
+        self.settle(scene, Err(Failure { stage, cause: reported }));
         for party in [Party::Caller, Party::Callee] {
             for leg in self.live_legs(party) {
                 self.hang_up(scene, leg, cause.clone());
@@ -80,11 +61,7 @@ impl Call {
         let was_live = leg.live();
         let party = leg.party;
         let waited = std::mem::replace(&mut leg.state, LegState::Ended);
-        let event = Event::LegEnded {
-            leg: id,
-            party,
-            cause: cause.clone(),
-        };
+        let event = Event::LegEnded { leg: id, party, cause: cause.clone() };
         self.event(scene, event);
         if !was_live {
             return;
@@ -125,9 +102,7 @@ impl Call {
             self.media_open = false;
             scene.out.media(MediaOp::Close { call: self.id });
         }
-        let talked = self
-            .joined
-            .map_or_else(Default::default, |since| scene.now.saturating_sub(since));
+        let talked = self.joined.map_or_else(Default::default, |since| scene.now.saturating_sub(since));
         let cause = self.cause.clone().unwrap_or_else(Cause::hangup);
         self.event(scene, Event::Ended { cause, talked });
     }

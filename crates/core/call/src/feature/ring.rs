@@ -5,9 +5,7 @@ use smallvec::SmallVec;
 
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Call, LegState, Purpose, Scene, State};
-use crate::words::{
-    Dial, Event, Found, LegId, MAX_BRANCHES, MediaOp, Op, Party, Sdp, Service, Source, Target,
-};
+use crate::words::{Dial, Event, Found, LegId, MAX_BRANCHES, MediaOp, Op, Party, Sdp, Service, Source, Target};
 
 impl Call {
     pub(crate) fn located(&mut self, scene: &mut Scene<'_>, found: Found) {
@@ -47,12 +45,7 @@ impl Call {
         for leg in branches {
             if self.anchored {
                 let near = self.leg(leg).and_then(|l| l.target.as_ref()?.near);
-                scene.out.media(MediaOp::MakeOffer {
-                    call: self.id,
-                    party,
-                    leg,
-                    near,
-                });
+                scene.out.media(MediaOp::MakeOffer { call: self.id, party, leg, near });
             } else {
                 self.dial(scene, leg, self.caller_offer.clone());
             }
@@ -76,19 +69,8 @@ impl Call {
             Party::Caller => (callee, caller),
             Party::Callee => (caller, callee),
         };
-        let dial = Dial {
-            target,
-            from,
-            to,
-            offer,
-            wire_id,
-            hops,
-        };
-        scene.out.op(Op::Dial {
-            call,
-            leg: id,
-            dial: Box::new(dial),
-        });
+        let dial = Dial { target, from, to, offer, wire_id, hops };
+        scene.out.op(Op::Dial { call, leg: id, dial: Box::new(dial) });
     }
 
     pub(crate) fn dialed(&mut self, scene: &mut Scene<'_>, id: LegId, wire_id: CompactString) {
@@ -99,12 +81,7 @@ impl Call {
             return;
         };
         let to = target.address.clone();
-        let event = Event::Dialing {
-            leg: id,
-            party,
-            wire_id,
-            to,
-        };
+        let event = Event::Dialing { leg: id, party, wire_id, to };
         self.event(scene, event);
     }
 
@@ -120,12 +97,7 @@ impl Call {
             return;
         }
         let party = leg.party;
-        let event = Event::Progress {
-            leg: id,
-            party,
-            status,
-            text,
-        };
+        let event = Event::Progress { leg: id, party, status, text };
         self.event(scene, event);
         if party == Party::Callee {
             match sdp {
@@ -150,12 +122,7 @@ impl Call {
         }
         self.ring_status = status;
         if let Some(leg) = self.caller_leg() {
-            scene.out.op(Op::Ring {
-                call: self.id,
-                leg,
-                status,
-                sdp: None,
-            });
+            scene.out.op(Op::Ring { call: self.id, leg, status, sdp: None });
         }
     }
 
@@ -174,21 +141,11 @@ impl Call {
         let call = self.id;
         if !self.anchored {
             self.ring_status = status;
-            scene.out.op(Op::Ring {
-                call,
-                leg: caller,
-                status,
-                sdp: Some(sdp),
-            });
+            scene.out.op(Op::Ring { call, leg: caller, status, sdp: Some(sdp) });
             return;
         }
         let party = Party::Callee;
-        scene.out.media(MediaOp::Accept {
-            call,
-            party,
-            leg: id,
-            sdp,
-        });
+        scene.out.media(MediaOp::Accept { call, party, leg: id, sdp });
         self.hear(scene, Party::Caller, Source::Peer);
         self.hear(scene, Party::Callee, Source::Peer);
         if self.third_party {
@@ -206,10 +163,7 @@ impl Call {
     /// A branch is over before it was answered.
     pub(crate) fn branch_failed(&mut self, scene: &mut Scene<'_>, party: Party, cause: Cause) {
         let final_for_all = cause.code >= 600;
-        let better = self
-            .best_failure
-            .as_ref()
-            .is_none_or(|best| cause.fork_rank() < best.fork_rank());
+        let better = self.best_failure.as_ref().is_none_or(|best| cause.fork_rank() < best.fork_rank());
         if better {
             self.best_failure = Some(cause);
         }

@@ -19,33 +19,20 @@ impl Call {
         }
         let party = leg.party;
         let Some(sdp) = sdp else {
-            let cause =
-                Cause::new(Kind::NotAcceptable, Fault::Peer).with_text("Offer was never answered");
+            let cause = Cause::new(Kind::NotAcceptable, Fault::Peer).with_text("Offer was never answered");
             self.end(scene, cause);
             return;
         };
         if self.anchored {
-            scene.out.media(MediaOp::Accept {
-                call,
-                party,
-                leg: id,
-                sdp,
-            });
+            scene.out.media(MediaOp::Accept { call, party, leg: id, sdp });
             return;
         }
         // The callee made the offer and waits for this answer in its acknowledgement.
-        let callee = self
-            .legs
-            .iter_mut()
-            .find(|l| l.party == Party::Callee && l.state == LegState::Up);
+        let callee = self.legs.iter_mut().find(|l| l.party == Party::Callee && l.state == LegState::Up);
         if let Some(callee) = callee {
             callee.owes_answer = false;
             let leg = callee.id;
-            scene.out.op(Op::Confirm {
-                call,
-                leg,
-                sdp: Some(sdp),
-            });
+            scene.out.op(Op::Confirm { call, leg, sdp: Some(sdp) });
         }
     }
 
@@ -61,30 +48,17 @@ impl Call {
         if !anchored || state == State::AwaitEnds {
             // Signalling only: neither side's description is ours to change.
             let cause = Cause::new(Kind::NotAcceptable, Fault::Server);
-            scene.out.op(Op::Reanswer {
-                call,
-                leg: id,
-                sdp: Err(cause),
-            });
+            scene.out.op(Op::Reanswer { call, leg: id, sdp: Err(cause) });
             return;
         }
         leg.purpose = Some(Purpose::Reanswer);
         let party = leg.party;
         if let Some(sdp) = sdp {
             scene.out.media(MediaOp::Offered { call, party, sdp });
-            scene.out.media(MediaOp::MakeAnswer {
-                call,
-                party,
-                leg: id,
-            });
+            scene.out.media(MediaOp::MakeAnswer { call, party, leg: id });
         } else {
             leg.owes_answer = true;
-            scene.out.media(MediaOp::MakeOffer {
-                call,
-                party,
-                leg: id,
-                near: None,
-            });
+            scene.out.media(MediaOp::MakeOffer { call, party, leg: id, near: None });
         }
     }
 
@@ -98,11 +72,7 @@ impl Call {
         match leg.purpose.take() {
             Some(Purpose::Reanswer) => {
                 leg.owes_answer = false;
-                scene.out.op(Op::Reanswer {
-                    call,
-                    leg: id,
-                    sdp: Err(cause),
-                });
+                scene.out.op(Op::Reanswer { call, leg: id, sdp: Err(cause) });
             }
             Some(Purpose::Dial) => {
                 leg.state = LegState::Ended;

@@ -1,0 +1,103 @@
+//! A party calls in: who may call, and what the core is told.
+
+use hookswitch_call::{Address, Cause, Fault, Handle, Incoming, Kind, Report};
+use hookswitch_sip::auth::{Secret, Verdict, Which};
+use hookswitch_sip::{DialogId, Flow, Header, Response};
+use hookswitch_sip_msg::{HeaderName, Message};
+
+use crate::B2bua;
+use crate::leg::{LegRecord, display_of, sdp_of};
+use crate::reason;
+
+impl B2bua {
+    pub(crate) fn invited(&mut self, now: hookswitch_call::Time, dialog: DialogId, request: &Message, flow: Flow) {
+        if let Err(refusal) = self.may_call(now, request, flow) {
+            self.endpoint.respond(now, dialog, refusal);
+            return;
+        }
+        let from = request.from().ok().and_then(|from| from.uri_str());
+        let (Some(from), Some(to), Ok(wire_id)) = (from, request.request_uri(), request.call_id()) else {
+            self.endpoint.respond(now, dialog, Response::new(400));
+            return;
+        };
+        let handle = Handle(self.next_handle);
+        self.next_handle += 1;
+        self.offered.insert(handle, dialog);
+        let incoming = Incoming {
+            handle,
+            wire_id: wire_id.into(),
+            from: Address::from(from),
+            to: Address::from(to),
+            offer: sdp_of(request),
+            hops: request.max_forwards().ok().flatten().unwrap_or(70).saturating_sub(1),
+            near: self.near(flow),
+        };
+        // Until the core adopts it, the leg belongs to no call; the display name waits with it.
+        let mut record = LegRecord::new(hookswitch_call::CallId(0), hookswitch_call::LegId(0), true);
+        record.display = display_of(request);
+        self.legs.insert(dialog, record);
+        self.report(Report::Incoming(Box::new(incoming)));
+    }
+
+    /// A trusted network may call as anybody; everybody else must prove to be the user in From,
+    /// and that user must be one of ours.
+    fn may_call(&mut self, now: hookswitch_call::Time, request: &Message, flow: Flow) -> Result<(), Response> {
+        if self.is_trusted(flow) {
+            return Ok(());
+        }
+        let from = request.from().ok().and_then(|from| from.uri().ok());
+        let from = from.filter(|uri| uri.is_sip()).ok_or_else(|| Response::new(403))?;
+        let host = from.host.to_string();
+        let Some(domain) = self.directory.resolve(&host) else {
+            return Err(Response::new(403));
+        };
+        let directory = &self.directory;
+        let secret = |user: &str, realm: &str| Some(Secret::Password(directory.secret(realm, user)?.reveal()));
+        match self.gate.check(now, request, domain, Which::Www, secret) {
+            Verdict::Accepted(identity) => {
+                let claimed = from.user_unescaped().unwrap_or_default();
+                if identity.user == claimed { Ok(()) } else { Err(Response::new(403)) }
+            }
+            Verdict::Challenge { status, headers, .. } => Err(with_headers(status, headers)),
+            Verdict::Rejected { status, reason, .. } => {
+                let mut response = Response::new(status);
+                response.reason = Some(reason.into());
+                Err(response)
+            }
+        }
+    }
+
+    pub(crate) fn cancelled(&mut self, dialog: DialogId, request: &Message) {
+        let cause = reason::refine(Cause::new(Kind::Cancelled, Fault::Nobody), Some(request));
+        self.over(dialog, cause);
+    }
+
+    pub(crate) fn acked(&mut self, dialog: DialogId, request: &Message) {
+        if let Some((call, leg)) = self.name_of(dialog) {
+            self.report(Report::Confirmed { call, leg, sdp: sdp_of(request) });
+        }
+    }
+
+    pub(crate) fn reinvited(&mut self, now: hookswitch_call::Time, dialog: DialogId, request: &Message) {
+        let Some(record) = self.legs.get_mut(&dialog) else {
+            self.endpoint.respond(now, dialog, Response::new(481));
+            return;
+        };
+        record.reinvited = true;
+        let (call, leg) = (record.call, record.leg);
+        self.report(Report::Reoffered { call, leg, sdp: sdp_of(request) });
+    }
+
+    pub(crate) fn reinvite_cancelled(&mut self, dialog: DialogId) {
+        if let Some(record) = self.legs.get_mut(&dialog) {
+            record.reinvited = false;
+        }
+    }
+}
+
+/// A response with the headers that the gate or the registrar wants in it.
+pub(crate) fn with_headers(status: u16, headers: Vec<(HeaderName, String)>) -> Response {
+    let mut response = Response::new(status);
+    response.headers = headers.into_iter().map(|(name, value)| Header::new(name, value)).collect();
+    response
+}

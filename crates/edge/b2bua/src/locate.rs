@@ -1,0 +1,176 @@
+//! Where an address is: routes first, then services, then the bindings of a user.
+
+use std::net::{IpAddr, SocketAddr};
+
+use compact_str::{CompactString, format_compact};
+use hookswitch_call::{Address, Cause, Dial, Fault, Found, Kind, Service, Target, Time};
+use hookswitch_sip::registrar::{Binding, BindingId, aor_of};
+use hookswitch_sip::{Flow, Transport};
+use hookswitch_sip_msg::{Host, Uri};
+
+use crate::B2bua;
+
+/// How to get to a target: the first hop, and the Route set to send along.
+pub(crate) struct Way {
+    pub flow: Flow,
+    pub routes: Vec<CompactString>,
+}
+
+impl B2bua {
+    pub(crate) fn locate(&self, now: Time, to: &Address, anywhere: bool) -> Found {
+        let nowhere = |kind, fault| Found::Nowhere(Cause::new(kind, fault));
+        let Ok(uri) = Uri::parse(&to.0) else { return nowhere(Kind::BadAddress, Fault::Controller) };
+        let is_tel = uri.scheme_text().eq_ignore_ascii_case("tel");
+        if !uri.is_sip() && !is_tel {
+            return nowhere(Kind::BadAddress, Fault::Controller);
+        }
+        if uri.is_sip() && uri.host == Host::Name("") {
+            return nowhere(Kind::BadAddress, Fault::Controller);
+        }
+        if let Some(found) = self.routed(&uri) {
+            return found;
+        }
+        match self.our_domain(&uri) {
+            Some(domain) => self.user(now, &uri, domain),
+            None if anywhere && uri.is_sip() => self.direct(&to.0),
+            None => nowhere(Kind::NotFound, Fault::Peer),
+        }
+    }
+
+    fn routed(&self, uri: &Uri<'_>) -> Option<Found> {
+        let scheme = uri.scheme_text();
+        let plain = match uri.user {
+            Some(user) if uri.is_sip() => format_compact!("{scheme}:{user}@{}", uri.host),
+            Some(number) => format_compact!("{scheme}:{number}"),
+            None => format_compact!("{scheme}:{}", uri.host),
+        };
+        let route = self.config.routes.iter().find(|route| route.matches(&plain))?;
+        Some(self.direct(&route.destination(uri.user)))
+    }
+
+    /// The domain of ours that a URI is in. A numeric host is ours only if it is this host.
+    fn our_domain(&self, uri: &Uri<'_>) -> Option<&str> {
+        if let Some(ip) = uri.host.ip()
+            && !self.is_this_host(ip)
+        {
+            return None;
+        }
+        self.directory.resolve(&uri.host.to_string())
+    }
+
+    fn is_this_host(&self, ip: IpAddr) -> bool {
+        let endpoint = &self.config.endpoint;
+        let advertised = |listen: &hookswitch_sip::Listen| {
+            listen.advertise.as_ref().is_some_and(|(host, _)| Host::parse(host).and_then(|h| h.ip()) == Some(ip))
+        };
+        endpoint.listen.iter().any(|listen| {
+            let bound = listen.address.ip();
+            bound == ip || (bound.is_unspecified() && ip.is_loopback()) || advertised(listen)
+        }) || endpoint.interfaces.iter().any(|interface| interface.addr == ip)
+    }
+
+    fn user(&self, now: Time, uri: &Uri<'_>, domain: &str) -> Found {
+        let user = uri.user_unescaped().unwrap_or_default();
+        if !self.directory.has_user(domain, &user) {
+            return match &*user {
+                "echo" => Found::Service(Service::Echo),
+                "tone" => Found::Service(Service::Tone),
+                _ => Found::Nowhere(Cause::new(Kind::NotFound, Fault::Peer)),
+            };
+        }
+        let aor = self.aor(&user, domain);
+        let targets: Vec<Target> = self
+            .registrar
+            .bindings(now, &aor)
+            .filter_map(|binding| {
+                let flow = self.flow_to(binding)?;
+                Some(Target {
+                    address: Address(binding.contact.as_ref().into()),
+                    via: Some(binding.id.0),
+                    near: self.near(flow),
+                })
+            })
+            .collect();
+        if targets.is_empty() {
+            return Found::Nowhere(Cause::new(Kind::Unreachable, Fault::Peer));
+        }
+        Found::Targets(targets)
+    }
+
+    fn direct(&self, address: &str) -> Found {
+        match self.direct_flow(address) {
+            Some(flow) => {
+                Found::Targets(vec![Target { address: Address::from(address), via: None, near: self.near(flow) }])
+            }
+            None => Found::Nowhere(Cause::new(Kind::Unreachable, Fault::Server)),
+        }
+    }
+
+    /// The way to a target that [`B2bua::locate`] has named.
+    pub(crate) fn way_to(&self, now: Time, dial: &Dial) -> Option<Way> {
+        let Some(id) = dial.target.via else {
+            let flow = self.direct_flow(&dial.target.address.0)?;
+            return Some(Way { flow, routes: Vec::new() });
+        };
+        let to = Uri::parse(&dial.to.0).ok()?;
+        let domain = self.our_domain(&to)?;
+        let aor = self.aor(&to.user_unescaped()?, domain);
+        let binding = self.registrar.bindings(now, &aor).find(|binding| binding.id == BindingId(id))?;
+        let routes = binding.path.iter().map(|hop| CompactString::from(hop.as_ref())).collect();
+        Some(Way { flow: self.flow_to(binding)?, routes })
+    }
+
+    /// Back through the flow that the phone registered on, whatever its Contact says: that is the
+    /// only way through a NAT. A connection that is gone leaves the Contact.
+    fn flow_to(&self, binding: &Binding) -> Option<Flow> {
+        binding.flow.or_else(|| self.direct_flow(&binding.contact))
+    }
+
+    /// The first hop to a URI whose host is a number or this machine. Names need DNS.
+    fn direct_flow(&self, address: &str) -> Option<Flow> {
+        let uri = Uri::parse(address).ok()?;
+        let transport = match uri.param("transport") {
+            Some(name) => Transport::from_name(name)?,
+            None => Transport::Udp,
+        };
+        let ip = match uri.param("maddr").and_then(|maddr| maddr.parse().ok()).or_else(|| uri.host.ip()) {
+            Some(ip) => ip,
+            None if matches!(uri.host, Host::Name(name) if name.eq_ignore_ascii_case("localhost")) => {
+                IpAddr::from([127, 0, 0, 1])
+            }
+            None => return None,
+        };
+        let remote = SocketAddr::new(ip, uri.port.unwrap_or(transport.default_port()));
+        let listen = &self.config.endpoint.listen;
+        let local = listen
+            .iter()
+            .find(|listen| listen.transport == transport && listen.address.is_ipv4() == remote.is_ipv4())?
+            .address;
+        Some(match transport {
+            Transport::Udp => Flow::udp(local, remote),
+            Transport::Tcp => Flow::tcp(local, remote),
+        })
+    }
+
+    /// The address of record of a user, as the registrar keys it.
+    pub(crate) fn aor(&self, user: &str, domain: &str) -> CompactString {
+        let escaped = escape(user);
+        let text = format_compact!("sip:{escaped}@{domain}");
+        let canonical = Uri::parse(&text).ok().and_then(|uri| aor_of(&uri));
+        canonical.unwrap_or_else(|| format_compact!("{user}@{domain}"))
+    }
+}
+
+/// Escapes what may not stand in the user part of a URI (RFC 3261 section 25.1).
+fn escape(user: &str) -> CompactString {
+    let mut out = CompactString::default();
+    for byte in user.bytes() {
+        let plain = byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte);
+        if plain {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format_compact!("%{byte:02X}"));
+        }
+    }
+    out
+}

@@ -1,0 +1,132 @@
+//! What the core asks of a leg.
+
+use bytes::Bytes;
+use hookswitch_call::{CallId, Cause, Handle, LegId, Op, Report, Sdp, Time};
+use hookswitch_sip::{Body, DialogId, Header, Response};
+use hookswitch_sip_msg::HeaderName;
+
+use crate::B2bua;
+use crate::reason;
+
+/// What a refused caller is told to wait before trying again, in seconds (RFC 3261 section 20.33).
+const RETRY_AFTER: &str = "5";
+
+impl B2bua {
+    pub(crate) fn carry_out(&mut self, now: Time, op: Op) {
+        match op {
+            Op::Adopt { handle, call, leg } => self.adopt(handle, call, leg),
+            Op::Refuse { handle, cause } => self.refuse(now, handle, &cause),
+            Op::Locate { call, to, from: _, anywhere } => {
+                let found = self.locate(now, &to, anywhere);
+                self.report(Report::Located { call, found });
+            }
+            Op::Dial { call, leg, dial } => self.dial(now, call, leg, *dial),
+            Op::Ring { call, leg, status, sdp } => self.respond(now, (call, leg), status, sdp),
+            Op::Answer { call, leg, sdp } => {
+                if let Some(record) = self.record_mut(call, leg) {
+                    record.answered = true;
+                }
+                self.respond(now, (call, leg), 200, Some(sdp));
+            }
+            Op::Confirm { call, leg, sdp } => self.confirm(now, call, leg, sdp),
+            Op::Reanswer { call, leg, sdp } => self.reanswer(now, call, leg, sdp),
+            Op::Hangup { call, leg, cause } => self.hang_up(now, call, leg, &cause),
+        }
+    }
+
+    fn adopt(&mut self, handle: Handle, call: CallId, leg: LegId) {
+        let Some(dialog) = self.offered.remove(&handle) else { return };
+        if let Some(record) = self.legs.get_mut(&dialog) {
+            record.call = call;
+            record.leg = leg;
+            self.dialogs.insert((call, leg), dialog);
+        }
+    }
+
+    fn refuse(&mut self, now: Time, handle: Handle, cause: &Cause) {
+        if let Some(dialog) = self.offered.remove(&handle) {
+            self.legs.remove(&dialog);
+            self.endpoint.respond(now, dialog, refusal(cause));
+        }
+    }
+
+    fn respond(&mut self, now: Time, (call, leg): (CallId, LegId), status: u16, sdp: Option<Sdp>) {
+        if let Some(dialog) = self.dialog(call, leg) {
+            let mut response = Response::new(status);
+            response.body = sdp.map(body);
+            self.endpoint.respond(now, dialog, response);
+        }
+    }
+
+    fn confirm(&mut self, now: Time, call: CallId, leg: LegId, sdp: Option<Sdp>) {
+        let Some(dialog) = self.dialog(call, leg) else { return };
+        if let Some(record) = self.legs.get_mut(&dialog)
+            && std::mem::take(&mut record.ack_due)
+        {
+            self.endpoint.ack(now, dialog, sdp.map(body));
+        }
+    }
+
+    fn reanswer(&mut self, now: Time, call: CallId, leg: LegId, sdp: Result<Sdp, Cause>) {
+        let Some(record) = self.record_mut(call, leg) else { return };
+        if !std::mem::take(&mut record.reinvited) {
+            return;
+        }
+        match sdp {
+            Ok(sdp) => self.respond(now, (call, leg), 200, Some(sdp)),
+            Err(cause) => {
+                if let Some(dialog) = self.dialog(call, leg) {
+                    self.endpoint.respond(now, dialog, refusal(&cause));
+                }
+            }
+        }
+    }
+
+    fn hang_up(&mut self, now: Time, call: CallId, leg: LegId, cause: &Cause) {
+        let Some(dialog) = self.dialog(call, leg) else {
+            // Already over; the core has been told.
+            return;
+        };
+        let Some(record) = self.legs.get_mut(&dialog) else { return };
+        let (incoming, answered) = (record.incoming, record.answered);
+        let ack_due = std::mem::take(&mut record.ack_due);
+        match (incoming, answered) {
+            (true, false) => {
+                self.endpoint.respond(now, dialog, refusal(cause));
+                self.over(dialog, cause.clone());
+            }
+            (false, false) => self.endpoint.cancel(now, dialog, reason::value(cause).as_deref()),
+            (_, true) => {
+                if ack_due {
+                    self.endpoint.ack(now, dialog, None);
+                }
+                self.endpoint.bye(now, dialog, reason::header(cause).into_iter().collect());
+            }
+        }
+    }
+
+    fn dialog(&self, call: CallId, leg: LegId) -> Option<DialogId> {
+        self.dialogs.get(&(call, leg)).copied()
+    }
+
+    fn record_mut(&mut self, call: CallId, leg: LegId) -> Option<&mut crate::LegRecord> {
+        let dialog = self.dialog(call, leg)?;
+        self.legs.get_mut(&dialog)
+    }
+}
+
+fn body(sdp: Sdp) -> Body {
+    Body::sdp(Bytes::copy_from_slice(sdp.0.as_bytes()))
+}
+
+/// The final response that refuses a party.
+fn refusal(cause: &Cause) -> Response {
+    let (status, text) = cause.refusal();
+    let mut response = Response::new(status);
+    response.reason = Some(text.into());
+    response.headers.extend(reason::header(cause));
+    if status == 503 {
+        response.headers.push(Header::new(HeaderName::RetryAfter, RETRY_AFTER));
+    }
+    response
+}
