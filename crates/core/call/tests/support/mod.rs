@@ -1,0 +1,206 @@
+//! A switchboard with a media engine that always says yes, so that a test reads as a conversation:
+//! what is told, and what the switchboard then wants done.
+
+#![allow(dead_code)]
+
+use std::time::Duration;
+
+use hookswitch_call::switchboard::{Output, Switchboard};
+use hookswitch_call::*;
+
+pub struct Desk {
+    pub board: Switchboard,
+    pub now: Time,
+    pub said: Vec<String>,
+    pub ops: Vec<Op>,
+    pub events: Vec<Told>,
+    pub outcomes: Vec<Outcome>,
+    /// Ask the media engine nothing: the test answers for it.
+    pub silent_media: bool,
+    pub media: Vec<MediaOp>,
+}
+
+pub fn sec(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+pub fn target(address: &str) -> Target {
+    Target { address: Address::from(address), via: None, near: None }
+}
+
+impl Desk {
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            board: Switchboard::new(limits, 1),
+            now: sec(1_000_000),
+            said: Vec::new(),
+            ops: Vec::new(),
+            events: Vec::new(),
+            outcomes: Vec::new(),
+            silent_media: false,
+            media: Vec::new(),
+        }
+    }
+
+    pub fn incoming(&mut self, offer: Option<&str>) -> CallId {
+        let live = self.board.live() as u64;
+        let incoming = Incoming {
+            handle: Handle(live),
+            wire_id: format!("a-{live}@phone").as_str().into(),
+            from: Address::from("sip:alice@x"),
+            to: Address::from("sip:bob@x"),
+            offer: offer.map(Sdp::from),
+            hops: 69,
+            near: None,
+        };
+        self.tell(Report::Incoming(Box::new(incoming)));
+        self.events.last().map(|told| told.call).expect("an incoming call is told")
+    }
+
+    pub fn start(&mut self) -> Ticket {
+        let command = Command::Start {
+            caller: Address::from("sip:alice@x"),
+            callee: Address::from("sip:bob@x"),
+            wire_id: Some("first-leg".into()),
+        };
+        let ticket = self.board.submit(self.now, command).expect("accepted");
+        self.drain();
+        ticket
+    }
+
+    pub fn end(&mut self, call: CallRef) -> Result<Ticket, Refused> {
+        let result = self.board.submit(self.now, Command::End { call, cause: Cause::hangup() });
+        self.drain();
+        result
+    }
+
+    pub fn located(&mut self, call: CallId, contacts: &[&str]) {
+        let found = Found::Targets(contacts.iter().map(|c| target(c)).collect());
+        self.tell(Report::Located { call, found });
+        // The backend says under which name each request went out.
+        let dialed: Vec<_> = self
+            .ops
+            .iter()
+            .filter_map(|op| match op {
+                Op::Dial { call: c, leg, dial } if *c == call => Some((*leg, dial.wire_id.clone())),
+                _ => None,
+            })
+            .collect();
+        for (leg, wire_id) in dialed {
+            if self.board.call(call).and_then(|c| c.leg(leg)?.wire_id.clone()).is_none() {
+                let wire_id = wire_id.unwrap_or_else(|| format!("b-{call}-{leg}").as_str().into());
+                self.tell(Report::Dialed { call, leg, wire_id });
+            }
+        }
+    }
+
+    pub fn nowhere(&mut self, call: CallId, kind: Kind) {
+        self.tell(Report::Located { call, found: Found::Nowhere(Cause::new(kind, Fault::Peer)) });
+    }
+
+    pub fn progress(&mut self, call: CallId, leg: u16, status: u16, sdp: Option<&str>) {
+        let text = if status == 180 { "Ringing" } else { "Session Progress" };
+        self.tell(Report::Progress { call, leg: LegId(leg), status, text: text.into(), sdp: sdp.map(Sdp::from) });
+    }
+
+    pub fn answered(&mut self, call: CallId, leg: u16, sdp: Option<&str>) {
+        self.tell(Report::Answered { call, leg: LegId(leg), sdp: sdp.map(Sdp::from) });
+    }
+
+    pub fn ended(&mut self, call: CallId, leg: u16, cause: Cause) {
+        self.tell(Report::Ended { call, leg: LegId(leg), cause });
+    }
+
+    pub fn tell(&mut self, report: Report) {
+        self.board.tell(self.now, report);
+        self.drain();
+    }
+
+    pub fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(at) = self.board.poll_timeout()
+            && at <= until
+        {
+            self.now = self.now.max(at);
+            self.board.handle_timeout(self.now);
+            self.drain();
+        }
+        self.now = until;
+    }
+
+    pub fn drain(&mut self) {
+        while let Some(output) = self.board.poll_output() {
+            match output {
+                Output::Op(op) => {
+                    self.said.push(op_text(&op));
+                    self.ops.push(op);
+                }
+                Output::Media(op) => self.media_op(op),
+                Output::Event(told) => self.events.push(told),
+                Output::Outcome(outcome) => self.outcomes.push(outcome),
+            }
+        }
+    }
+
+    fn media_op(&mut self, op: MediaOp) {
+        let reply = match &op {
+            MediaOp::MakeOffer { call, party, leg, .. } => Some((*call, *party, *leg, "our-offer")),
+            MediaOp::MakeAnswer { call, party, leg } => Some((*call, *party, *leg, "our-answer")),
+            MediaOp::Hear { party, source, .. } => {
+                self.said.push(format!("{party:?} hears {source:?}"));
+                None
+            }
+            MediaOp::Close { .. } => {
+                self.said.push("media closed".into());
+                None
+            }
+            MediaOp::Open { .. } | MediaOp::Offered { .. } | MediaOp::Accept { .. } => None,
+        };
+        self.media.push(op);
+        if let Some((call, party, leg, sdp)) = reply
+            && !self.silent_media
+        {
+            self.board.tell_media(self.now, MediaReport::Local { call, party, leg, sdp: Sdp::from(sdp) });
+        }
+    }
+
+    /// What was wanted of the backend and what the parties hear, since the last look.
+    pub fn since(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.said)
+    }
+
+    pub fn event_names(&mut self) -> Vec<String> {
+        self.events.drain(..).map(|told| event_text(&told.event)).collect()
+    }
+}
+
+pub fn event_text(event: &Event) -> String {
+    match event {
+        Event::Incoming { .. } => "incoming".into(),
+        Event::Connecting { .. } => "connecting".into(),
+        Event::Dialing { party, leg, .. } => format!("dialing {party:?} {leg}"),
+        Event::Progress { party, status, .. } => format!("progress {party:?} {status}"),
+        Event::Answered { party, .. } => format!("answered {party:?}"),
+        Event::Bridged => "bridged".into(),
+        Event::LegEnded { leg, cause, .. } => format!("leg {leg} ended {}", cause.code),
+        Event::Ended { cause, .. } => format!("ended {}", cause.code),
+    }
+}
+
+fn op_text(op: &Op) -> String {
+    let of = |sdp: &Option<Sdp>| sdp.as_ref().map_or(String::new(), |sdp| format!(" {}", sdp.0));
+    match op {
+        Op::Adopt { leg, .. } => format!("adopt {leg}"),
+        Op::Refuse { cause, .. } => format!("refuse {cause}"),
+        Op::Locate { to, .. } => format!("locate {to}"),
+        Op::Dial { leg, dial, .. } => format!("dial {leg} {}{}", dial.target.address, of(&dial.offer)),
+        Op::Ring { status, sdp, .. } => format!("ring {status}{}", of(sdp)),
+        Op::Answer { leg, sdp, .. } => format!("answer {leg} {}", sdp.0),
+        Op::Confirm { leg, sdp, .. } => format!("confirm {leg}{}", of(sdp)),
+        Op::Reanswer { leg, sdp, .. } => match sdp {
+            Ok(sdp) => format!("reanswer {leg} {}", sdp.0),
+            Err(cause) => format!("reanswer {leg} refused {}", cause.code),
+        },
+        Op::Hangup { leg, cause, .. } => format!("hangup {leg} {cause}"),
+    }
+}
