@@ -16,10 +16,7 @@ pub enum Mode {
 
 /// How much of a page is generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(
-    dead_code,
-    reason = "which of the two occur depends on the rows of PAGES"
-)]
+#[allow(dead_code, reason = "which of the two occur depends on the rows of PAGES")]
 enum Part {
     /// The whole file is the program's output.
     Whole,
@@ -32,26 +29,17 @@ const PAGES: &[(&str, &[&str], Part)] = &[];
 
 /// Runs the program once per page. `true` when every page agrees, or was written.
 pub fn run(mode: Mode) -> Result<bool> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("xtask stands in the root folder")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask stands in the root folder")?;
     let mut agreed = true;
     for (file, arguments, part) in PAGES {
         let printed = output_of(root, arguments)?;
         let complaint = settle(&root.join(file), &printed, *part, mode)?;
         if let Some(complaint) = complaint {
-            println!(
-                "{file}:1: docs: {complaint} (`hookswitch {}`)",
-                arguments.join(" ")
-            );
+            println!("{file}:1: docs: {complaint} (`hookswitch {}`)", arguments.join(" "));
             agreed = false;
         }
     }
-    println!(
-        "docs: {} generated pages: {}",
-        PAGES.len(),
-        if agreed { "in step" } else { "drifted" }
-    );
+    println!("docs: {} generated pages: {}", PAGES.len(), if agreed { "in step" } else { "drifted" });
     Ok(agreed)
 }
 
@@ -65,18 +53,9 @@ fn output_of(root: &Path, arguments: &[&str]) -> Result<String> {
             cargo
         }
     };
-    let output = command
-        .args(arguments)
-        .current_dir(root)
-        .output()
-        .context("run hookswitch")?;
+    let output = command.args(arguments).current_dir(root).output().context("run hookswitch")?;
     let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "hookswitch {}: {}: {complaint}",
-        arguments.join(" "),
-        output.status
-    );
+    ensure!(output.status.success(), "hookswitch {}: {}: {complaint}", arguments.join(" "), output.status);
     String::from_utf8(output.stdout).context("hookswitch printed something that is not text")
 }
 
@@ -94,9 +73,7 @@ fn settle(file: &Path, printed: &str, part: Part, mode: Mode) -> Result<Option<&
             Ok(None)
         }
         (false, Part::Whole, Mode::Check) => Ok(Some("has drifted: run `cargo xtask docs`")),
-        (false, Part::Within, _) => {
-            Ok(Some("does not hold what the program prints: paste it anew"))
-        }
+        (false, Part::Within, _) => Ok(Some("does not hold what the program prints: paste it anew")),
     }
 }
 
@@ -105,8 +82,7 @@ mod tests {
     use super::*;
 
     fn in_file(name: &str, present: &str, then: impl FnOnce(&Path)) {
-        let file =
-            std::env::temp_dir().join(format!("hookswitch-docs-{name}-{}", std::process::id()));
+        let file = std::env::temp_dir().join(format!("hookswitch-docs-{name}-{}", std::process::id()));
         std::fs::write(&file, present).unwrap();
         then(&file);
         std::fs::remove_file(&file).unwrap();
@@ -115,47 +91,20 @@ mod tests {
     #[test]
     fn a_whole_page_that_drifted_is_reported_and_then_written() {
         in_file("whole", "old\n", |file| {
-            assert!(
-                settle(file, "new\n", Part::Whole, Mode::Check)
-                    .unwrap()
-                    .is_some()
-            );
+            assert!(settle(file, "new\n", Part::Whole, Mode::Check).unwrap().is_some());
             assert_eq!(std::fs::read_to_string(file).unwrap(), "old\n");
-            assert!(
-                settle(file, "new\n", Part::Whole, Mode::Write)
-                    .unwrap()
-                    .is_none()
-            );
-            assert!(
-                settle(file, "new\n", Part::Whole, Mode::Check)
-                    .unwrap()
-                    .is_none()
-            );
+            assert!(settle(file, "new\n", Part::Whole, Mode::Write).unwrap().is_none());
+            assert!(settle(file, "new\n", Part::Whole, Mode::Check).unwrap().is_none());
         });
     }
 
     #[test]
     fn a_page_that_should_hold_the_output_is_never_overwritten() {
         in_file("within", "before\nprinted\nafter\n", |file| {
-            assert!(
-                settle(file, "printed\n", Part::Within, Mode::Check)
-                    .unwrap()
-                    .is_none()
-            );
-            assert!(
-                settle(file, "other\n", Part::Within, Mode::Write)
-                    .unwrap()
-                    .is_some()
-            );
-            assert!(
-                settle(file, "\n", Part::Within, Mode::Check)
-                    .unwrap()
-                    .is_some()
-            );
-            assert_eq!(
-                std::fs::read_to_string(file).unwrap(),
-                "before\nprinted\nafter\n"
-            );
+            assert!(settle(file, "printed\n", Part::Within, Mode::Check).unwrap().is_none());
+            assert!(settle(file, "other\n", Part::Within, Mode::Write).unwrap().is_some());
+            assert!(settle(file, "\n", Part::Within, Mode::Check).unwrap().is_some());
+            assert_eq!(std::fs::read_to_string(file).unwrap(), "before\nprinted\nafter\n");
         });
     }
 }

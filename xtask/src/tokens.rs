@@ -47,12 +47,7 @@ impl Token<'_> {
 
 /// Splits `source` into tokens; comments and blanks are dropped.
 pub fn tokens(source: &str) -> Vec<Token<'_>> {
-    let mut lexer = Lexer {
-        source,
-        at: 0,
-        line: 1,
-        out: Vec::new(),
-    };
+    let mut lexer = Lexer { source, at: 0, line: 1, out: Vec::new() };
     while lexer.step() {}
     lexer.out
 }
@@ -74,11 +69,7 @@ pub fn close_of(tokens: &[Token<'_>], open: usize) -> usize {
 }
 
 /// Index of the first token from `from` on for which `wanted` holds outside of any `(` or `[` group.
-pub fn find_outside(
-    tokens: &[Token<'_>],
-    from: usize,
-    wanted: impl Fn(&Token<'_>) -> bool,
-) -> Option<usize> {
+pub fn find_outside(tokens: &[Token<'_>], from: usize, wanted: impl Fn(&Token<'_>) -> bool) -> Option<usize> {
     let mut index = from;
     while index < tokens.len() {
         let token = &tokens[index];
@@ -97,9 +88,7 @@ pub fn find_outside(
 pub fn is_test_path(path: &str) -> bool {
     let mut parts: Vec<&str> = path.split('/').collect();
     let name = parts.pop().unwrap_or_default();
-    let in_test_folder = parts
-        .iter()
-        .any(|part| matches!(*part, "tests" | "benches" | "examples"));
+    let in_test_folder = parts.iter().any(|part| matches!(*part, "tests" | "benches" | "examples"));
     in_test_folder || name == "tests.rs" || name.ends_with("_tests.rs")
 }
 
@@ -108,11 +97,9 @@ pub fn without_tests<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
     let mut kept = Vec::with_capacity(tokens.len());
     let mut index = 0;
     while index < tokens.len() {
-        let inner =
-            tokens[index].is("#") && tokens.get(index + 1).is_some_and(|token| token.is("!"));
+        let inner = tokens[index].is("#") && tokens.get(index + 1).is_some_and(|token| token.is("!"));
         let open = index + 1 + usize::from(inner);
-        let is_attribute =
-            tokens[index].is("#") && tokens.get(open).is_some_and(|token| token.is("["));
+        let is_attribute = tokens[index].is("#") && tokens.get(open).is_some_and(|token| token.is("["));
         if !is_attribute || !is_test_attribute(&tokens[open..=close_of(tokens, open)]) {
             kept.push(tokens[index]);
             index += 1;
@@ -162,18 +149,13 @@ pub fn functions<'a>(tokens: &[Token<'a>]) -> Vec<Function<'a>> {
         if !pair[0].is("fn") || pair[1].kind != Kind::Word {
             continue;
         }
-        let Some(open) = find_outside(tokens, index + 2, |token| token.is("{") || token.is(";"))
-        else {
+        let Some(open) = find_outside(tokens, index + 2, |token| token.is("{") || token.is(";")) else {
             continue;
         };
         if tokens[open].is("{") {
             let last = tokens[close_of(tokens, open)].end_line;
             let line = pair[0].line;
-            found.push(Function {
-                name: pair[1].text,
-                line,
-                lines: last - line + 1,
-            });
+            found.push(Function { name: pair[1].text, line, lines: last - line + 1 });
         }
     }
     found
@@ -219,10 +201,7 @@ impl<'a> Lexer<'a> {
 
     fn skip(&mut self, length: usize) {
         let end = self.at + length;
-        self.line += self.source[self.at..end]
-            .bytes()
-            .filter(|byte| *byte == b'\n')
-            .count();
+        self.line += self.source[self.at..end].bytes().filter(|byte| *byte == b'\n').count();
         self.at = end;
     }
 
@@ -230,18 +209,12 @@ impl<'a> Lexer<'a> {
         let (start, line) = (self.at, self.line);
         self.skip(length);
         let text = &self.source[start..self.at];
-        self.out.push(Token {
-            kind,
-            text,
-            line,
-            end_line: self.line,
-        });
+        self.out.push(Token { kind, text, line, end_line: self.line });
     }
 }
 
 fn word_length(rest: &str) -> usize {
-    rest.find(|c: char| c != '_' && !c.is_alphanumeric())
-        .unwrap_or(rest.len())
+    rest.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(rest.len())
 }
 
 fn block_comment(rest: &str) -> usize {
@@ -277,11 +250,7 @@ fn string_length(rest: &str) -> Option<usize> {
         if after[hashes..].starts_with('"') {
             let body = prefix.len() + hashes + 1;
             let end = format!("\"{}", "#".repeat(hashes));
-            return Some(
-                rest[body..]
-                    .find(&end)
-                    .map_or(rest.len(), |found| body + found + end.len()),
-            );
+            return Some(rest[body..].find(&end).map_or(rest.len(), |found| body + found + end.len()));
         }
     }
     for prefix in ["b\"", "c\"", "\""] {
@@ -326,44 +295,23 @@ mod tests {
 
     #[test]
     fn comments_vanish_and_nested_ones_too() {
-        assert_eq!(
-            texts("a // Mutex\n/* x /* Mutex */ y */ b /// Mutex"),
-            ["a", "b"]
-        );
+        assert_eq!(texts("a // Mutex\n/* x /* Mutex */ y */ b /// Mutex"), ["a", "b"]);
     }
 
     #[test]
     fn strings_are_one_literal_of_any_kind() {
         let source = r####"f("a\"{", r#"x"}"#, b"}", br"\", c"z", b'\'', '"', '\u{7d}')"####;
-        let literals: Vec<_> = tokens(source)
-            .into_iter()
-            .filter(|t| t.kind == Kind::Literal)
-            .map(|t| t.text)
-            .collect();
-        let expected = [
-            r#""a\"{""#,
-            r###"r#"x"}"#"###,
-            r#"b"}""#,
-            r#"br"\""#,
-            r#"c"z""#,
-            r"b'\''",
-            "'\"'",
-            r"'\u{7d}'",
-        ];
+        let literals: Vec<_> = tokens(source).into_iter().filter(|t| t.kind == Kind::Literal).map(|t| t.text).collect();
+        let expected =
+            [r#""a\"{""#, r###"r#"x"}"#"###, r#"b"}""#, r#"br"\""#, r#"c"z""#, r"b'\''", "'\"'", r"'\u{7d}'"];
         assert_eq!(literals, expected);
     }
 
     #[test]
     fn lifetimes_are_not_characters() {
         let found = tokens("fn f<'a>(x: &'a str) -> char { 'a' }");
-        let lifetimes = found
-            .iter()
-            .filter(|token| token.kind == Kind::Lifetime)
-            .count();
-        let characters = found
-            .iter()
-            .filter(|token| token.kind == Kind::Literal)
-            .count();
+        let lifetimes = found.iter().filter(|token| token.kind == Kind::Lifetime).count();
+        let characters = found.iter().filter(|token| token.kind == Kind::Literal).count();
         assert_eq!((lifetimes, characters), (2, 1));
     }
 
@@ -381,10 +329,7 @@ mod tests {
                       #[test] fn d() {} #[cfg(test)] use x; fn e() {}";
         let found = tokens(source);
         let kept = without_tests(&found);
-        let names: Vec<_> = functions(&kept)
-            .iter()
-            .map(|function| function.name)
-            .collect();
+        let names: Vec<_> = functions(&kept).iter().map(|function| function.name).collect();
         assert_eq!(names, ["a", "c", "e"]);
     }
 
@@ -401,13 +346,6 @@ mod tests {
         let source = "trait T { fn no_body(&self); }\nfn long<const N: usize>(x: [u8; 3]) -> fn(u8) -> u8\nwhere\n\
                       {\n    one();\n}\n";
         let found = tokens(source);
-        assert_eq!(
-            functions(&found),
-            [Function {
-                name: "long",
-                line: 2,
-                lines: 5
-            }]
-        );
+        assert_eq!(functions(&found), [Function { name: "long", line: 2, lines: 5 }]);
     }
 }

@@ -20,10 +20,7 @@ const LARGEST_TEXT: u64 = 2 * 1024 * 1024;
 pub fn ring_of(folder: &str) -> Option<u8> {
     let rings = [("wire", 0), ("core", 1), ("edge", 2), ("io", 3), ("app", 4)];
     let place = folder.strip_prefix("crates/")?.split('/').next()?;
-    rings
-        .iter()
-        .find(|(name, _)| *name == place)
-        .map(|(_, ring)| *ring)
+    rings.iter().find(|(name, _)| *name == place).map(|(_, ring)| *ring)
 }
 
 /// A tracked text file.
@@ -76,27 +73,15 @@ impl Workspace {
     /// Reads the workspace that this program was built from.
     pub fn load() -> Result<Self> {
         let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = xtask
-            .parent()
-            .context("xtask stands in the root folder")?
-            .to_path_buf();
+        let root = xtask.parent().context("xtask stands in the root folder")?.to_path_buf();
         let metadata = MetadataCommand::new()
             .current_dir(&root)
             .other_options(vec!["--filter-platform".to_owned(), TARGET.to_owned()])
             .exec()
             .context("cargo metadata")?;
         let files = read_files(&root)?;
-        let crates = metadata
-            .workspace_packages()
-            .into_iter()
-            .map(|package| member(&root, package))
-            .collect();
-        Ok(Self {
-            files,
-            crates,
-            graph: graph(&metadata),
-            root,
-        })
+        let crates = metadata.workspace_packages().into_iter().map(|package| member(&root, package)).collect();
+        Ok(Self { files, crates, graph: graph(&metadata), root })
     }
 
     /// The Rust files.
@@ -111,23 +96,13 @@ impl Workspace {
 
     /// The members of rings 0 to 2.
     pub fn inner_crates(&self) -> impl Iterator<Item = &Crate> {
-        self.crates
-            .iter()
-            .filter(|member| ring_of(&member.folder).is_some_and(|ring| ring <= 2))
+        self.crates.iter().filter(|member| ring_of(&member.folder).is_some_and(|ring| ring <= 2))
     }
 }
 
 fn member(root: &Path, package: &Package) -> Crate {
-    let folder = package
-        .manifest_path
-        .parent()
-        .map(|path| path.as_std_path().to_path_buf())
-        .unwrap_or_default();
-    let folder = folder
-        .strip_prefix(root)
-        .unwrap_or(&folder)
-        .to_string_lossy()
-        .replace('\\', "/");
+    let folder = package.manifest_path.parent().map(|path| path.as_std_path().to_path_buf()).unwrap_or_default();
+    let folder = folder.strip_prefix(root).unwrap_or(&folder).to_string_lossy().replace('\\', "/");
     let of_kind = |dev: bool| {
         let mut names: Vec<String> = package
             .dependencies
@@ -144,30 +119,20 @@ fn member(root: &Path, package: &Package) -> Crate {
         folder,
         dependencies: of_kind(false),
         dev_dependencies: of_kind(true),
-        rust_version: package
-            .rust_version
-            .as_ref()
-            .map(|v| format!("{}.{}", v.major, v.minor)),
+        rust_version: package.rust_version.as_ref().map(|v| format!("{}.{}", v.major, v.minor)),
     }
 }
 
 fn graph(metadata: &Metadata) -> BTreeMap<String, Node> {
-    let names: BTreeMap<String, String> = metadata
-        .packages
-        .iter()
-        .map(|package| (package.id.repr.clone(), package.name.to_string()))
-        .collect();
+    let names: BTreeMap<String, String> =
+        metadata.packages.iter().map(|package| (package.id.repr.clone(), package.name.to_string())).collect();
     let nodes = metadata.resolve.iter().flat_map(|resolve| &resolve.nodes);
     nodes
         .map(|node| {
             let dependencies = node
                 .deps
                 .iter()
-                .filter(|dep| {
-                    dep.dep_kinds
-                        .iter()
-                        .any(|kind| kind.kind == DependencyKind::Normal)
-                })
+                .filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal))
                 .map(|dep| dep.pkg.repr.clone())
                 .collect();
             let name = names.get(&node.id.repr).cloned().unwrap_or_default();
@@ -188,10 +153,7 @@ fn read_files(root: &Path) -> Result<Vec<TextFile>> {
             continue;
         }
         let bytes = std::fs::read(&full).with_context(|| format!("read {path}"))?;
-        files.push(TextFile {
-            path,
-            text: String::from_utf8_lossy(&bytes).into_owned(),
-        });
+        files.push(TextFile { path, text: String::from_utf8_lossy(&bytes).into_owned() });
     }
     Ok(files)
 }
@@ -199,22 +161,13 @@ fn read_files(root: &Path) -> Result<Vec<TextFile>> {
 /// Paths known to git, or new and not ignored. Outside a clone (a source archive), every file but `target`.
 fn list_files(root: &Path) -> Result<Vec<String>> {
     let listed = Command::new("git")
-        .args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ])
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(root)
         .output();
     let mut paths = match listed {
         Ok(output) if output.status.success() => {
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            text.split('\0')
-                .filter(|path| !path.is_empty())
-                .map(str::to_owned)
-                .collect()
+            text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect()
         }
         _ => {
             let mut found = Vec::new();
@@ -231,11 +184,7 @@ fn walk(root: &Path, below: &str, found: &mut Vec<String>) -> Result<()> {
     for entry in std::fs::read_dir(root.join(below)).with_context(|| format!("list {below}"))? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let path = if below.is_empty() {
-            name.clone()
-        } else {
-            format!("{below}/{name}")
-        };
+        let path = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
         let kind = entry.file_type()?;
         if kind.is_dir() && name != "target" && name != ".git" {
             walk(root, &path, found)?;

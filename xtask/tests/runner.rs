@@ -29,8 +29,7 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str, tests: &[(&str, &str)]) -> Self {
-        let root =
-            std::env::temp_dir().join(format!("hookswitch-runner-{name}-{}", std::process::id()));
+        let root = std::env::temp_dir().join(format!("hookswitch-runner-{name}-{}", std::process::id()));
         fs::create_dir_all(root.join("bin")).unwrap();
         fs::create_dir_all(root.join("interop")).unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../test");
@@ -49,11 +48,7 @@ impl Folder {
     }
 
     fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-        let path = format!(
-            "{}:{}",
-            self.0.join("bin").display(),
-            std::env::var("PATH").unwrap()
-        );
+        let path = format!("{}:{}", self.0.join("bin").display(), std::env::var("PATH").unwrap());
         Command::new(self.0.join("test"))
             .args(arguments)
             .env("PATH", path)
@@ -78,11 +73,7 @@ fn executable(path: &Path, body: &str) {
 }
 
 fn closing_line(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .last()
-        .unwrap_or_default()
-        .to_owned()
+    String::from_utf8_lossy(&output.stdout).lines().last().unwrap_or_default().to_owned()
 }
 
 /// The release build counts as one test beside those of `interop/`.
@@ -105,29 +96,19 @@ fn passes_and_skips_are_counted_and_named() {
 fn a_failure_and_a_test_without_an_end_fail_the_run() {
     let folder = Folder::new(
         "failures",
-        &[
-            ("breaks", "echo 'what broke'; exit 3"),
-            ("hangs", "# timeout: 1\nsleep 60"),
-            ("works", "true"),
-        ],
+        &[("breaks", "echo 'what broke'; exit 3"), ("hangs", "# timeout: 1\nsleep 60"), ("works", "true")],
     );
     let output = folder.run(&["interop"], &[]);
     assert_eq!(closing_line(&output), "2 passed, 2 failed, 0 skipped");
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        text.contains("| what broke") && text.contains("no end after 1 s"),
-        "{text}"
-    );
+    assert!(text.contains("| what broke") && text.contains("no end after 1 s"), "{text}");
 }
 
 #[test]
 fn only_the_named_tests_run_and_a_wrong_name_fails() {
     let folder = Folder::new("named", &[("one", "true"), ("two", "exit 1")]);
-    assert_eq!(
-        closing_line(&folder.run(&["interop", "one"], &[])),
-        "2 passed, 0 failed, 0 skipped"
-    );
+    assert_eq!(closing_line(&folder.run(&["interop", "one"], &[])), "2 passed, 0 failed, 0 skipped");
     let output = folder.run(&["interop", "three"], &[]);
     assert_eq!(closing_line(&output), "1 passed, 1 failed, 0 skipped");
     assert!(!output.status.success());
@@ -135,20 +116,10 @@ fn only_the_named_tests_run_and_a_wrong_name_fails() {
 
 #[test]
 fn a_skip_fails_where_everything_can_be_installed() {
-    let folder = Folder::new(
-        "strict",
-        &[("needs-a-phone", "echo 'no phone here'; exit 77")],
-    );
+    let folder = Folder::new("strict", &[("needs-a-phone", "echo 'no phone here'; exit 77")]);
     let output = folder.run(&["interop"], &[("CI", "true")]);
-    let as_root = Command::new("id")
-        .arg("-u")
-        .output()
-        .is_ok_and(|id| id.stdout == b"0\n");
-    let expected = if as_root {
-        "1 passed, 1 failed, 0 skipped"
-    } else {
-        "1 passed, 0 failed, 1 skipped"
-    };
+    let as_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
+    let expected = if as_root { "1 passed, 1 failed, 0 skipped" } else { "1 passed, 0 failed, 1 skipped" };
     assert_eq!(closing_line(&output), expected);
 }
 

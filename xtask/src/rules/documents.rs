@@ -28,17 +28,8 @@ fn rust_version(workspace: &Workspace) -> Vec<Violation> {
     let Some(readme) = workspace.file(README) else {
         return missing(README);
     };
-    let Some(expected) = workspace
-        .crates
-        .iter()
-        .find_map(|member| member.rust_version.clone())
-    else {
-        return vec![Violation::new(
-            "Cargo.toml",
-            1,
-            RULE,
-            "say rust-version in [workspace.package]",
-        )];
+    let Some(expected) = workspace.crates.iter().find_map(|member| member.rust_version.clone()) else {
+        return vec![Violation::new("Cargo.toml", 1, RULE, "say rust-version in [workspace.package]")];
     };
     let mut found = Vec::new();
     let mut mentions = 0;
@@ -52,12 +43,7 @@ fn rust_version(workspace: &Workspace) -> Vec<Violation> {
         }
     }
     if mentions == 0 {
-        found.push(Violation::new(
-            README,
-            1,
-            RULE,
-            format!("say that it needs Rust {expected}"),
-        ));
+        found.push(Violation::new(README, 1, RULE, format!("say that it needs Rust {expected}")));
     }
     found
 }
@@ -65,9 +51,7 @@ fn rust_version(workspace: &Workspace) -> Vec<Violation> {
 /// The `1.95` of each `Rust 1.95` in a line; a third number is left out.
 fn versions_in(line: &str) -> Vec<String> {
     let version = |rest: &str| {
-        let end = rest
-            .find(|c: char| c != '.' && !c.is_ascii_digit())
-            .unwrap_or(rest.len());
+        let end = rest.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(rest.len());
         let mut numbers = rest[..end].split('.').filter(|number| !number.is_empty());
         Some(format!("{}.{}", numbers.next()?, numbers.next()?))
     };
@@ -80,17 +64,10 @@ fn crate_table(workspace: &Workspace) -> Vec<Violation> {
     let Some(document) = workspace.file(ARCHITECTURE) else {
         return missing(ARCHITECTURE);
     };
-    let rows: Vec<&str> = document
-        .text
-        .lines()
-        .filter(|line| line.trim_start().starts_with('|'))
-        .collect();
+    let rows: Vec<&str> = document.text.lines().filter(|line| line.trim_start().starts_with('|')).collect();
     let mut found = Vec::new();
     for member in &workspace.crates {
-        let folder = member
-            .folder
-            .strip_prefix("crates/")
-            .unwrap_or(&member.folder);
+        let folder = member.folder.strip_prefix("crates/").unwrap_or(&member.folder);
         if !rows.iter().any(|row| has_path(row, folder)) {
             let advice = format!("add a row for {} to the table of crates", member.folder);
             found.push(Violation::new(ARCHITECTURE, 1, RULE, advice));
@@ -102,9 +79,8 @@ fn crate_table(workspace: &Workspace) -> Vec<Violation> {
 /// Whether `row` names `folder`, as a whole path.
 fn has_path(row: &str, folder: &str) -> bool {
     let joins = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
-    row.match_indices(folder).any(|(at, _)| {
-        !joins(row[..at].chars().next_back()) && !joins(row[at + folder.len()..].chars().next())
-    })
+    row.match_indices(folder)
+        .any(|(at, _)| !joins(row[..at].chars().next_back()) && !joins(row[at + folder.len()..].chars().next()))
 }
 
 fn changelog(workspace: &Workspace) -> Vec<Violation> {
@@ -112,29 +88,16 @@ fn changelog(workspace: &Workspace) -> Vec<Violation> {
     let Some(document) = workspace.file(CHANGELOG) else {
         return missing(CHANGELOG);
     };
-    if document
-        .text
-        .lines()
-        .any(|line| line.starts_with("## ") && line.contains("Unreleased"))
-    {
+    if document.text.lines().any(|line| line.starts_with("## ") && line.contains("Unreleased")) {
         return Vec::new();
     }
-    vec![Violation::new(
-        CHANGELOG,
-        1,
-        RULE,
-        "add a section `## Unreleased`",
-    )]
+    vec![Violation::new(CHANGELOG, 1, RULE, "add a section `## Unreleased`")]
 }
 
 /// Every relative link of every Markdown file leads to something that exists.
 fn links(workspace: &Workspace) -> Vec<Violation> {
     let mut found = Vec::new();
-    for file in workspace
-        .files
-        .iter()
-        .filter(|file| file.path.ends_with(".md"))
-    {
+    for file in workspace.files.iter().filter(|file| file.path.ends_with(".md")) {
         let folder = Path::new(&file.path).parent().unwrap_or(Path::new(""));
         for (line, target) in relative_links(&file.text) {
             let exists = match target.strip_prefix('/') {
@@ -142,12 +105,7 @@ fn links(workspace: &Workspace) -> Vec<Violation> {
                 None => workspace.root.join(folder).join(target).exists(),
             };
             if !exists {
-                found.push(Violation::new(
-                    &file.path,
-                    line,
-                    RULE,
-                    format!("`{target}` does not exist"),
-                ));
+                found.push(Violation::new(&file.path, line, RULE, format!("`{target}` does not exist")));
             }
         }
     }
@@ -170,10 +128,7 @@ fn relative_links(text: &str) -> Vec<(usize, &str)> {
             if line[..at].matches('`').count() % 2 == 1 {
                 continue;
             }
-            let target = line[at + 2..]
-                .split([')', ' ', '#'])
-                .next()
-                .unwrap_or_default();
+            let target = line[at + 2..].split([')', ' ', '#']).next().unwrap_or_default();
             if !target.is_empty() && !target.contains(':') {
                 found.push((index + 1, target));
             }
@@ -188,20 +143,11 @@ mod tests {
     use crate::rules::plant::{files, member};
 
     fn planted(readme: &str, architecture: &str, changelog: &str) -> Vec<String> {
-        let mut workspace = files(&[
-            ("README.md", readme),
-            ("ARCHITECTURE.md", architecture),
-            ("CHANGELOG.md", changelog),
-        ]);
-        workspace.crates = vec![
-            member("sdp", "crates/wire/sdp", &[], &[]),
-            member("lab", "lab", &[], &[]),
-        ];
+        let mut workspace =
+            files(&[("README.md", readme), ("ARCHITECTURE.md", architecture), ("CHANGELOG.md", changelog)]);
+        workspace.crates = vec![member("sdp", "crates/wire/sdp", &[], &[]), member("lab", "lab", &[], &[])];
         workspace.root = Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf();
-        check(&workspace)
-            .into_iter()
-            .map(|violation| violation.to_string())
-            .collect()
+        check(&workspace).into_iter().map(|violation| violation.to_string()).collect()
     }
 
     const README: &str = "Needs Rust 1.95.";
@@ -217,42 +163,26 @@ mod tests {
     #[test]
     fn another_rust_version_is_caught_and_none_as_well() {
         let found = planted("x\nRust 1.80, in words: Rust 1.95", ARCHITECTURE, CHANGELOG);
-        assert_eq!(
-            found,
-            ["README.md:2: documents: says Rust 1.80, Cargo.toml says 1.95"]
-        );
+        assert_eq!(found, ["README.md:2: documents: says Rust 1.80, Cargo.toml says 1.95"]);
         assert_eq!(planted("Rust is needed.", ARCHITECTURE, CHANGELOG).len(), 1);
     }
 
     #[test]
     fn a_crate_outside_the_table_is_caught() {
-        let found = planted(
-            README,
-            "| `wire/sdp-old` | and lab in words |\nlab\n",
-            CHANGELOG,
-        );
-        assert_eq!(
-            found,
-            ["ARCHITECTURE.md:1: documents: add a row for crates/wire/sdp to the table of crates"]
-        );
+        let found = planted(README, "| `wire/sdp-old` | and lab in words |\nlab\n", CHANGELOG);
+        assert_eq!(found, ["ARCHITECTURE.md:1: documents: add a row for crates/wire/sdp to the table of crates"]);
         assert_eq!(planted(README, "wire/sdp, lab", CHANGELOG).len(), 2);
     }
 
     #[test]
     fn a_changelog_without_a_place_for_new_lines_is_caught() {
-        assert_eq!(
-            planted(README, ARCHITECTURE, "# Changelog\n## 0.1.0\nUnreleased\n").len(),
-            1
-        );
+        assert_eq!(planted(README, ARCHITECTURE, "# Changelog\n## 0.1.0\nUnreleased\n").len(), 1);
     }
 
     #[test]
     fn a_missing_document_is_caught() {
         let found = check(&Workspace::default());
-        let paths: Vec<_> = found
-            .iter()
-            .map(|violation| violation.path.as_str())
-            .collect();
+        let paths: Vec<_> = found.iter().map(|violation| violation.path.as_str()).collect();
         assert_eq!(paths, ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"]);
     }
 

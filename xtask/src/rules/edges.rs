@@ -21,30 +21,14 @@ const IMPORTS: &[(&str, May)] = &[
     ("crates/wire/codec", May::Only(&[])),
     ("crates/core/call", May::Only(&[])),
     ("crates/core/sip", May::Only(&["crates/wire/sip-msg"])),
-    (
-        "crates/core/media",
-        May::Only(&[
-            "crates/core/call",
-            "crates/wire/sdp",
-            "crates/wire/rtp",
-            "crates/wire/codec",
-        ]),
-    ),
+    ("crates/core/media", May::Only(&["crates/core/call", "crates/wire/sdp", "crates/wire/rtp", "crates/wire/codec"])),
     ("crates/edge/dialect", May::Only(&["crates/core/call"])),
     (
         "crates/edge/b2bua",
-        May::Only(&[
-            "crates/core/call",
-            "crates/core/sip",
-            "crates/wire/sip-msg",
-            "crates/wire/sdp",
-        ]),
+        May::Only(&["crates/core/call", "crates/core/sip", "crates/wire/sip-msg", "crates/wire/sdp"]),
     ),
     // The composition of rings 0-2: one shard, still without I/O.
-    (
-        "crates/edge/shard",
-        May::RingsBelow(2, &["crates/edge/dialect", "crates/edge/b2bua"]),
-    ),
+    ("crates/edge/shard", May::RingsBelow(2, &["crates/edge/dialect", "crates/edge/b2bua"])),
     (
         "crates/edge/phone",
         May::Only(&[
@@ -58,10 +42,7 @@ const IMPORTS: &[(&str, May)] = &[
     ),
     ("crates/io/net", May::Only(&[])),
     ("crates/io/store", May::Only(&["crates/core/call"])),
-    (
-        "crates/io/drive",
-        May::RingsBelow(3, &["crates/io/net", "crates/io/store"]),
-    ),
+    ("crates/io/drive", May::RingsBelow(3, &["crates/io/net", "crates/io/store"])),
     ("crates/app/cli", May::RingsBelow(4, &[])),
     ("crates/app/server", May::RingsBelow(4, &["crates/app/cli"])),
     ("lab", May::RingsBelow(3, &[])),
@@ -78,11 +59,7 @@ const DEV_EXCEPTIONS: &[(&str, &str, &str)] = &[];
 pub fn check(workspace: &Workspace) -> Vec<Violation> {
     let mut found = against(&workspace.crates, IMPORTS);
     for (folder, _) in IMPORTS {
-        if !workspace
-            .crates
-            .iter()
-            .any(|member| member.folder == *folder)
-        {
+        if !workspace.crates.iter().any(|member| member.folder == *folder) {
             let advice = format!("no crate stands in {folder}: drop its row from IMPORTS");
             found.push(Violation::new("xtask/src/rules/edges.rs", 1, RULE, advice));
         }
@@ -96,24 +73,16 @@ fn against(crates: &[Crate], table: &[(&str, May)]) -> Vec<Violation> {
         let manifest = format!("{}/Cargo.toml", member.folder);
         let mut breach = |advice: String| found.push(Violation::new(&manifest, 1, RULE, advice));
         let Some((_, may)) = table.iter().find(|(folder, _)| *folder == member.folder) else {
-            breach(format!(
-                "add a row for {} to IMPORTS in xtask/src/rules/edges.rs",
-                member.folder
-            ));
+            breach(format!("add a row for {} to IMPORTS in xtask/src/rules/edges.rs", member.folder));
             continue;
         };
         for target in ours(crates, &member.dependencies) {
             if !allows(may, &target.folder) {
-                breach(format!(
-                    "{} may not import {}: see IMPORTS",
-                    member.folder, target.folder
-                ));
+                breach(format!("{} may not import {}: see IMPORTS", member.folder, target.folder));
             }
         }
         for target in ours(crates, &member.dev_dependencies) {
-            let excepted = DEV_EXCEPTIONS
-                .iter()
-                .any(|(who, whom, _)| *who == member.folder && *whom == target.folder);
+            let excepted = DEV_EXCEPTIONS.iter().any(|(who, whom, _)| *who == member.folder && *whom == target.folder);
             if target.folder != LAB && !excepted && !allows(may, &target.folder) {
                 breach(format!(
                     "{} may not import {} for its tests: use {LAB}, or add a reason to DEV_EXCEPTIONS",
@@ -126,17 +95,13 @@ fn against(crates: &[Crate], table: &[(&str, May)]) -> Vec<Violation> {
 }
 
 fn ours<'a>(crates: &'a [Crate], names: &'a [String]) -> impl Iterator<Item = &'a Crate> {
-    names
-        .iter()
-        .filter_map(|name| crates.iter().find(|member| member.name == *name))
+    names.iter().filter_map(|name| crates.iter().find(|member| member.name == *name))
 }
 
 fn allows(may: &May, folder: &str) -> bool {
     match may {
         May::Only(folders) => folders.contains(&folder),
-        May::RingsBelow(ring, also) => {
-            also.contains(&folder) || ring_of(folder).is_some_and(|target| target < *ring)
-        }
+        May::RingsBelow(ring, also) => also.contains(&folder) || ring_of(folder).is_some_and(|target| target < *ring),
     }
 }
 
@@ -149,10 +114,7 @@ mod tests {
         ("crates/wire/sdp", May::Only(&[])),
         ("crates/core/call", May::Only(&[])),
         ("crates/edge/dialect", May::Only(&["crates/core/call"])),
-        (
-            "crates/edge/shard",
-            May::RingsBelow(2, &["crates/edge/dialect"]),
-        ),
+        ("crates/edge/shard", May::RingsBelow(2, &["crates/edge/dialect"])),
         ("lab", May::RingsBelow(3, &[])),
     ];
 
@@ -161,20 +123,12 @@ mod tests {
             member("sdp", "crates/wire/sdp", &["memchr"], &["lab"]),
             member("call", "crates/core/call", &[], &["lab"]),
             member("dialect", "crates/edge/dialect", &["call"], &["lab"]),
-            member(
-                "shard",
-                "crates/edge/shard",
-                &["call", "sdp", "dialect"],
-                &[],
-            ),
+            member("shard", "crates/edge/shard", &["call", "sdp", "dialect"], &[]),
             member("lab", "lab", &["shard"], &[]),
         ];
         crates.retain(|member| member.folder != changed.folder);
         crates.push(changed);
-        against(&crates, TABLE)
-            .into_iter()
-            .map(|violation| violation.to_string())
-            .collect()
+        against(&crates, TABLE).into_iter().map(|violation| violation.to_string()).collect()
     }
 
     #[test]
@@ -187,24 +141,13 @@ mod tests {
         let found = breaches(member("call", "crates/core/call", &["dialect"], &[]));
         assert_eq!(
             found,
-            [
-                "crates/core/call/Cargo.toml:1: edges: crates/core/call may not import crates/edge/dialect: see IMPORTS"
-            ]
+            ["crates/core/call/Cargo.toml:1: edges: crates/core/call may not import crates/edge/dialect: see IMPORTS"]
         );
     }
 
     #[test]
     fn a_neighbour_in_the_same_ring_is_caught_too() {
-        assert_eq!(
-            breaches(member(
-                "dialect",
-                "crates/edge/dialect",
-                &["call", "shard"],
-                &[]
-            ))
-            .len(),
-            1
-        );
+        assert_eq!(breaches(member("dialect", "crates/edge/dialect", &["call", "shard"], &[])).len(), 1);
     }
 
     #[test]
@@ -216,19 +159,13 @@ mod tests {
 
     #[test]
     fn a_product_crate_may_not_link_the_simulator() {
-        assert_eq!(
-            breaches(member("call", "crates/core/call", &["lab"], &[])).len(),
-            1
-        );
+        assert_eq!(breaches(member("call", "crates/core/call", &["lab"], &[])).len(), 1);
     }
 
     #[test]
     fn a_crate_without_a_row_and_a_row_without_a_crate_are_caught() {
         assert!(breaches(member("new", "crates/io/new", &[], &[]))[0].contains("add a row"));
-        let alone = Workspace {
-            crates: vec![member("sdp", "crates/wire/sdp", &[], &[])],
-            ..Default::default()
-        };
+        let alone = Workspace { crates: vec![member("sdp", "crates/wire/sdp", &[], &[])], ..Default::default() };
         assert_eq!(check(&alone).len(), IMPORTS.len() - 1);
     }
 }

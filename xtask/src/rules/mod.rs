@@ -27,33 +27,15 @@ pub type Check = fn(&Workspace) -> Found;
 
 /// Every rule with its name, cheap ones first.
 pub const ALL: &[(&str, Check)] = &[
-    ("edges", |workspace| {
-        Found::Breaches(edges::check(workspace))
-    }),
-    ("reach", |workspace| {
-        Found::Breaches(reach::check(workspace))
-    }),
-    ("manifests", |workspace| {
-        Found::Breaches(manifests::check(workspace))
-    }),
-    ("purity", |workspace| {
-        Found::Breaches(purity::check(workspace))
-    }),
-    ("words", |workspace| {
-        Found::Breaches(words::check(workspace))
-    }),
-    ("sizes", |workspace| {
-        Found::Breaches(sizes::check(workspace))
-    }),
-    ("names", |workspace| {
-        Found::Breaches(names::check(workspace))
-    }),
-    ("strings", |workspace| {
-        Found::Breaches(strings::check(workspace))
-    }),
-    ("documents", |workspace| {
-        Found::Breaches(documents::check(workspace))
-    }),
+    ("edges", |workspace| Found::Breaches(edges::check(workspace))),
+    ("reach", |workspace| Found::Breaches(reach::check(workspace))),
+    ("manifests", |workspace| Found::Breaches(manifests::check(workspace))),
+    ("purity", |workspace| Found::Breaches(purity::check(workspace))),
+    ("words", |workspace| Found::Breaches(words::check(workspace))),
+    ("sizes", |workspace| Found::Breaches(sizes::check(workspace))),
+    ("names", |workspace| Found::Breaches(names::check(workspace))),
+    ("strings", |workspace| Found::Breaches(strings::check(workspace))),
+    ("documents", |workspace| Found::Breaches(documents::check(workspace))),
     ("licences", tools::licences),
     ("wasm", tools::wasm),
 ];
@@ -65,23 +47,12 @@ pub mod plant {
 
     /// A workspace of these files only.
     pub fn files(files: &[(&str, &str)]) -> Workspace {
-        let files = files.iter().map(|(path, text)| TextFile {
-            path: (*path).into(),
-            text: (*text).into(),
-        });
-        Workspace {
-            files: files.collect(),
-            ..Workspace::default()
-        }
+        let files = files.iter().map(|(path, text)| TextFile { path: (*path).into(), text: (*text).into() });
+        Workspace { files: files.collect(), ..Workspace::default() }
     }
 
     /// A member with direct dependencies.
-    pub fn member(
-        name: &str,
-        folder: &str,
-        dependencies: &[&str],
-        dev_dependencies: &[&str],
-    ) -> Crate {
+    pub fn member(name: &str, folder: &str, dependencies: &[&str], dev_dependencies: &[&str]) -> Crate {
         Crate {
             name: name.into(),
             folder: folder.into(),

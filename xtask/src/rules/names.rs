@@ -5,17 +5,7 @@ use crate::workspace::Workspace;
 
 const RULE: &str = "names";
 
-const CATCH_ALL: &[&str] = &[
-    "common",
-    "helper",
-    "helpers",
-    "manager",
-    "misc",
-    "stuff",
-    "util",
-    "utilities",
-    "utils",
-];
+const CATCH_ALL: &[&str] = &["common", "helper", "helpers", "manager", "misc", "stuff", "util", "utilities", "utils"];
 
 /// No Rust file, and no folder that holds one, has a catch-all name.
 pub fn check(workspace: &Workspace) -> Vec<Violation> {
@@ -43,16 +33,7 @@ mod tests {
             ("crates/core/sip/src/utility_bill.rs", ""),
             ("docs/common.md", ""),
         ]));
-        let paths: Vec<_> = found
-            .iter()
-            .map(|violation| violation.path.as_str())
-            .collect();
-        assert_eq!(
-            paths,
-            [
-                "crates/core/sip/src/util.rs",
-                "crates/core/sip/tests/common/mod.rs"
-            ]
-        );
+        let paths: Vec<_> = found.iter().map(|violation| violation.path.as_str()).collect();
+        assert_eq!(paths, ["crates/core/sip/src/util.rs", "crates/core/sip/tests/common/mod.rs"]);
     }
 }

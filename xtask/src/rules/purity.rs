@@ -28,10 +28,7 @@ const FORBIDDEN: &[(&[&str], &str)] = &[
     (&["await"], "return what to do next and let ring 3 wait"),
     (&["std", "::", "fs"], "files belong to ring 3"),
     (&["std", "::", "process"], "processes belong to ring 3"),
-    (
-        &["std", "::", "env"],
-        "configuration is read in ring 4 and passed down",
-    ),
+    (&["std", "::", "env"], "configuration is read in ring 4 and passed down"),
     (&["println"], "return it, or log it in ring 3"),
     (&["eprintln"], "return it, or log it in ring 3"),
 ];
@@ -43,9 +40,7 @@ const FORBID_UNSAFE: &[&str] = &["#", "!", "[", "forbid", "(", "unsafe_code", ")
 pub fn check(workspace: &Workspace) -> Vec<Violation> {
     workspace
         .rust_files()
-        .filter(|file| {
-            ring_of(&file.path).is_some_and(|ring| ring <= 2) && !is_test_path(&file.path)
-        })
+        .filter(|file| ring_of(&file.path).is_some_and(|ring| ring <= 2) && !is_test_path(&file.path))
         .flat_map(scan)
         .collect()
 }
@@ -55,12 +50,7 @@ fn scan(file: &TextFile) -> Vec<Violation> {
     let code = without_tests(&all);
     let mut found = Vec::new();
     if file.path.ends_with("/src/lib.rs") && find(&code, FORBID_UNSAFE).next().is_none() {
-        found.push(Violation::new(
-            &file.path,
-            1,
-            RULE,
-            "add `#![forbid(unsafe_code)]`",
-        ));
+        found.push(Violation::new(&file.path, 1, RULE, "add `#![forbid(unsafe_code)]`"));
     }
     for (names, advice) in FORBIDDEN {
         for token in find(&code, names) {
@@ -83,10 +73,7 @@ mod tests {
     use crate::rules::plant::files;
 
     fn lines(path: &str, source: &str) -> Vec<usize> {
-        check(&files(&[(path, source)]))
-            .iter()
-            .map(|violation| violation.line)
-            .collect()
+        check(&files(&[(path, source)])).iter().map(|violation| violation.line).collect()
     }
 
     #[test]
@@ -115,23 +102,8 @@ mod tests {
 
     #[test]
     fn a_library_that_allows_unsafe_code_is_caught() {
-        assert_eq!(
-            lines(
-                "crates/wire/rtp/src/lib.rs",
-                "//! Packets.\n#![deny(unsafe_code)]\n"
-            ),
-            [1]
-        );
-        assert!(
-            lines(
-                "crates/wire/rtp/src/lib.rs",
-                "//! Packets.\n#![forbid(unsafe_code)]\n"
-            )
-            .is_empty()
-        );
-        assert_eq!(
-            lines("crates/wire/rtp/src/lib.rs", "// #![forbid(unsafe_code)]\n"),
-            [1]
-        );
+        assert_eq!(lines("crates/wire/rtp/src/lib.rs", "//! Packets.\n#![deny(unsafe_code)]\n"), [1]);
+        assert!(lines("crates/wire/rtp/src/lib.rs", "//! Packets.\n#![forbid(unsafe_code)]\n").is_empty());
+        assert_eq!(lines("crates/wire/rtp/src/lib.rs", "// #![forbid(unsafe_code)]\n"), [1]);
     }
 }

@@ -39,32 +39,17 @@ const BANNED: &[(&str, &str)] = &[
 
 /// Edges that are known and harmless: who, whom, why.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    (
-        "ahash",
-        "getrandom",
-        "keys the hash tables against flooding; the order of a table is never an output",
-    ),
-    (
-        "cpufeatures",
-        "libc",
-        "asks the processor what it can do, once",
-    ),
+    ("ahash", "getrandom", "keys the hash tables against flooding; the order of a table is never an output"),
+    ("cpufeatures", "libc", "asks the processor what it can do, once"),
 ];
 
 /// No crate of rings 0-2 may reach a banned package.
 pub fn check(workspace: &Workspace) -> Vec<Violation> {
-    workspace
-        .inner_crates()
-        .flat_map(|member| reached(member, &workspace.graph))
-        .collect()
+    workspace.inner_crates().flat_map(|member| reached(member, &workspace.graph)).collect()
 }
 
 fn reached(member: &Crate, graph: &BTreeMap<String, Node>) -> Vec<Violation> {
-    let Some(start) = graph
-        .iter()
-        .find(|(_, node)| node.name == member.name)
-        .map(|(id, _)| id)
-    else {
+    let Some(start) = graph.iter().find(|(_, node)| node.name == member.name).map(|(id, _)| id) else {
         return Vec::new();
     };
     let mut found = Vec::new();
@@ -76,24 +61,14 @@ fn reached(member: &Crate, graph: &BTreeMap<String, Node>) -> Vec<Violation> {
             let Some(target) = graph.get(next) else {
                 continue;
             };
-            let excepted = EXCEPTIONS
-                .iter()
-                .any(|(who, whom, _)| *who == node.name && *whom == target.name);
+            let excepted = EXCEPTIONS.iter().any(|(who, whom, _)| *who == node.name && *whom == target.name);
             if excepted || !seen.insert(next) {
                 continue;
             }
             let path = format!("{path} > {}", target.name);
             if let Some((name, what)) = BANNED.iter().find(|(name, _)| *name == target.name) {
-                let advice = format!(
-                    "rings 0-2 have no {what}: drop {name} ({path})",
-                    what = bare(what)
-                );
-                found.push(Violation::new(
-                    &format!("{}/Cargo.toml", member.folder),
-                    1,
-                    RULE,
-                    advice,
-                ));
+                let advice = format!("rings 0-2 have no {what}: drop {name} ({path})", what = bare(what));
+                found.push(Violation::new(&format!("{}/Cargo.toml", member.folder), 1, RULE, advice));
             } else {
                 open.push((next, path));
             }
@@ -114,36 +89,18 @@ mod tests {
     fn workspace(folder: &str, edges: &[(&str, &[&str])]) -> Workspace {
         let graph = edges.iter().map(|(name, to)| {
             let dependencies = to.iter().map(|name| (*name).to_owned()).collect();
-            (
-                (*name).to_owned(),
-                Node {
-                    name: (*name).to_owned(),
-                    dependencies,
-                },
-            )
+            ((*name).to_owned(), Node { name: (*name).to_owned(), dependencies })
         });
         let crates = vec![member("ours", folder, &[], &[])];
-        Workspace {
-            crates,
-            graph: graph.collect(),
-            ..Workspace::default()
-        }
+        Workspace { crates, graph: graph.collect(), ..Workspace::default() }
     }
 
     #[test]
     fn a_runtime_behind_two_crates_is_found_with_its_path() {
-        let edges: &[(&str, &[&str])] = &[
-            ("ours", &["a"]),
-            ("a", &["b"]),
-            ("b", &["tokio"]),
-            ("tokio", &[]),
-        ];
+        let edges: &[(&str, &[&str])] = &[("ours", &["a"]), ("a", &["b"]), ("b", &["tokio"]), ("tokio", &[])];
         let found = check(&workspace("crates/core/call", edges));
         assert_eq!(found.len(), 1);
-        assert_eq!(
-            found[0].advice,
-            "rings 0-2 have no runtime: drop tokio (ours > a > b > tokio)"
-        );
+        assert_eq!(found[0].advice, "rings 0-2 have no runtime: drop tokio (ours > a > b > tokio)");
         assert_eq!(found[0].path, "crates/core/call/Cargo.toml");
     }
 
@@ -156,17 +113,9 @@ mod tests {
 
     #[test]
     fn an_exception_holds_for_its_own_edge_only() {
-        let edges: &[(&str, &[&str])] = &[
-            ("ours", &["ahash"]),
-            ("ahash", &["getrandom"]),
-            ("getrandom", &[]),
-        ];
+        let edges: &[(&str, &[&str])] = &[("ours", &["ahash"]), ("ahash", &["getrandom"]), ("getrandom", &[])];
         assert!(check(&workspace("crates/core/sip", edges)).is_empty());
-        let edges: &[(&str, &[&str])] = &[
-            ("ours", &["ahash", "getrandom"]),
-            ("ahash", &[]),
-            ("getrandom", &[]),
-        ];
+        let edges: &[(&str, &[&str])] = &[("ours", &["ahash", "getrandom"]), ("ahash", &[]), ("getrandom", &[])];
         assert_eq!(check(&workspace("crates/core/sip", edges)).len(), 1);
     }
 

@@ -34,17 +34,13 @@ impl Entry {
     }
 
     fn is_for(&self, size: &Size) -> bool {
-        self.section == size.section
-            && self.get("path") == size.path
-            && self.get("name") == size.name
+        self.section == size.section && self.get("path") == size.path && self.get("name") == size.name
     }
 
     /// A table entry with a name exempts that function, one without exempts the file and all in it.
     fn exempts(&self, size: &Size) -> bool {
         let name = self.get("name");
-        self.section == "table"
-            && self.get("path") == size.path
-            && (name.is_empty() || name == size.name)
+        self.section == "table" && self.get("path") == size.path && (name.is_empty() || name == size.name)
     }
 }
 
@@ -60,38 +56,20 @@ struct Size {
 
 /// Measures every Rust file and compares with the ratchet.
 pub fn check(workspace: &Workspace) -> Vec<Violation> {
-    let text = workspace
-        .file(RATCHET)
-        .map(|file| file.text.as_str())
-        .unwrap_or_default();
+    let text = workspace.file(RATCHET).map(|file| file.text.as_str()).unwrap_or_default();
     let (entries, mut found) = parse(text);
-    let (tables, offenders): (Vec<Size>, Vec<Size>) = measure(workspace)
-        .into_iter()
-        .partition(|size| entries.iter().any(|entry| entry.exempts(size)));
+    let (tables, offenders): (Vec<Size>, Vec<Size>) =
+        measure(workspace).into_iter().partition(|size| entries.iter().any(|entry| entry.exempts(size)));
     for size in &offenders {
-        let allowed = entries
-            .iter()
-            .find(|entry| entry.is_for(size))
-            .map_or(size.limit, Entry::lines);
+        let allowed = entries.iter().find(|entry| entry.is_for(size)).map_or(size.limit, Entry::lines);
         if size.lines > allowed {
-            let what = if size.name.is_empty() {
-                "file".to_owned()
-            } else {
-                format!("`{}`", size.name)
-            };
-            let advice = format!(
-                "{what} has {} lines, {allowed} are allowed: split it",
-                size.lines
-            );
+            let what = if size.name.is_empty() { "file".to_owned() } else { format!("`{}`", size.name) };
+            let advice = format!("{what} has {} lines, {allowed} are allowed: split it", size.lines);
             found.push(Violation::new(&size.path, size.line, RULE, advice));
         }
     }
     for entry in &entries {
-        let covered = if entry.section == "table" {
-            &tables
-        } else {
-            &offenders
-        };
+        let covered = if entry.section == "table" { &tables } else { &offenders };
         found.extend(stale(entry, covered, workspace));
     }
     found
@@ -139,26 +117,14 @@ fn stale(entry: &Entry, covered: &[Size], workspace: &Workspace) -> Option<Viola
             return breach(format!("say why {path} is a table: reason = \"...\""));
         }
         if !covered.iter().any(|size| entry.exempts(size)) {
-            return breach(format!(
-                "{path} {} is within the limits: drop the entry",
-                entry.get("name")
-            ));
+            return breach(format!("{path} {} is within the limits: drop the entry", entry.get("name")));
         }
         return None;
     }
-    let largest = covered
-        .iter()
-        .filter(|size| entry.is_for(size))
-        .map(|size| size.lines)
-        .max();
+    let largest = covered.iter().filter(|size| entry.is_for(size)).map(|size| size.lines).max();
     match largest {
-        None => breach(format!(
-            "{path} {} is within the limit now: drop the entry",
-            entry.get("name")
-        )),
-        Some(lines) if lines < entry.lines() => {
-            breach(format!("it has shrunk: write lines = {lines}"))
-        }
+        None => breach(format!("{path} {} is within the limit now: drop the entry", entry.get("name"))),
+        Some(lines) if lines < entry.lines() => breach(format!("it has shrunk: write lines = {lines}")),
         Some(_) => None,
     }
 }
@@ -172,22 +138,11 @@ fn parse(text: &str) -> (Vec<Entry>, Vec<Violation>) {
         if content.is_empty() || content.starts_with('#') {
             continue;
         }
-        let section = content
-            .strip_prefix("[[")
-            .and_then(|rest| rest.strip_suffix("]]"));
+        let section = content.strip_prefix("[[").and_then(|rest| rest.strip_suffix("]]"));
         if let Some(section @ ("table" | "file" | "function")) = section {
-            entries.push(Entry {
-                section: section.to_owned(),
-                line,
-                keys: BTreeMap::new(),
-            });
-        } else if let (Some((key, value)), Some(entry)) =
-            (content.split_once('='), entries.last_mut())
-        {
-            entry.keys.insert(
-                key.trim().to_owned(),
-                value.trim().trim_matches('"').to_owned(),
-            );
+            entries.push(Entry { section: section.to_owned(), line, keys: BTreeMap::new() });
+        } else if let (Some((key, value)), Some(entry)) = (content.split_once('='), entries.last_mut()) {
+            entry.keys.insert(key.trim().to_owned(), value.trim().trim_matches('"').to_owned());
         } else {
             let advice = "write [[table]], [[file]] or [[function]], then `key = value` lines";
             found.push(Violation::new(RATCHET, line, RULE, advice));
@@ -207,29 +162,20 @@ mod tests {
 
     fn breaches(source: &str, ratchet: &str) -> Vec<String> {
         let found = check(&files(&[("a.rs", source), (RATCHET, ratchet)]));
-        found
-            .into_iter()
-            .map(|violation| violation.to_string())
-            .collect()
+        found.into_iter().map(|violation| violation.to_string()).collect()
     }
 
     #[test]
     fn a_function_at_the_limit_passes_and_one_line_more_does_not() {
         assert!(breaches(&function("f", 70), "").is_empty());
         let source = format!("\n{}", function("f", 71));
-        assert_eq!(
-            breaches(&source, ""),
-            ["a.rs:2: sizes: `f` has 71 lines, 70 are allowed: split it"]
-        );
+        assert_eq!(breaches(&source, ""), ["a.rs:2: sizes: `f` has 71 lines, 70 are allowed: split it"]);
     }
 
     #[test]
     fn a_file_at_the_limit_passes_and_one_line_more_does_not() {
         assert!(breaches(&"//\n".repeat(600), "").is_empty());
-        assert_eq!(
-            breaches(&"//\n".repeat(601), ""),
-            ["a.rs:1: sizes: file has 601 lines, 600 are allowed: split it"]
-        );
+        assert_eq!(breaches(&"//\n".repeat(601), ""), ["a.rs:1: sizes: file has 601 lines, 600 are allowed: split it"]);
     }
 
     #[test]
@@ -250,10 +196,7 @@ mod tests {
             ["xtask/ratchet.toml:2: sizes: it has shrunk: write lines = 75"]
         );
         assert!(breaches(&function("f", 20), ratchet)[0].contains("drop the entry"));
-        assert!(
-            breaches("", "[[file]]\npath = \"gone.rs\"\nlines = 700\n")[0]
-                .contains("no file gone.rs")
-        );
+        assert!(breaches("", "[[file]]\npath = \"gone.rs\"\nlines = 700\n")[0].contains("no file gone.rs"));
     }
 
     #[test]
@@ -262,10 +205,7 @@ mod tests {
         let ratchet = "[[table]]\npath = \"a.rs\"\nreason = \"the status codes\"\n";
         assert!(breaches(&source, ratchet).is_empty());
         let found = breaches(&source, "[[table]]\npath = \"a.rs\"\n");
-        assert_eq!(
-            found,
-            ["xtask/ratchet.toml:1: sizes: say why a.rs is a table: reason = \"...\""]
-        );
+        assert_eq!(found, ["xtask/ratchet.toml:1: sizes: say why a.rs is a table: reason = \"...\""]);
     }
 
     #[test]
@@ -273,10 +213,7 @@ mod tests {
         let source = format!("{}{}", function("f", 90), function("g", 90));
         let ratchet = "[[table]]\npath = \"a.rs\"\nname = \"f\"\nreason = \"the status codes\"\n";
         let found = breaches(&source, ratchet);
-        assert_eq!(
-            found,
-            ["a.rs:91: sizes: `g` has 90 lines, 70 are allowed: split it"]
-        );
+        assert_eq!(found, ["a.rs:91: sizes: `g` has 90 lines, 70 are allowed: split it"]);
         assert!(breaches("", ratchet)[0].contains("within the limits"));
     }
 

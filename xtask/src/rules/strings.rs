@@ -81,20 +81,11 @@ fn scan(file: &TextFile) -> Vec<Violation> {
             continue;
         }
         let needle = pieces.concat();
-        let text = if *how == AnyCaseWord {
-            &folded
-        } else {
-            &file.text
-        };
+        let text = if *how == AnyCaseWord { &folded } else { &file.text };
         for (at, _) in text.match_indices(&needle) {
             if *how == Anywhere || stands_alone(text, at, needle.len()) {
                 let line = text[..at].bytes().filter(|byte| *byte == b'\n').count() + 1;
-                found.push(Violation::new(
-                    &file.path,
-                    line,
-                    RULE,
-                    format!("`{needle}`: {advice}"),
-                ));
+                found.push(Violation::new(&file.path, line, RULE, format!("`{needle}`: {advice}")));
             }
         }
     }
@@ -112,10 +103,7 @@ mod tests {
     use crate::rules::plant::files;
 
     fn breaches(path: &str, text: &str) -> Vec<String> {
-        check(&files(&[(path, text)]))
-            .into_iter()
-            .map(|violation| violation.to_string())
-            .collect()
+        check(&files(&[(path, text)])).into_iter().map(|violation| violation.to_string()).collect()
     }
 
     #[test]
@@ -123,12 +111,7 @@ mod tests {
         for (pieces, _, _) in FORBIDDEN {
             let text = format!("one\ntwo {} three\n", pieces.concat());
             let found = breaches("docs/a.md", &text);
-            assert!(
-                found
-                    .iter()
-                    .any(|line| line.starts_with("docs/a.md:2: strings: ")),
-                "{pieces:?}"
-            );
+            assert!(found.iter().any(|line| line.starts_with("docs/a.md:2: strings: ")), "{pieces:?}");
         }
     }
 

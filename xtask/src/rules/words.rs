@@ -20,11 +20,7 @@ const QUALIFIERS: [&str; 3] = [CRATE, "call", "words"];
 
 /// Scans every Rust file but the tests: a test may well look for one word among all.
 pub fn check(workspace: &Workspace) -> Vec<Violation> {
-    workspace
-        .rust_files()
-        .filter(|file| !is_test_path(&file.path))
-        .flat_map(scan)
-        .collect()
+    workspace.rust_files().filter(|file| !is_test_path(&file.path)).flat_map(scan).collect()
 }
 
 fn scan(file: &TextFile) -> Vec<Violation> {
@@ -33,11 +29,7 @@ fn scan(file: &TextFile) -> Vec<Violation> {
     let at_home = file.path.starts_with(HOME);
     let names = local_names(&code, at_home);
     let mut found = Vec::new();
-    for (index, _) in code
-        .iter()
-        .enumerate()
-        .filter(|(_, token)| token.is("match"))
-    {
+    for (index, _) in code.iter().enumerate().filter(|(_, token)| token.is("match")) {
         let arms = arms(&code, index);
         if !arms.iter().any(|arm| names_a_word(arm, &names)) {
             continue;
@@ -49,12 +41,7 @@ fn scan(file: &TextFile) -> Vec<Violation> {
     }
     if at_home {
         found.extend(open_enums(&code).into_iter().map(|(name, line)| {
-            Violation::new(
-                &file.path,
-                line,
-                RULE,
-                format!("`{name}` is exhaustive: drop the attribute"),
-            )
+            Violation::new(&file.path, line, RULE, format!("`{name}` is exhaustive: drop the attribute"))
         }));
     }
     found
@@ -72,15 +59,8 @@ fn local_names<'a>(code: &[Token<'a>], at_home: bool) -> Vec<&'a str> {
         if import.iter().any(|token| token.is("*")) {
             names.extend(WORDS);
         }
-        for (at, token) in import
-            .iter()
-            .enumerate()
-            .filter(|(_, token)| WORDS.contains(&token.text))
-        {
-            let alias = import
-                .get(at + 1)
-                .filter(|next| next.is("as"))
-                .and_then(|_| import.get(at + 2));
+        for (at, token) in import.iter().enumerate().filter(|(_, token)| WORDS.contains(&token.text)) {
+            let alias = import.get(at + 1).filter(|next| next.is("as")).and_then(|_| import.get(at + 2));
             names.push(alias.unwrap_or(token).text);
         }
     }
@@ -143,24 +123,20 @@ fn takes_the_rest(arm: &[Token<'_>]) -> bool {
 
 fn is_open(pattern: &[Token<'_>]) -> bool {
     match pattern {
-        [first, rest @ ..]
-            if (first.is("ref") || first.is("mut") || first.is("&")) && !rest.is_empty() =>
-        {
+        [first, rest @ ..] if (first.is("ref") || first.is("mut") || first.is("&")) && !rest.is_empty() => {
             is_open(rest)
         }
         [one] => one.kind == Kind::Word && is_binding(one.text),
-        [open, inner @ .., close] if open.is("(") && close.is(")") => inner
-            .split(|token| token.is(","))
-            .filter(|part| !part.is_empty())
-            .all(is_open),
+        [open, inner @ .., close] if open.is("(") && close.is(")") => {
+            inner.split(|token| token.is(",")).filter(|part| !part.is_empty()).all(is_open)
+        }
         [name, at, rest @ ..] if name.kind == Kind::Word && at.is("@") => is_open(rest),
         _ => false,
     }
 }
 
 fn is_binding(word: &str) -> bool {
-    !matches!(word, "true" | "false")
-        && word.starts_with(|first: char| first == '_' || first.is_lowercase())
+    !matches!(word, "true" | "false") && word.starts_with(|first: char| first == '_' || first.is_lowercase())
 }
 
 fn without_attributes<'t, 'a>(arm: &'t [Token<'a>]) -> &'t [Token<'a>] {
@@ -178,14 +154,10 @@ fn open_enums<'a>(code: &[Token<'a>]) -> Vec<(&'a str, usize)> {
     while at < code.len() {
         if code[at].is("#") && code.get(at + 1).is_some_and(|next| next.is("[")) {
             let close = close_of(code, at + 1);
-            marked |= code[at..close]
-                .iter()
-                .any(|token| token.is("non_exhaustive"));
+            marked |= code[at..close].iter().any(|token| token.is("non_exhaustive"));
             at = close;
         } else if code[at].is("enum") {
-            let name = code
-                .get(at + 1)
-                .filter(|name| marked && WORDS.contains(&name.text));
+            let name = code.get(at + 1).filter(|name| marked && WORDS.contains(&name.text));
             found.extend(name.map(|name| (name.text, name.line)));
             marked = false;
         } else if !matches!(code[at].text, "pub" | "(" | ")" | "crate") {
@@ -202,10 +174,7 @@ mod tests {
     use crate::rules::plant::files;
 
     fn lines(path: &str, source: &str) -> Vec<usize> {
-        check(&files(&[(path, source)]))
-            .iter()
-            .map(|violation| violation.line)
-            .collect()
+        check(&files(&[(path, source)])).iter().map(|violation| violation.line).collect()
     }
 
     fn in_edge(body: &str) -> Vec<usize> {
@@ -215,50 +184,26 @@ mod tests {
 
     #[test]
     fn an_underscore_beside_a_word_is_caught() {
-        assert_eq!(
-            in_edge("match op {\n Op::Answer { sdp } => go(sdp),\n _ => {}\n}"),
-            [5]
-        );
-        assert_eq!(
-            in_edge(
-                "match op {\n R::Ringing => {}\n Op::Hangup => x(),\n other => drop(other),\n}"
-            ),
-            [6]
-        );
-        assert_eq!(
-            in_edge("match (a, op) {\n (A, Op::Hangup) => 1,\n (_, _) => 2,\n}"),
-            [5]
-        );
+        assert_eq!(in_edge("match op {\n Op::Answer { sdp } => go(sdp),\n _ => {}\n}"), [5]);
+        assert_eq!(in_edge("match op {\n R::Ringing => {}\n Op::Hangup => x(),\n other => drop(other),\n}"), [6]);
+        assert_eq!(in_edge("match (a, op) {\n (A, Op::Hangup) => 1,\n (_, _) => 2,\n}"), [5]);
         assert_eq!(in_edge("match op {\n Op::Hangup | _ => 1,\n}"), [4]);
-        assert_eq!(
-            in_edge("match op {\n Op::Hangup => f::<A, B>(1, 2),\n ref rest @ _ => 2,\n}"),
-            [5]
-        );
+        assert_eq!(in_edge("match op {\n Op::Hangup => f::<A, B>(1, 2),\n ref rest @ _ => 2,\n}"), [5]);
     }
 
     #[test]
     fn a_match_that_names_each_word_passes() {
         assert!(
-            in_edge(
-                "match op { Op::Answer { .. } => 1, Op::Hangup => { 2 } Op::Ring | Op::Hold => 3 }"
-            )
-            .is_empty()
+            in_edge("match op { Op::Answer { .. } => 1, Op::Hangup => { 2 } Op::Ring | Op::Hold => 3 }").is_empty()
         );
         assert!(in_edge("match n { 1 => Op::Answer, _ => Op::Hangup }").is_empty());
-        assert!(
-            in_edge("match op { Op::Hangup => match n { 1 => 2, _ => 3 }, Op::Ring => 4 }")
-                .is_empty()
-        );
-        assert!(
-            in_edge("match op { Op::Hangup if late => 1, x if x == y => 2, Op::Ring => 4 }")
-                .is_empty()
-        );
+        assert!(in_edge("match op { Op::Hangup => match n { 1 => 2, _ => 3 }, Op::Ring => 4 }").is_empty());
+        assert!(in_edge("match op { Op::Hangup if late => 1, x if x == y => 2, Op::Ring => 4 }").is_empty());
     }
 
     #[test]
     fn an_event_of_another_crate_is_not_our_word() {
-        let source =
-            "use hookswitch_sip::Event;\nfn f() { match e { Event::Invite => 1, _ => 2 } }";
+        let source = "use hookswitch_sip::Event;\nfn f() { match e { Event::Invite => 1, _ => 2 } }";
         assert!(lines("crates/edge/b2bua/src/inbound.rs", source).is_empty());
         let source = "fn f() { match e { sip::Event::Invite => 1, _ => 2 } }";
         assert!(lines("crates/edge/b2bua/src/inbound.rs", source).is_empty());
@@ -283,7 +228,8 @@ mod tests {
 
     #[test]
     fn an_open_enum_is_caught_when_it_is_one_of_the_four() {
-        let source = "#[derive(Debug)]\n#[non_exhaustive]\npub enum Op { A }\n#[non_exhaustive]\npub enum Other { A }\n";
+        let source =
+            "#[derive(Debug)]\n#[non_exhaustive]\npub enum Op { A }\n#[non_exhaustive]\npub enum Other { A }\n";
         assert_eq!(lines("crates/core/call/src/words.rs", source), [3]);
         let source = "#[non_exhaustive]\npub struct S;\npub enum Report { A }\n";
         assert!(lines("crates/core/call/src/words.rs", source).is_empty());
