@@ -1,1 +1,51 @@
-//! Media channels, latching, relay, tones and offer/answer, sans-IO.
+//! Media of anchored calls, without sockets and without a clock.
+//!
+//! An [`Engine`] is all the media of one thread. It is driven from two sides:
+//!
+//! * Signalling gives [`MediaOp`](hookswitch_call::MediaOp)s to [`Engine::perform`] and gets
+//!   [`MediaReport`](hookswitch_call::MediaReport)s back from [`Engine::poll_report`]: offers and
+//!   answers ([`negotiate`]) that name our ports, so that both parties send to us.
+//! * The owner of the sockets gives each packet to [`Engine::handle_packet`], which says where it
+//!   goes: to the other party as it came, but for the payload type where the parties number
+//!   differently. Whom to believe is decided by a [`latch`]. While a party hears a tone or itself,
+//!   [`Engine::next_tick`] asks for [`Engine::tick`].
+//!
+//! ```text
+//!              perform()  ┌───────────────── Engine ─────────────────┐  Ports: take, give_back, send
+//!   MediaOp ────────────▶ │ Call ┌ caller: session, latch, counters ┐│ ─────────▶
+//!   MediaReport ◀──────── │      └ callee: session, latch, counters ┘│
+//!            poll_report()│ Generator: tone or echo, SR + SDES + BYE │ ◀───────── tick()
+//!                         └──────────────────────────────────────────┘
+//!                   handle_packet(socket, from, bytes) ─▶ Forward::Send or Drop(why)
+//! ```
+//!
+//! One codec per call, the same on both sides; there is no transcoding. A party's hold is answered
+//! to that party and respected when forwarding, and is not passed on to the other.
+
+#![forbid(unsafe_code)]
+
+mod channel;
+mod config;
+mod describe;
+mod engine;
+mod generate;
+pub mod latch;
+pub mod negotiate;
+mod record;
+mod relay;
+mod stats;
+mod tone;
+
+pub use config::{
+    AddressPolicy, DEFAULT_MAX_CALLS, DEFAULT_RTP_TIMEOUT, EngineConfig, FRAME, FRAME_MS, MAX_SOCKETS, PortPair, Ports,
+    SocketIx,
+};
+pub use describe::{Draft, MAX_MIRRORED_LINES};
+pub use engine::{Engine, MAX_CLOSED};
+pub use generate::{MAX_CATCH_UP, REPORT_INTERVAL};
+pub use latch::LatchConfig;
+pub use negotiate::{Negotiated, Refusal};
+pub use record::{EndRecord, MediaRecord};
+pub use relay::Forward;
+pub use stats::{CallStats, Counters, DropReason, Totals};
+pub use tone::{MAX_LOOP_MS, REFERENCE_HZ};

@@ -1,0 +1,115 @@
+//! What the engine is told once, and what it needs from whoever owns the sockets.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use hookswitch_codec::{Codec, Tone, pcma, pcmu, telephone_event};
+
+use crate::latch::LatchConfig;
+
+/// Most sockets that one engine knows: every port of both families, once for RTP and once for RTCP.
+pub const MAX_SOCKETS: u32 = 131_072;
+
+/// Most calls of one engine, unless configured otherwise.
+pub const DEFAULT_MAX_CALLS: usize = 20_000;
+
+/// A party that was to speak and of which nothing has been heard for this long is silent, unless
+/// configured otherwise.
+pub const DEFAULT_RTP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What is generated comes in packets of so many milliseconds.
+pub const FRAME_MS: u32 = 20;
+
+/// Time between two packets that are generated.
+pub const FRAME: Duration = Duration::from_millis(FRAME_MS as u64);
+
+/// Which address our descriptions name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressPolicy {
+    /// Always this one: there is a one-to-one NAT before us, or only one interface.
+    Fixed(IpAddr),
+    /// Our address as the party sees it, as each operation says, and this one where it says nothing.
+    Auto {
+        /// Where nobody knows better.
+        fallback: IpAddr,
+    },
+}
+
+impl AddressPolicy {
+    /// The address for a party that sees us at `near`.
+    #[must_use]
+    pub fn address(self, near: Option<IpAddr>) -> IpAddr {
+        match self {
+            Self::Fixed(address) => address,
+            Self::Auto { fallback } => near.unwrap_or(fallback),
+        }
+    }
+}
+
+/// The configuration of an [`Engine`](crate::Engine).
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// What we offer and accept, in order of preference; rows of the codec table. Without
+    /// telephone-event among them, events are not negotiated.
+    pub codecs: Vec<&'static Codec>,
+    /// Which address our descriptions name.
+    pub address: AddressPolicy,
+    /// Milliseconds per packet that our descriptions ask for, where no other party has said
+    /// something. Tones come every [`FRAME_MS`] whatever it says.
+    pub ptime: u32,
+    /// When a source is believed.
+    pub latch: LatchConfig,
+    /// After how much silence [`Engine::silent`](crate::Engine::silent) names a party.
+    pub rtp_timeout: Duration,
+    /// Most calls at once; beyond, every offer and answer is refused with 503.
+    pub max_calls: usize,
+    /// The ringing tone. Of a tone whose cadence repeats after more than
+    /// [`MAX_LOOP_MS`](crate::MAX_LOOP_MS), only so much is played.
+    pub ringback: Tone,
+}
+
+impl EngineConfig {
+    /// PCMU, PCMA and telephone-event at this address; everything else at its default.
+    #[must_use]
+    pub fn new(address: AddressPolicy) -> Self {
+        Self {
+            codecs: vec![pcmu(), pcma(), telephone_event()],
+            address,
+            ptime: FRAME_MS,
+            latch: LatchConfig::default(),
+            rtp_timeout: DEFAULT_RTP_TIMEOUT,
+            max_calls: DEFAULT_MAX_CALLS,
+            ringback: Tone::named("eu-ringback").unwrap_or_else(|| Tone::steady(425.0, 0.25)),
+        }
+    }
+}
+
+/// A socket, by the number that the driver gave it. Numbers are small: they index a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketIx(pub u32);
+
+/// Two sockets on neighbouring ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PortPair {
+    /// For media.
+    pub rtp: SocketIx,
+    /// For reports, one port above.
+    pub rtcp: SocketIx,
+    /// The port of `rtp`, even.
+    pub port: u16,
+}
+
+/// Whoever owns the sockets.
+pub trait Ports {
+    /// Two free sockets of a family; `None` when there are none left.
+    fn take(&mut self, v6: bool) -> Option<PortPair>;
+
+    /// They are free again. The engine has forgotten them.
+    fn give_back(&mut self, pair: PortPair);
+
+    /// Sends a packet at once: the farewell of a source that stops, which has to leave before the
+    /// socket is given back. May be lost.
+    fn send(&mut self, socket: SocketIx, to: SocketAddr, packet: &[u8]) {
+        let _ = (socket, to, packet);
+    }
+}

@@ -1,0 +1,280 @@
+//! What is made here: tones, and echoes under a source of our own, with the reports that go with it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hookswitch_call::{Party, Source, Time};
+use hookswitch_codec::Codec;
+use hookswitch_rtp::{CompoundWriter, HEADER_LEN, Header, Packet, SenderInfo, ntp_time};
+
+use crate::channel::{Call, Channel};
+use crate::config::{FRAME, SocketIx};
+use crate::engine::Engine;
+use crate::relay::{report_destination, set_source};
+use crate::tone::{MAX_FRAME, ToneKind, Tones, frame_of};
+
+/// Mean time between two sender reports of ours; each is between half and one and a half of it
+/// (RFC 3550 section 6.2).
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Most frames made up for when a tick comes late; what is older stays silent.
+pub const MAX_CATCH_UP: u32 = 5;
+
+/// SR with no blocks, SDES with a name of sixteen characters, BYE.
+const REPORT_ROOM: usize = 96;
+
+/// A source of our own.
+#[derive(Debug)]
+pub(crate) struct Generator {
+    pub call: u32,
+    pub party: Party,
+    /// Which tone; `None` is an echo.
+    tone: Option<ToneKind>,
+    ssrc: u32,
+    sequence: u16,
+    timestamp: u32,
+    /// Place within the tone, in bytes.
+    at: usize,
+    marker: bool,
+    packets: u32,
+    octets: u32,
+    /// When the packet with `timestamp` was sent.
+    sent_at: Time,
+    next_report: Time,
+    /// The canonical name.
+    name: u64,
+}
+
+/// The numbers that RFC 3550 wants to be random.
+pub(crate) struct Random {
+    pub ssrc: u32,
+    pub sequence: u16,
+    pub timestamp: u32,
+    pub delay: Duration,
+}
+
+impl Generator {
+    /// `None` when nothing has to be made for that.
+    pub fn new(now: Time, call: u32, party: Party, source: Source, random: &Random, name: u64) -> Option<Self> {
+        let tone = match source {
+            Source::Silence | Source::Peer => return None,
+            Source::Echo => None,
+            Source::Ringback => Some(ToneKind::Ringback),
+            Source::Reference => Some(ToneKind::Reference),
+        };
+        Some(Self {
+            call,
+            party,
+            tone,
+            ssrc: random.ssrc,
+            // The upper bit clear, as A.1 of RFC 3550 advises against an early wrap.
+            sequence: random.sequence & 0x7fff,
+            timestamp: random.timestamp,
+            at: 0,
+            marker: true,
+            packets: 0,
+            octets: 0,
+            sent_at: now,
+            next_report: now + random.delay / 2,
+            name,
+        })
+    }
+
+    pub fn is_tone(&self) -> bool {
+        self.tone.is_some()
+    }
+
+    pub fn next_report(&self) -> Time {
+        self.next_report
+    }
+
+    /// Puts our own source into a packet that goes back to where it came from: a phone that found its
+    /// own there would take it for a loop (RFC 3550 section 8.2).
+    pub fn reflect(&mut self, now: Time, packet: &mut [u8]) {
+        set_source(packet, self.ssrc);
+        if let Ok(parsed) = Packet::parse(packet) {
+            self.timestamp = parsed.timestamp();
+            self.count(now, parsed.payload().len());
+        }
+    }
+
+    fn count(&mut self, now: Time, payload: usize) {
+        self.packets = self.packets.wrapping_add(1);
+        self.octets = self.octets.wrapping_add(payload as u32);
+        self.sent_at = now;
+    }
+
+    /// Makes the next frame of a tone. `None` when it cannot be sent; time passes all the same.
+    fn frame<'b>(
+        &mut self,
+        now: Time,
+        channel: &mut Channel,
+        tones: &Tones,
+        buffer: &'b mut [u8; HEADER_LEN + MAX_FRAME],
+    ) -> Option<(SocketIx, SocketAddr, &'b [u8])> {
+        let session = channel.session.as_ref()?;
+        let tone = tones.find(session.codec, self.tone?)?;
+        let (bytes, ticks) = frame_of(session.codec);
+        let target = channel
+            .latch
+            .destination()
+            .filter(|_| session.direction.receives())
+            .and_then(|to| Some((channel.sockets.rtp_towards(to)?, to)));
+        let header = Header {
+            marker: self.marker,
+            payload_type: session.send.audio,
+            sequence: self.sequence,
+            timestamp: self.timestamp,
+            ssrc: self.ssrc,
+        };
+        let packet = buffer.get_mut(..HEADER_LEN + bytes)?;
+        let payload = header.write(packet).ok()?;
+        let at = tone.fill(self.at, payload);
+        let Some((socket, to)) = target else {
+            self.pass(session.codec, 1, tones);
+            return None;
+        };
+        self.at = at;
+        self.sequence = self.sequence.wrapping_add(1);
+        self.count(now, bytes);
+        self.marker = false;
+        channel.counters.sent_packets += 1;
+        channel.counters.sent_octets += packet.len() as u64;
+        // The report's clock refers to this packet, so it moves on only with the next.
+        self.timestamp = self.timestamp.wrapping_add(ticks);
+        Some((socket, to, packet))
+    }
+
+    /// Lets so many frames pass without sending them.
+    fn pass(&mut self, codec: &Codec, frames: u32, tones: &Tones) {
+        let (bytes, ticks) = frame_of(codec);
+        self.timestamp = self.timestamp.wrapping_add(ticks.wrapping_mul(frames));
+        if let Some(tone) = self.tone.and_then(|kind| tones.find(codec, kind)) {
+            self.at = tone.skip(self.at, bytes * frames as usize);
+        }
+        self.marker = true;
+    }
+
+    /// A sender report with our name, and a farewell if we stop. `None` if nothing was ever sent.
+    fn report<'b>(&self, now: Time, codec: &Codec, bye: bool, buffer: &'b mut [u8; REPORT_ROOM]) -> Option<&'b [u8]> {
+        if self.packets == 0 {
+            return None;
+        }
+        let since = now.saturating_sub(self.sent_at).as_micros();
+        let ticks = since.saturating_mul(u128::from(codec.clock_rate)) / 1_000_000;
+        let base = match self.tone {
+            // It has moved on already; see `frame`.
+            Some(_) => self.timestamp.wrapping_sub(frame_of(codec).1),
+            None => self.timestamp,
+        };
+        let info = SenderInfo {
+            ntp: ntp_time(now),
+            rtp_timestamp: base.wrapping_add(ticks as u32),
+            packet_count: self.packets,
+            octet_count: self.octets,
+        };
+        let mut writer = CompoundWriter::new(buffer);
+        writer.sender_report(self.ssrc, info, &[]).ok()?;
+        writer.cname(self.ssrc, &hexadecimal(self.name)).ok()?;
+        if bye {
+            writer.bye(self.ssrc, b"").ok()?;
+        }
+        let length = writer.len();
+        buffer.get(..length)
+    }
+
+    /// Says goodbye.
+    pub fn farewell(&self, now: Time, channel: &mut Channel, send: &mut dyn FnMut(SocketIx, SocketAddr, &[u8])) {
+        let mut buffer = [0; REPORT_ROOM];
+        let Some((socket, to)) = report_destination(channel) else {
+            return;
+        };
+        let codec = channel.session.as_ref().map(|session| session.codec);
+        if let Some(bytes) = codec.and_then(|codec| self.report(now, codec, true, &mut buffer)) {
+            send(socket, to, bytes);
+            channel.counters.sent_reports += 1;
+        }
+    }
+}
+
+fn hexadecimal(name: u64) -> [u8; 16] {
+    let mut text = [0; 16];
+    for (place, index) in text.iter_mut().zip((0..16u32).rev()) {
+        let digit = (name >> (4 * index)) as u8 & 0xf;
+        *place = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
+    }
+    text
+}
+
+impl Engine {
+    /// When [`tick`](Self::tick) wants to be called. `None` as long as nothing is generated: calls
+    /// that are only relayed cost no tick.
+    #[must_use]
+    pub fn next_tick(&self) -> Option<Time> {
+        let frame = (self.tones_running > 0).then_some(self.next_frame);
+        match (frame, self.next_report) {
+            (Some(frame), Some(report)) => Some(frame.min(report)),
+            (frame, report) => frame.or(report),
+        }
+    }
+
+    /// Sends what is due of tones and reports.
+    pub fn tick(&mut self, now: Time, send: &mut dyn FnMut(SocketIx, SocketAddr, &[u8])) {
+        if self.tones_running > 0 {
+            self.play(now, send);
+        }
+        if self.next_report.is_some_and(|due| now >= due) {
+            self.report(now, send);
+        }
+    }
+
+    fn play(&mut self, now: Time, send: &mut dyn FnMut(SocketIx, SocketAddr, &[u8])) {
+        let Some(late) = now.checked_sub(self.next_frame) else {
+            return;
+        };
+        // Frames due, this moment's included. A stall of hours still fits.
+        let due = u32::try_from(late.as_millis() / FRAME.as_millis() + 1).unwrap_or(u32::MAX);
+        let sent = due.min(MAX_CATCH_UP);
+        self.next_frame = self.next_frame.saturating_add(FRAME.saturating_mul(due));
+        let mut buffer = [0; HEADER_LEN + MAX_FRAME];
+        for (_, generator) in &mut self.generators {
+            let call = self.calls.get_mut(generator.call as usize);
+            let Some(channel) = call.map(|call| call.end_mut(generator.party)) else {
+                continue;
+            };
+            let Some(session) = channel.session.filter(|_| generator.is_tone()) else {
+                continue;
+            };
+            if due > sent {
+                generator.pass(session.codec, due - sent, &self.tones);
+            }
+            for _ in 0..sent {
+                if let Some((socket, to, packet)) = generator.frame(now, channel, &self.tones, &mut buffer) {
+                    send(socket, to, packet);
+                }
+            }
+        }
+    }
+
+    fn report(&mut self, now: Time, send: &mut dyn FnMut(SocketIx, SocketAddr, &[u8])) {
+        let mut buffer = [0; REPORT_ROOM];
+        let mut next: Option<Time> = None;
+        for (_, generator) in &mut self.generators {
+            if now >= generator.next_report {
+                generator.next_report = now + self.random.report_delay();
+                let call = self.calls.get_mut(generator.call as usize);
+                if let Some(channel) = call.map(|call: &mut Box<Call>| call.end_mut(generator.party))
+                    && let Some(session) = channel.session
+                    && let Some((socket, to)) = report_destination(channel)
+                    && let Some(bytes) = generator.report(now, session.codec, false, &mut buffer)
+                {
+                    send(socket, to, bytes);
+                    channel.counters.sent_reports += 1;
+                }
+            }
+            let due = generator.next_report;
+            next = Some(next.map_or(due, |next| next.min(due)));
+        }
+        self.next_report = next;
+    }
+}

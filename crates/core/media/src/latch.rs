@@ -1,0 +1,241 @@
+//! Symmetric RTP: learning where a party really sends from, without being fooled.
+//!
+//! ```text
+//!                 packet from the advertised address
+//!   ┌──────────┐ ──────────────────────────────────────────▶ ┌────────┐
+//!   │ learning │                                             │ locked │ ◀─┐ RELATCH: silent for 2 s, or
+//!   └──────────┘ ──────────────────────────────────────────▶ └────────┘ ──┘ the advertised address speaks:
+//!      ▲   LATCH_PACKETS in a row from another source             │         LATCH_PACKETS in a row
+//!      └──────────────────────────────────────────────────────────┘
+//!                       another address is advertised
+//! ```
+//!
+//! While learning, media goes to the advertised address; once locked, to the source. A packet from
+//! anybody else is dropped, at most counted as one step towards a lock of its own. That an advertised
+//! address may take a stream back while a learned source is still sending is deliberate: a stranger
+//! who was quicker than the phone must not keep the call.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hookswitch_call::Time;
+
+/// Packets in a row from a source that was not advertised, before it is believed.
+pub const LATCH_PACKETS: u8 = 5;
+
+/// They have to come within this time.
+pub const LATCH_WINDOW: Duration = Duration::from_secs(1);
+
+/// A locked source that has been silent for this long may be replaced.
+pub const RELATCH_AFTER: Duration = Duration::from_secs(2);
+
+/// Sources observed at once. More than one, so that a stranger's packets in between do not keep a
+/// phone behind NAT from being learned.
+pub const CANDIDATES: usize = 3;
+
+/// When a source is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LatchConfig {
+    /// Packets in a row that a source needs; default [`LATCH_PACKETS`].
+    pub packets: u8,
+    /// Within this time; default [`LATCH_WINDOW`].
+    pub window: Duration,
+    /// Silence after which a locked source may be replaced; default [`RELATCH_AFTER`].
+    pub relatch_after: Duration,
+}
+
+impl Default for LatchConfig {
+    fn default() -> Self {
+        Self { packets: LATCH_PACKETS, window: LATCH_WINDOW, relatch_after: RELATCH_AFTER }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Locked {
+    source: SocketAddr,
+    heard: Time,
+}
+
+/// A source that is on its way to a lock.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    source: SocketAddr,
+    ssrc: u32,
+    /// The sequence number that would carry on its row.
+    next: u16,
+    count: u8,
+    first: Time,
+    last: Time,
+}
+
+/// Where one party's media comes from and goes to.
+#[derive(Debug, Clone, Default)]
+pub struct Latch {
+    advertised: Option<SocketAddr>,
+    locked: Option<Locked>,
+    candidates: [Option<Candidate>; CANDIDATES],
+}
+
+impl Latch {
+    /// Learns anew if the address differs from the one advertised before; `None` is an address that
+    /// nobody can send to, such as a host name. A party that says the same once more keeps its lock,
+    /// and is given time to speak again.
+    pub fn advertise(&mut self, now: Time, address: Option<SocketAddr>) {
+        if self.advertised == address {
+            if let Some(locked) = &mut self.locked {
+                locked.heard = now;
+            }
+            return;
+        }
+        *self = Self { advertised: address, ..Self::default() };
+    }
+
+    /// Where media for the party goes.
+    #[inline]
+    #[must_use]
+    pub fn destination(&self) -> Option<SocketAddr> {
+        match &self.locked {
+            Some(locked) => Some(locked.source),
+            None => self.advertised,
+        }
+    }
+
+    /// The source that is believed, if there is one yet.
+    #[must_use]
+    pub fn source(&self) -> Option<SocketAddr> {
+        self.locked.map(|locked| locked.source)
+    }
+
+    /// The address in the party's description.
+    #[must_use]
+    pub fn advertised(&self) -> Option<SocketAddr> {
+        self.advertised
+    }
+
+    /// Whether a packet that is valid in every other respect may pass.
+    #[inline]
+    pub fn admit(&mut self, now: Time, config: &LatchConfig, from: SocketAddr, ssrc: u32, sequence: u16) -> bool {
+        if let Some(locked) = &mut self.locked
+            && locked.source == from
+        {
+            locked.heard = now;
+            return true;
+        }
+        self.newcomer(now, config, from, ssrc, sequence)
+    }
+
+    #[cold]
+    fn newcomer(&mut self, now: Time, config: &LatchConfig, from: SocketAddr, ssrc: u32, sequence: u16) -> bool {
+        let advertised = self.advertised == Some(from);
+        let vacant = self.locked.is_none_or(|locked| now.saturating_sub(locked.heard) >= config.relatch_after);
+        if !vacant && !advertised {
+            return false;
+        }
+        let proven = (vacant && advertised) || self.observe(now, config, from, ssrc, sequence);
+        if proven {
+            self.locked = Some(Locked { source: from, heard: now });
+            self.candidates = [None; CANDIDATES];
+        }
+        proven
+    }
+
+    /// Notes a packet of a candidate, and says whether that completes its row.
+    fn observe(&mut self, now: Time, config: &LatchConfig, from: SocketAddr, ssrc: u32, sequence: u16) -> bool {
+        let begun = Candidate { source: from, ssrc, next: sequence.wrapping_add(1), count: 1, first: now, last: now };
+        let slot = self.slot_for(now, config, from);
+        let count = match slot {
+            Some(known) if known.source == from => {
+                let in_time = now.saturating_sub(known.first) <= config.window;
+                if known.ssrc == ssrc && known.next.wrapping_sub(1) == sequence {
+                    // The network has doubled a packet; that proves nothing and spoils nothing.
+                    return false;
+                }
+                if known.ssrc == ssrc && known.next == sequence && in_time {
+                    known.next = begun.next;
+                    known.count = known.count.saturating_add(1);
+                    known.last = now;
+                } else {
+                    *known = begun;
+                }
+                known.count
+            }
+            _ => {
+                *slot = Some(begun);
+                1
+            }
+        };
+        count >= config.packets
+    }
+
+    /// The slot of this source, else a free one, else that of whoever is furthest from a lock.
+    fn slot_for(&mut self, now: Time, config: &LatchConfig, from: SocketAddr) -> &mut Option<Candidate> {
+        let known = self.candidates.iter().position(|slot| slot.is_some_and(|known| known.source == from));
+        let index = known.unwrap_or_else(|| {
+            let worth = |slot: &Option<Candidate>| match slot {
+                None => (0, Time::ZERO),
+                Some(c) if now.saturating_sub(c.last) > config.window => (0, c.last),
+                Some(c) => (c.count, c.last),
+            };
+            let ranked = self.candidates.iter().enumerate();
+            ranked.min_by_key(|(_, slot)| worth(slot)).map_or(0, |(index, _)| index)
+        });
+        // Both searches return an index of the array itself.
+        &mut self.candidates[index]
+    }
+}
+
+/// Reports that come from another port than before are believed after this much silence. Phones
+/// report every five seconds or so.
+pub const RTCP_RELATCH_AFTER: Duration = Duration::from_secs(15);
+
+/// Where one party's reports come from and go to. It follows the media: the host has to be the same.
+#[derive(Debug, Clone, Default)]
+pub struct RtcpLatch {
+    locked: Option<Locked>,
+}
+
+impl RtcpLatch {
+    /// Forgets what was learned.
+    pub fn reset(&mut self) {
+        self.locked = None;
+    }
+
+    /// Whether a report may pass. `advertised` is where the party's description wants reports sent.
+    pub fn admit(&mut self, now: Time, media: &Latch, advertised: Option<SocketAddr>, from: SocketAddr) -> bool {
+        let at_home = media.source().is_none() || media.source() == media.advertised();
+        let same_host = media.destination().is_some_and(|address| address.ip() == from.ip());
+        let where_asked = at_home && advertised == Some(from);
+        if !same_host && !where_asked {
+            return false;
+        }
+        let taken = self.locked.is_some_and(|locked| {
+            locked.source != from
+                && locked.source.ip() == from.ip()
+                && now.saturating_sub(locked.heard) < RTCP_RELATCH_AFTER
+        });
+        if !taken {
+            self.locked = Some(Locked { source: from, heard: now });
+        }
+        !taken
+    }
+
+    /// Where reports for the party go: where its own come from, as long as that is the host of its
+    /// media; else where it wanted them, unless its media turned out to come from elsewhere; else
+    /// the port above its media's.
+    #[must_use]
+    pub fn destination(&self, media: &Latch, advertised: Option<SocketAddr>) -> Option<SocketAddr> {
+        let target = media.destination();
+        let host = target.map(|address| address.ip());
+        if let Some(locked) = self.locked
+            && host.is_none_or(|host| host == locked.source.ip())
+        {
+            return Some(locked.source);
+        }
+        if media.source().is_none() || media.source() == media.advertised() {
+            return advertised;
+        }
+        let target = target?;
+        let port = target.port().checked_add(1)?;
+        Some(SocketAddr::new(target.ip(), port))
+    }
+}

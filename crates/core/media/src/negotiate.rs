@@ -1,0 +1,450 @@
+//! Offer and answer (RFC 3264) as pure functions from descriptions to descriptions.
+//!
+//! We stand between two parties and do not transcode, so both have to agree on one codec: what we
+//! offer to one is what the other can use, and what we answer is what the other has agreed to.
+//! Payload types are those of the other party, so that packets pass as they are; where a party
+//! insists on numbers of its own, the relay rewrites one byte.
+
+use std::net::{IpAddr, SocketAddr};
+
+use hookswitch_call::{Cause, Fault, Kind};
+use hookswitch_codec::{Codec, telephone_event};
+use hookswitch_sdp::{Address, Direction, Format, Media, SdpError, SessionDescription};
+use smallvec::SmallVec;
+use thiserror::Error;
+
+use crate::describe::{Draft, Stream};
+
+/// Payload type under which we offer telephone-event to a party whose peer is not known yet.
+pub const EVENT_PAYLOAD_TYPE: u8 = 101;
+
+/// First payload type for codecs that have no fixed one.
+const FIRST_DYNAMIC: u8 = 96;
+
+/// Why there will be no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// The description cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] SdpError),
+    /// No audio stream in it.
+    #[error("no audio stream")]
+    NoAudio,
+    /// Audio is declined: port 0.
+    #[error("the audio stream is declined")]
+    Declined,
+    /// Audio only over SRTP or another transport than plain RTP.
+    #[error("no audio stream over plain RTP")]
+    Transport,
+    /// Nothing that we, this party and the other party all know.
+    #[error("no common codec")]
+    NoCommonCodec,
+    /// No connection address, or a multicast one.
+    #[error("no usable media address")]
+    BadAddress,
+    /// An address of a family in which we do not talk with this party.
+    #[error("the media address is of another family than ours")]
+    WrongFamily,
+    /// There is no offer to answer, or no offer of ours that this would answer.
+    #[error("no offer is outstanding")]
+    NoOffer,
+    /// No free ports.
+    #[error("no free media ports")]
+    NoPorts,
+    /// The limit of calls is reached.
+    #[error("the limit of calls is reached")]
+    TooManyCalls,
+    /// The call was never opened here, or is closed.
+    #[error("no such call")]
+    NoSuchCall,
+}
+
+impl Refusal {
+    /// What the party is told.
+    #[must_use]
+    pub fn cause(self) -> Cause {
+        match self {
+            Self::Unreadable(_)
+            | Self::NoAudio
+            | Self::Declined
+            | Self::Transport
+            | Self::NoCommonCodec
+            | Self::BadAddress
+            | Self::WrongFamily => Cause::new(Kind::NotAcceptable, Fault::Peer),
+            Self::NoPorts | Self::TooManyCalls => Cause::new(Kind::Overloaded, Fault::Server),
+            Self::NoOffer | Self::NoSuchCall => Cause::new(Kind::Other, Fault::Server),
+        }
+    }
+}
+
+/// Payload type numbers of one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PayloadTypes {
+    /// Of the audio codec.
+    pub audio: u8,
+    /// Of telephone-event, if it was agreed.
+    pub event: Option<u8>,
+}
+
+/// What a packet holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// The agreed codec.
+    Audio,
+    /// Telephone events.
+    Event,
+}
+
+/// What has been agreed with one party.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Negotiated {
+    /// The one codec.
+    pub codec: &'static Codec,
+    /// The numbers in the party's description: what we send.
+    pub send: PayloadTypes,
+    /// The numbers in our description: what we receive.
+    pub receive: PayloadTypes,
+    /// Where the party wants media; `None` when it is on hold at `0.0.0.0` or names a host.
+    pub rtp: Option<SocketAddr>,
+    /// Where the party wants reports.
+    pub rtcp: Option<SocketAddr>,
+    /// Which way media flows, as the party sees it.
+    pub direction: Direction,
+    /// Which of the m-lines it is, from 0.
+    pub audio_index: usize,
+}
+
+impl Negotiated {
+    /// What a packet from the party holds; `None` if nothing was agreed under that number. Parties
+    /// that send with the numbers of their own description instead of ours are understood as well.
+    #[inline]
+    #[must_use]
+    pub fn content(&self, payload_type: u8) -> Option<Content> {
+        if payload_type == self.receive.audio {
+            return Some(Content::Audio);
+        }
+        if self.receive.event == Some(payload_type) {
+            return Some(Content::Event);
+        }
+        if payload_type == self.send.audio {
+            return Some(Content::Audio);
+        }
+        (self.send.event == Some(payload_type)).then_some(Content::Event)
+    }
+
+    /// The number to send such a packet under; `None` if the party does not take it.
+    #[inline]
+    #[must_use]
+    pub fn number_for(&self, content: Content) -> Option<u8> {
+        match content {
+            Content::Audio => Some(self.send.audio),
+            Content::Event => self.send.event,
+        }
+    }
+}
+
+/// What is known about the other party when we make an offer.
+#[derive(Debug, Clone, Copy)]
+pub enum Peer<'a> {
+    /// Nothing.
+    Unknown,
+    /// It has made an offer that is not answered yet.
+    Offer(&'a SessionDescription),
+    /// It has agreed.
+    Agreed(&'a Negotiated),
+}
+
+/// The formats of an offer of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Formats {
+    /// Codecs and their numbers, in order of preference. Never empty.
+    pub audio: SmallVec<[(&'static Codec, u8); 4]>,
+    /// The number of telephone-event, if it is offered.
+    pub event: Option<u8>,
+}
+
+impl Formats {
+    /// What to offer: our codecs in our order as far as the other party can use them, under its
+    /// numbers. Once it has agreed to one, that one only.
+    ///
+    /// # Errors
+    /// When there is none, or its offer cannot be used at all.
+    pub fn to_offer(codecs: &[&'static Codec], peer: Peer<'_>) -> Result<Self, Refusal> {
+        match peer {
+            Peer::Unknown => Self::of_our_own(codecs),
+            Peer::Offer(offer) => {
+                let (_, media) = select_audio(offer)?;
+                let mut audio = SmallVec::<[(&'static Codec, u8); 4]>::new();
+                for codec in codecs.iter().filter(|codec| codec.is_audio()) {
+                    if let Some(format) = find_format(media, codec) {
+                        audio.push((*codec, format.payload_type));
+                    }
+                }
+                let (first, _) = *audio.first().ok_or(Refusal::NoCommonCodec)?;
+                let event = event_of(codecs, media, first);
+                Ok(Self { audio, event })
+            }
+            Peer::Agreed(peer) => Ok(Self {
+                audio: SmallVec::from_slice(&[(peer.codec, peer.send.audio)]),
+                event: peer.send.event.filter(|_| knows_events(codecs)),
+            }),
+        }
+    }
+
+    fn of_our_own(codecs: &[&'static Codec]) -> Result<Self, Refusal> {
+        let mut dynamic = (FIRST_DYNAMIC..128).filter(|number| *number != EVENT_PAYLOAD_TYPE);
+        let mut audio = SmallVec::new();
+        for codec in codecs.iter().filter(|codec| codec.is_audio()) {
+            if let Some(number) = codec.static_payload_type.or_else(|| dynamic.next()) {
+                audio.push((*codec, number));
+            }
+        }
+        if audio.is_empty() {
+            return Err(Refusal::NoCommonCodec);
+        }
+        Ok(Self { audio, event: knows_events(codecs).then_some(EVENT_PAYLOAD_TYPE) })
+    }
+
+    /// Keeps the numbers that are in use with this party: within a session a number never changes
+    /// its meaning (RFC 3264 section 8.3.2).
+    pub fn keep_numbers(&mut self, session: &Negotiated) {
+        for (codec, number) in &mut self.audio {
+            if *codec == session.codec {
+                *number = session.receive.audio;
+            }
+        }
+        if self.event.is_some() && session.receive.event.is_some() {
+            self.event = session.receive.event;
+        }
+    }
+}
+
+/// Our end of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Local {
+    /// Where the party shall send.
+    pub address: IpAddr,
+    /// The port for RTP; RTCP is one above.
+    pub port: u16,
+    /// Milliseconds per packet that we ask for, where the other party says nothing.
+    pub ptime: u32,
+}
+
+/// Our offer. `mirror` is the other party's description, whose unknown lines pass on; `earlier` is
+/// this party's last description with the position of its audio stream, if it has a session: a new
+/// offer has the same m-lines (RFC 3264 section 8).
+///
+/// We always offer both directions: a party's hold is answered here and not passed on, so that
+/// nothing has to be undone at the other end when it is over.
+#[must_use]
+pub fn make_offer(
+    local: &Local,
+    formats: &Formats,
+    mirror: Option<&SessionDescription>,
+    earlier: Option<(&SessionDescription, usize)>,
+) -> Draft {
+    let mirrored = mirror.and_then(|sdp| select_audio(sdp).ok());
+    let mut lines = SmallVec::<[Format<'_>; 6]>::new();
+    for (codec, number) in &formats.audio {
+        lines.push(describe_codec(codec, *number, mirrored));
+    }
+    if let Some(number) = formats.event {
+        lines.push(describe_codec(telephone_event(), number, mirrored));
+    }
+    Draft::write(&Stream {
+        local,
+        proto: "RTP/AVP",
+        formats: &lines,
+        direction: Direction::SendRecv,
+        mirror,
+        mirrored,
+        layout: earlier,
+    })
+}
+
+/// Our answer to an offer. `agreed` is what the other party has agreed to, which then is the only
+/// choice; otherwise it is the first of our codecs that the offer has. `mirror` as in [`make_offer`].
+///
+/// # Errors
+/// When the offer has no audio over plain RTP, or no codec in common.
+pub fn make_answer(
+    offer: &SessionDescription,
+    codecs: &[&'static Codec],
+    agreed: Option<&Negotiated>,
+    local: &Local,
+    mirror: Option<&SessionDescription>,
+) -> Result<(Draft, Negotiated), Refusal> {
+    let (audio_index, media) = select_audio(offer)?;
+    let choose = |codec: &'static Codec| find_format(media, codec).map(|format| (codec, format));
+    let (codec, format) = match agreed {
+        Some(peer) => choose(peer.codec),
+        None => codecs.iter().filter(|codec| codec.is_audio()).find_map(|codec| choose(codec)),
+    }
+    .ok_or(Refusal::NoCommonCodec)?;
+    // An event that the other party would not understand is better sent as a sound.
+    let event = match agreed {
+        Some(peer) if peer.send.event.is_none() => None,
+        _ => event_of(codecs, media, codec),
+    };
+    let numbers = PayloadTypes { audio: format.payload_type, event };
+    let remote = Remote::read(media)?;
+    let negotiated = Negotiated {
+        codec,
+        send: numbers,
+        receive: numbers,
+        rtp: remote.rtp,
+        rtcp: remote.rtcp,
+        direction: remote.direction,
+        audio_index,
+    };
+    let mirrored = mirror.and_then(|sdp| select_audio(sdp).ok());
+    let mut lines = SmallVec::<[Format<'_>; 2]>::new();
+    lines.push(describe_codec(codec, numbers.audio, mirrored));
+    if let Some(number) = event {
+        lines.push(describe_codec(telephone_event(), number, mirrored));
+    }
+    let draft = Draft::write(&Stream {
+        local,
+        proto: media.proto(),
+        formats: &lines,
+        direction: remote.direction.answer(Direction::SendRecv),
+        mirror,
+        mirrored,
+        layout: Some((offer, audio_index)),
+    });
+    Ok((draft, negotiated))
+}
+
+/// What an answer to our offer agrees to. `agreed` is what the other party has agreed to: the answer
+/// has to have it, at whatever place; otherwise the answer's first codec counts. `audio_index` is
+/// where our offer had its audio stream.
+///
+/// # Errors
+/// When the answer declines the stream, has nothing that we offered, or is no answer to it.
+pub fn accept(
+    offered: &Formats,
+    audio_index: usize,
+    answer: &SessionDescription,
+    agreed: Option<&Codec>,
+) -> Result<Negotiated, Refusal> {
+    let in_place = answer.media_at(audio_index).filter(Media::is_audio);
+    let (audio_index, media) = match in_place {
+        Some(media) => (audio_index, check_audio(media)?),
+        None => select_audio(answer)?,
+    };
+    let ours = |format: &Format<'_>| {
+        let mut offered = offered.audio.iter();
+        offered.find(|(codec, _)| is_format_of(format, codec)).copied()
+    };
+    let (format, (codec, number)) = media
+        .codecs()
+        .filter_map(|format| Some((format, ours(&format)?)))
+        .find(|(_, (codec, _))| agreed.is_none_or(|agreed| agreed == *codec))
+        .ok_or(Refusal::NoCommonCodec)?;
+    let event = offered.event.and_then(|ours| {
+        let theirs = find_event(media, codec)?;
+        Some((ours, theirs))
+    });
+    let remote = Remote::read(media)?;
+    Ok(Negotiated {
+        codec,
+        send: PayloadTypes { audio: format.payload_type, event: event.map(|(_, theirs)| theirs) },
+        receive: PayloadTypes { audio: number, event: event.map(|(ours, _)| ours) },
+        rtp: remote.rtp,
+        rtcp: remote.rtcp,
+        direction: remote.direction,
+        audio_index,
+    })
+}
+
+/// The first audio stream that we could use.
+fn select_audio(sdp: &SessionDescription) -> Result<(usize, Media<'_>), Refusal> {
+    let mut refusal = Refusal::NoAudio;
+    for (index, media) in sdp.media().enumerate().filter(|(_, m)| m.is_audio()) {
+        match check_audio(media) {
+            Ok(media) => return Ok((index, media)),
+            // "Declined" says least: a second stream may have said more.
+            Err(Refusal::Declined) if refusal != Refusal::NoAudio => {}
+            Err(why) => refusal = why,
+        }
+    }
+    Err(refusal)
+}
+
+fn check_audio(media: Media<'_>) -> Result<Media<'_>, Refusal> {
+    if media.port() == 0 {
+        return Err(Refusal::Declined);
+    }
+    if !media.is_plain_rtp() {
+        return Err(Refusal::Transport);
+    }
+    Ok(media)
+}
+
+fn is_format_of(format: &Format<'_>, codec: &Codec) -> bool {
+    format.is_encoding(codec.name, codec.clock_rate, codec.channels)
+}
+
+fn find_format<'a>(media: Media<'a>, codec: &Codec) -> Option<Format<'a>> {
+    media.codecs().find(|format| is_format_of(format, codec))
+}
+
+/// Events run on the clock of the audio beside them (RFC 4733 section 2.1).
+fn find_event(media: Media<'_>, codec: &Codec) -> Option<u8> {
+    let mut formats = media.codecs();
+    let found = formats.find(|f| f.is_telephone_event() && f.clock_rate == codec.clock_rate);
+    found.map(|format| format.payload_type)
+}
+
+fn knows_events(codecs: &[&'static Codec]) -> bool {
+    codecs.iter().any(|codec| !codec.is_audio())
+}
+
+fn event_of(codecs: &[&'static Codec], media: Media<'_>, codec: &Codec) -> Option<u8> {
+    if knows_events(codecs) { find_event(media, codec) } else { None }
+}
+
+/// A codec under a number, with the parameters that the other party gave it.
+fn describe_codec<'a>(codec: &'static Codec, payload_type: u8, mirrored: Option<(usize, Media<'a>)>) -> Format<'a> {
+    let theirs = mirrored.and_then(|(_, media)| find_format(media, codec));
+    Format {
+        payload_type,
+        name: codec.name,
+        clock_rate: codec.clock_rate,
+        channels: codec.channels,
+        fmtp: theirs.map_or(codec.fmtp, |format| format.fmtp),
+    }
+}
+
+/// Where a party wants its media.
+struct Remote {
+    rtp: Option<SocketAddr>,
+    rtcp: Option<SocketAddr>,
+    direction: Direction,
+}
+
+impl Remote {
+    fn read(media: Media<'_>) -> Result<Self, Refusal> {
+        let connection = media.connection().ok_or(Refusal::BadAddress)?;
+        let said = media.direction();
+        match connection.address {
+            // Hold as RFC 2543 had it.
+            address if address.is_unspecified() => {
+                Ok(Self { rtp: None, rtcp: None, direction: Direction::new(said.sends(), false) })
+            }
+            Address::Ip(ip) if !is_one_host(ip) => Err(Refusal::BadAddress),
+            Address::Ip(_) => Ok(Self {
+                rtp: media.rtp_address(),
+                rtcp: media.rtcp_address().filter(|rtcp| is_one_host(rtcp.ip())),
+                direction: said,
+            }),
+            // We resolve no names here. The party's own packets will show where it is.
+            Address::Name(_) => Ok(Self { rtp: None, rtcp: None, direction: said }),
+        }
+    }
+}
+
+fn is_one_host(ip: IpAddr) -> bool {
+    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+    !ip.is_multicast() && !ip.is_unspecified() && !broadcast
+}

@@ -1,0 +1,142 @@
+//! What is counted. Plain numbers: one thread owns them.
+
+use hookswitch_call::{CallId, Time};
+use serde::{Deserialize, Serialize};
+
+/// Why a packet went nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum DropReason {
+    /// It came to a socket that belongs to no call.
+    UnknownSocket,
+    /// Not RTP, or on an RTCP socket not RTCP.
+    Malformed,
+    /// The session it would belong to has not been agreed yet.
+    NotNegotiated,
+    /// A payload type that was not agreed with the sender, or that the receiver has none for.
+    PayloadType,
+    /// From a source that is not believed.
+    Source,
+    /// The sender said that it sends nothing, or the receiver that it wants nothing.
+    Held,
+    /// Nobody hears the sender now.
+    NoListener,
+    /// Nobody knows where the receiver is, or there is no socket to get there.
+    NoDestination,
+    /// A report about media that we generate ourselves: we were who it was for.
+    Consumed,
+}
+
+impl DropReason {
+    /// How many there are.
+    pub const COUNT: usize = 9;
+
+    /// All of them, in the order of [`Counters::dropped`].
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::UnknownSocket,
+        Self::Malformed,
+        Self::NotNegotiated,
+        Self::PayloadType,
+        Self::Source,
+        Self::Held,
+        Self::NoListener,
+        Self::NoDestination,
+        Self::Consumed,
+    ];
+
+    /// A name for metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownSocket => "unknown_socket",
+            Self::Malformed => "malformed",
+            Self::NotNegotiated => "not_negotiated",
+            Self::PayloadType => "payload_type",
+            Self::Source => "source",
+            Self::Held => "held",
+            Self::NoListener => "no_listener",
+            Self::NoDestination => "no_destination",
+            Self::Consumed => "consumed",
+        }
+    }
+}
+
+/// What one party sent and was sent. Octets are those of whole packets, RTP header included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counters {
+    /// RTP packets from the party that were believed.
+    pub received_packets: u64,
+    /// Their octets.
+    pub received_octets: u64,
+    /// RTP packets to the party.
+    pub sent_packets: u64,
+    /// Their octets.
+    pub sent_octets: u64,
+    /// RTCP packets from the party that were believed.
+    pub received_reports: u64,
+    /// RTCP packets to the party.
+    pub sent_reports: u64,
+    /// Packets from the party, or in its name, that went nowhere, by [`DropReason`].
+    pub dropped: [u64; DropReason::COUNT],
+    /// When the last believed RTP packet came from the party.
+    pub last_rtp_at: Option<Time>,
+    /// When the last believed RTCP packet came from the party.
+    pub last_rtcp_at: Option<Time>,
+}
+
+impl Counters {
+    /// Packets dropped for one reason.
+    #[must_use]
+    pub fn dropped_for(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize]
+    }
+
+    /// Packets dropped for any reason.
+    #[must_use]
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+
+    #[inline]
+    pub(crate) fn drop(&mut self, reason: DropReason) {
+        self.dropped[reason as usize] += 1;
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.received_packets += other.received_packets;
+        self.received_octets += other.received_octets;
+        self.sent_packets += other.sent_packets;
+        self.sent_octets += other.sent_octets;
+        self.received_reports += other.received_reports;
+        self.sent_reports += other.sent_reports;
+        for (sum, more) in self.dropped.iter_mut().zip(other.dropped) {
+            *sum += more;
+        }
+        self.last_rtp_at = self.last_rtp_at.max(other.last_rtp_at);
+        self.last_rtcp_at = self.last_rtcp_at.max(other.last_rtcp_at);
+    }
+}
+
+/// What was counted for one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallStats {
+    /// Which call.
+    pub call: CallId,
+    /// The calling party.
+    pub caller: Counters,
+    /// The called party.
+    pub callee: Counters,
+}
+
+/// What one engine holds and has counted since it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// Calls now.
+    pub calls: usize,
+    /// Port pairs in use now.
+    pub port_pairs: usize,
+    /// Tones and echoes running now.
+    pub generators: usize,
+    /// All parties of all calls, those that are over included, and packets on sockets of no call.
+    pub counters: Counters,
+}
