@@ -210,6 +210,19 @@ mod tests {
         assert_eq!(ring_of("crates/other/x"), None);
     }
 
+    /// The rules are only as good as what they are given: an empty graph would please all of them.
+    #[test]
+    fn the_real_workspace_is_read_with_its_edges_and_files() {
+        let workspace = Workspace::load().unwrap();
+        let b2bua = workspace.inner_crates().find(|member| member.folder == "crates/edge/b2bua").unwrap();
+        assert!(b2bua.dependencies.iter().any(|name| name == "hookswitch-call"));
+        assert!(b2bua.rust_version.is_some());
+        let drive = workspace.graph.values().find(|node| node.name == "hookswitch-drive").unwrap();
+        let linked: Vec<&str> = drive.dependencies.iter().map(|id| workspace.graph[id].name.as_str()).collect();
+        assert!(linked.contains(&"tokio"), "{linked:?}");
+        assert!(workspace.file("Cargo.toml").is_some() && workspace.rust_files().count() > 20);
+    }
+
     #[test]
     fn an_archive_without_git_is_walked_without_its_target_folder() {
         let root = std::env::temp_dir().join(format!("hookswitch-xtask-{}", std::process::id()));
