@@ -32,8 +32,8 @@ use smallvec::SmallVec;
 use crate::cause::Cause;
 use crate::switchboard::{Limits, Outbox};
 use crate::words::{
-    Address, CallId, Event, Failure, LegId, MediaOp, MediaReport, Op, Outcome, Party, Report, Sdp, Service, Source,
-    Target, Ticket, Time, Told,
+    Address, CallId, Codecs, Event, Failure, LegId, MediaOp, MediaReport, Op, Outcome, Party, Report, Sdp, Service,
+    Source, Target, Ticket, Time, Told,
 };
 
 /// What a call waits for.
@@ -159,6 +159,7 @@ pub struct Call {
     pub(crate) late_offer: bool,
     pub(crate) caller_offer: Option<Sdp>,
     pub(crate) caller_near: Option<IpAddr>,
+    pub(crate) codecs: Option<Codecs>,
     pub(crate) media_open: bool,
     pub(crate) wanted_wire_id: Option<CompactString>,
 }
@@ -193,6 +194,7 @@ impl Call {
             late_offer: false,
             caller_offer: None,
             caller_near: None,
+            codecs: None,
             media_open: false,
             wanted_wire_id: None,
         }
@@ -213,7 +215,7 @@ impl Call {
         match report {
             // The switchboard makes the call out of this one.
             Report::Incoming(_) => {}
-            Report::Located { found, .. } => self.located(scene, found),
+            Report::Located { found, codecs, .. } => self.located(scene, found, codecs),
             Report::Dialed { leg, wire_id, .. } => self.dialed(scene, leg, wire_id),
             Report::Progress { leg, status, text, sdp, .. } => self.progressed(scene, leg, (status, text), sdp),
             Report::Answered { leg, sdp, .. } => self.answered(scene, leg, sdp),
@@ -280,6 +282,7 @@ impl Call {
             scene.out.media(MediaOp::Open {
                 call: self.id,
                 offer: offer.map(|sdp| (Party::Caller, sdp)),
+                codecs: self.codecs.clone(),
                 near: self.caller_near,
             });
         }

@@ -87,6 +87,10 @@ impl From<&str> for Sdp {
     }
 }
 
+/// Names of the codecs a domain wants, best first; opaque here.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Codecs(pub Arc<[CompactString]>);
+
 /// One of the two ends of a call: the party that calls, or the party that is called.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -433,6 +437,8 @@ pub enum Report {
         call: CallId,
         /// The address's whereabouts.
         found: Found,
+        /// The codecs that its domain wants, if it has wishes of its own.
+        codecs: Option<Codecs>,
     },
     /// The request of [`Op::Dial`] is on the wire.
     Dialed {
@@ -526,6 +532,8 @@ pub enum MediaOp {
         call: CallId,
         /// The offer of a party that has already made one.
         offer: Option<(Party, Sdp)>,
+        /// The codecs to offer and accept, best first; none means the engine's own list.
+        codecs: Option<Codecs>,
         /// Our address as that party sees it.
         near: Option<IpAddr>,
     },

@@ -61,7 +61,7 @@ fn take(desk: &mut Desk, step: Step) {
         }
         Step::Located(call, branches) => {
             let found = Found::Targets((0..branches).map(|n| target(&format!("sip:{n}@y"))).collect());
-            desk.tell(Report::Located { call: id(call), found });
+            desk.tell(Report::Located { call: id(call), found, codecs: None });
         }
         Step::Nowhere(call) => desk.nowhere(id(call), Kind::NotFound),
         Step::Progress(call, leg, media) => desk.progress(id(call), u16::from(leg), 180, sdp(media)),

@@ -200,7 +200,7 @@ fn an_offer_that_is_never_answered_ends_the_call() {
 fn a_service_answers_by_itself() {
     let mut desk = Desk::new(Limits::default());
     let call = desk.incoming(Some("a"));
-    desk.tell(Report::Located { call, found: Found::Service(Service::Echo) });
+    desk.tell(Report::Located { call, found: Found::Service(Service::Echo), codecs: None });
     assert_eq!(desk.since()[2..], ["answer 0 our-answer".to_string(), "Caller hears Echo".into()]);
     desk.ended(call, 0, Cause::hangup());
     assert_eq!(desk.board.live(), 0);

@@ -29,9 +29,10 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use ahash::AHashMap;
+use compact_str::CompactString;
 use hookswitch_call::directory::Directory;
 use hookswitch_call::port::Backend;
-use hookswitch_call::{CallId, Handle, LegId, Op, Report, Time};
+use hookswitch_call::{CallId, Codecs, Handle, LegId, Op, Report, Time};
 use hookswitch_sip::auth::{Gate, GateConfig};
 use hookswitch_sip::registrar::{Registrar, RegistrarConfig};
 use hookswitch_sip::{DialogId, Endpoint, EndpointConfig, Event, Flow, Input, Interface, Network, Output};
@@ -52,6 +53,8 @@ pub struct B2buaConfig {
     pub registrar: RegistrarConfig,
     /// Routes; the first that matches wins, before the users' bindings.
     pub routes: Vec<Route>,
+    /// Codec preferences of domains that have their own.
+    pub codecs: AHashMap<CompactString, Codecs>,
 }
 
 /// What happened in one step of the SIP side.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use compact_str::{CompactString, format_compact};
-use hookswitch_call::{Address, Cause, Dial, Fault, Found, Kind, Service, Target, Time};
+use hookswitch_call::{Address, Cause, Codecs, Dial, Fault, Found, Kind, Service, Target, Time};
 use hookswitch_sip::registrar::{Binding, BindingId, aor_of};
 use hookswitch_sip::{Flow, Transport};
 use hookswitch_sip_msg::{Host, Uri};
@@ -35,6 +35,15 @@ impl B2bua {
             None if anywhere && uri.is_sip() => self.direct(&to.0),
             None => nowhere(Kind::NotFound, Fault::Peer),
         }
+    }
+
+    /// The codecs that the domain of an address wants.
+    pub(crate) fn codecs_for(&self, address: &Address) -> Option<Codecs> {
+        if self.config.codecs.is_empty() {
+            return None;
+        }
+        let uri = Uri::parse(&address.0).ok()?;
+        self.config.codecs.get(self.our_domain(&uri)?).cloned()
     }
 
     fn routed(&self, uri: &Uri<'_>) -> Option<Found> {

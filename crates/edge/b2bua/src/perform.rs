@@ -18,7 +18,8 @@ impl B2bua {
             Op::Refuse { handle, cause } => self.refuse(now, handle, &cause),
             Op::Locate { call, to, from: _, anywhere } => {
                 let found = self.locate(now, &to, anywhere);
-                self.report(Report::Located { call, found });
+                let codecs = self.codecs_for(&to);
+                self.report(Report::Located { call, found, codecs });
             }
             Op::Dial { call, leg, dial } => self.dial(now, call, leg, *dial),
             Op::Ring { call, leg, status, sdp } => self.respond(now, (call, leg), status, sdp),

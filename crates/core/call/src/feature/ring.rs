@@ -5,13 +5,15 @@ use smallvec::SmallVec;
 
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Call, LegState, Purpose, Scene, State};
-use crate::words::{Dial, Event, Found, LegId, MAX_BRANCHES, MediaOp, Op, Party, Sdp, Service, Source, Target};
+use crate::words::{Codecs, Dial, Event, Found, LegId, MAX_BRANCHES, MediaOp, Op, Party, Sdp, Service, Source, Target};
 
 impl Call {
-    pub(crate) fn located(&mut self, scene: &mut Scene<'_>, found: Found) {
+    pub(crate) fn located(&mut self, scene: &mut Scene<'_>, found: Found, codecs: Option<Codecs>) {
         let State::AwaitLocation(party) = self.state else {
             return;
         };
+        // The first domain with wishes decides: media opens before the second party is looked up.
+        self.codecs = self.codecs.take().or(codecs);
         match (found, party) {
             (Found::Targets(targets), _) if !targets.is_empty() => {
                 self.ring(scene, party, targets);

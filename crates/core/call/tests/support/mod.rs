@@ -76,7 +76,7 @@ impl Desk {
 
     pub fn located(&mut self, call: CallId, contacts: &[&str]) {
         let found = Found::Targets(contacts.iter().map(|c| target(c)).collect());
-        self.tell(Report::Located { call, found });
+        self.tell(Report::Located { call, found, codecs: None });
         // The backend says under which name each request went out.
         let dialed: Vec<_> = self
             .ops
@@ -95,7 +95,7 @@ impl Desk {
     }
 
     pub fn nowhere(&mut self, call: CallId, kind: Kind) {
-        self.tell(Report::Located { call, found: Found::Nowhere(Cause::new(kind, Fault::Peer)) });
+        self.tell(Report::Located { call, found: Found::Nowhere(Cause::new(kind, Fault::Peer)), codecs: None });
     }
 
     pub fn progress(&mut self, call: CallId, leg: u16, status: u16, sdp: Option<&str>) {
