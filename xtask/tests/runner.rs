@@ -1,4 +1,4 @@
-//! `./test interop` counts what its tests say, and its closing line and exit status agree with the count.
+//! `./test` counts what its tests say, and its closing line and exit status agree with the count.
 //!
 //! The script runs in a folder of its own with a `cargo` that builds nothing and with empty stand-ins for the programs
 //! it would otherwise install.
@@ -24,6 +24,18 @@ const STAND_INS: &[&str] = &[
     "rtpengine",
 ];
 
+/// Says `UNIT_TESTS` when asked to test; when asked to build it leaves a binary, and fails with `BUILD_STATUS`.
+const CARGO: &str = r#"
+case $1 in
+  test) printf "$UNIT_TESTS"; exit "${UNIT_STATUS:-0}" ;;
+  clippy) exit "${LINT_STATUS:-0}" ;;
+  build)
+    mkdir -p "$CARGO_TARGET_DIR/release"
+    printf '#!/bin/sh\n' > "$CARGO_TARGET_DIR/release/hookswitch"
+    chmod +x "$CARGO_TARGET_DIR/release/hookswitch"
+    exit "${BUILD_STATUS:-0}" ;;
+esac"#;
+
 /// A folder with the script, gone when dropped.
 struct Folder(PathBuf);
 
@@ -34,10 +46,7 @@ impl Folder {
         fs::create_dir_all(root.join("interop")).unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../test");
         fs::copy(script, root.join("test")).unwrap();
-        let cargo = "mkdir -p \"$CARGO_TARGET_DIR/release\"\n\
-                     printf '#!/bin/sh\\n' > \"$CARGO_TARGET_DIR/release/hookswitch\"\n\
-                     chmod +x \"$CARGO_TARGET_DIR/release/hookswitch\"\nexit ${BUILD_STATUS:-0}";
-        executable(&root.join("bin/cargo"), cargo);
+        executable(&root.join("bin/cargo"), CARGO);
         for name in STAND_INS {
             executable(&root.join("bin").join(name), "exit 0");
         }
@@ -128,5 +137,26 @@ fn nothing_runs_against_the_binary_of_an_older_build() {
     let folder = Folder::new("stale", &[("works", "true")]);
     let output = folder.run(&["interop"], &[("BUILD_STATUS", "101")]);
     assert_eq!(closing_line(&output), "0 passed, 1 failed, 0 skipped");
+    assert!(!output.status.success());
+}
+
+/// `quick` counts the lock file, the format, the lints and the house rules as one test each.
+#[test]
+fn the_numbers_of_every_test_program_are_added_up() {
+    let folder = Folder::new("quick", &[]);
+    let said = "test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\\n\
+                test result: FAILED. 3 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out\\n";
+    let output = folder.run(&["quick"], &[("UNIT_TESTS", said), ("UNIT_STATUS", "101")]);
+    assert_eq!(closing_line(&output), "19 passed, 2 failed, 1 skipped");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_lint_or_a_test_build_that_fails_is_one_failure() {
+    let folder = Folder::new("quick-fails", &[]);
+    let output = folder.run(&["quick"], &[("LINT_STATUS", "101")]);
+    assert_eq!(closing_line(&output), "3 passed, 1 failed, 0 skipped");
+    let output = folder.run(&["quick"], &[("UNIT_STATUS", "101")]);
+    assert_eq!(closing_line(&output), "4 passed, 1 failed, 0 skipped");
     assert!(!output.status.success());
 }
