@@ -1,0 +1,325 @@
+//! `CallStart`: calls the caller; when it answers, calls the callee and joins the two.
+//!
+//! The names of its events are older than this switch: they tell of a caller that is transferred
+//! to the callee, and so they are said when the switch does what has the same effect. Facts may
+//! come in any order, what is said comes in one:
+//!
+//! ```text
+//! CallerAnswered ── Transferring ── TransferStart ── TransferPending* ── CalleeAnswered ── Ended
+//!      │                 │                └────────────────┴── Error "transfer failed …" ── Ended
+//!      └─ (before) Error "failed to establish initial call: …" ── Ended
+//! ```
+
+use compact_str::{CompactString, format_compact};
+use hookswitch_call as call;
+use hookswitch_call::{Command, Event, Failure, Fault, Kind as CauseKind, Party, Refused, Told};
+
+use super::call_id::is_call_id;
+use super::command::{CommandRow, Modes};
+use super::event_name::EventName;
+use super::mode::Mode;
+use super::notice::{Data, Notice, Reason, Stage, status};
+use super::params::{Kind, Param, Params};
+use super::task::{Answer, Begun, Calls, Task};
+
+pub(super) const ROW: CommandRow = CommandRow {
+    name: "CallStart",
+    about: "calls the caller and connects it with the callee",
+    modes: Modes::Both,
+    params: &[
+        Param { name: "caller", kind: Kind::Uri, about: "the party that is called first" },
+        Param { name: "callee", kind: Kind::Uri, about: "the party it is connected with" },
+    ],
+    open: false,
+    events: &[
+        EventName::CallerAnswered,
+        EventName::Transferring,
+        EventName::TransferStart,
+        EventName::TransferPending,
+        EventName::CalleeAnswered,
+    ],
+    frees: false,
+    begin,
+};
+
+fn begin(params: Params, cmd_id: &str) -> Begun {
+    Begun::Ask(Box::new(CallStart::new(&params, cmd_id)))
+}
+
+/// A call in the making.
+#[derive(Debug)]
+struct CallStart {
+    caller: CompactString,
+    callee: CompactString,
+    cmd_id: CompactString,
+    /// The Call-ID asked for: the `cmd_id`, where that can be one and is free.
+    wire_id: Option<CompactString>,
+    facts: Facts,
+    /// How far the client has been told.
+    said: Said,
+    /// The Call-ID given in `TransferStart`; it stays the name of the call whichever leg answers.
+    callid: Option<CompactString>,
+}
+
+/// What is known of the call.
+#[derive(Debug, Default)]
+struct Facts {
+    caller_answered: bool,
+    connecting: bool,
+    callee_called: bool,
+    callee_answered: bool,
+    caller_leg: Option<CompactString>,
+    callee_leg: Option<CompactString>,
+    /// A status of the callee that the client must still be told.
+    pending: Option<CompactString>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Said {
+    Nothing,
+    CallerAnswered,
+    Transferring,
+    TransferStart,
+    CalleeAnswered,
+}
+
+impl CallStart {
+    fn new(params: &Params, cmd_id: &str) -> Self {
+        Self {
+            caller: params.get("caller"),
+            callee: params.get("callee"),
+            cmd_id: cmd_id.into(),
+            wire_id: is_call_id(cmd_id).then(|| cmd_id.into()),
+            facts: Facts::default(),
+            said: Said::Nothing,
+            callid: None,
+        }
+    }
+
+    /// Says all that has become true and whose predecessors have been said.
+    fn catch_up(&mut self, say: &mut Vec<Notice>) {
+        let facts = &self.facts;
+        let transferring = facts.connecting || facts.callee_called || facts.callee_answered;
+        let steps = [
+            (Said::CallerAnswered, facts.caller_answered),
+            (Said::Transferring, transferring),
+            (Said::TransferStart, facts.callee_called || facts.callee_answered),
+        ];
+        for (step, is_true) in steps {
+            if !is_true {
+                return;
+            }
+            if self.said < step {
+                self.said = step;
+                say.push(self.step_notice(step));
+            }
+        }
+        if let Some(extra) = self.facts.pending.take()
+            && self.said < Said::CalleeAnswered
+        {
+            say.push(self.pending_notice(&extra));
+        }
+        if self.facts.callee_answered && self.said < Said::CalleeAnswered {
+            self.said = Said::CalleeAnswered;
+            say.push(self.step_notice(Said::CalleeAnswered));
+        }
+    }
+
+    fn step_notice(&mut self, step: Said) -> Notice {
+        let (caller, callee) = (self.caller.clone(), self.callee.clone());
+        let parties = [("callee", callee.as_str()), ("caller", caller.as_str())];
+        match step {
+            Said::Nothing | Said::CallerAnswered => Notice::with(EventName::CallerAnswered, Data::of(parties)),
+            Said::Transferring => {
+                let data = Data::of([("caller", &caller), ("destination", &callee)]);
+                Notice::with(EventName::Transferring, data)
+            }
+            Said::TransferStart | Said::CalleeAnswered => {
+                let event =
+                    if step == Said::TransferStart { EventName::TransferStart } else { EventName::CalleeAnswered };
+                let callid = self.callid();
+                let data = Data::of([parties[0], parties[1], ("callid", callid.as_str())]);
+                Notice::with(event, data)
+            }
+        }
+    }
+
+    fn pending_notice(&mut self, extra: &str) -> Notice {
+        let callid = self.callid();
+        let data = Data::of([
+            ("callee", self.callee.as_str()),
+            ("caller", self.caller.as_str()),
+            ("callid", callid.as_str()),
+            ("extra", extra),
+        ]);
+        Notice::with(EventName::TransferPending, data)
+    }
+
+    /// The name of the call from now on: the callee's leg; the caller's if the callee has none
+    /// (a service of the switch); our own name for it as long as neither is known.
+    fn callid(&mut self) -> CompactString {
+        let facts = &self.facts;
+        let known = [&facts.callee_leg, &facts.caller_leg, &self.wire_id];
+        self.callid
+            .get_or_insert_with(|| {
+                let leg = known.into_iter().flatten().next();
+                leg.unwrap_or(&self.cmd_id).clone()
+            })
+            .clone()
+    }
+
+    fn failed(&mut self, mode: Mode, failure: &Failure, say: &mut Vec<Notice>) {
+        let (code, text) = failure.cause.refusal();
+        let status = status(code, text);
+        let said_by_us = matches!(failure.cause.fault, Fault::Controller | Fault::Server | Fault::Nobody);
+        let is_bad_address = failure.cause.kind == CauseKind::BadAddress && said_by_us;
+        let data = match failure.stage {
+            call::Stage::Callee => {
+                if mode == Mode::Original {
+                    self.facts.callee_called = true;
+                    self.facts.pending = Some(status.clone());
+                    self.catch_up(say);
+                }
+                format_compact!("transfer failed with status {status}")
+            }
+            call::Stage::Request | call::Stage::Caller if is_bad_address => BAD_ADDRESS.into(),
+            call::Stage::Request | call::Stage::Caller => initial_call_failed(&status),
+            call::Stage::End => status,
+        };
+        say.push(Notice::error(data, Reason::of(failure)));
+    }
+}
+
+const BAD_ADDRESS: &str = "400 Invalid ruri";
+
+fn initial_call_failed(status: &str) -> CompactString {
+    format_compact!("failed to establish initial call: {status}")
+}
+
+impl Task for CallStart {
+    fn ask(&mut self, _calls: &dyn Calls) -> Result<Command, Notice> {
+        Ok(Command::Start {
+            caller: call::Address(self.caller.clone()),
+            callee: call::Address(self.callee.clone()),
+            wire_id: self.wire_id.clone(),
+        })
+    }
+
+    fn refused(&mut self, why: &Refused) -> Answer {
+        let fail = |data: CompactString, code, fault| {
+            let reason = Reason::new(Stage::Request, code, fault, &why.to_string());
+            Answer::Fail(Notice::error(data, reason))
+        };
+        match why {
+            // Somebody else's call has that name, so ours gets one of the switch's making.
+            Refused::WireIdInUse(_) if self.wire_id.take().is_some() => Answer::Again,
+            Refused::AddressTooLong => fail(BAD_ADDRESS.into(), 400, Fault::Controller),
+            Refused::WireIdInUse(_)
+            | Refused::NoSuchCall
+            | Refused::Ending
+            | Refused::TooManyCalls(_)
+            | Refused::Draining => {
+                let data = initial_call_failed("503 Service Unavailable");
+                fail(data, 503, Fault::Server)
+            }
+        }
+    }
+
+    fn told(&mut self, told: &Told, say: &mut Vec<Notice>) {
+        let facts = &mut self.facts;
+        match &told.event {
+            Event::Dialing { party: Party::Caller, wire_id, .. } => {
+                facts.caller_leg.get_or_insert_with(|| wire_id.clone());
+            }
+            Event::Dialing { party: Party::Callee, wire_id, .. } => {
+                facts.callee_leg.get_or_insert_with(|| wire_id.clone());
+                facts.callee_called = true;
+            }
+            Event::Connecting { .. } => facts.connecting = true,
+            Event::Progress { party: Party::Callee, status: code, text, .. } => {
+                facts.callee_called = true;
+                facts.pending = Some(status(*code, text));
+            }
+            Event::Answered { party: Party::Caller, .. } => facts.caller_answered = true,
+            Event::Answered { party: Party::Callee, .. } => facts.callee_answered = true,
+            Event::Progress { party: Party::Caller, .. }
+            | Event::Incoming { .. }
+            | Event::Bridged
+            | Event::LegEnded { .. }
+            | Event::Ended { .. } => {}
+        }
+        self.catch_up(say);
+    }
+
+    fn settle(&mut self, mode: Mode, result: &Result<(), Failure>, say: &mut Vec<Notice>) {
+        match result {
+            Ok(()) => {
+                self.facts.caller_answered = true;
+                self.facts.callee_answered = true;
+                self.catch_up(say);
+            }
+            Err(failure) => self.failed(mode, failure, say),
+        }
+    }
+
+    fn makes_call(&self) -> bool {
+        true
+    }
+
+    fn call_name(&self) -> Option<&str> {
+        // Only what the carrier itself called a leg: a name made up by a client might be the
+        // Call-ID of somebody else's call.
+        let legs = [&self.facts.callee_leg, &self.facts.caller_leg];
+        let name = self.callid.as_ref()?;
+        legs.into_iter().flatten().find(|leg| *leg == name).map(CompactString::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hookswitch_call::{CallId, Cause, LegId};
+    use std::time::Duration;
+
+    fn tell(start: &mut CallStart, event: Event) -> Vec<&'static str> {
+        let told = Told { at: Duration::ZERO, seq: 0, call: CallId(1), owner: None, event };
+        let mut say = Vec::new();
+        start.told(&told, &mut say);
+        names(&say)
+    }
+
+    fn names(say: &[Notice]) -> Vec<&'static str> {
+        say.iter().map(|notice| notice.event.name()).collect()
+    }
+
+    fn answered(party: Party) -> Event {
+        Event::Answered { leg: LegId(0), party }
+    }
+
+    #[test]
+    fn facts_that_come_early_wait_for_their_place() {
+        let mut start = CallStart::new(&Params::default(), "x");
+        assert!(tell(&mut start, answered(Party::Callee)).is_empty());
+        assert_eq!(
+            tell(&mut start, answered(Party::Caller)),
+            ["CallerAnswered", "Transferring", "TransferStart", "CalleeAnswered"]
+        );
+        assert!(tell(&mut start, answered(Party::Caller)).is_empty());
+    }
+
+    #[test]
+    fn a_failure_before_the_caller_answered_says_nothing_of_a_transfer() {
+        let mut start = CallStart::new(&Params::default(), "x");
+        let failure = Failure { stage: call::Stage::Callee, cause: Cause::from_status(486, "") };
+        let mut say = Vec::new();
+        start.settle(Mode::Original, &Err(failure), &mut say);
+        assert_eq!(names(&say), ["Error"]);
+    }
+
+    #[test]
+    fn only_a_cmd_id_that_can_be_a_call_id_becomes_one() {
+        let wire_id = |cmd_id: &str| CallStart::new(&Params::default(), cmd_id).wire_id;
+        assert_eq!(wire_id("order-4711").as_deref(), Some("order-4711"));
+        assert_eq!(wire_id("order 4711"), None);
+    }
+}

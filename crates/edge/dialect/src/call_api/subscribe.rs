@@ -1,0 +1,122 @@
+//! `Subscribe`: tells of every call of the switch until `Unsubscribe`.
+
+use compact_str::format_compact;
+use hookswitch_call::{Address, Cause, Event, LegId, Party, Told};
+
+use super::command::{CommandRow, Modes};
+use super::event_name::EventName;
+use super::notice::{Data, Member, Notice, status};
+use super::params::Params;
+use super::task::Begun;
+
+pub(super) const ROW: CommandRow = CommandRow {
+    name: "Subscribe",
+    about: "tells of every call until Unsubscribe",
+    modes: Modes::Strict,
+    params: &[],
+    open: false,
+    events: &[
+        EventName::CallIncoming,
+        EventName::CallConnecting,
+        EventName::CallDialing,
+        EventName::CallProgress,
+        EventName::CallAnswered,
+        EventName::CallBridged,
+        EventName::CallLegEnded,
+        EventName::CallEnded,
+    ],
+    frees: false,
+    begin,
+};
+
+fn begin(_params: Params, _cmd_id: &str) -> Begun {
+    Begun::Follow
+}
+
+/// What a subscriber reads of an event. `call` and `seq` name the event, `at` is in milliseconds
+/// since the epoch.
+pub(super) fn notice(told: &Told) -> Notice {
+    let (event, mut members) = members(&told.event);
+    let at = u64::try_from(told.at.as_millis()).unwrap_or(u64::MAX);
+    members.push(("at", Member::Number(at)));
+    members.push(("call", text(&told.call)));
+    members.push(("seq", Member::Number(told.seq.into())));
+    Notice::with(event, Data::members(members))
+}
+
+type Members = Vec<(&'static str, Member)>;
+
+fn members(event: &Event) -> (EventName, Members) {
+    match event {
+        Event::Incoming { from, to } => {
+            let members = vec![("from", address(from)), ("to", address(to))];
+            (EventName::CallIncoming, members)
+        }
+        Event::Connecting { to } => (EventName::CallConnecting, vec![("to", address(to))]),
+        Event::Dialing { leg, party, wire_id, to } => {
+            let mut members = vec![("callid", Member::Text(wire_id.clone())), ("to", address(to))];
+            members.extend(which(*leg, *party));
+            (EventName::CallDialing, members)
+        }
+        Event::Progress { leg, party, status: code, text } => {
+            let mut members = vec![("extra", Member::Text(status(*code, text)))];
+            members.extend(which(*leg, *party));
+            (EventName::CallProgress, members)
+        }
+        Event::Answered { leg, party } => (EventName::CallAnswered, which(*leg, *party).into()),
+        Event::Bridged => (EventName::CallBridged, Vec::new()),
+        Event::LegEnded { leg, party, cause } => {
+            let mut members = vec![("cause", reason(cause))];
+            members.extend(which(*leg, *party));
+            (EventName::CallLegEnded, members)
+        }
+        Event::Ended { cause, talked } => {
+            let talked = u64::try_from(talked.as_millis()).unwrap_or(u64::MAX);
+            let members = vec![("cause", reason(cause)), ("talked", Member::Number(talked))];
+            (EventName::CallEnded, members)
+        }
+    }
+}
+
+fn which(leg: LegId, party: Party) -> [(&'static str, Member); 2] {
+    let name = match party {
+        Party::Caller => "caller",
+        Party::Callee => "callee",
+    };
+    [("leg", Member::Number(leg.0.into())), ("party", Member::Text(name.into()))]
+}
+
+fn address(address: &Address) -> Member {
+    Member::Text(address.0.clone())
+}
+
+fn reason(cause: &Cause) -> Member {
+    Member::Text(status(cause.code, &cause.text))
+}
+
+fn text(value: &impl std::fmt::Display) -> Member {
+    Member::Text(format_compact!("{value}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn an_event_as_a_subscriber_reads_it() {
+        let told = Told {
+            at: Duration::from_millis(5),
+            seq: 3,
+            call: hookswitch_call::CallId(255),
+            owner: None,
+            event: Event::Ended { cause: Cause::hangup(), talked: Duration::from_secs(2) },
+        };
+        let notice = notice(&told);
+        assert_eq!(notice.event, EventName::CallEnded);
+        assert_eq!(
+            serde_json::to_string(&notice.data).unwrap(),
+            r#"{"at":5,"call":"0000000000ff","cause":"200 OK","seq":3,"talked":2000}"#
+        );
+    }
+}
