@@ -1,1 +1,104 @@
-//! What must outlive the process: directory and bindings, in redb.
+//! Facts that outlive the process, as keys and values: which bytes they are is the caller's business.
+//!
+//! A [`Store`] is one of the rows of [`STORES`]; all of them pass the same contract tests. Nobody
+//! calls a store on a busy thread: a [`Writer`] owns it, gathers whatever is queued into one durable
+//! commit, and says when it is safe.
+#![forbid(unsafe_code)]
+
+mod embedded;
+mod error;
+mod memory;
+mod writer;
+
+use std::path::Path;
+
+pub use embedded::{FILE_NAME, SCHEMA_VERSION};
+pub use error::StoreError;
+pub use writer::{Committed, MAX_PENDING, MAX_PENDING_BYTES, QueueFull, Ticket, Writer};
+
+/// What entries are about.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Table {
+    /// Domain name to the users pushed for it.
+    Directory,
+    /// Address of record and contact to a registered binding.
+    Bindings,
+}
+
+impl Table {
+    /// All tables.
+    pub const ALL: [Self; 2] = [Self::Directory, Self::Bindings];
+
+    /// Its name in files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Directory => "directory",
+            Self::Bindings => "bindings",
+        }
+    }
+}
+
+/// One change of one entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Write {
+    /// In which table.
+    pub table: Table,
+    /// Which entry.
+    pub key: Box<[u8]>,
+    /// What it is from now on; `None` removes it.
+    pub value: Option<Box<[u8]>>,
+}
+
+impl Write {
+    /// An entry that is new or changed.
+    #[must_use]
+    pub fn put(table: Table, key: &[u8], value: Vec<u8>) -> Self {
+        Self { table, key: key.into(), value: Some(value.into()) }
+    }
+
+    /// An entry that is gone. That it was not there is no error.
+    #[must_use]
+    pub fn remove(table: Table, key: &[u8]) -> Self {
+        Self { table, key: key.into(), value: None }
+    }
+}
+
+/// Remembers entries.
+pub trait Store: Send {
+    /// Calls `entry` with the key and the value of everything in `table`, in the order of the keys.
+    ///
+    /// # Errors
+    /// The medium fails or does not hold what it should.
+    fn load(&mut self, table: Table, entry: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError>;
+
+    /// Does all of `writes`, in order, or none of them. On return they survive the loss of the
+    /// process and of the power, as far as the store is durable at all.
+    ///
+    /// # Errors
+    /// The medium fails; nothing has changed then, and a later commit may work again.
+    fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError>;
+}
+
+/// One kind of store.
+pub struct StoreRow {
+    /// Its name in the configuration.
+    pub name: &'static str,
+    /// One line for people.
+    pub help: &'static str,
+    /// Whether it remembers across restarts.
+    pub durable: bool,
+    /// Opens it in a folder, which is made if need be.
+    pub open: fn(folder: &Path) -> Result<Box<dyn Store>, StoreError>,
+}
+
+/// Every kind of store there is; the first is the default.
+pub static STORES: &[StoreRow] = &[
+    StoreRow {
+        name: "redb",
+        help: "a file in the data folder, synchronised before a change is acknowledged",
+        durable: true,
+        open: embedded::open,
+    },
+    StoreRow { name: "memory", help: "nothing outlives the process", durable: false, open: memory::open },
+];

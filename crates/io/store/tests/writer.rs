@@ -1,0 +1,147 @@
+//! Changes are gathered into commits, acknowledged, tried again, and bounded.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hookswitch_store::{Committed, MAX_PENDING, QueueFull, Store, StoreError, Table, Ticket, Write, Writer};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A store whose every commit waits for a word from the test.
+struct Gated {
+    verdicts: Receiver<Result<(), StoreError>>,
+    started: Sender<()>,
+    commits: Arc<Mutex<Vec<Vec<Write>>>>,
+}
+
+struct Bench {
+    verdicts: Sender<Result<(), StoreError>>,
+    started: Receiver<()>,
+    commits: Arc<Mutex<Vec<Vec<Write>>>>,
+    acknowledged: Receiver<Committed>,
+    writer: Writer,
+}
+
+impl Store for Gated {
+    fn load(&mut self, _: Table, _: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
+        self.started.send(()).unwrap();
+        self.commits.lock().unwrap().push(writes.to_vec());
+        // A test that has ended asks for nothing more.
+        self.verdicts.recv().unwrap_or(Ok(()))
+    }
+}
+
+fn bench() -> Bench {
+    let (verdicts, verdicts_in) = channel();
+    let (started_out, started) = channel();
+    let (acknowledge, acknowledged) = channel();
+    let commits = Arc::new(Mutex::new(Vec::new()));
+    let store = Gated { verdicts: verdicts_in, started: started_out, commits: Arc::clone(&commits) };
+    let committed = move |committed| {
+        let _ = acknowledge.send(committed);
+    };
+    let writer = Writer::start(Box::new(store), committed).unwrap();
+    Bench { verdicts, started, commits, acknowledged, writer }
+}
+
+fn put(key: &str, value: &str) -> Write {
+    Write::put(Table::Directory, key.as_bytes(), value.as_bytes().to_vec())
+}
+
+#[test]
+fn what_is_queued_during_a_commit_shares_the_next_one() {
+    let bench = bench();
+    let first = bench.writer.push(put("a", "1")).unwrap();
+    bench.started.recv_timeout(PATIENCE).unwrap();
+    let mut last = first;
+    for index in 0..100 {
+        last = bench.writer.push(put(&format!("key {index}"), "1")).unwrap();
+    }
+    // Two changes of one entry: only the newer one is worth writing.
+    bench.writer.push(put("b", "old")).unwrap();
+    last = last.max(bench.writer.push(put("b", "new")).unwrap());
+    bench.verdicts.send(Ok(())).unwrap();
+    let done = bench.acknowledged.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(done.up_to, first);
+    bench.verdicts.send(Ok(())).unwrap();
+    let done = bench.acknowledged.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(done.up_to, last);
+    let commits = bench.commits.lock().unwrap();
+    assert_eq!(commits.iter().map(Vec::len).collect::<Vec<_>>(), [1, 101]);
+    assert!(commits[1].contains(&put("b", "new")));
+}
+
+#[test]
+fn a_failed_commit_is_reported_and_tried_again_with_what_is_newer() {
+    let bench = bench();
+    bench.writer.push(put("a", "old")).unwrap();
+    bench.writer.push(put("a", "old")).unwrap();
+    bench.started.recv_timeout(PATIENCE).unwrap();
+    bench.writer.push(put("a", "new")).unwrap();
+    let error = StoreError::Io { path: "/state".into(), source: std::io::ErrorKind::StorageFull.into() };
+    bench.verdicts.send(Err(error)).unwrap();
+    let failed = bench.acknowledged.recv_timeout(PATIENCE).unwrap();
+    assert!(failed.result.is_err());
+    bench.verdicts.send(Ok(())).unwrap();
+    let done = bench.acknowledged.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(done.up_to, Ticket(3));
+    assert!(done.result.is_ok());
+    assert_eq!(bench.commits.lock().unwrap().last().unwrap(), &[put("a", "new")]);
+}
+
+#[test]
+fn the_queue_has_a_limit_and_known_entries_still_fit() {
+    let bench = bench();
+    bench.writer.push(put("first", "")).unwrap();
+    bench.started.recv_timeout(PATIENCE).unwrap();
+    for index in 0..MAX_PENDING {
+        bench.writer.push(put(&index.to_string(), "")).unwrap();
+    }
+    assert_eq!(bench.writer.push(put("one more", "")), Err(QueueFull));
+    assert!(bench.writer.push(put("7", "changed")).is_ok());
+    bench.verdicts.send(Ok(())).unwrap();
+    bench.acknowledged.recv_timeout(PATIENCE).unwrap();
+    bench.started.recv_timeout(PATIENCE).unwrap();
+    assert!(bench.writer.push(put("one more", "")).is_ok());
+}
+
+#[test]
+fn the_queue_has_a_limit_in_bytes_too() {
+    let bench = bench();
+    bench.writer.push(put("first", "")).unwrap();
+    bench.started.recv_timeout(PATIENCE).unwrap();
+    let mut full = false;
+    for index in 0..20_u8 {
+        let large = Write::put(Table::Directory, &[index], vec![0; 16 * 1024 * 1024]);
+        full |= bench.writer.push(large).is_err();
+    }
+    assert!(full);
+}
+
+#[test]
+fn stopping_commits_what_is_queued() {
+    let bench = bench();
+    for key in ["a", "b", "c"] {
+        bench.writer.push(put(key, "1")).unwrap();
+    }
+    drop(bench.verdicts);
+    bench.writer.stop().unwrap();
+    let commits = bench.commits.lock().unwrap();
+    assert_eq!(commits.iter().map(Vec::len).sum::<usize>(), 3);
+}
+
+#[test]
+fn stopping_tells_of_what_could_not_be_stored() {
+    let bench = bench();
+    let error = || StoreError::Io { path: "/state".into(), source: std::io::ErrorKind::StorageFull.into() };
+    bench.writer.push(put("a", "1")).unwrap();
+    bench.verdicts.send(Err(error())).unwrap();
+    bench.verdicts.send(Err(error())).unwrap();
+    assert!(bench.acknowledged.recv_timeout(PATIENCE).unwrap().result.is_err());
+    assert!(bench.writer.stop().is_err());
+}
