@@ -51,11 +51,7 @@ impl Mint {
             inner_pad[i] ^= byte;
             outer_pad[i] ^= byte;
         }
-        Self {
-            inner: Sha256::new_with_prefix(inner_pad),
-            outer: Sha256::new_with_prefix(outer_pad),
-            next_serial: 0,
-        }
+        Self { inner: Sha256::new_with_prefix(inner_pad), outer: Sha256::new_with_prefix(outer_pad), next_serial: 0 }
     }
 
     /// A new nonce for one challenge.

@@ -28,9 +28,9 @@ use hookswitch_sip_msg::Message;
 use smallvec::SmallVec;
 
 pub use self::aor::aor_of;
+use self::binding::share;
 pub use self::binding::{Binding, BindingId};
 pub use self::outcome::{Refusal, RegisterOutcome, Registered};
-use self::binding::share;
 use self::request::{Ask, Wanted, What};
 use self::table::{Slot, Table};
 use crate::Time;
@@ -84,7 +84,10 @@ impl Default for RegistrarConfig {
 
 /// A change of a binding, in the order of happening.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all changes are refreshes; a box would be one more allocation each")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all changes are refreshes; a box would be one more allocation each"
+)]
 pub enum Change {
     /// The binding is new or has changed; it replaces what was known of the same address of record and id.
     Put(Binding),
@@ -181,16 +184,15 @@ impl Registrar {
         now: Time,
         domain: &str,
     ) -> impl Iterator<Item = (&str, impl ExactSizeIterator<Item = &Binding>)> {
-        self.table.users_of(domain).map(move |(user, slots)| (user, self.sorted(now, slots))).filter(|(_, b)| b.len() > 0)
+        self.table
+            .users_of(domain)
+            .map(move |(user, slots)| (user, self.sorted(now, slots)))
+            .filter(|(_, b)| b.len() > 0)
     }
 
     /// How much there is.
     pub fn count(&self) -> RegistrarCounts {
-        RegistrarCounts {
-            bindings: self.table.bindings(),
-            users: self.table.users(),
-            timers: self.table.timers(),
-        }
+        RegistrarCounts { bindings: self.table.bindings(), users: self.table.users(), timers: self.table.timers() }
     }
 
     /// Takes the flow from all bindings that were registered over this connection, because it is closed. They stay, to
@@ -225,8 +227,7 @@ impl Registrar {
             self.table.replace(slot, binding);
             return true;
         }
-        let room =
-            slots.len() < self.config.max_bindings_per_aor && self.table.bindings() < self.config.max_bindings;
+        let room = slots.len() < self.config.max_bindings_per_aor && self.table.bindings() < self.config.max_bindings;
         if room {
             self.table.insert(binding);
         }
@@ -369,15 +370,7 @@ impl Registrar {
         Ok(())
     }
 
-    fn store(
-        &mut self,
-        now: Time,
-        aor: &str,
-        ask: &Ask<'_>,
-        wanted: &Wanted<'_>,
-        flow: Flow,
-        slot: Option<Slot>,
-    ) {
+    fn store(&mut self, now: Time, aor: &str, ask: &Ask<'_>, wanted: &Wanted<'_>, flow: Flow, slot: Option<Slot>) {
         let known = slot.map(|slot| self.table.get(slot));
         let sibling = self.table.slots(aor).first().map(|slot| &self.table.get(*slot).aor);
         let id = known.map_or(BindingId(self.next_id), |known| known.id);
@@ -389,7 +382,7 @@ impl Registrar {
             instance: wanted.instance.map(|text| share(text, known.and_then(|known| known.instance.as_ref()))),
             reg_id: wanted.reg_id,
             q: wanted.q,
-            expires_at: now + wanted.lifetime,
+            expires_at: now.saturating_add(wanted.lifetime),
             registered_at: known.map_or(now, |known| known.registered_at),
             refreshed_at: now,
             call_id: share(ask.call_id, known.map(|known| &known.call_id)),

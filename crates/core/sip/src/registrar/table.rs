@@ -131,6 +131,9 @@ impl Table {
     pub(super) fn remove(&mut self, slot: Slot) -> Binding {
         self.unwatch(slot);
         let binding = self.bindings.remove(slot);
+        if self.bindings.is_empty() {
+            self.bindings.shrink_to_fit();
+        }
         let (user, domain) = split(&binding.aor);
         if let Some(users) = self.domains.get_mut(domain) {
             if let Some(slots) = users.get_mut(user) {
