@@ -1,0 +1,154 @@
+//! Reads the bodies that are pushed. No message here repeats what stood in a body: it may have
+//! been a secret.
+
+use std::collections::BTreeMap;
+
+use compact_str::CompactString;
+use hookswitch_call::MAX_ADDRESS;
+use hookswitch_call::directory::{DirectoryError, Layer, Secret};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::failure::Failure;
+
+/// The body of a domain, member by member as written.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct DomainBody<'a> {
+    #[serde(borrow)]
+    control: Option<&'a RawValue>,
+    #[serde(borrow)]
+    users: Option<&'a RawValue>,
+}
+
+impl<'a> DomainBody<'a> {
+    pub(super) fn read(body: &'a [u8]) -> Result<Self, Failure> {
+        read(body)
+    }
+
+    /// Both members must be there: the domain is replaced.
+    pub(super) fn require_all(&self) -> Result<(), Failure> {
+        match (self.control, self.users) {
+            (None, _) => Err(required("control")),
+            (_, None) => Err(required("users")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The layer that it means, and its users in the order of the list for [`place_of`].
+    pub(super) fn layer(&self) -> Result<(Layer, Vec<Listed>), Failure> {
+        let control = self.control.map(|raw| url(raw)).transpose()?.flatten();
+        let listed = match self.users {
+            Some(raw) => users(raw)?,
+            None => Vec::new(),
+        };
+        let users: BTreeMap<_, _> = listed.iter().map(|user| (user.name.clone(), user.secret.clone())).collect();
+        Ok((Layer { control, users }, listed))
+    }
+}
+
+/// A user of the list `users`.
+pub(super) struct Listed {
+    index: usize,
+    name: CompactString,
+    secret: Secret,
+}
+
+/// Where in the body that stands which the directory does not take: in the list, or else `path`,
+/// since the only other name is the domain's.
+pub(super) fn place_of(error: &DirectoryError, listed: &[Listed]) -> String {
+    let found = match error {
+        DirectoryError::BadName(name) => listed
+            .iter()
+            .find(|user| user.name.chars().take(name.chars().count()).eq(name.chars()))
+            .map(|user| format!("users[{}].username", user.index)),
+        DirectoryError::SecretTooLong => listed
+            .iter()
+            .find(|user| user.secret.reveal().len() > hookswitch_call::directory::MAX_SECRET)
+            .map(|user| format!("users[{}].secret", user.index)),
+        DirectoryError::NoSuchDomain(_)
+        | DirectoryError::Configured(_)
+        | DirectoryError::TooManyDomains
+        | DirectoryError::TooManyUsers => None,
+    };
+    found.unwrap_or_else(|| "path".to_owned())
+}
+
+/// The secret in the body of one user.
+pub(super) fn secret(body: &[u8]) -> Result<Secret, Failure> {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct UserBody<'a> {
+        #[serde(borrow)]
+        secret: Option<&'a RawValue>,
+    }
+    let raw = read::<UserBody<'_>>(body)?.secret.ok_or_else(|| required("secret"))?;
+    Ok(Secret::new(&text(raw, "secret")?))
+}
+
+fn users(raw: &RawValue) -> Result<Vec<Listed>, Failure> {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Entry<'a> {
+        #[serde(borrow)]
+        username: Option<&'a RawValue>,
+        #[serde(borrow)]
+        secret: Option<&'a RawValue>,
+    }
+    let entries: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| wrong("users", "a list"))?;
+    let mut listed = Vec::with_capacity(entries.len());
+    for (index, raw) in entries.into_iter().enumerate() {
+        if !raw.get().starts_with('{') {
+            return Err(wrong(&format!("users[{index}]"), "an object"));
+        }
+        let entry: Entry<'_> =
+            serde_json::from_str(raw.get()).map_err(|_| wrong(&format!("users[{index}]"), "an object"))?;
+        // An entry that lacks either is passed over, as it has always been.
+        if let (Some(name), Some(secret)) = (entry.username, entry.secret) {
+            let name = text(name, &format!("users[{index}].username"))?;
+            let secret = Secret::new(&text(secret, &format!("users[{index}].secret"))?);
+            listed.push(Listed { index, name, secret });
+        }
+    }
+    Ok(listed)
+}
+
+/// A base URL; the empty text means that there is none.
+fn url(raw: &RawValue) -> Result<Option<CompactString>, Failure> {
+    let url = text(raw, "control")?;
+    let is_url = ["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
+    if url.is_empty() {
+        Ok(None)
+    } else if is_url && url.len() <= MAX_ADDRESS && url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(Some(url))
+    } else {
+        Err(wrong("control", "an http or https URL"))
+    }
+}
+
+fn text(raw: &RawValue, place: &str) -> Result<CompactString, Failure> {
+    serde_json::from_str(raw.get()).map_err(|_| wrong(place, "a string"))
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Failure> {
+    let body = std::str::from_utf8(body).map_err(|error| {
+        let place = format!("body, byte {}", error.valid_up_to());
+        Failure::new(400, "the body is not UTF-8".to_owned(), &place)
+    })?;
+    if !body.trim_start().starts_with(['{']) {
+        return Err(wrong("body", "a JSON object"));
+    }
+    serde_json::from_str(body).map_err(|error| {
+        let place = format!("body, line {} column {}", error.line(), error.column());
+        let what = if error.is_data() { "a member occurs twice" } else { "the body is not valid JSON" };
+        Failure::new(400, what.to_owned(), &place)
+    })
+}
+
+fn required(place: &str) -> Failure {
+    Failure::new(400, format!("{place} is required"), place)
+}
+
+fn wrong(place: &str, expected: &str) -> Failure {
+    Failure::new(400, format!("{place} must be {expected}"), place)
+}

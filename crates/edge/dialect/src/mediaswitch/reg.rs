@@ -1,0 +1,128 @@
+//! `/reg[/<domain>[/<user>]]`: who is registered.
+
+use std::collections::BTreeMap;
+
+use compact_str::CompactString;
+use hookswitch_call::Time;
+use hookswitch_call::directory::{Directory, DirectoryError};
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::{Request, Response};
+
+const ALLOW: &str = "GET, HEAD";
+
+/// Whoever knows the registrations.
+pub trait Registrations {
+    /// How many there are, in all domains.
+    fn count(&self) -> usize;
+    /// A user's registration, if there is one; the newest of several.
+    fn of(&self, domain: &str, user: &str) -> Option<Registration>;
+}
+
+/// One registration, as far as a friendly host is told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Registration {
+    /// Address of the phone, as its packets come from.
+    pub host: CompactString,
+    /// Port of the phone.
+    pub port: u16,
+    /// Its `User-Agent`, if it sent one.
+    pub agent: Option<CompactString>,
+    /// Keep-alive requests in a row that it has not answered.
+    pub outstanding_pings: u32,
+    /// Since when it is registered.
+    pub registered: Time,
+}
+
+pub(super) fn answer(
+    request: Request<'_>,
+    path: &[String],
+    directory: &Directory,
+    registrations: &dyn Registrations,
+) -> Result<Response, Failure> {
+    if !matches!(request.method, "GET" | "HEAD") {
+        return Err(Failure::method(ALLOW));
+    }
+    match path {
+        [] => Ok(Response::json(200, &Count { count: registrations.count() })),
+        [domain] => report(directory, registrations, domain, None),
+        [domain, user] => report(directory, registrations, domain, Some(user)),
+        _ => Err(Failure::path(400, "Path wrong length: /reg/<domain>/<user> is the longest".to_owned())),
+    }
+}
+
+fn report(
+    directory: &Directory,
+    registrations: &dyn Registrations,
+    asked: &str,
+    user: Option<&str>,
+) -> Result<Response, Failure> {
+    let unknown = || Failure::directory(&DirectoryError::NoSuchDomain(asked.into()), 404, "path");
+    let domain = directory.resolve(asked).ok_or_else(unknown)?;
+    let users = directory.users(domain).ok_or_else(unknown)?;
+    let count = users.len();
+    let users: BTreeMap<_, _> = users
+        .into_iter()
+        .filter(|name| user.is_none_or(|user| user == name))
+        .map(|name| {
+            let state = State::of(registrations.of(domain, &name));
+            (name, state)
+        })
+        .collect();
+    let registered = users.values().filter(|state| state.registered).count();
+    Ok(Response::json(200, &Report { domain, count, registered, users }))
+}
+
+#[derive(Serialize)]
+struct Count {
+    count: usize,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    domain: &'a str,
+    /// Users of the domain, whichever were asked for.
+    count: usize,
+    /// Registered ones among those asked for.
+    registered: usize,
+    users: BTreeMap<CompactString, State>,
+}
+
+#[derive(Serialize)]
+struct State {
+    registered: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outstandingping: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remote: Option<Remote>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epochs: Option<Epochs>,
+}
+
+#[derive(Serialize)]
+struct Remote {
+    host: CompactString,
+    port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<CompactString>,
+}
+
+#[derive(Serialize)]
+struct Epochs {
+    registered: u64,
+}
+
+impl State {
+    fn of(registration: Option<Registration>) -> Self {
+        match registration {
+            None => Self { registered: false, outstandingping: None, remote: None, epochs: None },
+            Some(Registration { host, port, agent, outstanding_pings, registered }) => Self {
+                registered: true,
+                outstandingping: Some(outstanding_pings),
+                remote: Some(Remote { host, port, agent }),
+                epochs: Some(Epochs { registered: registered.as_secs() }),
+            },
+        }
+    }
+}
