@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use hookswitch_call::{CallId, LegId, Party, Sdp, Source, Time};
+use hookswitch_codec::Codec;
 use smallvec::SmallVec;
 
 use crate::config::{PortPair, SocketIx};
@@ -143,12 +144,14 @@ impl Channel {
 #[derive(Debug)]
 pub(crate) struct Call {
     pub id: CallId,
+    /// What may be agreed, best first.
+    pub codecs: SmallVec<[&'static Codec; 4]>,
     ends: [Channel; 2],
 }
 
 impl Call {
-    pub fn new(id: CallId, session_ids: [u64; 2]) -> Self {
-        Self { id, ends: session_ids.map(Channel::new) }
+    pub fn new(id: CallId, codecs: SmallVec<[&'static Codec; 4]>, session_ids: [u64; 2]) -> Self {
+        Self { id, codecs, ends: session_ids.map(Channel::new) }
     }
 
     #[inline]

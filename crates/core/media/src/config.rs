@@ -49,8 +49,8 @@ impl AddressPolicy {
 /// The configuration of an [`Engine`](crate::Engine).
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// What we offer and accept, in order of preference; rows of the codec table. Without
-    /// telephone-event among them, events are not negotiated.
+    /// What we offer and accept in calls that bring no list of their own, in order of preference;
+    /// rows of the codec table. Without telephone-event among them, events are not negotiated.
     pub codecs: Vec<&'static Codec>,
     /// Which address our descriptions name.
     pub address: AddressPolicy,

@@ -4,9 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use hookswitch_call::{CallId, LegId, MediaOp, MediaReport, Party, Sdp, Source, Time};
+use hookswitch_call::{CallId, Codecs, LegId, MediaOp, MediaReport, Party, Sdp, Source, Time};
+use hookswitch_codec::{CODECS, Codec};
 use hookswitch_sdp::{OwnOrigin, SessionDescription};
 use slab::Slab;
+use smallvec::SmallVec;
 
 use crate::channel::{Call, SocketUse};
 use crate::config::{EngineConfig, MAX_SOCKETS, PortPair, Ports};
@@ -44,7 +46,7 @@ impl Engine {
     /// that nobody can guess.
     #[must_use]
     pub fn new(config: EngineConfig, seed: u64) -> Self {
-        let tones = Tones::render(&config.codecs, &config.ringback);
+        let tones = Tones::render(&config.ringback);
         Self {
             config,
             tones,
@@ -68,7 +70,7 @@ impl Engine {
     /// [`next_tick`](Self::next_tick).
     pub fn perform(&mut self, now: Time, op: MediaOp, ports: &mut dyn Ports) {
         match op {
-            MediaOp::Open { call, offer, near } => self.open(call, offer, near),
+            MediaOp::Open { call, offer, codecs, near } => self.open(call, offer, codecs.as_ref(), near),
             MediaOp::MakeOffer { call, party, leg, near } => {
                 let result = self.offer(call, party, leg, near, ports);
                 self.reports.push_back(report(call, party, leg, result));
@@ -150,11 +152,16 @@ impl Engine {
         self.by_id.get(&call).copied().ok_or(if full { Refusal::TooManyCalls } else { Refusal::NoSuchCall })
     }
 
-    fn open(&mut self, id: CallId, offer: Option<(Party, Sdp)>, near: Option<IpAddr>) {
+    fn open(&mut self, id: CallId, offer: Option<(Party, Sdp)>, codecs: Option<&Codecs>, near: Option<IpAddr>) {
         if self.calls.len() >= self.config.max_calls || self.by_id.contains_key(&id) {
             return;
         }
-        let mut call = Box::new(Call::new(id, [self.random.session_id(), self.random.session_id()]));
+        let session_ids = [self.random.session_id(), self.random.session_id()];
+        let codecs = match codecs {
+            Some(names) => codecs_named(names),
+            None => SmallVec::from_slice(&self.config.codecs),
+        };
+        let mut call = Box::new(Call::new(id, codecs, session_ids));
         // Whoever calls in without an offer is the caller.
         let party = offer.as_ref().map_or(Party::Caller, |(party, _)| *party);
         let end = call.end_mut(party);
@@ -175,6 +182,7 @@ impl Engine {
     ) -> Result<Sdp, Refusal> {
         let index = self.index_of(id)?;
         let call = self.calls.get_mut(index as usize).ok_or(Refusal::NoSuchCall)?;
+        let codecs = call.codecs.clone();
         let (end, other) = call.both_mut(party);
         end.near = near.or(end.near);
         let mirror = parse_option(other.description())?;
@@ -183,7 +191,7 @@ impl Engine {
             (None, Some(offer)) => Peer::Offer(offer),
             (None, None) => Peer::Unknown,
         };
-        let mut formats = Formats::to_offer(&self.config.codecs, peer)?;
+        let mut formats = Formats::to_offer(&codecs, peer)?;
         let earlier = match &end.session {
             Some(session) => {
                 formats.keep_numbers(session);
@@ -215,13 +223,14 @@ impl Engine {
     ) -> Result<Sdp, Refusal> {
         let index = self.index_of(id)?;
         let call = self.calls.get(index as usize).ok_or(Refusal::NoSuchCall)?;
+        let codecs = call.codecs.clone();
         let (end, other) = (call.end(party), call.end(party.other()));
         let text = end.offer.clone().ok_or(Refusal::NoOffer)?;
         let offer = SessionDescription::parse(text.0.as_bytes())?;
         let mirror = parse_option(other.description())?;
         let agreed = other.session;
         let local = self.local(index, party, end.near, ports)?;
-        let (draft, session) = make_answer(&offer, &self.config.codecs, agreed.as_ref(), &local, mirror.as_ref())?;
+        let (draft, session) = make_answer(&offer, &codecs, agreed.as_ref(), &local, mirror.as_ref())?;
         let call = self.calls.get_mut(index as usize).ok_or(Refusal::NoSuchCall)?;
         check_family(call, party, &session)?;
         call.end_mut(party).agree(now, session, text);
@@ -366,6 +375,17 @@ impl Engine {
         }
         self.closed.push_back(stats);
     }
+}
+
+/// The rows of the codec table that have these names, whatever their case; the others mean nothing
+/// to us. A name twice counts once.
+fn codecs_named(names: &Codecs) -> SmallVec<[&'static Codec; 4]> {
+    let mut rows = SmallVec::<[&'static Codec; 4]>::new();
+    for name in names.0.iter() {
+        let row = CODECS.iter().find(|row| row.name.eq_ignore_ascii_case(name));
+        rows.extend(row.filter(|row| !rows.contains(row)));
+    }
+    rows
 }
 
 fn report(call: CallId, party: Party, leg: LegId, result: Result<Sdp, Refusal>) -> MediaReport {

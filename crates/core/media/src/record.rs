@@ -15,6 +15,8 @@ use crate::stats::Counters;
 pub struct MediaRecord {
     /// Which call.
     pub call: CallId,
+    /// The codecs that may be agreed, best first.
+    pub codecs: Vec<String>,
     /// The calling party's end.
     pub caller: EndRecord,
     /// The called party's end.
@@ -73,6 +75,7 @@ impl Engine {
         let call: &Call = self.call(call)?;
         Some(MediaRecord {
             call: call.id,
+            codecs: call.codecs.iter().map(|c| c.name.to_owned()).collect(),
             caller: EndRecord::of(call.end(Party::Caller)),
             callee: EndRecord::of(call.end(Party::Callee)),
         })

@@ -1,6 +1,6 @@
 //! Tones, rendered once per codec, so that playing one is copying bytes.
 
-use hookswitch_codec::{Codec, Kind, Tone, ToneGenerator};
+use hookswitch_codec::{CODECS, Codec, Kind, Tone, ToneGenerator};
 
 use crate::config::FRAME_MS;
 
@@ -70,18 +70,18 @@ pub(crate) enum ToneKind {
     Reference,
 }
 
-/// Every tone in every codec that may be agreed.
+/// Every tone in every codec there is: a domain may want some that the engine's own list lacks.
 #[derive(Debug, Clone)]
 pub(crate) struct Tones {
     rows: Vec<(&'static Codec, ToneLoop, ToneLoop)>,
 }
 
 impl Tones {
-    pub fn render(codecs: &[&'static Codec], ringback: &Tone) -> Self {
+    pub fn render(ringback: &Tone) -> Self {
         let reference = Tone::steady(REFERENCE_HZ, REFERENCE_AMPLITUDE);
-        let audio = codecs.iter().filter(|codec| codec.is_audio());
+        let audio = CODECS.iter().filter(|codec| codec.is_audio());
         let row =
-            |codec: &&'static Codec| (*codec, ToneLoop::render(ringback, codec), ToneLoop::render(&reference, codec));
+            |codec: &'static Codec| (codec, ToneLoop::render(ringback, codec), ToneLoop::render(&reference, codec));
         Self { rows: audio.map(row).collect() }
     }
 
