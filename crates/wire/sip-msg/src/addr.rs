@@ -31,14 +31,10 @@ impl<'a> NameAddr<'a> {
         let value = trim(value);
         let (display, rest) = match value {
             [b'"', ..] => {
-                let end = quoted_end(value, 0).ok_or(HeaderProblem::Malformed(
-                    "quoted display name is not closed",
-                ))?;
+                let end = quoted_end(value, 0).ok_or(HeaderProblem::Malformed("quoted display name is not closed"))?;
                 let rest = trim(&value[end..]);
                 if !rest.starts_with(b"<") {
-                    return Err(HeaderProblem::Malformed(
-                        "no address behind the display name",
-                    ));
+                    return Err(HeaderProblem::Malformed("no address behind the display name"));
                 }
                 (Some(&value[1..end - 1]), rest)
             }
@@ -54,18 +50,12 @@ impl<'a> NameAddr<'a> {
                 _ => return NameAddr::addr_spec(value),
             },
         };
-        let close = memchr::memchr(b'>', rest)
-            .ok_or(HeaderProblem::Malformed("angle bracket is not closed"))?;
+        let close = memchr::memchr(b'>', rest).ok_or(HeaderProblem::Malformed("angle bracket is not closed"))?;
         let params = trim(&rest[close + 1..]);
         if !params.is_empty() && params[0] != b';' {
             return Err(HeaderProblem::Malformed("text behind the address"));
         }
-        Ok(NameAddr {
-            display,
-            raw_uri: &rest[1..close],
-            params: Params::new(params),
-            bracketed: true,
-        })
+        Ok(NameAddr { display, raw_uri: &rest[1..close], params: Params::new(params), bracketed: true })
     }
 
     /// Without brackets, everything behind the first semicolon belongs to the header, not to the URI.
@@ -76,16 +66,9 @@ impl<'a> NameAddr<'a> {
             return Err(HeaderProblem::Malformed("no address"));
         }
         if uri.iter().any(|b| matches!(b, b'?' | b',' | b'"' | b'>')) {
-            return Err(HeaderProblem::Malformed(
-                "address must stand in angle brackets",
-            ));
+            return Err(HeaderProblem::Malformed("address must stand in angle brackets"));
         }
-        Ok(NameAddr {
-            display: None,
-            raw_uri: uri,
-            params: Params::new(params),
-            bracketed: false,
-        })
+        Ok(NameAddr { display: None, raw_uri: uri, params: Params::new(params), bracketed: false })
     }
 
     /// The URI, taken apart.
@@ -129,11 +112,7 @@ impl<'a> NameAddr<'a> {
         if fraction.len() > 3 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
-        let thousandths = fraction
-            .bytes()
-            .chain(*b"000")
-            .take(3)
-            .fold(0, |sum, b| sum * 10 + u16::from(b - b'0'));
+        let thousandths = fraction.bytes().chain(*b"000").take(3).fold(0, |sum, b| sum * 10 + u16::from(b - b'0'));
         match (whole, thousandths) {
             ("0", part) => Some(part),
             ("1", 0) => Some(1000),

@@ -21,16 +21,10 @@ impl<'a> AuthParams<'a> {
     /// No scheme, or a scheme that is no token.
     pub fn parse(value: &'a [u8]) -> Result<AuthParams<'a>, HeaderProblem> {
         let value = trim(value);
-        let end = value
-            .iter()
-            .position(|b| !is_token(*b))
-            .unwrap_or(value.len());
+        let end = value.iter().position(|b| !is_token(*b)).unwrap_or(value.len());
         let (scheme, params) = value.split_at(end);
         match std::str::from_utf8(scheme) {
-            Ok(scheme) if !scheme.is_empty() => Ok(AuthParams {
-                scheme,
-                params: trim(params),
-            }),
+            Ok(scheme) if !scheme.is_empty() => Ok(AuthParams { scheme, params: trim(params) }),
             _ => Err(HeaderProblem::Malformed("no authentication scheme")),
         }
     }
@@ -58,9 +52,7 @@ impl<'a> AuthParams<'a> {
 
     /// Value of a parameter without quotes and escapes; `None` when it is absent or not UTF-8.
     pub fn get(&self, name: &str) -> Option<Cow<'a, str>> {
-        let (_, value) = self
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))?;
+        let (_, value) = self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))?;
         if !value.starts_with(b"\"") {
             return std::str::from_utf8(value).ok().map(Cow::Borrowed);
         }

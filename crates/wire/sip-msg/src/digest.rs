@@ -10,9 +10,7 @@ use subtle::ConstantTimeEq;
 use crate::auth::AuthParams;
 
 /// A digest algorithm.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Algorithm {
     /// `MD5`, which is also what no algorithm means.
     #[serde(rename = "MD5")]
@@ -47,9 +45,7 @@ impl Algorithm {
 
     /// Reads the `algorithm` parameter, in any case.
     pub fn parse(name: &str) -> Option<Algorithm> {
-        Algorithm::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.as_str().eq_ignore_ascii_case(name))
+        Algorithm::ALL.into_iter().find(|algorithm| algorithm.as_str().eq_ignore_ascii_case(name))
     }
 
     /// The name on the wire.
@@ -66,10 +62,7 @@ impl Algorithm {
 
     /// True when HA1 depends on nonce and cnonce.
     pub fn is_session(self) -> bool {
-        matches!(
-            self,
-            Algorithm::Md5Sess | Algorithm::Sha256Sess | Algorithm::Sha512_256Sess
-        )
+        matches!(self, Algorithm::Md5Sess | Algorithm::Sha256Sess | Algorithm::Sha512_256Sess)
     }
 
     /// The algorithm a stored HA1 is kept under: the same hash without session.
@@ -201,9 +194,7 @@ pub fn response(
     ha2: &str,
 ) -> HexDigest {
     match protection {
-        Some(Protection { qop, cnonce, nc }) => {
-            algorithm.hash(&[ha1, nonce, nc, cnonce, qop, ha2].map(str::as_bytes))
-        }
+        Some(Protection { qop, cnonce, nc }) => algorithm.hash(&[ha1, nonce, nc, cnonce, qop, ha2].map(str::as_bytes)),
         None => algorithm.hash(&[ha1, nonce, ha2].map(str::as_bytes)),
     }
 }
@@ -234,18 +225,13 @@ impl<'a> Challenge<'a> {
             return None;
         }
         let qop = params.get("qop").unwrap_or_default();
-        let offers = |wanted: &str| {
-            qop.split(',')
-                .any(|q| q.trim().eq_ignore_ascii_case(wanted))
-        };
+        let offers = |wanted: &str| qop.split(',').any(|q| q.trim().eq_ignore_ascii_case(wanted));
         Some(Challenge {
             realm: params.get("realm")?,
             nonce: params.get("nonce")?,
             opaque: params.get("opaque"),
             algorithm: algorithm(params)?,
-            stale: params
-                .get("stale")
-                .is_some_and(|stale| stale.eq_ignore_ascii_case("true")),
+            stale: params.get("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true")),
             qop_auth: offers("auth"),
             qop_auth_int: offers("auth-int"),
         })
@@ -254,33 +240,16 @@ impl<'a> Challenge<'a> {
     /// The value of the Authorization or Proxy-Authorization header that answers this challenge. With qop `auth` on
     /// offer it is used, with the `nc`-th use of the nonce; `cnonce` must be unpredictable.
     pub fn answer(&self, answer: &ChallengeAnswer<'_>) -> String {
-        let ChallengeAnswer {
-            username,
-            password,
-            method,
-            uri,
-            cnonce,
-            nc,
-        } = *answer;
+        let ChallengeAnswer { username, password, method, uri, cnonce, nc } = *answer;
         let count = format!("{nc:08x}");
         let plain = ha1(self.algorithm, username, &self.realm, password);
         let secret = match self.algorithm.is_session() {
             true => session_ha1(self.algorithm, plain.as_str(), &self.nonce, cnonce),
             false => plain,
         };
-        let protection = self.qop_auth.then_some(Protection {
-            qop: "auth",
-            cnonce,
-            nc: &count,
-        });
+        let protection = self.qop_auth.then_some(Protection { qop: "auth", cnonce, nc: &count });
         let request = ha2(self.algorithm, method, uri);
-        let sum = response(
-            self.algorithm,
-            secret.as_str(),
-            &self.nonce,
-            protection,
-            request.as_str(),
-        );
+        let sum = response(self.algorithm, secret.as_str(), &self.nonce, protection, request.as_str());
         let mut text = String::with_capacity(256);
         // Writing to a string cannot fail.
         let _ = write!(
@@ -369,10 +338,7 @@ impl<'a> Credentials<'a> {
 
     /// The nonce count as a number; `None` when it is absent or not eight hexadecimal digits.
     pub fn nonce_count(&self) -> Option<u32> {
-        let text = self
-            .nc
-            .as_deref()
-            .filter(|nc| nc.len() == 8 && nc.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        let text = self.nc.as_deref().filter(|nc| nc.len() == 8 && nc.bytes().all(|b| b.is_ascii_hexdigit()))?;
         u32::from_str_radix(text, 16).ok()
     }
 
@@ -386,11 +352,7 @@ impl<'a> Credentials<'a> {
             (true, None) => return false,
         };
         let secret = session.as_ref().map_or(ha1, HexDigest::as_str);
-        let protection = match (
-            self.qop.as_deref(),
-            self.cnonce.as_deref(),
-            self.nc.as_deref(),
-        ) {
+        let protection = match (self.qop.as_deref(), self.cnonce.as_deref(), self.nc.as_deref()) {
             (None, ..) => None,
             (Some(qop), Some(cnonce), Some(nc)) => Some(Protection { qop, cnonce, nc }),
             _ => return false,
@@ -398,19 +360,10 @@ impl<'a> Credentials<'a> {
         let request = match self.qop.as_deref() {
             None => ha2(self.algorithm, method, &self.uri),
             Some(qop) if qop.eq_ignore_ascii_case("auth") => ha2(self.algorithm, method, &self.uri),
-            Some(qop) if qop.eq_ignore_ascii_case("auth-int") => {
-                ha2_with_body(self.algorithm, method, &self.uri, body)
-            }
+            Some(qop) if qop.eq_ignore_ascii_case("auth-int") => ha2_with_body(self.algorithm, method, &self.uri, body),
             Some(_) => return false,
         };
-        response(
-            self.algorithm,
-            secret,
-            &self.nonce,
-            protection,
-            request.as_str(),
-        )
-        .matches(&self.response)
+        response(self.algorithm, secret, &self.nonce, protection, request.as_str()).matches(&self.response)
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use crate::limits::{
-    MAX_HEADER_LINE, MAX_HEADERS, MAX_MESSAGE, MAX_METHOD, MAX_START_LINE, MAX_URI,
-};
+use crate::limits::{MAX_HEADER_LINE, MAX_HEADERS, MAX_MESSAGE, MAX_METHOD, MAX_START_LINE, MAX_URI};
 use crate::message::Message;
 use crate::name::HeaderName;
 use crate::status::reason_phrase;
@@ -92,11 +90,7 @@ pub struct ParseError {
 
 impl ParseError {
     pub(crate) fn new(kind: ErrorKind, offset: usize) -> ParseError {
-        ParseError {
-            kind,
-            offset,
-            salvage: None,
-        }
+        ParseError { kind, offset, salvage: None }
     }
 
     pub(crate) fn with_salvage(mut self, message: Message) -> ParseError {

@@ -69,9 +69,7 @@ impl FramingProblem {
         match self {
             FramingProblem::TooLarge | FramingProblem::Overflow => 513,
             FramingProblem::StartLineTooLong => 414,
-            FramingProblem::NotSip
-            | FramingProblem::NoContentLength
-            | FramingProblem::BadContentLength => 400,
+            FramingProblem::NotSip | FramingProblem::NoContentLength | FramingProblem::BadContentLength => 400,
         }
     }
 }
@@ -114,10 +112,7 @@ impl Default for StreamFramer {
 impl StreamFramer {
     /// An empty stream.
     pub fn new() -> StreamFramer {
-        StreamFramer {
-            buffer: BytesMut::new(),
-            state: State::Between { half_ping: false },
-        }
+        StreamFramer { buffer: BytesMut::new(), state: State::Between { half_ping: false } }
     }
 
     /// Takes what was read from the stream.
@@ -126,10 +121,7 @@ impl StreamFramer {
             return;
         }
         if self.buffer.len() + bytes.len() > MAX_STREAM_BUFFER {
-            self.state = State::Broken(FramingError {
-                problem: FramingProblem::Overflow,
-                head: None,
-            });
+            self.state = State::Broken(FramingError { problem: FramingProblem::Overflow, head: None });
             self.buffer = BytesMut::new();
             return;
         }
@@ -146,10 +138,7 @@ impl StreamFramer {
     /// # Errors
     ///
     /// The stream cannot be read any further. The same error comes back on every call.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "an iterator that ends is not over here: more may be pushed"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "an iterator that ends is not over here: more may be pushed")]
     pub fn next(&mut self) -> Result<Option<Frame>, FramingError> {
         match self.step() {
             Ok(frame) => Ok(frame),
@@ -199,14 +188,8 @@ impl StreamFramer {
             _ => return Err(refuse(FramingProblem::NotSip, None)),
         };
         self.buffer.advance(length);
-        self.state = State::Between {
-            half_ping: !half_ping,
-        };
-        Ok(Some(Frame::KeepAlive(if half_ping {
-            KeepAlive::Ping
-        } else {
-            KeepAlive::Pong
-        })))
+        self.state = State::Between { half_ping: !half_ping };
+        Ok(Some(Frame::KeepAlive(if half_ping { KeepAlive::Ping } else { KeepAlive::Pong })))
     }
 
     /// Looks for the end of the headers; true when it has been found.
@@ -217,9 +200,7 @@ impl StreamFramer {
             }
             // The last line may be half of an empty one: search it again.
             let last_line = memchr::memrchr(b'\n', &self.buffer).unwrap_or(0);
-            self.state = State::Head {
-                searched: last_line,
-            };
+            self.state = State::Head { searched: last_line };
             return Ok(false);
         };
         if head > MAX_MESSAGE {
@@ -228,10 +209,7 @@ impl StreamFramer {
         let length = match content_length(&self.buffer[..head]) {
             Ok(Some(body)) => body.saturating_add(head),
             Ok(None) => {
-                return Err(refuse(
-                    FramingProblem::NoContentLength,
-                    Some(self.take(head)),
-                ));
+                return Err(refuse(FramingProblem::NoContentLength, Some(self.take(head))));
             }
             Err(problem) => return Err(refuse(problem, Some(self.take(head)))),
         };
@@ -280,15 +258,8 @@ fn check_start_line(line: &[u8]) -> Result<(), FramingError> {
     }
     let line = trim(line);
     let version_at = memchr::memrchr(b' ', line).map_or(0, |space| space + 1);
-    let is_sip = |text: &[u8]| {
-        text.get(..4)
-            .is_some_and(|v| v.eq_ignore_ascii_case(b"SIP/"))
-    };
-    if is_sip(line) || is_sip(&line[version_at..]) {
-        Ok(())
-    } else {
-        Err(refuse(FramingProblem::NotSip, None))
-    }
+    let is_sip = |text: &[u8]| text.get(..4).is_some_and(|v| v.eq_ignore_ascii_case(b"SIP/"));
+    if is_sip(line) || is_sip(&line[version_at..]) { Ok(()) } else { Err(refuse(FramingProblem::NotSip, None)) }
 }
 
 /// The one Content-Length among the headers. Folded values are too rare to be worth following: the number stands on the
@@ -299,11 +270,7 @@ fn content_length(head: &[u8]) -> Result<Option<usize>, FramingProblem> {
         let Some(b'c' | b'C' | b'l' | b'L') = line.first() else {
             continue;
         };
-        let Some(colon) = memchr(
-            b':',
-            line.get(..MAX_HEADER_LINE.min(line.len()))
-                .unwrap_or_default(),
-        ) else {
+        let Some(colon) = memchr(b':', line.get(..MAX_HEADER_LINE.min(line.len())).unwrap_or_default()) else {
             continue;
         };
         if HeaderName::from_bytes(trim(&line[..colon])) != HeaderName::ContentLength {

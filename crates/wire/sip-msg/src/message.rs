@@ -50,23 +50,10 @@ pub struct Message {
 }
 
 impl Message {
-    pub(crate) fn from_parts(
-        bytes: Bytes,
-        start: Start,
-        headers: Headers,
-        head_end: usize,
-        body_at: usize,
-    ) -> Message {
+    pub(crate) fn from_parts(bytes: Bytes, start: Start, headers: Headers, head_end: usize, body_at: usize) -> Message {
         // The parser checked the length before it handed out offsets.
         let body_end = bytes.len() as u16;
-        Message {
-            bytes,
-            start,
-            headers,
-            head_end: head_end as u16,
-            body_at: body_at as u16,
-            body_end,
-        }
+        Message { bytes, start, headers, head_end: head_end as u16, body_at: body_at as u16, body_end }
     }
 
     pub(crate) fn index(&self) -> &[Hdr] {
@@ -159,28 +146,20 @@ impl Message {
 
     /// Values of all lines of that header, one per line.
     pub fn headers(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
-        self.headers
-            .iter()
-            .filter(move |h| h.name == name)
-            .map(|h| self.slice(h.value))
+        self.headers.iter().filter(move |h| h.name == name).map(|h| self.slice(h.value))
     }
 
     /// Members of that header over all its lines: comma-separated where the header is a list, one per line otherwise
     /// ([`HeaderName::is_list`]).
     pub fn values(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
         self.headers(name).flat_map(move |value| {
-            if name.is_list() {
-                Members::List(list_members(value))
-            } else {
-                Members::One(Some(value))
-            }
+            if name.is_list() { Members::List(list_members(value)) } else { Members::One(Some(value)) }
         })
     }
 
     /// True when a list header such as Supported or Allow has that token, compared without case.
     pub fn has_token(&self, name: HeaderName, token: &str) -> bool {
-        self.values(name)
-            .any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
+        self.values(name).any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
     }
 
     /// How many lines of that header there are.
@@ -194,52 +173,33 @@ impl Message {
         self.headers
             .iter()
             .filter(move |h| {
-                h.name == known
-                    && (known != HeaderName::Other
-                        || self.name_of(h).eq_ignore_ascii_case(name.as_bytes()))
+                h.name == known && (known != HeaderName::Other || self.name_of(h).eq_ignore_ascii_case(name.as_bytes()))
             })
             .map(|h| self.slice(h.value))
     }
 
     /// All header lines in order: name, name as written, value.
     pub fn all_headers(&self) -> impl Iterator<Item = (HeaderName, &[u8], &[u8])> {
-        self.headers
-            .iter()
-            .map(|h| (h.name, self.name_of(h), self.slice(h.value)))
+        self.headers.iter().map(|h| (h.name, self.name_of(h), self.slice(h.value)))
     }
 
     /// All header lines in order as they were written, continuations included, without the line end.
     pub fn lines(&self) -> impl Iterator<Item = (HeaderName, &[u8])> {
-        self.headers.iter().map(|h| {
-            (
-                h.name,
-                self.slice(Span {
-                    from: h.at,
-                    to: h.end,
-                }),
-            )
-        })
+        self.headers.iter().map(|h| (h.name, self.slice(Span { from: h.at, to: h.end })))
     }
 
     fn name_of(&self, header: &Hdr) -> &[u8] {
-        self.slice(Span {
-            from: header.at,
-            to: header.name_end,
-        })
+        self.slice(Span { from: header.at, to: header.name_end })
     }
 
     /// The body; shares the bytes of the message.
     pub fn body(&self) -> Bytes {
-        self.bytes
-            .slice(usize::from(self.body_at)..usize::from(self.body_end))
+        self.bytes.slice(usize::from(self.body_at)..usize::from(self.body_end))
     }
 
     /// The body, borrowed.
     pub fn body_bytes(&self) -> &[u8] {
-        self.slice(Span {
-            from: self.body_at,
-            to: self.body_end,
-        })
+        self.slice(Span { from: self.body_at, to: self.body_end })
     }
 }
 

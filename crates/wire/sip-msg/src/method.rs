@@ -65,9 +65,7 @@ impl Method {
             return None;
         }
         // A token is ASCII, so this cannot fail.
-        std::str::from_utf8(name)
-            .ok()
-            .map(|name| Method::Other(name.into()))
+        std::str::from_utf8(name).ok().map(|name| Method::Other(name.into()))
     }
 }
 

@@ -177,10 +177,7 @@ impl HeaderName {
             }
             _ => find(name),
         };
-        HeaderName::ALL
-            .get(usize::from(row))
-            .copied()
-            .unwrap_or(HeaderName::Other)
+        HeaderName::ALL.get(usize::from(row)).copied().unwrap_or(HeaderName::Other)
     }
 
     /// The canonical long name; empty for [`HeaderName::Other`].
@@ -190,9 +187,7 @@ impl HeaderName {
 
     /// The one-letter form, where there is one (RFC 3261 7.3.3 and the IANA list).
     pub fn compact(self) -> Option<&'static str> {
-        ROWS.get(self as usize)
-            .map(|row| row.1)
-            .filter(|form| !form.is_empty())
+        ROWS.get(self as usize).map(|row| row.1).filter(|form| !form.is_empty())
     }
 
     /// True when a comma separates values of this header; for others a comma belongs to the value (`Date`, `Subject`,

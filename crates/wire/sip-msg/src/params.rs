@@ -36,17 +36,13 @@ impl<'a> Params<'a> {
     /// True when no parameter is empty: `;;`, a trailing `;` or `;=value` do not follow the grammar.
     pub fn is_well_formed(&self) -> bool {
         ParamIter { rest: self.raw }.all(|param| {
-            !param.name.is_empty()
-                && param.name.iter().all(|b| crate::scan::is_token(*b))
-                && param.value != Some(b"")
+            !param.name.is_empty() && param.name.iter().all(|b| crate::scan::is_token(*b)) && param.value != Some(b"")
         })
     }
 
     /// First parameter of that name, as written: `Some(None)` is a flag.
     pub fn find(&self, name: &str) -> Option<Option<&'a [u8]>> {
-        ParamIter { rest: self.raw }
-            .find(|p| p.name.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|p| p.value)
+        ParamIter { rest: self.raw }.find(|p| p.name.eq_ignore_ascii_case(name.as_bytes())).map(|p| p.value)
     }
 
     /// Value of the first parameter of that name, without quotes around it; empty for a flag. `None` when it is absent
@@ -79,14 +75,8 @@ impl<'a> Iterator for ParamIter<'a> {
         let (param, rest) = text.split_at(end);
         self.rest = rest;
         Some(match find_unquoted(param, b'=') {
-            Some(eq) => Param {
-                name: trim(&param[..eq]),
-                value: Some(trim(&param[eq + 1..])),
-            },
-            None => Param {
-                name: trim(param),
-                value: None,
-            },
+            Some(eq) => Param { name: trim(&param[..eq]), value: Some(trim(&param[eq + 1..])) },
+            None => Param { name: trim(param), value: None },
         })
     }
 }

@@ -31,10 +31,7 @@ impl Message {
         if bytes.len() > MAX_MESSAGE {
             return Err(ParseError::new(ErrorKind::TooLarge, MAX_MESSAGE));
         }
-        let leading = bytes
-            .iter()
-            .take_while(|b| matches!(b, b'\r' | b'\n'))
-            .count();
+        let leading = bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
         if leading > 0 {
             bytes.advance(leading);
         }
@@ -42,8 +39,8 @@ impl Message {
             return Err(ParseError::new(ErrorKind::Empty, 0));
         }
         let mut fault = None;
-        let (start, headers_at) = start_line(&bytes, &mut fault)
-            .map_err(|(kind, at)| ParseError::new(kind, at + leading))?;
+        let (start, headers_at) =
+            start_line(&bytes, &mut fault).map_err(|(kind, at)| ParseError::new(kind, at + leading))?;
         let (headers, head_end, body_at) = header_lines(&bytes, headers_at, &mut fault);
         let mut message = Message::from_parts(bytes, start, headers, head_end, body_at);
         if let Err(found) = cut_body(&mut message) {
@@ -64,10 +61,7 @@ fn offset(at: usize) -> u16 {
 }
 
 fn span(from: usize, to: usize) -> Span {
-    Span {
-        from: offset(from),
-        to: offset(to),
-    }
+    Span { from: offset(from), to: offset(to) }
 }
 
 /// End of the line that starts at `at`, without its line end, and the start of the next line. The last line of a message
@@ -77,11 +71,7 @@ fn line(bytes: &[u8], at: usize) -> (usize, usize) {
     match memchr(b'\n', &bytes[at..]) {
         Some(length) => {
             let newline = at + length;
-            let end = if length > 0 && bytes[newline - 1] == b'\r' {
-                newline - 1
-            } else {
-                newline
-            };
+            let end = if length > 0 && bytes[newline - 1] == b'\r' { newline - 1 } else { newline };
             (end, newline + 1)
         }
         None => (bytes.len(), bytes.len()),
@@ -95,10 +85,7 @@ fn start_line(bytes: &[u8], fault: &mut Option<Fault>) -> Result<(Start, usize),
         fault.get_or_insert((ErrorKind::StartLineTooLong, MAX_START_LINE));
     }
     let text = &bytes[..end];
-    let start = if text
-        .get(..4)
-        .is_some_and(|v| v.eq_ignore_ascii_case(b"SIP/"))
-    {
+    let start = if text.get(..4).is_some_and(|v| v.eq_ignore_ascii_case(b"SIP/")) {
         status_line(text, fault)?
     } else {
         request_line(text, fault)?
@@ -123,10 +110,7 @@ fn status_line(text: &[u8], fault: &mut Option<Fault>) -> Result<Start, Fault> {
     };
     // The space before an empty reason phrase is mandatory in the grammar and missing in the field.
     let reason_at = (code_end + 1).min(text.len());
-    Ok(Start::Response {
-        status,
-        reason: span(reason_at, text.len()),
-    })
+    Ok(Start::Response { status, reason: span(reason_at, text.len()) })
 }
 
 fn request_line(text: &[u8], fault: &mut Option<Fault>) -> Result<Start, Fault> {
@@ -134,10 +118,7 @@ fn request_line(text: &[u8], fault: &mut Option<Fault>) -> Result<Start, Fault> 
     let version_at = memchr::memrchr(b' ', text).ok_or((ErrorKind::StartLine, 0))? + 1;
     let version = &text[version_at..];
     if !version.eq_ignore_ascii_case(b"SIP/2.0") {
-        if version
-            .get(..4)
-            .is_some_and(|v| v.eq_ignore_ascii_case(b"SIP/"))
-        {
+        if version.get(..4).is_some_and(|v| v.eq_ignore_ascii_case(b"SIP/")) {
             fault.get_or_insert((ErrorKind::Version, version_at));
         } else if trim(version).is_empty() && memchr::memmem::find(text, b" SIP/").is_some() {
             // White space after the version: readable, and refused all the same.
@@ -155,23 +136,14 @@ fn request_line(text: &[u8], fault: &mut Option<Fault>) -> Result<Start, Fault> 
     if uri_end <= uri_at {
         // One space only: no Request-URI at all.
         fault.get_or_insert((ErrorKind::StartLine, uri_at.min(text.len())));
-        return Ok(Start::Request {
-            method,
-            uri: span(method_end, method_end),
-        });
+        return Ok(Start::Request { method, uri: span(method_end, method_end) });
     }
     if uri_end - uri_at > MAX_URI {
         fault.get_or_insert((ErrorKind::RequestUri(UriError::TooLong), uri_at));
-    } else if text[uri_at..uri_end]
-        .iter()
-        .any(|b| b.is_ascii_whitespace())
-    {
+    } else if text[uri_at..uri_end].iter().any(|b| b.is_ascii_whitespace()) {
         fault.get_or_insert((ErrorKind::StartLine, uri_at));
     }
-    Ok(Start::Request {
-        method,
-        uri: span(uri_at, uri_end),
-    })
+    Ok(Start::Request { method, uri: span(uri_at, uri_end) })
 }
 
 /// Indexes header lines from `at`. Returns them, the offset where they end, and the offset of the body.
@@ -248,20 +220,11 @@ fn cut_body(message: &mut Message) -> Result<(), Fault> {
 /// The one Content-Length of a message. Repeating the same number is harmless, contradicting it is not.
 fn content_length(message: &Message) -> Result<Option<usize>, Fault> {
     let mut promised = None;
-    for header in message
-        .index()
-        .iter()
-        .filter(|h| h.name == HeaderName::ContentLength)
-    {
+    for header in message.index().iter().filter(|h| h.name == HeaderName::ContentLength) {
         let at = usize::from(header.value.from);
-        let refuse = |problem| {
-            (
-                HeaderError::new(HeaderName::ContentLength, problem).into(),
-                at,
-            )
-        };
-        let length = decimal(message.slice(header.value))
-            .ok_or_else(|| refuse(HeaderProblem::Malformed("not a number")))?;
+        let refuse = |problem| (HeaderError::new(HeaderName::ContentLength, problem).into(), at);
+        let length =
+            decimal(message.slice(header.value)).ok_or_else(|| refuse(HeaderProblem::Malformed("not a number")))?;
         if promised.is_some_and(|first| first != length) {
             return Err(refuse(HeaderProblem::Repeated));
         }

@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use crate::addr::NameAddr;
 use crate::message::Message;
 use crate::name::HeaderName;
+use crate::scan::list_members;
 use crate::via::Via;
 use crate::writer::Writer;
 
@@ -30,18 +31,12 @@ impl Answer<'_> {
     /// A request that failed [`Message::validate`] is answered with those of the headers that it has. `None` when it is
     /// no request, is an ACK, or has no Via at all, so that there is nobody to answer.
     pub fn write(&self, request: &Message) -> Option<Writer<'static>> {
-        is_answerable(request)
-            .then(|| self.copy_to(request, Writer::response(self.status, self.reason)))
+        is_answerable(request).then(|| self.copy_to(request, Writer::response(self.status, self.reason)))
     }
 
     /// Like [`Answer::write`], in a buffer that serves many messages.
     pub fn write_in<'b>(&self, buffer: &'b mut BytesMut, request: &Message) -> Option<Writer<'b>> {
-        is_answerable(request).then(|| {
-            self.copy_to(
-                request,
-                Writer::response_in(buffer, self.status, self.reason),
-            )
-        })
+        is_answerable(request).then(|| self.copy_to(request, Writer::response_in(buffer, self.status, self.reason)))
     }
 
     fn copy_to<'b>(&self, request: &Message, mut out: Writer<'b>) -> Writer<'b> {
@@ -57,27 +52,19 @@ impl Answer<'_> {
     }
 
     fn copy_vias(&self, request: &Message, out: &mut Writer<'_>) {
-        let Some((source, top)) = self.source.zip(request.values(HeaderName::Via).next()) else {
+        let first = request.header(HeaderName::Via).unwrap_or_default();
+        let top = list_members(first).next().and_then(|top| Some((top, Via::parse(top).ok()?)));
+        let Some((source, (top, via))) = self.source.zip(top) else {
             out.copy(request, HeaderName::Via);
             return;
         };
-        // The rest of the first line follows the topmost value; members are kept apart by a comma either way.
-        let first = request.header(HeaderName::Via).unwrap_or_default();
-        let rest = first
-            .windows(top.len())
-            .position(|w| w == top)
-            .map_or(&[][..], |at| &first[at + top.len()..]);
-        match Via::parse(top) {
-            Ok(via) => write_top_via(out, top, &via, source, rest),
-            Err(_) => {
-                out.header(HeaderName::Via, first);
-            }
-        }
-        for (_, line) in request
-            .lines()
-            .filter(|(name, _)| *name == HeaderName::Via)
-            .skip(1)
-        {
+        out.name(HeaderName::Via.as_str().as_bytes());
+        put_top_via(out, top, &via, source);
+        // What follows the topmost value on its line, comma included. The member is a part of the line.
+        let behind = top.as_ptr().addr() - first.as_ptr().addr() + top.len();
+        out.put_value(&first[behind..]);
+        out.put(b"\r\n");
+        for (_, line) in request.lines().filter(|(name, _)| *name == HeaderName::Via).skip(1) {
             out.raw_line(line);
         }
     }
@@ -89,12 +76,11 @@ impl Answer<'_> {
         let tagged = NameAddr::parse(value).is_ok_and(|to| to.tag().is_some());
         match self.to_tag {
             Some(tag) if !tagged => {
-                // Bytes that may not be UTF-8, so no formatting.
-                let mut text = Vec::with_capacity(value.len() + 5 + tag.len());
-                text.extend_from_slice(value);
-                text.extend_from_slice(b";tag=");
-                text.extend_from_slice(tag.as_bytes());
-                out.header(HeaderName::To, text);
+                out.name(HeaderName::To.as_str().as_bytes());
+                out.put_value(value);
+                out.put(b";tag=");
+                out.put_value(tag.as_bytes());
+                out.put(b"\r\n");
             }
             _ => {
                 out.copy(request, HeaderName::To);
@@ -104,54 +90,32 @@ impl Answer<'_> {
 }
 
 fn is_answerable(request: &Message) -> bool {
-    request
-        .method()
-        .is_some_and(|method| *method != crate::Method::Ack)
-        && request.header(HeaderName::Via).is_some()
+    request.method().is_some_and(|method| *method != crate::Method::Ack) && request.header(HeaderName::Via).is_some()
 }
 
 /// Writes the topmost Via with `received` and `rport` filled in, other parameters in their order.
-fn write_top_via(out: &mut Writer<'_>, top: &[u8], via: &Via<'_>, source: SocketAddr, rest: &[u8]) {
-    let asks_port = via.rport().is_some();
-    let shows_address = via.host.ip().is_some_and(|ip| ip == source.ip());
+fn put_top_via(out: &mut Writer<'_>, top: &[u8], via: &Via<'_>, source: SocketAddr) {
     let params_at = top.len() - via.params.as_bytes().len();
-    let mut text = Vec::with_capacity(top.len() + 64 + rest.len());
-    text.extend_from_slice(&top[..params_at]);
-    for param in via.params.iter() {
-        let ours = [&b"received"[..], b"rport"]
-            .iter()
-            .any(|name| param.name.eq_ignore_ascii_case(name));
-        if !ours {
-            text.push(b';');
-            text.extend_from_slice(param.name);
-            if let Some(value) = param.value {
-                text.push(b'=');
-                text.extend_from_slice(value);
-            }
+    out.put_value(&top[..params_at]);
+    let is_ours = |name: &[u8]| [&b"received"[..], b"rport"].iter().any(|ours| name.eq_ignore_ascii_case(ours));
+    for param in via.params.iter().filter(|param| !is_ours(param.name)) {
+        out.put(b";");
+        out.put_value(param.name);
+        if let Some(value) = param.value {
+            out.put(b"=");
+            out.put_value(value);
         }
     }
-    if asks_port || !shows_address {
-        text.extend_from_slice(format!(";received={}", source.ip()).as_bytes());
+    let asks_port = via.rport().is_some();
+    if asks_port || via.host.ip() != Some(source.ip()) {
+        out.put_fmt(format_args!(";received={}", source.ip()));
     }
     if asks_port {
-        text.extend_from_slice(format!(";rport={}", source.port()).as_bytes());
+        out.put_fmt(format_args!(";rport={}", source.port()));
     }
-    text.extend_from_slice(rest);
-    out.header(HeaderName::Via, text);
 }
 
 /// Starts a response to a request; see [`Answer::write`].
-pub fn response_to(
-    request: &Message,
-    status: u16,
-    reason: &str,
-    to_tag: Option<&str>,
-) -> Option<Writer<'static>> {
-    Answer {
-        status,
-        reason,
-        to_tag,
-        source: None,
-    }
-    .write(request)
+pub fn response_to(request: &Message, status: u16, reason: &str, to_tag: Option<&str>) -> Option<Writer<'static>> {
+    Answer { status, reason, to_tag, source: None }.write(request)
 }

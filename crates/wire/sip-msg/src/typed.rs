@@ -26,23 +26,14 @@ impl CSeq {
     /// A number that is none or too large, or a method that is no token.
     pub fn parse(value: &[u8]) -> Result<CSeq, HeaderProblem> {
         let value = trim(value);
-        let end = value
-            .iter()
-            .position(|b| is_ws(*b))
-            .ok_or(HeaderProblem::Malformed("no method"))?;
+        let end = value.iter().position(|b| is_ws(*b)).ok_or(HeaderProblem::Malformed("no method"))?;
         let (number, method) = value.split_at(end);
         if !number.iter().all(u8::is_ascii_digit) {
             return Err(HeaderProblem::Malformed("not a number"));
         }
-        let number = decimal(number)
-            .filter(|n| *n <= u64::from(MAX_CSEQ))
-            .ok_or(HeaderProblem::OutOfRange)?;
-        let method = Method::from_bytes(trim(method))
-            .ok_or(HeaderProblem::Malformed("method is no token"))?;
-        Ok(CSeq {
-            number: number as u32,
-            method,
-        })
+        let number = decimal(number).filter(|n| *n <= u64::from(MAX_CSEQ)).ok_or(HeaderProblem::OutOfRange)?;
+        let method = Method::from_bytes(trim(method)).ok_or(HeaderProblem::Malformed("method is no token"))?;
+        Ok(CSeq { number: number as u32, method })
     }
 }
 
@@ -50,8 +41,7 @@ impl CSeq {
 /// headers that must be unique.
 impl Message {
     fn required(&self, name: HeaderName) -> Result<&[u8], HeaderError> {
-        self.header(name)
-            .ok_or(HeaderError::new(name, HeaderProblem::Missing))
+        self.header(name).ok_or(HeaderError::new(name, HeaderProblem::Missing))
     }
 
     /// The topmost Via.
@@ -60,17 +50,13 @@ impl Message {
     ///
     /// Missing or malformed.
     pub fn via(&self) -> Result<Via<'_>, HeaderError> {
-        self.vias().next().unwrap_or(Err(HeaderError::new(
-            HeaderName::Via,
-            HeaderProblem::Missing,
-        )))
+        self.vias().next().unwrap_or(Err(HeaderError::new(HeaderName::Via, HeaderProblem::Missing)))
     }
 
     /// All Vias, topmost first.
     pub fn vias(&self) -> impl Iterator<Item = Result<Via<'_>, HeaderError>> {
-        self.values(HeaderName::Via).map(|value| {
-            Via::parse(value).map_err(|problem| HeaderError::new(HeaderName::Via, problem))
-        })
+        self.values(HeaderName::Via)
+            .map(|value| Via::parse(value).map_err(|problem| HeaderError::new(HeaderName::Via, problem)))
     }
 
     /// From.
@@ -97,31 +83,20 @@ impl Message {
     ///
     /// Missing or malformed.
     pub fn address(&self, name: HeaderName) -> Result<NameAddr<'_>, HeaderError> {
-        let value = self
-            .values(name)
-            .next()
-            .ok_or(HeaderError::new(name, HeaderProblem::Missing))?;
+        let value = self.values(name).next().ok_or(HeaderError::new(name, HeaderProblem::Missing))?;
         NameAddr::parse(value).map_err(|problem| HeaderError::new(name, problem))
     }
 
     /// All addresses of a header such as Route, Record-Route, Path or P-Asserted-Identity, in order.
-    pub fn addresses(
-        &self,
-        name: HeaderName,
-    ) -> impl Iterator<Item = Result<NameAddr<'_>, HeaderError>> {
-        self.values(name).map(move |value| {
-            NameAddr::parse(value).map_err(|problem| HeaderError::new(name, problem))
-        })
+    pub fn addresses(&self, name: HeaderName) -> impl Iterator<Item = Result<NameAddr<'_>, HeaderError>> {
+        self.values(name).map(move |value| NameAddr::parse(value).map_err(|problem| HeaderError::new(name, problem)))
     }
 
     /// Contacts in order, without the `*` of a removal.
     pub fn contacts(&self) -> impl Iterator<Item = Result<NameAddr<'_>, HeaderError>> {
         self.values(HeaderName::Contact)
             .filter(|value| *value != b"*")
-            .map(|value| {
-                NameAddr::parse(value)
-                    .map_err(|problem| HeaderError::new(HeaderName::Contact, problem))
-            })
+            .map(|value| NameAddr::parse(value).map_err(|problem| HeaderError::new(HeaderName::Contact, problem)))
     }
 
     /// True when a Contact is `*` (RFC 3261 10.2.2). The removal is valid only when it is the only Contact and Expires
@@ -138,13 +113,9 @@ impl Message {
     pub fn call_id(&self) -> Result<&str, HeaderError> {
         let value = self.required(HeaderName::CallId)?;
         if value.is_empty() || value.iter().any(|b| is_ws(*b)) {
-            return Err(HeaderError::malformed(
-                HeaderName::CallId,
-                "not a single word",
-            ));
+            return Err(HeaderError::malformed(HeaderName::CallId, "not a single word"));
         }
-        std::str::from_utf8(value)
-            .map_err(|_| HeaderError::new(HeaderName::CallId, HeaderProblem::NotUtf8))
+        std::str::from_utf8(value).map_err(|_| HeaderError::new(HeaderName::CallId, HeaderProblem::NotUtf8))
     }
 
     /// CSeq.
@@ -167,17 +138,11 @@ impl Message {
             return Ok(None);
         };
         if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-            return Err(HeaderError::malformed(
-                HeaderName::MaxForwards,
-                "not a number",
-            ));
+            return Err(HeaderError::malformed(HeaderName::MaxForwards, "not a number"));
         }
         match decimal(value).and_then(|n| u8::try_from(n).ok()) {
             Some(hops) => Ok(Some(hops)),
-            None => Err(HeaderError::new(
-                HeaderName::MaxForwards,
-                HeaderProblem::OutOfRange,
-            )),
+            None => Err(HeaderError::new(HeaderName::MaxForwards, HeaderProblem::OutOfRange)),
         }
     }
 
@@ -185,20 +150,13 @@ impl Message {
     /// Garbage counts as absent; numbers beyond 32 bits count as the largest.
     pub fn seconds(&self, name: HeaderName) -> Option<u32> {
         let value = self.header(name)?;
-        let end = value
-            .iter()
-            .position(|b| !b.is_ascii_digit())
-            .unwrap_or(value.len());
+        let end = value.iter().position(|b| !b.is_ascii_digit()).unwrap_or(value.len());
         let (number, rest) = value.split_at(end);
         if number.is_empty() || !matches!(trim(rest).first(), None | Some(b';' | b'(')) {
             return None;
         }
         // Only too many digits are left as a reason to fail.
-        Some(
-            decimal(number)
-                .and_then(|n| u32::try_from(n).ok())
-                .unwrap_or(u32::MAX),
-        )
+        Some(decimal(number).and_then(|n| u32::try_from(n).ok()).unwrap_or(u32::MAX))
     }
 
     /// Expires in seconds; garbage counts as absent, so that the default applies (RFC 3261 20.19).

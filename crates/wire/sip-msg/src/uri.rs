@@ -38,19 +38,11 @@ impl<'a> Host<'a> {
         if let Some(inner) = text.strip_prefix('[') {
             return ipv6(inner.strip_suffix(']')?).map(Host::V6);
         }
-        if text.is_empty()
-            || !text
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
-        {
+        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')) {
             return None;
         }
         // A last label of digits only is an address or nothing (RFC 3261 25.1: toplabel begins with a letter).
-        let last = text
-            .trim_end_matches('.')
-            .rsplit('.')
-            .next()
-            .unwrap_or_default();
+        let last = text.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
         if last.bytes().all(|b| b.is_ascii_digit()) {
             return text.parse().ok().map(Host::V4);
         }
@@ -78,9 +70,7 @@ impl<'a> Host<'a> {
 /// An IPv6 address. The grammar of RFC 3261 lets a third colon slip in before an embedded IPv4 address, so that one is
 /// overlooked (RFC 5118 4.10).
 fn ipv6(text: &str) -> Option<Ipv6Addr> {
-    text.parse()
-        .ok()
-        .or_else(|| text.replacen(":::", "::", 1).parse().ok())
+    text.parse().ok().or_else(|| text.replacen(":::", "::", 1).parse().ok())
 }
 
 impl fmt::Display for Host<'_> {
@@ -124,10 +114,7 @@ impl<'a> Uri<'a> {
             return Err(UriError::TooLong);
         }
         // Everything a URI must not hold unescaped and that could break out of a header.
-        if text
-            .bytes()
-            .any(|b| b <= b' ' || matches!(b, b'<' | b'>' | b'"' | 0x7f))
-        {
+        if text.bytes().any(|b| b <= b' ' || matches!(b, b'<' | b'>' | b'"' | 0x7f)) {
             return Err(UriError::Character);
         }
         let (scheme, rest) = text.split_once(':').ok_or(UriError::Scheme)?;
@@ -148,29 +135,11 @@ impl<'a> Uri<'a> {
             text,
         };
         if scheme.eq_ignore_ascii_case("sip") {
-            sip_uri(
-                Uri {
-                    scheme: Scheme::Sip,
-                    ..blank
-                },
-                rest,
-            )
+            sip_uri(Uri { scheme: Scheme::Sip, ..blank }, rest)
         } else if scheme.eq_ignore_ascii_case("sips") {
-            sip_uri(
-                Uri {
-                    scheme: Scheme::Sips,
-                    ..blank
-                },
-                rest,
-            )
+            sip_uri(Uri { scheme: Scheme::Sips, ..blank }, rest)
         } else if scheme.eq_ignore_ascii_case("tel") {
-            tel_uri(
-                Uri {
-                    scheme: Scheme::Tel,
-                    ..blank
-                },
-                rest,
-            )
+            tel_uri(Uri { scheme: Scheme::Tel, ..blank }, rest)
         } else {
             Ok(blank)
         }
@@ -257,9 +226,7 @@ fn sip_uri<'a>(mut uri: Uri<'a>, rest: &'a str) -> Result<Uri<'a>, UriError> {
 
 fn tel_uri<'a>(mut uri: Uri<'a>, rest: &'a str) -> Result<Uri<'a>, UriError> {
     let (number, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
-    let is_dialable = |b: u8| {
-        b.is_ascii_hexdigit() || matches!(b, b'+' | b'*' | b'#' | b'-' | b'.' | b'(' | b')')
-    };
+    let is_dialable = |b: u8| b.is_ascii_hexdigit() || matches!(b, b'+' | b'*' | b'#' | b'-' | b'.' | b'(' | b')');
     if number.is_empty() || !number.bytes().all(is_dialable) {
         return Err(UriError::Number);
     }
@@ -292,9 +259,7 @@ pub(crate) fn unescape(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
     }
-    String::from_utf8(unescaped_bytes(text).collect())
-        .ok()
-        .map(Cow::Owned)
+    String::from_utf8(unescaped_bytes(text).collect()).ok().map(Cow::Owned)
 }
 
 /// The bytes behind `%41` escapes.
@@ -359,13 +324,10 @@ impl<'a> UriParams<'a> {
 
     /// Name and value of each parameter, as written; a flag has no value. Empty ones are skipped.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> + use<'a> {
-        self.0
-            .split(';')
-            .filter(|param| !param.is_empty())
-            .map(|param| match param.split_once('=') {
-                Some((name, value)) => (name, Some(value)),
-                None => (param, None),
-            })
+        self.0.split(';').filter(|param| !param.is_empty()).map(|param| match param.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (param, None),
+        })
     }
 
     /// Value of the first parameter of that name, escapes left in; empty for a flag.
@@ -373,9 +335,7 @@ impl<'a> UriParams<'a> {
         if self.0.is_empty() {
             return None;
         }
-        self.iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.unwrap_or_default())
+        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.unwrap_or_default())
     }
 
     /// True when the parameter is there, with or without a value.

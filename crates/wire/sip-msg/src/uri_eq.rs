@@ -22,9 +22,7 @@ impl Uri<'_> {
                 && same_headers(self.headers, other.headers);
         }
         match (self.user, other.user) {
-            (Some(a), Some(b)) => {
-                digits(a).eq(digits(b)) && same_params(self, other) && same_params(other, self)
-            }
+            (Some(a), Some(b)) => digits(a).eq(digits(b)) && same_params(self, other) && same_params(other, self),
             _ => self.as_str() == other.as_str(),
         }
     }
@@ -32,43 +30,28 @@ impl Uri<'_> {
 
 /// A `tel:` number without its visual separators.
 fn digits(number: &str) -> impl Iterator<Item = u8> {
-    number
-        .bytes()
-        .filter(|b| !matches!(b, b'-' | b'.' | b'(' | b')'))
-        .map(|b| b.to_ascii_lowercase())
+    number.bytes().filter(|b| !matches!(b, b'-' | b'.' | b'(' | b')')).map(|b| b.to_ascii_lowercase())
 }
 
 /// Equal once escapes are resolved.
 fn same_text(a: Option<&str>, b: Option<&str>, ignore_case: bool) -> bool {
     let fold = |byte: u8| {
-        if ignore_case {
-            byte.to_ascii_lowercase()
-        } else {
-            byte
-        }
+        if ignore_case { byte.to_ascii_lowercase() } else { byte }
     };
     match (a, b) {
         (None, None) => true,
-        (Some(a), Some(b)) => unescaped_bytes(a)
-            .map(fold)
-            .eq(unescaped_bytes(b).map(fold)),
+        (Some(a), Some(b)) => unescaped_bytes(a).map(fold).eq(unescaped_bytes(b).map(fold)),
         _ => false,
     }
 }
 
 fn same_params(a: &Uri<'_>, b: &Uri<'_>) -> bool {
     let decisive = |name: &str| DECISIVE.iter().any(|d| d.eq_ignore_ascii_case(name));
-    let shared = a
-        .params
-        .iter()
-        .all(|(name, value)| match b.params.get(name) {
-            Some(theirs) => same_text(Some(value.unwrap_or_default()), Some(theirs), true),
-            None => !decisive(name),
-        });
-    shared
-        && b.params
-            .iter()
-            .all(|(name, _)| !decisive(name) || a.params.has(name))
+    let shared = a.params.iter().all(|(name, value)| match b.params.get(name) {
+        Some(theirs) => same_text(Some(value.unwrap_or_default()), Some(theirs), true),
+        None => !decisive(name),
+    });
+    shared && b.params.iter().all(|(name, _)| !decisive(name) || a.params.has(name))
 }
 
 /// Header components count whatever they are, in any order.
@@ -80,9 +63,7 @@ fn same_headers(a: Option<&str>, b: Option<&str>) -> bool {
             .filter(|header| !header.is_empty())
             .map(|header| {
                 let (name, value) = header.split_once('=').unwrap_or((header, ""));
-                let name = unescaped_bytes(name)
-                    .map(|b| b.to_ascii_lowercase())
-                    .collect();
+                let name = unescaped_bytes(name).map(|b| b.to_ascii_lowercase()).collect();
                 (name, unescaped_bytes(value).collect())
             })
             .collect();

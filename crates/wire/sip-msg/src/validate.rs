@@ -6,20 +6,11 @@ use crate::name::HeaderName;
 use crate::uri::Uri;
 
 /// Headers that every message has exactly once.
-const MANDATORY: [HeaderName; 4] = [
-    HeaderName::From,
-    HeaderName::To,
-    HeaderName::CallId,
-    HeaderName::CSeq,
-];
+const MANDATORY: [HeaderName; 4] = [HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq];
 
 /// Headers that may be absent but not repeated.
-const UNIQUE: [HeaderName; 4] = [
-    HeaderName::MaxForwards,
-    HeaderName::Expires,
-    HeaderName::ContentType,
-    HeaderName::Date,
-];
+const UNIQUE: [HeaderName; 4] =
+    [HeaderName::MaxForwards, HeaderName::Expires, HeaderName::ContentType, HeaderName::Date];
 
 impl Message {
     /// Checks everything a server must know before it processes the message: mandatory headers are there once and well
@@ -33,31 +24,42 @@ impl Message {
     /// The first defect. A request gets its [`status`](ParseError::status), a response is dropped.
     pub fn validate(&self) -> Result<(), ParseError> {
         self.check_request_uri()?;
-        for name in MANDATORY {
-            match self.count(name) {
-                0 => return Err(HeaderError::new(name, HeaderProblem::Missing).into()),
-                1 => {}
-                _ => return Err(HeaderError::new(name, HeaderProblem::Repeated).into()),
-            }
-        }
-        for name in UNIQUE {
-            if self.count(name) > 1 {
-                return Err(HeaderError::new(name, HeaderProblem::Repeated).into());
-            }
-        }
+        self.check_counts()?;
         self.check_vias()?;
         self.check_address(HeaderName::From)?;
         self.check_address(HeaderName::To)?;
         self.call_id()?;
         let cseq = self.cseq()?;
         if self.method().is_some_and(|method| *method != cseq.method) {
-            return Err(ParseError::new(
-                ErrorKind::CSeqMethod,
-                self.offset_of(HeaderName::CSeq),
-            ));
+            return Err(ParseError::new(ErrorKind::CSeqMethod, self.offset_of(HeaderName::CSeq)));
         }
         self.max_forwards()?;
         self.check_contacts()
+    }
+
+    /// One pass over the index instead of one per header.
+    fn check_counts(&self) -> Result<(), ParseError> {
+        let mut mandatory = [0u8; MANDATORY.len()];
+        let mut unique = [0u8; UNIQUE.len()];
+        for header in self.index() {
+            if let Some(at) = MANDATORY.iter().position(|name| *name == header.name) {
+                mandatory[at] = mandatory[at].saturating_add(1);
+            } else if let Some(at) = UNIQUE.iter().position(|name| *name == header.name) {
+                unique[at] = unique[at].saturating_add(1);
+            }
+        }
+        let refuse = |name, problem| Err(HeaderError::new(name, problem).into());
+        for (name, count) in MANDATORY.into_iter().zip(mandatory) {
+            match count {
+                0 => return refuse(name, HeaderProblem::Missing),
+                1 => {}
+                _ => return refuse(name, HeaderProblem::Repeated),
+            }
+        }
+        match UNIQUE.into_iter().zip(unique).find(|(_, count)| *count > 1) {
+            Some((name, _)) => refuse(name, HeaderProblem::Repeated),
+            None => Ok(()),
+        }
     }
 
     fn check_request_uri(&self) -> Result<(), ParseError> {
@@ -67,10 +69,7 @@ impl Message {
         // The Request-URI starts one space behind the method.
         let at = self.method().map_or(0, |method| method.as_str().len() + 1);
         match Uri::parse_bytes(uri) {
-            Ok(uri) if uri.headers.is_some() => Err(ParseError::new(
-                ErrorKind::RequestUri(UriError::Headers),
-                at,
-            )),
+            Ok(uri) if uri.headers.is_some() => Err(ParseError::new(ErrorKind::RequestUri(UriError::Headers), at)),
             Ok(_) => Ok(()),
             Err(error) => Err(ParseError::new(ErrorKind::RequestUri(error), at)),
         }
@@ -78,17 +77,17 @@ impl Message {
 
     /// Every Via counts: responses travel along all of them.
     fn check_vias(&self) -> Result<(), ParseError> {
-        self.via()?;
+        let mut hops = 0;
         for via in self.vias() {
             if !via?.params.is_well_formed() {
-                return Err(HeaderError::malformed(
-                    HeaderName::Via,
-                    "empty or misplaced parameter",
-                )
-                .into());
+                return Err(HeaderError::malformed(HeaderName::Via, "empty or misplaced parameter").into());
             }
+            hops += 1;
         }
-        Ok(())
+        match hops {
+            0 => Err(HeaderError::new(HeaderName::Via, HeaderProblem::Missing).into()),
+            _ => Ok(()),
+        }
     }
 
     /// From and To must be addresses; a URI of a scheme we do not know is still one (RFC 4475 3.3.3).
@@ -101,24 +100,16 @@ impl Message {
     /// Contacts become targets, so a bad one is refused while its sender can still be told.
     fn check_contacts(&self) -> Result<(), ParseError> {
         for contact in self.contacts() {
-            contact?
-                .uri()
-                .map_err(|error| self.uri_error(HeaderName::Contact, error))?;
+            contact?.uri().map_err(|error| self.uri_error(HeaderName::Contact, error))?;
         }
         Ok(())
     }
 
     fn uri_error(&self, name: HeaderName, error: UriError) -> ParseError {
-        ParseError::new(
-            ErrorKind::Header(HeaderError::new(name, HeaderProblem::Uri(error))),
-            self.offset_of(name),
-        )
+        ParseError::new(ErrorKind::Header(HeaderError::new(name, HeaderProblem::Uri(error))), self.offset_of(name))
     }
 
     fn offset_of(&self, name: HeaderName) -> usize {
-        self.index()
-            .iter()
-            .find(|h| h.name == name)
-            .map_or(0, |h| usize::from(h.at))
+        self.index().iter().find(|h| h.name == name).map_or(0, |h| usize::from(h.at))
     }
 }

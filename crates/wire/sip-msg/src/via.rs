@@ -37,13 +37,9 @@ impl<'a> Via<'a> {
     pub fn parse(value: &'a [u8]) -> Result<Via<'a>, HeaderProblem> {
         let rest = word(value, b"SIP").ok_or(HeaderProblem::Malformed("protocol is not SIP"))?;
         let rest = slash(rest)?;
-        let rest =
-            word(rest, b"2.0").ok_or(HeaderProblem::Malformed("protocol version is not 2.0"))?;
+        let rest = word(rest, b"2.0").ok_or(HeaderProblem::Malformed("protocol version is not 2.0"))?;
         let rest = trim(slash(rest)?);
-        let end = rest
-            .iter()
-            .position(|b| !is_token(*b))
-            .unwrap_or(rest.len());
+        let end = rest.iter().position(|b| !is_token(*b)).unwrap_or(rest.len());
         let (transport, rest) = rest.split_at(end);
         if transport.is_empty() || !rest.first().is_some_and(|b| is_ws(*b)) {
             return Err(HeaderProblem::Malformed("no transport before the host"));
@@ -55,20 +51,12 @@ impl<'a> Via<'a> {
         } else {
             host_and_port(sent_by).map_err(HeaderProblem::Uri)?
         };
-        Ok(Via {
-            transport: text(transport)?,
-            host,
-            port,
-            params: Params::new(params),
-            sent_by,
-        })
+        Ok(Via { transport: text(transport)?, host, port, params: Params::new(params), sent_by })
     }
 
     /// The branch; an empty one counts as none.
     pub fn branch(&self) -> Option<&'a str> {
-        self.params
-            .get("branch")
-            .filter(|branch| !branch.is_empty())
+        self.params.get("branch").filter(|branch| !branch.is_empty())
     }
 
     /// True when the branch was made by RFC 3261 rules and identifies the transaction alone: it starts with the magic
@@ -76,28 +64,20 @@ impl<'a> Via<'a> {
     pub fn has_unique_branch(&self) -> bool {
         self.branch().is_some_and(|branch| {
             branch.len() > MAGIC_COOKIE.len()
-                && branch.as_bytes()[..MAGIC_COOKIE.len()]
-                    .eq_ignore_ascii_case(MAGIC_COOKIE.as_bytes())
+                && branch.as_bytes()[..MAGIC_COOKIE.len()].eq_ignore_ascii_case(MAGIC_COOKIE.as_bytes())
         })
     }
 
     /// `rport` (RFC 3581): `Some(None)` asks for it, `Some(Some(port))` is the answer. Garbage counts as asking.
     pub fn rport(&self) -> Option<Option<u16>> {
         let value = self.params.find("rport")?;
-        Some(
-            value
-                .and_then(decimal)
-                .and_then(|port| u16::try_from(port).ok()),
-        )
+        Some(value.and_then(decimal).and_then(|port| u16::try_from(port).ok()))
     }
 
     /// `received`; `None` when it is absent or no address. IPv6 may stand in brackets (RFC 5118 4.5).
     pub fn received(&self) -> Option<IpAddr> {
         let text = self.params.get("received")?;
-        text.trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse()
-            .ok()
+        text.trim_start_matches('[').trim_end_matches(']').parse().ok()
     }
 
     /// `maddr`.
@@ -108,9 +88,7 @@ impl<'a> Via<'a> {
     /// The port where sent-by listens: the one written, or the transport's default.
     pub fn port_or_default(&self) -> u16 {
         self.port.unwrap_or_else(|| {
-            let known = DEFAULT_PORTS
-                .iter()
-                .find(|(name, _)| self.transport.eq_ignore_ascii_case(name));
+            let known = DEFAULT_PORTS.iter().find(|(name, _)| self.transport.eq_ignore_ascii_case(name));
             known.map_or(5060, |(_, port)| *port)
         })
     }
@@ -124,9 +102,7 @@ fn word<'a>(text: &'a [u8], word: &[u8]) -> Option<&'a [u8]> {
 }
 
 fn slash(text: &[u8]) -> Result<&[u8], HeaderProblem> {
-    trim(text)
-        .strip_prefix(b"/")
-        .ok_or(HeaderProblem::Malformed("slash expected in protocol"))
+    trim(text).strip_prefix(b"/").ok_or(HeaderProblem::Malformed("slash expected in protocol"))
 }
 
 fn text(bytes: &[u8]) -> Result<&str, HeaderProblem> {
@@ -142,12 +118,7 @@ fn spaced_host_port(sent_by: &str) -> Result<(Host<'_>, Option<u16>), HeaderProb
     let (host, port) = sent_by.split_at(host_end);
     let (host, _) = host_and_port(host.trim()).map_err(HeaderProblem::Uri)?;
     let port = match port.trim().strip_prefix(':') {
-        Some(digits) => Some(
-            digits
-                .trim()
-                .parse()
-                .map_err(|_| HeaderProblem::OutOfRange)?,
-        ),
+        Some(digits) => Some(digits.trim().parse().map_err(|_| HeaderProblem::OutOfRange)?),
         None if port.trim().is_empty() => None,
         None => return Err(HeaderProblem::Malformed("text behind the host")),
     };

@@ -62,11 +62,7 @@ impl Writer<'static> {
 impl<'b> Writer<'b> {
     /// Starts a request in a buffer that serves many messages: each takes what it needs, and the buffer allocates only
     /// when it is used up. Whatever unfinished text it holds is dropped.
-    pub fn request_in(
-        buffer: &'b mut BytesMut,
-        method: &Method,
-        uri: impl AsRef<[u8]>,
-    ) -> Writer<'b> {
+    pub fn request_in(buffer: &'b mut BytesMut, method: &Method, uri: impl AsRef<[u8]>) -> Writer<'b> {
         Writer::new(Buffer::Shared(buffer)).request_line(method, uri.as_ref())
     }
 
@@ -79,10 +75,7 @@ impl<'b> Writer<'b> {
         let bytes = buffer.get();
         bytes.clear();
         bytes.reserve(ROOM);
-        Writer {
-            buffer,
-            complete: false,
-        }
+        Writer { buffer, complete: false }
     }
 
     fn request_line(mut self, method: &Method, uri: &[u8]) -> Writer<'b> {
@@ -94,11 +87,7 @@ impl<'b> Writer<'b> {
     }
 
     fn status_line(mut self, status: u16, reason: &str) -> Writer<'b> {
-        let reason = if reason.is_empty() {
-            reason_phrase(status)
-        } else {
-            reason
-        };
+        let reason = if reason.is_empty() { reason_phrase(status) } else { reason };
         self.put(b"SIP/2.0 ");
         self.put_number(usize::from(status));
         self.put(b" ");
@@ -107,7 +96,7 @@ impl<'b> Writer<'b> {
         self
     }
 
-    fn put(&mut self, bytes: &[u8]) {
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.buffer.get().put_slice(bytes);
     }
 
@@ -127,7 +116,7 @@ impl<'b> Writer<'b> {
     }
 
     /// Writes a value so that it stays in its line.
-    fn put_value(&mut self, value: &[u8]) {
+    pub(crate) fn put_value(&mut self, value: &[u8]) {
         let mut rest = value;
         while let Some(at) = memchr::memchr2(b'\r', b'\n', rest) {
             self.put(&rest[..at]);
@@ -141,8 +130,13 @@ impl<'b> Writer<'b> {
         self.put(rest);
     }
 
+    pub(crate) fn put_fmt(&mut self, value: fmt::Arguments<'_>) {
+        // The only errors are those of Display implementations, and ours have none.
+        let _ = fmt::Write::write_fmt(&mut ValueSink(self), value);
+    }
+
     /// Starts a line. Headers behind the body are a mistake of the caller, not of the network.
-    fn name(&mut self, name: &[u8]) {
+    pub(crate) fn name(&mut self, name: &[u8]) {
         assert!(!self.complete, "headers come before the body");
         self.put_value(name);
         self.put(b": ");
@@ -154,11 +148,7 @@ impl<'b> Writer<'b> {
     }
 
     /// Adds a header line of any name.
-    pub fn header_named(
-        &mut self,
-        name: impl AsRef<[u8]>,
-        value: impl AsRef<[u8]>,
-    ) -> &mut Writer<'b> {
+    pub fn header_named(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> &mut Writer<'b> {
         self.name(name.as_ref());
         self.put_value(value.as_ref());
         self.put(b"\r\n");
@@ -168,8 +158,7 @@ impl<'b> Writer<'b> {
     /// Adds a header line whose value is formatted in place: `header_fmt(HeaderName::CSeq, format_args!("{n} BYE"))`.
     pub fn header_fmt(&mut self, name: HeaderName, value: fmt::Arguments<'_>) -> &mut Writer<'b> {
         self.name(name.as_str().as_bytes());
-        // The only errors are those of Display implementations, and ours have none.
-        let _ = fmt::Write::write_fmt(&mut ValueSink(self), value);
+        self.put_fmt(value);
         self.put(b"\r\n");
         self
     }
@@ -191,11 +180,7 @@ impl<'b> Writer<'b> {
     }
 
     /// Copies all lines whose header passes the test, in their order. Content-Length never passes: it is computed.
-    pub fn copy_where(
-        &mut self,
-        from: &Message,
-        mut wanted: impl FnMut(HeaderName) -> bool,
-    ) -> &mut Writer<'b> {
+    pub fn copy_where(&mut self, from: &Message, mut wanted: impl FnMut(HeaderName) -> bool) -> &mut Writer<'b> {
         for (name, line) in from.lines() {
             if name != HeaderName::ContentLength && wanted(name) {
                 self.raw_line(line);
