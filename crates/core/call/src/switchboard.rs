@@ -175,6 +175,12 @@ impl Switchboard {
         self.draining = true;
     }
 
+    /// Whether new calls are refused.
+    #[must_use]
+    pub fn draining(&self) -> bool {
+        self.draining
+    }
+
     /// How many calls there are, ending ones included.
     #[must_use]
     pub fn live(&self) -> usize {

@@ -35,9 +35,10 @@ use hookswitch_call::port::Backend;
 use hookswitch_call::{CallId, Codecs, Handle, LegId, Op, Report, Time};
 use hookswitch_sip::auth::{Gate, GateConfig};
 use hookswitch_sip::registrar::{Registrar, RegistrarConfig};
-use hookswitch_sip::{DialogId, Endpoint, EndpointConfig, Event, Flow, Input, Interface, Network, Output};
+use hookswitch_sip::{Dialog, DialogId, Endpoint, EndpointConfig, Event, Flow, Input, Interface, Network, Output};
 
 pub use leg::LegRecord;
+pub use locate::aor;
 use route::Route;
 
 /// What a [`B2bua`] is told at the start.
@@ -159,16 +160,22 @@ impl B2bua {
         &mut self.directory
     }
 
-    /// What there is of a leg, to be stored with its call.
+    /// What there is of a leg and its dialog, to be stored with its call.
     #[must_use]
-    pub fn leg(&self, call: CallId, leg: LegId) -> Option<&LegRecord> {
-        self.legs.get(self.dialogs.get(&(call, leg))?)
+    pub fn leg(&self, call: CallId, leg: LegId) -> Option<(&LegRecord, Option<&Dialog>)> {
+        let dialog = self.dialogs.get(&(call, leg))?;
+        Some((self.legs.get(dialog)?, self.endpoint.dialog(*dialog)))
     }
 
     /// How many legs there are: none when no call is left.
     #[must_use]
     pub fn live_legs(&self) -> usize {
         self.legs.len() + self.offered.len()
+    }
+
+    /// The domains and users, to be changed, beside the bindings.
+    pub fn directory_and_registrar(&mut self) -> (&mut Directory, &Registrar) {
+        (&mut self.directory, &self.registrar)
     }
 
     fn event(&mut self, now: Time, event: Event) {

@@ -87,7 +87,7 @@ impl B2bua {
                 _ => Found::Nowhere(Cause::new(Kind::NotFound, Fault::Peer)),
             };
         }
-        let aor = self.aor(&user, domain);
+        let aor = aor(&user, domain);
         let targets: Vec<Target> = self
             .registrar
             .bindings(now, &aor)
@@ -123,7 +123,7 @@ impl B2bua {
         };
         let to = Uri::parse(&dial.to.0).ok()?;
         let domain = self.our_domain(&to)?;
-        let aor = self.aor(&to.user_unescaped()?, domain);
+        let aor = aor(&to.user_unescaped()?, domain);
         let binding = self.registrar.bindings(now, &aor).find(|binding| binding.id == BindingId(id))?;
         let routes = binding.path.iter().map(|hop| CompactString::from(hop.as_ref())).collect();
         Some(Way { flow: self.flow_to(binding)?, routes })
@@ -160,14 +160,15 @@ impl B2bua {
             Transport::Tcp => Flow::tcp(local, remote),
         })
     }
+}
 
-    /// The address of record of a user, as the registrar keys it.
-    pub(crate) fn aor(&self, user: &str, domain: &str) -> CompactString {
-        let escaped = escape(user);
-        let text = format_compact!("sip:{escaped}@{domain}");
-        let canonical = Uri::parse(&text).ok().and_then(|uri| aor_of(&uri));
-        canonical.unwrap_or_else(|| format_compact!("{user}@{domain}"))
-    }
+/// The address of record of a user, as the registrar keys it.
+#[must_use]
+pub fn aor(user: &str, domain: &str) -> CompactString {
+    let escaped = escape(user);
+    let text = format_compact!("sip:{escaped}@{domain}");
+    let canonical = Uri::parse(&text).ok().and_then(|uri| aor_of(&uri));
+    canonical.unwrap_or_else(|| format_compact!("{user}@{domain}"))
 }
 
 /// Escapes what may not stand in the user part of a URI (RFC 3261 section 25.1).

@@ -39,7 +39,8 @@ impl B2bua {
 
     /// What the caller calls itself, for the callee's display.
     fn caller_display(&self, call: CallId) -> Option<&[u8]> {
-        self.leg(call, LegId(0)).filter(|record| record.incoming)?.display.as_deref()
+        let (record, _) = self.leg(call, LegId(0))?;
+        record.display.as_deref().filter(|_| record.incoming)
     }
 
     pub(crate) fn progressed(&mut self, dialog: DialogId, response: &Message) {

@@ -7,6 +7,7 @@ use hookswitch_sip_msg::{HeaderName, Message, Method};
 
 use crate::B2bua;
 use crate::inbound::with_headers;
+use crate::locate::aor;
 
 impl B2bua {
     pub(crate) fn requested(&mut self, now: Time, txn: TxnId, dialog: Option<DialogId>, request: &Message, flow: Flow) {
@@ -40,7 +41,7 @@ impl B2bua {
                 return response;
             }
         }
-        let aor = self.aor(&user, domain);
+        let aor = aor(&user, domain);
         let outcome = self.registrar.register(now, &aor, request, flow);
         let mut response = with_headers(outcome.status, outcome.headers);
         response.reason = Some(outcome.reason.into());

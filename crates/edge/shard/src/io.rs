@@ -6,12 +6,9 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_call::directory::{DirectoryChange, Layer};
 use hookswitch_call::{MediaOp, MediaReport, Told};
+use hookswitch_dialect::call_api::SessionId;
 use hookswitch_sip::registrar::{Binding, BindingId};
 use hookswitch_sip::Flow;
-
-/// One connection of an application, named by the driver.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct SessionId(pub u64);
 
 /// One HTTP request, named by the driver.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -87,8 +84,6 @@ pub enum Output {
         session: SessionId,
         /// WebSocket close code.
         code: u16,
-        /// Why, in words.
-        reason: &'static str,
     },
     /// The answer to an HTTP request.
     Http {

@@ -1,1 +1,249 @@
-//! One shard of the switch: rings 0-2 composed into one sans-IO machine.
+//! One shard of the switch: the rings below composed into one machine without sockets or clocks.
+//!
+//! SIP bytes, media reports, application texts and the time go in through [`Shard::handle`] and
+//! [`Shard::handle_timeout`]; everything that must be sent, stored or told comes out of
+//! [`Shard::poll_output`], which is drained after every touch. The driver puts sockets around this,
+//! the lab a simulated network: both run the very same machine.
+//!
+//! One event of the SIP side is carried through backend, switchboard and dialects before the next
+//! one is looked at, so that an answer to the first cannot arrive after the second.
+
+#![forbid(unsafe_code)]
+
+mod http;
+mod io;
+mod record;
+
+use std::collections::VecDeque;
+
+use compact_str::CompactString;
+use hookswitch_b2bua::{B2bua, B2buaConfig, Step, aor};
+use hookswitch_call::directory::{Directory, DirectoryChange};
+use hookswitch_call::port::Backend;
+use hookswitch_call::switchboard::{self, Switchboard};
+use hookswitch_call::{CallId, Limits, Time};
+use hookswitch_dialect::call_api::{self, Hub, HubOutput};
+use hookswitch_sip::registrar;
+
+pub use hookswitch_dialect::call_api::SessionId;
+pub use io::{Change, HttpId, Input, Output, Stored};
+pub use record::CallRecord;
+
+/// WebSocket close code for a session beyond the limit (IANA registry of RFC 6455 section 11.7).
+const TRY_AGAIN_LATER: u16 = 1013;
+
+/// What a shard is told at the start.
+#[derive(Clone, Debug, Default)]
+pub struct ShardConfig {
+    /// Our own SIP switch.
+    pub b2bua: B2buaConfig,
+    /// What the switchboard holds and how long it waits.
+    pub limits: Limits,
+    /// Domains and users of the configuration.
+    pub directory: Directory,
+    /// The Call API.
+    pub call_api: call_api::Config,
+    /// Name of the first call. Must grow from one start of the node to the next: the time of start
+    /// in milliseconds, shifted left by 20 bits, leaves room for a million calls in each.
+    pub first_call: u64,
+}
+
+/// How much a shard holds. After the last call everything but bindings and sessions is zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Calls, ending ones included.
+    pub calls: usize,
+    /// Legs of the SIP backend.
+    pub legs: usize,
+    /// SIP transactions.
+    pub transactions: usize,
+    /// SIP dialogs.
+    pub dialogs: usize,
+    /// Timers of the SIP endpoint.
+    pub sip_timers: usize,
+    /// SIP connections.
+    pub connections: usize,
+    /// Bindings.
+    pub bindings: usize,
+}
+
+/// One shard.
+pub struct Shard {
+    b2bua: B2bua,
+    board: Switchboard,
+    hub: Hub,
+    out: VecDeque<Output>,
+}
+
+impl Shard {
+    /// A shard without calls. `seed` makes its names unguessable: draw it from the operating
+    /// system.
+    #[must_use]
+    pub fn new(config: ShardConfig, seed: [u8; 32]) -> Self {
+        let mut hub_seed = seed;
+        hub_seed.reverse();
+        Self {
+            b2bua: B2bua::new(config.b2bua, config.directory, seed),
+            board: Switchboard::new(config.limits, config.first_call),
+            hub: Hub::new(config.call_api, hub_seed),
+            out: VecDeque::new(),
+        }
+    }
+
+    /// Takes what has happened.
+    pub fn handle(&mut self, now: Time, input: Input) {
+        match input {
+            Input::Sip(input) => self.b2bua.handle_input(now, input),
+            Input::Media(report) => self.board.tell_media(now, report),
+            Input::SessionOpened { session, strict } => {
+                let mode = if strict { call_api::Mode::Strict } else { call_api::Mode::Original };
+                if self.hub.open(session, mode).is_err() {
+                    self.out.push_back(Output::CloseSession { session, code: TRY_AGAIN_LATER });
+                }
+            }
+            Input::Text { session, text } => self.hub.text(session, &text),
+            Input::SessionClosed(session) => self.hub.closed(session),
+            Input::Http { id, method, path, body } => self.http(now, id, &method, &path, &body),
+            Input::Restore(stored) => self.restore(stored),
+            Input::Drain => self.board.drain(),
+        }
+        self.settle(now);
+    }
+
+    /// Lets time pass.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.b2bua.handle_timeout(now);
+        self.board.handle_timeout(now);
+        self.settle(now);
+    }
+
+    /// When [`Shard::handle_timeout`] wants to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        [self.b2bua.poll_timeout(), self.board.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// Whether no call is left: after [`Input::Drain`], the moment to stop.
+    #[must_use]
+    pub fn idle(&self) -> bool {
+        self.board.live() == 0
+    }
+
+    /// How much there is.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let sip = self.b2bua.endpoint().counts();
+        Counts {
+            calls: self.board.live(),
+            legs: self.b2bua.live_legs(),
+            transactions: sip.transactions,
+            dialogs: sip.dialogs,
+            sip_timers: sip.timers,
+            connections: sip.connections,
+            bindings: self.b2bua.registrar().count().bindings,
+        }
+    }
+
+    /// Everything known about a call, as one record that can be stored and moved. The media
+    /// engine keeps its part with the sockets.
+    #[must_use]
+    pub fn record(&self, call: CallId) -> Option<CallRecord<'_>> {
+        CallRecord::of(self.board.call(call)?, &self.b2bua)
+    }
+
+    /// The names of all calls.
+    pub fn calls(&self) -> impl Iterator<Item = CallId> {
+        self.board.calls().map(|call| call.id)
+    }
+
+    fn restore(&mut self, stored: Stored) {
+        match stored {
+            // What was valid when it was stored is refused only if a limit has become smaller.
+            Stored::Domain(domain, layer) => drop(self.b2bua.directory_mut().restore(&domain, layer)),
+            Stored::Binding(binding) => drop(self.b2bua.registrar_mut().restore(binding)),
+        }
+    }
+
+    /// Carries everything that has happened to its end.
+    fn settle(&mut self, now: Time) {
+        loop {
+            if let Some(report) = self.b2bua.poll_report() {
+                self.board.tell(now, report);
+            } else if let Some(output) = self.board.poll_output() {
+                self.carry_out(now, output);
+            } else if let Some(output) = self.hub.poll_output() {
+                self.speak(now, output);
+            } else {
+                match self.b2bua.step(now) {
+                    Some(Step::Handled) => {}
+                    Some(Step::Output(output)) => self.send(output),
+                    None => break,
+                }
+            }
+        }
+        self.store_changes(now);
+    }
+
+    fn carry_out(&mut self, now: Time, output: switchboard::Output) {
+        match output {
+            switchboard::Output::Op(op) => self.b2bua.perform(now, op),
+            switchboard::Output::Media(op) => self.out.push_back(Output::Media(op)),
+            switchboard::Output::Event(told) => {
+                self.hub.told(&told);
+                self.out.push_back(Output::Told(told));
+            }
+            switchboard::Output::Outcome(outcome) => self.hub.outcome(&outcome),
+        }
+    }
+
+    fn speak(&mut self, now: Time, output: HubOutput) {
+        match output {
+            HubOutput::Submit { tag, command } => {
+                let result = self.board.submit(now, command);
+                self.hub.submitted(tag, result);
+            }
+            HubOutput::Text { session, text } => self.out.push_back(Output::Text { session, text }),
+            HubOutput::Close { session, code } => self.out.push_back(Output::CloseSession { session, code }),
+        }
+    }
+
+    fn send(&mut self, output: hookswitch_sip::Output) {
+        match output {
+            hookswitch_sip::Output::Send { flow, bytes } => self.out.push_back(Output::Send { flow, bytes }),
+            hookswitch_sip::Output::Close { flow } => self.out.push_back(Output::Close { flow }),
+            // `B2bua::step` keeps its events to itself.
+            hookswitch_sip::Output::Event(_) => {}
+        }
+    }
+
+    fn store_changes(&mut self, now: Time) {
+        while let Some(change) = self.b2bua.directory_mut().poll_change() {
+            self.revoke_bindings(now, &change);
+            self.out.push_back(Output::Store(Change::Directory(change)));
+        }
+        while let Some(change) = self.b2bua.registrar_mut().poll_change() {
+            self.out.push_back(Output::Store(match change {
+                registrar::Change::Put(binding) => Change::BindingPut(Box::new(binding)),
+                registrar::Change::Removed { aor, id, .. } => Change::BindingRemoved { aor, id },
+            }));
+        }
+    }
+
+    /// A user that no longer exists must not be reachable either.
+    fn revoke_bindings(&mut self, now: Time, change: &DirectoryChange) {
+        let (DirectoryChange::Put(domain, _) | DirectoryChange::Removed(domain)) = change;
+        let gone: Vec<CompactString> = {
+            let directory = self.b2bua.directory();
+            let registered = self.b2bua.registrar().users_of(now, domain).map(|(user, _)| user);
+            registered.filter(|user| !directory.has_user(domain, user)).map(|user| aor(user, domain)).collect()
+        };
+        for aor in gone {
+            self.b2bua.registrar_mut().remove_aor(&aor);
+        }
+    }
+}
