@@ -24,29 +24,18 @@ const OFFER: &str = "v=0\r\n\
 fn sdp(c: &mut Criterion) {
     let mut group = c.benchmark_group("sdp");
     group.throughput(Throughput::Bytes(OFFER.len() as u64));
-    group.bench_function("parse", |b| {
-        b.iter(|| SessionDescription::parse(black_box(OFFER)))
-    });
+    group.bench_function("parse", |b| b.iter(|| SessionDescription::parse(black_box(OFFER))));
 
     let offer = SessionDescription::parse(OFFER).expect("a good offer");
     group.bench_function("resolve_codecs", |b| {
         b.iter(|| {
             let (_, audio) = black_box(&offer).first_audio().expect("audio");
-            black_box((
-                audio.rtp_address(),
-                audio.direction(),
-                audio.codecs().count(),
-            ))
+            black_box((audio.rtp_address(), audio.direction(), audio.codecs().count()))
         });
     });
 
     let address = "198.51.100.1".parse().expect("an address");
-    let origin = OwnOrigin {
-        username: "-",
-        session_id: 1,
-        session_version: 1,
-        address,
-    };
+    let origin = OwnOrigin { username: "-", session_id: 1, session_version: 1, address };
     group.bench_function("parse_anchor_write", |b| {
         b.iter(|| {
             let mut sdp = SessionDescription::parse(black_box(OFFER)).expect("a good offer");

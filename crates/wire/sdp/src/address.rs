@@ -53,11 +53,7 @@ pub struct Connection<'a> {
 impl<'a> Connection<'a> {
     pub(crate) fn parse(value: &'a str) -> Option<Self> {
         let mut words = value.split_ascii_whitespace();
-        Some(Self {
-            network_type: words.next()?,
-            address_type: words.next()?,
-            address: Address::parse(words.next()?),
-        })
+        Some(Self { network_type: words.next()?, address_type: words.next()?, address: Address::parse(words.next()?) })
     }
 }
 
@@ -83,12 +79,7 @@ impl<'a> Origin<'a> {
         let _network_type = words.next()?;
         let _address_type = words.next()?;
         let address = Address::parse(words.next()?);
-        Some(Self {
-            username,
-            session_id,
-            session_version,
-            address,
-        })
+        Some(Self { username, session_id, session_version, address })
     }
 
     /// The session version as a number, when it is one that fits.

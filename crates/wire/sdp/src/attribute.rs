@@ -14,14 +14,8 @@ pub struct Attribute<'a> {
 impl<'a> Attribute<'a> {
     pub(crate) fn parse(value: &'a str) -> Self {
         match value.split_once(':') {
-            Some((name, value)) => Self {
-                name,
-                value: Some(value),
-            },
-            None => Self {
-                name: value.trim_ascii_end(),
-                value: None,
-            },
+            Some((name, value)) => Self { name, value: Some(value) },
+            None => Self { name: value.trim_ascii_end(), value: None },
         }
     }
 }
@@ -97,10 +91,7 @@ impl Direction {
     /// (RFC 3264 section 6.1). Both directions are seen from their own writer.
     #[must_use]
     pub fn answer(self, wanted: Self) -> Self {
-        Self::new(
-            self.receives() && wanted.sends(),
-            self.sends() && wanted.receives(),
-        )
+        Self::new(self.receives() && wanted.sends(), self.sends() && wanted.receives())
     }
 }
 
@@ -132,19 +123,13 @@ impl<'a> RtpMap<'a> {
             None | Some("") => 1,
             Some(text) => text.trim_ascii().parse().ok()?,
         };
-        Some(Self {
-            name,
-            clock_rate,
-            channels,
-        })
+        Some(Self { name, clock_rate, channels })
     }
 
     /// Whether both name the same encoding; case does not count.
     #[must_use]
     pub fn is_same_encoding(&self, name: &str, clock_rate: u32, channels: u8) -> bool {
-        self.clock_rate == clock_rate
-            && self.channels == channels
-            && self.name.eq_ignore_ascii_case(name)
+        self.clock_rate == clock_rate && self.channels == channels && self.name.eq_ignore_ascii_case(name)
     }
 }
 
@@ -167,9 +152,7 @@ impl Format<'_> {
     /// Whether both name the same encoding, parameters aside.
     #[must_use]
     pub fn is_encoding(&self, name: &str, clock_rate: u32, channels: u8) -> bool {
-        self.clock_rate == clock_rate
-            && self.channels == channels
-            && self.name.eq_ignore_ascii_case(name)
+        self.clock_rate == clock_rate && self.channels == channels && self.name.eq_ignore_ascii_case(name)
     }
 
     /// Whether this is telephone-event (RFC 4733), which is no audio of its own.

@@ -8,14 +8,16 @@ use smallvec::SmallVec;
 
 use crate::address::InAddress;
 use crate::{
-    Attribute, Connection, Direction, Format, MAX_LINES, MAX_MEDIA, MAX_SDP_BYTES, Malformed,
-    Media, MediaMut, Origin, OwnOrigin, SdpError,
+    Attribute, Connection, Direction, Format, MAX_LINES, MAX_MEDIA, MAX_SDP_BYTES, Malformed, Media, MediaMut, Origin,
+    OwnOrigin, SdpError,
 };
 
 /// How a line ended in the text it came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Eol {
     None,
+    /// A CRLF cut in half by the end of the text.
+    Cr,
     Lf,
     CrLf,
 }
@@ -24,6 +26,7 @@ impl Eol {
     fn bytes(self) -> &'static [u8] {
         match self {
             Self::None => b"",
+            Self::Cr => b"\r",
             Self::Lf => b"\n",
             Self::CrLf => b"\r\n",
         }
@@ -86,10 +89,7 @@ impl SessionDescription {
         if text.len() > MAX_SDP_BYTES {
             return Err(SdpError::at(0, Malformed::TooLong));
         }
-        let mut sdp = Self {
-            text: Vec::with_capacity(text.len() + 128),
-            ..Self::default()
-        };
+        let mut sdp = Self { text: Vec::with_capacity(text.len() + 128), ..Self::default() };
         sdp.text.extend_from_slice(text);
         let mut start = 0;
         while start < text.len() {
@@ -127,11 +127,7 @@ impl SessionDescription {
                 return refuse(Malformed::Connection);
             }
             if parsed.kind == b'm' {
-                if parsed
-                    .text()
-                    .and_then(crate::media::MediaLine::parse)
-                    .is_none()
-                {
+                if parsed.text().and_then(crate::media::MediaLine::parse).is_none() {
                     return refuse(Malformed::Media);
                 }
                 if self.media.len() == MAX_MEDIA {
@@ -141,11 +137,7 @@ impl SessionDescription {
             }
         }
         // Both fit: the text is no longer than MAX_SDP_BYTES.
-        self.lines.push(Span {
-            start: start as u32,
-            end: (start + line.len()) as u32,
-            eol,
-        });
+        self.lines.push(Span { start: start as u32, end: (start + line.len()) as u32, eol });
         Ok(())
     }
 
@@ -155,17 +147,7 @@ impl SessionDescription {
         let mut sdp = Self::default();
         sdp.append_line(b'v', format_args!("0"));
         sdp.append_line(b'o', format_args!("{origin}"));
-        sdp.append_line(
-            b's',
-            format_args!(
-                "{}",
-                if session_name.is_empty() {
-                    "-"
-                } else {
-                    session_name
-                }
-            ),
-        );
+        sdp.append_line(b's', format_args!("{}", if session_name.is_empty() { "-" } else { session_name }));
         sdp.append_line(b'c', format_args!("{}", InAddress(origin.address)));
         sdp.append_line(b't', format_args!("0 0"));
         sdp
@@ -207,9 +189,7 @@ impl SessionDescription {
     /// The first audio stream over RTP that is not rejected, and its position.
     #[must_use]
     pub fn first_audio(&self) -> Option<(usize, Media<'_>)> {
-        self.media()
-            .enumerate()
-            .find(|(_, media)| media.is_audio() && !media.is_rejected())
+        self.media().enumerate().find(|(_, media)| media.is_audio() && !media.is_rejected())
     }
 
     /// The o= line. `None` when it is missing or incomplete.
@@ -233,8 +213,7 @@ impl SessionDescription {
     /// The direction written at session level, which media without one of their own take.
     #[must_use]
     pub fn direction(&self) -> Option<Direction> {
-        self.attributes()
-            .find_map(|attribute| Direction::from_attribute(attribute.name))
+        self.attributes().find_map(|attribute| Direction::from_attribute(attribute.name))
     }
 
     /// The attributes of the session, those of media not among them.
@@ -245,9 +224,7 @@ impl SessionDescription {
     /// The value of a session attribute: `Some("")` for a property attribute, `None` without one.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes()
-            .find(|a| a.name == name)
-            .map(|a| a.value.unwrap_or_default())
+        self.attributes().find(|a| a.name == name).map(|a| a.value.unwrap_or_default())
     }
 
     /// Replaces the o= line, or puts one after `v=`. Everything else stays.
@@ -257,11 +234,7 @@ impl SessionDescription {
 
     /// Replaces the s= line, or puts one after `o=`.
     pub fn set_session_name(&mut self, name: &str) {
-        self.set_session_line(
-            b's',
-            b"vo",
-            format_args!("{}", if name.is_empty() { "-" } else { name }),
-        );
+        self.set_session_line(b's', b"vo", format_args!("{}", if name.is_empty() { "-" } else { name }));
     }
 
     /// Replaces the address of the session's c= line, or adds one. Media with a c= line of their own
@@ -309,10 +282,7 @@ impl SessionDescription {
     /// [`Malformed::TooManyMedia`] when there are [`MAX_MEDIA`] already.
     pub fn push_rejected(&mut self, offered: Media<'_>) -> Result<(), SdpError> {
         let (kind, proto, formats) = (offered.kind_name(), offered.proto(), offered.format_list());
-        self.push_media_line(format_args!(
-            "{kind} 0 {proto} {}",
-            if formats.is_empty() { "0" } else { formats }
-        ))
+        self.push_media_line(format_args!("{kind} 0 {proto} {}", if formats.is_empty() { "0" } else { formats }))
     }
 
     fn push_media_line(&mut self, value: fmt::Arguments<'_>) -> Result<(), SdpError> {
@@ -329,10 +299,7 @@ impl SessionDescription {
     /// The length of the text in bytes.
     #[must_use]
     pub fn byte_len(&self) -> usize {
-        self.lines
-            .iter()
-            .map(|span| (span.end - span.start) as usize + span.eol.bytes().len())
-            .sum()
+        self.lines.iter().map(|span| (span.end - span.start) as usize + span.eol.bytes().len()).sum()
     }
 
     /// Appends the text to a buffer.
@@ -356,28 +323,16 @@ impl SessionDescription {
 /// For [`Media`] and [`MediaMut`].
 impl SessionDescription {
     pub(crate) fn line(&self, index: usize) -> Line<'_> {
-        self.lines.get(index).map_or(
-            Line {
-                kind: 0,
-                value: b"",
-            },
-            |span| as_line(self.slice(*span)),
-        )
+        self.lines.get(index).map_or(Line { kind: 0, value: b"" }, |span| as_line(self.slice(*span)))
     }
 
-    pub(crate) fn lines_in(
-        &self,
-        range: Range<usize>,
-    ) -> impl DoubleEndedIterator<Item = Line<'_>> {
+    pub(crate) fn lines_in(&self, range: Range<usize>) -> impl DoubleEndedIterator<Item = Line<'_>> {
         let spans = self.lines.get(range).unwrap_or_default();
         spans.iter().map(|span| as_line(self.slice(*span)))
     }
 
     fn session_range(&self) -> Range<usize> {
-        0..self
-            .media
-            .first()
-            .map_or(self.lines.len(), |first| *first as usize)
+        0..self.media.first().map_or(self.lines.len(), |first| *first as usize)
     }
 
     /// The m= line at this position and what follows it, up to the next.
@@ -400,17 +355,13 @@ impl SessionDescription {
         let index = index.min(self.lines.len());
         let eol = self.eol();
         if let Some(previous) = index.checked_sub(1).and_then(|i| self.lines.get_mut(i))
-            && previous.eol == Eol::None
+            && matches!(previous.eol, Eol::None | Eol::Cr)
         {
             previous.eol = eol;
         }
         let (start, end) = self.add_text(kind, value);
         self.lines.insert(index, Span { start, end, eol });
-        for line in self
-            .media
-            .iter_mut()
-            .filter(|line| **line as usize >= index)
-        {
+        for line in self.media.iter_mut().filter(|line| **line as usize >= index) {
             *line += 1;
         }
     }
@@ -430,9 +381,7 @@ impl SessionDescription {
 
     fn set_session_line(&mut self, kind: u8, after: &[u8], value: fmt::Arguments<'_>) {
         let range = self.session_range();
-        let present = self
-            .lines_in(range.clone())
-            .position(|line| line.kind == kind);
+        let present = self.lines_in(range.clone()).position(|line| line.kind == kind);
         if let Some(index) = present {
             return self.replace_line(index, kind, value);
         }
@@ -441,9 +390,7 @@ impl SessionDescription {
     }
 
     pub(crate) fn session_value(&self, kind: u8) -> Option<&str> {
-        self.session_lines()
-            .find(|line| line.kind == kind)
-            .and_then(Line::text)
+        self.session_lines().find(|line| line.kind == kind).and_then(Line::text)
     }
 
     /// The line ending in use: that of the first line, CRLF if there is none.
@@ -465,9 +412,7 @@ impl SessionDescription {
     }
 
     fn slice(&self, span: Span) -> &[u8] {
-        self.text
-            .get(span.start as usize..span.end as usize)
-            .unwrap_or_default()
+        self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 }
 
@@ -475,13 +420,7 @@ struct Sanitized<'a>(&'a mut Vec<u8>);
 
 impl fmt::Write for Sanitized<'_> {
     fn write_str(&mut self, s: &str) -> fmt::Result {
-        self.0.extend(s.bytes().map(|byte| {
-            if matches!(byte, 0 | b'\r' | b'\n') {
-                b' '
-            } else {
-                byte
-            }
-        }));
+        self.0.extend(s.bytes().map(|byte| if matches!(byte, 0 | b'\r' | b'\n') { b' ' } else { byte }));
         Ok(())
     }
 }
@@ -492,10 +431,7 @@ trait LastOf {
 
 impl<'a, I: Iterator<Item = Line<'a>>> LastOf for I {
     fn rposition_of(self, kinds: &[u8]) -> Option<usize> {
-        self.enumerate()
-            .filter(|(_, line)| kinds.contains(&line.kind))
-            .map(|(index, _)| index)
-            .last()
+        self.enumerate().filter(|(_, line)| kinds.contains(&line.kind)).map(|(index, _)| index).last()
     }
 }
 
@@ -503,7 +439,7 @@ impl<'a, I: Iterator<Item = Line<'a>>> LastOf for I {
 fn split_line(text: &[u8]) -> (usize, Eol) {
     match text.iter().position(|&byte| byte == b'\n') {
         None => match text {
-            [line @ .., b'\r'] => (line.len(), Eol::None),
+            [line @ .., b'\r'] => (line.len(), Eol::Cr),
             _ => (text.len(), Eol::None),
         },
         Some(at) => match text.get(..at) {
@@ -516,21 +452,14 @@ fn split_line(text: &[u8]) -> (usize, Eol) {
 fn as_line(line: &[u8]) -> Line<'_> {
     match line {
         [kind, b'=', value @ ..] if kind.is_ascii_alphabetic() => Line { kind: *kind, value },
-        _ => Line {
-            kind: 0,
-            value: line,
-        },
+        _ => Line { kind: 0, value: line },
     }
 }
 
 impl PartialEq for SessionDescription {
     fn eq(&self, other: &Self) -> bool {
         self.lines.len() == other.lines.len()
-            && self
-                .lines
-                .iter()
-                .zip(&other.lines)
-                .all(|(a, b)| a.eol == b.eol && self.slice(*a) == other.slice(*b))
+            && self.lines.iter().zip(&other.lines).all(|(a, b)| a.eol == b.eol && self.slice(*a) == other.slice(*b))
     }
 }
 

@@ -4,8 +4,8 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::description::Line;
 use crate::{
-    Address, Attribute, Candidate, Connection, Crypto, Direction, Format, RtpMap,
-    SessionDescription, static_payload_type,
+    Address, Attribute, Candidate, Connection, Crypto, Direction, Format, RtpMap, SessionDescription,
+    static_payload_type,
 };
 
 /// Kinds of media (RFC 8866 section 5.14 and registered since).
@@ -61,29 +61,15 @@ impl<'a> MediaLine<'a> {
             Some((port, count)) => (port, Some(count.parse().ok()?)),
             None => (port, None),
         };
-        Some(Self {
-            kind,
-            port: port.parse().ok()?,
-            port_count,
-            proto,
-            formats: rest.trim_ascii(),
-        })
+        Some(Self { kind, port: port.parse().ok()?, port_count, proto, formats: rest.trim_ascii() })
     }
 
-    const NONE: MediaLine<'static> = MediaLine {
-        kind: "",
-        port: 0,
-        port_count: None,
-        proto: "",
-        formats: "",
-    };
+    const NONE: MediaLine<'static> = MediaLine { kind: "", port: 0, port_count: None, proto: "", formats: "" };
 }
 
 fn next_word(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_ascii_start();
-    let end = text
-        .find(|c: char| c.is_ascii_whitespace())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| c.is_ascii_whitespace()).unwrap_or(text.len());
     let (word, rest) = text.split_at(end);
     (!word.is_empty()).then_some((word, rest))
 }
@@ -170,21 +156,14 @@ impl<'a> Media<'a> {
     /// The formats that are payload types; of a medium that is not RTP there are none.
     pub fn payload_types(&self) -> impl Iterator<Item = u8> + use<'a> {
         let is_rtp = self.line.proto.contains("RTP/");
-        self.formats()
-            .filter(move |_| is_rtp)
-            .filter_map(|f| f.parse().ok())
-            .filter(|pt| *pt < 128)
+        self.formats().filter(move |_| is_rtp).filter_map(|f| f.parse().ok()).filter(|pt| *pt < 128)
     }
 
     /// The c= line of this medium, else of the session.
     #[must_use]
     pub fn connection(&self) -> Option<Connection<'a>> {
-        let own = self
-            .lines()
-            .find(|line| line.kind == b'c')
-            .and_then(Line::text);
-        own.or_else(|| self.sdp.session_value(b'c'))
-            .and_then(Connection::parse)
+        let own = self.lines().find(|line| line.kind == b'c').and_then(Line::text);
+        own.or_else(|| self.sdp.session_value(b'c')).and_then(Connection::parse)
     }
 
     /// Where RTP is to be sent. `None` when declined or when the address is a host name.
@@ -200,10 +179,7 @@ impl<'a> Media<'a> {
     pub fn rtcp_address(&self) -> Option<SocketAddr> {
         let rtp = self.rtp_address()?;
         let Some(value) = self.attribute("rtcp") else {
-            return rtp
-                .port()
-                .checked_add(1)
-                .map(|port| SocketAddr::new(rtp.ip(), port));
+            return rtp.port().checked_add(1).map(|port| SocketAddr::new(rtp.ip(), port));
         };
         let mut words = value.split_ascii_whitespace();
         let port = words.next()?.parse().ok()?;
@@ -220,9 +196,7 @@ impl<'a> Media<'a> {
     /// Which way media flows: written here, else for the session, else both ways.
     #[must_use]
     pub fn direction(&self) -> Direction {
-        let own = self
-            .attributes()
-            .find_map(|a| Direction::from_attribute(a.name));
+        let own = self.attributes().find_map(|a| Direction::from_attribute(a.name));
         own.or_else(|| self.sdp.direction()).unwrap_or_default()
     }
 
@@ -230,25 +204,16 @@ impl<'a> Media<'a> {
     /// or `inactive` (RFC 3264 section 8.4) or with the address `0.0.0.0` (RFC 2543 phones).
     #[must_use]
     pub fn is_held(&self) -> bool {
-        !self.direction().receives()
-            || self
-                .connection()
-                .is_some_and(|c| c.address.is_unspecified())
+        !self.direction().receives() || self.connection().is_some_and(|c| c.address.is_unspecified())
     }
 
     /// What a payload type stands for: `a=rtpmap`, else its static meaning.
     #[must_use]
     pub fn rtpmap(&self, payload_type: u8) -> Option<RtpMap<'a>> {
-        let written = self
-            .value_for(payload_type, "rtpmap")
-            .and_then(RtpMap::parse);
+        let written = self.value_for(payload_type, "rtpmap").and_then(RtpMap::parse);
         written.or_else(|| {
             let fixed = static_payload_type(payload_type)?;
-            Some(RtpMap {
-                name: fixed.name,
-                clock_rate: fixed.clock_rate,
-                channels: fixed.channels,
-            })
+            Some(RtpMap { name: fixed.name, clock_rate: fixed.clock_rate, channels: fixed.channels })
         })
     }
 
@@ -263,18 +228,8 @@ impl<'a> Media<'a> {
     pub fn codecs(&self) -> impl Iterator<Item = Format<'a>> + use<'a> {
         let media = *self;
         self.payload_types().filter_map(move |payload_type| {
-            let RtpMap {
-                name,
-                clock_rate,
-                channels,
-            } = media.rtpmap(payload_type)?;
-            Some(Format {
-                payload_type,
-                name,
-                clock_rate,
-                channels,
-                fmtp: media.fmtp(payload_type),
-            })
+            let RtpMap { name, clock_rate, channels } = media.rtpmap(payload_type)?;
+            Some(Format { payload_type, name, clock_rate, channels, fmtp: media.fmtp(payload_type) })
         })
     }
 
@@ -292,16 +247,12 @@ impl<'a> Media<'a> {
 
     /// The SDES keys offered (RFC 4568).
     pub fn crypto(&self) -> impl Iterator<Item = Crypto<'a>> + use<'a> {
-        self.attributes()
-            .filter(|a| a.name == "crypto")
-            .filter_map(|a| Crypto::parse(a.value?))
+        self.attributes().filter(|a| a.name == "crypto").filter_map(|a| Crypto::parse(a.value?))
     }
 
     /// The ICE candidates (RFC 8839).
     pub fn candidates(&self) -> impl Iterator<Item = Candidate<'a>> + use<'a> {
-        self.attributes()
-            .filter(|a| a.name == "candidate")
-            .filter_map(|a| Candidate::parse(a.value?))
+        self.attributes().filter(|a| a.name == "candidate").filter_map(|a| Candidate::parse(a.value?))
     }
 
     /// The lines of this medium, its m= line first.
@@ -317,9 +268,7 @@ impl<'a> Media<'a> {
     /// The value of an attribute of this medium: `Some("")` for a property attribute, `None` without one.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&'a str> {
-        self.attributes()
-            .find(|a| a.name == name)
-            .map(|a| a.value.unwrap_or_default())
+        self.attributes().find(|a| a.name == name).map(|a| a.value.unwrap_or_default())
     }
 
     /// The same, where the session may say it for all media: `fingerprint`, `setup`, `ice-ufrag` …
@@ -345,10 +294,7 @@ impl<'a> Media<'a> {
 
 impl core::fmt::Debug for Media<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Media")
-            .field("index", &self.index)
-            .field("line", &self.line)
-            .finish_non_exhaustive()
+        f.debug_struct("Media").field("index", &self.index).field("line", &self.line).finish_non_exhaustive()
     }
 }
 

@@ -43,17 +43,10 @@ impl<'a> MediaMut<'a> {
         let found = self.sdp.lines_in(range).position(|line| line.kind == b'c');
         let value = InAddress(address);
         if let Some(offset) = found {
-            self.sdp
-                .replace_line(start + offset, b'c', format_args!("{value}"));
+            self.sdp.replace_line(start + offset, b'c', format_args!("{value}"));
         } else {
-            let titles = self
-                .view()
-                .lines()
-                .skip(1)
-                .take_while(|line| line.kind == b'i')
-                .count();
-            self.sdp
-                .insert_line(start + 1 + titles, b'c', format_args!("{value}"));
+            let titles = self.view().lines().skip(1).take_while(|line| line.kind == b'i').count();
+            self.sdp.insert_line(start + 1 + titles, b'c', format_args!("{value}"));
         }
         self
     }
@@ -66,10 +59,7 @@ impl<'a> MediaMut<'a> {
     /// Sets the direction. The first line that says one is replaced, others are removed; without any,
     /// one is added, also for `sendrecv`, since the session may say something else.
     pub fn set_direction(&mut self, direction: Direction) -> &mut Self {
-        self.set_property(
-            |a| Direction::from_attribute(a.name).is_some(),
-            format_args!("{direction}"),
-        )
+        self.set_property(|a| Direction::from_attribute(a.name).is_some(), format_args!("{direction}"))
     }
 
     /// Sets `a=ptime`, in milliseconds.
@@ -89,11 +79,7 @@ impl<'a> MediaMut<'a> {
 
     /// Adds an attribute at the end of this medium, whether or not there is one of that name.
     pub fn add_attribute(&mut self, name: &str, value: &str) -> &mut Self {
-        if value.is_empty() {
-            self.append(format_args!("{name}"))
-        } else {
-            self.append(format_args!("{name}:{value}"))
-        }
+        if value.is_empty() { self.append(format_args!("{name}")) } else { self.append(format_args!("{name}:{value}")) }
     }
 
     /// Removes all attributes of that name.
@@ -123,58 +109,34 @@ impl<'a> MediaMut<'a> {
     pub fn set_codecs(&mut self, formats: &[Format<'_>]) -> &mut Self {
         let old = |a: Attribute<'_>| PER_FORMAT.contains(&a.name);
         let range = self.sdp.media_range(self.index);
-        let place = self
-            .view()
-            .lines()
-            .position(|line| line.kind == b'a')
-            .unwrap_or(range.len());
+        let place = self.view().lines().position(|line| line.kind == b'a').unwrap_or(range.len());
         self.remove_attributes(old);
         let payload_types: Vec<u8> = formats.iter().map(|f| f.payload_type).collect();
         self.rewrite_media_line(None, None, Some(&payload_types));
         let mut at = range.start + place;
         for format in formats {
-            let Format {
-                payload_type,
-                name,
-                clock_rate,
-                channels,
-                fmtp,
-            } = *format;
+            let Format { payload_type, name, clock_rate, channels, fmtp } = *format;
             if channels == 1 {
-                self.sdp.insert_line(
-                    at,
-                    b'a',
-                    format_args!("rtpmap:{payload_type} {name}/{clock_rate}"),
-                );
+                self.sdp.insert_line(at, b'a', format_args!("rtpmap:{payload_type} {name}/{clock_rate}"));
             } else {
                 let value = format_args!("rtpmap:{payload_type} {name}/{clock_rate}/{channels}");
                 self.sdp.insert_line(at, b'a', value);
             }
             at += 1;
             if let Some(fmtp) = fmtp {
-                self.sdp
-                    .insert_line(at, b'a', format_args!("fmtp:{payload_type} {fmtp}"));
+                self.sdp.insert_line(at, b'a', format_args!("fmtp:{payload_type} {fmtp}"));
                 at += 1;
             }
         }
         self
     }
 
-    fn rewrite_media_line(
-        &mut self,
-        port: Option<u16>,
-        proto: Option<&str>,
-        formats: Option<&[u8]>,
-    ) -> &mut Self {
+    fn rewrite_media_line(&mut self, port: Option<u16>, proto: Option<&str>, formats: Option<&[u8]>) -> &mut Self {
         let start = self.sdp.media_range(self.index).start;
         let value = {
             let media = self.view();
             let count = media.port_count().filter(|_| port.is_none());
-            let head = MediaHead {
-                kind: media.kind_name(),
-                port: port.unwrap_or(media.port()),
-                count,
-            };
+            let head = MediaHead { kind: media.kind_name(), port: port.unwrap_or(media.port()), count };
             let proto = proto.unwrap_or(media.proto());
             match formats {
                 Some(list) => format!("{head} {proto}{}", Spaced(list)),
@@ -186,16 +148,9 @@ impl<'a> MediaMut<'a> {
         self
     }
 
-    fn set_property(
-        &mut self,
-        is_it: impl Fn(Attribute<'_>) -> bool,
-        value: fmt::Arguments<'_>,
-    ) -> &mut Self {
+    fn set_property(&mut self, is_it: impl Fn(Attribute<'_>) -> bool, value: fmt::Arguments<'_>) -> &mut Self {
         let range = self.sdp.media_range(self.index);
-        let found = self
-            .view()
-            .lines()
-            .position(|line| line.attribute().is_some_and(&is_it));
+        let found = self.view().lines().position(|line| line.attribute().is_some_and(&is_it));
         let Some(offset) = found else {
             return self.append(value);
         };
@@ -212,20 +167,12 @@ impl<'a> MediaMut<'a> {
     fn append(&mut self, value: fmt::Arguments<'_>) -> &mut Self {
         let range = self.sdp.media_range(self.index);
         // Blank lines at the end stay at the end.
-        let blank = self
-            .view()
-            .lines()
-            .rev()
-            .take_while(|line| line.kind == 0)
-            .count();
+        let blank = self.view().lines().rev().take_while(|line| line.kind == 0).count();
         self.sdp.insert_line(range.end - blank, b'a', value);
         self
     }
 
-    fn remove_lines(
-        &mut self,
-        mut which: impl FnMut(u8, Option<Attribute<'_>>) -> bool,
-    ) -> &mut Self {
+    fn remove_lines(&mut self, mut which: impl FnMut(u8, Option<Attribute<'_>>) -> bool) -> &mut Self {
         for index in self.sdp.media_range(self.index).skip(1).rev() {
             let line = self.sdp.line(index);
             if which(line.kind, line.attribute()) {
@@ -241,12 +188,7 @@ fn about_payload_type(attribute: Attribute<'_>) -> Option<u8> {
     if !PER_FORMAT.contains(&attribute.name) {
         return None;
     }
-    attribute
-        .value?
-        .split_ascii_whitespace()
-        .next()?
-        .parse()
-        .ok()
+    attribute.value?.split_ascii_whitespace().next()?.parse().ok()
 }
 
 impl<'a> Format<'a> {
@@ -255,34 +197,19 @@ impl<'a> Format<'a> {
     pub fn fixed(payload_type: u8) -> Option<Format<'static>> {
         let row = static_payload_type(payload_type)?;
         let (name, clock_rate, channels) = (row.name, row.clock_rate, row.channels);
-        Some(Format {
-            payload_type,
-            name,
-            clock_rate,
-            channels,
-            fmtp: None,
-        })
+        Some(Format { payload_type, name, clock_rate, channels, fmtp: None })
     }
 
     /// telephone-event at 8 kHz with the sixteen DTMF events (RFC 4733 section 2.4.1).
     #[must_use]
     pub fn telephone_event(payload_type: u8) -> Format<'static> {
-        Format {
-            payload_type,
-            name: "telephone-event",
-            clock_rate: 8000,
-            channels: 1,
-            fmtp: Some("0-16"),
-        }
+        Format { payload_type, name: "telephone-event", clock_rate: 8000, channels: 1, fmtp: Some("0-16") }
     }
 
     /// The same format under another payload type.
     #[must_use]
     pub fn with_payload_type(self, payload_type: u8) -> Format<'a> {
-        Format {
-            payload_type,
-            ..self
-        }
+        Format { payload_type, ..self }
     }
 }
 

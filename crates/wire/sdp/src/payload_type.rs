@@ -41,24 +41,12 @@ pub const STATIC_PAYLOAD_TYPES: &[StaticPayloadType] = &[
     row(34, "H263", 90000, 1),
 ];
 
-const fn row(
-    payload_type: u8,
-    name: &'static str,
-    clock_rate: u32,
-    channels: u8,
-) -> StaticPayloadType {
-    StaticPayloadType {
-        payload_type,
-        name,
-        clock_rate,
-        channels,
-    }
+const fn row(payload_type: u8, name: &'static str, clock_rate: u32, channels: u8) -> StaticPayloadType {
+    StaticPayloadType { payload_type, name, clock_rate, channels }
 }
 
 /// The fixed meaning of a payload type, if it has one.
 #[must_use]
 pub fn static_payload_type(payload_type: u8) -> Option<&'static StaticPayloadType> {
-    STATIC_PAYLOAD_TYPES
-        .iter()
-        .find(|row| row.payload_type == payload_type)
+    STATIC_PAYLOAD_TYPES.iter().find(|row| row.payload_type == payload_type)
 }

@@ -25,12 +25,7 @@ impl<'a> Crypto<'a> {
         let tag = parts.next()?.parse().ok()?;
         let suite = parts.next().filter(|s| !s.is_empty())?;
         let key = parts.next().filter(|s| !s.is_empty())?;
-        Some(Self {
-            tag,
-            suite,
-            key,
-            session: parts.next().unwrap_or_default(),
-        })
+        Some(Self { tag, suite, key, session: parts.next().unwrap_or_default() })
     }
 }
 
@@ -90,16 +85,7 @@ impl<'a> Candidate<'a> {
             _ => return None,
         };
         let related = related(words);
-        Some(Self {
-            foundation,
-            component,
-            transport,
-            priority,
-            address,
-            port,
-            kind,
-            related,
-        })
+        Some(Self { foundation, component, transport, priority, address, port, kind, related })
     }
 }
 
