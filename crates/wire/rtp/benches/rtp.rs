@@ -8,17 +8,9 @@ use hookswitch_rtp::{Header, Packet, PacketMut, SequenceTracker, classify};
 
 fn rtp(c: &mut Criterion) {
     let mut group = c.benchmark_group("rtp");
-    let header = Header {
-        marker: false,
-        payload_type: 0,
-        sequence: 1,
-        timestamp: 160,
-        ssrc: 0x1234_5678,
-    };
+    let header = Header { marker: false, payload_type: 0, sequence: 1, timestamp: 160, ssrc: 0x1234_5678 };
     let mut packet = [0u8; 172];
-    let length = header
-        .write_packet(&[0xff; 160], &mut packet)
-        .expect("it fits");
+    let length = header.write_packet(&[0xff; 160], &mut packet).expect("it fits");
     assert_eq!(length, packet.len());
 
     group.bench_function("parse", |b| b.iter(|| Packet::parse(black_box(&packet))));

@@ -32,24 +32,14 @@ impl TelephoneEvent {
     pub fn parse(payload: &[u8]) -> Option<Self> {
         let [event, flags, duration @ ..] = *payload.first_chunk::<{ Self::LEN }>()?;
         let duration = u16::from_be_bytes(duration);
-        Some(Self {
-            event,
-            end: flags & 0x80 != 0,
-            volume: flags & 0x3f,
-            duration,
-        })
+        Some(Self { event, end: flags & 0x80 != 0, volume: flags & 0x3f, duration })
     }
 
     /// The payload.
     #[must_use]
     pub fn to_bytes(self) -> [u8; Self::LEN] {
         let [high, low] = self.duration.to_be_bytes();
-        [
-            self.event,
-            (u8::from(self.end) << 7) | (self.volume & 0x3f),
-            high,
-            low,
-        ]
+        [self.event, (u8::from(self.end) << 7) | (self.volume & 0x3f), high, low]
     }
 
     /// Writes the payload to the beginning of a buffer and returns its length.
@@ -135,22 +125,11 @@ impl EventSender {
     ) -> Self {
         let ticks = |time: Duration| {
             let ticks = time.as_micros().saturating_mul(u128::from(clock_rate)) / 1_000_000;
-            u32::try_from(ticks)
-                .unwrap_or(u32::MAX / 2)
-                .min(u32::MAX / 2)
+            u32::try_from(ticks).unwrap_or(u32::MAX / 2).min(u32::MAX / 2)
         };
         let step = ticks(packet_time).clamp(1, u32::from(MAX_EVENT_DURATION));
         let remaining = ticks(length).div_ceil(step).max(1).saturating_mul(step);
-        Self {
-            event,
-            volume,
-            timestamp,
-            step,
-            elapsed: 0,
-            remaining,
-            first: true,
-            ends_left: END_PACKETS,
-        }
+        Self { event, volume, timestamp, step, elapsed: 0, remaining, first: true, ends_left: END_PACKETS }
     }
 
     /// The packet to send now; `None` when the event has been told to the end.
@@ -178,10 +157,6 @@ impl EventSender {
             duration: self.elapsed as u16,
         };
         let marker = core::mem::take(&mut self.first);
-        Some(EventPacket {
-            marker,
-            timestamp: self.timestamp,
-            payload,
-        })
+        Some(EventPacket { marker, timestamp: self.timestamp, payload })
     }
 }

@@ -119,13 +119,7 @@ impl EventReceiver {
     }
 
     /// Takes a packet: marker and timestamp from its RTP header, and its payload.
-    pub fn packet(
-        &mut self,
-        now: Duration,
-        marker: bool,
-        timestamp: u32,
-        payload: TelephoneEvent,
-    ) -> EventReports {
+    pub fn packet(&mut self, now: Duration, marker: bool, timestamp: u32, payload: TelephoneEvent) -> EventReports {
         let mut reports = EventReports::default();
         if self.is_old(timestamp) {
             return reports;
@@ -143,10 +137,7 @@ impl EventReceiver {
             }
             _ => {
                 self.finish(&mut reports);
-                reports.push(EventReport::Started {
-                    event: payload.event,
-                    timestamp,
-                });
+                reports.push(EventReport::Started { event: payload.event, timestamp });
                 self.current = Some(Current {
                     event: payload.event,
                     timestamp,
@@ -165,9 +156,7 @@ impl EventReceiver {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called; `None` when no key is down.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
-        self.current
-            .as_ref()
-            .map(|current| current.heard.saturating_add(EVENT_TIMEOUT))
+        self.current.as_ref().map(|current| current.heard.saturating_add(EVENT_TIMEOUT))
     }
 
     /// Ends an event of which nothing was heard for [`EVENT_TIMEOUT`].
@@ -182,10 +171,7 @@ impl EventReceiver {
     fn finish(&mut self, reports: &mut EventReports) {
         if let Some(current) = self.current.take() {
             self.ended = Some(current.timestamp);
-            reports.push(EventReport::Ended {
-                event: current.event,
-                duration: current.total(),
-            });
+            reports.push(EventReport::Ended { event: current.event, duration: current.total() });
         }
     }
 

@@ -18,12 +18,10 @@ mod sequence;
 pub use demux::{DatagramKind, classify, is_rtcp};
 pub use event::{EventPacket, EventSender, MAX_EVENT_DURATION, TelephoneEvent};
 pub use event_receiver::{EVENT_TIMEOUT, EventReceiver, EventReport, EventReports};
-pub use packet::{
-    BufferTooSmall, Extension, HEADER_LEN, Header, Packet, PacketMut, RtpError, VERSION,
-};
+pub use packet::{BufferTooSmall, Extension, HEADER_LEN, Header, Packet, PacketMut, RtpError, VERSION};
 pub use rtcp::{
-    Chunk, Chunks, Compound, Goodbye, Items, MAX_REPORT_BLOCKS, ReceiverReport, ReportBlock,
-    ReportBlocks, RtcpError, RtcpPacket, SdesItem, SenderReport, SourceDescription,
+    Chunk, Chunks, Compound, Goodbye, Items, MAX_REPORT_BLOCKS, ReceiverReport, ReportBlock, ReportBlocks, RtcpError,
+    RtcpPacket, SdesItem, SenderReport, SourceDescription,
 };
 pub use rtcp_writer::{CompoundWriter, MAX_CNAME_LEN, RtcpWriteError, SenderInfo, ntp_time};
 pub use sequence::{Arrival, MAX_DROPOUT, MAX_MISORDER, SequenceTracker, is_newer, sequence_delta};

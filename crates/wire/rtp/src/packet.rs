@@ -60,13 +60,8 @@ impl<'a> Packet<'a> {
     /// # Errors
     /// When it is truncated, of another version, or its padding count is wrong.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, RtpError> {
-        let truncated = |need| RtpError::Truncated {
-            have: bytes.len(),
-            need,
-        };
-        let head = *bytes
-            .first_chunk::<HEADER_LEN>()
-            .ok_or_else(|| truncated(HEADER_LEN))?;
+        let truncated = |need| RtpError::Truncated { have: bytes.len(), need };
+        let head = *bytes.first_chunk::<HEADER_LEN>().ok_or_else(|| truncated(HEADER_LEN))?;
         if head[0] >> 6 != VERSION {
             return Err(RtpError::Version(head[0] >> 6));
         }
@@ -87,12 +82,7 @@ impl<'a> Packet<'a> {
             }
             end -= usize::from(padding);
         }
-        Ok(Self {
-            bytes,
-            head,
-            start,
-            end,
-        })
+        Ok(Self { bytes, head, start, end })
     }
 
     /// The marker bit: in audio, the first packet after silence; in telephone-event, of an event.
@@ -128,14 +118,8 @@ impl<'a> Packet<'a> {
     /// The sources that a mixer mixed, at most 15.
     pub fn csrcs(&self) -> impl Iterator<Item = u32> + use<'a> {
         let count = usize::from(self.head[0] & 0x0f);
-        let list = self
-            .bytes
-            .get(HEADER_LEN..HEADER_LEN + 4 * count)
-            .unwrap_or_default();
-        list.as_chunks::<4>()
-            .0
-            .iter()
-            .map(|bytes| u32::from_be_bytes(*bytes))
+        let list = self.bytes.get(HEADER_LEN..HEADER_LEN + 4 * count).unwrap_or_default();
+        list.as_chunks::<4>().0.iter().map(|bytes| u32::from_be_bytes(*bytes))
     }
 
     /// The header extension, if there is one.
@@ -147,10 +131,7 @@ impl<'a> Packet<'a> {
         let at = HEADER_LEN + 4 * usize::from(self.head[0] & 0x0f);
         let profile = self.bytes.get(at..)?.first_chunk()?;
         let data = self.bytes.get(at + 4..self.start)?;
-        Some(Extension {
-            profile: u16::from_be_bytes(*profile),
-            data,
-        })
+        Some(Extension { profile: u16::from_be_bytes(*profile), data })
     }
 
     /// The media, without padding.
@@ -217,9 +198,7 @@ impl Header {
     /// # Errors
     /// When the buffer is shorter than [`HEADER_LEN`].
     pub fn write<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b mut [u8], BufferTooSmall> {
-        let (head, rest) = buffer
-            .split_first_chunk_mut::<HEADER_LEN>()
-            .ok_or(BufferTooSmall { need: HEADER_LEN })?;
+        let (head, rest) = buffer.split_first_chunk_mut::<HEADER_LEN>().ok_or(BufferTooSmall { need: HEADER_LEN })?;
         *head = self.to_bytes();
         Ok(rest)
     }
@@ -232,9 +211,7 @@ impl Header {
         let need = HEADER_LEN + payload.len();
         let too_small = BufferTooSmall { need };
         let rest = self.write(buffer).map_err(|_| too_small)?;
-        rest.get_mut(..payload.len())
-            .ok_or(too_small)?
-            .copy_from_slice(payload);
+        rest.get_mut(..payload.len()).ok_or(too_small)?.copy_from_slice(payload);
         Ok(need)
     }
 }

@@ -106,19 +106,9 @@ impl<'a> Raw<'a> {
         if padded {
             let padding = usize::from(body.last().copied().unwrap_or_default());
             let kept = body.len().checked_sub(padding).filter(|_| padding > 0);
-            body = kept
-                .and_then(|kept| body.get(..kept))
-                .ok_or(RtcpError::Padding)?;
+            body = kept.and_then(|kept| body.get(..kept)).ok_or(RtcpError::Padding)?;
         }
-        Ok((
-            Self {
-                count: first & 0x1f,
-                packet_type,
-                padded,
-                body,
-            },
-            rest,
-        ))
+        Ok((Self { count: first & 0x1f, packet_type, padded, body }, rest))
     }
 }
 
@@ -146,12 +136,7 @@ pub enum RtcpPacket<'a> {
 
 impl<'a> RtcpPacket<'a> {
     fn read(raw: Raw<'a>) -> Option<Self> {
-        let Raw {
-            count,
-            packet_type,
-            body,
-            ..
-        } = raw;
+        let Raw { count, packet_type, body, .. } = raw;
         match packet_type {
             SENDER_REPORT => Some(Self::SenderReport(SenderReport {
                 ssrc: word(body, 0)?,
@@ -177,20 +162,13 @@ impl<'a> RtcpPacket<'a> {
                 };
                 Some(Self::Goodbye(Goodbye { ssrcs, reason }))
             }
-            _ => Some(Self::Other {
-                packet_type,
-                count,
-                body,
-            }),
+            _ => Some(Self::Other { packet_type, count, body }),
         }
     }
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes
-        .get(at..)?
-        .first_chunk()
-        .map(|word| u32::from_be_bytes(*word))
+    bytes.get(at..)?.first_chunk().map(|word| u32::from_be_bytes(*word))
 }
 
 /// What a sender says about its stream (section 6.4.1).
@@ -236,18 +214,12 @@ pub struct ReportBlocks<'a> {
 impl<'a> ReportBlocks<'a> {
     fn cut(bytes: &'a [u8], count: u8) -> Option<Self> {
         // What follows the blocks is a profile's extension.
-        Some(Self {
-            bytes: bytes.get(..BLOCK_LEN * usize::from(count))?,
-        })
+        Some(Self { bytes: bytes.get(..BLOCK_LEN * usize::from(count))? })
     }
 
     /// The blocks, in order.
     pub fn iter(&self) -> impl Iterator<Item = ReportBlock> + use<'a> {
-        self.bytes
-            .as_chunks::<BLOCK_LEN>()
-            .0
-            .iter()
-            .map(ReportBlock::from_bytes)
+        self.bytes.as_chunks::<BLOCK_LEN>().0.iter().map(ReportBlock::from_bytes)
     }
 
     /// How many there are.
@@ -284,8 +256,7 @@ pub struct ReportBlock {
 
 impl ReportBlock {
     fn from_bytes(bytes: &[u8; BLOCK_LEN]) -> Self {
-        let at =
-            |i: usize| u32::from_be_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
+        let at = |i: usize| u32::from_be_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
         let lost = i32::from_be_bytes([bytes[5], bytes[6], bytes[7], 0]) >> 8;
         Self {
             ssrc: at(0),
@@ -300,10 +271,7 @@ impl ReportBlock {
 
     pub(crate) fn to_bytes(self) -> [u8; BLOCK_LEN] {
         let mut out = [0; BLOCK_LEN];
-        let lost = self
-            .cumulative_lost
-            .clamp(-0x80_0000, 0x7f_ffff)
-            .to_be_bytes();
+        let lost = self.cumulative_lost.clamp(-0x80_0000, 0x7f_ffff).to_be_bytes();
         out[0..4].copy_from_slice(&self.ssrc.to_be_bytes());
         out[4..8].copy_from_slice(&[self.fraction_lost, lost[1], lost[2], lost[3]]);
         out[8..12].copy_from_slice(&self.extended_highest.to_be_bytes());
@@ -320,9 +288,7 @@ impl ReportBlock {
         if self.last_sr == 0 {
             return None;
         }
-        let trip = arrival
-            .wrapping_sub(self.last_sr)
-            .wrapping_sub(self.delay_since_last_sr);
+        let trip = arrival.wrapping_sub(self.last_sr).wrapping_sub(self.delay_since_last_sr);
         // Clocks that step back give a huge number; nothing takes half a day.
         (trip <= i32::MAX as u32).then_some(trip)
     }
@@ -339,10 +305,7 @@ impl<'a> SourceDescription<'a> {
     /// The chunks, in order.
     #[must_use]
     pub fn chunks(&self) -> Chunks<'a> {
-        Chunks {
-            count: self.count,
-            rest: self.body,
-        }
+        Chunks { count: self.count, rest: self.body }
     }
 }
 
@@ -397,9 +360,7 @@ impl<'a> Chunk<'a> {
     /// The canonical name, which binds a participant's sources together.
     #[must_use]
     pub fn cname(&self) -> Option<&'a [u8]> {
-        self.items()
-            .find(|item| item.kind == SdesItem::CNAME)
-            .map(|item| item.text)
+        self.items().find(|item| item.kind == SdesItem::CNAME).map(|item| item.text)
     }
 }
 
@@ -445,10 +406,6 @@ pub struct Goodbye<'a> {
 impl<'a> Goodbye<'a> {
     /// The sources.
     pub fn ssrcs(&self) -> impl Iterator<Item = u32> + use<'a> {
-        self.ssrcs
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|bytes| u32::from_be_bytes(*bytes))
+        self.ssrcs.as_chunks::<4>().0.iter().map(|bytes| u32::from_be_bytes(*bytes))
     }
 }

@@ -89,11 +89,7 @@ impl<'a> CompoundWriter<'a> {
     ///
     /// # Errors
     /// As [`sender_report`](Self::sender_report).
-    pub fn receiver_report(
-        &mut self,
-        ssrc: u32,
-        blocks: &[ReportBlock],
-    ) -> Result<&mut Self, RtcpWriteError> {
+    pub fn receiver_report(&mut self, ssrc: u32, blocks: &[ReportBlock]) -> Result<&mut Self, RtcpWriteError> {
         let body = self.begin(201, blocks.len(), 4 + 24 * blocks.len())?;
         let (head, rest) = body.split_at_mut(4);
         head.copy_from_slice(&ssrc.to_be_bytes());
@@ -122,11 +118,7 @@ impl<'a> CompoundWriter<'a> {
     /// When the buffer is too small or the reason too long; nothing is written then.
     pub fn bye(&mut self, ssrc: u32, reason: &[u8]) -> Result<&mut Self, RtcpWriteError> {
         let length = u8::try_from(reason.len()).map_err(|_| RtcpWriteError::TextTooLong)?;
-        let text = if reason.is_empty() {
-            0
-        } else {
-            (1 + reason.len()).next_multiple_of(4)
-        };
+        let text = if reason.is_empty() { 0 } else { (1 + reason.len()).next_multiple_of(4) };
         let body = self.begin(203, 1, 4 + text)?;
         let (head, rest) = body.split_at_mut(4);
         head.copy_from_slice(&ssrc.to_be_bytes());
@@ -151,12 +143,7 @@ impl<'a> CompoundWriter<'a> {
 
     /// Writes a packet's first four bytes and returns room for the rest, `body_len` bytes, a multiple
     /// of four.
-    fn begin(
-        &mut self,
-        packet_type: u8,
-        count: usize,
-        body_len: usize,
-    ) -> Result<&mut [u8], RtcpWriteError> {
+    fn begin(&mut self, packet_type: u8, count: usize, body_len: usize) -> Result<&mut [u8], RtcpWriteError> {
         if count > MAX_REPORT_BLOCKS {
             return Err(RtcpWriteError::TooMany);
         }
@@ -167,12 +154,7 @@ impl<'a> CompoundWriter<'a> {
         let (head, body) = room.split_at_mut(4);
         // 31 blocks or 255 bytes of text are far below 65536 words.
         let words = ((body_len / 4) as u16).to_be_bytes();
-        head.copy_from_slice(&[
-            (VERSION << 6) | count as u8,
-            packet_type,
-            words[0],
-            words[1],
-        ]);
+        head.copy_from_slice(&[(VERSION << 6) | count as u8, packet_type, words[0], words[1]]);
         Ok(body)
     }
 }

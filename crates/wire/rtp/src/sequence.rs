@@ -168,8 +168,7 @@ impl SequenceTracker {
 
     fn measure_jitter(&mut self, now: Duration, timestamp: u32) {
         let rate = u64::from(self.clock_rate);
-        let ticks =
-            now.as_secs().wrapping_mul(rate) + u64::from(now.subsec_nanos()) * rate / 1_000_000_000;
+        let ticks = now.as_secs().wrapping_mul(rate) + u64::from(now.subsec_nanos()) * rate / 1_000_000_000;
         let transit = (ticks as u32).wrapping_sub(timestamp);
         if let Some(before) = self.transit.replace(transit) {
             let difference = (transit.wrapping_sub(before) as i32).unsigned_abs();
@@ -197,11 +196,7 @@ impl SequenceTracker {
     /// Packets there should have been.
     #[must_use]
     pub fn expected(&self) -> u64 {
-        if self.started {
-            self.newest - self.base + 1
-        } else {
-            0
-        }
+        if self.started { self.newest - self.base + 1 } else { 0 }
     }
 
     /// Packets that did not arrive, as far as one can know.
@@ -214,11 +209,7 @@ impl SequenceTracker {
     #[must_use]
     pub fn extended_highest(&self) -> u32 {
         // The wrap given in advance is taken back.
-        if self.started {
-            (self.newest - (1 << 16)) as u32
-        } else {
-            0
-        }
+        if self.started { (self.newest - (1 << 16)) as u32 } else { 0 }
     }
 
     /// Interarrival jitter in units of the RTP clock (A.8).
