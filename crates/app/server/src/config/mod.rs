@@ -1,0 +1,132 @@
+//! The configuration: one YAML file, every key optional, unknown keys are errors.
+//!
+//! What was written ([`Config`], one file per section here) and what it means to the switch
+//! (`crate::compose`) are kept apart. The reference page is made from the doc comments of these
+//! fields by `hookswitch config-reference`, so a key is documented by being there.
+
+mod find;
+mod problem;
+mod reference;
+mod sections;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use find::{Found, find};
+pub use problem::ConfigError;
+pub use reference::reference;
+pub use sections::*;
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The SIP side: sockets, who may call, digest, registrations.
+    pub sip: Sip,
+    /// The audio: addresses, ports, codecs.
+    pub media: Media,
+    /// The WebSocket on which applications speak the Call API.
+    pub call_api: CallApi,
+    /// The HTTP server of the directory and the registrations.
+    pub http: Http,
+    /// How long calls may ring and how many there may be.
+    pub calls: Calls,
+    /// Where pushed domains and registrations are kept. Default `/var/lib/hookswitch` for root,
+    /// else `$XDG_STATE_HOME/hookswitch` (`~/.local/state/hookswitch`).
+    pub data_dir: Option<PathBuf>,
+    /// Domains by name. Users may be added over HTTP as well.
+    pub domains: BTreeMap<String, Domain>,
+    /// The domain meant by `localhost` and by this host's own numeric addresses. Default: the first
+    /// one here by alphabet, else the first one pushed.
+    pub default_domain: Option<String>,
+    /// Where addresses go before the users' registrations are asked; the first that matches wins.
+    pub routes: Vec<Route>,
+    /// What is written to standard error.
+    pub log: Log,
+}
+
+impl Config {
+    /// Reads a configuration from its text; `name` is the file's name for error messages.
+    ///
+    /// # Errors
+    /// What is wrong, with file, line and, for an unknown key, the nearest known one.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+        // A file of comments is an empty configuration.
+        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+            return Ok(Self::default());
+        }
+        serde_saphyr::from_str(text).map_err(|error| ConfigError::yaml(name, &error))
+    }
+
+    /// This configuration as YAML, with every key and without secrets.
+    ///
+    /// # Errors
+    /// None that a configuration can cause; the writer's own.
+    pub fn effective(&self) -> anyhow::Result<String> {
+        let mut shown = self.clone();
+        for user in shown.domains.values_mut().flat_map(|domain| domain.users.values_mut()) {
+            user.secret = String::from("…");
+        }
+        shown.data_dir = Some(self.data_dir());
+        Ok(serde_saphyr::to_string(&shown)?)
+    }
+
+    /// Where data is kept: the key, or the default for this user.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(find::default_data_dir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of the documentation; every key there must work.
+    const EXAMPLE: &str = include_str!("../../../../../config/hookswitch.example.yml");
+
+    #[test]
+    fn the_example_is_read() {
+        let config = Config::parse("example", EXAMPLE).unwrap();
+        assert_eq!(config.domains["example.test"].users["alice"].secret, "s3cret");
+        assert_eq!(config.routes[0].to, "sip:127.0.0.2:5070");
+        assert_eq!(config.sip.listen.len(), 2);
+    }
+
+    #[test]
+    fn an_unknown_key_names_line_key_and_neighbour() {
+        let error = Config::parse("test.yml", "sip:\n  lisen: []\n").unwrap_err().to_string();
+        assert_eq!(error, "test.yml:2: unknown key `lisen`; did you mean `listen`?");
+        let error = Config::parse("test.yml", "media: {}\nqwertzuiop: 1\n").unwrap_err().to_string();
+        assert!(error.starts_with("test.yml:2: unknown key `qwertzuiop`; known keys here: sip, media"), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_value_names_its_line() {
+        let error = Config::parse("test.yml", "calls:\n  ring_time: soon\n").unwrap_err().to_string();
+        assert!(error.starts_with("test.yml:2:"), "{error}");
+        let error = Config::parse("test.yml", "media:\n  ports: 20000-10000\n").unwrap_err().to_string();
+        assert!(error.contains("test.yml:2:") && error.contains("first port"), "{error}");
+        let error = Config::parse("test.yml", "sip:\n  listen: [ \"sctp:1.2.3.4:5060\" ]\n").unwrap_err().to_string();
+        assert!(error.contains("test.yml:2:") && error.contains("udp:"), "{error}");
+    }
+
+    #[test]
+    fn nothing_and_comments_are_the_defaults() {
+        for text in ["", "# nothing\n", "{}\n"] {
+            assert_eq!(Config::parse("t", text).unwrap(), Config::default());
+        }
+    }
+
+    #[test]
+    fn the_effective_configuration_is_one_and_tells_no_secret() {
+        let config = Config::parse("example", EXAMPLE).unwrap();
+        let shown = config.effective().unwrap();
+        assert!(!shown.contains("s3cret"), "{shown}");
+        let again = Config::parse("effective", &shown).unwrap();
+        assert_eq!(again.effective().unwrap(), shown);
+    }
+}

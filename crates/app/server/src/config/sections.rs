@@ -1,0 +1,362 @@
+//! The sections of the configuration file.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The SIP side.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sip {
+    /// Sockets, each `udp:ADDRESS:PORT` or `tcp:ADDRESS:PORT`; IPv6 addresses in brackets.
+    #[schemars(with = "Vec<String>")]
+    pub listen: Vec<SipListen>,
+    /// Networks that may call without digest, `ADDRESS/BITS`. They may call as anybody: only for
+    /// servers of your own.
+    #[schemars(with = "Vec<String>")]
+    pub trusted: Vec<IpNet>,
+    /// Host, or host and port, put into Via and Contact when a NAT stands in front. Default: the
+    /// address of the interface towards the other side.
+    pub advertise: Option<String>,
+    /// Digest algorithms in the order of the challenges: `MD5`, `MD5-sess`, `SHA-256`,
+    /// `SHA-512-256`. Old phones look at the first only.
+    pub algorithms: Vec<String>,
+    /// How long a digest nonce is good, in seconds.
+    pub nonce_lifetime: u64,
+    /// Lifetime of a registration whose phone asks for none, in seconds.
+    pub default_expires: u64,
+    /// Shortest lifetime of a registration, in seconds; less is answered 423.
+    pub min_expires: u64,
+    /// Longest lifetime of a registration, in seconds; more is cut down.
+    pub max_expires: u64,
+    /// Most contacts that one user may register.
+    pub max_bindings: usize,
+    /// Most unanswered requests of one address that is not trusted; more are answered 503.
+    /// 0 switches it off.
+    pub max_pending_per_source: u32,
+}
+
+impl Default for Sip {
+    fn default() -> Self {
+        let any = IpAddr::from([0, 0, 0, 0]);
+        let listen = |transport| SipListen { transport, address: SocketAddr::new(any, 5060) };
+        Self {
+            listen: vec![listen(SipTransport::Udp), listen(SipTransport::Tcp)],
+            trusted: Vec::new(),
+            advertise: None,
+            algorithms: vec!["MD5".into(), "SHA-256".into()],
+            nonce_lifetime: 300,
+            default_expires: 3_600,
+            min_expires: 60,
+            max_expires: 7_200,
+            max_bindings: 10,
+            max_pending_per_source: 2_000,
+        }
+    }
+}
+
+/// The audio.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Media {
+    /// Address put into session descriptions: `auto`, or one that everybody can reach. `auto` is
+    /// the address of the interface towards each party.
+    #[schemars(with = "String")]
+    pub address: MediaAddress,
+    /// Ports for RTP and RTCP, `FIRST-LAST`; a call needs four.
+    #[schemars(with = "String")]
+    pub ports: PortRange,
+    /// Whether the audio of calls between parties runs through this host. `false` means signalling
+    /// only: phones send RTP directly to each other. Calls that an application starts and calls to
+    /// services are always anchored.
+    pub anchor: bool,
+    /// Codecs to offer and accept, best first: `PCMU`, `PCMA`, `telephone-event`.
+    pub codecs: Vec<String>,
+    /// Threads that relay audio, each bound to a processor; 0 means one less than there are
+    /// processors, at least one.
+    pub threads: usize,
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self {
+            address: MediaAddress::Auto,
+            ports: PortRange { first: 10_000, last: 20_000 },
+            anchor: true,
+            codecs: ["PCMU", "PCMA", "telephone-event"].map(String::from).to_vec(),
+            threads: 0,
+        }
+    }
+}
+
+/// The Call API listener.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CallApi {
+    /// `HOST:PORT`; `localhost` listens on 127.0.0.1 and ::1. Whoever reaches it can end any call.
+    pub listen: String,
+    /// Path of the WebSocket.
+    pub path: String,
+    /// `original`: as the original daemon; `strict`: JSON-RPC 2.0 to the letter. A client may
+    /// choose strict with the subprotocol `call-api.strict`.
+    pub compat: Compat,
+    /// What happens to calls that are being made when their client leaves: `keep` or `end`.
+    pub on_disconnect: Disconnect,
+    /// Whether errors carry the member `reason` (stage, code, text, fault).
+    pub reason: bool,
+    /// Web pages that may connect, by Origin. Empty: all in `original`, none in `strict`.
+    pub allowed_origins: Vec<String>,
+}
+
+impl Default for CallApi {
+    fn default() -> Self {
+        Self {
+            listen: "localhost:5059".into(),
+            path: "/call-api".into(),
+            compat: Compat::Original,
+            on_disconnect: Disconnect::Keep,
+            reason: true,
+            allowed_origins: Vec::new(),
+        }
+    }
+}
+
+/// How closely the Call API follows the original.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Compat {
+    /// As the original daemon, wherever a client could depend on it.
+    Original,
+    /// JSON-RPC 2.0 to the letter.
+    Strict,
+}
+
+/// What a client's leaving means for the calls it is making.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Disconnect {
+    /// They go on.
+    Keep,
+    /// They end.
+    End,
+}
+
+/// The HTTP listener.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// `HOST:PORT` for `/dir`, `/reg` and `/health`. Whoever reaches it can add users.
+    pub listen: String,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:9000".into() }
+    }
+}
+
+/// Limits of calls.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Calls {
+    /// Most calls at once; more are answered 503.
+    pub max: usize,
+    /// How long a party may ring, in seconds.
+    pub ring_time: u64,
+    /// How long SIGTERM waits for calls to end before it ends them, in seconds.
+    pub drain_time: u64,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self { max: 20_000, ring_time: 120, drain_time: 3_600 }
+    }
+}
+
+/// One domain.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Domain {
+    /// Users by name.
+    pub users: BTreeMap<String, User>,
+    /// Other names of the domain.
+    pub aliases: Vec<String>,
+    /// Codecs for this domain instead of `media.codecs`, best first.
+    pub codecs: Vec<String>,
+}
+
+/// One user.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// The password for digest authentication. Never shown again.
+    pub secret: String,
+}
+
+/// One route.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// Pattern for `sip:user@host`, in which `*` stands for anything.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// A SIP URI. Without a user part it keeps the dialled user.
+    pub to: String,
+}
+
+/// Logging.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`; or a filter such as `info,hookswitch_drive=debug`.
+    pub level: String,
+    /// `text` or `json`.
+    pub format: LogFormat,
+    /// Whether addresses and numbers of parties are written; else they are cut short.
+    pub pii: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Text, pii: false }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// How SIP travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SipTransport {
+    /// Datagrams.
+    Udp,
+    /// Streams.
+    Tcp,
+}
+
+/// One SIP socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SipListen {
+    /// How messages travel.
+    pub transport: SipTransport,
+    /// Where.
+    pub address: SocketAddr,
+}
+
+impl FromStr for SipListen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || format!("`{text}` is not a SIP socket; write udp:ADDRESS:PORT or tcp:ADDRESS:PORT");
+        let (transport, address) = text.split_once(':').ok_or_else(expected)?;
+        let transport = match transport {
+            "udp" => SipTransport::Udp,
+            "tcp" => SipTransport::Tcp,
+            _ => return Err(expected()),
+        };
+        Ok(Self { transport, address: address.parse().map_err(|_| expected())? })
+    }
+}
+
+impl fmt::Display for SipListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let transport = match self.transport {
+            SipTransport::Udp => "udp",
+            SipTransport::Tcp => "tcp",
+        };
+        write!(f, "{transport}:{}", self.address)
+    }
+}
+
+/// The address in session descriptions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaAddress {
+    /// That of the interface towards each party.
+    Auto,
+    /// Always this one.
+    Fixed(IpAddr),
+}
+
+impl FromStr for MediaAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        text.parse().map(Self::Fixed).map_err(|_| format!("`{text}` is neither `auto` nor an IP address"))
+    }
+}
+
+impl fmt::Display for MediaAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Fixed(address) => address.fmt(f),
+        }
+    }
+}
+
+/// A range of ports, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// The lowest.
+    pub first: u16,
+    /// The highest.
+    pub last: u16,
+}
+
+impl FromStr for PortRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || format!("`{text}` is not a range of ports; write FIRST-LAST");
+        let (first, last) = text.split_once('-').ok_or_else(expected)?;
+        let number = |text: &str| text.trim().parse::<u16>().map_err(|_| expected());
+        let (first, last) = (number(first)?, number(last)?);
+        if first < 1_024 {
+            return Err(format!("`{text}`: the first port must be at least 1024"));
+        }
+        if last < first || last - first < 3 {
+            return Err(format!("`{text}`: the first port must be at least three below the last"));
+        }
+        Ok(Self { first, last })
+    }
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.first, self.last)
+    }
+}
+
+/// Values that are written as one word of text.
+macro_rules! as_text {
+    ($($kind:ty),+) => {$(
+        impl Serialize for $kind {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $kind {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )+};
+}
+
+as_text!(SipListen, MediaAddress, PortRange);

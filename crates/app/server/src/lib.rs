@@ -1,1 +1,0 @@
-//! The hookswitch program: configuration, serve, demo.
