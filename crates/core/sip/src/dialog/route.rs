@@ -1,1 +1,192 @@
-//! Routes.
+//! Where requests inside a dialog go: targets, route sets and next hops (RFC 3261 12.1, 12.2.1.1, 8.1.2).
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use compact_str::CompactString;
+use hookswitch_sip_msg::{HeaderName, Message, NameAddr, Uri};
+
+use super::{Dialog, DialogState, Role};
+use crate::config::MAX_ROUTES;
+use crate::outgoing::one_line;
+use crate::transport::{Flow, Transport};
+
+/// A route set that is longer than [`MAX_ROUTES`] or cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BadRoutes;
+
+/// The Record-Route values of a message, in its order.
+pub(crate) fn recorded(message: &Message) -> Result<Vec<CompactString>, BadRoutes> {
+    let mut routes = Vec::new();
+    for value in message.values(HeaderName::RecordRoute) {
+        let text = std::str::from_utf8(value).map_err(|_| BadRoutes)?;
+        NameAddr::parse(value).ok().filter(|route| route.uri().is_ok()).ok_or(BadRoutes)?;
+        if routes.len() == MAX_ROUTES {
+            return Err(BadRoutes);
+        }
+        // A folded line keeps its line ends inside the value; a route must not bring any into our requests.
+        routes.push(text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect());
+    }
+    Ok(routes)
+}
+
+/// A header value on one line, in bytes of its own.
+pub(crate) fn unfolded(value: &[u8]) -> Bytes {
+    one_line(Bytes::copy_from_slice(value))
+}
+
+/// The URI of a message's first Contact.
+pub(crate) fn contact_of(message: &Message) -> Option<CompactString> {
+    let contact = message.contacts().next()?.ok()?;
+    contact.uri().ok()?;
+    contact.uri_str().map(CompactString::from)
+}
+
+/// The address that a peer gives for itself and that is known to be reached over a flow.
+pub(crate) type Reached = Option<(IpAddr, u16)>;
+
+/// Host and port of a URI, when the host is an address.
+pub(crate) fn address_of(uri: &str) -> Reached {
+    let uri = Uri::parse(uri).ok()?;
+    Some((uri.host.ip()?, uri.port.unwrap_or(Transport::Udp.default_port())))
+}
+
+impl Dialog {
+    /// Takes tag, target and route set from a response to the INVITE that starts this dialog (RFC 3261 12.1.2). A
+    /// route set that cannot be read is none.
+    pub(crate) fn learn(&mut self, response: &Message, seen: Flow, reached: Reached) {
+        if let Ok(to) = response.to()
+            && let Some(tag) = to.tag()
+        {
+            self.remote_tag = tag.into();
+        }
+        if let Some(to) = response.header(HeaderName::To) {
+            self.remote = unfolded(to);
+        }
+        if let Some(target) = contact_of(response) {
+            self.remote_target = target;
+        }
+        self.routes = recorded(response).unwrap_or_default();
+        self.routes.reverse();
+        self.aim(seen, reached);
+    }
+
+    /// Takes a new target from a target refresh request or its 2xx (RFC 3261 12.2.1.2, 12.2.2); the route set stays.
+    pub(crate) fn refresh(&mut self, message: &Message, seen: Flow) {
+        match contact_of(message) {
+            Some(target) if target != self.remote_target => {
+                self.remote_target = target;
+                self.aim(seen, None);
+            }
+            _ if self.pinned && self.routes.is_empty() => self.flow = seen,
+            _ => {}
+        }
+    }
+
+    /// The dialog that a 2xx to this INVITE of ours makes.
+    pub(crate) fn from_answer(request: &Message, response: &Message, flow: Flow) -> Option<Dialog> {
+        let mut dialog = Dialog {
+            role: Role::Caller,
+            state: DialogState::Confirmed,
+            call_id: request.call_id().ok()?.into(),
+            local_tag: request.from().ok()?.tag()?.into(),
+            remote_tag: CompactString::default(),
+            local: unfolded(request.header(HeaderName::From)?),
+            remote: unfolded(request.header(HeaderName::To)?),
+            local_seq: request.cseq().ok()?.number,
+            remote_seq: None,
+            remote_target: request.request_uri()?.into(),
+            routes: Vec::new(),
+            contact: CompactString::default(),
+            flow,
+            pinned: false,
+        };
+        dialog.learn(response, flow, None);
+        Some(dialog)
+    }
+
+    /// The number of our next request.
+    pub(crate) fn next_seq(&mut self) -> u32 {
+        self.local_seq += 1;
+        self.local_seq
+    }
+
+    /// Request-URI and Route values of a request inside this dialog. A first hop without `lr` is an old strict router,
+    /// which wants itself in the Request-URI and the target behind all routes.
+    pub(crate) fn request_line(&self) -> (&str, impl Iterator<Item = Hop<'_>>) {
+        let strict = self.routes.first().map(|route| parts(route)).filter(|(_, loose)| !loose).map(|(uri, _)| uri);
+        let uri = strict.unwrap_or(&self.remote_target);
+        let skip = usize::from(strict.is_some());
+        let last = strict.map(|_| Hop::Target(&self.remote_target));
+        (uri, self.routes.iter().skip(skip).map(|route| Hop::Route(route)).chain(last))
+    }
+
+    /// Chooses the flow for the next requests from the first hop's address. `seen` is the flow the other side was last
+    /// heard or reached on, and `reached` an address of its own that is behind that flow.
+    pub(crate) fn aim(&mut self, seen: Flow, reached: Reached) {
+        let hop = self.routes.first().map_or(self.remote_target.as_str(), |route| parts(route).0);
+        let direct = next_hop(hop, seen, reached);
+        self.pinned = direct.is_none();
+        self.flow = direct.unwrap_or(seen);
+    }
+}
+
+/// One Route value of a request.
+pub(crate) enum Hop<'a> {
+    /// As recorded.
+    Route(&'a str),
+    /// The remote target, a bare URI.
+    Target(&'a str),
+}
+
+/// URI of a route value, and whether it is a loose router.
+fn parts(route: &str) -> (&str, bool) {
+    let Ok(address) = NameAddr::parse(route.as_bytes()) else {
+        return (route, true);
+    };
+    let Some(uri) = address.uri_str() else {
+        return (route, true);
+    };
+    let loose = Uri::parse(uri).is_ok_and(|uri| uri.param("lr").is_some()) || address.params.has("lr");
+    (uri, loose)
+}
+
+/// Where a URI leads, or `None` when only `seen` is known to lead there.
+fn next_hop(uri: &str, seen: Flow, reached: Reached) -> Option<Flow> {
+    let uri = Uri::parse(uri).ok()?;
+    let ip = uri.host.ip()?;
+    let transport = match uri.param("transport") {
+        Some(name) => Transport::from_name(name)?,
+        None => seen.transport,
+    };
+    let port = uri.port.unwrap_or(transport.default_port());
+    let remote = SocketAddr::new(ip, port);
+    if transport == seen.transport && transport.reliable() && ip == seen.remote.ip() {
+        // Whoever shares a connection with us need not be called back on another one.
+        return Some(seen);
+    }
+    let translated = ip != seen.remote.ip() && (reached == Some((ip, port)) || hidden(ip, seen.remote.ip()));
+    if translated || ip.is_unspecified() || ip.is_ipv4() != seen.remote.is_ipv4() || port == 0 {
+        return None;
+    }
+    let conn = seen.conn.filter(|_| transport == seen.transport && remote == seen.remote);
+    Some(Flow { transport, local: seen.local, remote, conn })
+}
+
+/// A private address named by somebody who is heard from a public one cannot be reached from here.
+fn hidden(named: IpAddr, heard: IpAddr) -> bool {
+    !is_public(named) && is_public(heard)
+}
+
+fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || shared)
+        }
+        IpAddr::V6(ip) => {
+            let local = ip.segments()[0] & 0xfe00 == 0xfc00 || ip.segments()[0] & 0xffc0 == 0xfe80;
+            !(ip.is_loopback() || ip.is_unspecified() || local)
+        }
+    }
+}

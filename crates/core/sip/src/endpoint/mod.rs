@@ -1,14 +1,45 @@
 //! The endpoint: transactions, dialogs and the rules of a user agent core in one machine.
+//!
+//! ```text
+//!   Input ─▶ streams ─▶ receive ─▶ checks ─▶ uas, indialog ─┐
+//!                          └─ responses ─▶ uac, outcome ────┼─▶ Output (Send, Close, Event)
+//!   orders (invite, respond, bye...) ─▶ uac, uas, indialog ─┤
+//!   time ─▶ clock ──────────────────────────────────────────┘
+//! ```
 
-use std::collections::VecDeque;
+mod checks;
+mod clock;
+mod compose;
+mod indialog;
+mod names;
+mod orders;
+mod outcome;
+mod receive;
+mod request;
+mod streams;
+mod tables;
+mod uac;
+mod uas;
 
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+
+use ahash::RandomState;
+use bytes::Bytes;
+use hookswitch_sip_msg::Method;
+
+use self::compose::{Branch, keep};
+use self::request::Desk;
+use self::streams::Stream;
+use self::tables::{ClientMachine, ClientTxn, Due, NO_SLOT, Owner, Tables, forget};
+use crate::Time;
 use crate::config::EndpointConfig;
 use crate::dialog::Dialog;
-use crate::error::SipError;
-use crate::event::{DialogId, RequestId, TxnId};
-use crate::outgoing::{Body, Header, Invite, RequestOut, Response};
-use crate::transport::{Flow, Input, Output};
-use crate::Time;
+use crate::event::{DialogId, Event};
+use crate::ids::Ids;
+use crate::transaction::{Client, ClientInvite};
+use crate::transport::{ConnId, Flow, Output};
+use crate::wheel::Wheel;
 
 /// How much is held right now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,7 +54,7 @@ pub struct Counts {
     pub connections: usize,
 }
 
-/// How much arrived and was dropped without a word, since the start.
+/// How much arrived and was dropped without a word or refused without a trace, since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Dropped {
     /// Bytes that are no SIP, and responses that are malformed.
@@ -38,62 +69,198 @@ pub struct Dropped {
 
 /// One SIP element. See the crate's description for how to drive it.
 pub struct Endpoint {
-    #[allow(dead_code)]
     config: EndpointConfig,
+    desk: Desk,
+    ids: Ids,
+    tables: Tables,
+    wheel: Wheel<Due>,
+    streams: HashMap<ConnId, Stream, RandomState>,
+    /// The connection to send over when any to that address will do.
+    stream_to: HashMap<SocketAddr, ConnId, RandomState>,
     out: VecDeque<Output>,
+    dropped: Dropped,
+    last_request: u64,
 }
+
+/// Queues that grew in a storm give their memory back behind it, down to this many entries.
+const IDLE_QUEUE: usize = 1_024;
 
 impl Endpoint {
     /// A new endpoint. All its random names follow from `seed`, which must therefore be secret and never used twice.
-    pub fn new(config: EndpointConfig, _seed: [u8; 32]) -> Endpoint {
-        Endpoint { config, out: VecDeque::new() }
+    pub fn new(config: EndpointConfig, seed: [u8; 32]) -> Endpoint {
+        let mut ids = Ids::new(seed);
+        let tables = Tables::new([ids.next(), ids.next(), ids.next(), ids.next()]);
+        Endpoint {
+            desk: Desk::new(&config),
+            ids,
+            wheel: Wheel::new(),
+            streams: HashMap::with_hasher(tables.hasher.clone()),
+            stream_to: HashMap::with_hasher(tables.hasher.clone()),
+            tables,
+            out: VecDeque::new(),
+            dropped: Dropped::default(),
+            last_request: 0,
+            config,
+        }
     }
-    /// Takes what the network brought.
-    pub fn handle_input(&mut self, _now: Time, _input: Input) {}
-    /// Runs the timers that are due.
-    pub fn handle_timeout(&mut self, _now: Time) {}
-    /// When to call [`Endpoint::handle_timeout`] next, at the latest.
-    pub fn poll_timeout(&self) -> Option<Time> {
-        None
-    }
+
     /// What must be sent or told; to be called until `None` after every other call.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.out.pop_front()
+        let output = self.out.pop_front();
+        if output.is_none() && self.out.capacity() > IDLE_QUEUE {
+            self.out.shrink_to(IDLE_QUEUE);
+        }
+        output
     }
-    /// Starts a call.
-    pub fn invite(&mut self, _now: Time, _invite: Invite) -> Result<DialogId, SipError> {
-        Err(SipError::DialogLimit)
-    }
-    /// Takes a call back that has no final answer yet; `reason` is the value of a Reason header.
-    pub fn cancel(&mut self, _now: Time, _dialog: DialogId, _reason: Option<&str>) {}
-    /// Acknowledges [`Event::Answered`](crate::Event::Answered) or [`Event::Reanswered`](crate::Event::Reanswered).
-    pub fn ack(&mut self, _now: Time, _dialog: DialogId, _body: Option<Body>) {}
-    /// Answers [`Event::Invite`](crate::Event::Invite) or [`Event::Reinvite`](crate::Event::Reinvite); ignored when the INVITE has got its final answer.
-    pub fn respond(&mut self, _now: Time, _dialog: DialogId, _response: Response) {}
-    /// Ends a call in whatever state it is.
-    pub fn bye(&mut self, _now: Time, _dialog: DialogId, _headers: Vec<Header>) {}
-    /// Sends an INVITE inside the dialog.
-    pub fn reinvite(&mut self, _now: Time, _dialog: DialogId, _body: Option<Body>, _headers: Vec<Header>) -> Result<(), SipError> {
-        Err(SipError::UnknownDialog)
-    }
-    /// Sends any other request.
-    pub fn request(&mut self, _now: Time, _request: RequestOut) -> Result<RequestId, SipError> {
-        Err(SipError::UnknownDialog)
-    }
-    /// Answers [`Event::Request`](crate::Event::Request).
-    pub fn reply(&mut self, _now: Time, _txn: TxnId, _response: Response) {}
+
     /// A dialog, while it stands.
-    pub fn dialog(&self, _dialog: DialogId) -> Option<&Dialog> {
-        None
+    pub fn dialog(&self, dialog: DialogId) -> Option<&Dialog> {
+        self.tables.call(dialog).map(|call| &call.dialog)
     }
+
     /// Sends further requests of this dialog there: for who resolves names, or knows better.
-    pub fn set_flow(&mut self, _dialog: DialogId, _flow: Flow) {}
+    pub fn set_flow(&mut self, dialog: DialogId, flow: Flow) {
+        if let Some(call) = self.tables.call_mut(dialog) {
+            call.dialog.flow = flow;
+            call.dialog.pinned = true;
+        }
+    }
+
     /// How much is held right now.
     pub fn counts(&self) -> Counts {
-        Counts::default()
+        Counts {
+            transactions: self.tables.clients.len() + self.tables.servers.len(),
+            dialogs: self.tables.calls.len(),
+            timers: self.wheel.len(),
+            connections: self.streams.len(),
+        }
     }
+
     /// How much was dropped.
     pub fn dropped(&self) -> Dropped {
-        Dropped::default()
+        self.dropped
     }
+
+    fn emit(&mut self, event: Event) {
+        self.out.push_back(Output::Event(event));
+    }
+
+    fn send(&mut self, flow: Flow, bytes: Bytes) {
+        self.out.push_back(Output::Send { flow, bytes });
+    }
+
+    /// The flow with the connection that exists, or without one.
+    fn live(&self, flow: Flow) -> Flow {
+        if !flow.transport.reliable() || flow.conn.is_some_and(|conn| self.streams.contains_key(&conn)) {
+            return flow;
+        }
+        Flow { conn: self.stream_to.get(&flow.remote).copied(), ..flow }
+    }
+
+    fn full(&self) -> bool {
+        self.tables.clients.len() + self.tables.servers.len() >= self.config.max_transactions
+    }
+
+    /// Names the client transaction that [`Endpoint::start_client`] will start next.
+    fn next_branch(&mut self) -> Branch {
+        // The endpoint's limits keep slots far below 2^32.
+        Branch { slot: self.tables.clients.vacant_key() as u32, nonce: self.ids.next() }
+    }
+
+    /// A branch that belongs to no transaction: that of an ACK to a 2xx.
+    fn lone_branch(&mut self) -> Branch {
+        Branch { slot: NO_SLOT, nonce: self.ids.next() }
+    }
+
+    /// Sends a request and keeps it until its transaction is over.
+    fn start_client(&mut self, now: Time, new: NewClient) -> u32 {
+        let NewClient { branch, method, cseq, owner, flow, bytes, authorization, attempts } = new;
+        let machine = match method {
+            Method::Invite => {
+                ClientMachine::Invite(ClientInvite::start(now, &self.config.timers, flow.transport))
+            }
+            _ => ClientMachine::Other(Client::start(now, &self.config.timers, flow.transport)),
+        };
+        let timer = self.wheel.insert(machine.deadline(), Due::Client(branch.slot));
+        let slot = self.tables.clients.insert(ClientTxn {
+            machine,
+            nonce: branch.nonce,
+            owner,
+            method,
+            cseq,
+            flow,
+            bytes: keep(&bytes),
+            acks: Vec::new(),
+            cancel: None,
+            authorization,
+            attempts,
+            timer: Some(timer),
+            next: NO_SLOT,
+            prev: NO_SLOT,
+        });
+        debug_assert_eq!(slot, branch.slot as usize);
+        self.tables.link(slot as u32);
+        self.send(flow, bytes);
+        slot as u32
+    }
+
+    /// Sets a client transaction's timer to its next deadline.
+    fn arm_client(&mut self, slot: u32) {
+        let txn = &mut self.tables.clients[slot as usize];
+        let deadline = txn.machine.deadline();
+        match txn.timer {
+            Some(timer) => self.wheel.reset(timer, deadline),
+            None => txn.timer = Some(self.wheel.insert(deadline, Due::Client(slot))),
+        }
+    }
+
+    fn arm_server(&mut self, slot: u32) {
+        let txn = &mut self.tables.servers[slot as usize];
+        let deadline = txn.machine.deadline();
+        match txn.timer {
+            Some(timer) => self.wheel.reset(timer, deadline),
+            None => txn.timer = Some(self.wheel.insert(deadline, Due::Server(slot))),
+        }
+    }
+
+    fn remove_client(&mut self, slot: u32) -> ClientTxn {
+        self.tables.unlink(slot);
+        let txn = self.tables.clients.remove(slot as usize);
+        if let Some(timer) = txn.timer {
+            self.wheel.remove(timer);
+        }
+        if let Some(cancel) = txn.cancel
+            && self.tables.client(cancel).is_some()
+        {
+            // Its answer could not be told from a stray one any more, and it has served its purpose.
+            self.remove_client(cancel.slot);
+        }
+        txn
+    }
+
+    fn remove_server(&mut self, slot: u32) {
+        let txn = self.tables.servers.remove(slot as usize);
+        if let Some(timer) = txn.timer {
+            self.wheel.remove(timer);
+        }
+        forget(&mut self.tables.server_keys, txn.key, slot);
+        if let Some(key) = txn.merge_key {
+            forget(&mut self.tables.merge_keys, key, slot);
+        }
+        if let Some(source) = txn.pending {
+            self.uncount(source);
+        }
+    }
+}
+
+/// A request about to be sent.
+struct NewClient {
+    branch: Branch,
+    method: Method,
+    cseq: u32,
+    owner: Owner,
+    flow: Flow,
+    bytes: Bytes,
+    authorization: Bytes,
+    attempts: u8,
 }

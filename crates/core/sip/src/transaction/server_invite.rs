@@ -59,6 +59,11 @@ impl ServerInvite {
         matches!(self.state, State::Silent { .. } | State::Proceeding { .. })
     }
 
+    /// A 2xx has been sent.
+    pub(crate) fn is_accepted(&self) -> bool {
+        matches!(self.state, State::Accepted { .. } | State::Acknowledged { .. })
+    }
+
     /// We send this response; false when a final one has been sent already.
     pub(crate) fn on_send(&mut self, now: Time, timers: &Timers, status: u16) -> bool {
         let (State::Silent { until, .. } | State::Proceeding { until, .. }) = self.state else {

@@ -1,0 +1,288 @@
+//! Writing messages, into a buffer that serves many of them.
+
+use bytes::{Bytes, BytesMut};
+use compact_str::CompactString;
+use hookswitch_sip_msg::{Message, Method, reason_phrase};
+
+use crate::dialog::Dialog;
+use crate::ids::{self, TOKEN};
+use crate::outgoing::{Body, Header};
+use crate::transport::Transport;
+
+/// Room to have before a message is started; most need less.
+const ROOM: usize = 1_536;
+
+/// Size of the shared buffer. It lives until the last message cut from it is sent, so nothing that is kept for longer
+/// than that may point into it: see [`keep`].
+pub(super) const BUFFER: usize = 16 * 1024;
+
+const COOKIE: &str = "z9hG4bK";
+
+/// What identifies one of our client transactions: its slot, and 64 random bits so that nobody can guess it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Branch {
+    pub(super) slot: u32,
+    pub(super) nonce: u64,
+}
+
+impl Branch {
+    pub(super) fn read(text: &str) -> Option<Branch> {
+        let text = text.as_bytes().strip_prefix(COOKIE.as_bytes())?;
+        let (slot, nonce) = text.split_at_checked(TOKEN)?;
+        let slot = u32::try_from(ids::read_token(slot)?).ok()?;
+        Some(Branch { slot, nonce: ids::read_token(nonce)? })
+    }
+}
+
+/// A copy of its own for what outlives the sending.
+pub(super) fn keep(bytes: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(bytes)
+}
+
+/// A message being written. Everything that comes from the user of the endpoint has been cleared of line ends before
+/// (see [`Header`]); everything copied from a received message is a line of it.
+pub(super) struct Draft<'b> {
+    out: &'b mut BytesMut,
+}
+
+impl<'b> Draft<'b> {
+    fn new(out: &'b mut BytesMut) -> Draft<'b> {
+        out.clear();
+        out.reserve(ROOM);
+        Draft { out }
+    }
+
+    pub(super) fn request(out: &'b mut BytesMut, method: &Method, uri: &str) -> Draft<'b> {
+        let mut draft = Draft::new(out);
+        draft.text(method.as_str());
+        draft.text(" ");
+        draft.text(uri);
+        draft.text(" SIP/2.0\r\n");
+        draft
+    }
+
+    pub(super) fn response(out: &'b mut BytesMut, status: u16, reason: Option<&str>) -> Draft<'b> {
+        let mut draft = Draft::new(out);
+        draft.text("SIP/2.0 ");
+        draft.number(u32::from(status));
+        draft.text(" ");
+        match reason {
+            Some(reason) => draft.text(&reason.replace(['\r', '\n', '\0'], " ")),
+            None => draft.text(reason_phrase(status)),
+        }
+        draft.text("\r\n");
+        draft
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    pub(super) fn number(&mut self, mut number: u32) {
+        let mut digits = [0; 10];
+        let mut at = digits.len();
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        self.bytes(&digits[at..]);
+    }
+
+    pub(super) fn line(&mut self, name: &str, value: &[u8]) {
+        self.text(name);
+        self.text(": ");
+        self.bytes(value);
+        self.text("\r\n");
+    }
+
+    pub(super) fn via(&mut self, transport: Transport, sent_by: &str, branch: Branch) {
+        let mut token = [0; TOKEN];
+        self.text("Via: SIP/2.0/");
+        self.text(transport.name());
+        self.text(" ");
+        self.text(sent_by);
+        self.text(";branch=");
+        self.text(COOKIE);
+        ids::write_token(u64::from(branch.slot), &mut token);
+        self.bytes(&token);
+        ids::write_token(branch.nonce, &mut token);
+        self.bytes(&token);
+        self.text(";rport\r\n");
+    }
+
+    pub(super) fn cseq(&mut self, number: u32, method: &Method) {
+        self.text("CSeq: ");
+        self.number(number);
+        self.text(" ");
+        self.text(method.as_str());
+        self.text("\r\n");
+    }
+
+    pub(super) fn max_forwards(&mut self, hops: u8) {
+        self.text("Max-Forwards: ");
+        self.number(u32::from(hops));
+        self.text("\r\n");
+    }
+
+    pub(super) fn headers(&mut self, headers: &[Header]) {
+        for header in headers {
+            self.line(header.name(), header.value());
+        }
+    }
+
+    pub(super) fn lines<'m>(&mut self, lines: impl Iterator<Item = &'m [u8]>) {
+        for line in lines {
+            self.bytes(line);
+            self.text("\r\n");
+        }
+    }
+
+    /// From, To and Call-ID of a request inside a dialog.
+    pub(super) fn identity(&mut self, dialog: &Dialog) {
+        self.line("From", &dialog.local);
+        self.line("To", &dialog.remote);
+        self.line("Call-ID", dialog.call_id.as_bytes());
+    }
+
+    pub(super) fn finish(mut self, body: Option<&Body>) -> Bytes {
+        match body {
+            Some(body) => {
+                if !body.content_type.is_empty() {
+                    self.line("Content-Type", body.content_type.as_bytes());
+                }
+                self.end(&body.bytes);
+            }
+            None => self.text("Content-Length: 0\r\n\r\n"),
+        }
+        self.out.split().freeze()
+    }
+
+    /// Ends a message whose Content-Type has been written already.
+    pub(super) fn finish_raw(mut self, body: &[u8]) -> Bytes {
+        self.end(body);
+        self.out.split().freeze()
+    }
+
+    fn end(&mut self, body: &[u8]) {
+        self.text("Content-Length: ");
+        // Bodies beyond 4 GB do not exist: a message is at most 64 KiB.
+        self.number(u32::try_from(body.len()).unwrap_or(u32::MAX));
+        self.text("\r\n\r\n");
+        self.bytes(body);
+    }
+}
+
+/// What every response to a request repeats of it, written once when the request arrives (RFC 3261 8.2.6.2, 12.1.1).
+///
+/// ```text
+///  Record-Route lines │ Via, From, Call-ID, CSeq, Timestamp lines │ To without line end
+///                     ▲ routes                                    
+/// ```
+pub(super) struct Head {
+    text: Box<[u8]>,
+    routes: u32,
+    branch: (u32, u32),
+    /// The To had a tag already, so that none must be added.
+    pub(super) tagged: bool,
+}
+
+impl Head {
+    pub(super) fn new(out: &mut BytesMut, request: &Message, source: std::net::SocketAddr) -> Head {
+        use hookswitch_sip_msg::HeaderName;
+        let mut draft = Draft::new(out);
+        let lines = |wanted: HeaderName| {
+            request.lines().filter(move |(name, _)| *name == wanted).map(|(_, line)| line)
+        };
+        draft.lines(lines(HeaderName::RecordRoute));
+        let routes = draft.out.len();
+        let branch = draft.top_via(request, source);
+        draft.lines(lines(HeaderName::Via).skip(1));
+        let mut to = &[][..];
+        for (name, line) in request.lines() {
+            match name {
+                HeaderName::From | HeaderName::CallId | HeaderName::CSeq | HeaderName::Timestamp => {
+                    draft.bytes(line);
+                    draft.text("\r\n");
+                }
+                HeaderName::To => to = line,
+                _ => {}
+            }
+        }
+        draft.bytes(to);
+        let tagged = request.to().is_ok_and(|to| to.tag().is_some());
+        let text = draft.out.split();
+        Head { routes: routes as u32, branch, tagged, text: text[..].into() }
+    }
+
+    pub(super) fn branch(&self) -> &[u8] {
+        &self.text[self.branch.0 as usize..self.branch.1 as usize]
+    }
+
+    /// The lines, with a tag behind To where one is due.
+    pub(super) fn write(&self, draft: &mut Draft<'_>, with_routes: bool, tag: Option<&str>) {
+        draft.bytes(&self.text[if with_routes { 0 } else { self.routes as usize }..]);
+        if let (Some(tag), false) = (tag, self.tagged) {
+            draft.text(";tag=");
+            draft.text(tag);
+        }
+        draft.text("\r\n");
+    }
+}
+
+impl Draft<'_> {
+    /// The topmost Via line with `received` and `rport` (RFC 3261 18.2.1, RFC 3581 4); returns where the branch is.
+    fn top_via(&mut self, request: &Message, source: std::net::SocketAddr) -> (u32, u32) {
+        use hookswitch_sip_msg::HeaderName;
+        let Some(line) = request.header(HeaderName::Via) else {
+            return (0, 0);
+        };
+        let top = hookswitch_sip_msg::list_members(line).next().unwrap_or(line);
+        // A member is a part of its line, so the distance of their starts is where it begins.
+        let start = top.as_ptr() as usize - line.as_ptr() as usize;
+        let rest = line.get(start + top.len()..).unwrap_or_default();
+        self.text("Via: ");
+        let Ok(via) = hookswitch_sip_msg::Via::parse(top) else {
+            self.bytes(line);
+            self.text("\r\n");
+            return (0, 0);
+        };
+        let params = via.params.as_bytes();
+        self.bytes(&top[..top.len() - params.len()]);
+        let mut branch = (0, 0);
+        for param in via.params.iter() {
+            if param.name.eq_ignore_ascii_case(b"received") || param.name.eq_ignore_ascii_case(b"rport") {
+                continue;
+            }
+            self.text(";");
+            self.bytes(param.name);
+            if let Some(value) = param.value {
+                self.text("=");
+                let from = self.out.len() as u32;
+                self.bytes(value);
+                if param.name.eq_ignore_ascii_case(b"branch") {
+                    branch = (from, self.out.len() as u32);
+                }
+            }
+        }
+        let asks_port = via.rport().is_some();
+        if asks_port || via.host.ip() != Some(source.ip()) {
+            self.text(";received=");
+            self.text(&CompactString::from(source.ip().to_string()));
+        }
+        if asks_port {
+            self.text(";rport=");
+            self.number(u32::from(source.port()));
+        }
+        self.bytes(rest);
+        self.text("\r\n");
+        branch
+    }
+}

@@ -1,0 +1,415 @@
+//! What responses to our requests mean, and what it means that none came.
+
+use bytes::Bytes;
+use compact_str::CompactString;
+use hookswitch_sip_msg::{AuthParams, HeaderName, Message, Method, reason_phrase};
+
+use super::compose::{Draft, keep};
+use super::request::Inside;
+use super::tables::{AckDue, Call, Cancel, Owner, TxnRef};
+use super::{Endpoint, NewClient};
+use crate::Time;
+use crate::auth::{Credentials, Session};
+use crate::config::MAX_FORKS;
+use crate::dialog::{Dialog, DialogState, Role};
+use crate::dialog::route::address_of;
+use crate::event::{DialogId, Ender, Event, FailCause, RequestId};
+use crate::transport::Flow;
+
+/// Challenges answered for one request: by proxies on the way and by its target, each perhaps with a stale nonce.
+const MAX_CHALLENGES_ANSWERED: u8 = 4;
+
+/// A final response to a request of ours.
+pub(super) struct Final {
+    pub(super) txn: TxnRef,
+    /// Where the response came from.
+    pub(super) flow: Flow,
+    pub(super) status: u16,
+    pub(super) response: Message,
+    /// The request it answers; empty for a repeated 2xx.
+    pub(super) request: Bytes,
+}
+
+/// A request that failed without a response.
+fn conclusion(cause: FailCause) -> u16 {
+    match cause {
+        FailCause::Response => 500,
+        FailCause::Timeout => 408,
+        FailCause::Unreachable => 503,
+        FailCause::Cancelled => 487,
+    }
+}
+
+fn reason_of(response: &Message) -> CompactString {
+    CompactString::from(String::from_utf8_lossy(response.reason()))
+}
+
+impl Endpoint {
+    pub(super) fn on_provisional(&mut self, now: Time, txn: TxnRef, flow: Flow, status: u16, response: Message) {
+        let Some(&Owner::Invite(id)) = self.tables.client(txn).map(|txn| &txn.owner) else {
+            return;
+        };
+        let Some(call) = self.tables.call_mut(id) else {
+            return;
+        };
+        if let Some(Cancel::Wanted(reason)) = &mut call.cancel {
+            let reason = reason.take();
+            call.cancel = Some(Cancel::Sent);
+            self.cancel_now(now, txn, reason.as_deref());
+        } else if status > 100 && call.cancel.is_none() {
+            if response.to().is_ok_and(|to| to.tag().is_some()) {
+                call.learn(&response, flow);
+            }
+            self.emit(Event::Progress { dialog: id, response });
+        }
+    }
+
+    pub(super) fn on_final(&mut self, now: Time, answer: Final) {
+        let Some(txn) = self.tables.client(answer.txn) else {
+            return;
+        };
+        let accepted = answer.status < 300;
+        let (owner, is_invite) = (txn.owner.clone(), txn.method == Method::Invite);
+        if matches!(answer.status, 401 | 407) && self.try_again(now, &answer, &owner) {
+            return;
+        }
+        match owner {
+            Owner::Invite(id) if accepted => self.on_answer(now, id, answer),
+            Owner::Invite(id) => self.on_refusal(id, answer),
+            Owner::Reinvite(id) if accepted => self.on_reanswer(now, id, answer),
+            Owner::Reinvite(id) => self.on_reinvite_refusal(now, id, answer),
+            Owner::Bye(id) => self.end_call(now, id, Ender::Local, None),
+            Owner::Request { id, dialog, .. } => self.on_reply(now, id, dialog, answer),
+            Owner::Nobody if accepted && is_invite => self.on_orphan_answer(now, answer),
+            Owner::Nobody => {}
+        }
+    }
+
+    /// A 2xx to the INVITE that starts a call: the first makes the dialog, others are forks or repeats.
+    fn on_answer(&mut self, now: Time, id: DialogId, answer: Final) {
+        if self.repeat_ack(&answer) {
+            return;
+        }
+        let Some(txn) = self.tables.client(answer.txn) else {
+            return;
+        };
+        let cseq = txn.cseq;
+        let tag = answer.response.to().ok().and_then(|to| to.tag()).unwrap_or_default();
+        let Some(call) = self.tables.call_mut(id) else {
+            self.on_orphan_answer(now, answer);
+            return;
+        };
+        match call.dialog.state {
+            DialogState::Early if call.cancel.is_some() => {
+                let dialog = call.fork(&answer.response, answer.flow);
+                self.end_fork(now, answer.txn, dialog, cseq);
+                if let Some(txn) = self.tables.client_mut(answer.txn) {
+                    // Other forks may answer yet, and the request tells how to end them.
+                    txn.owner = Owner::Nobody;
+                    txn.bytes = answer.request;
+                }
+                self.fail_call(id, 487, None, FailCause::Cancelled);
+            }
+            DialogState::Early => {
+                call.learn(&answer.response, answer.flow);
+                call.dialog.state = DialogState::Confirmed;
+                call.ours = None;
+                call.ack_due = Some(AckDue { txn: answer.txn, cseq });
+                self.emit(Event::Answered { dialog: id, response: answer.response });
+            }
+            // A repeat, while our user has not acknowledged the first yet.
+            DialogState::Confirmed | DialogState::Ending if call.dialog.remote_tag == tag => {}
+            DialogState::Confirmed | DialogState::Ending => {
+                let dialog = call.fork(&answer.response, answer.flow);
+                self.end_fork(now, answer.txn, dialog, cseq);
+            }
+        }
+    }
+
+    /// A repeated 2xx gets the ACK again that the first one got.
+    fn repeat_ack(&mut self, answer: &Final) -> bool {
+        let tag = answer.response.to().ok().and_then(|to| to.tag()).unwrap_or_default();
+        let Some(txn) = self.tables.client(answer.txn) else {
+            return false;
+        };
+        let Some((_, flow, ack)) = txn.acks.iter().find(|(known, ..)| known == tag) else {
+            return false;
+        };
+        let (flow, ack) = (self.live(*flow), ack.clone());
+        self.send(flow, ack);
+        true
+    }
+
+    /// A 2xx that nobody wants any more.
+    fn on_orphan_answer(&mut self, now: Time, answer: Final) {
+        if self.repeat_ack(&answer) {
+            return;
+        }
+        let Some(txn) = self.tables.client_mut(answer.txn) else {
+            return;
+        };
+        if txn.bytes.is_empty() {
+            txn.bytes = answer.request;
+        }
+        let (bytes, flow, cseq) = (txn.bytes.clone(), txn.flow, txn.cseq);
+        // Without the request (its call has ended since), the other side will give up by itself.
+        let Ok(request) = Message::parse(bytes) else {
+            return;
+        };
+        if let Some(dialog) = Dialog::from_answer(&request, &answer.response, flow) {
+            self.end_fork(now, answer.txn, dialog, cseq);
+        }
+    }
+
+    /// Acknowledges a 2xx and ends what it started at once (RFC 3261 13.2.2.4).
+    fn end_fork(&mut self, now: Time, txn: TxnRef, dialog: Dialog, cseq: u32) {
+        let flow = self.live(dialog.flow);
+        let branch = self.lone_branch();
+        let ack = self.desk.inside(&dialog, &flow, branch, &Inside::new(Method::Ack, cseq));
+        match self.tables.client_mut(txn) {
+            Some(txn) if txn.acks.len() < MAX_FORKS => {
+                txn.acks.push((dialog.remote_tag.clone(), flow, keep(&ack)));
+            }
+            _ => return,
+        }
+        self.send(flow, ack);
+        let branch = self.next_branch();
+        let what = Inside::new(Method::Bye, cseq + 1);
+        let bytes = self.desk.inside(&dialog, &flow, branch, &what);
+        self.start_client(now, NewClient::new(branch, Method::Bye, cseq + 1, Owner::Nobody, flow, bytes));
+    }
+
+    fn on_refusal(&mut self, id: DialogId, answer: Final) {
+        let cancelled = self.tables.call(id).is_some_and(|call| call.cancel.is_some());
+        let cause = if cancelled && answer.status == 487 { FailCause::Cancelled } else { FailCause::Response };
+        self.fail_call(id, answer.status, Some(answer.response), cause);
+    }
+
+    /// Our INVITE that starts a call has failed for good.
+    pub(super) fn fail_call(&mut self, id: DialogId, status: u16, response: Option<Message>, cause: FailCause) {
+        if self.drop_call(id).is_some() {
+            let reason = response.as_ref().map_or_else(|| CompactString::from(reason_phrase(status)), reason_of);
+            self.emit(Event::Failed { dialog: id, status, reason, response, cause });
+        }
+    }
+
+    fn on_reanswer(&mut self, now: Time, id: DialogId, answer: Final) {
+        if self.repeat_ack(&answer) {
+            return;
+        }
+        let Some(cseq) = self.tables.client(answer.txn).map(|txn| txn.cseq) else {
+            return;
+        };
+        let Some(call) = self.tables.call_mut(id) else {
+            self.on_orphan_answer(now, answer);
+            return;
+        };
+        if call.ours != Some(answer.txn.slot) {
+            return;
+        }
+        call.ours = None;
+        call.reinvite = None;
+        call.dialog.refresh(&answer.response, answer.flow);
+        call.ack_due = Some(AckDue { txn: answer.txn, cseq });
+        self.emit(Event::Reanswered { dialog: id, response: answer.response });
+    }
+
+    fn on_reinvite_refusal(&mut self, now: Time, id: DialogId, answer: Final) {
+        let Some(call) = self.tables.call_mut(id) else {
+            return;
+        };
+        call.ours = None;
+        if answer.status == 491 && self.retry_later(now, id) {
+            return;
+        }
+        if let Some(call) = self.tables.call_mut(id) {
+            call.reinvite = None;
+        }
+        let (status, response) = (answer.status, Some(answer.response));
+        self.emit(Event::ReinviteFailed { dialog: id, status, response, cause: FailCause::Response });
+        self.end_if_gone(now, id, status);
+    }
+
+    /// After 481 and 408 the dialog does not exist any more (RFC 3261 12.2.1.2).
+    fn end_if_gone(&mut self, now: Time, id: DialogId, status: u16) {
+        match status {
+            481 => self.hang_up(now, id, Ender::Gone),
+            408 => self.hang_up(now, id, Ender::Unreachable),
+            _ => {}
+        }
+    }
+
+    fn on_reply(&mut self, now: Time, id: RequestId, dialog: Option<DialogId>, answer: Final) {
+        let status = answer.status;
+        self.emit(Event::Response { id, status, response: Some(answer.response), cause: FailCause::Response });
+        if let Some(dialog) = dialog {
+            self.end_if_gone(now, dialog, status);
+        }
+    }
+
+    /// A request of ours will get no final response.
+    pub(super) fn give_up(&mut self, now: Time, slot: u32, cause: FailCause) {
+        let txn = self.remove_client(slot);
+        let status = conclusion(cause);
+        match txn.owner {
+            Owner::Invite(id) => {
+                let cancelled = self.tables.call(id).is_some_and(|call| call.cancel.is_some());
+                let (status, cause) = if cancelled { (487, FailCause::Cancelled) } else { (status, cause) };
+                self.fail_call(id, status, None, cause);
+            }
+            Owner::Reinvite(id) => {
+                let Some(call) = self.tables.call_mut(id) else {
+                    return;
+                };
+                call.ours = None;
+                call.reinvite = None;
+                self.emit(Event::ReinviteFailed { dialog: id, status, response: None, cause });
+                self.hang_up(now, id, Ender::Unreachable);
+            }
+            Owner::Bye(id) => self.end_call(now, id, Ender::Local, None),
+            Owner::Request { id, dialog, .. } => {
+                self.emit(Event::Response { id, status, response: None, cause });
+                if let Some(dialog) = dialog {
+                    self.hang_up(now, dialog, Ender::Unreachable);
+                }
+            }
+            Owner::Nobody => {}
+        }
+    }
+
+    /// Answers a challenge by sending the request again with credentials. False when that makes no sense.
+    fn try_again(&mut self, now: Time, answer: &Final, owner: &Owner) -> bool {
+        let Some(credentials) = self.credentials_for(owner) else {
+            return false;
+        };
+        let Some(txn) = self.tables.client(answer.txn) else {
+            return false;
+        };
+        let (method, attempts, flow) = (txn.method.clone(), txn.attempts + 1, txn.flow);
+        let (Ok(request), Ok(session)) =
+            (Message::parse(answer.request.clone()), Session::new(&answer.response, &credentials))
+        else {
+            return false;
+        };
+        if attempts > MAX_CHALLENGES_ANSWERED || (answered(&request, answer.status, &session) && !session.is_stale()) {
+            return false;
+        }
+        let cseq = self.advance_cseq(owner, txn.cseq);
+        let branch = self.next_branch();
+        let flow = self.live(flow);
+        let (authorization, bytes) = self.write_again(&request, session, &credentials, cseq, &method, &flow, branch);
+        if let Some(txn) = self.tables.client_mut(answer.txn) {
+            txn.owner = Owner::Nobody;
+        }
+        let owner = owner.clone();
+        let slot =
+            self.start_client(now, NewClient { branch, method, cseq, owner: owner.clone(), flow, bytes, authorization, attempts });
+        if let Owner::Invite(id) | Owner::Reinvite(id) = owner
+            && let Some(call) = self.tables.call_mut(id)
+        {
+            call.ours = Some(slot);
+        }
+        true
+    }
+
+    fn credentials_for(&self, owner: &Owner) -> Option<Box<Credentials>> {
+        match owner {
+            Owner::Invite(id) | Owner::Reinvite(id) | Owner::Bye(id) => {
+                let call = self.tables.call(*id)?;
+                call.credentials.clone().filter(|_| call.cancel.is_none())
+            }
+            Owner::Request { dialog, credentials, .. } => {
+                credentials.clone().or_else(|| self.tables.call((*dialog)?)?.credentials.clone())
+            }
+            Owner::Nobody => None,
+        }
+    }
+
+    /// The number for a request that is sent again.
+    fn advance_cseq(&mut self, owner: &Owner, last: u32) -> u32 {
+        let dialog = match owner {
+            Owner::Invite(id) | Owner::Reinvite(id) | Owner::Bye(id) => Some(*id),
+            Owner::Request { dialog, .. } => *dialog,
+            Owner::Nobody => None,
+        };
+        match dialog.and_then(|id| self.tables.call_mut(id)) {
+            Some(call) => call.dialog.next_seq(),
+            None => last + 1,
+        }
+    }
+
+    /// The request with a new Via and CSeq and the answer to the challenge; returns that answer's line, too.
+    #[expect(clippy::too_many_arguments, reason = "one caller, and each is a part of the request")]
+    fn write_again(
+        &mut self,
+        request: &Message,
+        mut session: Session,
+        credentials: &Credentials,
+        cseq: u32,
+        method: &Method,
+        flow: &Flow,
+        branch: super::compose::Branch,
+    ) -> (Bytes, Bytes) {
+        let uri = request.request_uri().unwrap_or_default();
+        let cnonce = self.ids.tag();
+        let (name, value) = session.authorize(method, uri, request.body_bytes(), credentials, &cnonce);
+        let line = Bytes::from(format!("{}: {value}", name.as_str()));
+        let mut draft = Draft::request(&mut self.desk.buffer, method, uri);
+        draft.via(flow.transport, &self.desk.names.sent_by(flow), branch);
+        draft.lines(std::iter::once(&line[..]));
+        draft.cseq(cseq, method);
+        let replaced = |header: HeaderName, text: &[u8]| match header {
+            HeaderName::Via | HeaderName::CSeq | HeaderName::ContentLength => true,
+            other => other == name && is_for_realm(text, session.realm()),
+        };
+        draft.lines(request.lines().filter(|(header, text)| !replaced(*header, text)).map(|(_, text)| text));
+        let bytes = draft.finish_raw(request.body_bytes());
+        (line, bytes)
+    }
+}
+
+/// The request already carries an answer for that realm.
+fn answered(request: &Message, status: u16, session: &Session) -> bool {
+    let name = if status == 401 { HeaderName::Authorization } else { HeaderName::ProxyAuthorization };
+    request.headers(name).any(|value| realm_is(value, session.realm()))
+}
+
+/// A whole header line, compared by realm.
+fn is_for_realm(line: &[u8], realm: &str) -> bool {
+    let value = line.iter().position(|byte| *byte == b':').map_or(&[][..], |colon| &line[colon + 1..]);
+    realm_is(value, realm)
+}
+
+fn realm_is(value: &[u8], realm: &str) -> bool {
+    AuthParams::parse(value).ok().and_then(|params| params.get("realm").map(|found| found == realm)).unwrap_or(false)
+}
+
+impl NewClient {
+    /// A request without credentials.
+    pub(super) fn new(
+        branch: super::compose::Branch,
+        method: Method,
+        cseq: u32,
+        owner: Owner,
+        flow: Flow,
+        bytes: Bytes,
+    ) -> NewClient {
+        NewClient { branch, method, cseq, owner, flow, bytes, authorization: Bytes::new(), attempts: 0 }
+    }
+}
+
+impl Call {
+    /// Takes tag, target and routes from a response to the INVITE that starts this call.
+    fn learn(&mut self, response: &Message, flow: Flow) {
+        let reached = address_of(&self.dialog.remote_target);
+        self.dialog.learn(response, flow, reached);
+    }
+
+    /// The dialog another fork has made of the same INVITE.
+    fn fork(&self, response: &Message, flow: Flow) -> Dialog {
+        let mut dialog = self.dialog.clone();
+        dialog.role = Role::Caller;
+        dialog.learn(response, flow, None);
+        dialog
+    }
+}

@@ -1,0 +1,229 @@
+//! Requests of ours, written and sent: inside dialogs, and the two that are made from another request (ACK and CANCEL).
+
+use bytes::{Bytes, BytesMut};
+use compact_str::{CompactString, format_compact};
+use hookswitch_sip_msg::{HeaderName, Message, Method, NameAddr, Uri};
+
+use super::compose::{BUFFER, Branch, Draft, keep};
+use super::names::Names;
+use super::tables::{Owner, TxnRef};
+use super::{Endpoint, NewClient};
+use crate::Time;
+use crate::config::EndpointConfig;
+use crate::dialog::Dialog;
+use crate::dialog::route::Hop;
+use crate::error::SipError;
+use crate::event::DialogId;
+use crate::outgoing::{Body, Header, MAX_FORWARDS};
+use crate::transport::{Flow, Transport};
+
+/// What a request inside a dialog adds to the dialog.
+pub(super) struct Inside<'a> {
+    pub(super) method: Method,
+    pub(super) cseq: u32,
+    pub(super) max_forwards: u8,
+    pub(super) headers: &'a [Header],
+    pub(super) body: Option<&'a Body>,
+    /// Our Contact is sent although the method does not ask for it.
+    pub(super) contact: bool,
+    /// A whole line, or nothing.
+    pub(super) authorization: &'a [u8],
+}
+
+impl<'a> Inside<'a> {
+    pub(super) fn new(method: Method, cseq: u32) -> Inside<'a> {
+        Inside { method, cseq, max_forwards: MAX_FORWARDS, headers: &[], body: None, contact: false, authorization: &[] }
+    }
+}
+
+/// Where messages are written: a buffer, and the lines that stay the same.
+pub(super) struct Desk {
+    pub(super) names: Names,
+    pub(super) buffer: BytesMut,
+    /// `Allow` and `Supported` lines.
+    pub(super) abilities: Box<str>,
+    /// `User-Agent` line.
+    pub(super) user_agent: Box<str>,
+    /// `Server` line.
+    pub(super) server: Box<str>,
+}
+
+impl Desk {
+    pub(super) fn new(config: &EndpointConfig) -> Desk {
+        let line = |name: &str| match config.product.as_str() {
+            "" => "".into(),
+            product => format!("{name}: {}\r\n", product.replace(['\r', '\n'], " ")).into_boxed_str(),
+        };
+        let methods: Vec<&str> = config.allow.iter().map(Method::as_str).collect();
+        let mut abilities = format!("Allow: {}\r\n", methods.join(", "));
+        if !config.supported.is_empty() {
+            abilities.push_str(&format!("Supported: {}\r\n", config.supported.join(", ")));
+        }
+        Desk {
+            names: Names::new(config),
+            buffer: BytesMut::with_capacity(BUFFER),
+            abilities: abilities.into(),
+            user_agent: line("User-Agent"),
+            server: line("Server"),
+        }
+    }
+
+    /// Writes a request inside a dialog, the INVITE that starts it included.
+    pub(super) fn inside(&mut self, dialog: &Dialog, flow: &Flow, branch: Branch, what: &Inside<'_>) -> Bytes {
+        let (uri, hops) = dialog.request_line();
+        let mut draft = Draft::request(&mut self.buffer, &what.method, uri);
+        draft.via(flow.transport, &self.names.sent_by(flow), branch);
+        draft.max_forwards(what.max_forwards);
+        write_hops(&mut draft, hops);
+        draft.identity(dialog);
+        draft.cseq(what.cseq, &what.method);
+        if what.contact || refreshes_target(&what.method) {
+            draft.line("Contact", dialog.contact.as_bytes());
+        }
+        if what.method == Method::Invite {
+            draft.text(&self.abilities);
+        }
+        draft.text(&self.user_agent);
+        if !what.authorization.is_empty() {
+            draft.lines(std::iter::once(what.authorization));
+        }
+        draft.headers(what.headers);
+        draft.finish(what.body)
+    }
+}
+
+pub(super) fn write_hops<'h>(draft: &mut Draft<'_>, hops: impl Iterator<Item = Hop<'h>>) {
+    for hop in hops {
+        match hop {
+            Hop::Route(route) => draft.line("Route", route.as_bytes()),
+            Hop::Target(uri) => {
+                draft.text("Route: <");
+                draft.text(uri);
+                draft.text(">\r\n");
+            }
+        }
+    }
+}
+
+/// Methods whose Contact tells the other side where we are (RFC 3261 12.2, RFC 3311, RFC 6665).
+pub(super) fn refreshes_target(method: &Method) -> bool {
+    matches!(method, Method::Invite | Method::Update | Method::Subscribe | Method::Notify | Method::Refer)
+}
+
+impl Endpoint {
+    /// Sends a request inside a dialog and returns its transaction. `None` when there is no such dialog.
+    pub(super) fn send_inside(&mut self, now: Time, id: DialogId, owner: Owner, what: &Inside<'_>) -> Option<u32> {
+        let flow = self.live(self.tables.call(id)?.dialog.flow);
+        let branch = self.next_branch();
+        let bytes = self.desk.inside(&self.tables.call(id)?.dialog, &flow, branch, what);
+        let method = what.method.clone();
+        let authorization = keep(what.authorization);
+        let new = NewClient { branch, method, cseq: what.cseq, owner, flow, bytes, authorization, attempts: 0 };
+        Some(self.start_client(now, new))
+    }
+
+    /// Acknowledges a refusal of an INVITE hop by hop (RFC 3261 17.1.1.3), and returns that INVITE.
+    pub(super) fn ack_refusal(&mut self, slot: u32, response: &Message) -> Bytes {
+        let txn = &mut self.tables.clients[slot as usize];
+        let request = std::mem::take(&mut txn.bytes);
+        let flow = txn.flow;
+        let to = response.lines().find(|(name, _)| *name == HeaderName::To).map(|(_, line)| line);
+        let ack = Message::parse(request.clone())
+            .ok()
+            .map(|invite| write_from(&mut self.desk.buffer, &invite, &Method::Ack, to, &[]));
+        // What we wrote ourselves can be read back; without that, nothing would be sent.
+        if let Some(ack) = ack {
+            self.tables.clients[slot as usize].bytes = keep(&ack);
+            let flow = self.live(flow);
+            self.send(flow, ack);
+        }
+        request
+    }
+
+    /// Sends the CANCEL of an INVITE, a transaction of its own under the same branch (RFC 3261 9.1).
+    pub(super) fn send_cancel(&mut self, now: Time, invite: TxnRef, reason: Option<&str>) {
+        let Some(txn) = self.tables.client(invite) else {
+            return;
+        };
+        let (flow, cseq) = (txn.flow, txn.cseq);
+        let Ok(request) = Message::parse(txn.bytes.clone()) else {
+            return;
+        };
+        let reason: Vec<Header> =
+            reason.into_iter().map(|text| Header::new(HeaderName::Reason, text.to_owned())).collect();
+        let to = request.lines().find(|(name, _)| *name == HeaderName::To).map(|(_, line)| line);
+        let bytes = write_from(&mut self.desk.buffer, &request, &Method::Cancel, to, &reason);
+        let branch = self.next_branch();
+        let (method, owner) = (Method::Cancel, Owner::Nobody);
+        let new =
+            NewClient { branch, method, cseq, owner, flow, bytes, authorization: Bytes::new(), attempts: 0 };
+        self.start_client(now, new);
+        if let Some(txn) = self.tables.client_mut(invite) {
+            txn.cancel = Some(TxnRef { slot: branch.slot, nonce: branch.nonce });
+        }
+    }
+
+    /// Our Contact value over a flow.
+    pub(super) fn contact(&self, flow: &Flow, user: &str) -> CompactString {
+        let at = if user.is_empty() { "" } else { "@" };
+        let sent_by = self.desk.names.sent_by(flow);
+        match flow.transport {
+            Transport::Udp => format_compact!("<sip:{user}{at}{sent_by}>"),
+            Transport::Tcp => format_compact!("<sip:{user}{at}{sent_by};transport=tcp>"),
+        }
+    }
+}
+
+/// A request that shares Request-URI, top Via, Route, From, Call-ID and CSeq number with an INVITE.
+fn write_from(out: &mut BytesMut, invite: &Message, method: &Method, to: Option<&[u8]>, headers: &[Header]) -> Bytes {
+    let mut draft = Draft::request(out, method, invite.request_uri().unwrap_or_default());
+    let lines = |wanted: HeaderName| invite.lines().filter(move |(name, _)| *name == wanted).map(|(_, line)| line);
+    draft.lines(lines(HeaderName::Via).take(1));
+    draft.max_forwards(MAX_FORWARDS);
+    draft.lines(lines(HeaderName::Route));
+    draft.lines(lines(HeaderName::From).take(1));
+    draft.lines(to.into_iter());
+    draft.lines(lines(HeaderName::CallId).take(1));
+    draft.cseq(invite.cseq().map_or(0, |cseq| cseq.number), method);
+    draft.headers(headers);
+    draft.finish(None)
+}
+
+/// Characters a user part may hold unescaped, and the escape itself (RFC 3261 25.1).
+pub(super) fn user_part(text: &str) -> CompactString {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.!~*'()&=+$,;?/%".contains(*c)).collect()
+}
+
+/// User part of the address in a From or To value.
+pub(super) fn user_of(address: &[u8]) -> CompactString {
+    let uri = NameAddr::parse(address).ok().and_then(|address| address.uri().ok());
+    uri.and_then(|uri| uri.user).map(user_part).unwrap_or_default()
+}
+
+/// Refuses what could not go on the wire as it stands.
+pub(super) fn check_order(
+    uri: &str,
+    addresses: [&[u8]; 2],
+    routes: &[CompactString],
+    call_id: Option<&str>,
+) -> Result<(), SipError> {
+    let one_line = |text: &[u8]| !text.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
+    let address = |text: &[u8]| {
+        one_line(text) && NameAddr::parse(text).is_ok_and(|address| address.uri().is_ok() && address.tag().is_none())
+    };
+    let call_id_fits = call_id.is_none_or(|id| !id.is_empty() && id.bytes().all(|byte| byte > b' ' && byte != 0x7f));
+    let fits = Uri::parse(uri).is_ok()
+        && call_id_fits
+        && addresses.into_iter().all(address)
+        && routes.iter().all(|route| address(route.as_bytes()));
+    fits.then_some(()).ok_or(SipError::Malformed)
+}
+
+/// Largest body and headers the user may add, in bytes: leaves room for what the endpoint adds itself.
+const MAX_ADDED: usize = 60_000;
+
+pub(super) fn check_size(headers: &[Header], body: Option<&Body>) -> Result<(), SipError> {
+    let headers: usize = headers.iter().map(|header| header.name().len() + header.value().len() + 4).sum();
+    let body = body.map_or(0, |body| body.bytes.len() + body.content_type.len());
+    if headers + body > MAX_ADDED { Err(SipError::TooLarge) } else { Ok(()) }
+}

@@ -1,0 +1,282 @@
+//! The called side: new calls and other new requests, our answers, and CANCEL.
+
+use bytes::Bytes;
+use compact_str::CompactString;
+use hookswitch_sip_msg::{HeaderName, Message, Method, Uri};
+
+use super::Endpoint;
+use super::checks::without_rport;
+use super::compose::{Draft, Head, keep};
+use super::receive::Facts;
+use super::request::{check_size, user_part};
+use super::tables::{ServerMachine, ServerTxn, Unacked};
+use super::uac::with_tag;
+use crate::Time;
+use crate::dialog::route::{recorded, unfolded};
+use crate::dialog::{Dialog, DialogState, Role};
+use crate::event::{DialogId, Event, TxnId};
+use crate::outgoing::Response;
+use crate::transaction::{Server, ServerInvite};
+use crate::transport::{Flow, Transport};
+
+/// A received request on its way into the tables.
+pub(super) struct NewServer<'m> {
+    pub(super) request: &'m Message,
+    pub(super) flow: Flow,
+    pub(super) key: u64,
+    pub(super) merge_key: Option<u64>,
+    pub(super) dialog: Option<DialogId>,
+}
+
+impl Endpoint {
+    /// A checked request outside of any dialog.
+    pub(super) fn on_lone_request(&mut self, now: Time, flow: Flow, request: Message, key: u64, merge_key: u64) {
+        let new = NewServer { request: &request, flow, key, merge_key: Some(merge_key), dialog: None };
+        if request.method() == Some(&Method::Invite) {
+            if self.tables.calls.len() >= self.config.max_dialogs {
+                self.refuse_overload(flow, &request);
+                return;
+            }
+            let local_tag = self.ids.tag();
+            let Some(dialog) = self.callee(&request, flow, local_tag) else {
+                self.refuse(flow, &request, 400, Some("Bad Request - Contact or Record-Route cannot be used"), &[]);
+                return;
+            };
+            let id = self.tables.add_call(dialog, None);
+            let slot = self.start_server(now, NewServer { dialog: Some(id), ..new });
+            if let Some(call) = self.tables.call_mut(id) {
+                call.theirs = Some(slot);
+                call.offered = !request.body_bytes().is_empty();
+            }
+            self.emit(Event::Invite { dialog: id, request, flow });
+        } else {
+            let slot = self.start_server(now, new);
+            let txn = self.tables.servers[slot as usize].id;
+            self.emit(Event::Request { txn, dialog: None, request, flow });
+        }
+    }
+
+    /// The dialog this INVITE makes, seen from the called side (RFC 3261 12.1.1).
+    fn callee(&self, request: &Message, flow: Flow, local_tag: CompactString) -> Option<Dialog> {
+        let facts = Facts::read(request)?;
+        let user = request.request_uri().and_then(|uri| Uri::parse(uri).ok()).and_then(|uri| uri.user);
+        let mut dialog = Dialog {
+            role: Role::Callee,
+            state: DialogState::Early,
+            call_id: facts.call_id.into(),
+            local: with_tag(&unfolded(request.header(HeaderName::To)?), &local_tag),
+            local_tag,
+            remote_tag: facts.from_tag().into(),
+            remote: unfolded(request.header(HeaderName::From)?),
+            local_seq: 0,
+            remote_seq: Some(facts.cseq),
+            remote_target: crate::dialog::route::contact_of(request)?,
+            routes: recorded(request).ok()?,
+            contact: self.contact(&flow, &user.map(user_part).unwrap_or_default()),
+            flow,
+            pinned: false,
+        };
+        let via = facts.via;
+        dialog.aim(flow, via.host.ip().map(|ip| (ip, via.port_or_default())));
+        Some(dialog)
+    }
+
+    pub(super) fn start_server(&mut self, now: Time, new: NewServer<'_>) -> u32 {
+        let NewServer { request, flow, key, merge_key, dialog } = new;
+        let via = request.via().ok();
+        let reply_port = via.as_ref().map_or(0, |via| via.port_or_default());
+        let asks_port = via.is_some_and(|via| via.rport().is_some());
+        let reply = match flow.transport {
+            Transport::Udp if !asks_port => without_rport(flow, reply_port),
+            Transport::Udp | Transport::Tcp => flow,
+        };
+        let machine = match request.method() {
+            Some(Method::Invite) => {
+                let (trying_at, until) = (now + self.config.trying_after, now + self.config.max_ringing);
+                ServerMachine::Invite(ServerInvite::start(trying_at, until, flow.transport))
+            }
+            _ => ServerMachine::Other(Server::start(now, &self.config.timers, flow.transport)),
+        };
+        let head = Head::new(&mut self.desk.buffer, request, flow.remote);
+        let pending = (self.config.max_pending_per_source > 0).then_some(flow.remote.ip());
+        if let Some(source) = pending {
+            self.count(source);
+        }
+        let id = TxnId(self.tables.next_id(self.tables.servers.vacant_key()));
+        let slot = self.tables.servers.insert(ServerTxn {
+            machine,
+            id,
+            key,
+            merge_key,
+            flow: reply,
+            reply_port,
+            head: Some(head),
+            last: Bytes::new(),
+            dialog,
+            pending,
+            timer: None,
+        }) as u32;
+        self.tables.server_keys.insert(key, slot);
+        if let Some(key) = merge_key {
+            self.tables.merge_keys.insert(key, slot);
+        }
+        self.arm_server(slot);
+        if self.config.trying_after.is_zero() {
+            self.on_server_time(now, slot);
+        }
+        slot
+    }
+
+    /// Where a response goes: back where the request came from, or by RFC 3261 18.2.2 to where its sender listens when
+    /// that stream is gone.
+    pub(super) fn reply_flow(&self, slot: u32) -> Flow {
+        let txn = &self.tables.servers[slot as usize];
+        let mut flow = txn.flow;
+        if flow.transport.reliable() && flow.conn.is_none_or(|conn| !self.streams.contains_key(&conn)) {
+            flow.remote.set_port(txn.reply_port);
+            flow = self.live(flow);
+        }
+        flow
+    }
+
+    /// Answers [`Event::Invite`] or [`Event::Reinvite`]. Ignored when the INVITE has got its final answer already,
+    /// which may just have happened by a CANCEL.
+    ///
+    /// A 2xx is repeated until its ACK comes; what follows is [`Event::Acked`] or [`Event::Ended`]. After a refusal of
+    /// the first INVITE the dialog is gone. A response too large to send becomes 500.
+    pub fn respond(&mut self, now: Time, dialog: DialogId, response: Response) {
+        let Some(call) = self.tables.call_mut(dialog) else {
+            return;
+        };
+        let Some(slot) = call.theirs else {
+            return;
+        };
+        if let Some(user) = &response.contact_user {
+            let (user, flow) = (user_part(user), call.dialog.flow);
+            let contact = self.contact(&flow, &user);
+            if let Some(call) = self.tables.call_mut(dialog) {
+                call.dialog.contact = contact;
+            }
+        }
+        let response = fitting(response);
+        if !self.send_response(now, slot, &response) || response.status < 200 {
+            return;
+        }
+        let Some(call) = self.tables.call_mut(dialog) else {
+            return;
+        };
+        call.theirs = None;
+        if response.status < 300 {
+            call.dialog.state = DialogState::Confirmed;
+            let cseq = call.dialog.remote_seq.unwrap_or_default();
+            call.unacked = Some(Unacked { txn: slot, cseq, late_offer: !call.offered });
+        } else if call.dialog.state == DialogState::Early {
+            self.drop_call(dialog);
+        }
+    }
+
+    /// Answers [`Event::Request`]. Ignored when it has got its final answer, or the other side has given up.
+    pub fn reply(&mut self, now: Time, txn: TxnId, response: Response) {
+        if let Some(slot) = self.tables.server_slot(txn) {
+            self.send_response(now, slot, &fitting(response));
+        }
+    }
+
+    /// Sends a response in a transaction; false when a final one has been sent already.
+    pub(super) fn send_response(&mut self, now: Time, slot: u32, response: &Response) -> bool {
+        let txn = &mut self.tables.servers[slot as usize];
+        let status = response.status;
+        if !(100..=699).contains(&status) || !txn.machine.on_send(now, &self.config.timers, status) {
+            return false;
+        }
+        let bytes = self.write_response(slot, response);
+        let flow = self.reply_flow(slot);
+        let txn = &mut self.tables.servers[slot as usize];
+        // A stream repeats nothing, apart from 1xx and 2xx, which also repeat what got lost behind it.
+        txn.last = keep(&bytes);
+        if status >= 200 {
+            txn.head = None;
+            if let Some(source) = txn.pending.take() {
+                self.uncount(source);
+            }
+        }
+        self.send(flow, bytes);
+        self.settle_server(now, slot);
+        true
+    }
+
+    fn write_response(&mut self, slot: u32, response: &Response) -> Bytes {
+        let txn = &self.tables.servers[slot as usize];
+        let call = txn.dialog.and_then(|id| self.tables.call(id));
+        let is_invite = matches!(txn.machine, ServerMachine::Invite(_));
+        let status = response.status;
+        let mut draft = Draft::response(&mut self.desk.buffer, status, response.reason.as_deref());
+        let forms_dialog = (101..=299).contains(&status);
+        let fresh;
+        let tag = match call {
+            _ if status == 100 => None,
+            Some(call) => Some(call.dialog.local_tag.as_str()),
+            None => {
+                fresh = self.ids.tag();
+                Some(fresh.as_str())
+            }
+        };
+        if let Some(head) = &txn.head {
+            head.write(&mut draft, forms_dialog, tag);
+        }
+        if let (Some(call), true, true) = (call, is_invite, forms_dialog) {
+            draft.line("Contact", call.dialog.contact.as_bytes());
+        }
+        if is_invite && status >= 200 && status < 300 {
+            draft.text(&self.desk.abilities);
+        }
+        if status > 100 {
+            draft.text(&self.desk.server);
+        }
+        draft.headers(&response.headers);
+        draft.finish(response.body.as_ref())
+    }
+
+    /// CANCEL is answered without a transaction: a repeat finds the INVITE still there and gets the same answer.
+    pub(super) fn on_cancel(&mut self, now: Time, flow: Flow, request: Message) {
+        if let Err(error) = request.validate() {
+            self.dropped.garbage += 1;
+            self.refuse(flow, &request, error.status(), Some(&error.reason()), &[]);
+            return;
+        }
+        let invite = request.via().ok().and_then(|via| {
+            let key = self.server_key(&request, &via, &Method::Invite);
+            self.find_server(key, &via)
+        });
+        let Some(slot) = invite else {
+            self.refuse(flow, &request, 481, None, &[]);
+            return;
+        };
+        let txn = &self.tables.servers[slot as usize];
+        let dialog = txn.dialog.and_then(|id| self.tables.call(id)).map(|call| call.dialog.local_tag.clone());
+        match dialog {
+            // Both answers carry the same tag (RFC 3261 9.2).
+            Some(tag) => self.refuse_as(tag.as_bytes(), flow, &request, 200, None, &[]),
+            None => self.refuse(flow, &request, 200, None, &[]),
+        }
+        let txn = &self.tables.servers[slot as usize];
+        let (Some(id), true) = (txn.dialog, txn.machine.awaits_final()) else {
+            return;
+        };
+        let first = self.tables.call(id).is_some_and(|call| call.dialog.state == DialogState::Early);
+        self.respond(now, id, Response::new(487));
+        self.emit(if first {
+            Event::Cancelled { dialog: id, request }
+        } else {
+            Event::ReinviteCancelled { dialog: id, request }
+        });
+    }
+}
+
+/// A response that would be too large says so instead.
+fn fitting(response: Response) -> Response {
+    match check_size(&response.headers, response.body.as_ref()) {
+        Ok(()) => response,
+        Err(_) => Response { reason: Some("Response Too Large".into()), ..Response::new(500) },
+    }
+}
