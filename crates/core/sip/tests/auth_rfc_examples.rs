@@ -64,3 +64,12 @@ fn rfc_2069_section_2_4_without_qop() {
     let params = AuthParams::parse(header.as_bytes()).expect("readable credentials");
     assert!(params.get("qop").is_none() && params.get("nc").is_none() && params.get("cnonce").is_none());
 }
+
+#[test]
+fn rfc_7616_section_3_9_2_with_sha_512_256() {
+    // With the response of erratum 4897: the printed one was made with a draft of SHA-512/256.
+    let doe = Credentials::new("J\u{e4}s\u{f8}n Doe", "Secret, or not?");
+    let challenge = r#"Digest realm="api@example.org", qop="auth", algorithm=SHA-512-256, nonce="5TsQWLVdgBdmrQ0XsxbDODV+57QdFR34I9HAbC/RVvkK", opaque="HRPCssKJSGjCrkzDg8OhwpzCiGPChXYjwrI2QmXDnsOS", charset=UTF-8, userhash=true"#;
+    let header = answer(challenge, &doe, "/doe.json", "NTg6RKcb9boFIAS3KrFK9BGeh+iDa/sm6jUMp2wds69v");
+    assert_parameter(&header, "response", "3798d4131c277846293534c3edc11bd8a5e4cdcbff78b05db9d95eeb1cec68a5");
+}

@@ -189,7 +189,7 @@ fn same(a: &Binding, b: &Binding) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn any_sequence_of_requests_keeps_the_books_in_order(steps in prop::collection::vec(step(), 1..60)) {

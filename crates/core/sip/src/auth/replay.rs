@@ -1,8 +1,8 @@
 //! Which nonce counts have been used (RFC 7616 section 3.4, `nc`), in bounded memory.
 //!
 //! A nonce is remembered from its first use with a right password until it expires. When the table is full the oldest
-//! nonce is forgotten *and declared stale together with everything older*, so forgetting never lets a replay through:
-//! its owner is challenged once more instead.
+//! nonce is forgotten and whatever is older than all that is remembered counts as used, so forgetting never lets a replay
+//! through: the owner of the nonce is challenged once more instead.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,6 @@ pub(super) struct ReplayGuard {
     used: BTreeMap<u64, Uses>,
     /// Most nonces remembered.
     limit: usize,
-    /// Nonces with a serial below this one are stale, because their history may have been forgotten.
-    floor: u64,
 }
 
 #[derive(Debug)]
@@ -33,12 +31,12 @@ struct Uses {
 
 impl ReplayGuard {
     pub(super) fn new(limit: usize) -> Self {
-        Self { used: BTreeMap::new(), limit: limit.max(1), floor: 0 }
+        Self { used: BTreeMap::new(), limit: limit.max(1) }
     }
 
     /// Whether `nonce` may be used with `count` now; notes the use when it may.
     pub(super) fn admit(&mut self, now: Time, lifetime: Time, nonce: Issued, count: u32) -> bool {
-        if nonce.serial < self.floor || count == 0 {
+        if count == 0 {
             return false;
         }
         if let Some(uses) = self.used.get_mut(&nonce.serial) {
@@ -57,6 +55,9 @@ impl ReplayGuard {
     }
 
     /// Drops what has expired and, if the table is still full, its oldest nonce; `false` when `serial` is older still.
+    ///
+    /// That refusal is also what keeps a forgotten nonce out: the table stays full until its then oldest nonce expires,
+    /// and by that time the forgotten one, being older, has expired as well.
     fn make_room(&mut self, now: Time, lifetime: Time, serial: u64) -> bool {
         loop {
             let full = self.used.len() >= self.limit;
@@ -72,7 +73,6 @@ impl ReplayGuard {
             if *oldest.key() > serial {
                 return false;
             }
-            self.floor = *oldest.key() + 1;
             oldest.remove();
         }
     }
