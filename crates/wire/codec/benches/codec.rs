@@ -32,9 +32,7 @@ fn codec(c: &mut Criterion) {
     });
     let mut second = vec![0i16; 8000];
     ToneGenerator::new(tone, 8000).fill(&mut second);
-    group.bench_function("measure_one_second", |b| {
-        b.iter(|| measure(black_box(&second), 8000))
-    });
+    group.bench_function("measure_one_second", |b| b.iter(|| measure(black_box(&second), 8000)));
     group.finish();
 }
 

@@ -49,11 +49,7 @@ pub const CODECS: &[Codec] = &[
         sample_rate: 8000,
         channels: 1,
         fmtp: None,
-        kind: Kind::Audio {
-            encode: g711::encode_ulaw,
-            decode: g711::decode_ulaw,
-            silence: g711::ULAW_SILENCE,
-        },
+        kind: Kind::Audio { encode: g711::encode_ulaw, decode: g711::decode_ulaw, silence: g711::ULAW_SILENCE },
     },
     Codec {
         name: "PCMA",
@@ -62,11 +58,7 @@ pub const CODECS: &[Codec] = &[
         sample_rate: 8000,
         channels: 1,
         fmtp: None,
-        kind: Kind::Audio {
-            encode: g711::encode_alaw,
-            decode: g711::decode_alaw,
-            silence: g711::ALAW_SILENCE,
-        },
+        kind: Kind::Audio { encode: g711::encode_alaw, decode: g711::decode_alaw, silence: g711::ALAW_SILENCE },
     },
     Codec {
         name: "telephone-event",
@@ -83,18 +75,14 @@ pub const CODECS: &[Codec] = &[
 #[must_use]
 pub fn by_name(name: &str, clock_rate: u32, channels: u8) -> Option<&'static Codec> {
     CODECS.iter().find(|codec| {
-        codec.clock_rate == clock_rate
-            && codec.channels == channels
-            && codec.name.eq_ignore_ascii_case(name)
+        codec.clock_rate == clock_rate && codec.channels == channels && codec.name.eq_ignore_ascii_case(name)
     })
 }
 
 /// The row of a static payload type.
 #[must_use]
 pub fn by_static_payload_type(payload_type: u8) -> Option<&'static Codec> {
-    CODECS
-        .iter()
-        .find(|codec| codec.static_payload_type == Some(payload_type))
+    CODECS.iter().find(|codec| codec.static_payload_type == Some(payload_type))
 }
 
 /// The row of µ-law.
@@ -139,9 +127,7 @@ impl Codec {
 impl PartialEq for Codec {
     /// A row is identified by name, clock and channels.
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-            && self.clock_rate == other.clock_rate
-            && self.channels == other.channels
+        self.name == other.name && self.clock_rate == other.clock_rate && self.channels == other.channels
     }
 }
 

@@ -86,11 +86,7 @@ const fn ulaw_decode_table() -> [i16; 256] {
         let code = !(byte as i32) & 0xff;
         let (segment, step) = ((code >> 4) & 7, code & 0xf);
         let magnitude = (((2 * step + ULAW_BIAS) << segment) - ULAW_BIAS) << 2;
-        table[byte] = if code & 0x80 == 0 {
-            magnitude
-        } else {
-            -magnitude
-        } as i16;
+        table[byte] = if code & 0x80 == 0 { magnitude } else { -magnitude } as i16;
         byte += 1;
     }
     table
@@ -103,16 +99,8 @@ const fn alaw_decode_table() -> [i16; 256] {
         // Every second bit is sent inverted.
         let code = (byte ^ 0x55) as i32;
         let (segment, step) = ((code >> 4) & 7, code & 0xf);
-        let magnitude = if segment == 0 {
-            (2 * step + 1) << 3
-        } else {
-            (2 * step + 33) << (segment + 2)
-        };
-        table[byte] = if code & 0x80 != 0 {
-            magnitude
-        } else {
-            -magnitude
-        } as i16;
+        let magnitude = if segment == 0 { (2 * step + 1) << 3 } else { (2 * step + 33) << (segment + 2) };
+        table[byte] = if code & 0x80 != 0 { magnitude } else { -magnitude } as i16;
         byte += 1;
     }
     table
@@ -124,11 +112,7 @@ const fn ulaw_encode_table() -> [u8; 1 << 14] {
     while index < table.len() {
         // The index is the sample's upper 14 bits; this brings its sign back.
         let sample = (index as i32) << 18 >> 18;
-        let (sign, magnitude) = if sample < 0 {
-            (0x80, !sample)
-        } else {
-            (0, sample)
-        };
+        let (sign, magnitude) = if sample < 0 { (0x80, !sample) } else { (0, sample) };
         let mut biased = magnitude + ULAW_BIAS;
         if biased > ULAW_CLIP {
             biased = ULAW_CLIP;
@@ -148,11 +132,7 @@ const fn alaw_encode_table() -> [u8; 1 << 12] {
     while index < table.len() {
         // The index is the sample's upper 12 bits; this brings its sign back.
         let sample = (index as i32) << 20 >> 20;
-        let (sign, magnitude) = if sample < 0 {
-            (0, !sample)
-        } else {
-            (0x80, sample)
-        };
+        let (sign, magnitude) = if sample < 0 { (0, !sample) } else { (0x80, sample) };
         let code = if magnitude < 32 {
             // The two lowest segments have steps of the same size.
             magnitude

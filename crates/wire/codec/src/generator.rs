@@ -26,13 +26,7 @@ impl ToneGenerator {
     #[must_use]
     pub fn new(tone: impl Into<Arc<Tone>>, sample_rate: u32) -> Self {
         let sample_rate = if sample_rate == 0 { 8000 } else { sample_rate };
-        Self {
-            tone: tone.into(),
-            sample_rate,
-            segment: 0,
-            position: 0,
-            phases: [0; MAX_COMPONENTS],
-        }
+        Self { tone: tone.into(), sample_rate, segment: 0, position: 0, phases: [0; MAX_COMPONENTS] }
     }
 
     /// Fills a block with the next samples.
@@ -68,8 +62,8 @@ impl ToneGenerator {
             self.phases = [0; MAX_COMPONENTS];
             return out.fill(0);
         }
-        let glides = segment.components.iter().any(|c| c.from_hz != c.to_hz)
-            || segment.from_amplitude != segment.to_amplitude;
+        let glides =
+            segment.components.iter().any(|c| c.from_hz != c.to_hz) || segment.from_amplitude != segment.to_amplitude;
         if glides {
             self.play_gliding(segment, start, length, out);
         } else {

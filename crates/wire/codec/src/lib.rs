@@ -20,16 +20,11 @@ mod tone;
 pub mod wav;
 
 pub use codecs::{
-    CODECS, Codec, Kind, MAX_FRAME_SAMPLES, by_name, by_static_payload_type, pcma, pcmu,
-    telephone_event,
+    CODECS, Codec, Kind, MAX_FRAME_SAMPLES, by_name, by_static_payload_type, pcma, pcmu, telephone_event,
 };
 pub use generator::ToneGenerator;
-pub use meter::{
-    DBM0_AT_FULL_SCALE, MAX_ANALYSED_SAMPLES, Measurement, SILENCE_DBFS, frequency_level, level,
-    measure,
-};
+pub use meter::{DBM0_AT_FULL_SCALE, MAX_ANALYSED_SAMPLES, Measurement, SILENCE_DBFS, frequency_level, level, measure};
 pub use named_tones::{NAMED_TONES, NamedTone};
 pub use tone::{
-    Component, MAX_COMPONENTS, MAX_FREQUENCY_HZ, MAX_SEGMENT_MS, MAX_SEGMENTS, MAX_TONE_TEXT,
-    Segment, Tone, ToneError,
+    Component, MAX_COMPONENTS, MAX_FREQUENCY_HZ, MAX_SEGMENT_MS, MAX_SEGMENTS, MAX_TONE_TEXT, Segment, Tone, ToneError,
 };

@@ -58,12 +58,7 @@ pub fn frequency_level(samples: &[i16], sample_rate: u32, hz: f32) -> f32 {
 #[must_use]
 pub fn measure(samples: &[i16], sample_rate: u32) -> Measurement {
     let level_dbfs = level(samples);
-    let silent = Measurement {
-        level_dbfs,
-        dominant_hz: None,
-        dominant_dbfs: SILENCE_DBFS,
-        purity: 0.0,
-    };
+    let silent = Measurement { level_dbfs, dominant_hz: None, dominant_dbfs: SILENCE_DBFS, purity: 0.0 };
     if level_dbfs <= SILENCE_DBFS || sample_rate == 0 {
         return silent;
     }
@@ -72,17 +67,8 @@ pub fn measure(samples: &[i16], sample_rate: u32) -> Measurement {
         return silent;
     };
     let total = mean_square(samples.get(..block.samples.len()).unwrap_or(samples));
-    let purity = if total > 0.0 {
-        (power / total).clamp(0.0, 1.0)
-    } else {
-        0.0
-    };
-    Measurement {
-        level_dbfs,
-        dominant_hz: Some(hz),
-        dominant_dbfs: decibel(power * 2.0),
-        purity,
-    }
+    let purity = if total > 0.0 { (power / total).clamp(0.0, 1.0) } else { 0.0 };
+    Measurement { level_dbfs, dominant_hz: Some(hz), dominant_dbfs: decibel(power * 2.0), purity }
 }
 
 /// Mean square with full scale as 1.
@@ -115,15 +101,8 @@ impl Windowed {
         let turn = core::f32::consts::TAU / samples.len().max(1) as f32;
         let window = (0..samples.len()).map(|i| 0.5 - 0.5 * ((i as f32 + 0.5) * turn).cos());
         let weight = window.clone().sum();
-        let samples = samples
-            .iter()
-            .zip(window)
-            .map(|(s, w)| f32::from(*s) / 32768.0 * w);
-        Self {
-            samples: samples.collect(),
-            sample_rate: sample_rate as f32,
-            weight,
-        }
+        let samples = samples.iter().zip(window).map(|(s, w)| f32::from(*s) / 32768.0 * w);
+        Self { samples: samples.collect(), sample_rate: sample_rate as f32, weight }
     }
 
     /// Mean square of the component at this frequency, by Goertzel's recurrence.

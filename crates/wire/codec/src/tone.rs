@@ -98,26 +98,14 @@ impl Tone {
         if cadences.contains(':') {
             return Err(ToneError::Colon);
         }
-        let chords = chords
-            .split('/')
-            .map(Chord::parse)
-            .collect::<Result<Vec<_>, _>>()?;
-        let cadences = cadences
-            .split('/')
-            .map(parse_cadence)
-            .collect::<Result<Vec<_>, _>>()?;
+        let chords = chords.split('/').map(Chord::parse).collect::<Result<Vec<_>, _>>()?;
+        let cadences = cadences.split('/').map(parse_cadence).collect::<Result<Vec<_>, _>>()?;
         let count = chords.len().max(cadences.len());
         if count > MAX_SEGMENTS {
             return Err(ToneError::TooManySegments);
         }
-        let pairs = chords
-            .iter()
-            .cycle()
-            .zip(cadences.iter().cycle())
-            .take(count);
-        let segments = pairs
-            .map(|(chord, cadence)| chord.for_ms(*cadence))
-            .collect();
+        let pairs = chords.iter().cycle().zip(cadences.iter().cycle()).take(count);
+        let segments = pairs.map(|(chord, cadence)| chord.for_ms(*cadence)).collect();
         Ok(Self { segments })
     }
 
@@ -127,19 +115,9 @@ impl Tone {
     pub fn steady(hz: f32, amplitude: f32) -> Self {
         let hz = hz.clamp(0.0, MAX_FREQUENCY_HZ);
         let amplitude = amplitude.clamp(0.0, 1.0);
-        let components = vec![Component {
-            from_hz: hz,
-            to_hz: hz,
-        }];
-        let segment = Segment {
-            components,
-            from_amplitude: amplitude,
-            to_amplitude: amplitude,
-            duration_ms: 1000,
-        };
-        Self {
-            segments: vec![segment],
-        }
+        let components = vec![Component { from_hz: hz, to_hz: hz }];
+        let segment = Segment { components, from_amplitude: amplitude, to_amplitude: amplitude, duration_ms: 1000 };
+        Self { segments: vec![segment] }
     }
 
     /// The two frequencies of a key, on for `on_ms` and off for `off_ms` (ITU-T Q.23). `None` when there
@@ -154,17 +132,8 @@ impl Tone {
         let row = ROWS.iter().position(|row| find(row).is_some())?;
         let column = ROWS.get(row).and_then(find)?;
         let pair = [*LOW.get(row)?, *HIGH.get(column)?];
-        let components = pair
-            .map(|hz| Component {
-                from_hz: hz,
-                to_hz: hz,
-            })
-            .to_vec();
-        let chord = Chord {
-            components,
-            from_amplitude: 0.25,
-            to_amplitude: 0.25,
-        };
+        let components = pair.map(|hz| Component { from_hz: hz, to_hz: hz }).to_vec();
+        let chord = Chord { components, from_amplitude: 0.25, to_amplitude: 0.25 };
         let mut segments = vec![chord.for_ms(on_ms.clamp(1, MAX_SEGMENT_MS))];
         if off_ms > 0 {
             segments.push(Chord::SILENCE.for_ms(off_ms.min(MAX_SEGMENT_MS)));
@@ -182,10 +151,7 @@ impl Tone {
     #[must_use]
     pub fn period_ms(&self) -> u32 {
         // 64 segments of ten minutes fit.
-        self.segments
-            .iter()
-            .map(|segment| segment.duration_ms)
-            .sum()
+        self.segments.iter().map(|segment| segment.duration_ms).sum()
     }
 }
 
@@ -205,11 +171,7 @@ struct Chord {
 }
 
 impl Chord {
-    const SILENCE: Self = Self {
-        components: Vec::new(),
-        from_amplitude: 0.0,
-        to_amplitude: 0.0,
-    };
+    const SILENCE: Self = Self { components: Vec::new(), from_amplitude: 0.0, to_amplitude: 0.0 };
 
     fn parse(text: &str) -> Result<Self, ToneError> {
         if text.contains(['x', 'X']) {
@@ -225,8 +187,7 @@ impl Chord {
         };
         let mut components = Vec::new();
         for word in frequencies.split('+') {
-            let (from_hz, to_hz) = ramp(word, MAX_FREQUENCY_HZ)
-                .ok_or_else(|| ToneError::Frequency(word.to_owned()))?;
+            let (from_hz, to_hz) = ramp(word, MAX_FREQUENCY_HZ).ok_or_else(|| ToneError::Frequency(word.to_owned()))?;
             if from_hz == 0.0 && to_hz == 0.0 {
                 continue;
             }
@@ -235,11 +196,7 @@ impl Chord {
             }
             components.push(Component { from_hz, to_hz });
         }
-        Ok(Self {
-            components,
-            from_amplitude,
-            to_amplitude,
-        })
+        Ok(Self { components, from_amplitude, to_amplitude })
     }
 
     fn for_ms(&self, duration_ms: u32) -> Segment {
@@ -265,10 +222,6 @@ fn ramp(text: &str, max: f32) -> Option<(f32, f32)> {
 }
 
 fn parse_cadence(text: &str) -> Result<u32, ToneError> {
-    let value = text
-        .trim()
-        .parse()
-        .ok()
-        .filter(|ms| (1..=MAX_SEGMENT_MS).contains(ms));
+    let value = text.trim().parse().ok().filter(|ms| (1..=MAX_SEGMENT_MS).contains(ms));
     value.ok_or_else(|| ToneError::Cadence(text.to_owned()))
 }

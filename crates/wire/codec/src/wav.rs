@@ -126,27 +126,16 @@ impl WavHeader {
             let length = u32::from_le_bytes(length);
             offset += 8;
             match &[a, b, c, d] {
-                b"fmt " => {
-                    format = Some(read_format(
-                        bytes.get(offset..).unwrap_or_default(),
-                        length,
-                    )?)
-                }
+                b"fmt " => format = Some(read_format(bytes.get(offset..).unwrap_or_default(), length)?),
                 b"data" => {
                     let format = format.ok_or(WavError::NoFormat)?;
                     let data_len = Some(length).filter(|length| !matches!(*length, 0 | u32::MAX));
-                    return Ok(Self {
-                        format,
-                        data_offset: offset,
-                        data_len,
-                    });
+                    return Ok(Self { format, data_offset: offset, data_len });
                 }
                 _ => {}
             }
             // Chunks begin at even offsets.
-            offset = offset
-                .saturating_add(length as usize)
-                .saturating_add((length & 1) as usize);
+            offset = offset.saturating_add(length as usize).saturating_add((length & 1) as usize);
         }
         Err(WavError::TooManyChunks)
     }
@@ -163,9 +152,7 @@ impl WavHeader {
     #[must_use]
     pub fn duration_ms(&self, data_len: usize) -> u64 {
         let bytes_per_second = self.format.frame_len() as u64 * u64::from(self.format.sample_rate);
-        (data_len as u64 * 1000)
-            .checked_div(bytes_per_second)
-            .unwrap_or(0)
+        (data_len as u64).saturating_mul(1000).checked_div(bytes_per_second).unwrap_or(0)
     }
 }
 
@@ -175,9 +162,7 @@ fn read_format(chunk: &[u8], length: u32) -> Result<WavFormat, WavError> {
     }
     let half = |at: usize| {
         let bytes = chunk.get(at..).and_then(<[u8]>::first_chunk);
-        bytes
-            .map(|bytes| u16::from_le_bytes(*bytes))
-            .ok_or(WavError::Truncated)
+        bytes.map(|bytes| u16::from_le_bytes(*bytes)).ok_or(WavError::Truncated)
     };
     let (mut tag, channels, bits) = (half(0)?, half(2)?, half(14)?);
     let sample_rate = u32::from(half(4)?) | (u32::from(half(6)?) << 16);
@@ -197,22 +182,14 @@ fn read_format(chunk: &[u8], length: u32) -> Result<WavFormat, WavError> {
     if sample_rate == 0 {
         return Err(WavError::SampleRate);
     }
-    Ok(WavFormat {
-        encoding,
-        channels,
-        sample_rate,
-    })
+    Ok(WavFormat { encoding, channels, sample_rate })
 }
 
 impl WavFormat {
     /// 16-bit PCM, one channel.
     #[must_use]
     pub fn mono_pcm(sample_rate: u32) -> Self {
-        Self {
-            encoding: Encoding::Pcm16,
-            channels: 1,
-            sample_rate,
-        }
+        Self { encoding: Encoding::Pcm16, channels: 1, sample_rate }
     }
 
     /// Bytes of one sample of every channel.
@@ -239,9 +216,7 @@ impl WavFormat {
     /// When the buffer is shorter than [`header_len`](Self::header_len).
     pub fn write_header(&self, data_len: u32, buffer: &mut [u8]) -> Result<usize, WavError> {
         let need = self.header_len();
-        let out = buffer
-            .get_mut(..need)
-            .ok_or(WavError::BufferTooSmall { need })?;
+        let out = buffer.get_mut(..need).ok_or(WavError::BufferTooSmall { need })?;
         let frame_len = self.frame_len() as u16;
         let bits = 8 * self.encoding.sample_len() as u16;
         let mut writer = Writer { out, at: 0 };
@@ -252,12 +227,7 @@ impl WavFormat {
         writer.put(&self.encoding.tag().to_le_bytes());
         writer.put(&self.channels.to_le_bytes());
         writer.put(&self.sample_rate.to_le_bytes());
-        writer.put(
-            &self
-                .sample_rate
-                .saturating_mul(u32::from(frame_len))
-                .to_le_bytes(),
-        );
+        writer.put(&self.sample_rate.saturating_mul(u32::from(frame_len)).to_le_bytes());
         writer.put(&frame_len.to_le_bytes());
         writer.put(&bits.to_le_bytes());
         if need != 44 {
