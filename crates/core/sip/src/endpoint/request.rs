@@ -42,6 +42,8 @@ pub(super) struct Desk {
     pub(super) buffer: BytesMut,
     /// `Allow` and `Supported` lines.
     pub(super) abilities: Box<str>,
+    /// These and an `Accept` line.
+    pub(super) full_abilities: Box<str>,
     /// `User-Agent` line.
     pub(super) user_agent: Box<str>,
     /// `Server` line.
@@ -59,7 +61,9 @@ impl Desk {
         if !config.supported.is_empty() {
             abilities.push_str(&format!("Supported: {}\r\n", config.supported.join(", ")));
         }
+        let full_abilities = format!("{abilities}Accept: {}\r\n", config.accept.join(", "));
         Desk {
+            full_abilities: full_abilities.into(),
             names: Names::new(config),
             buffer: BytesMut::with_capacity(BUFFER),
             abilities: abilities.into(),

@@ -147,6 +147,18 @@ impl ServerMachine {
     }
 }
 
+/// What a 2xx to a request tells beyond what it is asked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Adds {
+    /// Where we are, and what we can do: INVITE.
+    ContactAndAbilities,
+    /// Where we are: other requests that make or refresh a dialog.
+    Contact,
+    /// What we can do: OPTIONS.
+    Abilities,
+    Nothing,
+}
+
 /// A request that we received.
 pub(super) struct ServerTxn {
     pub(super) machine: ServerMachine,
@@ -161,6 +173,7 @@ pub(super) struct ServerTxn {
     /// The last response, while it may be repeated.
     pub(super) last: Bytes,
     pub(super) dialog: Option<DialogId>,
+    pub(super) adds: Adds,
     /// The source it is counted under while it awaits a final answer.
     pub(super) pending: Option<IpAddr>,
     pub(super) timer: Option<TimerKey>,

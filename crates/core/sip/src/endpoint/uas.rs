@@ -9,7 +9,7 @@ use super::checks::without_rport;
 use super::compose::{Draft, Head, keep};
 use super::receive::Facts;
 use super::request::{check_size, user_part};
-use super::tables::{ServerMachine, ServerTxn, Unacked};
+use super::tables::{Adds, ServerMachine, ServerTxn, Unacked};
 use super::uac::with_tag;
 use crate::Time;
 use crate::dialog::route::{recorded, unfolded};
@@ -113,6 +113,7 @@ impl Endpoint {
             head: Some(head),
             last: Bytes::new(),
             dialog,
+            adds: request.method().map_or(Adds::Nothing, adds),
             pending,
             timer: None,
         }) as u32;
@@ -208,7 +209,6 @@ impl Endpoint {
     fn write_response(&mut self, slot: u32, response: &Response) -> Bytes {
         let txn = &self.tables.servers[slot as usize];
         let call = txn.dialog.and_then(|id| self.tables.call(id));
-        let is_invite = matches!(txn.machine, ServerMachine::Invite(_));
         let status = response.status;
         let mut draft = Draft::response(&mut self.desk.buffer, status, response.reason.as_deref());
         let forms_dialog = (101..=299).contains(&status);
@@ -224,11 +224,17 @@ impl Endpoint {
         if let Some(head) = &txn.head {
             head.write(&mut draft, forms_dialog, tag);
         }
-        if let (Some(call), true, true) = (call, is_invite, forms_dialog) {
+        let (contact, abilities) = match txn.adds {
+            Adds::ContactAndAbilities => (forms_dialog, &*self.desk.abilities),
+            Adds::Contact => (forms_dialog, ""),
+            Adds::Abilities => (false, &*self.desk.full_abilities),
+            Adds::Nothing => (false, ""),
+        };
+        if let (Some(call), true) = (call, contact) {
             draft.line("Contact", call.dialog.contact.as_bytes());
         }
-        if is_invite && status >= 200 && status < 300 {
-            draft.text(&self.desk.abilities);
+        if (200..300).contains(&status) {
+            draft.text(abilities);
         }
         if status > 100 {
             draft.text(&self.desk.server);
@@ -270,6 +276,15 @@ impl Endpoint {
         } else {
             Event::ReinviteCancelled { dialog: id, request }
         });
+    }
+}
+
+fn adds(method: &Method) -> Adds {
+    match method {
+        Method::Invite => Adds::ContactAndAbilities,
+        Method::Update | Method::Subscribe | Method::Refer => Adds::Contact,
+        Method::Options => Adds::Abilities,
+        _ => Adds::Nothing,
     }
 }
 
