@@ -7,8 +7,8 @@ use compact_str::CompactString;
 use hookswitch_call::directory::{DirectoryChange, Layer};
 use hookswitch_call::{MediaOp, MediaReport, Told};
 use hookswitch_dialect::call_api::SessionId;
-use hookswitch_sip::registrar::{Binding, BindingId};
 use hookswitch_sip::Flow;
+use hookswitch_sip::registrar::{Binding, BindingId};
 
 /// One HTTP request, named by the driver.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
