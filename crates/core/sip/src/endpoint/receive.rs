@@ -178,6 +178,7 @@ impl Endpoint {
         let Some(found) = self.tables.client_mut(txn) else {
             return;
         };
+        let is_first = found.machine.awaits_final();
         let heard = match &mut found.machine {
             ClientMachine::Invite(machine) => machine.on_response(now, &self.config.timers, status, ring_until),
             ClientMachine::Other(machine) => machine.on_response(now, &self.config.timers, status),
@@ -195,7 +196,8 @@ impl Endpoint {
             }
             Heard::News if status < 200 => self.on_provisional(now, txn, flow, status, response),
             Heard::News => {
-                let request = std::mem::take(&mut found.bytes);
+                // Behind a first 2xx, the request is kept only for an INVITE that nobody owns.
+                let request = if is_first { std::mem::take(&mut found.bytes) } else { Bytes::new() };
                 self.on_final(now, Final { txn, flow, status, response, request });
             }
         }

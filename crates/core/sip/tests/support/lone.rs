@@ -47,6 +47,8 @@ impl Sent {
 
 /// One endpoint, its clock, and everything it has sent and told.
 pub struct Lone {
+    /// The first INVITE sent, kept beyond [`Lone::forget`].
+    pub invite: Option<Message>,
     pub endpoint: Endpoint,
     pub now: Time,
     pub sent: Vec<Sent>,
@@ -65,6 +67,7 @@ impl Lone {
         let conn = transport.reliable().then_some(ConnId(1));
         let flow = Flow { transport, local: addr(HERE), remote: addr(THERE), conn };
         let mut lone = Lone {
+            invite: None,
             endpoint: Endpoint::new(config, [7; 32]),
             now: START,
             sent: Vec::new(),
@@ -164,7 +167,14 @@ impl Lone {
     pub fn invite(&mut self) -> hookswitch_sip::DialogId {
         let id = self.endpoint.invite(self.now, call(self.flow)).expect("room for a call");
         self.drain();
+        self.invite = Some(self.last("INVITE").message.clone());
         id
+    }
+
+    /// Another response to the INVITE of a call that was started by [`Lone::invite`].
+    pub fn hear_repeat(&mut self, status: u16, tag: &str) {
+        let invite = self.invite.clone().expect("a call was started");
+        self.hear(&response(&invite, status, tag, "Contact: <sip:bob@10.0.0.2:5060>\n"));
     }
 
     /// A response of the other side to the last request of that method.
