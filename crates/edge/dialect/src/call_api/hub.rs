@@ -118,6 +118,9 @@ pub struct Hub {
     followers: BTreeSet<Tag>,
     pub(super) queue: VecDeque<Queued>,
     last_tag: u64,
+    /// While a batch is taken: each `cmd_id` that began or ended in it. Its replies come before all
+    /// notifications, so none of these is free before the batch is done.
+    pub(super) batch: Option<Vec<CompactString>>,
     /// Kept for its memory only; always empty between touches.
     saying: Vec<Notice>,
 }
@@ -166,6 +169,7 @@ impl Hub {
             followers: BTreeSet::new(),
             queue: VecDeque::new(),
             last_tag: 0,
+            batch: None,
             saying: Vec::new(),
         }
     }
@@ -400,6 +404,9 @@ impl Hub {
         };
         if let Some(session) = running.session.and_then(|id| self.sessions.get_mut(&id)) {
             session.commands.remove(&running.cmd_id);
+        }
+        if let Some(batch) = &mut self.batch {
+            batch.push(running.cmd_id);
         }
     }
 

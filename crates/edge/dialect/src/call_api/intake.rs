@@ -47,7 +47,9 @@ impl Hub {
             let problem = Problem::not_a_request(&why);
             return Some(self.refuse(ReplyId::Null, mode, &problem));
         }
+        self.batch = Some(Vec::new());
         let replies: Vec<_> = batch.into_iter().filter_map(|one| self.take_one(session, mode, one.get())).collect();
+        self.batch = None;
         (!replies.is_empty()).then(|| reply::batch(&replies))
     }
 
@@ -97,7 +99,11 @@ impl Hub {
 
     fn own_cmd_id(&mut self, session: SessionId, named: Option<CompactString>) -> Result<CompactString, Problem> {
         let commands = self.sessions.get(&session).map(|session| &session.commands);
-        let is_free = |cmd_id: &str| commands.is_none_or(|commands| !commands.contains_key(cmd_id));
+        let in_batch = self.batch.as_deref().unwrap_or_default();
+        let is_free = |cmd_id: &str| {
+            commands.is_none_or(|commands| !commands.contains_key(cmd_id))
+                && in_batch.iter().all(|other| other != cmd_id)
+        };
         match named {
             Some(cmd_id) if is_free(&cmd_id) => Ok(cmd_id),
             Some(_) => {
@@ -124,6 +130,9 @@ impl Hub {
     fn begin(&mut self, session: SessionId, mode: Mode, accepted: Accepted) {
         let Accepted { row, params, cmd_id, bad } = accepted;
         self.counts.commands += 1;
+        if let Some(batch) = &mut self.batch {
+            batch.push(cmd_id.clone());
+        }
         let begun = match bad {
             Some(bad) => Begun::Say(bad.into_notice()),
             None => (row.begin)(params, &cmd_id),

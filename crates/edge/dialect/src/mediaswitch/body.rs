@@ -37,7 +37,7 @@ impl<'a> DomainBody<'a> {
 
     /// The layer that it means, and its users in the order of the list for [`place_of`].
     pub(super) fn layer(&self) -> Result<(Layer, Vec<Listed>), Failure> {
-        let control = self.control.map(|raw| url(raw)).transpose()?.flatten();
+        let control = self.control.map(url).transpose()?.flatten();
         let listed = match self.users {
             Some(raw) => users(raw)?,
             None => Vec::new(),

@@ -1,0 +1,150 @@
+//! Runs the examples of the dialect's page, and compares its tables with the program's.
+//!
+//! In a block marked `call-api`, `session MODE` opens a session, `>` is what the client sends, `<`
+//! what it reads next (`"…"` stands for any string) and `~` what happens in the switch meanwhile.
+
+use hookswitch_call::{Event, Party, Refused, Stage};
+use hookswitch_dialect::call_api::{COMMANDS, MAX_BATCH, MAX_CMD_ID, MAX_MESSAGE, Mode, Modes};
+use serde_json::Value;
+
+use crate::rig::{Rig, answered, connecting, dialing, failure, ringing};
+
+fn page() -> String {
+    let path = format!("{}/../../../docs/dialects/call-api.md", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// The blocks of a page that are marked with this word.
+fn blocks<'a>(page: &'a str, mark: &str) -> Vec<&'a str> {
+    let open = format!("```{mark}\n");
+    page.split(&open).skip(1).map(|rest| rest.split("\n```").next().unwrap()).collect()
+}
+
+#[derive(Default)]
+struct Example {
+    rig: Option<Rig>,
+    heard: Vec<Value>,
+}
+
+impl Example {
+    fn line(&mut self, line: &str) {
+        let (mark, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match mark {
+            "session" => {
+                self.end();
+                let mode = if rest == "strict" { Mode::Strict } else { Mode::Original };
+                self.rig = Some(Rig::new(mode));
+            }
+            ">" => {
+                let heard = self.rig().send(rest);
+                self.heard.extend(heard);
+            }
+            "~" => self.happen(rest),
+            "<" => {
+                assert!(!self.heard.is_empty(), "nothing was sent instead of {rest}");
+                let heard = self.heard.remove(0);
+                let expected: Value = serde_json::from_str(rest).unwrap_or_else(|error| panic!("{error}: {rest}"));
+                assert!(is_like(&heard, &expected), "{heard}\ninstead of\n{expected}");
+            }
+            _ => panic!("not a line of an example: {line}"),
+        }
+    }
+
+    fn happen(&mut self, what: &str) {
+        let rig = self.rig.as_mut().expect("a session comes first");
+        let ticket = rig.ticket;
+        let words: Vec<&str> = what.split(' ').collect();
+        let event: Event = match words.as_slice() {
+            ["no", "such", "call"] => return rig.answers.push_back(Refused::NoSuchCall),
+            ["done"] => return self.heard.extend(rig.settle(ticket, Ok(()))),
+            ["failed:", party, code, text @ ..] => {
+                let stage = if *party == "caller" { Stage::Caller } else { Stage::Callee };
+                let result = failure(stage, code.parse().unwrap(), &text.join(" "));
+                // Of the start, if a CallEnd came after it.
+                let start = hookswitch_call::Ticket(1);
+                return self.heard.extend(rig.settle(start, result));
+            }
+            ["calling", "the", "caller", "as", wire_id] => dialing(Party::Caller, wire_id),
+            ["calling", "the", "callee", "as", wire_id] => dialing(Party::Callee, wire_id),
+            ["the", "caller", "answers"] => answered(Party::Caller),
+            ["the", "callee", "answers"] => answered(Party::Callee),
+            ["connecting"] => connecting(),
+            ["the", "callee", "reports", code, text @ ..] => ringing(code.parse().unwrap(), &text.join(" ")),
+            _ => panic!("nothing that happens: {what}"),
+        };
+        let heard = rig.tell(Some(ticket), event);
+        self.heard.extend(heard);
+    }
+
+    fn rig(&mut self) -> &mut Rig {
+        self.rig.as_mut().expect("a session comes first")
+    }
+
+    fn end(&self) {
+        assert!(self.heard.is_empty(), "the page does not show {:?}", self.heard);
+    }
+}
+
+/// Equal, members in the same number, `"…"` equal to any string.
+fn is_like(heard: &Value, expected: &Value) -> bool {
+    match (heard, expected) {
+        (Value::String(_), Value::String(any)) if any == "…" => true,
+        (Value::Object(heard), Value::Object(expected)) => {
+            heard.len() == expected.len()
+                && expected.iter().all(|(name, value)| heard.get(name).is_some_and(|heard| is_like(heard, value)))
+        }
+        (Value::Array(heard), Value::Array(expected)) => {
+            heard.len() == expected.len()
+                && heard.iter().zip(expected).all(|(heard, expected)| is_like(heard, expected))
+        }
+        _ => heard == expected,
+    }
+}
+
+#[test]
+fn every_example_is_true() {
+    let page = page();
+    let blocks = blocks(&page, "call-api");
+    assert!(blocks.len() >= 5);
+    for block in blocks {
+        let mut example = Example::default();
+        block.lines().filter(|line| !line.is_empty()).for_each(|line| example.line(line));
+        example.end();
+    }
+}
+
+#[test]
+fn the_table_of_commands_is_the_programs() {
+    let page = page();
+    for row in COMMANDS {
+        let params: Vec<_> =
+            row.params.iter().map(|param| format!("`{}` ({})", param.name, param.kind.name())).collect();
+        let params = if params.is_empty() { "none".to_owned() } else { params.join(", ") };
+        let sessions = match row.modes {
+            Modes::Both => "all",
+            Modes::Original => "original",
+            Modes::Strict => "strict",
+        };
+        let line = format!("| `{}` | {} | {params} | {sessions} |", row.name, row.about);
+        assert!(page.contains(&line), "the page lacks this row:\n{line}");
+        for event in row.events.iter().filter(|_| row.name != "Test") {
+            assert!(page.contains(&format!("`{}`", event.name())), "{}", event.name());
+        }
+    }
+}
+
+#[test]
+fn the_limits_are_the_programs() {
+    let page = page();
+    let config = hookswitch_dialect::call_api::Config::default();
+    for (what, number) in [
+        ("bytes in a message", MAX_MESSAGE),
+        ("bytes in a `cmd_id`", MAX_CMD_ID),
+        ("requests in a batch", MAX_BATCH),
+        ("sessions", config.max_sessions),
+        ("commands in flight in one session", config.max_in_flight),
+    ] {
+        let line = format!("| {what} | {number} |");
+        assert!(page.contains(&line), "the page lacks this row:\n{line}");
+    }
+}

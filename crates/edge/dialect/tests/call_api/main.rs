@@ -1,0 +1,16 @@
+//! The Call API dialect against a switch that is a script: what clients wrote and read when the
+//! original daemon was recorded, one test per ruling, and what must hold in any order of events.
+
+mod any_order;
+mod batches;
+mod call_start;
+mod captures;
+mod commands_end;
+mod documented;
+mod garbage;
+mod limits;
+mod lost_connection;
+mod names_of_calls;
+mod rig;
+mod strict;
+mod subscriptions;

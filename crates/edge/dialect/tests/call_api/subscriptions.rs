@@ -1,0 +1,80 @@
+//! Ruling 34: events about all calls only for those who ask, and only in strict sessions.
+
+use hookswitch_call::{Address, Cause, Event, LegId, Party};
+use hookswitch_dialect::call_api::{Mode, SessionId};
+
+use crate::rig::{Rig, answered, connecting, dialing, events, over, request, ringing};
+
+fn subscribe(cmd_id: &str) -> String {
+    request("Subscribe", &serde_json::json!({"cmd_id": cmd_id}))
+}
+
+fn unsubscribe(cmd_id: &str) -> String {
+    request("Unsubscribe", &serde_json::json!({"cmd_id": cmd_id}))
+}
+
+#[test]
+fn a_subscriber_hears_every_event_of_every_call() {
+    let mut rig = Rig::new(Mode::Strict);
+    assert_eq!(events(&rig.send(&subscribe("s"))), ["Started"]);
+    let incoming = Event::Incoming { from: Address::from("sip:a@b"), to: Address::from("sip:c@d") };
+    let ended = Event::LegEnded { leg: LegId(1), party: Party::Callee, cause: Cause::hangup() };
+    let mut heard = Vec::new();
+    for event in [
+        incoming,
+        connecting(),
+        dialing(Party::Callee, "b"),
+        ringing(180, "Ringing"),
+        answered(Party::Callee),
+        Event::Bridged,
+        ended,
+        over(),
+    ] {
+        heard.extend(rig.tell(None, event));
+    }
+    assert_eq!(
+        events(&heard),
+        [
+            "CallIncoming",
+            "CallConnecting",
+            "CallDialing",
+            "CallProgress",
+            "CallAnswered",
+            "CallBridged",
+            "CallLegEnded",
+            "CallEnded"
+        ]
+    );
+    for (seq, message) in heard.iter().enumerate() {
+        assert_eq!(message["method"], "Subscribe");
+        assert_eq!(message["params"]["cmd_id"], "s");
+        assert_eq!(message["params"]["data"]["call"], "000000000001");
+        assert_eq!(message["params"]["data"]["seq"], seq);
+    }
+    assert_eq!(heard[2]["params"]["data"]["callid"], "b");
+    assert_eq!(heard[6]["params"]["data"]["cause"], "200 OK");
+}
+
+#[test]
+fn it_ends_when_asked_and_only_then() {
+    let mut rig = Rig::new(Mode::Strict);
+    rig.send(&subscribe("s"));
+    rig.start("call");
+    for wrong in ["call", "nothing"] {
+        assert_eq!(events(&rig.send(&unsubscribe(wrong))), ["Started", "Error", "Ended"]);
+    }
+    let heard = rig.send(&unsubscribe("s"));
+    assert_eq!(events(&heard), ["Started", "Ended", "Ended"]);
+    assert_eq!(heard[1]["params"]["cmd_id"], "s");
+    assert_eq!(heard[2]["params"]["cmd_id"], heard[0]["result"]["cmd_id"]);
+    assert!(rig.tell(None, over()).is_empty());
+    assert_eq!(events(&rig.send(&subscribe("s"))), ["Started"]);
+}
+
+#[test]
+fn nobody_hears_of_calls_without_asking() {
+    let mut rig = Rig::new(Mode::Original);
+    rig.hub.open(SessionId(2), Mode::Strict).unwrap();
+    assert!(rig.tell(None, over()).is_empty());
+    assert_eq!(rig.send(&subscribe("s"))[0]["error"]["message"], "unknown JSON-RPC method");
+}
