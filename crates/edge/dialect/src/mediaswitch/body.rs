@@ -58,9 +58,11 @@ pub(super) struct Listed {
 /// since the only other name is the domain's.
 pub(super) fn place_of(error: &DirectoryError, listed: &[Listed]) -> String {
     let found = match error {
+        // A long name is cut short in the error.
         DirectoryError::BadName(name) => listed
             .iter()
-            .find(|user| user.name.chars().take(name.chars().count()).eq(name.chars()))
+            .find(|user| user.name == *name)
+            .or_else(|| listed.iter().find(|user| !name.is_empty() && user.name.starts_with(name.as_str())))
             .map(|user| format!("users[{}].username", user.index)),
         DirectoryError::SecretTooLong => listed
             .iter()
