@@ -54,10 +54,8 @@ impl B2bua {
         let directory = &self.directory;
         let secret = |user: &str, realm: &str| Some(Secret::Password(directory.secret(realm, user)?.reveal()));
         match self.gate.check(now, request, domain, Which::Www, secret) {
-            Verdict::Accepted(identity) => {
-                let claimed = from.user_unescaped().unwrap_or_default();
-                if identity.user == claimed { Ok(()) } else { Err(Response::new(403)) }
-            }
+            Verdict::Accepted(identity) if self.is_from(request, &identity) => Ok(()),
+            Verdict::Accepted(_) => Err(Response::new(403)),
             Verdict::Challenge { status, headers, .. } => Err(with_headers(status, headers)),
             Verdict::Rejected { status, reason, .. } => {
                 let mut response = Response::new(status);

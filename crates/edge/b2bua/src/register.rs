@@ -1,7 +1,7 @@
 //! Requests outside of a call: REGISTER, OPTIONS, and the rest.
 
 use hookswitch_call::Time;
-use hookswitch_sip::auth::{Secret, Verdict, Which};
+use hookswitch_sip::auth::{Identity, Secret, Verdict, Which};
 use hookswitch_sip::{DialogId, Flow, Header, Response, TxnId};
 use hookswitch_sip_msg::{HeaderName, Message, Method};
 
@@ -31,8 +31,8 @@ impl B2bua {
         let secret = |user: &str, realm: &str| Some(Secret::Password(directory.secret(realm, user)?.reveal()));
         let user = to.user_unescaped().unwrap_or_default();
         match self.gate.check(now, request, domain, Which::Www, secret) {
-            Verdict::Accepted(identity) if identity.user == user => {}
-            // Registering for somebody else (RFC 3261 section 10.3, step 4).
+            Verdict::Accepted(identity) if identity.user == user && self.is_from(request, &identity) => {}
+            // Registering for, or in the name of, somebody else (RFC 3261 section 10.3, step 4).
             Verdict::Accepted(_) => return Response::new(403),
             Verdict::Challenge { status, headers, .. } => return with_headers(status, headers),
             Verdict::Rejected { status, reason, .. } => {
@@ -46,6 +46,13 @@ impl B2bua {
         let mut response = with_headers(outcome.status, outcome.headers);
         response.reason = Some(outcome.reason.into());
         response
+    }
+
+    /// Whether From names the authenticated user, under whichever name of its domain.
+    pub(crate) fn is_from(&self, request: &Message, identity: &Identity) -> bool {
+        let Some(from) = request.from().ok().and_then(|from| from.uri().ok()) else { return false };
+        let claimed = from.user_unescaped().unwrap_or_default();
+        identity.user == claimed && self.directory.resolve(&from.host.to_string()) == Some(&identity.realm)
     }
 
     fn abilities(&self) -> Response {
