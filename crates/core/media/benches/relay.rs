@@ -1,1 +1,159 @@
-fn main() {}
+//! What the engine itself costs, without system calls: a relayed packet, a tone, a negotiation.
+
+#![allow(missing_docs, reason = "criterion's macros make public functions")]
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use hookswitch_call::{CallId, LegId, MediaOp, MediaReport, Party, Sdp, Source};
+use hookswitch_media::{AddressPolicy, Engine, EngineConfig, Forward, PortPair, Ports, SocketIx};
+use hookswitch_rtp::Header;
+
+const NOW: Duration = Duration::from_secs(1_800_000_000);
+const CALLER_LEG: LegId = LegId(0);
+const CALLEE_LEG: LegId = LegId(1);
+
+/// Socket numbers that count up; the two ends of call `n` get 4n to 4n+3.
+struct Counting(u32);
+
+impl Ports for Counting {
+    fn take(&mut self, _v6: bool) -> Option<PortPair> {
+        let first = self.0;
+        self.0 += 2;
+        Some(PortPair { rtp: SocketIx(first), rtcp: SocketIx(first + 1), port: 10_000 + (first % 50_000) as u16 })
+    }
+
+    fn give_back(&mut self, _pair: PortPair) {}
+}
+
+fn phone(port: u16) -> String {
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=call\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0 8 101\r\n\
+         a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:20\r\na=sendrecv\r\n"
+    )
+}
+
+fn source(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), port)
+}
+
+/// Ports of the two phones of a call.
+fn phones(call: u32) -> (u16, u16) {
+    let base = 2_000 + (call % 15_000) as u16 * 4;
+    (base, base + 2)
+}
+
+fn perform(engine: &mut Engine, ports: &mut Counting, op: MediaOp) {
+    engine.perform(NOW, op, ports);
+    while let Some(report) = engine.poll_report() {
+        assert!(matches!(report, MediaReport::Local { .. }), "{report:?}");
+    }
+}
+
+fn set_up(engine: &mut Engine, ports: &mut Counting, call: u32) {
+    let (a, b) = phones(call);
+    let call = CallId(u64::from(call));
+    let offer = Some((Party::Caller, Sdp::from(phone(a).as_str())));
+    perform(engine, ports, MediaOp::Open { call, offer, codecs: None, near: None });
+    perform(engine, ports, MediaOp::MakeOffer { call, party: Party::Callee, leg: CALLEE_LEG, near: None });
+    let sdp = Sdp::from(phone(b).as_str());
+    perform(engine, ports, MediaOp::Accept { call, party: Party::Callee, leg: CALLEE_LEG, sdp });
+    perform(engine, ports, MediaOp::MakeAnswer { call, party: Party::Caller, leg: CALLER_LEG });
+    perform(engine, ports, MediaOp::Hear { call, party: Party::Caller, source: Source::Peer });
+    perform(engine, ports, MediaOp::Hear { call, party: Party::Callee, source: Source::Peer });
+}
+
+fn engine_with(calls: u32) -> (Engine, Counting) {
+    let mut engine = new_engine();
+    let mut ports = Counting(0);
+    for call in 0..calls {
+        set_up(&mut engine, &mut ports, call);
+    }
+    (engine, ports)
+}
+
+fn new_engine() -> Engine {
+    let fallback = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10));
+    let mut config = EngineConfig::new(AddressPolicy::Auto { fallback });
+    config.max_calls = 100_000;
+    Engine::new(config, 1)
+}
+
+fn packet() -> Vec<u8> {
+    let mut buffer = vec![0x55; 172];
+    let header = Header { payload_type: 0, sequence: 1, timestamp: 160, ssrc: 1, marker: false };
+    buffer[..12].copy_from_slice(&header.to_bytes());
+    buffer
+}
+
+fn relay(c: &mut Criterion) {
+    let mut group = c.benchmark_group("relay");
+    group.throughput(Throughput::Elements(1));
+    for calls in [1u32, 1_000, 10_000] {
+        let (mut engine, _ports) = engine_with(calls);
+        let mut buffer = packet();
+        let mut call = 0;
+        group.bench_function(format!("one packet, {calls} calls in turn"), |b| {
+            b.iter(|| {
+                call = if call + 1 == calls { 0 } else { call + 1 };
+                // The callee's pair is taken first.
+                let forward = engine.handle_packet(NOW, SocketIx(4 * call + 2), source(phones(call).0), &mut buffer);
+                assert!(matches!(forward, Forward::Send { .. }));
+                black_box(forward)
+            });
+        });
+    }
+    let (mut engine, _ports) = engine_with(1_000);
+    let mut buffer = packet();
+    group.bench_function("one packet from a stranger", |b| {
+        b.iter(|| black_box(engine.handle_packet(NOW, SocketIx(2), source(9), &mut buffer)));
+    });
+    group.finish();
+}
+
+fn tones(c: &mut Criterion) {
+    let (mut engine, mut ports) = engine_with(1_000);
+    for call in 0..1_000 {
+        let op = MediaOp::Hear { call: CallId(call), party: Party::Caller, source: Source::Ringback };
+        perform(&mut engine, &mut ports, op);
+    }
+    let mut now = NOW;
+    let mut group = c.benchmark_group("tone");
+    group.throughput(Throughput::Elements(1_000));
+    group.bench_function("one tick of 1000 ringing tones", |b| {
+        b.iter(|| {
+            engine.tick(now, &mut |socket, to, bytes| {
+                black_box((socket, to, bytes));
+            });
+            now += Duration::from_millis(20);
+        });
+    });
+    group.finish();
+}
+
+fn negotiation(c: &mut Criterion) {
+    let mut group = c.benchmark_group("negotiate");
+    group.bench_function("a whole call: open, offer, accept, answer, hear twice, close", |b| {
+        let (mut engine, mut ports) = engine_with(1_000);
+        let mut call = 1_000;
+        b.iter_batched(
+            || {
+                call += 1;
+                call
+            },
+            |call| {
+                set_up(&mut engine, &mut ports, call);
+                perform(&mut engine, &mut ports, MediaOp::Close { call: CallId(u64::from(call)) });
+                while engine.poll_closed().is_some() {}
+                ports.0 -= 4;
+            },
+            BatchSize::SmallInput,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, relay, tones, negotiation);
+criterion_main!(benches);

@@ -1,0 +1,143 @@
+//! What a call costs in memory, and that its packets cost none.
+
+mod stage;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use hookswitch_call::{CallId, MediaOp, Party, Sdp, Source};
+use hookswitch_rtp::{CompoundWriter, is_rtcp};
+use stage::{ALICE, BOB, CALLEE_LEG, CALLER_LEG, Stage, config, is_sent, phone, rtp};
+
+/// Bytes one anchored, answered call may take in the engine, its two descriptions included.
+const BYTES_PER_CALL: isize = 4_096;
+
+/// Counts allocations and the bytes in use of each thread, so that tests can run side by side.
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+    static IN_USE: Cell<isize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is handed to the system allocator as it is; counting touches thread-local numbers only.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        IN_USE.with(|bytes| bytes.set(bytes.get() + layout.size().cast_signed()));
+        // SAFETY: the caller keeps the promises of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        IN_USE.with(|bytes| bytes.set(bytes.get() - layout.size().cast_signed()));
+        // SAFETY: the memory came from `alloc` above with this layout.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = COUNT.with(Cell::get);
+    work();
+    COUNT.with(Cell::get) - before
+}
+
+#[test]
+fn a_relayed_packet_allocates_nothing() {
+    let mut stage = Stage::talking();
+    let mut packets: Vec<_> = (0..100).map(|n| rtp(if n % 3 == 0 { 101 } else { 0 }, n, 1)).collect();
+    let mut report = [0; 64];
+    let mut writer = CompoundWriter::new(&mut report);
+    writer.receiver_report(1, &[]).expect("room");
+    let length = writer.len();
+    let count = allocations(|| {
+        for packet in &mut packets {
+            assert!(is_sent(&stage.send(Party::Caller, ALICE, packet)));
+            assert!(is_sent(&stage.send(Party::Callee, BOB, packet)));
+            // Strangers and garbage neither.
+            assert!(!is_sent(&stage.send(Party::Caller, "203.0.113.66:666", packet)));
+            assert!(!is_sent(&stage.send(Party::Caller, ALICE, &mut packet[..7])));
+        }
+        assert!(is_sent(&stage.send_report(Party::Caller, "198.51.100.1:4001", &mut report[..length])));
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn learning_a_source_allocates_nothing() {
+    let mut stage = Stage::talking();
+    let mut packets: Vec<_> = (0..10).map(|n| rtp(0, n, 1)).collect();
+    let count = allocations(|| {
+        for packet in &mut packets {
+            stage.send(Party::Caller, "192.0.2.200:31000", packet);
+        }
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn tones_echoes_and_their_reports_allocate_nothing() {
+    let mut stage = Stage::talking();
+    stage.hear(Party::Caller, Source::Ringback).hear(Party::Callee, Source::Echo);
+    let mut packet = rtp(0, 1, 1);
+    let (mut media, mut reports) = (0, 0);
+    let count = allocations(|| {
+        for _ in 0..1_000 {
+            stage.wait(20);
+            stage.engine.tick(stage.now, &mut |_, _, bytes| {
+                *(if is_rtcp(bytes) { &mut reports } else { &mut media }) += 1;
+            });
+            assert!(is_sent(&stage.send(Party::Callee, BOB, &mut packet)));
+        }
+    });
+    assert_eq!(count, 0);
+    assert!(media >= 1_000 && reports >= 4, "{media} packets, {reports} reports");
+}
+
+/// Sets up call `n` with its own phones.
+fn set_up(stage: &mut Stage, n: u64) {
+    let call = CallId(n);
+    let offer = Some((Party::Caller, Sdp::from(phone(ALICE, "0 8 101").as_str())));
+    stage.perform(MediaOp::Open { call, offer, codecs: None, near: None });
+    stage.perform(MediaOp::MakeOffer { call, party: Party::Callee, leg: CALLEE_LEG, near: None });
+    let sdp = Sdp::from(phone(BOB, "0 8 101").as_str());
+    stage.perform(MediaOp::Accept { call, party: Party::Callee, leg: CALLEE_LEG, sdp });
+    stage.perform(MediaOp::MakeAnswer { call, party: Party::Caller, leg: CALLER_LEG });
+    for party in [Party::Caller, Party::Callee] {
+        stage.perform(MediaOp::Hear { call, party, source: Source::Peer });
+    }
+}
+
+#[test]
+fn a_call_fits_into_a_few_kilobytes_and_leaves_none_behind() {
+    const CALLS: u64 = 2_000;
+    let mut stage = Stage::with(config(), 2 * CALLS as u32);
+    // What grows with the first calls and stays: tables and queues.
+    for n in 0..CALLS {
+        set_up(&mut stage, n);
+    }
+    for n in 0..CALLS {
+        stage.perform(MediaOp::Close { call: CallId(n) });
+        while stage.engine.poll_closed().is_some() {}
+    }
+    let empty = IN_USE.with(Cell::get);
+    for n in 0..CALLS {
+        set_up(&mut stage, n);
+    }
+    let per_call = (IN_USE.with(Cell::get) - empty) / CALLS.cast_signed() as isize;
+    println!("{per_call} bytes per call");
+    assert!(per_call <= BYTES_PER_CALL, "{per_call} bytes per call");
+    for n in 0..CALLS {
+        stage.perform(MediaOp::Close { call: CallId(n) });
+        while stage.engine.poll_closed().is_some() {}
+    }
+    for n in 0..20_000 {
+        set_up(&mut stage, n);
+        stage.perform(MediaOp::Close { call: CallId(n) });
+        while stage.engine.poll_closed().is_some() {}
+    }
+    assert_eq!(IN_USE.with(Cell::get), empty, "20,000 calls later");
+}
