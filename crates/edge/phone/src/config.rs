@@ -1,0 +1,133 @@
+//! What a phone is told once.
+
+use core::time::Duration;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use compact_str::CompactString;
+use hookswitch_codec::{Codec, pcma, pcmu, telephone_event};
+use hookswitch_sip::auth::Credentials;
+use hookswitch_sip::{Timers, Transport};
+
+/// What the phone does with a call that comes in. A second call while one stands is always busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerPolicy {
+    /// Rings this long, then answers.
+    Answer {
+        /// How long it rings; zero answers at once and without a 180.
+        after: Duration,
+    },
+    /// Rings this long, then refuses.
+    Refuse {
+        /// 400 to 699.
+        status: u16,
+        /// How long it rings; zero refuses at once.
+        after: Duration,
+    },
+    /// Rings until the caller gives up.
+    Ring,
+}
+
+impl AnswerPolicy {
+    /// Busy at once.
+    pub const BUSY: AnswerPolicy = AnswerPolicy::Refuse { status: 486, after: Duration::ZERO };
+    /// Declined at once.
+    pub const DECLINE: AnswerPolicy = AnswerPolicy::Refuse { status: 603, after: Duration::ZERO };
+}
+
+/// What the phone sends as audio while a call stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Sound {
+    /// No packets at all.
+    Nothing,
+    /// Packets of silence.
+    Silence,
+    /// A steady tone.
+    Tone {
+        /// Frequency in Hz.
+        hz: f32,
+        /// Level in dB below full scale; 0 is the loudest.
+        level_dbfs: f32,
+    },
+    /// Samples at 8 kHz, once; silence behind them.
+    Samples(Arc<[i16]>),
+}
+
+impl Sound {
+    /// Level of [`Sound::tone`] in dBFS.
+    pub const TONE_LEVEL: f32 = -12.0;
+
+    /// A steady tone at the usual level.
+    #[must_use]
+    pub fn tone(hz: f32) -> Sound {
+        Sound::Tone { hz, level_dbfs: Sound::TONE_LEVEL }
+    }
+}
+
+/// Everything a [`Phone`](crate::Phone) is told at the start.
+#[derive(Debug, Clone)]
+pub struct PhoneConfig {
+    /// User part of its address.
+    pub user: CompactString,
+    /// Host part of its address, and where it registers.
+    pub domain: CompactString,
+    /// Answers challenges.
+    pub credentials: Option<Credentials>,
+    /// How SIP travels; default UDP.
+    pub transport: Transport,
+    /// The address its SIP socket is bound to; never an unspecified one, since others must be able to write it.
+    pub local: SocketAddr,
+    /// Where all its requests outside of calls go.
+    pub server: SocketAddr,
+    /// The address its RTP socket is bound to.
+    pub rtp: SocketAddr,
+    /// Codecs in order of preference; default PCMU, PCMA, telephone-event.
+    pub codecs: Vec<&'static Codec>,
+    /// How long a registration is asked to last; default 1 hour.
+    pub expires: Duration,
+    /// What to do with incoming calls; default answer at once.
+    pub answer: AnswerPolicy,
+    /// Calls without an offer, and answers in the ACK; default false.
+    pub late_offer: bool,
+    /// Ends each call this long after it was answered; default never.
+    pub hang_up_after: Option<Duration>,
+    /// What to send; default nothing.
+    pub sound: Sound,
+    /// Keep what is heard for [`Phone::take_recording`](crate::Phone::take_recording); default false.
+    pub record: bool,
+    /// A broken phone that never acknowledges an answer; for tests. Default false.
+    pub withhold_ack: bool,
+    /// SIP timers.
+    pub timers: Timers,
+}
+
+impl PhoneConfig {
+    /// A phone that answers at once and says nothing.
+    #[must_use]
+    pub fn new(user: &str, domain: &str, local: SocketAddr, server: SocketAddr, rtp: SocketAddr) -> PhoneConfig {
+        PhoneConfig {
+            user: user.into(),
+            domain: domain.into(),
+            credentials: None,
+            transport: Transport::Udp,
+            local,
+            server,
+            rtp,
+            codecs: vec![pcmu(), pcma(), telephone_event()],
+            expires: Duration::from_secs(3600),
+            answer: AnswerPolicy::Answer { after: Duration::ZERO },
+            late_offer: false,
+            hang_up_after: None,
+            sound: Sound::Nothing,
+            record: false,
+            withhold_ack: false,
+            timers: Timers::default(),
+        }
+    }
+
+    /// The phone's address, `sip:user@domain`.
+    #[must_use]
+    pub fn address(&self) -> CompactString {
+        compact_str::format_compact!("sip:{}@{}", self.user, self.domain)
+    }
+}
