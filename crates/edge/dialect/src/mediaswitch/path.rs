@@ -2,8 +2,10 @@
 
 use super::failure::Failure;
 
-/// The segments of a path, unescaped (RFC 3986 section 2.1). A slash at the end says nothing.
+/// The segments of a path, unescaped (RFC 3986 section 2.1). A slash at the end says nothing, nor
+/// does a query that is still there.
 pub(super) fn segments(path: &str) -> Result<Vec<String>, Failure> {
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
     let path = path.strip_prefix('/').unwrap_or(path);
     let path = path.strip_suffix('/').unwrap_or(path);
     if path.is_empty() {
@@ -47,6 +49,7 @@ mod tests {
         assert_eq!(segments("/").unwrap(), [""; 0]);
         assert_eq!(segments("/dir").unwrap(), ["dir"]);
         assert_eq!(segments("/dir/").unwrap(), ["dir"]);
+        assert_eq!(segments("/dir/?a=/b").unwrap(), ["dir"]);
         assert_eq!(segments("/dir/a.test/%2b49%2F30%c3%bc").unwrap(), ["dir", "a.test", "+49/30ü"]);
         for bad in ["/dir//x", "/dir/%", "/dir/%4", "/dir/%4g", "/dir/%ff"] {
             assert!(segments(bad).is_err(), "{bad}");

@@ -3,7 +3,7 @@
 //! In a block marked `call-api`, `session MODE` opens a session, `>` is what the client sends, `<`
 //! what it reads next (`"…"` stands for any string) and `~` what happens in the switch meanwhile.
 
-use hookswitch_call::{Event, Party, Refused, Stage};
+use hookswitch_call::{Cause, Event, Failure, Fault, Kind, Party, Refused, Stage};
 use hookswitch_dialect::call_api::{COMMANDS, MAX_BATCH, MAX_CMD_ID, MAX_MESSAGE, Mode, Modes};
 use serde_json::Value;
 
@@ -56,13 +56,17 @@ impl Example {
         let words: Vec<&str> = what.split(' ').collect();
         let event: Event = match words.as_slice() {
             ["no", "such", "call"] => return rig.answers.push_back(Refused::NoSuchCall),
+            // As the switchboard reports a start that a CallEnd has stopped.
+            ["cancelled:", "caller"] => {
+                let cause = Cause::new(Kind::Cancelled, Fault::Nobody);
+                let result = Err(Failure { stage: Stage::Caller, cause });
+                return self.heard.extend(rig.settle(hookswitch_call::Ticket(1), result));
+            }
             ["done"] => return self.heard.extend(rig.settle(ticket, Ok(()))),
             ["failed:", party, code, text @ ..] => {
                 let stage = if *party == "caller" { Stage::Caller } else { Stage::Callee };
                 let result = failure(stage, code.parse().unwrap(), &text.join(" "));
-                // Of the start, if a CallEnd came after it.
-                let start = hookswitch_call::Ticket(1);
-                return self.heard.extend(rig.settle(start, result));
+                return self.heard.extend(rig.settle(ticket, result));
             }
             ["calling", "the", "caller", "as", wire_id] => dialing(Party::Caller, wire_id),
             ["calling", "the", "callee", "as", wire_id] => dialing(Party::Callee, wire_id),
