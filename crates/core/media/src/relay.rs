@@ -121,8 +121,8 @@ fn send_on(receiver: &mut Channel, content: Content, packet: &mut [u8]) -> Desti
     Ok((socket, to))
 }
 
-/// Reports go through unchanged between two parties that hear each other, hold or not (RFC 3264
-/// section 5.1): they speak of sources and sequence numbers that went through unchanged as well.
+/// Reports go through unchanged between two parties of which at least one hears the other, hold or not
+/// (RFC 3264 section 5.1): they speak of sources and sequence numbers that went through unchanged as well.
 fn relay_report(now: Time, sender: &mut Channel, other: &mut Channel, from: SocketAddr, packet: &[u8]) -> Destination {
     let session = sender.session.as_ref().ok_or(DropReason::NotNegotiated)?;
     Compound::parse_reduced(packet).map_err(|_| DropReason::Malformed)?;
@@ -131,7 +131,7 @@ fn relay_report(now: Time, sender: &mut Channel, other: &mut Channel, from: Sock
     }
     sender.counters.received_reports += 1;
     sender.counters.last_rtcp_at = Some(now);
-    if other.hears != Source::Peer {
+    if other.hears != Source::Peer && sender.hears != Source::Peer {
         return Err(match sender.generator {
             Some(_) => DropReason::Consumed,
             None => DropReason::NoListener,

@@ -3,6 +3,7 @@
 mod stage;
 
 use hookswitch_call::{CallId, LegId, MediaOp, Party, Sdp, Source};
+use hookswitch_media::latch::{Latch, LatchConfig};
 use hookswitch_media::{DropReason, Forward, SocketIx};
 use proptest::prelude::*;
 use stage::{ALICE, BOB, Stage, at, config, phone, phone_with, rtp};
@@ -128,6 +129,31 @@ proptest! {
             };
             prop_assert!(matches!(forward, Forward::Drop(
                 DropReason::Malformed | DropReason::PayloadType | DropReason::Source)));
+        }
+    }
+
+    /// Whatever strangers send, in whatever rhythm, a source that keeps speaking keeps its stream.
+    #[test]
+    fn a_live_source_is_never_replaced_by_a_stranger(
+        natted in any::<bool>(),
+        packets in proptest::collection::vec((0u16..6, 0u32..3, 0u16..40, 0u64..1_999), 0..300)
+    ) {
+        let config = LatchConfig::default();
+        let (advertised, source) = (at(ALICE), at(if natted { BOB } else { ALICE }));
+        let mut latch = Latch::default();
+        let mut now = std::time::Duration::from_secs(1);
+        latch.advertise(now, Some(advertised));
+        for n in 0..5 {
+            latch.admit(now, &config, source, 1, n);
+        }
+        prop_assert_eq!(latch.source(), Some(source));
+        for (n, (port, ssrc, sequence, pause)) in packets.into_iter().enumerate() {
+            let stranger = std::net::SocketAddr::new(stage::ip("192.0.2.66"), 1_000 + port);
+            prop_assert!(!latch.admit(now, &config, stranger, ssrc, sequence));
+            now += std::time::Duration::from_millis(pause);
+            prop_assert!(!latch.admit(now, &config, stranger, ssrc, sequence.wrapping_add(1)));
+            prop_assert!(latch.admit(now, &config, source, 1, n as u16));
+            prop_assert_eq!(latch.destination(), Some(source));
         }
     }
 

@@ -91,6 +91,16 @@ fn reports_flow_during_hold() {
     assert_eq!(sent_to(stage.send_report(CALLEE, BOB_RTCP, &mut sender_report(1))), at(ALICE_RTCP));
 }
 
+#[test]
+fn reports_about_media_that_flows_one_way_go_back_to_its_sender() {
+    let mut stage = Stage::talking();
+    stage.hear(CALLEE, Source::Silence);
+    assert_eq!(sent_to(stage.send_report(CALLER, ALICE_RTCP, &mut sender_report(1))), at(BOB_RTCP));
+    stage.hear(CALLER, Source::Silence);
+    let forward = stage.send_report(CALLER, ALICE_RTCP, &mut sender_report(1));
+    assert_eq!(forward, Forward::Drop(DropReason::NoListener));
+}
+
 fn service(source: Source) -> Stage {
     let mut stage = Stage::new();
     stage.open(Some(&phone(ALICE, "0 101")));
