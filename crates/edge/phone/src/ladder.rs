@@ -4,7 +4,7 @@
 //!                  alice                            switch
 //!             127.0.0.1:40001                   127.0.0.1:5060
 //!     0.0 ms        │──── INVITE sip:bob@a.test (SDP) ────▶│
-//!     0.4 ms        │◀──────── 180 Ringing (INVITE) ───────│
+//!     0.4 ms        │◀─────── 180 Ringing (INVITE) ────────│
 //! ```
 
 use core::fmt::Write as _;
