@@ -1,1 +1,37 @@
 //! The loops that join machines to sockets and clocks.
+//!
+//! Every loop is short and alike: wait, read the clock once, give what has arrived to a machine, take everything it
+//! wants done, do it. All decisions are the machines'; all sockets, threads, clocks and files are here.
+//!
+//! ```text
+//!   SIP sockets ─▶ ┌─────────────┐ ── MediaOp ──▶ ┌───────────────┐ ◀─▶ RTP sockets
+//!               ◀─ │ shard thread│ ◀─ report ──── │ media threads │
+//!   WebSocket,  ─▶ │             │                └───────────────┘
+//!   HTTP (tokio)◀─ └─────────────┘ ── changes ──▶ store thread
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod clock;
+mod inbox;
+pub mod media;
+mod persist;
+mod pii;
+mod sip;
+mod status;
+mod switch;
+mod tap;
+mod web;
+
+pub use clock::Clock;
+pub use media::{MediaConfig, MediaPlane, MediaTotals};
+pub use persist::RestoreError;
+pub use pii::{Pii, show_pii};
+pub use sip::{MAX_SHARD_QUEUE, MAX_SIP_SOCKETS, SipListen};
+pub use status::Phase;
+pub use switch::{Addresses, Service, StartError, StoreConfig, Switch, SwitchConfig};
+pub use tap::{Direction, Tap};
+pub use web::{
+    ApplicationConfig, BadWebListen, HttpConfig, MAX_BODY, MAX_HTTP_CONNECTIONS, MAX_MESSAGE, MAX_OUTBOX,
+    MAX_OUTBOX_BYTES, MAX_REQUESTS, MAX_SESSIONS, MAX_UNHANDLED, SUBPROTOCOL_STRICT, WebListen,
+};

@@ -1,0 +1,99 @@
+//! What other threads have for a loop: a bounded queue that wakes it.
+//!
+//! The lock is held for a push or for one swap of the whole queue; nobody waits long for it, and the packet path of a
+//! media thread does not touch it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use mio::{Registry, Token, Waker};
+
+/// A queue into one loop.
+pub(crate) struct Inbox<T> {
+    items: Mutex<VecDeque<T>>,
+    waker: Waker,
+    limit: usize,
+}
+
+impl<T> Inbox<T> {
+    /// A queue of at most `limit` items; its loop sees `token` when there is something.
+    pub(crate) fn new(registry: &Registry, token: Token, limit: usize) -> io::Result<Self> {
+        Ok(Self { items: Mutex::new(VecDeque::new()), waker: Waker::new(registry, token)?, limit })
+    }
+
+    /// Adds an item; gives it back when the queue is full.
+    pub(crate) fn push(&self, item: T) -> Result<(), T> {
+        let mut items = self.lock();
+        if items.len() >= self.limit {
+            return Err(item);
+        }
+        items.push_back(item);
+        self.wake_if_first(items);
+        Ok(())
+    }
+
+    /// Adds an item whatever the limit: for news that must not be lost and that are bounded by their kind, such as the
+    /// end of something that had its place in the queue.
+    pub(crate) fn push_always(&self, item: T) {
+        let mut items = self.lock();
+        items.push_back(item);
+        self.wake_if_first(items);
+    }
+
+    /// Moves everything to the end of `into`.
+    pub(crate) fn take(&self, into: &mut VecDeque<T>) {
+        let mut items = self.lock();
+        if into.is_empty() {
+            std::mem::swap(&mut *items, into);
+        } else {
+            into.append(&mut items);
+        }
+    }
+
+    /// The loop takes everything when it is woken, so only the first item after that has to wake it.
+    fn wake_if_first(&self, items: MutexGuard<'_, VecDeque<T>>) {
+        let is_first = items.len() == 1;
+        drop(items);
+        if is_first && let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "cannot wake a loop");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<T>> {
+        // A push or a swap cannot panic half-way, so the queue is sound whatever happened to its last user.
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const WAKER: Token = Token(7);
+
+    #[test]
+    fn the_first_item_wakes_and_the_limit_holds() {
+        let mut poll = mio::Poll::new().unwrap();
+        let inbox = Inbox::new(poll.registry(), WAKER, 3).unwrap();
+        for item in 0..3 {
+            assert_eq!(inbox.push(item), Ok(()));
+        }
+        assert_eq!(inbox.push(3), Err(3));
+        inbox.push_always(4);
+        let mut events = mio::Events::with_capacity(8);
+        poll.poll(&mut events, Some(Duration::from_secs(5))).unwrap();
+        assert_eq!(events.iter().map(|event| event.token()).collect::<Vec<_>>(), [WAKER]);
+        let mut taken = VecDeque::new();
+        inbox.take(&mut taken);
+        assert_eq!(taken, [0, 1, 2, 4]);
+        // Whoever comes after the queue was emptied wakes again.
+        assert_eq!(inbox.push(5), Ok(()));
+        poll.poll(&mut events, Some(Duration::from_secs(5))).unwrap();
+        assert_eq!(events.iter().count(), 1);
+        inbox.take(&mut taken);
+        assert_eq!(taken, [0, 1, 2, 4, 5]);
+    }
+}

@@ -1,0 +1,213 @@
+//! Media threads: each owns the sockets of its calls and one engine.
+//!
+//! A call belongs to one thread for as long as it lives, so both its parties meet there and a packet needs nobody
+//! else: no lock, no queue, no allocation from its arrival to its departure.
+
+mod sockets;
+mod worker;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use hookswitch_call::{CallId, Cause, Fault, Kind, MediaOp, MediaReport};
+use hookswitch_media::{CallStats, EngineConfig, Totals};
+use hookswitch_net::{PortPool, PortRange, allowed_cpus, pin_current_thread};
+use mio::{Poll, Token};
+
+use crate::clock::Clock;
+use crate::inbox::Inbox;
+use worker::Worker;
+
+/// Operations that may wait for one media thread. Beyond, calls are refused.
+pub const MAX_MEDIA_OPS: usize = 65_536;
+
+/// How long somebody who asks a media thread for its counters waits at most.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+pub(crate) const WAKER: Token = Token(0);
+
+/// How media is carried.
+#[derive(Clone, Debug)]
+pub struct MediaConfig {
+    /// Media threads. 0, the default, means one per CPU that we may use but one, and at least one.
+    pub threads: usize,
+    /// Keep each thread on a CPU of its own, counted from the last. Default true.
+    pub pin: bool,
+    /// Ports for RTP and RTCP. Default 10000-20000.
+    pub ports: PortRange,
+    /// The engine of each thread.
+    pub engine: EngineConfig,
+}
+
+impl MediaConfig {
+    /// Everything at its default, with this engine.
+    #[must_use]
+    pub fn new(engine: EngineConfig) -> Self {
+        Self { threads: 0, pin: true, ports: PortRange::default(), engine }
+    }
+}
+
+/// Who hears from the media threads. Called on them.
+pub type ReportSink = Arc<dyn Fn(MediaReport) + Send + Sync>;
+
+enum Order {
+    Op(MediaOp),
+    Totals(SyncSender<MediaTotals>),
+    Stats(CallId, SyncSender<Option<CallStats>>),
+    Stop,
+}
+
+/// What one media thread has counted, and what it holds now.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MediaTotals {
+    /// Packets and octets.
+    pub counted: Totals,
+    /// Port pairs in use.
+    pub ports_taken: usize,
+    /// Port pairs in all.
+    pub ports: usize,
+    /// CPU time of the thread in user mode.
+    pub user: Duration,
+    /// CPU time of the thread in system mode.
+    pub system: Duration,
+}
+
+/// All media threads.
+pub struct MediaPlane {
+    threads: Vec<MediaThread>,
+    report: ReportSink,
+}
+
+struct MediaThread {
+    orders: Arc<Inbox<Order>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl MediaPlane {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// The system does not give us threads or descriptors.
+    pub fn start(config: &MediaConfig, clock: Clock, seed: u64, report: ReportSink) -> io::Result<Self> {
+        let cpus = allowed_cpus();
+        let count = match config.threads {
+            0 => cpus.len().saturating_sub(1).max(1),
+            count => count,
+        };
+        let mut plane = Self { threads: Vec::with_capacity(count), report: Arc::clone(&report) };
+        for (index, pool) in PortPool::split(config.ports, count, seed).into_iter().enumerate() {
+            // From the last CPU downwards: the signalling thread and the system are busiest on the first.
+            let cpu = cpus.len().checked_sub(1 + index % cpus.len().max(1)).and_then(|at| cpus.get(at).copied());
+            let poll = Poll::new()?;
+            let orders = Arc::new(Inbox::new(poll.registry(), WAKER, MAX_MEDIA_OPS)?);
+            // Engines must not make the same names; an odd constant keeps their seeds apart.
+            let seed = seed ^ (index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let worker =
+                Worker::new(poll, pool, config.engine.clone(), seed, clock, Arc::clone(&orders), Arc::clone(&report))?;
+            let cpu = cpu.filter(|_| config.pin);
+            let thread = thread::Builder::new().name(format!("media-{index}")).spawn(move || {
+                if let Some(Err(error)) = cpu.map(pin_current_thread) {
+                    tracing::warn!(%error, ?cpu, "a media thread could not be kept on its CPU");
+                }
+                worker.run();
+            })?;
+            plane.threads.push(MediaThread { orders, thread: Some(thread) });
+        }
+        Ok(plane)
+    }
+
+    /// Media threads there are.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// Carries out an operation, in order with the others of its call; reports come later through the sink. When the
+    /// thread does not keep up, what asks for a report is refused at once.
+    pub fn perform(&self, op: MediaOp) {
+        let call = call_of(&op);
+        let Some(thread) = self.thread_of(call) else { return };
+        // The end of a call must never get lost: its ports would be gone for good.
+        if matches!(op, MediaOp::Close { .. }) {
+            thread.orders.push_always(Order::Op(op));
+        } else if let Err(Order::Op(op)) = thread.orders.push(Order::Op(op)) {
+            tracing::warn!(%call, "a media thread does not keep up; an operation was refused");
+            if let Some(report) = refused(&op) {
+                (self.report)(report);
+            }
+        }
+    }
+
+    fn thread_of(&self, call: CallId) -> Option<&MediaThread> {
+        // Calls are numbered one after the other, so this deals them out evenly.
+        self.threads.get((call.0 % self.threads.len().max(1) as u64) as usize)
+    }
+
+    /// What has been counted so far, thread by thread. Asks them and waits: for scraping.
+    #[must_use]
+    pub fn totals(&self) -> Vec<MediaTotals> {
+        let ask = |thread: &MediaThread| {
+            let (answer, answered) = sync_channel(1);
+            thread.orders.push_always(Order::Totals(answer));
+            answered
+        };
+        let answers: Vec<_> = self.threads.iter().map(ask).collect();
+        answers.into_iter().filter_map(|answered| answered.recv_timeout(PATIENCE).ok()).collect()
+    }
+
+    /// The counters of a call. Asks its thread and waits for it.
+    #[must_use]
+    pub fn stats(&self, call: CallId) -> Option<CallStats> {
+        let (answer, answered) = sync_channel(1);
+        self.thread_of(call)?.orders.push_always(Order::Stats(call, answer));
+        answered.recv_timeout(PATIENCE).ok()?
+    }
+
+    /// Ends the threads and closes their sockets.
+    pub fn stop(mut self) {
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        for thread in &self.threads {
+            thread.orders.push_always(Order::Stop);
+        }
+        for thread in &mut self.threads {
+            if let Some(Err(_)) = thread.thread.take().map(JoinHandle::join) {
+                tracing::error!("a media thread had panicked");
+            }
+        }
+    }
+}
+
+impl Drop for MediaPlane {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+const fn call_of(op: &MediaOp) -> CallId {
+    match op {
+        MediaOp::Open { call, .. }
+        | MediaOp::MakeOffer { call, .. }
+        | MediaOp::MakeAnswer { call, .. }
+        | MediaOp::Offered { call, .. }
+        | MediaOp::Accept { call, .. }
+        | MediaOp::Hear { call, .. }
+        | MediaOp::Close { call } => *call,
+    }
+}
+
+/// The report that stands for an operation which was not carried out.
+fn refused(op: &MediaOp) -> Option<MediaReport> {
+    let (call, party, leg) = match op {
+        MediaOp::MakeOffer { call, party, leg, .. }
+        | MediaOp::MakeAnswer { call, party, leg }
+        | MediaOp::Accept { call, party, leg, .. } => (*call, *party, *leg),
+        MediaOp::Open { .. } | MediaOp::Offered { .. } | MediaOp::Hear { .. } | MediaOp::Close { .. } => return None,
+    };
+    Some(MediaReport::Refused { call, party, leg, cause: Cause::new(Kind::Overloaded, Fault::Server) })
+}

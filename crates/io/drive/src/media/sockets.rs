@@ -1,0 +1,91 @@
+//! The RTP sockets of one media thread, by the small numbers that its engine knows them by.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+
+use hookswitch_media::{PortPair, Ports, SocketIx};
+use hookswitch_net::PortPool;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use slab::Slab;
+
+/// Token of the socket with number 0; smaller ones belong to the thread.
+const FIRST: usize = 1;
+
+pub(super) struct Sockets {
+    open: Slab<UdpSocket>,
+    pool: PortPool,
+    registry: Registry,
+}
+
+impl Sockets {
+    pub(super) const fn new(pool: PortPool, registry: Registry) -> Self {
+        Self { open: Slab::new(), pool, registry }
+    }
+
+    /// The number of the socket that an event is about.
+    pub(super) fn of(token: Token) -> Option<SocketIx> {
+        u32::try_from(token.0.checked_sub(FIRST)?).ok().map(SocketIx)
+    }
+
+    #[inline]
+    pub(super) fn get(&self, socket: SocketIx) -> Option<&UdpSocket> {
+        self.open.get(socket.0 as usize)
+    }
+
+    /// Port pairs in use, and in all.
+    pub(super) fn usage(&self) -> (usize, usize) {
+        (self.pool.size() - self.pool.free(), self.pool.size())
+    }
+
+    fn watch(&mut self, socket: UdpSocket) -> io::Result<SocketIx> {
+        let entry = self.open.vacant_entry();
+        let number = u32::try_from(entry.key()).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        let token = Token(FIRST + entry.key());
+        self.registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
+        entry.insert(socket);
+        Ok(SocketIx(number))
+    }
+
+    fn close(&mut self, socket: SocketIx) {
+        if let Some(socket) = self.open.try_remove(socket.0 as usize) {
+            // Closing takes it out of the poll as well, unless a child process has inherited it.
+            let _ = self.registry.deregister(&mut SourceFd(&socket.as_raw_fd()));
+        }
+    }
+}
+
+impl Ports for Sockets {
+    fn take(&mut self, v6: bool) -> Option<PortPair> {
+        let pair = self.pool.take(v6)?;
+        let port = pair.port;
+        let rtp = self.watch(pair.rtp);
+        let rtcp = self.watch(pair.rtcp);
+        match (rtp, rtcp) {
+            (Ok(rtp), Ok(rtcp)) => Some(PortPair { rtp, rtcp, port }),
+            (rtp, rtcp) => {
+                for result in [rtp, rtcp] {
+                    match result {
+                        Ok(socket) => self.close(socket),
+                        Err(error) => tracing::warn!(port, %error, "cannot watch an RTP port"),
+                    }
+                }
+                self.pool.give_back(port);
+                None
+            }
+        }
+    }
+
+    fn give_back(&mut self, pair: PortPair) {
+        self.close(pair.rtp);
+        self.close(pair.rtcp);
+        self.pool.give_back(pair.port);
+    }
+
+    fn send(&mut self, socket: SocketIx, to: SocketAddr, packet: &[u8]) {
+        if let Some(socket) = self.get(socket) {
+            let _ = socket.send_to(packet, to);
+        }
+    }
+}

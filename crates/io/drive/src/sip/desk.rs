@@ -1,0 +1,159 @@
+//! Everybody who waits for something from a shard but the SIP side: applications, HTTP requests, the store.
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::Bytes;
+use hookswitch_shard::{Change, HttpId, SessionId};
+use hookswitch_store::{Committed, Ticket, Writer};
+use tokio::sync::oneshot;
+
+use crate::persist;
+use crate::web::Outbox;
+
+/// Close code for a session that does not read (RFC 6455 section 7.4.1: a policy is violated).
+const POLICY_VIOLATION: u16 = 1008;
+
+/// An answer to an HTTP request.
+#[derive(Debug)]
+pub(crate) struct HttpAnswer {
+    pub(crate) status: u16,
+    pub(crate) content_type: &'static str,
+    pub(crate) allow: Option<&'static str>,
+    pub(crate) body: Bytes,
+}
+
+impl HttpAnswer {
+    pub(crate) fn plain(status: u16, text: &'static str) -> Self {
+        let body = Bytes::from_static(text.as_bytes());
+        Self { status, content_type: "text/plain; charset=utf-8", allow: None, body }
+    }
+}
+
+/// How far the changes of the input at hand are on their way to the disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Durable {
+    /// Nothing was changed.
+    Nothing,
+    /// Safe when this receipt is.
+    At(Ticket),
+    /// The store does not take it.
+    Not,
+}
+
+pub(crate) struct Desk {
+    sessions: HashMap<SessionId, Outbox>,
+    requests: HashMap<HttpId, oneshot::Sender<HttpAnswer>>,
+    next_request: u64,
+    store: Option<Writer>,
+    changed: Durable,
+    /// Answers that wait for the disk, in the order of their receipts.
+    waiting: VecDeque<(Ticket, oneshot::Sender<HttpAnswer>, HttpAnswer)>,
+}
+
+impl Desk {
+    pub(crate) fn new(store: Option<Writer>) -> Self {
+        Self {
+            sessions: HashMap::new(),
+            requests: HashMap::new(),
+            next_request: 0,
+            store,
+            changed: Durable::Nothing,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn open(&mut self, session: SessionId, outbox: Outbox) {
+        self.sessions.insert(session, outbox);
+    }
+
+    pub(crate) fn closed(&mut self, session: SessionId) {
+        self.sessions.remove(&session);
+    }
+
+    /// Says something to an application; one that does not read loses its connection.
+    pub(crate) fn say(&mut self, session: SessionId, text: String) {
+        if let Some(outbox) = self.sessions.get_mut(&session)
+            && outbox.push(text).is_err()
+        {
+            tracing::warn!(session = session.0, "an application does not read and is disconnected");
+            if let Some(outbox) = self.sessions.remove(&session) {
+                outbox.abort(POLICY_VIOLATION);
+            }
+        }
+    }
+
+    /// Closes the connection of an application after what was said before.
+    pub(crate) fn dismiss(&mut self, session: SessionId, code: u16) {
+        if let Some(outbox) = self.sessions.remove(&session) {
+            outbox.close(code);
+        }
+    }
+
+    /// Takes in a request.
+    pub(crate) fn expect(&mut self, reply: oneshot::Sender<HttpAnswer>) -> HttpId {
+        self.next_request += 1;
+        let id = HttpId(self.next_request);
+        self.requests.insert(id, reply);
+        id
+    }
+
+    /// Before each input: what was changed before does not concern its answer.
+    pub(crate) fn begin(&mut self) {
+        self.changed = Durable::Nothing;
+    }
+
+    /// Hands a change to the store.
+    pub(crate) fn remember(&mut self, change: &Change) {
+        let Some(store) = &self.store else { return };
+        let write = match persist::encode(change) {
+            Ok(write) => write,
+            Err(error) => {
+                tracing::error!(%error, "a change has no stored form");
+                self.changed = Durable::Not;
+                return;
+            }
+        };
+        match store.push(write) {
+            Ok(ticket) if self.changed != Durable::Not => self.changed = Durable::At(ticket),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(%error, "a change will not survive a restart");
+                self.changed = Durable::Not;
+            }
+        }
+    }
+
+    /// Answers a request, once what it changed is durable.
+    pub(crate) fn answer(&mut self, id: HttpId, answer: HttpAnswer) {
+        let Some(reply) = self.requests.remove(&id) else { return };
+        match self.changed {
+            Durable::Nothing => drop(reply.send(answer)),
+            Durable::At(ticket) => self.waiting.push_back((ticket, reply, answer)),
+            Durable::Not => drop(reply.send(not_stored())),
+        }
+    }
+
+    /// News from the store.
+    pub(crate) fn committed(&mut self, news: &Committed) {
+        if let Err(error) = &news.result {
+            tracing::error!(%error, "the store cannot be written");
+        }
+        while let Some((_, reply, answer)) = self.waiting.pop_front_if(|(ticket, ..)| *ticket <= news.up_to) {
+            // Whoever asked may have gone.
+            let _ = reply.send(if news.result.is_ok() { answer } else { not_stored() });
+        }
+    }
+
+    /// Writes what is left to the disk.
+    pub(crate) fn stop(self) {
+        if let Some(store) = self.store
+            && let Err(error) = store.stop()
+        {
+            tracing::error!(%error, "the last changes could not be stored");
+        }
+    }
+}
+
+fn not_stored() -> HttpAnswer {
+    HttpAnswer::plain(503, "the change is in effect but could not be stored yet\n")
+}

@@ -1,0 +1,253 @@
+//! The loop of a shard: one thread, its SIP sockets, and a queue of what everybody else has for it.
+//!
+//! A turn takes one batch from each socket, a bounded piece of the queue and the timers that are due, then sends
+//! everything at once. So a flood on one socket delays the rest by one batch and no more.
+
+mod desk;
+mod sockets;
+mod told;
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use compact_str::CompactString;
+use hookswitch_call::MediaReport;
+use hookswitch_shard::{Counts, Input, Output, SessionId, Shard, Stored};
+use hookswitch_store::Committed;
+use mio::{Events, Poll, Token};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::clock::Clock;
+use crate::inbox::Inbox;
+use crate::media::MediaPlane;
+use crate::status::{Phase, Status};
+use crate::tap::{Direction, Tap};
+use crate::web::Outbox;
+pub(crate) use desk::{Desk, HttpAnswer};
+pub(crate) use sockets::SipSockets;
+pub use sockets::{MAX_SIP_SOCKETS, SipListen};
+
+/// Messages that may wait for a shard. Beyond, applications and HTTP requests are turned away.
+pub const MAX_SHARD_QUEUE: usize = 65_536;
+
+/// Readiness events taken by one system call.
+const EVENTS: usize = 512;
+
+/// Messages of the queue handled before the sockets get their turn.
+const MESSAGE_BUDGET: usize = 256;
+
+/// After the last call has ended, how long a draining shard still answers repeated requests.
+const LINGER: Duration = Duration::from_secs(2);
+
+pub(crate) const WAKER: Token = Token(0);
+pub(crate) const FIRST_SOCKET: usize = 1;
+
+/// What other threads have for a shard.
+pub(crate) enum Message {
+    /// A media thread reports.
+    Media(MediaReport),
+    /// An application has connected.
+    Opened { session: SessionId, strict: bool, outbox: Outbox },
+    /// An application says something. The permit is its place in the queue.
+    Text { session: SessionId, text: String, place: OwnedSemaphorePermit },
+    /// An application has gone.
+    Closed(SessionId),
+    /// An HTTP request.
+    Http { method: CompactString, path: String, body: Bytes, reply: oneshot::Sender<HttpAnswer> },
+    /// The store has something to say.
+    Committed(Committed),
+    /// Somebody wants to know how much there is.
+    Count(std::sync::mpsc::SyncSender<Counts>),
+    /// Take no new calls.
+    Drain,
+    /// Stop now.
+    Stop,
+}
+
+pub(crate) struct ShardLoop {
+    pub(crate) poll: Poll,
+    pub(crate) clock: Clock,
+    pub(crate) shard: Shard,
+    pub(crate) sockets: SipSockets,
+    pub(crate) inbox: Arc<Inbox<Message>>,
+    pub(crate) desk: Desk,
+    pub(crate) media: Arc<MediaPlane>,
+    pub(crate) tap: Option<Arc<dyn Tap>>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) restore: Vec<Stored>,
+    pub(crate) pending: Pending,
+}
+
+/// What a shard has taken in and not yet handled.
+#[derive(Default)]
+pub(crate) struct Pending {
+    inputs: VecDeque<hookswitch_sip::Input>,
+    messages: VecDeque<Message>,
+    draining: bool,
+    idle_since: Option<Duration>,
+}
+
+impl ShardLoop {
+    /// Runs until it is told to stop, or has drained.
+    pub(crate) fn run(mut self) {
+        // Whatever ends this thread, a panic included: whoever waits for it hears of it.
+        let status = Arc::clone(&self.status);
+        let _end = status.on_drop();
+        let now = self.clock.now();
+        for stored in std::mem::take(&mut self.restore) {
+            self.give(now, Input::Restore(stored));
+        }
+        let mut events = Events::with_capacity(EVENTS);
+        while self.turn(&mut events) {}
+        let now = self.clock.now();
+        self.sockets.flush(now, &mut self.pending.inputs);
+        self.desk.stop();
+        status.set(Phase::Stopped);
+    }
+
+    /// One turn. False when it is time to stop.
+    fn turn(&mut self, events: &mut Events) -> bool {
+        if let Err(error) = self.poll.poll(events, self.wait())
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            tracing::error!(%error, "a shard cannot wait for messages and ends");
+            return false;
+        }
+        let now = self.clock.now();
+        for event in &*events {
+            if event.token() == WAKER {
+                self.inbox.take(&mut self.pending.messages);
+            } else {
+                self.sockets.ready(now, event);
+            }
+        }
+        self.sockets.receive(now, &mut self.pending.inputs);
+        while let Some(input) = self.pending.inputs.pop_front() {
+            self.watch(now, &input);
+            self.give(now, Input::Sip(input));
+        }
+        for _ in 0..MESSAGE_BUDGET {
+            let Some(message) = self.pending.messages.pop_front() else { break };
+            if !self.message(now, message) {
+                return false;
+            }
+        }
+        if self.shard.poll_timeout().is_some_and(|at| at <= now) {
+            self.desk.begin();
+            self.shard.handle_timeout(now);
+            self.carry_out(now);
+        }
+        self.sockets.handle_timeout(now, &mut self.pending.inputs);
+        self.sockets.flush(now, &mut self.pending.inputs);
+        self.notice_idleness(now);
+        true
+    }
+
+    /// How long there is nothing to do unless something comes.
+    fn wait(&self) -> Option<Duration> {
+        let pending = &self.pending;
+        if !pending.inputs.is_empty() || !pending.messages.is_empty() || self.sockets.has_more() {
+            return Some(Duration::ZERO);
+        }
+        let lingering = pending.idle_since.map(|since| since + LINGER);
+        let next = [self.shard.poll_timeout(), self.sockets.poll_timeout(), lingering].into_iter().flatten().min()?;
+        Some(next.saturating_sub(self.clock.now()))
+    }
+
+    /// Handles one message of the queue. False when it says to stop.
+    fn message(&mut self, now: Duration, message: Message) -> bool {
+        match message {
+            Message::Media(report) => self.give(now, Input::Media(report)),
+            Message::Opened { session, strict, outbox } => {
+                self.desk.open(session, outbox);
+                self.give(now, Input::SessionOpened { session, strict });
+            }
+            Message::Text { session, text, place } => {
+                self.give(now, Input::Text { session, text });
+                drop(place);
+            }
+            Message::Closed(session) => {
+                self.desk.closed(session);
+                self.give(now, Input::SessionClosed(session));
+            }
+            Message::Http { method, path, body, reply } => {
+                let id = self.desk.expect(reply);
+                self.give(now, Input::Http { id, method, path, body });
+            }
+            Message::Committed(news) => self.desk.committed(&news),
+            Message::Count(answer) => {
+                // Whoever asked may have given up meanwhile.
+                let _ = answer.send(Counts { connections: self.sockets.connections(), ..self.shard.counts() });
+            }
+            Message::Drain => {
+                self.pending.draining = true;
+                self.status.set(Phase::Draining);
+                self.give(now, Input::Drain);
+            }
+            Message::Stop => return false,
+        }
+        true
+    }
+
+    /// Gives one input to the machine and does everything it wants done.
+    fn give(&mut self, now: Duration, input: Input) {
+        self.desk.begin();
+        self.shard.handle(now, input);
+        self.carry_out(now);
+    }
+
+    fn carry_out(&mut self, now: Duration) {
+        while let Some(output) = self.shard.poll_output() {
+            match output {
+                Output::Send { flow, bytes } => {
+                    if let Some(tap) = &self.tap {
+                        tap.message(now, Direction::Sent, &flow, &bytes);
+                    }
+                    self.sockets.send(now, flow, bytes);
+                }
+                Output::Close { flow } => self.sockets.close(now, flow),
+                Output::Media(op) => self.media.perform(op),
+                Output::Text { session, text } => self.desk.say(session, text),
+                Output::CloseSession { session, code } => self.desk.dismiss(session, code),
+                Output::Http { id, status, content_type, allow, body } => {
+                    self.desk.answer(id, HttpAnswer { status, content_type, allow, body: body.into() });
+                }
+                Output::Store(change) => self.desk.remember(&change),
+                Output::Told(told) => {
+                    told::log(&told);
+                    if let Some(tap) = &self.tap {
+                        tap.told(&told);
+                    }
+                }
+            }
+        }
+    }
+
+    fn watch(&self, now: Duration, input: &hookswitch_sip::Input) {
+        let Some(tap) = &self.tap else { return };
+        if let hookswitch_sip::Input::Datagram { flow, bytes } | hookswitch_sip::Input::Stream { flow, bytes } = input {
+            tap.message(now, Direction::Received, flow, bytes);
+        }
+    }
+
+    /// A draining shard without calls has drained, once repeated requests have had their chance of an answer.
+    fn notice_idleness(&mut self, now: Duration) {
+        if !self.pending.draining {
+            return;
+        }
+        if !self.shard.idle() {
+            self.pending.idle_since = None;
+            return;
+        }
+        let since = *self.pending.idle_since.get_or_insert(now);
+        let is_quiet = self.shard.counts().transactions == 0;
+        if is_quiet || now >= since + LINGER {
+            self.pending.draining = false;
+            self.pending.idle_since = None;
+            self.status.set(Phase::Drained);
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! A whole switch: opens everything, starts the threads, and ends them again.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use hookswitch_net::{ConnectionsConfig, NetError, UdpOptions, interfaces, raise_descriptor_limit};
+use hookswitch_shard::{Counts, Shard, ShardConfig, Stored};
+use hookswitch_sip::{Interface, Listen};
+use hookswitch_store::{STORES, StoreError, Writer};
+use mio::Poll;
+use rand::Rng;
+
+use crate::clock::Clock;
+use crate::inbox::Inbox;
+use crate::media::{self, MediaConfig, MediaPlane, MediaTotals};
+use crate::persist::{self, RestoreError};
+use crate::pii::show_pii;
+use crate::sip::{self, Desk, FIRST_SOCKET, MAX_SHARD_QUEUE, Message, ShardLoop, SipListen, SipSockets};
+use crate::status::{Phase, Status};
+use crate::tap::Tap;
+use crate::web::{ApplicationConfig, Bound, HttpConfig, Web, WebListen};
+
+/// How long somebody who asks a shard how much there is waits at most.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Everything a switch is told at the start.
+pub struct SwitchConfig {
+    /// Sockets for SIP. At least one.
+    pub sip: Vec<SipListen>,
+    /// Buffers of the UDP sockets.
+    pub udp: UdpOptions,
+    /// Limits of the TCP connections.
+    pub tcp: ConnectionsConfig,
+    /// Media.
+    pub media: MediaConfig,
+    /// The Call API; none switches it off.
+    pub application: Option<ApplicationConfig>,
+    /// Directory and registrations over HTTP; none switches it off.
+    pub http: Option<HttpConfig>,
+    /// Where to remember what outlives the process; none remembers nothing.
+    pub store: Option<StoreConfig>,
+    /// The machine. What it has to know of the sockets is filled in: `listen` takes the order of [`SwitchConfig::sip`]
+    /// and keeps what it says about advertised addresses; empty `interfaces` are read from the system; a `first_call`
+    /// of 0 is taken from the time.
+    pub shard: ShardConfig,
+    /// Whether logs show addresses and numbers. Default false.
+    pub log_pii: bool,
+    /// Whoever wants to watch.
+    pub tap: Option<Arc<dyn Tap>>,
+}
+
+/// Where and how to remember.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// A row of [`hookswitch_store::STORES`]. Default `redb`.
+    pub kind: String,
+    /// The data folder.
+    pub folder: PathBuf,
+}
+
+impl SwitchConfig {
+    /// A switch that listens for SIP here and has neither Call API nor HTTP nor store.
+    #[must_use]
+    pub fn new(sip: Vec<SipListen>, media: MediaConfig, shard: ShardConfig) -> Self {
+        Self {
+            sip,
+            udp: UdpOptions::default(),
+            tcp: ConnectionsConfig::default(),
+            media,
+            application: None,
+            http: None,
+            store: None,
+            shard,
+            log_pii: false,
+            tap: None,
+        }
+    }
+}
+
+/// Why a switch did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No SIP socket was asked for.
+    #[error("no address to listen on for SIP")]
+    NoSipSocket,
+    /// More than [`MAX_SIP_SOCKETS`](crate::MAX_SIP_SOCKETS).
+    #[error("more than {} addresses to listen on for SIP", sip::MAX_SIP_SOCKETS)]
+    TooManySipSockets,
+    /// A SIP socket.
+    #[error("SIP: {0}")]
+    Sip(#[from] NetError),
+    /// A socket of the Call API or of HTTP is in use.
+    #[error("{service}: tcp:{address} is in use by another program")]
+    WebInUse {
+        /// Whose socket.
+        service: Service,
+        /// Which address.
+        address: SocketAddr,
+    },
+    /// A socket of the Call API or of HTTP cannot be opened for another reason.
+    #[error("{service}: cannot listen on {listen}: {source}")]
+    Web {
+        /// Whose socket.
+        service: Service,
+        /// As configured.
+        listen: WebListen,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The configured kind of store does not exist.
+    #[error("no such store: {0}")]
+    NoSuchStore(String),
+    /// The store.
+    #[error("store: {0}")]
+    Store(#[from] StoreError),
+    /// What was stored cannot be read.
+    #[error("store: {0}")]
+    Restore(#[from] RestoreError),
+    /// The system does not give us threads, descriptors or memory.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Whose socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Service {
+    /// The Call API's WebSocket.
+    CallApi,
+    /// Directory and registrations.
+    Http,
+}
+
+impl std::fmt::Display for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::CallApi => "call_api",
+            Self::Http => "http",
+        })
+    }
+}
+
+/// What is bound, with the ports that the system chose.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses {
+    /// SIP.
+    pub sip: Vec<SipListen>,
+    /// The Call API.
+    pub call_api: Vec<SocketAddr>,
+    /// Directory and registrations.
+    pub http: Vec<SocketAddr>,
+}
+
+/// A running switch. Dropping it stops it.
+pub struct Switch {
+    addresses: Addresses,
+    inbox: Arc<Inbox<Message>>,
+    status: Arc<Status>,
+    media: Option<Arc<MediaPlane>>,
+    web: Option<Web>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Switch {
+    /// Opens every socket and the store, then starts everything. On an error nothing is left running.
+    ///
+    /// # Errors
+    /// [`StartError`] says which part and why.
+    pub fn start(config: SwitchConfig) -> Result<Self, StartError> {
+        if config.sip.is_empty() {
+            return Err(StartError::NoSipSocket);
+        }
+        if config.sip.len() > sip::MAX_SIP_SOCKETS {
+            return Err(StartError::TooManySipSockets);
+        }
+        show_pii(config.log_pii);
+        match raise_descriptor_limit() {
+            Ok(limit) => tracing::debug!(limit, "descriptors"),
+            Err(error) => tracing::warn!(%error, "the limit of descriptors could not be raised"),
+        }
+        let poll = Poll::new()?;
+        let inbox = Arc::new(Inbox::new(poll.registry(), sip::WAKER, MAX_SHARD_QUEUE)?);
+        let registry = poll.registry().try_clone()?;
+        let mut sockets = SipSockets::bind(registry, FIRST_SOCKET, &config.sip, config.udp, config.tcp)?;
+        sockets.watch()?;
+        let application = with_sockets(Service::CallApi, config.application, |config| &config.listen)?;
+        let http = with_sockets(Service::Http, config.http, |config| &config.listen)?;
+        let (store, restore) = open_store(config.store.as_ref(), &inbox)?;
+        let addresses = Addresses {
+            sip: sockets.addresses(),
+            call_api: addresses_of(application.as_ref()),
+            http: addresses_of(http.as_ref()),
+        };
+
+        let clock = Clock::start();
+        let status = Arc::new(Status::new());
+        let media = Arc::new(start_media(&config.media, clock, &inbox)?);
+        let shard = complete(config.shard, &addresses, clock)?;
+        let mut switch = Self {
+            addresses,
+            inbox: Arc::clone(&inbox),
+            status: Arc::clone(&status),
+            media: Some(Arc::clone(&media)),
+            web: None,
+            thread: None,
+        };
+        let tap = config.tap;
+        switch.thread = Some(thread::Builder::new().name("shard-0".to_owned()).spawn(move || {
+            ShardLoop {
+                poll,
+                clock,
+                shard: Shard::new(shard, rand::rng().random()),
+                sockets,
+                inbox,
+                desk: Desk::new(store),
+                media,
+                tap,
+                status,
+                restore,
+                pending: sip::Pending::default(),
+            }
+            .run();
+        })?);
+        if application.is_some() || http.is_some() {
+            switch.web = Some(Web::start(&switch.inbox, application, http)?);
+        }
+        Ok(switch)
+    }
+
+    /// What is bound.
+    #[must_use]
+    pub const fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// How far the switch is in its life.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.status.get()
+    }
+
+    /// Takes no new calls from now on; those there are go on. [`Switch::wait`] says when the last one has ended.
+    pub fn drain(&self) {
+        self.inbox.push_always(Message::Drain);
+    }
+
+    /// Waits until the switch has reached at least this phase, or `patience` has passed (none: for ever). Returns the
+    /// phase reached.
+    #[must_use]
+    pub fn wait(&self, phase: Phase, patience: Option<Duration>) -> Phase {
+        self.status.wait(phase, patience)
+    }
+
+    /// How much the shard holds. `None` if it does not answer.
+    #[must_use]
+    pub fn counts(&self) -> Option<Counts> {
+        let (answer, answered) = sync_channel(1);
+        self.inbox.push_always(Message::Count(answer));
+        answered.recv_timeout(PATIENCE).ok()
+    }
+
+    /// What the media threads have counted and hold, one by one.
+    #[must_use]
+    pub fn media(&self) -> Vec<MediaTotals> {
+        self.media.as_ref().map(|media| media.totals()).unwrap_or_default()
+    }
+
+    /// Stops at once: sockets are closed, calls are dropped, what is to be stored is stored. Returns whether all went
+    /// well until then.
+    #[must_use]
+    pub fn stop(mut self) -> bool {
+        self.finish();
+        self.status.get() == Phase::Stopped
+    }
+
+    fn finish(&mut self) {
+        self.inbox.push_always(Message::Stop);
+        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
+            tracing::error!("a shard had panicked");
+        }
+        if let Some(web) = self.web.take() {
+            web.stop();
+        }
+        // The shard's thread has let go of it, so this is the last one, and dropping it joins the media threads.
+        drop(self.media.take());
+    }
+}
+
+impl Drop for Switch {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// Binds the sockets of a web service, if there is one.
+fn with_sockets<C>(
+    service: Service,
+    config: Option<C>,
+    listen: impl Fn(&C) -> &WebListen,
+) -> Result<Option<(C, Vec<Bound>)>, StartError> {
+    let Some(config) = config else { return Ok(None) };
+    let listen = listen(&config);
+    match listen.bind() {
+        Ok(sockets) => Ok(Some((config, sockets))),
+        Err((address, error)) if error.kind() == io::ErrorKind::AddrInUse => {
+            Err(StartError::WebInUse { service, address })
+        }
+        Err((_, source)) => Err(StartError::Web { service, listen: listen.clone(), source }),
+    }
+}
+
+fn addresses_of<C>(bound: Option<&(C, Vec<Bound>)>) -> Vec<SocketAddr> {
+    bound.map(|(_, sockets)| sockets.iter().map(Bound::address).collect()).unwrap_or_default()
+}
+
+/// Opens the store, reads everything in it, and gives it to a thread of its own.
+fn open_store(
+    config: Option<&StoreConfig>,
+    inbox: &Arc<Inbox<Message>>,
+) -> Result<(Option<Writer>, Vec<Stored>), StartError> {
+    let Some(config) = config else { return Ok((None, Vec::new())) };
+    let row = STORES.iter().find(|row| row.name == config.kind);
+    let row = row.ok_or_else(|| StartError::NoSuchStore(config.kind.clone()))?;
+    let mut store = (row.open)(&config.folder)?;
+    let restore = persist::load(&mut *store)?;
+    let inbox = Arc::clone(inbox);
+    let writer = Writer::start(store, move |news| inbox.push_always(Message::Committed(news)))?;
+    Ok((Some(writer), restore))
+}
+
+fn start_media(config: &MediaConfig, clock: Clock, inbox: &Arc<Inbox<Message>>) -> io::Result<MediaPlane> {
+    let inbox = Arc::clone(inbox);
+    let report: media::ReportSink = Arc::new(move |report| inbox.push_always(Message::Media(report)));
+    MediaPlane::start(config, clock, rand::rng().random(), report)
+}
+
+/// Fills in what only the system knows.
+fn complete(mut shard: ShardConfig, addresses: &Addresses, clock: Clock) -> io::Result<ShardConfig> {
+    let endpoint = &mut shard.b2bua.endpoint;
+    let known = std::mem::take(&mut endpoint.listen);
+    let advertised = |index: usize| known.get(index).and_then(|listen| listen.advertise.clone());
+    let listen = addresses.sip.iter().enumerate().map(|(index, at)| Listen {
+        transport: at.transport,
+        address: at.address,
+        advertise: advertised(index),
+    });
+    endpoint.listen = listen.collect();
+    if endpoint.interfaces.is_empty() {
+        let up = interfaces()?.into_iter().filter(|interface| interface.up);
+        let read = up.map(|found| Interface { addr: found.address, prefix: found.prefix, default: found.default });
+        endpoint.interfaces = read.collect();
+    }
+    if shard.first_call == 0 {
+        // A million calls fit between two starts within one millisecond.
+        shard.first_call = (clock.now().as_millis() as u64) << 20;
+    }
+    Ok(shard)
+}

@@ -1,0 +1,128 @@
+//! Requests over HTTP: read whole, passed to the shard, answered with what it says.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use compact_str::CompactString;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::{Gateway, WebListen};
+use crate::sip::{HttpAnswer, Message};
+
+/// Longest request body, in bytes.
+pub const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// Requests at once; beyond, they are answered 503.
+pub const MAX_REQUESTS: usize = 1_024;
+
+/// Connections at once; beyond, they are closed.
+pub const MAX_HTTP_CONNECTIONS: usize = 4_096;
+
+/// Room for the bodies of all requests at once, in KiB; beyond, they are answered 503.
+pub(super) const MAX_BODIES_KIB: usize = 256 * 1024;
+
+/// How long a body may take to arrive.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the shard, or the disk, may take.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Value of `Retry-After` with 503, in seconds.
+const RETRY_AFTER: &str = "1";
+
+/// The HTTP listener for directory, registrations and health.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// Where to listen. Default `127.0.0.1:9000`.
+    pub listen: WebListen,
+    /// How long a connection may stay unused. Default 75 s.
+    pub idle_timeout: Duration,
+}
+
+impl HttpConfig {
+    /// Everything at its default, on this address.
+    #[must_use]
+    pub const fn new(listen: WebListen) -> Self {
+        Self { listen, idle_timeout: Duration::from_secs(75) }
+    }
+}
+
+pub(super) fn router(gateway: Gateway) -> Router {
+    Router::new().fallback(move |request: Request| {
+        let gateway = gateway.clone();
+        async move { handle(&gateway, request).await.unwrap_or_else(|refusal| refusal) }
+    })
+}
+
+async fn handle(gateway: &Gateway, request: Request) -> Result<Response, Response> {
+    let _place = gateway.requests.try_acquire().map_err(|_| busy())?;
+    let (head, body) = request.into_parts();
+    let size = announced(&head.headers).unwrap_or(MAX_BODY);
+    if size > MAX_BODY {
+        return Err(plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n"));
+    }
+    let kib = u32::try_from(size.div_ceil(1024)).unwrap_or(u32::MAX);
+    let _room = gateway.bodies.try_acquire_many(kib).map_err(|_| busy())?;
+    let body = read(body).await?;
+    let (reply, answer) = oneshot::channel();
+    let is_head = head.method == Method::HEAD;
+    let message = Message::Http {
+        method: CompactString::from(head.method.as_str()),
+        path: head.uri.path().to_owned(),
+        body,
+        reply,
+    };
+    gateway.inbox.push(message).map_err(|_| busy())?;
+    match timeout(ANSWER_PATIENCE, answer).await {
+        Ok(Ok(answer)) => Ok(respond(answer, is_head)),
+        Ok(Err(_)) => Err(plain(StatusCode::SERVICE_UNAVAILABLE, "the switch is stopping\n")),
+        Err(_) => Err(plain(StatusCode::GATEWAY_TIMEOUT, "the switch did not answer in time\n")),
+    }
+}
+
+/// What the request says about the length of its body: without a word about one there is none (RFC 9112 section 6.3).
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    match headers.get(header::CONTENT_LENGTH) {
+        Some(length) => length.to_str().ok()?.parse().ok(),
+        None => (!headers.contains_key(header::TRANSFER_ENCODING)).then_some(0),
+    }
+}
+
+async fn read(body: Body) -> Result<Bytes, Response> {
+    match timeout(BODY_PATIENCE, to_bytes(body, MAX_BODY)).await {
+        Ok(Ok(body)) => Ok(body),
+        // The limit, or a connection that broke and will not see the answer.
+        Ok(Err(_)) => Err(plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n")),
+        Err(_) => Err(plain(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time\n")),
+    }
+}
+
+fn respond(answer: HttpAnswer, is_head: bool) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let length = answer.body.len();
+    let mut response = if is_head { Response::new(Body::empty()) } else { Response::new(Body::from(answer.body)) };
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    // A status without content has neither (RFC 9110 section 8.6).
+    if status != StatusCode::NO_CONTENT {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    if let Some(allow) = answer.allow {
+        headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+    }
+    response
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response {
+    (status, text).into_response()
+}
+
+fn busy() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], "too many requests\n").into_response()
+}

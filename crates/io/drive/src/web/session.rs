@@ -1,0 +1,222 @@
+//! One application on a WebSocket.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use hookswitch_shard::SessionId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::outbox::{Abort, Say, Waiting, outbox};
+use super::{Gateway, WebListen};
+use crate::sip::Message;
+
+/// Longest message from an application, in bytes.
+pub const MAX_MESSAGE: usize = 64 * 1024;
+
+/// What is read of a message that is too long, so that its sender can still be told so. Longer ones end the
+/// connection half-read.
+const MAX_READ: usize = 16 * MAX_MESSAGE;
+
+/// Sessions at once, by default.
+pub const MAX_SESSIONS: usize = 1_000;
+
+/// Messages of one session that may wait for the shard; beyond, its connection is not read.
+pub const MAX_UNHANDLED: usize = 64;
+
+/// The subprotocol with which a client asks for the strict dialect.
+pub const SUBPROTOCOL_STRICT: &str = "call-api.strict";
+
+/// Time for the last words of a connection.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Pings that may stay unanswered.
+const MAX_MISSED: u32 = 2;
+
+/// Close codes of RFC 6455 section 7.4.1 and the IANA registry.
+mod code {
+    pub(super) const GOING_AWAY: u16 = 1001;
+    pub(super) const PROTOCOL: u16 = 1002;
+    pub(super) const UNSUPPORTED: u16 = 1003;
+    pub(super) const POLICY: u16 = 1008;
+    pub(super) const TOO_BIG: u16 = 1009;
+    pub(super) const TRY_AGAIN: u16 = 1013;
+}
+
+/// The Call API's listener.
+#[derive(Clone, Debug)]
+pub struct ApplicationConfig {
+    /// Where to listen. Default `localhost:5059`.
+    pub listen: WebListen,
+    /// The path of the WebSocket; everything else is 404. Default `/call-api`.
+    pub path: String,
+    /// Sessions at once. Default [`MAX_SESSIONS`].
+    pub max_sessions: usize,
+    /// Time between two pings. Default 30 s; two that stay unanswered end the connection.
+    pub ping_every: Duration,
+}
+
+impl ApplicationConfig {
+    /// Everything at its default, on this address.
+    #[must_use]
+    pub fn new(listen: WebListen) -> Self {
+        Self { listen, path: "/call-api".to_owned(), max_sessions: MAX_SESSIONS, ping_every: Duration::from_secs(30) }
+    }
+
+    /// Pings keep a live connection moving, so one that does not move for longer than they take is dead.
+    pub(super) fn idle_timeout(&self) -> Duration {
+        self.ping_every * (MAX_MISSED + 2)
+    }
+}
+
+pub(super) fn router(gateway: Gateway, config: ApplicationConfig) -> Router {
+    let ping_every = config.ping_every;
+    let upgrade = move |request: Result<WebSocketUpgrade, WebSocketUpgradeRejection>| {
+        let gateway = gateway.clone();
+        async move { answer(gateway, ping_every, request) }
+    };
+    Router::new().route(&config.path, any(upgrade))
+}
+
+fn answer(
+    gateway: Gateway,
+    ping_every: Duration,
+    request: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let Ok(upgrade) = request else {
+        let version = [(header::SEC_WEBSOCKET_VERSION, "13")];
+        return (StatusCode::BAD_REQUEST, version, "Bad Request\n").into_response();
+    };
+    let Ok(place) = Arc::clone(&gateway.sessions).try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many sessions\n").into_response();
+    };
+    let upgrade = upgrade.max_message_size(MAX_READ).max_frame_size(MAX_READ).protocols([SUBPROTOCOL_STRICT]);
+    let strict = upgrade.selected_protocol().is_some();
+    upgrade.on_upgrade(move |socket| serve(gateway, socket, strict, ping_every, place))
+}
+
+/// One connection from its beginning to its end.
+async fn serve(gateway: Gateway, socket: WebSocket, strict: bool, ping_every: Duration, place: OwnedSemaphorePermit) {
+    let session = SessionId(gateway.next_session.fetch_add(1, Ordering::Relaxed));
+    let (outbox, waiting, abort) = outbox();
+    let (mut sink, mut stream) = socket.split();
+    if gateway.inbox.push(Message::Opened { session, strict, outbox }).is_err() {
+        goodbye(&mut sink, &mut stream, Some(code::TRY_AGAIN)).await;
+        return;
+    }
+    let missed = AtomicU32::new(0);
+    let code = tokio::select! {
+        code = listen(&gateway, session, strict, &mut stream, &missed) => code,
+        code = speak(waiting, abort, &mut sink, ping_every, &missed) => code,
+    };
+    gateway.inbox.push_always(Message::Closed(session));
+    goodbye(&mut sink, &mut stream, code).await;
+    drop(place);
+}
+
+/// Takes what the application says until it stops; returns the code to close with, if it has not closed itself.
+async fn listen(
+    gateway: &Gateway,
+    session: SessionId,
+    strict: bool,
+    stream: &mut SplitStream<WebSocket>,
+    missed: &AtomicU32,
+) -> Option<u16> {
+    let places = Arc::new(Semaphore::new(MAX_UNHANDLED));
+    loop {
+        let frame = match stream.next().await? {
+            Ok(frame) => frame,
+            Err(error) => return refusal(&error),
+        };
+        missed.store(0, Ordering::Relaxed);
+        let text = match frame {
+            Frame::Text(text) => text.as_str().to_owned(),
+            Frame::Binary(_) if strict => return Some(code::UNSUPPORTED),
+            // What is not text is no JSON either, and is answered as such.
+            Frame::Binary(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            // Answered by the library; the stream ends after a close.
+            Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_) => continue,
+        };
+        if text.len() > MAX_MESSAGE {
+            return Some(code::TOO_BIG);
+        }
+        // While too many messages wait, the connection is not read, and the network slows the application down.
+        let place = Arc::clone(&places).acquire_owned().await.ok()?;
+        if gateway.inbox.push(Message::Text { session, text, place }).is_err() {
+            return Some(code::TRY_AGAIN);
+        }
+    }
+}
+
+/// The code that tells a peer what was wrong with its frames; `None` when the connection itself has failed.
+fn refusal(error: &axum::Error) -> Option<u16> {
+    // The library wraps the error so that only its text is left to look at.
+    let text = error.to_string();
+    if text.contains("too long") {
+        Some(code::TOO_BIG)
+    } else if text.contains("protocol error") || text.contains("UTF-8") {
+        Some(code::PROTOCOL)
+    } else {
+        None
+    }
+}
+
+/// Says what the shard has to say, and pings; returns the code to close with.
+async fn speak(
+    mut waiting: Waiting,
+    mut abort: Abort,
+    sink: &mut SplitSink<WebSocket, Frame>,
+    ping_every: Duration,
+    missed: &AtomicU32,
+) -> Option<u16> {
+    let mut ping = interval(ping_every);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first tick comes at once.
+    ping.tick().await;
+    loop {
+        let frame = tokio::select! {
+            code = abort.requested() => return Some(code),
+            say = waiting.next() => match say {
+                Some(Say::Text(text)) => Frame::Text(text.into()),
+                Some(Say::Close(code)) => return Some(code),
+                None => return Some(code::GOING_AWAY),
+            },
+            _ = ping.tick() => {
+                if missed.fetch_add(1, Ordering::Relaxed) >= MAX_MISSED {
+                    return Some(code::POLICY);
+                }
+                Frame::Ping(axum::body::Bytes::new())
+            }
+        };
+        tokio::select! {
+            code = abort.requested() => return Some(code),
+            result = sink.send(frame) => {
+                if result.is_err() {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// The last words: our close frame, and the peer's. Reading on lets the peer see ours before the connection is gone.
+async fn goodbye(sink: &mut SplitSink<WebSocket, Frame>, stream: &mut SplitStream<WebSocket>, code: Option<u16>) {
+    let Some(code) = code else { return };
+    let frame = Frame::Close(Some(CloseFrame { code, reason: "".into() }));
+    let words = async {
+        if sink.send(frame).await.is_ok() {
+            while let Some(Ok(_)) = stream.next().await {}
+        }
+    };
+    // Whoever does not even take that has had its chance.
+    let _ = timeout(GOODBYE, words).await;
+}
