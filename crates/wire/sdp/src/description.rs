@@ -69,6 +69,28 @@ impl<'a> Line<'a> {
         core::str::from_utf8(self.value).ok()
     }
 
+    /// The value, if this is the attribute of that name; empty for a property attribute. Compares bytes
+    /// first: most lines asked are not the one wanted.
+    pub(crate) fn attribute_value(self, name: &str) -> Option<&'a str> {
+        let rest = match self.kind {
+            b'a' => self.value.strip_prefix(name.as_bytes())?,
+            _ => return None,
+        };
+        match rest {
+            [b':', value @ ..] => core::str::from_utf8(value).ok(),
+            _ => rest.trim_ascii_end().is_empty().then_some(""),
+        }
+    }
+
+    pub(crate) fn direction(self) -> Option<Direction> {
+        // The four names have eight bytes; nothing else of that length costs more than a comparison.
+        let name = match (self.kind, self.value.trim_ascii_end()) {
+            (b'a', name) if name.len() == 8 => core::str::from_utf8(name).ok()?,
+            _ => return None,
+        };
+        Direction::from_attribute(name)
+    }
+
     pub(crate) fn attribute(self) -> Option<Attribute<'a>> {
         if self.kind != b'a' {
             return None;
@@ -111,7 +133,7 @@ impl SessionDescription {
         if number > MAX_LINES {
             return refuse(Malformed::TooManyLines);
         }
-        if line.iter().any(|&byte| byte == 0 || byte == b'\r') {
+        if memchr::memchr2(0, b'\r', line).is_some() {
             return refuse(Malformed::ControlCharacter);
         }
         if !line.is_empty() {
@@ -213,7 +235,7 @@ impl SessionDescription {
     /// The direction written at session level, which media without one of their own take.
     #[must_use]
     pub fn direction(&self) -> Option<Direction> {
-        self.attributes().find_map(|attribute| Direction::from_attribute(attribute.name))
+        self.session_lines().find_map(Line::direction)
     }
 
     /// The attributes of the session, those of media not among them.
@@ -224,7 +246,7 @@ impl SessionDescription {
     /// The value of a session attribute: `Some("")` for a property attribute, `None` without one.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes().find(|a| a.name == name).map(|a| a.value.unwrap_or_default())
+        self.session_lines().find_map(|line| line.attribute_value(name))
     }
 
     /// Replaces the o= line, or puts one after `v=`. Everything else stays.
@@ -437,7 +459,7 @@ impl<'a, I: Iterator<Item = Line<'a>>> LastOf for I {
 
 /// The length of the first line and how it ends.
 fn split_line(text: &[u8]) -> (usize, Eol) {
-    match text.iter().position(|&byte| byte == b'\n') {
+    match memchr::memchr(b'\n', text) {
         None => match text {
             [line @ .., b'\r'] => (line.len(), Eol::Cr),
             _ => (text.len(), Eol::None),

@@ -196,7 +196,7 @@ impl<'a> Media<'a> {
     /// Which way media flows: written here, else for the session, else both ways.
     #[must_use]
     pub fn direction(&self) -> Direction {
-        let own = self.attributes().find_map(|a| Direction::from_attribute(a.name));
+        let own = self.lines().find_map(Line::direction);
         own.or_else(|| self.sdp.direction()).unwrap_or_default()
     }
 
@@ -247,12 +247,12 @@ impl<'a> Media<'a> {
 
     /// The SDES keys offered (RFC 4568).
     pub fn crypto(&self) -> impl Iterator<Item = Crypto<'a>> + use<'a> {
-        self.attributes().filter(|a| a.name == "crypto").filter_map(|a| Crypto::parse(a.value?))
+        self.lines().filter_map(|line| line.attribute_value("crypto")).filter_map(Crypto::parse)
     }
 
     /// The ICE candidates (RFC 8839).
     pub fn candidates(&self) -> impl Iterator<Item = Candidate<'a>> + use<'a> {
-        self.attributes().filter(|a| a.name == "candidate").filter_map(|a| Candidate::parse(a.value?))
+        self.lines().filter_map(|line| line.attribute_value("candidate")).filter_map(Candidate::parse)
     }
 
     /// The lines of this medium, its m= line first.
@@ -268,7 +268,7 @@ impl<'a> Media<'a> {
     /// The value of an attribute of this medium: `Some("")` for a property attribute, `None` without one.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&'a str> {
-        self.attributes().find(|a| a.name == name).map(|a| a.value.unwrap_or_default())
+        self.lines().find_map(|line| line.attribute_value(name))
     }
 
     /// The same, where the session may say it for all media: `fingerprint`, `setup`, `ice-ufrag` …
@@ -285,8 +285,8 @@ impl<'a> Media<'a> {
 
     /// What an attribute such as `a=fmtp:<payload type> <value>` says about one payload type.
     fn value_for(&self, payload_type: u8, name: &str) -> Option<&'a str> {
-        self.attributes().filter(|a| a.name == name).find_map(|a| {
-            let (number, value) = next_word(a.value?)?;
+        self.lines().filter_map(|line| line.attribute_value(name)).find_map(|value| {
+            let (number, value) = next_word(value)?;
             (number.parse() == Ok(payload_type)).then(|| value.trim_ascii())
         })
     }
