@@ -5,6 +5,8 @@
 //! [`SequenceTracker`] is the bookkeeping of RFC 3550 appendix A for one source, and
 //! [`EventReceiver`] turns telephone-event packets, repeated or lost, into digits.
 
+// Without `alloc` there is nothing to allocate with.
+#![no_std]
 #![forbid(unsafe_code)]
 
 mod demux;
