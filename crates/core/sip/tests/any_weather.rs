@@ -1,0 +1,263 @@
+//! Two endpoints that do what users do, over a network that loses, doubles, delays and cuts. Whatever happens, every
+//! call ends exactly once on each side, and nothing is left.
+
+mod support;
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use hookswitch_sip::{Body, DialogId, Event, Invite, RequestOut, Response, Time, Transport};
+use hookswitch_sip_msg::Method;
+use support::net::{Net, Weather};
+use support::{Dice, HERE, OFFER, THERE, addr, config, ms};
+
+/// What a user does later.
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Invite,
+    Respond(DialogId, u16),
+    Ack(DialogId),
+    Cancel(DialogId),
+    Bye(DialogId),
+    Reinvite(DialogId),
+    Info(DialogId),
+    Cut,
+}
+
+struct Play {
+    net: Net,
+    dice: Dice,
+    agenda: BTreeMap<(Time, u64), (usize, Act)>,
+    serial: u64,
+    /// How often each dialog was told to be over.
+    ends: HashMap<(usize, DialogId), u32>,
+    begun: Vec<(usize, DialogId)>,
+    seen: [usize; 2],
+    /// Dialogs that the user itself refused, which is not told back.
+    refused: Vec<(usize, DialogId)>,
+}
+
+impl Play {
+    fn new(seed: u64) -> Play {
+        let mut dice = Dice::new(seed);
+        let weather = Weather {
+            loss: dice.below(40),
+            double: dice.below(20),
+            delay: ms(dice.below(50)),
+            jitter: ms(dice.below(900)),
+        };
+        let hosts = [HERE, THERE].map(|at| (addr(at), config(addr(at))));
+        Play {
+            net: Net::new(hosts.into(), weather, dice.next()),
+            dice,
+            agenda: BTreeMap::new(),
+            serial: 0,
+            ends: HashMap::new(),
+            begun: Vec::new(),
+            seen: [0; 2],
+            refused: Vec::new(),
+        }
+    }
+
+    fn plan(&mut self, within: u64, host: usize, act: Act) {
+        self.serial += 1;
+        let at = self.net.now + ms(self.dice.below(within + 1));
+        self.agenda.insert((at, self.serial), (host, act));
+    }
+
+    fn run(&mut self) {
+        for _ in 0..30 {
+            let host = self.dice.below(2) as usize;
+            self.plan(20_000, host, Act::Invite);
+        }
+        if self.dice.percent(30) {
+            self.plan(30_000, 0, Act::Cut);
+        }
+        loop {
+            let next = self.agenda.keys().next().map_or(Duration::MAX, |(at, _)| *at);
+            while self.net.step(next) {
+                self.watch();
+            }
+            let Some((_, (host, act))) = self.agenda.pop_first() else {
+                break;
+            };
+            self.net.now = self.net.now.max(next);
+            self.act(host, act);
+            self.net.drain(host);
+            self.watch();
+            assert!(self.serial < 100_000, "the play does not end");
+        }
+        self.net.cut_all();
+        self.net.settle();
+        self.watch();
+    }
+
+    fn act(&mut self, host: usize, act: Act) {
+        let now = self.net.now;
+        let other = 1 - host;
+        let transport = if self.dice.percent(25) { Transport::Tcp } else { Transport::Udp };
+        let flow = self.net.flow(transport, host, other);
+        let endpoint = &mut self.net.hosts[host].endpoint;
+        match act {
+            Act::Invite => {
+                let order = Invite {
+                    body: self.dice.percent(50).then(|| Body::sdp(OFFER)),
+                    ..Invite::new("sip:x@10.0.0.9", "<sip:a@x>", "<sip:b@x>", flow)
+                };
+                let id = endpoint.invite(now, order).expect("room for a call");
+                self.begun.push((host, id));
+                if self.dice.percent(30) {
+                    self.plan(8_000, host, Act::Cancel(id));
+                }
+            }
+            Act::Respond(id, status) => {
+                let early = endpoint.dialog(id).is_some_and(|d| d.state() == hookswitch_sip::DialogState::Early);
+                endpoint.respond(now, id, Response::new(status).with_body(Body::sdp(OFFER)));
+                if early && endpoint.dialog(id).is_none() {
+                    self.refused.push((host, id));
+                }
+            }
+            Act::Ack(id) => endpoint.ack(now, id, None),
+            Act::Cancel(id) => endpoint.cancel(now, id, None),
+            Act::Bye(id) => {
+                let early = endpoint.dialog(id).is_some();
+                endpoint.bye(now, id, Vec::new());
+                if early && endpoint.dialog(id).is_none() {
+                    self.refused.push((host, id));
+                }
+            }
+            Act::Reinvite(id) => {
+                let _ = endpoint.reinvite(now, id, Some(Body::sdp(OFFER)), Vec::new());
+            }
+            Act::Info(id) => {
+                let _ = endpoint.request(now, RequestOut::inside(id, Method::Info));
+            }
+            Act::Cut => self.net.cut_all(),
+        }
+    }
+
+    /// Reacts to what was told since the last time.
+    fn watch(&mut self) {
+        for host in 0..2 {
+            while let Some(event) = self.net.hosts[host].events.get(self.seen[host]).cloned() {
+                self.seen[host] += 1;
+                self.react(host, event);
+            }
+        }
+    }
+
+    fn react(&mut self, host: usize, event: Event) {
+        match event {
+            Event::Invite { dialog, .. } => {
+                self.begun.push((host, dialog));
+                self.plan(300, host, Act::Respond(dialog, 180));
+                let status = [200, 200, 200, 486, 302, 603][self.dice.below(6) as usize];
+                if self.dice.percent(90) {
+                    self.plan(9_000, host, Act::Respond(dialog, status));
+                }
+                self.live(host, dialog);
+            }
+            Event::Answered { dialog, .. } => {
+                if self.dice.percent(95) {
+                    self.plan(100, host, Act::Ack(dialog));
+                }
+                self.live(host, dialog);
+            }
+            Event::Reanswered { dialog, .. } => self.plan(100, host, Act::Ack(dialog)),
+            Event::Reinvite { dialog, .. } => {
+                let status = if self.dice.percent(80) { 200 } else { 488 };
+                if self.dice.percent(95) {
+                    self.plan(2_000, host, Act::Respond(dialog, status));
+                }
+            }
+            Event::Request { txn, .. } => {
+                if self.dice.percent(90) {
+                    let now = self.net.now;
+                    self.net.hosts[host].endpoint.reply(now, txn, Response::new(200));
+                    self.net.drain(host);
+                }
+            }
+            Event::Cancelled { dialog, .. } | Event::Failed { dialog, .. } | Event::Ended { dialog, .. } => {
+                *self.ends.entry((host, dialog)).or_insert(0) += 1;
+            }
+            Event::Progress { .. }
+            | Event::Acked { .. }
+            | Event::ReinviteCancelled { .. }
+            | Event::ReinviteFailed { .. }
+            | Event::Response { .. }
+            | Event::FlowClosed { .. } => {}
+        }
+    }
+
+    fn live(&mut self, host: usize, dialog: DialogId) {
+        for _ in 0..self.dice.below(3) {
+            let act = if self.dice.percent(60) { Act::Reinvite(dialog) } else { Act::Info(dialog) };
+            self.plan(20_000, host, act);
+        }
+        // At least one side hangs up in the end.
+        self.plan(40_000, host, Act::Bye(dialog));
+    }
+}
+
+fn play(seed: u64) {
+    let mut play = Play::new(seed);
+    play.run();
+    play.net.assert_nothing_left();
+    for dialog in &play.begun {
+        let told = play.ends.get(dialog).copied().unwrap_or(0);
+        let refused = u32::from(play.refused.contains(dialog));
+        assert_eq!(told + refused, 1, "seed {seed}: {dialog:?} ended {told} times");
+    }
+    assert!(play.begun.len() >= 30);
+}
+
+#[test]
+fn every_call_ends_once_and_leaves_nothing() {
+    for seed in 1..=60 {
+        if std::panic::catch_unwind(|| play(seed)).is_err() {
+            panic!("seed {seed} failed");
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_dies_ends_all_its_calls() {
+    for seed in 100..110 {
+        let mut play = Play::new(seed);
+        play.net.weather = Weather::CLEAR;
+        for _ in 0..20 {
+            play.plan(5_000, 0, Act::Invite);
+        }
+        for _ in 0..2_000 {
+            if play.net.now > support::START + ms(4_000) {
+                break;
+            }
+            let Some(((at, _), (host, act))) = play.agenda.pop_first() else { break };
+            while play.net.step(at) {
+                play.watch();
+            }
+            play.net.now = play.net.now.max(at);
+            play.act(host, act);
+            play.net.drain(host);
+            play.watch();
+        }
+        play.net.hosts[1].dead = true;
+        play.net.cut_all();
+        // The survivors hang up sooner or later.
+        while let Some(((at, _), (host, act))) = play.agenda.pop_first() {
+            while play.net.step(at) {
+                play.watch();
+            }
+            play.net.now = play.net.now.max(at);
+            if host == 0 && !matches!(act, Act::Invite) {
+                play.act(host, act);
+                play.net.drain(host);
+            }
+        }
+        play.net.settle();
+        play.watch();
+        play.net.assert_nothing_left();
+        let mine: Vec<_> = play.begun.iter().filter(|(host, _)| *host == 0).collect();
+        assert!(mine.iter().all(|dialog| play.ends.get(*dialog) == Some(&1)), "seed {seed}");
+    }
+}
