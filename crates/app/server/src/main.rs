@@ -1,1 +1,95 @@
-fn main() {}
+//! `hookswitch`: the switch, its demonstration, and the tools around it.
+
+#![forbid(unsafe_code)]
+
+mod compose;
+mod config;
+mod demo;
+mod logging;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+// glibc's allocator gives memory back to the system late and in pieces; a switch runs for months.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A programmable voice switch: SIP server, media relay and call control in one program.
+#[derive(Parser)]
+#[command(name = "hookswitch", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the switch (this is also what happens without a command)
+    ///
+    /// SIGTERM or SIGINT drains it: no new calls, those there are go on until they end or
+    /// `calls.drain_time` is over. A second one stops it at once.
+    Serve(ServeArgs),
+    /// Show a call between two phones, started over the WebSocket, and prove its audio
+    Demo(demo::DemoArgs),
+    /// Check the configuration and print it with all defaults
+    CheckConfig(ServeArgs),
+    /// Print the reference page of the configuration
+    #[command(hide = true)]
+    ConfigReference,
+}
+
+/// Where the configuration and the data are.
+#[derive(Args, Clone, Debug, Default)]
+struct ServeArgs {
+    /// Configuration file; else the first of $HOME/.hookswitch.yml, config/hookswitch.yml,
+    /// /etc/hookswitch.yml and /etc/hookswitch/hookswitch.yml, else the defaults
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where pushed domains and registrations are kept, instead of the key `data_dir`
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl ServeArgs {
+    fn find(&self) -> Result<config::Found, config::ConfigError> {
+        let mut found = config::find(self.config.as_deref())?;
+        if let Some(dir) = &self.data_dir {
+            found.config.data_dir = Some(dir.clone());
+        }
+        Ok(found)
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        None => serve::run(&cli.serve),
+        Some(Command::Serve(args)) => serve::run(&args),
+        Some(Command::Demo(args)) => demo::run(&args),
+        Some(Command::CheckConfig(args)) => check_config(&args),
+        Some(Command::ConfigReference) => {
+            print!("{}", config::reference());
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("hookswitch: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn check_config(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let found = args.find()?;
+    compose::switch_config(&found.config)?;
+    match &found.file {
+        Some(file) => println!("# {}", file.display()),
+        None => println!("# no configuration file: these are the defaults"),
+    }
+    print!("{}", found.config.effective()?);
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,252 @@
+//! What the configuration means: the machines' own settings, checked.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ahash::AHashMap;
+use hookswitch_b2bua::B2buaConfig;
+use hookswitch_b2bua::route::Route;
+use hookswitch_call::directory::{Directory, Layer, Secret};
+use hookswitch_call::{Codecs, Limits};
+use hookswitch_codec::Codec;
+use hookswitch_dialect::call_api;
+use hookswitch_drive::{ApplicationConfig, HttpConfig, MediaConfig, SipListen, StoreConfig, SwitchConfig, WebListen};
+use hookswitch_media::{AddressPolicy, EngineConfig};
+use hookswitch_net::PortRange;
+use hookswitch_shard::ShardConfig;
+use hookswitch_sip::auth::GateConfig;
+use hookswitch_sip::registrar::RegistrarConfig;
+use hookswitch_sip::{EndpointConfig, Listen, Network, Transport};
+use hookswitch_sip_msg::Method;
+use hookswitch_sip_msg::digest::Algorithm;
+
+use crate::config::{Config, ConfigError, Disconnect, MediaAddress, SipTransport};
+
+/// What the switch is called in User-Agent and Server.
+const PRODUCT: &str = concat!("Hookswitch/", env!("CARGO_PKG_VERSION"));
+
+/// The settings of the whole switch.
+///
+/// # Errors
+/// A value that is well formed and cannot be used: its key and why.
+pub fn switch_config(config: &Config) -> Result<SwitchConfig, ConfigError> {
+    let web = |key: &str, text: &str| text.parse::<WebListen>().map_err(|error| ConfigError::value(key, error));
+    let mut switch = SwitchConfig::new(sip_listen(config), media(config)?, shard_config(config)?);
+    let mut application = ApplicationConfig::new(web("call_api.listen", &config.call_api.listen)?);
+    if !config.call_api.path.starts_with('/') {
+        return Err(ConfigError::value("call_api.path", "must begin with a slash"));
+    }
+    application.path.clone_from(&config.call_api.path);
+    switch.application = Some(application);
+    switch.http = Some(HttpConfig::new(web("http.listen", &config.http.listen)?));
+    switch.store = Some(StoreConfig { kind: "redb".into(), folder: config.data_dir() });
+    switch.log_pii = config.log.pii;
+    Ok(switch)
+}
+
+fn media(config: &Config) -> Result<MediaConfig, ConfigError> {
+    let policy = match config.media.address {
+        MediaAddress::Fixed(address) => AddressPolicy::Fixed(address),
+        MediaAddress::Auto => AddressPolicy::Auto { fallback: default_address() },
+    };
+    let mut engine = EngineConfig::new(policy);
+    engine.codecs = codecs("media.codecs", &config.media.codecs)?;
+    engine.max_calls = config.calls.max;
+    let mut media = MediaConfig::new(engine);
+    media.ports = PortRange { first: config.media.ports.first, last: config.media.ports.last };
+    media.threads = config.media.threads;
+    Ok(media)
+}
+
+/// The address of the interface that leads out, for parties of which nothing else is known.
+fn default_address() -> IpAddr {
+    let interfaces = hookswitch_net::interfaces().unwrap_or_default();
+    let leads_out = interfaces.iter().find(|interface| interface.default);
+    leads_out.map_or(IpAddr::from([127, 0, 0, 1]), |interface| interface.address)
+}
+
+fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
+    Ok(ShardConfig {
+        b2bua: B2buaConfig {
+            endpoint: endpoint(config)?,
+            trusted: trusted(config),
+            gate: GateConfig {
+                algorithms: algorithms(config)?,
+                nonce_lifetime: Duration::from_secs(config.sip.nonce_lifetime),
+                ..GateConfig::default()
+            },
+            registrar: registrar(config)?,
+            routes: routes(config)?,
+            codecs: domain_codecs(config)?,
+        },
+        limits: Limits {
+            calls: config.calls.max,
+            ring_time: Duration::from_secs(config.calls.ring_time),
+            anchor: config.media.anchor,
+            ..Limits::default()
+        },
+        directory: directory(config)?,
+        call_api: call_api::Config {
+            reason: config.call_api.reason,
+            on_disconnect: match config.call_api.on_disconnect {
+                Disconnect::Keep => call_api::OnDisconnect::Keep,
+                Disconnect::End => call_api::OnDisconnect::End,
+            },
+            ..call_api::Config::default()
+        },
+        ..ShardConfig::default()
+    })
+}
+
+fn endpoint(config: &Config) -> Result<EndpointConfig, ConfigError> {
+    let listen = sip_listen(config);
+    if listen.is_empty() {
+        return Err(ConfigError::value("sip.listen", "at least one socket is needed"));
+    }
+    let listen = listen.into_iter().map(|socket| {
+        let advertise = advertised(config, socket.address)?;
+        Ok(Listen { transport: socket.transport, address: socket.address, advertise })
+    });
+    Ok(EndpointConfig {
+        product: PRODUCT.into(),
+        allow: [Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options, Method::Register].into(),
+        listen: listen.collect::<Result<_, ConfigError>>()?,
+        max_pending_per_source: config.sip.max_pending_per_source,
+        // A call holds two dialogs, and those of ended calls linger for half a minute.
+        max_dialogs: config.calls.max.saturating_mul(16).max(10_000),
+        trusted: trusted(config),
+        ..EndpointConfig::default()
+    })
+}
+
+fn sip_listen(config: &Config) -> Vec<SipListen> {
+    let transport = |transport| match transport {
+        SipTransport::Udp => Transport::Udp,
+        SipTransport::Tcp => Transport::Tcp,
+    };
+    let sockets = config.sip.listen.iter();
+    sockets.map(|socket| SipListen { transport: transport(socket.transport), address: socket.address }).collect()
+}
+
+fn advertised(config: &Config, socket: SocketAddr) -> Result<Option<(compact_str::CompactString, u16)>, ConfigError> {
+    let Some(text) = &config.sip.advertise else { return Ok(None) };
+    let bad = || ConfigError::value("sip.advertise", format!("`{text}` is neither HOST nor HOST:PORT"));
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, port.parse().map_err(|_| bad())?),
+        _ => (text.as_str(), socket.port()),
+    };
+    if hookswitch_sip_msg::Host::parse(host).is_none() {
+        return Err(bad());
+    }
+    Ok(Some((host.into(), port)))
+}
+
+fn trusted(config: &Config) -> Vec<Network> {
+    let networks = config.sip.trusted.iter();
+    networks.map(|net| Network { addr: net.addr(), prefix: net.prefix_len() }).collect()
+}
+
+fn algorithms(config: &Config) -> Result<Vec<Algorithm>, ConfigError> {
+    if config.sip.algorithms.is_empty() {
+        return Err(ConfigError::value("sip.algorithms", "at least one algorithm is needed"));
+    }
+    let unknown = |name: &String| ConfigError::value("sip.algorithms", format!("`{name}` is not a digest algorithm"));
+    config.sip.algorithms.iter().map(|name| Algorithm::parse(name).ok_or_else(|| unknown(name))).collect()
+}
+
+fn registrar(config: &Config) -> Result<RegistrarConfig, ConfigError> {
+    let sip = &config.sip;
+    if !(sip.min_expires <= sip.default_expires && sip.default_expires <= sip.max_expires) {
+        let why = "must not be less than sip.min_expires or more than sip.max_expires";
+        return Err(ConfigError::value("sip.default_expires", why));
+    }
+    Ok(RegistrarConfig {
+        default_expires: Duration::from_secs(sip.default_expires),
+        min_expires: Duration::from_secs(sip.min_expires),
+        max_expires: Duration::from_secs(sip.max_expires),
+        max_bindings_per_aor: sip.max_bindings,
+        ..RegistrarConfig::default()
+    })
+}
+
+fn routes(config: &Config) -> Result<Vec<Route>, ConfigError> {
+    let routes = config.routes.iter().enumerate();
+    routes
+        .map(|(n, route)| {
+            Route::new(&route.pattern, &route.to).map_err(|error| ConfigError::value(format!("routes[{n}]"), error))
+        })
+        .collect()
+}
+
+fn directory(config: &Config) -> Result<Directory, ConfigError> {
+    let mut directory = Directory::new();
+    for (name, domain) in &config.domains {
+        let key = format!("domains.{name}");
+        let bad = |error| ConfigError::value(&key, error);
+        let users = domain.users.iter().map(|(user, entry)| (user.into(), Secret::new(&entry.secret)));
+        directory.configure(name, Layer { control: None, users: users.collect() }).map_err(bad)?;
+        for alias in &domain.aliases {
+            directory.alias(alias, name).map_err(bad)?;
+        }
+    }
+    if let Some(default) = &config.default_domain {
+        directory.set_default(default).map_err(|error| ConfigError::value("default_domain", error))?;
+    }
+    Ok(directory)
+}
+
+fn domain_codecs(config: &Config) -> Result<AHashMap<compact_str::CompactString, Codecs>, ConfigError> {
+    let own = config.domains.iter().filter(|(_, domain)| !domain.codecs.is_empty());
+    own.map(|(name, domain)| {
+        let known = codecs(&format!("domains.{name}.codecs"), &domain.codecs)?;
+        let names = known.iter().map(|codec| codec.name.into());
+        Ok((name.to_ascii_lowercase().into(), Codecs(names.collect())))
+    })
+    .collect()
+}
+
+/// Codecs by name.
+fn codecs(key: &str, names: &[String]) -> Result<Vec<&'static Codec>, ConfigError> {
+    let known = || hookswitch_codec::CODECS.iter().map(|codec| codec.name).collect::<Vec<_>>().join(", ");
+    let found: Vec<&'static Codec> = names
+        .iter()
+        .map(|name| {
+            let codec = hookswitch_codec::CODECS.iter().find(|codec| codec.name.eq_ignore_ascii_case(name));
+            codec.ok_or_else(|| ConfigError::value(key, format!("`{name}` is not a codec; known are {}", known())))
+        })
+        .collect::<Result<_, _>>()?;
+    if !found.iter().any(|codec| codec.is_audio()) {
+        return Err(ConfigError::value(key, "at least one audio codec is needed"));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why(text: &str) -> String {
+        let config = Config::parse("t", text).unwrap();
+        shard_config(&config).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn values_that_cannot_be_used_name_their_key() {
+        assert!(why("sip: { listen: [] }").starts_with("sip.listen: "));
+        assert!(why("sip: { algorithms: [ROT13] }").contains("`ROT13` is not a digest algorithm"));
+        assert!(why("sip: { default_expires: 10 }").starts_with("sip.default_expires: "));
+        assert!(why("sip: { advertise: \"a b\" }").starts_with("sip.advertise: "));
+        assert!(why("routes: [ { match: \"*\", to: \"sip:h\" } ]").starts_with("routes[0]: "));
+        assert!(why("domains: { \"a b\": {} }").starts_with("domains.a b: "));
+        assert!(why("domains: { a: { codecs: [opus] } }").contains("`opus` is not a codec"));
+        assert!(why("domains: { a: { codecs: [telephone-event] } }").contains("at least one audio codec"));
+    }
+
+    #[test]
+    fn an_advertised_port_replaces_the_sockets() {
+        let config = Config::parse("t", "sip: { advertise: \"pbx.example.test:5090\" }").unwrap();
+        let shard = shard_config(&config).unwrap();
+        let listen = &shard.b2bua.endpoint.listen;
+        assert!(listen.iter().all(|l| l.advertise == Some(("pbx.example.test".into(), 5090))));
+    }
+}
