@@ -1,0 +1,235 @@
+//! Audio through real sockets: what one phone sends the other receives, and nobody else gets in between.
+
+mod harness;
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use harness::{LOOPBACK, PATIENCE, media};
+use hookswitch_call::{CallId, LegId, MediaOp, MediaReport, Party, Sdp, Source};
+use hookswitch_drive::{Clock, MediaPlane};
+use hookswitch_sdp::SessionDescription;
+
+const LEG: LegId = LegId(0);
+
+struct Bench {
+    plane: MediaPlane,
+    reports: Receiver<MediaReport>,
+}
+
+struct Phone {
+    rtp: UdpSocket,
+    sequence: u16,
+    source: u32,
+}
+
+impl Phone {
+    fn new(source: u32) -> Self {
+        let rtp = UdpSocket::bind(LOOPBACK).unwrap();
+        rtp.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { rtp, sequence: 100, source }
+    }
+
+    fn sdp(&self) -> Sdp {
+        let port = self.rtp.local_addr().unwrap().port();
+        let text = format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
+        );
+        Sdp::from(text.as_str())
+    }
+
+    fn packet(&mut self, payload: &[u8]) -> Vec<u8> {
+        self.sequence += 1;
+        let mut packet = vec![0x80, 0];
+        packet.extend_from_slice(&self.sequence.to_be_bytes());
+        packet.extend_from_slice(&(u32::from(self.sequence) * 160).to_be_bytes());
+        packet.extend_from_slice(&self.source.to_be_bytes());
+        packet.extend_from_slice(payload);
+        packet
+    }
+
+    fn send(&mut self, to: SocketAddr, payload: &[u8]) -> Vec<u8> {
+        let packet = self.packet(payload);
+        self.rtp.send_to(&packet, to).unwrap();
+        packet
+    }
+
+    fn receive(&self) -> Vec<u8> {
+        let mut buffer = [0; 2_048];
+        let (len, _) = self.rtp.recv_from(&mut buffer).unwrap();
+        buffer[..len].to_vec()
+    }
+
+    fn hears_nothing(&self) -> bool {
+        self.rtp.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let heard = self.rtp.recv_from(&mut [0; 2_048]).is_ok();
+        self.rtp.set_read_timeout(Some(PATIENCE)).unwrap();
+        !heard
+    }
+}
+
+impl Bench {
+    fn new(first_port: u16) -> Self {
+        let (tell, reports) = channel();
+        let tell = Mutex::new(tell);
+        let sink = Arc::new(move |report| {
+            let _ = tell.lock().unwrap().send(report);
+        });
+        let plane = MediaPlane::start(&media(first_port), Clock::start(), 7, sink).unwrap();
+        Self { plane, reports }
+    }
+
+    fn local(&self) -> SocketAddr {
+        match self.reports.recv_timeout(PATIENCE).unwrap() {
+            MediaReport::Local { sdp, .. } => audio_address(&sdp),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A call between two phones that has been answered; returns where each of them sends its audio.
+    fn connect(&self, call: CallId, caller: &Phone, callee: &Phone) -> (SocketAddr, SocketAddr) {
+        let near = Some(LOOPBACK.ip());
+        let offer = Some((Party::Caller, caller.sdp()));
+        self.plane.perform(MediaOp::Open { call, offer, codecs: None, near });
+        self.plane.perform(MediaOp::MakeOffer { call, party: Party::Callee, leg: LEG, near });
+        let for_callee = self.local();
+        self.plane.perform(MediaOp::Accept { call, party: Party::Callee, leg: LEG, sdp: callee.sdp() });
+        self.plane.perform(MediaOp::MakeAnswer { call, party: Party::Caller, leg: LEG });
+        let for_caller = self.local();
+        for party in [Party::Caller, Party::Callee] {
+            self.plane.perform(MediaOp::Hear { call, party, source: Source::Peer });
+        }
+        // Orders of a call are carried out in order: when this is answered, all before has been done.
+        assert!(self.plane.stats(call).is_some());
+        (for_caller, for_callee)
+    }
+
+    fn ports_taken(&self) -> usize {
+        self.plane.totals().iter().map(|totals| totals.ports_taken).sum()
+    }
+
+    fn until(&self, mut done: impl FnMut(&Self) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !done(self) {
+            assert!(Instant::now() < end);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+fn audio_address(sdp: &Sdp) -> SocketAddr {
+    let description = SessionDescription::parse(&*sdp.0).unwrap();
+    let text = description.to_string();
+    let port = text.lines().find_map(|line| line.strip_prefix("m=audio ")).unwrap();
+    let port = port.split(' ').next().unwrap().parse().unwrap();
+    SocketAddr::new(LOOPBACK.ip(), port)
+}
+
+#[test]
+fn every_packet_goes_through_unchanged_both_ways() {
+    let bench = Bench::new(31_400);
+    let (mut caller, mut callee) = (Phone::new(1), Phone::new(2));
+    let call = CallId(40);
+    let (for_caller, for_callee) = bench.connect(call, &caller, &callee);
+    for round in 0..200_u8 {
+        let said = caller.send(for_caller, &[round; 160]);
+        assert_eq!(callee.receive(), said);
+        let said = callee.send(for_callee, &[255 - round; 160]);
+        assert_eq!(caller.receive(), said);
+    }
+    let stats = bench.plane.stats(call).unwrap();
+    assert_eq!((stats.caller.received_packets, stats.callee.sent_packets), (200, 200));
+    assert_eq!((stats.callee.received_packets, stats.caller.sent_packets), (200, 200));
+}
+
+#[test]
+fn a_burst_larger_than_one_turn_loses_nothing() {
+    let bench = Bench::new(31_600);
+    let (mut caller, callee) = (Phone::new(1), Phone::new(2));
+    let (for_caller, _) = bench.connect(CallId(1), &caller, &callee);
+    let sent: Vec<_> = (0..100_u8).map(|index| caller.send(for_caller, &[index; 20])).collect();
+    for packet in sent {
+        assert_eq!(callee.receive(), packet);
+    }
+}
+
+#[test]
+fn strangers_and_oversized_packets_are_dropped() {
+    let bench = Bench::new(31_800);
+    let (mut caller, callee) = (Phone::new(1), Phone::new(2));
+    let call = CallId(5);
+    let (for_caller, _) = bench.connect(call, &caller, &callee);
+    let said = caller.send(for_caller, &[1; 160]);
+    assert_eq!(callee.receive(), said);
+    let mut stranger = Phone::new(9);
+    for _ in 0..20 {
+        stranger.send(for_caller, &[9; 160]);
+    }
+    caller.send(for_caller, &[7; 4_000]);
+    assert!(callee.hears_nothing());
+    let stats = bench.plane.stats(call).unwrap();
+    assert_eq!(stats.caller.dropped_total(), 20);
+    let said = caller.send(for_caller, &[2; 160]);
+    assert_eq!(callee.receive(), said);
+}
+
+#[test]
+fn a_closed_call_gives_back_its_ports_at_once() {
+    let bench = Bench::new(32_000);
+    let (caller, callee) = (Phone::new(1), Phone::new(2));
+    for round in 0..200 {
+        let call = CallId(round);
+        let (for_caller, for_callee) = bench.connect(call, &caller, &callee);
+        assert_eq!(bench.ports_taken(), 2);
+        bench.plane.perform(MediaOp::Close { call });
+        bench.until(|bench| bench.ports_taken() == 0);
+        // The sockets are really closed: anybody may have the ports now.
+        for port in [for_caller.port(), for_callee.port()] {
+            drop(UdpSocket::bind(("0.0.0.0", port)).unwrap());
+        }
+    }
+}
+
+#[test]
+fn when_the_ports_run_out_calls_are_refused_and_none_is_lost() {
+    let bench = Bench::new(32_200);
+    let near = Some(LOOPBACK.ip());
+    let pairs: usize = bench.plane.totals().iter().map(|totals| totals.ports).sum();
+    assert_eq!(pairs, 100);
+    let calls: Vec<_> = (0..120).map(CallId).collect();
+    for call in &calls {
+        bench.plane.perform(MediaOp::Open { call: *call, offer: None, codecs: None, near });
+        bench.plane.perform(MediaOp::MakeOffer { call: *call, party: Party::Caller, leg: LEG, near });
+    }
+    let reports: Vec<_> = calls.iter().map(|_| bench.reports.recv_timeout(PATIENCE).unwrap()).collect();
+    let refused = reports.iter().filter_map(|report| match report {
+        MediaReport::Refused { cause, .. } => Some(cause.code),
+        MediaReport::Local { .. } => None,
+    });
+    assert_eq!(refused.collect::<Vec<_>>(), [503; 20]);
+    for call in calls {
+        bench.plane.perform(MediaOp::Close { call });
+    }
+    bench.until(|bench| bench.ports_taken() == 0);
+}
+
+#[test]
+fn tones_are_played_in_time() {
+    let bench = Bench::new(32_400);
+    let phone = Phone::new(1);
+    let call = CallId(3);
+    let near = Some(LOOPBACK.ip());
+    bench.plane.perform(MediaOp::Open { call, offer: Some((Party::Caller, phone.sdp())), codecs: None, near });
+    bench.plane.perform(MediaOp::MakeAnswer { call, party: Party::Caller, leg: LEG });
+    bench.local();
+    bench.plane.perform(MediaOp::Hear { call, party: Party::Caller, source: Source::Reference });
+    let first = phone.receive();
+    let started = Instant::now();
+    for _ in 0..25 {
+        assert_eq!(phone.receive().len(), first.len());
+    }
+    let took = started.elapsed();
+    assert!((Duration::from_millis(400)..Duration::from_secs(2)).contains(&took), "{took:?}");
+}
