@@ -1,1 +1,14 @@
-//! Commands beside the server: phone, ladder, bench.
+//! Commands beside the server: a phone for scripts, the ladder it draws, and a load generator.
+//!
+//! Each command is a [`clap::Args`] structure and a function that runs it and says with which code the process should
+//! end, so that one binary can mount them all.
+
+#![forbid(unsafe_code)]
+
+mod clock;
+pub mod line;
+pub mod phone;
+mod sound;
+
+/// SIP messages as a ladder of arrows.
+pub use hookswitch_phone::ladder;

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use hookswitch_sip_msg::Message;
 
 /// Characters between the lines of two neighbouring columns.
-const GAP: usize = 38;
+const GAP: usize = 42;
 
 /// Characters before the first column: half of its name.
 const MARGIN: usize = 10;

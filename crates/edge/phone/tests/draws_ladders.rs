@@ -9,14 +9,14 @@ use hookswitch_phone::{AnswerPolicy, Ladder, PhoneConfig};
 use line::{Line, address, config, millis, seconds};
 
 const WHOLE_CALL: &str = "
-                  alice                                   bob
-              10.0.0.1:5060                          10.0.0.2:5060
-    0.0 ms          │──── INVITE sip:bob@a.test (SDP) ────▶│
-    5.0 ms          │◀─────── 180 Ringing (INVITE) ────────│
-  505.0 ms          │◀─────── 200 OK (INVITE) (SDP) ───────│
-  510.0 ms          │───── ACK sip:bob@10.0.0.2:5060 ─────▶│
- 1000.0 ms          │───── BYE sip:bob@10.0.0.2:5060 ─────▶│
- 1005.0 ms          │◀─────────── 200 OK (BYE) ────────────│
+                  alice                                       bob
+              10.0.0.1:5060                              10.0.0.2:5060
+    0.0 ms          │────── INVITE sip:bob@a.test (SDP) ──────▶│
+    5.0 ms          │◀───────── 180 Ringing (INVITE) ──────────│
+  505.0 ms          │◀───────── 200 OK (INVITE) (SDP) ─────────│
+  510.0 ms          │─────── ACK sip:bob@10.0.0.2:5060 ───────▶│
+ 1000.0 ms          │─────── BYE sip:bob@10.0.0.2:5060 ───────▶│
+ 1005.0 ms          │◀───────────── 200 OK (BYE) ──────────────│
 ";
 
 #[test]
@@ -45,16 +45,16 @@ fn three_parties_a_repeat_and_a_remark() {
 }
 
 const THREE: &str = "
-                  alice                                 switch
-              10.0.0.1:5060                            10.0.0.9
-    0.0 ms          │────── INVITE sip:echo@b.test ───────▶│
-  500.0 ms          │─── again: INVITE sip:echo@b.test ───▶│
+                  alice                                     switch
+              10.0.0.1:5060                                10.0.0.9
+    0.0 ms          │──────── INVITE sip:echo@b.test ─────────▶│
+  500.0 ms          │───── again: INVITE sip:echo@b.test ─────▶│
   501.0 ms  CallEnd asked for
-                  alice                                 switch
-              10.0.0.1:5060                            10.0.0.9                             10.0.0.2:5060
-  502.0 ms          │                                      │────── INVITE sip:echo@b.test ───────▶│
-  503.0 ms          │◀──────────────────────────────── keep-alive ────────────────────────────────│
-  504.0 ms          │                                      │◀──────── not SIP: ·[2Jhello ─────────│
+                  alice                                     switch
+              10.0.0.1:5060                                10.0.0.9                                 10.0.0.2:5060
+  502.0 ms          │                                          │──────── INVITE sip:echo@b.test ─────────▶│
+  503.0 ms          │◀──────────────────────────────────── keep-alive ────────────────────────────────────│
+  504.0 ms          │                                          │◀────────── not SIP: ·[2Jhello ───────────│
 ";
 
 #[test]
@@ -77,7 +77,7 @@ fn long_lines_are_shortened_and_end_as_they_did() {
     let drawn = Ladder::new(Style::default()).message(Duration::ZERO, alice, bob, long.as_bytes());
     assert!(drawn.contains("…") && drawn.contains(" (SDP) ──▶│"), "{drawn}");
     let widths: Vec<usize> = drawn.lines().skip(2).map(|line| line.chars().count()).collect();
-    assert_eq!(widths, [10 + 10 + 1 + 38 + 1]);
+    assert_eq!(widths, [10 + 10 + 1 + 42 + 1]);
 }
 
 #[test]
@@ -86,6 +86,6 @@ fn a_crowd_of_addresses_does_not_widen_it_for_ever() {
     for port in 1..1000 {
         let from = address(&format!("10.0.0.1:{port}"));
         let drawn = ladder.message(Duration::ZERO, from, address("10.0.0.2:5060"), INVITE);
-        assert!(drawn.lines().all(|line| line.chars().count() < 50 * hookswitch_phone::ladder::MAX_COLUMNS));
+        assert!(drawn.lines().all(|line| line.chars().count() < 60 * hookswitch_phone::ladder::MAX_COLUMNS));
     }
 }

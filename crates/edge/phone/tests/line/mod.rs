@@ -130,7 +130,7 @@ impl Line {
                     }
                     Output::Rtp { to, bytes } => {
                         self.rtp_count += 1;
-                        if self.lose_rtp.is_none_or(|nth| self.rtp_count % nth != 0) {
+                        if self.lose_rtp.is_none_or(|nth| !self.rtp_count.is_multiple_of(nth)) {
                             self.wire.push_back((self.now + DELAY, Packet::Rtp { from: rtp, to, bytes }));
                         }
                     }
