@@ -123,8 +123,9 @@ impl<'a> NameAddr<'a> {
     /// `expires` of a Contact in seconds; `None` when it is absent or garbage (RFC 3261 20.10 then falls back to the
     /// header). Numbers beyond 32 bits count as the largest.
     pub fn expires(&self) -> Option<u32> {
-        let text = self.param("expires")?;
-        decimal(text.as_bytes()).map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX))
+        let text = self.param("expires").filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()))?;
+        // Only too many digits are left as a reason to fail.
+        Some(decimal(text.as_bytes()).and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(u32::MAX))
     }
 
     /// `+sip.instance` without quotes, angle brackets kept (RFC 5626 4.1).

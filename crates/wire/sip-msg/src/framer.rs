@@ -198,9 +198,8 @@ impl StreamFramer {
             if self.buffer.len() > MAX_MESSAGE {
                 return Err(refuse(FramingProblem::TooLarge, None));
             }
-            // The last line may be half of an empty one: search it again.
-            let last_line = memchr::memrchr(b'\n', &self.buffer).unwrap_or(0);
-            self.state = State::Head { searched: last_line };
+            // A line end and the CR of an empty line may be the last two bytes: look at them again.
+            self.state = State::Head { searched: self.buffer.len().saturating_sub(2) };
             return Ok(false);
         };
         if head > MAX_MESSAGE {
@@ -229,8 +228,8 @@ fn refuse(problem: FramingProblem, head: Option<Bytes>) -> FramingError {
     FramingError { problem, head }
 }
 
-/// Offset behind the empty line that ends the headers. Only what comes after the line end at `from` is searched; the
-/// first line is checked once it is complete.
+/// Offset behind the empty line that ends the headers. Only what stands at `from` and behind it is searched; the first
+/// line is checked once it is complete.
 fn head_end(bytes: &[u8], from: usize) -> Result<Option<usize>, FramingError> {
     let mut at = from;
     while let Some(length) = memchr(b'\n', &bytes[at..]) {

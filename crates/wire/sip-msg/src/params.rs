@@ -1,6 +1,6 @@
 //! Header parameters: `;name=value;flag`.
 
-use crate::scan::{find_unquoted, strip_quotes, trim};
+use crate::scan::{find_unquoted, is_token_text, is_word, quoted_end, strip_quotes, trim};
 
 /// One parameter, as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +33,10 @@ impl<'a> Params<'a> {
         ParamIter { rest: self.raw }.filter(|param| !param.name.is_empty() || param.value.is_some())
     }
 
-    /// True when no parameter is empty: `;;`, a trailing `;` or `;=value` do not follow the grammar.
+    /// True when every parameter follows the grammar: `;;`, a trailing `;`, `;=value` and white space inside an unquoted
+    /// value do not.
     pub fn is_well_formed(&self) -> bool {
-        ParamIter { rest: self.raw }.all(|param| {
-            !param.name.is_empty() && param.name.iter().all(|b| crate::scan::is_token(*b)) && param.value != Some(b"")
-        })
+        ParamIter { rest: self.raw }.all(|param| is_token_text(param.name) && param.value.is_none_or(is_value))
     }
 
     /// First parameter of that name, as written: `Some(None)` is a flag.
@@ -55,6 +54,14 @@ impl<'a> Params<'a> {
     /// True when the parameter is there, with or without a value.
     pub fn has(&self, name: &str) -> bool {
         self.find(name).is_some()
+    }
+}
+
+/// A quoted string, or a word: a token, a host, or what phones take for one.
+fn is_value(value: &[u8]) -> bool {
+    match value {
+        [b'"', ..] => quoted_end(value, 0) == Some(value.len()),
+        _ => is_word(value),
     }
 }
 

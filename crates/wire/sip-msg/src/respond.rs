@@ -52,20 +52,22 @@ impl Answer<'_> {
     }
 
     fn copy_vias(&self, request: &Message, out: &mut Writer<'_>) {
-        let first = request.header(HeaderName::Via).unwrap_or_default();
-        let top = list_members(first).next().and_then(|top| Some((top, Via::parse(top).ok()?)));
-        let Some((source, (top, via))) = self.source.zip(top) else {
-            out.copy(request, HeaderName::Via);
-            return;
-        };
-        out.name(HeaderName::Via.as_str().as_bytes());
-        put_top_via(out, top, &via, source);
-        // What follows the topmost value on its line, comma included. The member is a part of the line.
-        let behind = top.as_ptr().addr() - first.as_ptr().addr() + top.len();
-        out.put_value(&first[behind..]);
-        out.put(b"\r\n");
-        for (_, line) in request.lines().filter(|(name, _)| *name == HeaderName::Via).skip(1) {
-            out.raw_line(line);
+        let mut source = self.source;
+        for (_, name, value) in request.all_headers().filter(|(name, ..)| *name == HeaderName::Via) {
+            let top = list_members(value).next();
+            out.name(name);
+            match source.zip(top).and_then(|(source, top)| Some((source, top, Via::parse(top).ok()?))) {
+                Some((source, top, via)) => {
+                    put_top_via(out, top, &via, source);
+                    // What follows the topmost value on its line, comma included. The member is a part of the line.
+                    let behind = top.as_ptr().addr() - value.as_ptr().addr() + top.len();
+                    out.put_value(&value[behind..]);
+                }
+                None => out.put_value(value),
+            }
+            out.put(b"\r\n");
+            // Only the topmost value is ours to touch.
+            source = source.filter(|_| top.is_none());
         }
     }
 

@@ -47,6 +47,11 @@ pub(crate) fn is_token_text(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|b| is_token(*b))
 }
 
+/// True for visible ASCII without quotes: wider than a token, and still safe to write anywhere a token may stand.
+pub(crate) fn is_word(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|b| b.is_ascii_graphic() && *b != b'"')
+}
+
 /// Decimal digits only, no sign, no white space; `None` when empty, foreign or too large.
 pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
@@ -75,6 +80,18 @@ pub(crate) fn quoted_end(text: &[u8], open: usize) -> Option<usize> {
         }
     }
     None
+}
+
+/// True when every quote that opens also closes.
+pub(crate) fn quotes_close(text: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(length) = text.get(at..).and_then(|rest| memchr::memchr(b'"', rest)) {
+        match quoted_end(text, at + length) {
+            Some(end) => at = end,
+            None => return false,
+        }
+    }
+    true
 }
 
 /// First `wanted` byte outside quoted strings. An unclosed quote hides the rest of the text.

@@ -45,10 +45,11 @@ fn same_text(a: Option<&str>, b: Option<&str>, ignore_case: bool) -> bool {
     }
 }
 
+/// A name that is there twice, which it must not be, counts with its first value.
 fn same_params(a: &Uri<'_>, b: &Uri<'_>) -> bool {
     let decisive = |name: &str| DECISIVE.iter().any(|d| d.eq_ignore_ascii_case(name));
-    let shared = a.params.iter().all(|(name, value)| match b.params.get(name) {
-        Some(theirs) => same_text(Some(value.unwrap_or_default()), Some(theirs), true),
+    let shared = a.params.iter().all(|(name, _)| match b.params.get(name) {
+        Some(theirs) => same_text(a.params.get(name), Some(theirs), true),
         None => !decisive(name),
     });
     shared && b.params.iter().all(|(name, _)| !decisive(name) || a.params.has(name))

@@ -3,6 +3,7 @@
 use crate::error::{ErrorKind, HeaderError, HeaderProblem, ParseError, UriError};
 use crate::message::Message;
 use crate::name::HeaderName;
+use crate::scan::{is_word, quotes_close};
 use crate::uri::Uri;
 
 /// Headers that every message has exactly once.
@@ -94,7 +95,17 @@ impl Message {
     fn check_address(&self, name: HeaderName) -> Result<(), ParseError> {
         let address = self.address(name)?;
         address.uri().map_err(|error| self.uri_error(name, error))?;
-        Ok(())
+        // An open quote would swallow the tag that an answer adds.
+        if !quotes_close(address.params.as_bytes()) {
+            return Err(HeaderError::malformed(name, "quoted parameter is not closed").into());
+        }
+        // Tags become part of dialog identifiers, which must survive being written.
+        match address.params.find("tag") {
+            Some(tag) if !is_word(tag.unwrap_or_default()) => {
+                Err(HeaderError::malformed(name, "tag is no token").into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Contacts become targets, so a bad one is refused while its sender can still be told.
