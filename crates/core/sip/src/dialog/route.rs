@@ -16,7 +16,7 @@ use crate::transport::{Flow, Transport};
 pub(crate) struct BadRoutes;
 
 /// The Record-Route values of a message, in its order.
-pub(crate) fn recorded(message: &Message) -> Result<Vec<CompactString>, BadRoutes> {
+pub(crate) fn recorded_by(message: &Message) -> Result<Vec<CompactString>, BadRoutes> {
     let mut routes = Vec::new();
     for value in message.values(HeaderName::RecordRoute) {
         let text = std::str::from_utf8(value).map_err(|_| BadRoutes)?;
@@ -36,46 +36,55 @@ pub(crate) fn unfolded(value: &[u8]) -> Bytes {
 }
 
 /// The URI of a message's first Contact.
-pub(crate) fn contact_of(message: &Message) -> Option<CompactString> {
+fn contact_of(message: &Message) -> Option<&str> {
     let contact = message.contacts().next()?.ok()?;
-    contact.uri().ok()?;
-    contact.uri_str().map(CompactString::from)
+    contact.uri().ok().map(|uri| uri.as_str())
 }
 
 /// The address that a peer gives for itself and that is known to be reached over a flow.
 pub(crate) type Reached = Option<(IpAddr, u16)>;
 
 /// Host and port of a URI, when the host is an address.
-pub(crate) fn address_of(uri: &str) -> Reached {
+fn address_of(uri: &str) -> Reached {
     let uri = Uri::parse(uri).ok()?;
     Some((uri.host.ip()?, uri.port.unwrap_or(Transport::Udp.default_port())))
 }
 
 impl Dialog {
     /// Takes tag, target and route set from a response to the INVITE that starts this dialog (RFC 3261 12.1.2). A
-    /// route set that cannot be read is none.
-    pub(crate) fn learn(&mut self, response: &Message, seen: Flow, reached: Reached) {
-        if let Ok(to) = response.to()
-            && let Some(tag) = to.tag()
+    /// route set that cannot be read is none. `seen` is the flow the response came over.
+    pub(crate) fn learn(&mut self, response: &Message, seen: Flow) {
+        let mut moved = self.remote_tag.is_empty();
+        if let Some(value) = response.header(HeaderName::To)
+            && let Ok(to) = NameAddr::parse(value)
+            && *value != *self.remote
         {
-            self.remote_tag = tag.into();
+            self.remote_tag = to.tag().unwrap_or_default().into();
+            self.remote = unfolded(value);
         }
-        if let Some(to) = response.header(HeaderName::To) {
-            self.remote = unfolded(to);
+        let mut called = None;
+        if let Some(target) = contact_of(response).filter(|target| *target != self.remote_target) {
+            called = Some(std::mem::replace(&mut self.remote_target, target.into()));
+            moved = true;
         }
-        if let Some(target) = contact_of(response) {
-            self.remote_target = target;
+        let recorded = response.count(HeaderName::RecordRoute) > 0;
+        if recorded || !self.routes.is_empty() {
+            self.routes = if recorded { recorded_by(response).unwrap_or_default() } else { Vec::new() };
+            self.routes.reverse();
+            moved = true;
         }
-        self.routes = recorded(response).unwrap_or_default();
-        self.routes.reverse();
-        self.aim(seen, reached);
+        if moved {
+            // What was called so far is reached over that flow, if it is an address at all.
+            let reached = address_of(called.as_ref().unwrap_or(&self.remote_target));
+            self.aim(seen, reached);
+        }
     }
 
     /// Takes a new target from a target refresh request or its 2xx (RFC 3261 12.2.1.2, 12.2.2); the route set stays.
     pub(crate) fn refresh(&mut self, message: &Message, seen: Flow) {
         match contact_of(message) {
             Some(target) if target != self.remote_target => {
-                self.remote_target = target;
+                self.remote_target = target.into();
                 self.aim(seen, None);
             }
             _ if self.pinned && self.routes.is_empty() => self.flow = seen,
@@ -101,7 +110,7 @@ impl Dialog {
             flow,
             pinned: false,
         };
-        dialog.learn(response, flow, None);
+        dialog.learn(response, flow);
         Some(dialog)
     }
 

@@ -3,10 +3,12 @@
 //! A refusal here makes no transaction: a repeated request gets the same answer again, with the same tag, because the
 //! tag follows from the request (RFC 3261 8.2.7). So a flood of bad requests costs no memory.
 
-use hookswitch_sip_msg::{Answer, HeaderName, Message, Method, Scheme, Uri};
+use hookswitch_sip_msg::{Answer, HeaderName, Message, Method, Scheme};
 
 use super::Endpoint;
-use super::receive::Facts;
+use super::facts::Facts;
+use super::receive::Told;
+use super::uas::Fresh;
 use crate::Time;
 use crate::config::OVERLOAD_RETRY_AFTER;
 use crate::ids::{TOKEN, write_token};
@@ -30,36 +32,33 @@ impl Refusal {
 
 impl Endpoint {
     /// A request that belongs to no transaction yet, and is neither ACK nor CANCEL.
-    pub(super) fn on_new_request(&mut self, now: Time, flow: Flow, request: Message, key: u64) {
+    pub(super) fn on_new_request(&mut self, now: Time, flow: Flow, request: &Message, key: u64) -> Told {
         if let Err(error) = request.validate() {
             self.dropped.garbage += 1;
-            self.refuse(flow, &request, error.status(), Some(&error.reason()), &[]);
-            return;
+            self.refuse(flow, request, error.status(), Some(&error.reason()), &[]);
+            return Told::Nothing;
         }
-        let Some(facts) = Facts::read(&request) else {
-            self.refuse(flow, &request, 400, None, &[]);
-            return;
+        let Some(facts) = Facts::read(request) else {
+            return self.refuse(flow, request, 400, None, &[]);
         };
-        if let Some(refusal) = self.check(&request, &facts) {
+        if let Some(refusal) = self.check(request, &facts) {
             let headers: Vec<(HeaderName, &str)> =
                 refusal.header.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            self.refuse(flow, &request, refusal.status, None, &headers);
-            return;
+            return self.refuse(flow, request, refusal.status, None, &headers);
         }
-        if let Some(tag) = facts.to.tag()
+        if let Some(tag) = facts.to_tag
             && *facts.method != Method::Register
         {
-            match self.tables.find_call(facts.call_id, tag, facts.from_tag()) {
-                Some(dialog) => self.on_dialog_request(now, flow, request, key, dialog),
-                None => self.refuse(flow, &request, 481, None, &[]),
-            }
-            return;
+            return match self.tables.find_call(facts.call_id, tag, facts.from_tag) {
+                Some(dialog) => self.on_dialog_request(now, Fresh { flow, request, facts, key }, dialog),
+                None => self.refuse(flow, request, 481, None, &[]),
+            };
         }
-        let merge_key = self.tables.hash((facts.call_id, facts.from_tag(), facts.cseq, facts.method.as_str()));
-        match self.check_newcomer(&request, &facts, merge_key) {
-            Some(status) => self.refuse(flow, &request, status, None, &[]),
-            None if !self.admit(flow) => self.refuse_overload(flow, &request),
-            None => self.on_lone_request(now, flow, request, key, merge_key),
+        let merge_key = self.tables.hash((facts.call_id, facts.from_tag, facts.cseq, facts.method.as_str()));
+        match self.check_newcomer(request, &facts, merge_key) {
+            Some(status) => self.refuse(flow, request, status, None, &[]),
+            None if !self.admit(flow) => self.refuse_overload(flow, request),
+            None => self.on_lone_request(now, Fresh { flow, request, facts, key }, merge_key),
         }
     }
 
@@ -70,14 +69,13 @@ impl Endpoint {
             let allow = self.config.allow.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
             return Some(Refusal::with(if unknown { 501 } else { 405 }, HeaderName::Allow, allow));
         }
-        self.check_scheme(request)
-            .or_else(|| self.check_require(request))
-            .or_else(|| self.check_body(request, facts.method))
+        self.check_scheme(facts)
+            .or_else(|| if facts.has_require { self.check_require(request) } else { None })
+            .or_else(|| self.check_body(request, facts))
     }
 
-    fn check_scheme(&self, request: &Message) -> Option<Refusal> {
-        let uri = Uri::parse(request.request_uri()?).ok()?;
-        let known = match uri.scheme {
+    fn check_scheme(&self, facts: &Facts<'_>) -> Option<Refusal> {
+        let known = match facts.uri.scheme {
             Scheme::Sip => "sip",
             Scheme::Sips => "sips",
             Scheme::Tel => "tel",
@@ -96,24 +94,27 @@ impl Endpoint {
         (!unknown.is_empty()).then(|| Refusal::with(420, HeaderName::Unsupported, unknown.join(", ")))
     }
 
-    fn check_body(&self, request: &Message, method: &Method) -> Option<Refusal> {
+    fn check_body(&self, request: &Message, facts: &Facts<'_>) -> Option<Refusal> {
         if request.body_bytes().is_empty() {
             return None;
         }
-        if request.values(HeaderName::ContentEncoding).any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+        let foreign = |coding: &[u8]| !coding.eq_ignore_ascii_case(b"identity");
+        if facts.has_encoding && request.values(HeaderName::ContentEncoding).any(foreign) {
             return Some(Refusal::with(415, HeaderName::AcceptEncoding, "identity".to_owned()));
         }
-        let optional = request
-            .header_str(HeaderName::ContentDisposition)
-            .is_some_and(|value| value.to_ascii_lowercase().contains("handling=optional"));
         // Other methods carry what their users agree on; only a session description is ours to judge.
-        if *method != Method::Invite || optional {
+        if *facts.method != Method::Invite {
             return None;
         }
         let known = request.content_type().is_some_and(|found| {
             self.config.accept.iter().any(|accepted| found.eq_ignore_ascii_case(accepted))
         });
-        (!known).then(|| Refusal::with(415, HeaderName::Accept, self.config.accept.join(", ")))
+        let optional = || {
+            let disposition = request.header_str(HeaderName::ContentDisposition);
+            disposition.is_some_and(|value| value.to_ascii_lowercase().contains("handling=optional"))
+        };
+        (!known && !optional())
+            .then(|| Refusal::with(415, HeaderName::Accept, self.config.accept.join(", ")))
     }
 
     /// Checks for a request outside of any dialog.
@@ -140,17 +141,16 @@ impl Endpoint {
             || self.config.trusted.iter().any(|network| network.contains(source))
     }
 
-    pub(super) fn refuse_overload(&mut self, flow: Flow, request: &Message) {
+    pub(super) fn refuse_overload(&mut self, flow: Flow, request: &Message) -> Told {
         self.dropped.overload += 1;
         let seconds = OVERLOAD_RETRY_AFTER.to_string();
-        self.refuse(flow, request, 503, None, &[(HeaderName::RetryAfter, &seconds)]);
+        self.refuse(flow, request, 503, None, &[(HeaderName::RetryAfter, &seconds)])
     }
 
     pub(super) fn refuse_invalid(&mut self, flow: Flow, request: &Message) {
         self.dropped.garbage += 1;
-        match request.validate() {
-            Ok(()) => {}
-            Err(error) => self.refuse(flow, request, error.status(), Some(&error.reason()), &[]),
+        if let Err(error) = request.validate() {
+            self.refuse(flow, request, error.status(), Some(&error.reason()), &[]);
         }
     }
 
@@ -162,10 +162,11 @@ impl Endpoint {
         status: u16,
         reason: Option<&str>,
         headers: &[(HeaderName, &str)],
-    ) {
+    ) -> Told {
         let mut tag = [0; TOKEN];
         write_token(self.lasting_tag(request), &mut tag);
         self.refuse_as(&tag, flow, request, status, reason, headers);
+        Told::Nothing
     }
 
     /// The same with a tag of the caller's.

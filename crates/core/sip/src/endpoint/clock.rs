@@ -136,6 +136,6 @@ impl Endpoint {
         let headers = asked.unwrap_or_default();
         let what = Inside { headers: &headers, ..Inside::new(Method::Bye, cseq) };
         self.send_inside(now, id, Owner::Nobody, &what);
-        self.end_call(now, id, by, None);
+        self.end_call(now, id, by);
     }
 }

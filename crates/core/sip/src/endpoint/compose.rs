@@ -1,9 +1,11 @@
 //! Writing messages, into a buffer that serves many of them.
 
-use bytes::{Bytes, BytesMut};
-use compact_str::CompactString;
-use hookswitch_sip_msg::{Message, Method, reason_phrase};
+use std::net::SocketAddr;
 
+use bytes::{Bytes, BytesMut};
+use hookswitch_sip_msg::{HeaderName, Message, Method, Via, list_members, reason_phrase};
+
+use super::facts::Facts;
 use crate::dialog::Dialog;
 use crate::ids::{self, TOKEN};
 use crate::outgoing::{Body, Header};
@@ -195,31 +197,31 @@ pub(super) struct Head {
 }
 
 impl Head {
-    pub(super) fn new(out: &mut BytesMut, request: &Message, source: std::net::SocketAddr) -> Head {
-        use hookswitch_sip_msg::HeaderName;
+    pub(super) fn new(out: &mut BytesMut, request: &Message, facts: &Facts<'_>, source: SocketAddr) -> Head {
         let mut draft = Draft::new(out);
-        let lines = |wanted: HeaderName| {
-            request.lines().filter(move |(name, _)| *name == wanted).map(|(_, line)| line)
-        };
-        draft.lines(lines(HeaderName::RecordRoute));
-        let routes = draft.out.len();
-        let branch = draft.top_via(request, source);
-        draft.lines(lines(HeaderName::Via).skip(1));
-        let mut to = &[][..];
+        if facts.has_record_route {
+            let routes = request.lines().filter(|(name, _)| *name == HeaderName::RecordRoute);
+            draft.lines(routes.map(|(_, line)| line));
+        }
+        let routes = draft.out.len() as u32;
+        let (mut branch, mut to) = (None, &[][..]);
         for (name, line) in request.lines() {
             match name {
-                HeaderName::From | HeaderName::CallId | HeaderName::CSeq | HeaderName::Timestamp => {
-                    draft.bytes(line);
-                    draft.text("\r\n");
+                HeaderName::Via if branch.is_none() => {
+                    branch = Some(draft.top_via(request, &facts.via, source));
                 }
+                HeaderName::Via
+                | HeaderName::From
+                | HeaderName::CallId
+                | HeaderName::CSeq
+                | HeaderName::Timestamp => draft.lines(std::iter::once(line)),
                 HeaderName::To => to = line,
                 _ => {}
             }
         }
         draft.bytes(to);
-        let tagged = request.to().is_ok_and(|to| to.tag().is_some());
-        let text = draft.out.split();
-        Head { routes: routes as u32, branch, tagged, text: text[..].into() }
+        let text = draft.out[..].into();
+        Head { routes, branch: branch.unwrap_or_default(), tagged: facts.to_tag.is_some(), text }
     }
 
     pub(super) fn branch(&self) -> &[u8] {
@@ -239,23 +241,17 @@ impl Head {
 
 impl Draft<'_> {
     /// The topmost Via line with `received` and `rport` (RFC 3261 18.2.1, RFC 3581 4); returns where the branch is.
-    fn top_via(&mut self, request: &Message, source: std::net::SocketAddr) -> (u32, u32) {
-        use hookswitch_sip_msg::HeaderName;
-        let Some(line) = request.header(HeaderName::Via) else {
-            return (0, 0);
-        };
-        let top = hookswitch_sip_msg::list_members(line).next().unwrap_or(line);
-        // A member is a part of its line, so the distance of their starts is where it begins.
-        let start = top.as_ptr() as usize - line.as_ptr() as usize;
-        let rest = line.get(start + top.len()..).unwrap_or_default();
-        self.text("Via: ");
-        let Ok(via) = hookswitch_sip_msg::Via::parse(top) else {
-            self.bytes(line);
-            self.text("\r\n");
-            return (0, 0);
-        };
+    fn top_via(&mut self, request: &Message, via: &Via<'_>, source: SocketAddr) -> (u32, u32) {
+        let line = request.header(HeaderName::Via).unwrap_or_default();
         let params = via.params.as_bytes();
-        self.bytes(&top[..top.len() - params.len()]);
+        // The parameters are a part of the line, so the distance of their starts is where they begin.
+        let split = match params {
+            [] => list_members(line).next().map_or(line.len(), <[u8]>::len),
+            _ => params.as_ptr() as usize - line.as_ptr() as usize,
+        };
+        self.text("Via: ");
+        self.bytes(line.get(..split).unwrap_or_default());
+        let rest = line.get(split + params.len()..).unwrap_or_default();
         let mut branch = (0, 0);
         for param in via.params.iter() {
             if param.name.eq_ignore_ascii_case(b"received") || param.name.eq_ignore_ascii_case(b"rport") {
@@ -275,7 +271,7 @@ impl Draft<'_> {
         let asks_port = via.rport().is_some();
         if asks_port || via.host.ip() != Some(source.ip()) {
             self.text(";received=");
-            self.text(&CompactString::from(source.ip().to_string()));
+            self.text(&source.ip().to_string());
         }
         if asks_port {
             self.text(";rport=");

@@ -3,127 +3,117 @@
 use hookswitch_sip_msg::{HeaderName, Message, Method};
 
 use super::Endpoint;
-use super::receive::Facts;
+use super::facts::Facts;
+use super::receive::Told;
 use super::request::{Inside, refreshes_target};
 use super::tables::{Call, Owner, ServerMachine};
-use super::uas::NewServer;
+use super::uas::Fresh;
 use crate::Time;
 use crate::dialog::{DialogState, Role};
 use crate::event::{DialogId, Ender, Event};
 use crate::outgoing::{Header, Response};
-use crate::transport::Flow;
 
 /// A second INVITE may be tried again after at most so many seconds (RFC 3261 14.2).
 const RETRY_AFTER_MOST: u64 = 10;
 
 impl Endpoint {
     /// A checked request, neither ACK nor CANCEL, inside a dialog that stands.
-    pub(super) fn on_dialog_request(&mut self, now: Time, flow: Flow, request: Message, key: u64, id: DialogId) {
-        let (Some(facts), Some(call)) = (Facts::read(&request), self.tables.call_mut(id)) else {
-            return;
+    pub(super) fn on_dialog_request(&mut self, now: Time, fresh: Fresh<'_>, id: DialogId) -> Told {
+        let (flow, request, cseq) = (fresh.flow, fresh.request, fresh.facts.cseq);
+        let full = self.full();
+        let Some(call) = self.tables.call_mut(id) else {
+            return Told::Nothing;
         };
-        if call.dialog.remote_seq.is_some_and(|last| facts.cseq < last) {
-            self.refuse(flow, &request, 500, Some("CSeq Out Of Order"), &[]);
-            return;
+        if call.dialog.remote_seq.is_some_and(|last| cseq < last) {
+            return self.refuse(flow, request, 500, Some("CSeq Out Of Order"), &[]);
         }
         let too_early = call.dialog.state == DialogState::Early && call.dialog.role == Role::Caller;
         let ending = call.dialog.state == DialogState::Ending;
-        match facts.method {
-            Method::Bye if too_early => self.refuse(flow, &request, 481, None, &[]),
-            Method::Bye => self.on_bye(now, flow, request, key, id),
-            _ if ending => self.refuse(flow, &request, 481, None, &[]),
-            Method::Invite if too_early => self.refuse(flow, &request, 491, None, &[]),
-            Method::Invite => self.on_reinvite(now, flow, request, key, id),
-            _ if self.full() => self.refuse_overload(flow, &request),
+        match fresh.facts.method {
+            Method::Bye if too_early => self.refuse(flow, request, 481, None, &[]),
+            Method::Bye => self.on_bye(now, fresh, id),
+            _ if ending => self.refuse(flow, request, 481, None, &[]),
+            Method::Invite if too_early => self.refuse(flow, request, 491, None, &[]),
+            Method::Invite => self.on_reinvite(now, fresh, id),
+            _ if full => self.refuse_overload(flow, request),
             method => {
-                let refreshes = refreshes_target(method);
-                let cseq = facts.cseq;
-                if let Some(call) = self.tables.call_mut(id) {
-                    call.dialog.remote_seq = Some(cseq);
-                    if refreshes {
-                        call.dialog.refresh(&request, flow);
-                    }
+                call.dialog.remote_seq = Some(cseq);
+                if refreshes_target(method) {
+                    call.dialog.refresh(request, flow);
                 }
-                let new = NewServer { request: &request, flow, key, merge_key: None, dialog: Some(id) };
-                let slot = self.start_server(now, new);
-                let txn = self.tables.servers[slot as usize].id;
-                self.emit(Event::Request { txn, dialog: Some(id), request, flow });
+                let slot = self.start_server(now, &fresh, None, Some(id));
+                Told::Request(self.tables.servers[slot as usize].id, Some(id))
             }
         }
     }
 
-    fn on_bye(&mut self, now: Time, flow: Flow, request: Message, key: u64, id: DialogId) {
-        let slot = self.start_server(now, NewServer { request: &request, flow, key, merge_key: None, dialog: Some(id) });
+    fn on_bye(&mut self, now: Time, fresh: Fresh<'_>, id: DialogId) -> Told {
+        let slot = self.start_server(now, &fresh, None, Some(id));
         self.send_response(now, slot, &Response::new(200));
         let early = self.tables.call(id).is_some_and(|call| call.dialog.state == DialogState::Early);
         if early {
             // The caller ends the early dialog instead of cancelling (RFC 3261 15.1.2).
             self.respond(now, id, Response::new(487));
-            self.emit(Event::Cancelled { dialog: id, request });
-        } else {
-            self.end_call(now, id, Ender::Peer, Some(request));
+            return Told::Cancelled(id);
         }
+        self.finish_call(now, id);
+        Told::Ended(id)
     }
 
     /// The rules about INVITEs that meet (RFC 3261 14.2, RFC 5407 3.1.4 and 3.1.5).
-    fn on_reinvite(&mut self, now: Time, flow: Flow, request: Message, key: u64, id: DialogId) {
-        let (Some(facts), Some(call)) = (Facts::read(&request), self.tables.call(id)) else {
-            return;
+    fn on_reinvite(&mut self, now: Time, fresh: Fresh<'_>, id: DialogId) -> Told {
+        let (flow, request) = (fresh.flow, fresh.request);
+        let Some(call) = self.tables.call(id) else {
+            return Told::Nothing;
         };
         if call.theirs.is_some() {
             let seconds = self.ids.below(RETRY_AFTER_MOST + 1).to_string();
-            self.refuse(flow, &request, 500, None, &[(HeaderName::RetryAfter, &seconds)]);
-            return;
+            return self.refuse(flow, request, 500, None, &[(HeaderName::RetryAfter, &seconds)]);
         }
         // While the ACK that carries the answer is due, another offer would meet the first.
         let awaits_answer = call.unacked.is_some_and(|unacked| unacked.late_offer);
         if call.ours.is_some() || call.ack_due.is_some() || awaits_answer {
-            self.refuse(flow, &request, 491, None, &[]);
-            return;
+            return self.refuse(flow, request, 491, None, &[]);
         }
         if self.full() {
-            self.refuse_overload(flow, &request);
-            return;
+            return self.refuse_overload(flow, request);
         }
         // Whoever sends this has got our 2xx, so that its ACK may be taken as lost.
-        let lost_ack = call.unacked.map(|unacked| unacked.txn);
-        let cseq = facts.cseq;
-        if let Some(slot) = lost_ack {
-            self.stop_repeating(now, slot);
+        if let Some(unacked) = call.unacked {
+            self.stop_repeating(now, unacked.txn);
         }
-        let slot = self.start_server(now, NewServer { request: &request, flow, key, merge_key: None, dialog: Some(id) });
+        let slot = self.start_server(now, &fresh, None, Some(id));
         if let Some(call) = self.tables.call_mut(id) {
             call.unacked = None;
-            call.dialog.remote_seq = Some(cseq);
-            call.dialog.refresh(&request, flow);
+            call.dialog.remote_seq = Some(fresh.facts.cseq);
+            call.dialog.refresh(request, flow);
             call.theirs = Some(slot);
             call.offered = !request.body_bytes().is_empty();
         }
-        self.emit(Event::Reinvite { dialog: id, request });
+        Told::Reinvite(id)
     }
 
     /// An ACK that belongs to no refusal: that to a 2xx of ours, or a stray one.
-    pub(super) fn on_lone_ack(&mut self, now: Time, request: Message) {
-        let found = Facts::read(&request).and_then(|facts| {
-            let id = self.tables.find_call(facts.call_id, facts.to.tag()?, facts.from_tag())?;
-            Some((id, facts.cseq, self.tables.call(id)?.unacked?))
+    pub(super) fn on_lone_ack(&mut self, now: Time, request: &Message) -> Told {
+        let due = Facts::read(request).and_then(|facts| {
+            let id = self.tables.find_call(facts.call_id, facts.to_tag?, facts.from_tag)?;
+            let unacked = self.tables.call(id)?.unacked?;
+            (unacked.cseq == facts.cseq).then_some((id, unacked.txn))
         });
-        let Some((id, cseq, unacked)) = found else {
+        let Some((id, txn)) = due else {
             self.dropped.stray_acks += 1;
-            return;
+            return Told::Nothing;
         };
-        if unacked.cseq != cseq {
-            self.dropped.stray_acks += 1;
-            return;
+        self.stop_repeating(now, txn);
+        if let Some(call) = self.tables.call_mut(id) {
+            call.unacked = None;
         }
-        self.stop_repeating(now, unacked.txn);
-        let Some(call) = self.tables.call_mut(id) else {
-            return;
-        };
-        call.unacked = None;
-        let bye = call.bye_due.take();
-        self.emit(Event::Acked { dialog: id, request });
-        if let Some(headers) = bye {
+        Told::Acked(id)
+    }
+
+    /// What waited for that ACK.
+    pub(super) fn on_acked(&mut self, now: Time, id: DialogId) {
+        if let Some(headers) = self.tables.call_mut(id).and_then(|call| call.bye_due.take()) {
             self.bye(now, id, headers);
         }
     }
@@ -197,21 +187,28 @@ impl Endpoint {
             }
             DialogState::Ending => {}
         }
-        self.end_call(now, id, by, None);
+        self.end_call(now, id, by);
     }
 
-    /// An established dialog is over.
-    pub(super) fn end_call(&mut self, now: Time, id: DialogId, by: Ender, request: Option<Message>) {
+    /// An established dialog is over, other than by the other side's BYE.
+    pub(super) fn end_call(&mut self, now: Time, id: DialogId, by: Ender) {
+        if self.finish_call(now, id) {
+            self.emit(Event::Ended { dialog: id, by, request: None });
+        }
+    }
+
+    /// Answers and stops what is under way in a dialog that is over; false when it is gone already.
+    fn finish_call(&mut self, now: Time, id: DialogId) -> bool {
         if self.tables.call(id).is_some_and(|call| call.theirs.is_some()) {
             self.respond(now, id, Response::new(487));
         }
         let Some(call) = self.drop_call(id) else {
-            return;
+            return false;
         };
         if let Some(unacked) = call.unacked {
             self.stop_repeating(now, unacked.txn);
         }
-        self.emit(Event::Ended { dialog: id, by, request });
+        true
     }
 
     /// Forgets a call; its transactions end by themselves.

@@ -10,6 +10,7 @@
 mod checks;
 mod clock;
 mod compose;
+mod facts;
 mod indialog;
 mod names;
 mod orders;
@@ -198,7 +199,7 @@ impl Endpoint {
             next: NO_SLOT,
             prev: NO_SLOT,
         });
-        debug_assert_eq!(slot, branch.slot as usize);
+        debug_assert_eq!(slot, branch.slot as usize, "the branch names its slot");
         self.tables.link(slot as u32);
         self.send(flow, bytes);
         slot as u32

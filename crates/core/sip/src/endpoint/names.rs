@@ -11,7 +11,8 @@ use crate::transport::Flow;
 /// One socket, with its name for each interface it can be reached by.
 struct Socket {
     listen: Listen,
-    advertised: Option<CompactString>,
+    /// The advertised name, or that of the one address the socket is bound to.
+    fixed: Option<CompactString>,
     by_interface: Vec<(Interface, CompactString)>,
 }
 
@@ -23,7 +24,11 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn new(config: &EndpointConfig) -> Names {
         let sockets = config.listen.iter().map(|listen| Socket {
-            advertised: listen.advertise.as_ref().map(|(host, port)| bracketed(host, *port)),
+            fixed: match &listen.advertise {
+                Some((host, port)) => Some(bracketed(host, *port)),
+                None if listen.address.ip().is_unspecified() => None,
+                None => Some(listen.address.to_compact_string()),
+            },
             by_interface: config
                 .interfaces
                 .iter()
@@ -42,10 +47,10 @@ impl Names {
         let Some(socket) = self.socket(flow) else {
             return Cow::Owned(flow.local.to_string());
         };
-        if let Some(name) = &socket.advertised {
+        if let Some(name) = &socket.fixed {
             return Cow::Borrowed(name);
         }
-        let own = [socket.listen.address.ip(), flow.local.ip()].into_iter().find(|ip| !ip.is_unspecified());
+        let own = Some(flow.local.ip()).filter(|ip| !ip.is_unspecified());
         let found = match own {
             Some(ip) => socket.by_interface.iter().find(|(interface, _)| interface.addr == ip),
             None => nearest(&socket.by_interface, flow.remote.ip()),

@@ -12,7 +12,6 @@ use crate::Time;
 use crate::auth::{Credentials, Session};
 use crate::config::MAX_FORKS;
 use crate::dialog::{Dialog, DialogState, Role};
-use crate::dialog::route::address_of;
 use crate::event::{DialogId, Ender, Event, FailCause, RequestId};
 use crate::transport::Flow;
 
@@ -78,7 +77,7 @@ impl Endpoint {
             Owner::Invite(id) => self.on_refusal(id, answer),
             Owner::Reinvite(id) if accepted => self.on_reanswer(now, id, answer),
             Owner::Reinvite(id) => self.on_reinvite_refusal(now, id, answer),
-            Owner::Bye(id) => self.end_call(now, id, Ender::Local, None),
+            Owner::Bye(id) => self.end_call(now, id, Ender::Local),
             Owner::Request { id, dialog, .. } => self.on_reply(now, id, dialog, answer),
             Owner::Nobody if accepted && is_invite => self.on_orphan_answer(now, answer),
             Owner::Nobody => {}
@@ -168,6 +167,7 @@ impl Endpoint {
         let ack = self.desk.inside(&dialog, &flow, branch, &Inside::new(Method::Ack, cseq));
         match self.tables.client_mut(txn) {
             Some(txn) if txn.acks.len() < MAX_FORKS => {
+                txn.acks.reserve_exact(1);
                 txn.acks.push((dialog.remote_tag.clone(), flow, keep(&ack)));
             }
             _ => return,
@@ -266,7 +266,7 @@ impl Endpoint {
                 self.emit(Event::ReinviteFailed { dialog: id, status, response: None, cause });
                 self.hang_up(now, id, Ender::Unreachable);
             }
-            Owner::Bye(id) => self.end_call(now, id, Ender::Local, None),
+            Owner::Bye(id) => self.end_call(now, id, Ender::Local),
             Owner::Request { id, dialog, .. } => {
                 self.emit(Event::Response { id, status, response: None, cause });
                 if let Some(dialog) = dialog {
@@ -401,15 +401,14 @@ impl NewClient {
 impl Call {
     /// Takes tag, target and routes from a response to the INVITE that starts this call.
     fn learn(&mut self, response: &Message, flow: Flow) {
-        let reached = address_of(&self.dialog.remote_target);
-        self.dialog.learn(response, flow, reached);
+        self.dialog.learn(response, flow);
     }
 
     /// The dialog another fork has made of the same INVITE.
     fn fork(&self, response: &Message, flow: Flow) -> Dialog {
         let mut dialog = self.dialog.clone();
         dialog.role = Role::Caller;
-        dialog.learn(response, flow, None);
+        dialog.learn(response, flow);
         dialog
     }
 }

@@ -3,42 +3,27 @@
 use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
-use hookswitch_sip_msg::{Message, Method, NameAddr, Via};
+use hookswitch_sip_msg::{HeaderName, Message, Method, Params, Via, list_members};
 
 use super::Endpoint;
 use super::compose::Branch;
 use super::outcome::Final;
 use super::tables::{ClientMachine, ServerMachine, TxnRef};
 use crate::Time;
+use crate::event::{DialogId, Ender, Event, TxnId};
 use crate::transaction::{Heard, Repeated};
 use crate::transport::{Flow, Input};
 
-/// What a request says about itself, read once.
-pub(super) struct Facts<'m> {
-    pub(super) method: &'m Method,
-    pub(super) via: Via<'m>,
-    pub(super) call_id: &'m str,
-    pub(super) from: NameAddr<'m>,
-    pub(super) to: NameAddr<'m>,
-    pub(super) cseq: u32,
-}
-
-impl<'m> Facts<'m> {
-    /// `None` for a request that [`Message::validate`] would refuse.
-    pub(super) fn read(request: &'m Message) -> Option<Facts<'m>> {
-        Some(Facts {
-            method: request.method()?,
-            via: request.via().ok()?,
-            call_id: request.call_id().ok()?,
-            from: request.from().ok()?,
-            to: request.to().ok()?,
-            cseq: request.cseq().ok()?.number,
-        })
-    }
-
-    pub(super) fn from_tag(&self) -> &'m str {
-        self.from.tag().unwrap_or_default()
-    }
+/// What became of a request: what to tell the user about it, which takes the request itself.
+pub(super) enum Told {
+    Nothing,
+    Invite(DialogId),
+    Reinvite(DialogId),
+    Request(TxnId, Option<DialogId>),
+    Cancelled(DialogId),
+    ReinviteCancelled(DialogId),
+    Acked(DialogId),
+    Ended(DialogId),
 }
 
 impl Endpoint {
@@ -72,17 +57,33 @@ impl Endpoint {
     }
 
     fn on_request(&mut self, now: Time, flow: Flow, request: Message) {
-        let (Some(method), Ok(via)) = (request.method(), request.via()) else {
-            self.refuse_invalid(flow, &request);
-            return;
-        };
-        let key = self.server_key(&request, &via, method);
-        if let Some(slot) = self.find_server(key, &via) {
-            match method {
-                Method::Ack => self.on_txn_ack(now, slot, request),
-                _ => self.on_repeated_request(slot),
+        match self.take_request(now, flow, &request) {
+            Told::Nothing => {}
+            Told::Invite(dialog) => self.emit(Event::Invite { dialog, request, flow }),
+            Told::Reinvite(dialog) => self.emit(Event::Reinvite { dialog, request }),
+            Told::Request(txn, dialog) => self.emit(Event::Request { txn, dialog, request, flow }),
+            Told::Cancelled(dialog) => self.emit(Event::Cancelled { dialog, request }),
+            Told::ReinviteCancelled(dialog) => self.emit(Event::ReinviteCancelled { dialog, request }),
+            Told::Acked(dialog) => {
+                self.emit(Event::Acked { dialog, request });
+                self.on_acked(now, dialog);
             }
-            return;
+            Told::Ended(dialog) => self.emit(Event::Ended { dialog, by: Ender::Peer, request: Some(request) }),
+        }
+    }
+
+    fn take_request(&mut self, now: Time, flow: Flow, request: &Message) -> Told {
+        let (Some(method), Ok(via)) = (request.method(), request.via()) else {
+            self.refuse_invalid(flow, request);
+            return Told::Nothing;
+        };
+        let key = self.server_key(request, &via, method);
+        if let Some(slot) = self.find_server(key, &via) {
+            if *method == Method::Ack {
+                return self.on_txn_ack(now, slot, request);
+            }
+            self.on_repeated_request(slot);
+            return Told::Nothing;
         }
         match method {
             Method::Ack => self.on_lone_ack(now, request),
@@ -131,18 +132,20 @@ impl Endpoint {
     }
 
     /// An ACK with the branch of an INVITE: that to a refusal, or from a sloppy client also that to a 2xx.
-    fn on_txn_ack(&mut self, now: Time, slot: u32, request: Message) {
+    fn on_txn_ack(&mut self, now: Time, slot: u32, request: &Message) -> Told {
         let txn = &mut self.tables.servers[slot as usize];
         let ServerMachine::Invite(machine) = &mut txn.machine else {
-            return;
+            return Told::Nothing;
         };
         if machine.is_accepted() {
-            self.on_lone_ack(now, request);
-        } else if machine.on_ack(now, &self.config.timers) {
+            return self.on_lone_ack(now, request);
+        }
+        if machine.on_ack(now, &self.config.timers) {
             // Nothing is repeated any more.
             txn.last = Bytes::new();
             self.settle_server(now, slot);
         }
+        Told::Nothing
     }
 
     /// Rearms a server transaction, or removes it when it has nothing left to wait for.
@@ -208,11 +211,13 @@ impl Endpoint {
 
     /// The client transaction a response answers (RFC 3261 17.1.3).
     fn client_of(&mut self, response: &Message) -> Option<(TxnRef, u16)> {
-        let (Some(status), Ok(via), Ok(cseq)) = (response.status(), response.via(), response.cseq()) else {
+        let (Some(status), Some(via), Ok(cseq)) =
+            (response.status(), response.header(HeaderName::Via), response.cseq())
+        else {
             self.dropped.garbage += 1;
             return None;
         };
-        let named = via.branch().and_then(Branch::read).map(|branch| TxnRef { slot: branch.slot, nonce: branch.nonce });
+        let named = own_branch(via).map(|branch| TxnRef { slot: branch.slot, nonce: branch.nonce });
         // A CANCEL has the branch of its INVITE.
         let named = match cseq.method {
             Method::Cancel => named.and_then(|invite| self.tables.client(invite)?.cancel),
@@ -226,4 +231,11 @@ impl Endpoint {
         }
         Some((found?, status))
     }
+}
+
+/// The branch in the topmost Via, if we made it. The rest of that Via is ours too and needs no look.
+fn own_branch(via: &[u8]) -> Option<Branch> {
+    let top = list_members(via).next()?;
+    let params = top.iter().position(|byte| *byte == b';')?;
+    Params::new(&top[params..]).get("branch").and_then(Branch::read)
 }

@@ -1,7 +1,7 @@
 //! Requests of ours, written and sent: inside dialogs, and the two that are made from another request (ACK and CANCEL).
 
 use bytes::{Bytes, BytesMut};
-use compact_str::{CompactString, format_compact};
+use compact_str::CompactString;
 use hookswitch_sip_msg::{HeaderName, Message, Method, NameAddr, Uri};
 
 use super::compose::{BUFFER, Branch, Draft, keep};
@@ -169,12 +169,19 @@ impl Endpoint {
 
     /// Our Contact value over a flow.
     pub(super) fn contact(&self, flow: &Flow, user: &str) -> CompactString {
-        let at = if user.is_empty() { "" } else { "@" };
         let sent_by = self.desk.names.sent_by(flow);
-        match flow.transport {
-            Transport::Udp => format_compact!("<sip:{user}{at}{sent_by}>"),
-            Transport::Tcp => format_compact!("<sip:{user}{at}{sent_by};transport=tcp>"),
+        let mut contact = CompactString::with_capacity(user.len() + sent_by.len() + 24);
+        contact.push_str("<sip:");
+        if !user.is_empty() {
+            contact.push_str(user);
+            contact.push('@');
         }
+        contact.push_str(&sent_by);
+        contact.push_str(match flow.transport {
+            Transport::Udp => ">",
+            Transport::Tcp => ";transport=tcp>",
+        });
+        contact
     }
 }
 

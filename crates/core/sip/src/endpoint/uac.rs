@@ -116,6 +116,7 @@ impl Endpoint {
         let ack = self.desk.inside(&call.dialog, &flow, branch, &what);
         let tag = call.dialog.remote_tag.clone();
         if let Some(txn) = self.tables.client_mut(due.txn) {
+            txn.acks.reserve_exact(1);
             txn.acks.push((tag, flow, keep(&ack)));
         }
         self.send(flow, ack);

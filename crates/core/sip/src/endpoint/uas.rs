@@ -2,102 +2,100 @@
 
 use bytes::Bytes;
 use compact_str::CompactString;
-use hookswitch_sip_msg::{HeaderName, Message, Method, Uri};
+use hookswitch_sip_msg::{Message, Method};
 
 use super::Endpoint;
 use super::checks::without_rport;
 use super::compose::{Draft, Head, keep};
-use super::receive::Facts;
+use super::facts::Facts;
+use super::receive::Told;
 use super::request::{check_size, user_part};
 use super::tables::{Adds, ServerMachine, ServerTxn, Unacked};
 use super::uac::with_tag;
 use crate::Time;
-use crate::dialog::route::{recorded, unfolded};
+use crate::dialog::route::{recorded_by, unfolded};
 use crate::dialog::{Dialog, DialogState, Role};
-use crate::event::{DialogId, Event, TxnId};
+use crate::event::{DialogId, TxnId};
 use crate::outgoing::Response;
 use crate::transaction::{Server, ServerInvite};
 use crate::transport::{Flow, Transport};
 
-/// A received request on its way into the tables.
-pub(super) struct NewServer<'m> {
-    pub(super) request: &'m Message,
+/// A checked request that starts a transaction.
+pub(super) struct Fresh<'m> {
     pub(super) flow: Flow,
+    pub(super) request: &'m Message,
+    pub(super) facts: Facts<'m>,
     pub(super) key: u64,
-    pub(super) merge_key: Option<u64>,
-    pub(super) dialog: Option<DialogId>,
 }
 
 impl Endpoint {
     /// A checked request outside of any dialog.
-    pub(super) fn on_lone_request(&mut self, now: Time, flow: Flow, request: Message, key: u64, merge_key: u64) {
-        let new = NewServer { request: &request, flow, key, merge_key: Some(merge_key), dialog: None };
-        if request.method() == Some(&Method::Invite) {
-            if self.tables.calls.len() >= self.config.max_dialogs {
-                self.refuse_overload(flow, &request);
-                return;
-            }
-            let local_tag = self.ids.tag();
-            let Some(dialog) = self.callee(&request, flow, local_tag) else {
-                self.refuse(flow, &request, 400, Some("Bad Request - Contact or Record-Route cannot be used"), &[]);
-                return;
-            };
-            let id = self.tables.add_call(dialog, None);
-            let slot = self.start_server(now, NewServer { dialog: Some(id), ..new });
-            if let Some(call) = self.tables.call_mut(id) {
-                call.theirs = Some(slot);
-                call.offered = !request.body_bytes().is_empty();
-            }
-            self.emit(Event::Invite { dialog: id, request, flow });
-        } else {
-            let slot = self.start_server(now, new);
-            let txn = self.tables.servers[slot as usize].id;
-            self.emit(Event::Request { txn, dialog: None, request, flow });
+    pub(super) fn on_lone_request(&mut self, now: Time, fresh: Fresh<'_>, merge_key: u64) -> Told {
+        let (flow, request) = (fresh.flow, fresh.request);
+        if *fresh.facts.method != Method::Invite {
+            let slot = self.start_server(now, &fresh, Some(merge_key), None);
+            return Told::Request(self.tables.servers[slot as usize].id, None);
         }
+        if self.tables.calls.len() >= self.config.max_dialogs {
+            return self.refuse_overload(flow, request);
+        }
+        let local_tag = self.ids.tag();
+        let Some(dialog) = self.callee(&fresh, local_tag) else {
+            return self.refuse(flow, request, 400, Some("Bad Request - Contact or Record-Route cannot be used"), &[]);
+        };
+        let id = self.tables.add_call(dialog, None);
+        let slot = self.start_server(now, &fresh, Some(merge_key), Some(id));
+        if let Some(call) = self.tables.call_mut(id) {
+            call.theirs = Some(slot);
+            call.offered = !request.body_bytes().is_empty();
+        }
+        Told::Invite(id)
     }
 
     /// The dialog this INVITE makes, seen from the called side (RFC 3261 12.1.1).
-    fn callee(&self, request: &Message, flow: Flow, local_tag: CompactString) -> Option<Dialog> {
-        let facts = Facts::read(request)?;
-        let user = request.request_uri().and_then(|uri| Uri::parse(uri).ok()).and_then(|uri| uri.user);
+    fn callee(&self, fresh: &Fresh<'_>, local_tag: CompactString) -> Option<Dialog> {
+        let (facts, flow) = (&fresh.facts, fresh.flow);
         let mut dialog = Dialog {
             role: Role::Callee,
             state: DialogState::Early,
             call_id: facts.call_id.into(),
-            local: with_tag(&unfolded(request.header(HeaderName::To)?), &local_tag),
+            local: with_tag(facts.to, &local_tag),
             local_tag,
-            remote_tag: facts.from_tag().into(),
-            remote: unfolded(request.header(HeaderName::From)?),
+            remote_tag: facts.from_tag.into(),
+            remote: unfolded(facts.from),
             local_seq: 0,
             remote_seq: Some(facts.cseq),
-            remote_target: crate::dialog::route::contact_of(request)?,
-            routes: recorded(request).ok()?,
-            contact: self.contact(&flow, &user.map(user_part).unwrap_or_default()),
+            remote_target: facts.contact?.into(),
+            routes: if facts.has_record_route { recorded_by(fresh.request).ok()? } else { Vec::new() },
+            contact: self.contact(&flow, &facts.uri.user.map(user_part).unwrap_or_default()),
             flow,
             pinned: false,
         };
-        let via = facts.via;
-        dialog.aim(flow, via.host.ip().map(|ip| (ip, via.port_or_default())));
+        dialog.aim(flow, facts.via.host.ip().map(|ip| (ip, facts.via.port_or_default())));
         Some(dialog)
     }
 
-    pub(super) fn start_server(&mut self, now: Time, new: NewServer<'_>) -> u32 {
-        let NewServer { request, flow, key, merge_key, dialog } = new;
-        let via = request.via().ok();
-        let reply_port = via.as_ref().map_or(0, |via| via.port_or_default());
-        let asks_port = via.is_some_and(|via| via.rport().is_some());
+    pub(super) fn start_server(
+        &mut self,
+        now: Time,
+        fresh: &Fresh<'_>,
+        merge_key: Option<u64>,
+        dialog: Option<DialogId>,
+    ) -> u32 {
+        let &Fresh { flow, request, ref facts, key } = fresh;
+        let reply_port = facts.via.port_or_default();
         let reply = match flow.transport {
-            Transport::Udp if !asks_port => without_rport(flow, reply_port),
+            Transport::Udp if facts.via.rport().is_none() => without_rport(flow, reply_port),
             Transport::Udp | Transport::Tcp => flow,
         };
-        let machine = match request.method() {
-            Some(Method::Invite) => {
+        let machine = match facts.method {
+            Method::Invite => {
                 let (trying_at, until) = (now + self.config.trying_after, now + self.config.max_ringing);
                 ServerMachine::Invite(ServerInvite::start(trying_at, until, flow.transport))
             }
             _ => ServerMachine::Other(Server::start(now, &self.config.timers, flow.transport)),
         };
-        let head = Head::new(&mut self.desk.buffer, request, flow.remote);
+        let head = Head::new(&mut self.desk.buffer, request, facts, flow.remote);
         let pending = (self.config.max_pending_per_source > 0).then_some(flow.remote.ip());
         if let Some(source) = pending {
             self.count(source);
@@ -113,7 +111,7 @@ impl Endpoint {
             head: Some(head),
             last: Bytes::new(),
             dialog,
-            adds: request.method().map_or(Adds::Nothing, adds),
+            adds: adds(facts.method),
             pending,
             timer: None,
         }) as u32;
@@ -140,10 +138,11 @@ impl Endpoint {
         flow
     }
 
-    /// Answers [`Event::Invite`] or [`Event::Reinvite`]. Ignored when the INVITE has got its final answer already,
+    /// Answers [`Event::Invite`](crate::Event::Invite) or [`Event::Reinvite`](crate::Event::Reinvite). Ignored when the INVITE has got its final answer already,
     /// which may just have happened by a CANCEL.
     ///
-    /// A 2xx is repeated until its ACK comes; what follows is [`Event::Acked`] or [`Event::Ended`]. After a refusal of
+    /// A 2xx is repeated until its ACK comes; what follows is [`Event::Acked`](crate::Event::Acked) or
+    /// [`Event::Ended`](crate::Event::Ended). After a refusal of
     /// the first INVITE the dialog is gone. A response too large to send becomes 500.
     pub fn respond(&mut self, now: Time, dialog: DialogId, response: Response) {
         let Some(call) = self.tables.call_mut(dialog) else {
@@ -176,7 +175,7 @@ impl Endpoint {
         }
     }
 
-    /// Answers [`Event::Request`]. Ignored when it has got its final answer, or the other side has given up.
+    /// Answers [`Event::Request`](crate::Event::Request). Ignored when it has got its final answer, or the other side has given up.
     pub fn reply(&mut self, now: Time, txn: TxnId, response: Response) {
         if let Some(slot) = self.tables.server_slot(txn) {
             self.send_response(now, slot, &fitting(response));
@@ -244,38 +243,32 @@ impl Endpoint {
     }
 
     /// CANCEL is answered without a transaction: a repeat finds the INVITE still there and gets the same answer.
-    pub(super) fn on_cancel(&mut self, now: Time, flow: Flow, request: Message) {
+    pub(super) fn on_cancel(&mut self, now: Time, flow: Flow, request: &Message) -> Told {
         if let Err(error) = request.validate() {
             self.dropped.garbage += 1;
-            self.refuse(flow, &request, error.status(), Some(&error.reason()), &[]);
-            return;
+            return self.refuse(flow, request, error.status(), Some(&error.reason()), &[]);
         }
         let invite = request.via().ok().and_then(|via| {
-            let key = self.server_key(&request, &via, &Method::Invite);
+            let key = self.server_key(request, &via, &Method::Invite);
             self.find_server(key, &via)
         });
         let Some(slot) = invite else {
-            self.refuse(flow, &request, 481, None, &[]);
-            return;
+            return self.refuse(flow, request, 481, None, &[]);
         };
         let txn = &self.tables.servers[slot as usize];
         let dialog = txn.dialog.and_then(|id| self.tables.call(id)).map(|call| call.dialog.local_tag.clone());
         match dialog {
             // Both answers carry the same tag (RFC 3261 9.2).
-            Some(tag) => self.refuse_as(tag.as_bytes(), flow, &request, 200, None, &[]),
-            None => self.refuse(flow, &request, 200, None, &[]),
+            Some(tag) => self.refuse_as(tag.as_bytes(), flow, request, 200, None, &[]),
+            None => drop(self.refuse(flow, request, 200, None, &[])),
         }
         let txn = &self.tables.servers[slot as usize];
         let (Some(id), true) = (txn.dialog, txn.machine.awaits_final()) else {
-            return;
+            return Told::Nothing;
         };
         let first = self.tables.call(id).is_some_and(|call| call.dialog.state == DialogState::Early);
         self.respond(now, id, Response::new(487));
-        self.emit(if first {
-            Event::Cancelled { dialog: id, request }
-        } else {
-            Event::ReinviteCancelled { dialog: id, request }
-        });
+        if first { Told::Cancelled(id) } else { Told::ReinviteCancelled(id) }
     }
 }
 
