@@ -80,6 +80,18 @@ async fn watch(switch: &Switch, signals: &mut Signals, patience: Duration) -> Ex
     }
 }
 
+/// Waits until somebody ends the program, or the switch itself has.
+pub async fn until_signal(switch: &Switch) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    while switch.phase() < Phase::Stopped {
+        tokio::select! {
+            () = signals.next() => break,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+    Ok(())
+}
+
 /// The two signals by which people stop programs.
 struct Signals {
     terminate: Signal,
