@@ -229,6 +229,7 @@ impl Call {
         match report {
             MediaReport::Local { leg, sdp, .. } => self.described(scene, leg, sdp),
             MediaReport::Refused { leg, cause, .. } => self.media_refused(scene, leg, cause),
+            MediaReport::Silent { party, .. } => self.probe(scene, party),
         }
     }
 

@@ -29,6 +29,10 @@ pub struct Limits {
     /// How long the legs of an ended call may take to end; longer than the 32 s after which a SIP
     /// transaction gives up. Default 40 s.
     pub end_time: Duration,
+    /// How often the parties of a call whose audio does not run through this host are asked whether
+    /// they are still there; zero never asks. Default 60 s. Of anchored calls the media engine says
+    /// who is silent.
+    pub probe_time: Duration,
     /// Hops that a call started here may take (Max-Forwards, RFC 3261 section 8.1.1.6). Default 70.
     pub hops: u8,
     /// Whether the audio of calls runs through the media engine. Default true. Calls that the
@@ -43,6 +47,7 @@ impl Default for Limits {
             ring_time: Duration::from_secs(120),
             setup_time: Duration::from_secs(10),
             end_time: Duration::from_secs(40),
+            probe_time: Duration::from_secs(60),
             hops: 70,
             anchor: true,
         }
@@ -146,7 +151,8 @@ impl Switchboard {
 
     /// Tells what the media engine reports.
     pub fn tell_media(&mut self, now: Time, report: MediaReport) {
-        let (MediaReport::Local { call, .. } | MediaReport::Refused { call, .. }) = &report;
+        let (MediaReport::Local { call, .. } | MediaReport::Refused { call, .. } | MediaReport::Silent { call, .. }) =
+            &report;
         self.touch(now, *call, |call, scene| call.tell_media(scene, report));
     }
 

@@ -306,3 +306,30 @@ fn the_record_of_a_call_survives_as_text() {
     assert_eq!(serde_json::to_string(&back).unwrap(), record);
     assert_eq!(back.legs.len(), 3);
 }
+
+#[test]
+fn a_silent_party_is_asked_whether_it_is_still_there() {
+    let mut desk = Desk::new(Limits::default());
+    let call = desk.incoming(Some("a"));
+    desk.located(call, &["sip:b1@x"]);
+    desk.answered(call, 1, Some("b"));
+    desk.tell(Report::Confirmed { call, leg: LegId(0), sdp: None });
+    desk.since();
+    desk.board.tell_media(desk.now, MediaReport::Silent { call, party: Party::Callee });
+    desk.drain();
+    assert_eq!(desk.since(), ["probe 1"]);
+    desk.ended(call, 1, Cause::new(Kind::Unreachable, Fault::Peer));
+    assert_eq!(desk.since(), ["hangup 0 480 Temporarily Unavailable"]);
+}
+
+#[test]
+fn parties_that_nobody_hears_are_asked_from_time_to_time() {
+    let mut desk = Desk::new(Limits { anchor: false, probe_time: sec(60), ..Limits::default() });
+    let call = desk.incoming(Some("a"));
+    desk.located(call, &["sip:b1@x"]);
+    desk.answered(call, 1, Some("b"));
+    desk.tell(Report::Confirmed { call, leg: LegId(0), sdp: None });
+    desk.since();
+    desk.pass(sec(125));
+    assert_eq!(desk.since(), ["probe 0", "probe 1", "probe 0", "probe 1"]);
+}

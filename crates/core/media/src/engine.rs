@@ -136,6 +136,16 @@ impl Engine {
         .map(|(call, party)| (call.id, party))
     }
 
+    /// Reports every party that [`Engine::silent`] names, as [`MediaReport::Silent`]; for calling
+    /// every [`EngineConfig::rtp_timeout`] or so. Zero there means never.
+    pub fn report_silence(&mut self, now: Time) {
+        if self.config.rtp_timeout.is_zero() {
+            return;
+        }
+        let silent: Vec<_> = self.silent(now).collect();
+        self.reports.extend(silent.into_iter().map(|(call, party)| MediaReport::Silent { call, party }));
+    }
+
     pub(crate) fn call(&self, call: CallId) -> Option<&Call> {
         let index = *self.by_id.get(&call)?;
         self.calls.get(index as usize).map(|call| &**call)

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use hookswitch_call::{CallId, Cause, Handle, LegId, Op, Report, Sdp, Time};
-use hookswitch_sip::{Body, DialogId, Header, Response};
-use hookswitch_sip_msg::HeaderName;
+use hookswitch_sip::{Body, DialogId, Header, RequestOut, Response};
+use hookswitch_sip_msg::{HeaderName, Method};
 
 use crate::B2bua;
 use crate::reason;
@@ -31,6 +31,7 @@ impl B2bua {
             }
             Op::Confirm { call, leg, sdp } => self.confirm(now, call, leg, sdp),
             Op::Reanswer { call, leg, sdp } => self.reanswer(now, call, leg, sdp),
+            Op::Probe { call, leg } => self.probe(now, call, leg),
             Op::Hangup { call, leg, cause } => self.hang_up(now, call, leg, &cause),
         }
     }
@@ -81,6 +82,14 @@ impl B2bua {
                 }
             }
         }
+    }
+
+    /// Any answer but "no such dialog" will do: a phone that refuses OPTIONS is there to refuse it.
+    /// Without an answer the endpoint ends the dialog (RFC 3261 section 12.2.1.2).
+    fn probe(&mut self, now: Time, call: CallId, leg: LegId) {
+        let Some(dialog) = self.dialog(call, leg) else { return };
+        // One at a time is enough; what cannot be sent now is asked again later.
+        let _ = self.endpoint.request(now, RequestOut::inside(dialog, Method::Options));
     }
 
     fn hang_up(&mut self, now: Time, call: CallId, leg: LegId, cause: &Cause) {

@@ -230,3 +230,19 @@ fn options_says_what_the_switch_can() {
     assert_eq!(answer.2.status(), Some(200));
     assert!(answer.2.header_str(HeaderName::Allow).unwrap_or_default().contains("INVITE"));
 }
+
+#[test]
+fn a_phone_that_dies_without_a_word_is_found_out() {
+    let mut world = World::trusting();
+    world.register(1);
+    let call = world.invite(0, "sip:bob@x.test", Some("a"));
+    world.respond(1, 200, Some("b"));
+    world.ack(0, call, None);
+    world.pass(sec(300));
+    assert_eq!(world.shard.counts().calls, 1, "phones that answer OPTIONS stay");
+    world.mute = Some(at("10.0.0.3:5060"));
+    world.pass(sec(60 + 33));
+    assert!(world.has(0, |event| matches!(event, Event::Ended { .. })), "alice is hung up");
+    world.pass(sec(40));
+    assert_eq!(world.shard.counts().calls, 0);
+}

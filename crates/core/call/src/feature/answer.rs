@@ -142,7 +142,8 @@ impl Call {
     /// Both parties are on the line.
     pub(crate) fn join(&mut self, scene: &mut Scene<'_>, callee: LegId) {
         self.state = State::Talking;
-        self.deadline = None;
+        let may_vanish = !self.anchored && !scene.limits.probe_time.is_zero();
+        self.deadline = may_vanish.then(|| scene.now + scene.limits.probe_time);
         self.joined = Some(scene.now);
         let service = self.leg(callee).and_then(|l| l.service);
         let heard_by_caller = match service {

@@ -92,7 +92,12 @@ impl Call {
                     leg.state = LegState::Ended;
                 }
             }
-            State::Talking => self.deadline = None,
+            // Audio that does not run through this host cannot tell whether the parties are there.
+            State::Talking => {
+                self.wait(scene, scene.limits.probe_time);
+                self.probe(scene, Party::Caller);
+                self.probe(scene, Party::Callee);
+            }
         }
     }
 

@@ -62,6 +62,17 @@ impl Call {
         }
     }
 
+    /// Asks whether a party is still there: it is not heard, or has not been heard of for long.
+    pub(crate) fn probe(&self, scene: &mut Scene<'_>, party: Party) {
+        if self.state != State::Talking {
+            return;
+        }
+        let up = self.legs.iter().filter(|l| l.party == party && l.state == LegState::Up && l.service.is_none());
+        for leg in up {
+            scene.out.op(Op::Probe { call: self.id, leg: leg.id });
+        }
+    }
+
     pub(crate) fn media_refused(&mut self, scene: &mut Scene<'_>, id: LegId, cause: Cause) {
         let call = self.id;
         let Some(leg) = self.leg_mut(id) else { return };

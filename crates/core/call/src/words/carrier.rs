@@ -87,6 +87,13 @@ pub enum Op {
         /// the session as it was.
         sdp: Result<Sdp, Cause>,
     },
+    /// Find out whether the party of an answered leg is still there. If it is not, the leg ends.
+    Probe {
+        /// The call.
+        call: CallId,
+        /// The leg.
+        leg: LegId,
+    },
     /// End a leg in whatever state it is: refuse it, cancel it or hang it up.
     Hangup {
         /// The call.

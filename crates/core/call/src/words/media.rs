@@ -121,4 +121,12 @@ pub enum MediaReport {
         /// Why, as the party is told.
         cause: Cause,
     },
+    /// Nothing has come from a party that said it sends, for as long as the engine was told to
+    /// wait. Said again while it lasts.
+    Silent {
+        /// The call.
+        call: CallId,
+        /// Which end.
+        party: Party,
+    },
 }

@@ -201,6 +201,7 @@ fn op_text(op: &Op) -> String {
             Ok(sdp) => format!("reanswer {leg} {}", sdp.0),
             Err(cause) => format!("reanswer {leg} refused {}", cause.code),
         },
+        Op::Probe { leg, .. } => format!("probe {leg}"),
         Op::Hangup { leg, cause, .. } => format!("hangup {leg} {cause}"),
     }
 }

@@ -231,6 +231,9 @@ impl World {
                     match output {
                         hookswitch_sip::Output::Send { flow, bytes } => mail.push_back((flow, bytes)),
                         hookswitch_sip::Output::Close { .. } => {}
+                        hookswitch_sip::Output::Event(Event::Request { txn, .. }) => {
+                            agent.endpoint.reply(self.now, txn, Response::new(200));
+                        }
                         hookswitch_sip::Output::Event(event) => agent.events.push(event),
                     }
                 }
