@@ -52,6 +52,7 @@ fn media(config: &Config) -> Result<MediaConfig, ConfigError> {
     let mut engine = EngineConfig::new(policy);
     engine.codecs = codecs("media.codecs", &config.media.codecs)?;
     engine.max_calls = config.calls.max;
+    engine.rtp_timeout = Duration::from_secs(config.calls.probe_time);
     let mut media = MediaConfig::new(engine);
     media.ports = PortRange { first: config.media.ports.first, last: config.media.ports.last };
     media.threads = config.media.threads;
@@ -73,6 +74,9 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
             gate: GateConfig {
                 algorithms: algorithms(config)?,
                 nonce_lifetime: Duration::from_secs(config.sip.nonce_lifetime),
+                // SIPp signs the address it sends to, and proxies rewrite Request-URIs. A nonce is
+                // good for each count once, so another URI gains a listener nothing.
+                check_uri: false,
                 ..GateConfig::default()
             },
             registrar: registrar(config)?,
@@ -83,6 +87,7 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
             calls: config.calls.max,
             ring_time: Duration::from_secs(config.calls.ring_time),
             anchor: config.media.anchor,
+            probe_time: Duration::from_secs(config.calls.probe_time),
             ..Limits::default()
         },
         directory: directory(config)?,

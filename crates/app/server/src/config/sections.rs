@@ -23,8 +23,9 @@ pub struct Sip {
     /// Host, or host and port, put into Via and Contact when a NAT stands in front. Default: the
     /// address of the interface towards the other side.
     pub advertise: Option<String>,
-    /// Digest algorithms in the order of the challenges: `MD5`, `MD5-sess`, `SHA-256`,
-    /// `SHA-512-256`. Old phones look at the first only.
+    /// Digest algorithms on offer, a challenge each, in this order: `MD5`, `MD5-sess`, `SHA-256`,
+    /// `SHA-512-256`. Add the stronger ones where every phone copes: many look at the first challenge
+    /// only, and baresip 1.0 gives up at any that is not MD5.
     pub algorithms: Vec<String>,
     /// How long a digest nonce is good, in seconds.
     pub nonce_lifetime: u64,
@@ -49,7 +50,7 @@ impl Default for Sip {
             listen: vec![listen(SipTransport::Udp), listen(SipTransport::Tcp)],
             trusted: Vec::new(),
             advertise: None,
-            algorithms: vec!["MD5".into(), "SHA-256".into()],
+            algorithms: vec!["MD5".into()],
             nonce_lifetime: 300,
             default_expires: 3_600,
             min_expires: 60,
@@ -168,13 +169,17 @@ pub struct Calls {
     pub max: usize,
     /// How long a party may ring, in seconds.
     pub ring_time: u64,
+    /// How long a party may be silent before it is asked whether it is still there, in seconds; where
+    /// the audio does not run through this host it is asked as often. A party that does not answer
+    /// ends the call. 0 never asks.
+    pub probe_time: u64,
     /// How long SIGTERM waits for calls to end before it ends them, in seconds.
     pub drain_time: u64,
 }
 
 impl Default for Calls {
     fn default() -> Self {
-        Self { max: 20_000, ring_time: 120, drain_time: 3_600 }
+        Self { max: 20_000, ring_time: 120, probe_time: 60, drain_time: 3_600 }
     }
 }
 
