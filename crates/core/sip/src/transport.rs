@@ -125,6 +125,7 @@ pub enum Input {
 }
 
 /// What the machine wants done.
+#[expect(clippy::large_enum_variant, reason = "it is moved once, and a box would cost an allocation per event")]
 #[derive(Debug, Clone)]
 pub enum Output {
     /// Send these bytes. When `flow` is a stream without a connection, the driver reuses one to `flow.remote` or opens

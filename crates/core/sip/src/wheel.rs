@@ -21,6 +21,9 @@ const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 const NONE: u32 = u32::MAX;
 
+/// A wheel that was never larger than this many timers keeps its memory.
+const IDLE: usize = 1_024;
+
 /// Names a timer until it fires or is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TimerKey(u32);
@@ -58,6 +61,13 @@ impl<T: Copy> Wheel<T> {
     /// How many timers are set.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Returns the memory of a storm once no timer of it is left.
+    pub(crate) fn give_back(&mut self) {
+        if self.entries.is_empty() && self.entries.capacity() > IDLE {
+            self.entries = Slab::new();
+        }
     }
 
     /// Sets a timer; one in the past fires at the next [`Wheel::pop`].

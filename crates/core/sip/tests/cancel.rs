@@ -128,7 +128,9 @@ fn a_received_cancel_is_answered_and_ends_the_call() {
     assert_eq!(lone.last("200").header(HeaderName::CSeq), "1 CANCEL");
     assert_eq!(lone.last("200").to_tag(), lone.last("180").to_tag());
     assert_eq!(lone.last("487").to_tag(), lone.last("180").to_tag());
-    assert!(matches!(&lone.events[1..], [Event::Cancelled { request, .. }] if request.header(HeaderName::Reason).is_some()));
+    assert!(
+        matches!(&lone.events[1..], [Event::Cancelled { request, .. }] if request.header(HeaderName::Reason).is_some())
+    );
     lone.hear(&cancel);
     assert_eq!(lone.words().len(), 4, "a repeated CANCEL gets its 200 again");
     lone.endpoint.respond(lone.now, id, Response::new(200));

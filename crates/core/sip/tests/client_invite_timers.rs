@@ -49,7 +49,10 @@ fn a_call_that_rings_for_ever_is_cancelled_at_the_limit() {
     lone.answer("INVITE", 180, "bob", "Contact: <sip:bob@10.0.0.2>\n");
     lone.pass(secs(301));
     assert_eq!(lone.times("CANCEL")[0], 300_000);
-    assert!(matches!(lone.events[..], [Event::Progress { .. }, Event::Failed { status: 408, cause: FailCause::Timeout, .. }]));
+    assert!(matches!(
+        lone.events[..],
+        [Event::Progress { .. }, Event::Failed { status: 408, cause: FailCause::Timeout, .. }]
+    ));
     lone.settle();
     lone.assert_nothing_left();
 }

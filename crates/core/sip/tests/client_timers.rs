@@ -8,7 +8,8 @@ use support::lone::Lone;
 use support::{ms, secs};
 
 fn options(lone: &mut Lone) {
-    let order = RequestOut::new(Method::Options, "sip:bob@10.0.0.2", "<sip:a@10.0.0.1>", "<sip:bob@10.0.0.2>", lone.flow);
+    let order =
+        RequestOut::new(Method::Options, "sip:bob@10.0.0.2", "<sip:a@10.0.0.1>", "<sip:bob@10.0.0.2>", lone.flow);
     lone.endpoint.request(lone.now, order).unwrap();
     lone.drain();
 }
@@ -18,12 +19,12 @@ fn timer_e_doubles_up_to_t2_and_timer_f_ends_it_after_32_s() {
     let mut lone = Lone::new(Transport::Udp);
     options(&mut lone);
     lone.settle();
-    assert_eq!(
-        lone.times("OPTIONS"),
-        [0, 500, 1_500, 3_500, 7_500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500]
-    );
+    assert_eq!(lone.times("OPTIONS"), [0, 500, 1_500, 3_500, 7_500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500]);
     assert_eq!(lone.now - support::START, secs(32));
-    assert!(matches!(lone.events[..], [Event::Response { status: 408, cause: FailCause::Timeout, response: None, .. }]));
+    assert!(matches!(
+        lone.events[..],
+        [Event::Response { status: 408, cause: FailCause::Timeout, response: None, .. }]
+    ));
     lone.assert_nothing_left();
 }
 
@@ -34,10 +35,7 @@ fn after_a_provisional_response_timer_e_is_t2_and_timer_f_still_runs() {
     lone.pass(ms(700));
     lone.answer("OPTIONS", 182, "x", "");
     lone.settle();
-    assert_eq!(
-        lone.times("OPTIONS"),
-        [0, 500, 4_700, 8_700, 12_700, 16_700, 20_700, 24_700, 28_700]
-    );
+    assert_eq!(lone.times("OPTIONS"), [0, 500, 4_700, 8_700, 12_700, 16_700, 20_700, 24_700, 28_700]);
     assert_eq!(lone.now - support::START, secs(32));
     assert!(matches!(lone.events[..], [Event::Response { status: 408, .. }]));
     lone.assert_nothing_left();

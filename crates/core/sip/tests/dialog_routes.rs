@@ -4,8 +4,8 @@ mod support;
 
 use hookswitch_sip::{DialogId, Event, Response, Transport};
 use hookswitch_sip_msg::HeaderName;
-use support::lone::{Lone, invite, request};
 use support::addr;
+use support::lone::{Lone, invite, request};
 
 fn bye(lone: &mut Lone, id: DialogId) {
     lone.endpoint.bye(lone.now, id, Vec::new());
@@ -23,9 +23,8 @@ fn answered(more: &str) -> (Lone, DialogId) {
 
 #[test]
 fn the_calling_side_reverses_the_recorded_routes() {
-    let (mut lone, id) = answered(
-        "Record-Route: <sip:10.0.0.9:5070;lr>, <sip:10.0.0.8;lr>\nContact: <sip:bob@10.0.0.2:5077>\n",
-    );
+    let (mut lone, id) =
+        answered("Record-Route: <sip:10.0.0.9:5070;lr>, <sip:10.0.0.8;lr>\nContact: <sip:bob@10.0.0.2:5077>\n");
     bye(&mut lone, id);
     for word in ["ACK", "BYE"] {
         let sent = lone.last(word);
@@ -53,7 +52,7 @@ fn the_called_side_keeps_their_order_and_repeats_them_in_its_answer() {
     assert_eq!(set, [&b"<sip:10.0.0.9:5070;lr>"[..], b"<sip:10.0.0.8;lr>"]);
     assert_eq!(sent.flow.remote, addr("10.0.0.9:5070"));
     assert_eq!(sent.header(HeaderName::CSeq), "1 BYE");
-    assert_eq!(sent.from_tag(), tag);
+    assert_eq!(sent.tag_of_from(), tag);
 }
 
 #[test]
@@ -122,10 +121,10 @@ fn a_target_that_is_a_name_stays_on_the_flow_it_was_heard_on() {
 fn a_phone_behind_a_nat_is_reached_through_its_flow() {
     let mut lone = Lone::new(Transport::Udp);
     lone.flow.remote = addr("198.51.100.7:31000");
-    lone.hear(&invite("z9hG4bK-in", 1, "alice", "Contact: <sip:alice@192.168.1.9:5060>\n").replace(
-        "10.0.0.2:5060;branch=z9hG4bK-in",
-        "192.168.1.9:5060;rport;branch=z9hG4bK-in",
-    ));
+    lone.hear(
+        &invite("z9hG4bK-in", 1, "alice", "Contact: <sip:alice@192.168.1.9:5060>\n")
+            .replace("10.0.0.2:5060;branch=z9hG4bK-in", "192.168.1.9:5060;rport;branch=z9hG4bK-in"),
+    );
     let id = lone.invited();
     lone.endpoint.respond(lone.now, id, Response::new(200));
     lone.drain();
@@ -152,18 +151,29 @@ fn a_binding_called_through_its_flow_is_reached_there_afterwards() {
 
 #[test]
 fn a_folded_record_route_cannot_add_lines_to_our_requests() {
-    let (mut lone, id) = answered(
-        "Record-Route: <sip:10.0.0.9;lr>;a=b\n ;c=d\nContact: <sip:bob@10.0.0.2>\n",
-    );
+    let (mut lone, id) = answered("Record-Route: <sip:10.0.0.9;lr>;a=b\n ;c=d\nContact: <sip:bob@10.0.0.2>\n");
     bye(&mut lone, id);
     assert_eq!(lone.last("BYE").header(HeaderName::Route), "<sip:10.0.0.9;lr>;a=b ;c=d");
 }
 
 #[test]
-fn a_dialog_can_be_stored() {
-    let (lone, id) = answered("Contact: <sip:bob@10.0.0.2:5077>\n");
+fn a_dialog_can_be_stored_and_taken_over() {
+    let (lone, id) = answered("Record-Route: <sip:10.0.0.8;lr>\nContact: <sip:bob@10.0.0.2:5077>\n");
     let dialog = lone.endpoint.dialog(id).unwrap();
     let text = serde_json::to_string(dialog).unwrap();
-    assert_eq!(serde_json::from_str::<hookswitch_sip::Dialog>(&text).unwrap(), *dialog);
+    let stored: hookswitch_sip::Dialog = serde_json::from_str(&text).unwrap();
+    assert_eq!(stored, *dialog);
     assert_eq!(dialog.remote_target(), "sip:bob@10.0.0.2:5077");
+
+    let mut other = Lone::new(Transport::Udp);
+    let id = other.endpoint.adopt(stored).unwrap();
+    bye(&mut other, id);
+    let sent = other.last("BYE");
+    assert_eq!(sent.header(HeaderName::CSeq), "2 BYE");
+    assert_eq!(sent.flow.remote, addr("10.0.0.8:5060"));
+    let early = lone.endpoint.dialog(id);
+    assert!(early.is_none_or(|dialog| dialog.remote_tag() == "bob"));
+    other.answer("BYE", 200, "", "");
+    other.settle();
+    other.assert_nothing_left();
 }

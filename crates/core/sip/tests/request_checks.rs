@@ -66,10 +66,7 @@ fn an_extension_we_do_not_know_gets_420_and_unsupported() {
 
 #[test]
 fn an_extension_we_know_is_accepted() {
-    let mut lone = Lone::with(
-        Transport::Udp,
-        EndpointConfig { supported: vec!["path".into()], ..config(addr(HERE)) },
-    );
+    let mut lone = Lone::with(Transport::Udp, EndpointConfig { supported: vec!["path".into()], ..config(addr(HERE)) });
     lone.hear(&invite("z9hG4bK-1", 1, "a", "Require: PATH\n"));
     assert!(matches!(lone.events[..], [Event::Invite { .. }]));
 }
@@ -85,8 +82,7 @@ fn used_up_hops_get_483_but_not_where_a_request_ends_anyway() {
     let mut lone = Lone::new(Transport::Udp);
     lone.hear(&request("OPTIONS", "z9hG4bK-1", 1, "a", "", "Max-Forwards: 0\n"));
     assert!(matches!(lone.events[..], [Event::Request { .. }]));
-    let mut phone =
-        Lone::with(Transport::Udp, EndpointConfig { refuse_exhausted: false, ..config(addr(HERE)) });
+    let mut phone = Lone::with(Transport::Udp, EndpointConfig { refuse_exhausted: false, ..config(addr(HERE)) });
     phone.hear(&invite("z9hG4bK-1", 1, "a", "Max-Forwards: 0\n"));
     assert!(matches!(phone.events[..], [Event::Invite { .. }]));
 }

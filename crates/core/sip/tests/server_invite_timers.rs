@@ -105,7 +105,9 @@ fn a_2xx_is_repeated_up_to_t2_for_32_s_and_then_the_call_is_ended() {
         lone.pass(secs(33));
         assert_eq!(lone.times("200"), REPEATS, "over {transport}");
         assert_eq!(lone.times("BYE")[0], 32_000);
-        assert!(matches!(lone.events[1..], [Event::Ended { dialog, by: Ender::AckTimeout, request: None }] if dialog == id));
+        assert!(
+            matches!(lone.events[1..], [Event::Ended { dialog, by: Ender::AckTimeout, request: None }] if dialog == id)
+        );
         lone.answer("BYE", 200, "", "");
         lone.settle();
         assert_eq!(lone.events.len(), 2, "told once");

@@ -179,12 +179,34 @@ fn via_and_contact_name_the_listening_port_not_that_of_the_connection() {
 
 #[test]
 fn more_connections_than_allowed_are_closed() {
-    let mut lone =
-        Lone::with(Transport::Tcp, EndpointConfig { max_connections: 2, ..config(addr(HERE)) });
+    let mut lone = Lone::with(Transport::Tcp, EndpointConfig { max_connections: 2, ..config(addr(HERE)) });
     for number in 2..5 {
         let flow = Flow { conn: Some(ConnId(number)), ..lone.flow };
         lone.input(Input::Opened { flow });
     }
     assert_eq!(lone.endpoint.counts().connections, 2);
     assert_eq!(lone.closed.len(), 2);
+}
+
+#[test]
+fn a_call_whose_connection_is_gone_is_reached_at_its_contact() {
+    let mut lone = Lone::new(Transport::Tcp);
+    let flow = Flow { remote: addr("10.0.0.2:33333"), conn: Some(ConnId(5)), ..lone.flow };
+    lone.input(Input::Opened { flow });
+    let contact = "Contact: <sip:alice@10.0.0.2:5070;transport=tcp>\n";
+    lone.hear_on(flow, &invite("z9hG4bK-in", 1, "alice", contact));
+    let id = lone.invited();
+    lone.endpoint.respond(lone.now, id, Response::new(200));
+    lone.drain();
+    let tag = lone.last("200").to_tag();
+    lone.hear_on(flow, &request("ACK", "z9hG4bK-ack", 1, "alice", &tag, ""));
+    lone.endpoint.reinvite(lone.now, id, None, Vec::new()).unwrap();
+    lone.drain();
+    assert_eq!(lone.last("INVITE").flow, flow, "while the connection stands, it serves");
+    lone.hear_on(flow, &support::lone::response(&lone.last("INVITE").message, 488, "alice", ""));
+    lone.input(Input::Closed { flow });
+    lone.endpoint.bye(lone.now, id, Vec::new());
+    lone.drain();
+    let sent = lone.last("BYE").flow;
+    assert_eq!((sent.remote, sent.conn), (addr("10.0.0.2:5070"), None));
 }

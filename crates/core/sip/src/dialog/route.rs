@@ -130,11 +130,22 @@ impl Dialog {
         (uri, self.routes.iter().skip(skip).map(|route| Hop::Route(route)).chain(last))
     }
 
+    /// Where to open a new connection when that of the flow is gone: the port it came from is not one that listens.
+    pub(crate) fn call_back(&self) -> Flow {
+        let address = address_of(self.first_hop()).map(|(ip, port)| SocketAddr::new(ip, port));
+        let remote = address.filter(|_| !self.pinned).unwrap_or(self.flow.remote);
+        Flow { remote, conn: None, ..self.flow }
+    }
+
+    /// URI of the first hop.
+    fn first_hop(&self) -> &str {
+        self.routes.first().map_or(self.remote_target.as_str(), |route| parts(route).0)
+    }
+
     /// Chooses the flow for the next requests from the first hop's address. `seen` is the flow the other side was last
     /// heard or reached on, and `reached` an address of its own that is behind that flow.
     pub(crate) fn aim(&mut self, seen: Flow, reached: Reached) {
-        let hop = self.routes.first().map_or(self.remote_target.as_str(), |route| parts(route).0);
-        let direct = next_hop(hop, seen, reached);
+        let direct = next_hop(self.first_hop(), seen, reached);
         self.pinned = direct.is_none();
         self.flow = direct.unwrap_or(seen);
     }

@@ -106,15 +106,14 @@ impl Endpoint {
         if *facts.method != Method::Invite {
             return None;
         }
-        let known = request.content_type().is_some_and(|found| {
-            self.config.accept.iter().any(|accepted| found.eq_ignore_ascii_case(accepted))
-        });
+        let known = request
+            .content_type()
+            .is_some_and(|found| self.config.accept.iter().any(|accepted| found.eq_ignore_ascii_case(accepted)));
         let optional = || {
             let disposition = request.header_str(HeaderName::ContentDisposition);
             disposition.is_some_and(|value| value.to_ascii_lowercase().contains("handling=optional"))
         };
-        (!known && !optional())
-            .then(|| Refusal::with(415, HeaderName::Accept, self.config.accept.join(", ")))
+        (!known && !optional()).then(|| Refusal::with(415, HeaderName::Accept, self.config.accept.join(", ")))
     }
 
     /// Checks for a request outside of any dialog.

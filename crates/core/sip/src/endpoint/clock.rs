@@ -29,6 +29,7 @@ impl Endpoint {
             }
         }
         self.tables.give_back();
+        self.wheel.give_back();
     }
 
     /// When to call [`Endpoint::handle_timeout`] next, at the latest; `None` when nothing is waited for.

@@ -210,11 +210,9 @@ impl Head {
                 HeaderName::Via if branch.is_none() => {
                     branch = Some(draft.top_via(request, &facts.via, source));
                 }
-                HeaderName::Via
-                | HeaderName::From
-                | HeaderName::CallId
-                | HeaderName::CSeq
-                | HeaderName::Timestamp => draft.lines(std::iter::once(line)),
+                HeaderName::Via | HeaderName::From | HeaderName::CallId | HeaderName::CSeq | HeaderName::Timestamp => {
+                    draft.lines(std::iter::once(line))
+                }
                 HeaderName::To => to = line,
                 _ => {}
             }

@@ -27,7 +27,7 @@ use std::net::SocketAddr;
 
 use ahash::RandomState;
 use bytes::Bytes;
-use hookswitch_sip_msg::Method;
+use hookswitch_sip_msg::{MAX_MESSAGE, Method};
 
 use self::compose::{Branch, keep};
 use self::request::Desk;
@@ -35,7 +35,8 @@ use self::streams::Stream;
 use self::tables::{ClientMachine, ClientTxn, Due, NO_SLOT, Owner, Tables, forget};
 use crate::Time;
 use crate::config::EndpointConfig;
-use crate::dialog::Dialog;
+use crate::dialog::{Dialog, DialogState};
+use crate::error::SipError;
 use crate::event::{DialogId, Event};
 use crate::ids::Ids;
 use crate::transaction::{Client, ClientInvite};
@@ -66,6 +67,8 @@ pub struct Dropped {
     pub stray_acks: u64,
     /// Requests refused with 503 because a limit was reached.
     pub overload: u64,
+    /// Messages of ours that came out larger than any transport carries.
+    pub oversize: u64,
 }
 
 /// One SIP element. See the crate's description for how to drive it.
@@ -127,6 +130,22 @@ impl Endpoint {
         }
     }
 
+    /// Takes over a dialog that another endpoint held, or this one before a restart. It is established, with nothing
+    /// under way in it.
+    ///
+    /// # Errors
+    ///
+    /// [`SipError::DialogLimit`]; [`SipError::NotEstablished`] when it was not established or has ended.
+    pub fn adopt(&mut self, dialog: Dialog) -> Result<DialogId, SipError> {
+        if dialog.state != DialogState::Confirmed {
+            return Err(SipError::NotEstablished);
+        }
+        if self.tables.calls.len() >= self.config.max_dialogs {
+            return Err(SipError::DialogLimit);
+        }
+        Ok(self.tables.add_call(dialog, None))
+    }
+
     /// How much is held right now.
     pub fn counts(&self) -> Counts {
         Counts {
@@ -147,6 +166,11 @@ impl Endpoint {
     }
 
     fn send(&mut self, flow: Flow, bytes: Bytes) {
+        // Nothing of that size can be received either; its transaction ends as if it was lost.
+        if bytes.len() > MAX_MESSAGE {
+            self.dropped.oversize += 1;
+            return;
+        }
         self.out.push_back(Output::Send { flow, bytes });
     }
 
@@ -156,6 +180,14 @@ impl Endpoint {
             return flow;
         }
         Flow { conn: self.stream_to.get(&flow.remote).copied(), ..flow }
+    }
+
+    /// Where the next request of a dialog is sent.
+    fn flow_of(&self, dialog: &Dialog) -> Flow {
+        match dialog.flow.conn {
+            Some(conn) if !self.streams.contains_key(&conn) => self.live(dialog.call_back()),
+            Some(_) | None => self.live(dialog.flow),
+        }
     }
 
     fn full(&self) -> bool {
@@ -177,9 +209,7 @@ impl Endpoint {
     fn start_client(&mut self, now: Time, new: NewClient) -> u32 {
         let NewClient { branch, method, cseq, owner, flow, bytes, authorization, attempts } = new;
         let machine = match method {
-            Method::Invite => {
-                ClientMachine::Invite(ClientInvite::start(now, &self.config.timers, flow.transport))
-            }
+            Method::Invite => ClientMachine::Invite(ClientInvite::start(now, &self.config.timers, flow.transport)),
             _ => ClientMachine::Other(Client::start(now, &self.config.timers, flow.transport)),
         };
         let timer = self.wheel.insert(machine.deadline(), Due::Client(branch.slot));

@@ -74,7 +74,8 @@ impl Endpoint {
         let Some(call) = self.tables.call_mut(id) else {
             return false;
         };
-        let Some(reinvite) = call.reinvite.as_deref_mut().filter(|reinvite| reinvite.collisions < MOST_COLLISIONS) else {
+        let Some(reinvite) = call.reinvite.as_deref_mut().filter(|reinvite| reinvite.collisions < MOST_COLLISIONS)
+        else {
             return false;
         };
         reinvite.collisions += 1;

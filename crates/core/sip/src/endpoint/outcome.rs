@@ -162,7 +162,7 @@ impl Endpoint {
 
     /// Acknowledges a 2xx and ends what it started at once (RFC 3261 13.2.2.4).
     fn end_fork(&mut self, now: Time, txn: TxnRef, dialog: Dialog, cseq: u32) {
-        let flow = self.live(dialog.flow);
+        let flow = self.flow_of(&dialog);
         let branch = self.lone_branch();
         let ack = self.desk.inside(&dialog, &flow, branch, &Inside::new(Method::Ack, cseq));
         match self.tables.client_mut(txn) {
@@ -302,8 +302,10 @@ impl Endpoint {
             txn.owner = Owner::Nobody;
         }
         let owner = owner.clone();
-        let slot =
-            self.start_client(now, NewClient { branch, method, cseq, owner: owner.clone(), flow, bytes, authorization, attempts });
+        let slot = self.start_client(
+            now,
+            NewClient { branch, method, cseq, owner: owner.clone(), flow, bytes, authorization, attempts },
+        );
         if let Owner::Invite(id) | Owner::Reinvite(id) = owner
             && let Some(call) = self.tables.call_mut(id)
         {

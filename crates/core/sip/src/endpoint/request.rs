@@ -32,7 +32,15 @@ pub(super) struct Inside<'a> {
 
 impl<'a> Inside<'a> {
     pub(super) fn new(method: Method, cseq: u32) -> Inside<'a> {
-        Inside { method, cseq, max_forwards: MAX_FORWARDS, headers: &[], body: None, contact: false, authorization: &[] }
+        Inside {
+            method,
+            cseq,
+            max_forwards: MAX_FORWARDS,
+            headers: &[],
+            body: None,
+            contact: false,
+            authorization: &[],
+        }
     }
 }
 
@@ -117,7 +125,7 @@ pub(super) fn refreshes_target(method: &Method) -> bool {
 impl Endpoint {
     /// Sends a request inside a dialog and returns its transaction. `None` when there is no such dialog.
     pub(super) fn send_inside(&mut self, now: Time, id: DialogId, owner: Owner, what: &Inside<'_>) -> Option<u32> {
-        let flow = self.live(self.tables.call(id)?.dialog.flow);
+        let flow = self.flow_of(&self.tables.call(id)?.dialog);
         let branch = self.next_branch();
         let bytes = self.desk.inside(&self.tables.call(id)?.dialog, &flow, branch, what);
         let method = what.method.clone();
@@ -159,8 +167,7 @@ impl Endpoint {
         let bytes = write_from(&mut self.desk.buffer, &request, &Method::Cancel, to, &reason);
         let branch = self.next_branch();
         let (method, owner) = (Method::Cancel, Owner::Nobody);
-        let new =
-            NewClient { branch, method, cseq, owner, flow, bytes, authorization: Bytes::new(), attempts: 0 };
+        let new = NewClient { branch, method, cseq, owner, flow, bytes, authorization: Bytes::new(), attempts: 0 };
         self.start_client(now, new);
         if let Some(txn) = self.tables.client_mut(invite) {
             txn.cancel = Some(TxnRef { slot: branch.slot, nonce: branch.nonce });

@@ -51,8 +51,7 @@ impl Endpoint {
             pinned: false,
         };
         let id = self.tables.add_call(dialog, credentials.map(Box::new));
-        let what =
-            Inside { max_forwards, headers: &headers, body: body.as_ref(), ..Inside::new(Method::Invite, 1) };
+        let what = Inside { max_forwards, headers: &headers, body: body.as_ref(), ..Inside::new(Method::Invite, 1) };
         let slot = self.send_inside(now, id, Owner::Invite(id), &what);
         if let Some(call) = self.tables.call_mut(id) {
             call.ours = slot;
@@ -101,12 +100,11 @@ impl Endpoint {
             return;
         };
         let bye = call.bye_due.take();
-        let flow = call.dialog.flow;
-        let flow = self.live(flow);
         let branch = self.lone_branch();
         let Some(call) = self.tables.call(dialog) else {
             return;
         };
+        let flow = self.flow_of(&call.dialog);
         let txn = self.tables.client(due.txn);
         let what = Inside {
             body: body.as_ref(),

@@ -123,7 +123,8 @@ impl ServerInvite {
                 *at = now + PROVISIONAL_REFRESH;
                 Fired::Repeat
             }
-            State::Completed { repeat_at: Some(at), interval, .. } | State::Accepted { repeat_at: at, interval, .. }
+            State::Completed { repeat_at: Some(at), interval, .. }
+            | State::Accepted { repeat_at: at, interval, .. }
                 if *at <= now =>
             {
                 *interval = timers.next(*interval);

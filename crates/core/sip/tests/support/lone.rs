@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use hookswitch_sip::{
-    ConnId, Counts, Endpoint, EndpointConfig, Event, Flow, Input, Invite, Output, Time, Transport,
-};
+use hookswitch_sip::{ConnId, Counts, Endpoint, EndpointConfig, Event, Flow, Input, Invite, Output, Time, Transport};
 use hookswitch_sip_msg::{HeaderName, Message, Method};
 
 use super::{HERE, START, THERE, addr, config};
@@ -37,10 +35,10 @@ impl Sent {
     }
 
     pub fn to_tag(&self) -> String {
-        self.message.to().expect("a To").tag().unwrap_or_default().to_owned()
+        self.message.to().ok().and_then(|to| to.tag()).unwrap_or_default().to_owned()
     }
 
-    pub fn from_tag(&self) -> String {
+    pub fn tag_of_from(&self) -> String {
         self.message.from().expect("a From").tag().unwrap_or_default().to_owned()
     }
 }

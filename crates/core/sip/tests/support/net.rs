@@ -24,8 +24,7 @@ pub struct Weather {
 }
 
 impl Weather {
-    pub const CLEAR: Weather =
-        Weather { loss: 0, double: 0, delay: Duration::from_millis(10), jitter: Duration::ZERO };
+    pub const CLEAR: Weather = Weather { loss: 0, double: 0, delay: Duration::from_millis(10), jitter: Duration::ZERO };
 }
 
 pub struct Host {
@@ -149,8 +148,7 @@ impl Net {
         let (near, far) = (ConnId(self.serial), ConnId(self.serial + 1));
         self.serial += 1;
         let here = SocketAddr::new(self.hosts[from].at.ip(), 40_000 + (self.serial % 20_000) as u16);
-        let near_flow =
-            Flow { transport: Transport::Tcp, local: here, remote: self.hosts[to].at, conn: Some(near) };
+        let near_flow = Flow { transport: Transport::Tcp, local: here, remote: self.hosts[to].at, conn: Some(near) };
         let far_flow = Flow { transport: Transport::Tcp, local: self.hosts[to].at, remote: here, conn: Some(far) };
         self.conns.insert(near, (to, far_flow));
         self.conns.insert(far, (from, near_flow));
