@@ -1,0 +1,63 @@
+"""Tones to send, and what was heard of them, measured with sox in the file that the phone recorded."""
+
+import re
+import subprocess
+
+from . import verdict
+
+SHORTEST = 3.0
+QUIETEST = -40.0
+"""Level in dBFS under which nobody would call it audible."""
+BAND = 25
+"""How far from its frequency, in Hz, the power of a tone may lie."""
+
+
+def _sox(*words):
+    done = subprocess.run(["sox", *map(str, words)], capture_output=True, text=True)
+    if done.returncode:
+        verdict.fail(f"sox {' '.join(map(str, words))}: {done.stderr.strip()}")
+    return done.stderr
+
+
+def tone(path, hertz, seconds):
+    """Writes a tone of -12 dBFS, as a telephone would record it."""
+    _sox("-n", "-r", 8000, "-c", 1, "-b", 16, path, "synth", seconds, "sine", hertz, "gain", -12)
+    return path
+
+
+def _levels(path, *effects):
+    """RMS level of the whole and of its quietest tenth of a second, in dBFS, and the length in seconds."""
+    text = _sox(path, "-n", *effects, "remix", 1, "stats", "-w", 0.1)
+
+    def value(name):
+        found = re.search(rf"^{name}\s+(\S+)", text, re.MULTILINE)
+        return float(found.group(1)) if found else float("-inf")
+
+    return value("RMS lev dB"), value("RMS Tr dB"), value("Length s")
+
+
+def hears(who, path, hertz, seconds=SHORTEST):
+    """Checks that the recording is `hertz` and nothing else, loud enough, long enough and without a gap.
+
+    The first and last moments are cut off: connecting and hanging up may click.
+    """
+    if not path or not path.exists():
+        verdict.fail(f"{who} recorded nothing")
+    length = float(subprocess.run(["soxi", "-D", path], capture_output=True, text=True).stdout or 0)
+    if length < 0.5:
+        verdict.fail(f"{who} hears {hertz} Hz: the recording {path.name} is {length} s long")
+    # Silence before the first sound is the time the other side took to answer.
+    cut = ["silence", "1", "0.05", "1%", "trim", "0.3", "reverse", "silence", "1", "0.05", "1%", "trim", "0.3", "reverse"]
+    whole, quietest, length = _levels(path, *cut)
+    band, _, _ = _levels(path, *cut, "sinc", "-n", "1001", f"{hertz - BAND}-{hertz + BAND}")
+    heard = f"{length:.1f} s at {whole:.0f} dBFS, quietest 0.1 s {quietest:.0f}, within {BAND} Hz {band:.0f}"
+    good = length >= seconds and whole > QUIETEST and quietest > whole - 6 and band > whole - 1
+    verdict.check(good, f"{who} hears {hertz} Hz ({heard})")
+
+
+def silent(path):
+    """Whether nothing but silence, or nothing at all, is in a recording."""
+    if not path or not path.exists():
+        return True
+    whole, _, length = _levels(path)
+    return length < 0.1 or whole < QUIETEST

@@ -1,0 +1,93 @@
+"""Hookswitch itself, as it would be run: one binary, one file, one data folder."""
+
+import json
+from http.client import HTTPConnection, HTTPException
+
+from . import programs, verdict
+
+CONFIG = """\
+sip:
+  listen: [ "udp:0.0.0.0:5060", "tcp:0.0.0.0:5060" ]
+  trusted: [ {trusted} ]
+  algorithms: [ MD5 ]
+calls: {{ ring_time: {ring_time}, drain_time: 5 }}
+domains:
+  example.test: {{ users: {{ alice: {{ secret: s3cret }}, bob: {{ secret: s3cret2 }}, carol: {{ secret: s3cret3 }} }} }}
+log: {{ level: {level} }}
+{more}
+"""
+
+SECRETS = {"alice": "s3cret", "bob": "s3cret2", "carol": "s3cret3"}
+
+
+class Switch:
+    def __init__(self, trusted="", ring_time=120, more="", level="info", name="switch"):
+        self.folder = verdict.SCRATCH / name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.config = self.folder / "hookswitch.yml"
+        self.data = self.folder / "data"
+        self.log = self.folder / "log"
+        self.config.write_text(CONFIG.format(trusted=trusted, ring_time=ring_time, more=more, level=level))
+        self.program = None
+
+    def start(self):
+        self.launch()
+        verdict.wait_for(self._is_up, 10, "hookswitch answers over HTTP")
+        return self
+
+    def launch(self):
+        """Starts it and does not wait."""
+        words = [verdict.HOOKSWITCH, "serve", "--config", self.config, "--data-dir", self.data]
+        self.program = programs.start(words, self.log)
+        return self.program
+
+    def _is_up(self):
+        if self.program.poll() is not None:
+            verdict.fail(f"hookswitch ended with status {self.program.returncode}")
+        try:
+            return http("GET", "/reg", seconds=1)[0] == 200
+        except (OSError, HTTPException):
+            return False
+
+    def stop(self):
+        return programs.stop(self.program, seconds=10)
+
+    def kill(self):
+        self.program.kill()
+        self.program.wait()
+
+    def resident(self):
+        """Kilobytes of memory it holds."""
+        return programs.resident_kilobytes(self.program.pid)
+
+    def descriptors(self):
+        return programs.open_files(self.program.pid)
+
+    def calls(self):
+        """How many calls it holds."""
+        return http("GET", "/health")[1]["calls"]
+
+    def is_alive(self):
+        return self.program.poll() is None
+
+    def said(self, text):
+        return text in self.log.read_text(errors="replace")
+
+
+def http(method, path, body=None, seconds=5):
+    """Status and body (JSON, or None) of a request to the directory."""
+    connection = HTTPConnection("127.0.0.1", 9000, timeout=seconds)
+    try:
+        text = None if body is None else json.dumps(body)
+        connection.request(method, path, text, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        text = response.read()
+        return response.status, json.loads(text) if text else None
+    finally:
+        connection.close()
+
+
+def registered(user, domain="example.test"):
+    """Whether the switch knows where a user is."""
+    status, body = http("GET", f"/reg/{domain}/{user}")
+    return status == 200 and body["users"].get(user, {}).get("registered", False)
