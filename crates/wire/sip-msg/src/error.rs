@@ -44,6 +44,9 @@ pub enum ErrorKind {
     /// A line that is no header: no colon, or a name that is no token.
     #[error("line is no header: a name and a colon are expected")]
     HeaderLine,
+    /// Lines end now with CRLF, now with LF, or a CR stands alone.
+    #[error("line ends are mixed")]
+    LineEnd,
     /// The empty line after the headers is missing.
     #[error("headers do not end with an empty line")]
     NoEndOfHeaders,
@@ -71,6 +74,7 @@ impl ErrorKind {
             | ErrorKind::StatusCode
             | ErrorKind::RequestUri(_)
             | ErrorKind::HeaderLine
+            | ErrorKind::LineEnd
             | ErrorKind::NoEndOfHeaders
             | ErrorKind::BodyTooShort
             | ErrorKind::Header(_)

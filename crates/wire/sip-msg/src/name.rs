@@ -100,6 +100,7 @@ header_names! {
     Diversion "Diversion" "" List,
     HistoryInfo "History-Info" "" List,
     Identity "Identity" "y" Single,
+    IdentityInfo "Identity-Info" "n" Single,
     AlertInfo "Alert-Info" "" List,
     CallInfo "Call-Info" "" List,
     ErrorInfo "Error-Info" "" List,

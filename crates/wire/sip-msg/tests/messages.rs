@@ -131,11 +131,22 @@ fn bodies_refused() {
 }
 
 #[test]
-fn line_ends_may_be_bare_and_leading_ones_are_dropped() {
+fn lines_end_alike_and_leading_line_ends_are_dropped() {
     let message = parse(b"\r\n\r\nOPTIONS sip:b SIP/2.0\nVia: 1\n 2\nTo: x\n\nbody");
     assert_eq!(message.header(HeaderName::Via), Some(&b"1\n 2"[..]));
     assert_eq!(message.body_bytes(), b"body");
     assert!(message.as_bytes().starts_with(b"OPTIONS"));
+    for mixed in [
+        "OPTIONS sip:b SIP/2.0\r\nTo: x\nVia: hidden\r\n\r\n",
+        "OPTIONS sip:b SIP/2.0\nTo: x\r\nVia: 1\n\n",
+        "OPTIONS sip:b SIP/2.0\r\nTo: x\rVia: hidden\r\n\r\n",
+        "OPTIONS sip:b SIP/2.0\r\nTo: x\r\r\n\r\n",
+        "OPTIONS sip:b SIP/2.0\r\nTo: x\r\n\n",
+    ] {
+        let error = refuse(mixed.as_bytes());
+        assert_eq!((error.kind(), error.status()), (&ErrorKind::LineEnd, 400), "{mixed:?}");
+        assert!(error.salvage().unwrap().header(HeaderName::To).is_some());
+    }
     let error = refuse(b"\r\nOPTIONS sip:b SIP/2.0\r\nbad line\r\n\r\n");
     assert_eq!((error.kind(), error.offset()), (&ErrorKind::HeaderLine, 25));
     assert_eq!(error.to_string(), "line is no header: a name and a colon are expected (at byte 25)");

@@ -1,6 +1,9 @@
 //! What must hold for any bytes whatsoever: the properties behind the property tests and the fuzz targets.
 
+mod collapsed;
+
 use bytes::Bytes;
+use collapsed::collapsed;
 use hookswitch_sip_msg::{
     Answer, AuthParams, ErrorKind, Frame, FramingProblem, HeaderName, KeepAlive, Message, Method, NameAddr,
     StreamFramer, Uri, Writer, digest,
@@ -28,11 +31,6 @@ pub fn message(bytes: &[u8]) {
             }
         }
     }
-}
-
-/// Without line ends, and with one space where there was white space.
-pub fn collapsed(value: &[u8]) -> Vec<u8> {
-    value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(&b' ')
 }
 
 /// Touches every accessor; none may panic, and what is borrowed must come from the message.
