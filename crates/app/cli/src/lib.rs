@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bench;
 mod clock;
 pub mod line;
 pub mod phone;

@@ -1,0 +1,63 @@
+//! `hookswitch bench`: load for SIP servers, and what it costs them.
+//!
+//! `bench calls` is caller and callee at once, in one thread, small enough that the server is what is measured:
+//!
+//! ```text
+//!   Caller ──INVITE──▶ server ──INVITE──▶ Callee        Audio ──RTP──▶ server ──RTP──▶ Audio
+//!      ▲                  │ /proc/PID                      payload: who, when, which
+//!      └────── Run: sockets, clock, Measure ─────▶ Summary
+//! ```
+
+mod args;
+mod audio;
+mod callee;
+mod caller;
+mod histogram;
+mod measure;
+mod port;
+mod process;
+mod run;
+mod summary;
+mod template;
+mod work;
+
+use std::process::ExitCode;
+
+pub use args::BenchArgs;
+
+use args::{CallsArgs, What};
+use measure::Measure;
+use run::Run;
+
+/// Runs the load and prints what it found out.
+#[must_use]
+pub fn run(args: &BenchArgs) -> ExitCode {
+    match &args.what {
+        What::Calls(args) => calls(args),
+    }
+}
+
+fn calls(args: &CallsArgs) -> ExitCode {
+    let plan = match args.plan() {
+        Ok(plan) => plan,
+        Err(error) => {
+            eprintln!("hookswitch bench: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = Measure::new(&args.pid).and_then(|measure| Run::new(args, plan)?.perform(measure));
+    match outcome {
+        Ok(summary) => {
+            if args.json {
+                println!("{}", serde_json::json!(summary));
+            } else {
+                print!("{}", summary.text());
+            }
+            ExitCode::from(u8::from(!summary.is_clean()))
+        }
+        Err(error) => {
+            eprintln!("hookswitch bench: {error:#}");
+            ExitCode::from(3)
+        }
+    }
+}
