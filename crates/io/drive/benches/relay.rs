@@ -222,7 +222,7 @@ fn connect(
 ) -> [SocketAddr; 2] {
     let local = || match reports.recv_timeout(Duration::from_secs(5)).unwrap() {
         MediaReport::Local { sdp, .. } => audio_address(&sdp),
-        other @ MediaReport::Refused { .. } => panic!("{other:?}"),
+        other @ (MediaReport::Refused { .. } | MediaReport::Silent { .. }) => panic!("{other:?}"),
     };
     plane.perform(MediaOp::Open { call, offer: Some((Party::Caller, sdp(caller))), codecs: None, near: None });
     plane.perform(MediaOp::MakeOffer { call, party: Party::Callee, leg: LEG, near: None });

@@ -198,7 +198,7 @@ impl Switch {
 
         let clock = Clock::start();
         let status = Arc::new(Status::new());
-        let media = Arc::new(start_media(&config.media, clock, &inbox)?);
+        let media = Arc::new(start_media(&config.media, clock, &inbox, &status)?);
         let shard = complete(config.shard, &addresses, clock)?;
         let mut switch = Self {
             addresses,
@@ -332,10 +332,17 @@ fn open_store(
     Ok((Some(writer), restore))
 }
 
-fn start_media(config: &MediaConfig, clock: Clock, inbox: &Arc<Inbox<Message>>) -> io::Result<MediaPlane> {
+fn start_media(
+    config: &MediaConfig,
+    clock: Clock,
+    inbox: &Arc<Inbox<Message>>,
+    status: &Arc<Status>,
+) -> io::Result<MediaPlane> {
     let inbox = Arc::clone(inbox);
     let report: media::ReportSink = Arc::new(move |report| inbox.push_always(Message::Media(report)));
-    MediaPlane::start(config, clock, rand::rng().random(), report)
+    let status = Arc::clone(status);
+    let failed: media::FailureSink = Arc::new(move || status.set(Phase::Failed));
+    MediaPlane::start_watched(config, clock, rand::rng().random(), report, &failed)
 }
 
 /// Fills in what only the system knows.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use harness::{LOOPBACK, PATIENCE, media};
 use hookswitch_call::{CallId, LegId, MediaOp, MediaReport, Party, Sdp, Source};
-use hookswitch_drive::{Clock, MediaPlane};
+use hookswitch_drive::{Clock, MediaConfig, MediaPlane};
 use hookswitch_sdp::SessionDescription;
 
 const LEG: LegId = LegId(0);
@@ -72,12 +72,16 @@ impl Phone {
 
 impl Bench {
     fn new(first_port: u16) -> Self {
+        Self::start(&media(first_port))
+    }
+
+    fn start(config: &MediaConfig) -> Self {
         let (tell, reports) = channel();
         let tell = Mutex::new(tell);
         let sink = Arc::new(move |report| {
             let _ = tell.lock().unwrap().send(report);
         });
-        let plane = MediaPlane::start(&media(first_port), Clock::start(), 7, sink).unwrap();
+        let plane = MediaPlane::start(config, Clock::start(), 7, sink).unwrap();
         Self { plane, reports }
     }
 
@@ -206,7 +210,7 @@ fn when_the_ports_run_out_calls_are_refused_and_none_is_lost() {
     let reports: Vec<_> = calls.iter().map(|_| bench.reports.recv_timeout(PATIENCE).unwrap()).collect();
     let refused = reports.iter().filter_map(|report| match report {
         MediaReport::Refused { cause, .. } => Some(cause.code),
-        MediaReport::Local { .. } => None,
+        MediaReport::Local { .. } | MediaReport::Silent { .. } => None,
     });
     assert_eq!(refused.collect::<Vec<_>>(), [503; 20]);
     for call in calls {
@@ -232,4 +236,27 @@ fn tones_are_played_in_time() {
     }
     let took = started.elapsed();
     assert!((Duration::from_millis(400)..Duration::from_secs(2)).contains(&took), "{took:?}");
+}
+
+#[test]
+fn a_party_that_falls_silent_is_reported_and_one_that_speaks_is_not() {
+    let mut config = media(30_600);
+    config.engine.rtp_timeout = Duration::from_millis(300);
+    let bench = Bench::start(&config);
+    let (mut caller, callee) = (Phone::new(1), Phone::new(2));
+    let call = CallId(8);
+    let (for_caller, _) = bench.connect(call, &caller, &callee);
+    let end = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < end);
+        caller.send(for_caller, &[1; 160]);
+        match bench.reports.recv_timeout(Duration::from_millis(20)) {
+            Ok(MediaReport::Silent { call: of, party }) => {
+                assert_eq!((of, party), (call, Party::Callee));
+                return;
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => {}
+        }
+    }
 }

@@ -99,11 +99,12 @@ impl UdpSocket {
         self.local
     }
 
-    /// Receives what is there, up to [`BATCH`] datagrams, without waiting. 0 means that nothing is
-    /// left, so the next readiness event will come; any other number means: call again.
+    /// Receives what is there, up to [`BATCH`] datagrams, without waiting. Fewer mean that nothing is left: a readiness
+    /// event announces what comes next. A full batch means: call again.
     ///
     /// # Errors
-    /// The system's, except errors about datagrams sent earlier: those stay in the error queue.
+    /// The system's, except errors about datagrams sent earlier: those stay in the error queue, and a readiness event
+    /// with an error announces them.
     pub fn receive(&self, batch: &mut RecvBatch) -> io::Result<usize> {
         loop {
             let room = &mut batch.room;
@@ -126,18 +127,17 @@ impl UdpSocket {
         Ok(batch.received.len())
     }
 
-    /// Takes what the network has reported about datagrams sent earlier.
-    pub fn take_errors(&self, mut failed: impl FnMut(SocketError)) {
+    /// Takes what the network has reported about datagrams sent earlier, up to a bound. True when there may be more.
+    pub fn take_errors(&self, mut failed: impl FnMut(SocketError)) -> bool {
         for _ in 0..MAX_ERRORS {
-            let Some((to, number)) = sys::next_error(self.socket.as_fd()) else {
-                return;
-            };
+            let Some((to, number)) = sys::next_error(self.socket.as_fd()) else { return false };
             let error = io::Error::from_raw_os_error(number);
             // "Too large for the path" mends itself: the kernel fragments from now on.
             if is_about_a_peer(&error) {
                 failed(SocketError { to, error });
             }
         }
+        true
     }
 }
 

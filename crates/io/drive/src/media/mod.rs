@@ -53,6 +53,19 @@ impl MediaConfig {
 /// Who hears from the media threads. Called on them.
 pub type ReportSink = Arc<dyn Fn(MediaReport) + Send + Sync>;
 
+/// Called on a media thread that panics.
+pub(crate) type FailureSink = Arc<dyn Fn() + Send + Sync>;
+
+struct FailureWatch(FailureSink);
+
+impl Drop for FailureWatch {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            (self.0)();
+        }
+    }
+}
+
 enum Order {
     Op(MediaOp),
     Totals(SyncSender<MediaTotals>),
@@ -92,6 +105,17 @@ impl MediaPlane {
     /// # Errors
     /// The system does not give us threads or descriptors.
     pub fn start(config: &MediaConfig, clock: Clock, seed: u64, report: ReportSink) -> io::Result<Self> {
+        Self::start_watched(config, clock, seed, report, &(Arc::new(|| {}) as FailureSink))
+    }
+
+    /// The same, with somebody who is told when a thread ends by a defect.
+    pub(crate) fn start_watched(
+        config: &MediaConfig,
+        clock: Clock,
+        seed: u64,
+        report: ReportSink,
+        failed: &FailureSink,
+    ) -> io::Result<Self> {
         let cpus = allowed_cpus();
         let count = match config.threads {
             0 => cpus.len().saturating_sub(1).max(1),
@@ -108,10 +132,12 @@ impl MediaPlane {
             let worker =
                 Worker::new(poll, pool, config.engine.clone(), seed, clock, Arc::clone(&orders), Arc::clone(&report))?;
             let cpu = cpu.filter(|_| config.pin);
+            let failed = Arc::clone(failed);
             let thread = thread::Builder::new().name(format!("media-{index}")).spawn(move || {
                 if let Some(Err(error)) = cpu.map(pin_current_thread) {
                     tracing::warn!(%error, ?cpu, "a media thread could not be kept on its CPU");
                 }
+                let _watch = FailureWatch(failed);
                 worker.run();
             })?;
             plane.threads.push(MediaThread { orders, thread: Some(thread) });

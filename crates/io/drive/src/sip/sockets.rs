@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hookswitch_net::{
-    AcceptOutcome, Connections, ConnectionsConfig, Listener, NetError, RecvBatch, SendOutcome, SendQueue, TcpEvent,
-    UdpOptions, UdpSocket,
+    AcceptOutcome, BATCH, Connections, ConnectionsConfig, Listener, NetError, RecvBatch, SendOutcome, SendQueue,
+    TcpEvent, UdpOptions, UdpSocket,
 };
 use hookswitch_sip::{ConnId, Flow, Input, Transport};
 use mio::event::Event;
@@ -33,6 +33,8 @@ struct Udp {
     socket: UdpSocket,
     queue: SendQueue,
     readable: bool,
+    /// The error queue is not empty.
+    failing: bool,
     blocked: bool,
     lost: u64,
 }
@@ -78,7 +80,7 @@ impl SipSockets {
                 Transport::Udp => {
                     let socket = UdpSocket::bind(at.address, udp_options)?;
                     let (address, queue) = (socket.local(), SendQueue::new());
-                    sockets.udp.push(Udp { socket, queue, readable: false, blocked: false, lost: 0 });
+                    sockets.udp.push(Udp { socket, queue, readable: false, failing: false, blocked: false, lost: 0 });
                     address
                 }
                 Transport::Tcp => {
@@ -123,8 +125,9 @@ impl SipSockets {
     pub(crate) fn ready(&mut self, now: Duration, event: &Event) {
         let index = event.token().0.wrapping_sub(self.first_token);
         if let Some(udp) = self.udp.get_mut(index) {
-            // An entry in the error queue shows up as an error of the socket; reading looks at both.
+            // An error may end a batch early, so after one there may be datagrams that no event announces.
             udp.readable |= event.is_readable() || event.is_error();
+            udp.failing |= event.is_error();
             udp.blocked &= !event.is_writable();
         } else if let Some(at) = self.listening.get_mut(index.wrapping_sub(self.udp.len())) {
             at.ready = true;
@@ -141,19 +144,17 @@ impl SipSockets {
     /// Reads one batch from each socket, so that none can keep the others waiting.
     pub(crate) fn receive(&mut self, now: Duration, into: &mut VecDeque<Input>) {
         for udp in self.udp.iter_mut().filter(|udp| udp.readable) {
+            let local = udp.socket.local();
+            if udp.failing {
+                udp.failing = udp.socket.take_errors(|failed| into.push_back(unreachable(local, failed.to)));
+            }
             match udp.socket.receive(&mut self.batch) {
-                Ok(0) => udp.readable = false,
-                Ok(_) => {}
+                Ok(received) => udp.readable = received == BATCH || udp.failing,
                 Err(error) => {
-                    tracing::error!(local = %udp.socket.local(), %error, "cannot read from a SIP socket");
+                    tracing::error!(%local, %error, "cannot read from a SIP socket");
                     udp.readable = false;
                     continue;
                 }
-            }
-            let local = udp.socket.local();
-            udp.socket.take_errors(|failed| into.push_back(unreachable(local, failed.to)));
-            if !udp.readable {
-                continue;
             }
             // Port 0 cannot be answered: nobody sends from there but forgers.
             for datagram in self.batch.datagrams().filter(|datagram| datagram.from.port() != 0) {
