@@ -238,10 +238,17 @@ impl Connection {
     }
 }
 
+/// What was sent and not acknowledged for this long ends the connection, even if nothing waits on our side.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
 /// Small messages go out at once, and a peer that has vanished is noticed.
 fn tune(socket: &SockRef<'_>) {
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY).with_retries(4);
-    for result in [socket.set_tcp_nodelay(true), socket.set_tcp_keepalive(&keepalive)] {
+    for result in [
+        socket.set_tcp_nodelay(true),
+        socket.set_tcp_keepalive(&keepalive),
+        socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED)),
+    ] {
         if let Err(error) = result {
             tracing::debug!(%error, "a TCP option is not available");
         }
