@@ -21,7 +21,8 @@ pub const MAX_CONNECTIONS: usize = 50_000;
 /// Default for [`EndpointConfig::max_pending_per_source`].
 pub const MAX_PENDING_PER_SOURCE: u32 = 2_000;
 
-/// Most routes a dialog keeps; a longer Record-Route set is refused with 400 or ends the call.
+/// Most routes a dialog keeps. An INVITE with a longer Record-Route set is refused with 400, and such a set in a
+/// response counts as none.
 pub const MAX_ROUTES: usize = 32;
 
 /// Most forks of one INVITE that are answered with ACK and BYE; further ones are ignored.

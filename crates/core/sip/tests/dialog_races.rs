@@ -294,3 +294,18 @@ fn a_request_inside_the_dialog_is_told_and_answered() {
     lone.drain();
     assert_eq!(lone.last("200").to_tag(), tag);
 }
+
+#[test]
+fn an_ack_is_known_by_the_number_of_its_invite_whatever_came_between() {
+    let mut lone = Lone::new(Transport::Udp);
+    lone.hear(&support::lone::invite("z9hG4bK-in", 1, "alice", ""));
+    let id = lone.invited();
+    lone.endpoint.respond(lone.now, id, Response::new(180));
+    lone.drain();
+    let tag = lone.last("180").to_tag();
+    lone.hear(&request("INFO", "z9hG4bK-i", 2, "alice", &tag, ""));
+    lone.endpoint.respond(lone.now, id, Response::new(200));
+    lone.drain();
+    lone.hear(&request("ACK", "z9hG4bK-ack", 1, "alice", &tag, ""));
+    assert!(matches!(lone.events.last(), Some(Event::Acked { .. })), "{:?}", lone.events);
+}

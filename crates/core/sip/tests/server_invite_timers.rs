@@ -160,3 +160,14 @@ fn a_call_that_nobody_answers_is_refused_at_the_limit() {
     lone.settle();
     lone.assert_nothing_left();
 }
+
+#[test]
+fn a_100_may_be_sent_at_once() {
+    let at = support::addr(support::HERE);
+    let config = hookswitch_sip::EndpointConfig { trying_after: secs(0), ..support::config(at) };
+    let mut lone = Lone::with(Transport::Udp, config);
+    lone.hear(&invite("z9hG4bK-in", 1, "alice", ""));
+    assert_eq!(lone.times("100"), [0]);
+    lone.hear(&invite("z9hG4bK-in", 1, "alice", ""));
+    assert_eq!(lone.words(), ["100", "100"]);
+}

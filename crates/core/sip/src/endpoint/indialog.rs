@@ -71,7 +71,7 @@ impl Endpoint {
             return self.refuse(flow, request, 500, None, &[(HeaderName::RetryAfter, &seconds)]);
         }
         // While the ACK that carries the answer is due, another offer would meet the first.
-        let awaits_answer = call.unacked.is_some_and(|unacked| unacked.late_offer);
+        let awaits_answer = call.unacked.is_some_and(|unacked| !unacked.offered);
         if call.ours.is_some() || call.ack_due.is_some() || awaits_answer {
             return self.refuse(flow, request, 491, None, &[]);
         }
@@ -87,8 +87,7 @@ impl Endpoint {
             call.unacked = None;
             call.dialog.remote_seq = Some(fresh.facts.cseq);
             call.dialog.refresh(request, flow);
-            call.theirs = Some(slot);
-            call.offered = !request.body_bytes().is_empty();
+            call.theirs = Some(fresh.received(slot));
         }
         Told::Reinvite(id)
     }

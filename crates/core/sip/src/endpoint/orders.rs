@@ -37,8 +37,7 @@ impl Endpoint {
         if call.dialog.state != DialogState::Confirmed || call.bye_due.is_some() {
             return Err(SipError::NotEstablished);
         }
-        let busy = call.ours.is_some() || call.theirs.is_some() || call.ack_due.is_some() || call.unacked.is_some();
-        if busy || call.reinvite.is_some() {
+        if call.is_busy() || call.reinvite.is_some() {
             return Err(SipError::Pending);
         }
         if full {
@@ -92,10 +91,9 @@ impl Endpoint {
             return;
         };
         call.retry = None;
-        let busy = call.ours.is_some() || call.theirs.is_some() || call.ack_due.is_some() || call.unacked.is_some();
         if call.dialog.state != DialogState::Confirmed {
             call.reinvite = None;
-        } else if busy {
+        } else if call.is_busy() {
             // Theirs is still under way; ours would only meet it again.
             if !self.retry_later(now, id) {
                 self.fail_reinvite(id);

@@ -188,13 +188,14 @@ pub(super) enum Cancel {
     Sent,
 }
 
-/// A 2xx of ours whose ACK is due.
+/// An INVITE of theirs that waits for our answer, and then for the ACK to our 2xx.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Unacked {
+pub(super) struct Received {
     pub(super) txn: u32,
+    /// Its number, which the ACK repeats; other requests may have come since.
     pub(super) cseq: u32,
-    /// Our 2xx carries the offer, so the answer is due too.
-    pub(super) late_offer: bool,
+    /// It carries an offer; else our 2xx does, and the ACK carries the answer.
+    pub(super) offered: bool,
 }
 
 /// A 2xx of theirs that our user has not acknowledged yet.
@@ -227,8 +228,9 @@ pub(super) struct Call {
     /// Our INVITE without final response.
     pub(super) ours: Option<u32>,
     /// Their INVITE without final response.
-    pub(super) theirs: Option<u32>,
-    pub(super) unacked: Option<Unacked>,
+    pub(super) theirs: Option<Received>,
+    /// Theirs that got our 2xx and has not sent its ACK.
+    pub(super) unacked: Option<Received>,
     pub(super) ack_due: Option<AckDue>,
     pub(super) cancel: Option<Cancel>,
     /// A BYE that waits for the ACK to our 2xx (RFC 3261 15).
@@ -236,8 +238,13 @@ pub(super) struct Call {
     pub(super) credentials: Option<Box<Credentials>>,
     pub(super) reinvite: Option<Box<Reinvite>>,
     pub(super) retry: Option<TimerKey>,
-    /// Their INVITE carried an offer.
-    pub(super) offered: bool,
+}
+
+impl Call {
+    /// An INVITE is under way in either direction, its ACK included.
+    pub(super) fn is_busy(&self) -> bool {
+        self.ours.is_some() || self.theirs.is_some() || self.ack_due.is_some() || self.unacked.is_some()
+    }
 }
 
 /// The keys are hashes already.
@@ -371,7 +378,6 @@ impl Tables {
             credentials,
             reinvite: None,
             retry: None,
-            offered: false,
         });
         id
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use compact_str::CompactString;
-use hookswitch_sip_msg::{Message, Method};
+use hookswitch_sip_msg::{HeaderName, Message, Method};
 
 use super::Endpoint;
 use super::checks::without_rport;
@@ -10,7 +10,7 @@ use super::compose::{Draft, Head, keep};
 use super::facts::Facts;
 use super::receive::Told;
 use super::request::{check_size, user_part};
-use super::tables::{Adds, ServerMachine, ServerTxn, Unacked};
+use super::tables::{Adds, Received, ServerMachine, ServerTxn};
 use super::uac::with_tag;
 use crate::Time;
 use crate::dialog::route::{recorded_by, unfolded};
@@ -26,6 +26,13 @@ pub(super) struct Fresh<'m> {
     pub(super) request: &'m Message,
     pub(super) facts: Facts<'m>,
     pub(super) key: u64,
+}
+
+impl Fresh<'_> {
+    /// This INVITE, in a transaction.
+    pub(super) fn received(&self, txn: u32) -> Received {
+        Received { txn, cseq: self.facts.cseq, offered: !self.request.body_bytes().is_empty() }
+    }
 }
 
 impl Endpoint {
@@ -46,8 +53,7 @@ impl Endpoint {
         let id = self.tables.add_call(dialog, None);
         let slot = self.start_server(now, &fresh, Some(merge_key), Some(id));
         if let Some(call) = self.tables.call_mut(id) {
-            call.theirs = Some(slot);
-            call.offered = !request.body_bytes().is_empty();
+            call.theirs = Some(fresh.received(slot));
         }
         Told::Invite(id)
     }
@@ -148,7 +154,7 @@ impl Endpoint {
         let Some(call) = self.tables.call_mut(dialog) else {
             return;
         };
-        let Some(slot) = call.theirs else {
+        let Some(received) = call.theirs else {
             return;
         };
         if let Some(user) = &response.contact_user {
@@ -159,7 +165,7 @@ impl Endpoint {
             }
         }
         let response = fitting(response);
-        if !self.send_response(now, slot, &response) || response.status < 200 {
+        if !self.send_response(now, received.txn, &response) || response.status < 200 {
             return;
         }
         let Some(call) = self.tables.call_mut(dialog) else {
@@ -168,8 +174,7 @@ impl Endpoint {
         call.theirs = None;
         if response.status < 300 {
             call.dialog.state = DialogState::Confirmed;
-            let cseq = call.dialog.remote_seq.unwrap_or_default();
-            call.unacked = Some(Unacked { txn: slot, cseq, late_offer: !call.offered });
+            call.unacked = Some(received);
         } else if call.dialog.state == DialogState::Early {
             self.drop_call(dialog);
         }
@@ -229,7 +234,9 @@ impl Endpoint {
             Adds::Abilities => (false, &*self.desk.full_abilities),
             Adds::Nothing => (false, ""),
         };
-        if let (Some(call), true) = (call, contact) {
+        // A user who names another Contact means it.
+        let given = || response.headers.iter().any(|header| header.known() == HeaderName::Contact);
+        if let (Some(call), true) = (call, contact && !given()) {
             draft.line("Contact", call.dialog.contact.as_bytes());
         }
         if (200..300).contains(&status) {
