@@ -45,7 +45,7 @@ pub struct Seen {
 
 enum Sip {
     Udp { socket: UdpSocket, queue: SendQueue },
-    Tcp { listener: Listener, connections: Connections },
+    Tcp { listener: Listener, connections: Box<Connections> },
 }
 
 /// One phone and its sockets, driven by calling [`Line::turn`] again and again.
@@ -89,7 +89,7 @@ impl Line {
                 let mut listener = Listener::bind(listen)?;
                 registry.register(&mut listener, SIP, Interest::READABLE)?;
                 let local = listener.local();
-                let connections = Connections::new(ConnectionsConfig::default(), FIRST_CONNECTION);
+                let connections = Box::new(Connections::new(ConnectionsConfig::default(), FIRST_CONNECTION));
                 (Sip::Tcp { listener, connections }, local)
             }
         };

@@ -209,7 +209,8 @@ impl Caller {
                 call.step = Step::Proceeding;
                 self.arm(name, now + RING_PATIENCE);
             }
-            (Step::Proceeding, 100..200) => {}
+            // Servers with several workers let a 180 overtake a 100, and the 200 both.
+            (Step::Proceeding | Step::Talking | Step::Hushed, 100..200) => {}
             (Step::Inviting | Step::Proceeding, 200..300) if to_invite => {
                 self.answered(now, name, message, work, tally)
             }
@@ -243,7 +244,7 @@ impl Caller {
             return;
         };
         let number = call.number;
-        let from = self.template.from_value(name, number, &numbered(&self.script.from, number));
+        let from = self.template.own_address(name, number, &numbered(&self.script.from, number));
         call.step = Step::Talking;
         call.next_hop = inside.next_hop;
         call.ack = self.template.inside(name, "ACK", 1, &from, &inside);
@@ -267,7 +268,7 @@ impl Caller {
         tally.fail(now, status_line(status, message));
         let number = self.calls[name.slot as usize].number;
         let [from_uri, to_uri] = [&self.script.from, &self.script.to].map(|uri| numbered(uri, number));
-        let from = self.template.from_value(name, number, &from_uri);
+        let from = self.template.own_address(name, number, &from_uri);
         let to = String::from_utf8_lossy(message.header(HeaderName::To).unwrap_or_default()).into_owned();
         let call = &mut self.calls[name.slot as usize];
         call.ack = self.template.ack_refusal(name, &to_uri, &from, &to);

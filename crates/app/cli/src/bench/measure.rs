@@ -34,7 +34,7 @@ pub(super) struct Measure {
     cpu: (Cpu, Cpu),
     span: (Duration, Duration),
     next: Duration,
-    /// Resident memory at its peak, and the calls open then.
+    /// Memory (PSS) at its peak, and the calls open then.
     peak: (u64, usize),
     calm_from: Option<Duration>,
     steady: (Option<Look>, Option<Look>),
@@ -76,9 +76,9 @@ impl Measure {
         }
         if now >= self.next {
             self.next = now + INTERVAL;
-            let rss = watch.rss_kb();
-            if rss > self.peak.0 {
-                self.peak = (rss, open);
+            let pss = watch.pss_kb();
+            if pss > self.peak.0 {
+                self.peak = (pss, open);
             }
         }
     }
@@ -116,7 +116,7 @@ impl Measure {
         let used = self.cpu.1.since(self.cpu.0);
         let per_call = |time: Duration| rounded(time.as_secs_f64() * 1e6 / completed.max(1) as f64);
         let seconds = self.span.1.saturating_sub(self.span.0).as_secs_f64();
-        let growth = self.peak.0.saturating_sub(self.before.rss_kb) as f64;
+        let growth = self.peak.0.saturating_sub(self.before.pss_kb) as f64;
         Some(Server {
             pids: watch.pids().to_vec(),
             cpu_us_per_call: per_call(used.total()),
@@ -127,7 +127,7 @@ impl Measure {
             before: self.before,
             after_1000: self.after_1000.filter(|_| completed > WARM),
             after: watch.holdings(),
-            peak_rss_kb: self.peak.0,
+            peak_pss_kb: self.peak.0,
             kb_per_open_call: rounded(growth / self.peak.1.max(1) as f64),
         })
     }

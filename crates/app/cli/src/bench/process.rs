@@ -68,7 +68,7 @@ impl Watch {
         sum
     }
 
-    pub(super) fn rss_kb(&self) -> u64 {
+    fn rss_kb(&self) -> u64 {
         let pages = |pid: &u32| {
             let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
             statm.split(' ').nth(1)?.parse::<u64>().ok()
@@ -76,15 +76,18 @@ impl Watch {
         self.pids.iter().filter_map(pages).sum::<u64>() * PAGE / 1024
     }
 
+    pub(super) fn pss_kb(&self) -> u64 {
+        let pss = |pid: &u32| {
+            let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+            let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+            line.trim().trim_end_matches(" kB").parse::<u64>().ok()
+        };
+        self.pids.iter().filter_map(pss).sum()
+    }
+
     pub(super) fn holdings(&self) -> Holdings {
-        let mut sum = Holdings { rss_kb: self.rss_kb(), ..Holdings::default() };
-        for pid in &self.pids {
-            let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-            let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
-            sum.pss_kb += pss.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0);
-            sum.descriptors += fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, |dir| dir.count() as u64);
-        }
-        sum
+        let descriptors = |pid: &u32| fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, |dir| dir.count() as u64);
+        Holdings { rss_kb: self.rss_kb(), pss_kb: self.pss_kb(), descriptors: self.pids.iter().map(descriptors).sum() }
     }
 }
 

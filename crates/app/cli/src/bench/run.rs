@@ -71,9 +71,10 @@ impl Run {
             }
         }
         let media = |index: usize| ports.get(index + CALLER_AUDIO).map(Port::local);
-        let run = rand::random();
+        let run: u32 = rand::random();
         let caller = Template::new(ports[CALLER].local(), media(CALLER), run);
-        let callee = Template::new(ports[CALLEE].local(), media(CALLEE), run);
+        // Equal tags at both ends would make one party of them for whoever tells parties by tag.
+        let callee = Template::new(ports[CALLEE].local(), media(CALLEE), !run);
         let script = Script {
             server: args.server,
             from: args.from.clone(),

@@ -103,8 +103,8 @@ pub(super) struct Server {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) after_1000: Option<Holdings>,
     pub(super) after: Holdings,
-    pub(super) peak_rss_kb: u64,
-    /// Growth of resident memory up to its peak, per call open at that time.
+    pub(super) peak_pss_kb: u64,
+    /// Growth of memory (PSS) up to its peak, per call open at that time.
     pub(super) kb_per_open_call: f64,
 }
 
@@ -202,7 +202,7 @@ impl Server {
             held("at 1000", after);
         }
         held("after", &self.after);
-        let _ = writeln!(out, "peak       RSS {} kB: {:.1} kB per open call", self.peak_rss_kb, self.kb_per_open_call);
+        let _ = writeln!(out, "peak       PSS {} kB: {:.1} kB per open call", self.peak_pss_kb, self.kb_per_open_call);
     }
 }
 

@@ -22,7 +22,9 @@ pub(super) struct Template {
     buffer: BytesMut,
     /// Our address for SIP.
     local: SocketAddr,
-    sdp: String,
+    /// As phones offer; ours speak only the first codec.
+    offer: String,
+    answer: String,
     /// Tells this run's messages from late ones of another.
     run: u32,
 }
@@ -57,12 +59,20 @@ impl Template {
     pub(super) fn new(local: SocketAddr, media: Option<SocketAddr>, run: u32) -> Template {
         let media = media.unwrap_or(SocketAddr::new(local.ip(), 40_000));
         let (family, ip, port) = (if media.is_ipv4() { 4 } else { 6 }, media.ip(), media.port());
-        let sdp = format!(
-            "v=0\r\no=bench 1 1 IN IP{family} {ip}\r\ns=bench\r\nc=IN IP{family} {ip}\r\nt=0 0\r\n\
-             m=audio {port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
-             a=fmtp:101 0-16\r\na=ptime:20\r\na=sendrecv\r\n"
-        );
-        Template { buffer: BytesMut::with_capacity(BUFFER), local, sdp, run }
+        let sdp = |formats: &str, more: &str| {
+            format!(
+                "v=0\r\no=bench 1122334455 1 IN IP{family} {ip}\r\ns=call\r\nc=IN IP{family} {ip}\r\nb=AS:80\r\nt=0 0\r\n\
+                 m=audio {port} RTP/AVP {formats}\r\na=rtpmap:0 PCMU/8000\r\n{more}\
+                 a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:20\r\na=maxptime:140\r\na=sendrecv\r\n"
+            )
+        };
+        Template {
+            buffer: BytesMut::with_capacity(BUFFER),
+            local,
+            offer: sdp("0 8 101", "a=rtpmap:8 PCMA/8000\r\n"),
+            answer: sdp("0 101", ""),
+            run,
+        }
     }
 
     pub(super) fn key(&self, call: CallRef) -> Key {
@@ -78,14 +88,15 @@ impl Template {
 
     pub(super) fn invite(&mut self, call: CallRef, number: u64, from: &str, to: &str) -> Bytes {
         let (key, local) = (self.key(call), self.local);
-        let (ip, sdp) = (local.ip(), &self.sdp);
+        let (ip, sdp) = (local.ip(), &self.offer);
         let out = room(&mut self.buffer);
         // Writing to a buffer that grows cannot fail.
         let _ = write!(
             out,
             "INVITE {to} SIP/2.0\r\nVia: SIP/2.0/UDP {local};rport;branch=z9hG4bK{key}i\r\nMax-Forwards: 70\r\n\
              From: \"Load {number}\" <{from}>;tag={key}\r\nTo: <{to}>\r\nCall-ID: {key}@{ip}\r\nCSeq: 1 INVITE\r\n\
-             Contact: <sip:bench@{local}>\r\nUser-Agent: hookswitch bench\r\n\
+             Contact: <sip:bench@{local}>;+sip.instance=\"<urn:uuid:00000000-0000-4000-8000-{number:012x}>\"\r\n\
+             User-Agent: hookswitch bench\r\nP-Preferred-Identity: <{from}>\r\n\
              Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY, REFER\r\nSupported: replaces\r\n\
              Accept: application/sdp\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
             sdp.len()
@@ -122,7 +133,7 @@ impl Template {
     }
 
     /// From value of a call that starts here.
-    pub(super) fn from_value(&self, call: CallRef, number: u64, from: &str) -> String {
+    pub(super) fn own_address(&self, call: CallRef, number: u64, from: &str) -> String {
         format!("\"Load {number}\" <{from}>;tag={}", self.key(call))
     }
 
@@ -143,7 +154,7 @@ impl Template {
             writer.header_fmt(HeaderName::Contact, format_args!("<sip:bench@{}>", self.local));
         }
         if with_session {
-            writer.body("application/sdp", self.sdp.as_bytes());
+            writer.body("application/sdp", self.answer.as_bytes());
         }
         Some(writer.finish())
     }
@@ -201,7 +212,7 @@ mod tests {
             to: "<sip:b@a.test>;tag=7".into(),
             next_hop: "127.0.0.1:5060".parse().unwrap(),
         };
-        let from = template.from_value(CALL, 5, "sip:a@a.test");
+        let from = template.own_address(CALL, 5, "sip:a@a.test");
         for bytes in [
             template.invite(CALL, 5, "sip:a@a.test", "sip:b@a.test"),
             template.inside(CALL, "ACK", 1, &from, &inside),
@@ -219,7 +230,7 @@ mod tests {
     #[test]
     fn an_invite_is_of_the_usual_size() {
         let length = template().invite(CALL, 5, "sip:load@127.0.0.1", "sip:bench-5@127.0.0.1").len();
-        assert!((850..1000).contains(&length), "{length} bytes");
+        assert!((870..1000).contains(&length), "{length} bytes");
     }
 
     #[test]
