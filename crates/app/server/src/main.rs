@@ -36,6 +36,10 @@ enum Command {
     Serve(ServeArgs),
     /// Show a call between two phones, started over the WebSocket, and prove its audio
     Demo(demo::DemoArgs),
+    /// A scriptable SIP phone that verifies what it hears
+    Phone(hookswitch_cli::phone::PhoneArgs),
+    /// Load for any SIP server
+    Bench(hookswitch_cli::bench::BenchArgs),
     /// Check the configuration and print it with all defaults
     CheckConfig(ServeArgs),
     /// Print the reference page of the configuration
@@ -71,6 +75,8 @@ fn main() -> ExitCode {
         None => serve::run(&cli.serve),
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
+        Some(Command::Phone(args)) => return hookswitch_cli::phone::run(&args),
+        Some(Command::Bench(args)) => return hookswitch_cli::bench::run(&args),
         Some(Command::CheckConfig(args)) => check_config(&args),
         Some(Command::ConfigReference) => {
             print!("{}", config::reference());
