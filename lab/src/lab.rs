@@ -71,6 +71,8 @@ pub enum Fortune {
 pub enum Audio {
     /// Whoever was joined with another phone for a second and a half must have heard its tone.
     Checked,
+    /// The same, but ears of the lab listen in place of the phones: less true, and twenty times faster.
+    Probed,
     /// The test looks for itself.
     Unchecked,
 }

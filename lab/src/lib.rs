@@ -50,7 +50,7 @@ pub use switch::{DOMAIN, SIP_PORT, SWITCH, SwitchConfig, TRUSTED, USERS, switch_
 pub use weather::Weather;
 pub use wire::{Letter, sdp};
 
-/// The environment variable that names the one seed to play.
+/// The environment variable that names the one seed to play, or a range of them: `84`, `0..10000`.
 pub const SEED_VARIABLE: &str = "HOOKSWITCH_SEED";
 
 /// The seed that tests with one run play.
@@ -58,9 +58,11 @@ pub const DEFAULT_SEED: u64 = 1;
 
 /// The seeds to play: these, or the one that the environment names.
 pub fn seeds(all: std::ops::Range<u64>) -> std::ops::Range<u64> {
-    match std::env::var(SEED_VARIABLE).ok().and_then(|text| text.parse::<u64>().ok()) {
-        Some(seed) => seed..seed + 1,
-        None => all,
+    let Ok(text) = std::env::var(SEED_VARIABLE) else { return all };
+    let number = |text: &str| text.parse().expect("a seed is a number, or two with two dots between");
+    match text.split_once("..") {
+        Some((first, end)) => number(first)..number(end),
+        None => number(&text)..number(&text) + 1,
     }
 }
 

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hookswitch_call::Time;
-use hookswitch_codec::{Measurement, Tone, ToneGenerator, g711, measure};
+use hookswitch_codec::{Measurement, SILENCE_DBFS, Tone, ToneGenerator, frequency_level, g711, measure};
 use hookswitch_rtp::{Header, Packet};
 
 /// Time between two packets.
 const FRAME: Duration = Duration::from_millis(20);
 
 const FRAME_SAMPLES: usize = 160;
+
+/// Samples that are looked at to tell what is heard.
+const WINDOW: usize = 2_000;
 
 /// Level of all tones, in dB below full scale.
 pub const LEVEL_DBFS: f32 = -12.0;
@@ -54,40 +57,79 @@ impl Mouth {
     }
 }
 
-/// Hears PCMU at one address.
+/// Hears PCMU and PCMA at one address.
 #[derive(Debug, Default)]
 pub struct Ear {
-    packets: Vec<(Time, SocketAddr, Vec<i16>)>,
+    packets: Vec<Heard>,
+}
+
+#[derive(Debug)]
+struct Heard {
+    at: Time,
+    from: SocketAddr,
+    ssrc: u32,
+    timestamp: u32,
+    samples: Vec<i16>,
 }
 
 impl Ear {
-    pub(crate) fn hear(&mut self, now: Time, from: SocketAddr, bytes: &[u8]) {
-        if let Ok(packet) = Packet::parse(bytes) {
-            let samples = packet.payload().iter().map(|byte| g711::linear_from_ulaw(*byte));
-            self.packets.push((now, from, samples.collect()));
-        }
+    pub(crate) fn hear(&mut self, at: Time, from: SocketAddr, bytes: &[u8]) {
+        let Ok(packet) = Packet::parse(bytes) else { return };
+        let decode = match packet.payload_type() {
+            0 => g711::linear_from_ulaw,
+            8 => g711::linear_from_alaw,
+            _ => return,
+        };
+        let samples = packet.payload().iter().map(|byte| decode(*byte)).collect();
+        self.packets.push(Heard { at, from, ssrc: packet.ssrc(), timestamp: packet.timestamp(), samples });
     }
 
     /// How many packets arrived since then.
     #[must_use]
     pub fn packets_since(&self, since: Time) -> usize {
-        self.packets.iter().filter(|(at, ..)| *at >= since).count()
+        self.packets.iter().filter(|heard| heard.at >= since).count()
     }
 
     /// Where the packets came from, each source once.
     #[must_use]
     pub fn sources(&self) -> Vec<SocketAddr> {
-        let mut sources: Vec<SocketAddr> = self.packets.iter().map(|(_, from, _)| *from).collect();
+        let mut sources: Vec<SocketAddr> = self.packets.iter().map(|heard| heard.from).collect();
         sources.sort_unstable();
         sources.dedup();
         sources
     }
 
-    /// What arrived since then sounds like; `None` if it was less than 200 ms.
+    /// The last quarter of a second of what arrived between two moments, each packet in its place
+    /// and silence where one is missing.
+    fn samples(&self, from: Time, until: Time) -> Vec<i16> {
+        let within = || self.packets.iter().filter(|heard| (from..=until).contains(&heard.at));
+        let Some(last) = within().next_back() else { return Vec::new() };
+        let newest = within().filter(|heard| heard.ssrc == last.ssrc);
+        let behind = |heard: &&Heard| last.timestamp.wrapping_sub(heard.timestamp) as i32;
+        let end = newest.map(|heard| -behind(&heard)).max().unwrap_or(0);
+        let mut samples = vec![0; WINDOW];
+        for heard in within().filter(|heard| heard.ssrc == last.ssrc) {
+            let start = WINDOW as i32 - heard.samples.len() as i32 - behind(&heard) - end;
+            if let Some(place) = usize::try_from(start).ok().and_then(|at| samples.get_mut(at..at + heard.samples.len()))
+            {
+                place.copy_from_slice(&heard.samples);
+            }
+        }
+        samples
+    }
+
+    /// Level of one frequency between two moments, in dBFS; packets that are missing make it quieter.
     #[must_use]
-    pub fn measure_since(&self, since: Time) -> Option<Measurement> {
-        let late = self.packets.iter().filter(|(at, ..)| *at >= since);
-        let samples: Vec<i16> = late.flat_map(|(_, _, samples)| samples.iter().copied()).collect();
-        (samples.len() >= FRAME_SAMPLES * 10).then(|| measure(&samples[samples.len() - FRAME_SAMPLES * 10..], 8_000))
+    pub fn level(&self, hz: f32, from: Time, until: Time) -> f32 {
+        match self.samples(from, until) {
+            samples if samples.is_empty() => SILENCE_DBFS,
+            samples => frequency_level(&samples, 8_000, hz),
+        }
+    }
+
+    /// What was heard last between two moments; `None` if that was nothing.
+    #[must_use]
+    pub fn measure(&self, from: Time, until: Time) -> Option<Measurement> {
+        Some(self.samples(from, until)).filter(|samples| !samples.is_empty()).map(|samples| measure(&samples, 8_000))
     }
 }

@@ -10,7 +10,7 @@ use hookswitch_shard::Input;
 use hookswitch_sip::{Flow, Input as SipInput};
 
 use crate::journal::Fate;
-use crate::lab::{Fortune, Lab};
+use crate::lab::{Audio, Fortune, Lab};
 use crate::mail::{Parcel, Place};
 use crate::switch::switch_sip;
 
@@ -93,11 +93,12 @@ impl Lab {
             self.relay(socket, from, &bytes);
             return;
         }
-        if let Some(ear) = self.ears.get_mut(&to) {
-            ear.hear(self.now, from, &bytes);
+        let Some(place) = self.addresses.get(&to).copied() else {
+            if let Some(ear) = self.ears.get_mut(&to) {
+                ear.hear(self.now, from, &bytes);
+            }
             return;
-        }
-        let Some(place) = self.addresses.get(&to).copied() else { return };
+        };
         match self.fortune(place) {
             Fortune::Alive => {}
             Fortune::Killed => {
@@ -113,8 +114,12 @@ impl Lab {
         if let Place::Phone(index) = place
             && self.phones[index].phone.config().rtp == to
         {
-            self.phones[index].phone.handle_rtp(self.now, from, &bytes);
-            self.drain_phone(index);
+            if self.audio == Audio::Probed {
+                self.ears.entry(to).or_default().hear(self.now, from, &bytes);
+            } else {
+                self.phones[index].phone.handle_rtp(self.now, from, &bytes);
+                self.drain_phone(index);
+            }
             return;
         }
         let input = SipInput::Datagram { flow: Flow::udp(to, from), bytes };
