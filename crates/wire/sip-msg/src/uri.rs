@@ -32,14 +32,30 @@ pub enum Host<'a> {
     V6(Ipv6Addr),
 }
 
+/// Letters and digits of host names, and the underscore that people put into them.
+const HOST_CHARACTERS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        byte += 1;
+    }
+    table
+};
+
 impl<'a> Host<'a> {
     /// Reads a host name, an IPv4 address or an IPv6 address in brackets.
     pub fn parse(text: &'a str) -> Option<Host<'a>> {
         if let Some(inner) = text.strip_prefix('[') {
             return ipv6(inner.strip_suffix(']')?).map(Host::V6);
         }
-        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')) {
+        let is_host = |b: u8| HOST_CHARACTERS[usize::from(b)];
+        if text.is_empty() || !text.bytes().all(is_host) {
             return None;
+        }
+        if text.ends_with(|c: char| c.is_ascii_alphabetic()) {
+            return Some(Host::Name(text));
         }
         // A last label of digits only is an address or nothing (RFC 3261 25.1: toplabel begins with a letter).
         let last = text.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
@@ -113,17 +129,13 @@ impl<'a> Uri<'a> {
         if text.len() > MAX_URI {
             return Err(UriError::TooLong);
         }
-        // Everything a URI must not hold unescaped and that could break out of a header.
-        if text.bytes().any(|b| b <= b' ' || matches!(b, b'<' | b'>' | b'"' | 0x7f)) {
+        // Everything a URI must not hold unescaped and that could break out of a header. Without an early end, so that
+        // the compiler can look at many bytes at once.
+        let forbidden = |b: u8| b <= b' ' || matches!(b, b'<' | b'>' | b'"' | 0x7f);
+        if text.bytes().fold(false, |found, b| found | forbidden(b)) {
             return Err(UriError::Character);
         }
-        let (scheme, rest) = text.split_once(':').ok_or(UriError::Scheme)?;
-        let mut letters = scheme.bytes();
-        if !letters.next().is_some_and(|b| b.is_ascii_alphabetic())
-            || !letters.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
-        {
-            return Err(UriError::Scheme);
-        }
+        let (scheme, rest) = split_scheme(text).ok_or(UriError::Scheme)?;
         let blank = Uri {
             scheme: Scheme::Other,
             user: None,
@@ -193,6 +205,15 @@ impl<'a> Uri<'a> {
     }
 }
 
+/// The scheme, which starts with a letter, and what follows its colon.
+fn split_scheme(text: &str) -> Option<(&str, &str)> {
+    let is_scheme = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+    let colon = text.bytes().position(|b| !is_scheme(b))?;
+    let (scheme, rest) = text.split_at(colon);
+    let rest = rest.strip_prefix(':')?;
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic()).then_some((scheme, rest))
+}
+
 /// `[user[:password]@]host[:port][;params][?headers]`
 fn sip_uri<'a>(mut uri: Uri<'a>, rest: &'a str) -> Result<Uri<'a>, UriError> {
     // A user part may hold `;` and `?`; behind it, an `@` must be escaped. So the last `@` is the one that counts.
@@ -211,7 +232,7 @@ fn sip_uri<'a>(mut uri: Uri<'a>, rest: &'a str) -> Result<Uri<'a>, UriError> {
         }
         None => rest,
     };
-    let host_end = host_part.find([';', '?']).unwrap_or(host_part.len());
+    let host_end = memchr::memchr2(b';', b'?', host_part.as_bytes()).unwrap_or(host_part.len());
     let (host_port, tail) = host_part.split_at(host_end);
     (uri.host, uri.port) = host_and_port(host_port)?;
     match tail.split_once('?') {
