@@ -20,7 +20,7 @@ use hookswitch_sip::{EndpointConfig, Listen, Network, Transport};
 use hookswitch_sip_msg::Method;
 use hookswitch_sip_msg::digest::Algorithm;
 
-use crate::config::{Config, ConfigError, Disconnect, MediaAddress, SipTransport};
+use crate::config::{Compat, Config, ConfigError, Disconnect, MediaAddress, SipTransport};
 
 /// What the switch is called in User-Agent and Server.
 const PRODUCT: &str = concat!("Hookswitch/", env!("CARGO_PKG_VERSION"));
@@ -37,6 +37,11 @@ pub fn switch_config(config: &Config) -> Result<SwitchConfig, ConfigError> {
         return Err(ConfigError::value("call_api.path", "must begin with a slash"));
     }
     application.path.clone_from(&config.call_api.path);
+    application.origins = call_api::Origins(config.call_api.allowed_origins.iter().map(Into::into).collect());
+    application.mode = match config.call_api.compat {
+        Compat::Original => call_api::Mode::Original,
+        Compat::Strict => call_api::Mode::Strict,
+    };
     switch.application = Some(application);
     switch.http = Some(HttpConfig::new(web("http.listen", &config.http.listen)?));
     switch.store = Some(StoreConfig { kind: "redb".into(), folder: config.data_dir() });

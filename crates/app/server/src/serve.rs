@@ -26,6 +26,9 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let switch = Switch::start(compose::switch_config(&found.config)?)
         .with_context(|| format!("the switch does not start (data in {})", found.config.data_dir().display()))?;
     announce(&switch);
+    if found.config.call_api.allowed_origins.is_empty() {
+        tracing::warn!("any web page that reaches the Call API may use it: call_api.allowed_origins is empty");
+    }
     let patience = Duration::from_secs(found.config.calls.drain_time);
     let code = runtime.block_on(watch(&switch, &mut signals, patience));
     let clean = switch.stop();

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use harness::{PATIENCE, config, read_response, tcp};
+use hookswitch_dialect::call_api::{Mode, Origins};
 use hookswitch_drive::{MAX_MESSAGE, SUBPROTOCOL_STRICT, Switch};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
@@ -84,13 +85,49 @@ fn what_is_no_handshake_is_refused() {
     assert_eq!(plain(address, "GET /call-api/more HTTP/1.1").0, 404);
 }
 
+/// The status of a handshake from a web page.
+async fn page(address: SocketAddr, origin: &str, subprotocol: Option<&str>) -> u16 {
+    let mut request = format!("ws://{address}/call-api").into_client_request().unwrap();
+    request.headers_mut().insert("Origin", origin.parse().unwrap());
+    if let Some(name) = subprotocol {
+        request.headers_mut().insert("Sec-WebSocket-Protocol", name.parse().unwrap());
+    }
+    match connect_async(request).await {
+        Ok((_, response)) => response.status().as_u16(),
+        Err(tokio_tungstenite::tungstenite::Error::Http(response)) => response.status().as_u16(),
+        Err(other) => panic!("{other}"),
+    }
+}
+
 #[test]
-fn any_origin_may_connect_and_the_strict_dialect_may_be_asked_for() {
+fn any_page_may_connect_unless_pages_are_listed_and_strict_sessions_want_them_listed() {
+    let origin = "https://elsewhere.example";
+    let open = Switch::start(config(29_000)).unwrap();
+    let mut listed = config(29_000);
+    let application = listed.application.as_mut().unwrap();
+    application.origins = Origins(vec![origin.into()]);
+    application.mode = Mode::Strict;
+    let listed = Switch::start(listed).unwrap();
+    run(async {
+        let address = open.addresses().call_api[0];
+        assert_eq!(page(address, origin, None).await, 101);
+        assert_eq!(page(address, origin, Some(SUBPROTOCOL_STRICT)).await, 403);
+        let address = listed.addresses().call_api[0];
+        assert_eq!(page(address, origin, None).await, 101);
+        assert_eq!(page(address, "https://evil.example", None).await, 403);
+        // A listener may be strict by itself.
+        let mut socket = connect(address).await;
+        socket.send(Message::text("[]")).await.unwrap();
+        assert!(text(&mut socket).await.contains("-32600"));
+    });
+}
+
+#[test]
+fn the_strict_dialect_may_be_asked_for() {
     let switch = Switch::start(config(29_000)).unwrap();
     let address = switch.addresses().call_api[0];
     run(async {
         let mut request = format!("ws://{address}/call-api").into_client_request().unwrap();
-        request.headers_mut().insert("Origin", "https://elsewhere.example".parse().unwrap());
         let offered = format!("other, {SUBPROTOCOL_STRICT}");
         request.headers_mut().insert("Sec-WebSocket-Protocol", offered.parse().unwrap());
         let (mut socket, response) = connect_async(request).await.unwrap();

@@ -7,11 +7,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
+use hookswitch_dialect::call_api::{Mode, Origins};
 use hookswitch_shard::SessionId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -61,6 +62,10 @@ pub struct ApplicationConfig {
     pub path: String,
     /// Sessions at once. Default [`MAX_SESSIONS`].
     pub max_sessions: usize,
+    /// The manner of sessions that do not ask for the strict one. Default [`Mode::Original`].
+    pub mode: Mode,
+    /// The web pages that may connect.
+    pub origins: Origins,
     /// Time between two pings. Default 30 s; two that stay unanswered end the connection.
     pub ping_every: Duration,
 }
@@ -69,7 +74,14 @@ impl ApplicationConfig {
     /// Everything at its default, on this address.
     #[must_use]
     pub fn new(listen: WebListen) -> Self {
-        Self { listen, path: "/call-api".to_owned(), max_sessions: MAX_SESSIONS, ping_every: Duration::from_secs(30) }
+        Self {
+            listen,
+            path: "/call-api".to_owned(),
+            max_sessions: MAX_SESSIONS,
+            mode: Mode::default(),
+            origins: Origins::default(),
+            ping_every: Duration::from_secs(30),
+        }
     }
 
     /// Pings keep a live connection moving, so one that does not move for longer than they take is dead.
@@ -79,17 +91,19 @@ impl ApplicationConfig {
 }
 
 pub(super) fn router(gateway: Gateway, config: ApplicationConfig) -> Router {
-    let ping_every = config.ping_every;
-    let upgrade = move |request: Result<WebSocketUpgrade, WebSocketUpgradeRejection>| {
-        let gateway = gateway.clone();
-        async move { answer(gateway, ping_every, request) }
+    let path = config.path.clone();
+    let config = Arc::new(config);
+    let upgrade = move |headers: HeaderMap, request: Result<WebSocketUpgrade, WebSocketUpgradeRejection>| {
+        let (gateway, config) = (gateway.clone(), Arc::clone(&config));
+        async move { answer(gateway, &config, &headers, request) }
     };
-    Router::new().route(&config.path, any(upgrade))
+    Router::new().route(&path, any(upgrade))
 }
 
 fn answer(
     gateway: Gateway,
-    ping_every: Duration,
+    config: &ApplicationConfig,
+    headers: &HeaderMap,
     request: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(upgrade) = request else {
@@ -100,8 +114,14 @@ fn answer(
         return (StatusCode::SERVICE_UNAVAILABLE, "too many sessions\n").into_response();
     };
     let upgrade = upgrade.max_message_size(MAX_READ).max_frame_size(MAX_READ).protocols([SUBPROTOCOL_STRICT]);
-    let strict = upgrade.selected_protocol().is_some();
-    upgrade.on_upgrade(move |socket| serve(gateway, socket, strict, ping_every, place))
+    let mode = if upgrade.selected_protocol().is_some() { Mode::Strict } else { config.mode };
+    // A browser names the page that connects; programs of other kinds send no Origin.
+    let origin = headers.get(header::ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()));
+    if !config.origins.admit(mode, origin.as_deref()) {
+        return (StatusCode::FORBIDDEN, "pages from this origin may not connect\n").into_response();
+    }
+    let ping_every = config.ping_every;
+    upgrade.on_upgrade(move |socket| serve(gateway, socket, mode == Mode::Strict, ping_every, place))
 }
 
 /// One connection from its beginning to its end.
