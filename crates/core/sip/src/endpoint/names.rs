@@ -70,11 +70,14 @@ impl Names {
             if socket.listen.transport != flow.transport || address.is_ipv4() != flow.remote.is_ipv4() {
                 continue;
             }
-            let score = match (address == flow.local, address.ip() == flow.local.ip(), address.ip().is_unspecified()) {
-                (true, ..) => 3,
-                (false, true, _) => 2,
-                (false, false, true) => 1,
-                (false, false, false) => 0,
+            let (same_port, any) = (address.port() == flow.local.port(), address.ip().is_unspecified());
+            let score = match (address.ip() == flow.local.ip(), any) {
+                (true, _) if same_port => 4,
+                // Of two sockets for any address, the port tells which one a datagram came by.
+                (false, true) if same_port => 3,
+                (true, _) => 2,
+                (false, true) => 1,
+                (false, false) => 0,
             };
             if best.is_none_or(|(known, _)| score > known) {
                 best = Some((score, socket));
