@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use crate::config::{PortPair, SocketIx};
 use crate::latch::{Latch, RtcpLatch};
 use crate::negotiate::{Formats, Negotiated};
+use crate::outgoing::Outgoing;
 use crate::stats::Counters;
 
 /// Most legs of one end whose description versions are remembered: as many as may be forked, and one
@@ -63,6 +64,8 @@ pub(crate) struct Channel {
     pub generator: Option<u32>,
     pub sockets: Sockets,
     pub latch: Latch,
+    /// What the party is sent.
+    pub outgoing: Outgoing,
     pub counters: Counters,
     pub rtcp: RtcpLatch,
     /// When a session was last agreed.
@@ -82,13 +85,14 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    pub fn new(session_id: u64) -> Self {
+    pub fn new(session_id: u64, outgoing: Outgoing) -> Self {
         Self {
             session: None,
             hears: Source::Silence,
             generator: None,
             sockets: Sockets::default(),
             latch: Latch::default(),
+            outgoing,
             counters: Counters::default(),
             rtcp: RtcpLatch::default(),
             agreed_at: Time::ZERO,
@@ -150,8 +154,8 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub fn new(id: CallId, codecs: SmallVec<[&'static Codec; 4]>, session_ids: [u64; 2]) -> Self {
-        Self { id, codecs, ends: session_ids.map(Channel::new) }
+    pub fn new(id: CallId, codecs: SmallVec<[&'static Codec; 4]>, ends: [Channel; 2]) -> Self {
+        Self { id, codecs, ends }
     }
 
     #[inline]

@@ -10,11 +10,12 @@ use hookswitch_sdp::{OwnOrigin, SessionDescription};
 use slab::Slab;
 use smallvec::SmallVec;
 
-use crate::channel::{Call, SocketUse};
+use crate::channel::{Call, Channel, SocketUse};
 use crate::config::{EngineConfig, MAX_SOCKETS, PortPair, Ports};
 use crate::describe::Draft;
-use crate::generate::{Generator, REPORT_INTERVAL, Random};
+use crate::generate::{Generator, REPORT_INTERVAL, Random, farewell};
 use crate::negotiate::{Formats, Local, Negotiated, Peer, Refusal, accept, make_answer, make_offer};
+use crate::outgoing::Outgoing;
 use crate::stats::{CallStats, Counters, Totals};
 use crate::tone::Tones;
 
@@ -89,7 +90,7 @@ impl Engine {
                     self.reports.push_back(report(call, party, leg, Err(refusal)));
                 }
             }
-            MediaOp::Hear { call, party, source } => self.hear(now, call, party, source, ports),
+            MediaOp::Hear { call, party, source } => self.hear(now, call, party, source),
             MediaOp::Close { call } => self.close(now, call, ports),
         }
     }
@@ -166,12 +167,12 @@ impl Engine {
         if self.calls.len() >= self.config.max_calls || self.by_id.contains_key(&id) {
             return;
         }
-        let session_ids = [self.random.session_id(), self.random.session_id()];
+        let ends = [self.random.channel(), self.random.channel()];
         let codecs = match codecs {
             Some(names) => codecs_named(names),
             None => SmallVec::from_slice(&self.config.codecs),
         };
-        let mut call = Box::new(Call::new(id, codecs, session_ids));
+        let mut call = Box::new(Call::new(id, codecs, ends));
         // Whoever calls in without an offer is the caller.
         let party = offer.as_ref().map_or(Party::Caller, |(party, _)| *party);
         let end = call.end_mut(party);
@@ -305,7 +306,7 @@ impl Engine {
         }
     }
 
-    fn hear(&mut self, now: Time, id: CallId, party: Party, source: Source, ports: &mut dyn Ports) {
+    fn hear(&mut self, now: Time, id: CallId, party: Party, source: Source) {
         let Some(index) = self.by_id.get(&id).copied() else {
             return;
         };
@@ -317,10 +318,9 @@ impl Engine {
             return;
         }
         end.hears = source;
-        self.stop_generator(now, index, party, ports);
+        self.stop_generator(index, party);
         let random = self.random.source();
-        let name = self.random.next();
-        let Some(generator) = Generator::new(now, index, party, source, &random, name) else {
+        let Some(generator) = Generator::new(now, index, party, source, &random) else {
             return;
         };
         if generator.is_tone() {
@@ -338,20 +338,15 @@ impl Engine {
         }
     }
 
-    fn stop_generator(&mut self, now: Time, index: u32, party: Party, ports: &mut dyn Ports) {
-        let Some(call) = self.calls.get_mut(index as usize) else {
-            return;
-        };
-        let end = call.end_mut(party);
-        let Some(key) = end.generator.take() else {
+    /// Whoever feeds the stream next goes on with it, so nobody says goodbye here.
+    fn stop_generator(&mut self, index: u32, party: Party) {
+        let call = self.calls.get_mut(index as usize);
+        let Some(key) = call.and_then(|call| call.end_mut(party).generator.take()) else {
             return;
         };
         let Some(generator) = self.generators.try_remove(key as usize) else {
             return;
         };
-        generator.farewell(now, end, &mut |socket, to, bytes| {
-            ports.send(socket, to, bytes);
-        });
         self.tones_running -= usize::from(generator.is_tone());
         if self.generators.is_empty() {
             self.next_report = None;
@@ -362,12 +357,17 @@ impl Engine {
         let Some(index) = self.by_id.get(&id).copied() else {
             return;
         };
-        self.stop_generator(now, index, Party::Caller, ports);
-        self.stop_generator(now, index, Party::Callee, ports);
+        self.stop_generator(index, Party::Caller);
+        self.stop_generator(index, Party::Callee);
         self.by_id.remove(&id);
-        let Some(call) = self.calls.try_remove(index as usize) else {
+        let Some(mut call) = self.calls.try_remove(index as usize) else {
             return;
         };
+        for party in [Party::Caller, Party::Callee] {
+            farewell(now, call.end_mut(party), &mut |socket, to, bytes| {
+                ports.send(socket, to, bytes);
+            });
+        }
         for pair in call.port_pairs() {
             for socket in [pair.rtp, pair.rtcp] {
                 if let Some(slot) = self.sockets.get_mut(socket.0 as usize) {
@@ -449,6 +449,12 @@ impl Dice {
     /// Positive and at most 31 bits: some phones read it as such.
     fn session_id(&mut self) -> u64 {
         (self.next() >> 33).max(1)
+    }
+
+    /// An end with the numbers that shall differ from call to call.
+    fn channel(&mut self) -> Channel {
+        let (ssrc, name) = (self.next() as u32, self.next());
+        Channel::new(self.session_id(), Outgoing::new(ssrc, name))
     }
 
     /// Between half and one and a half of the interval.

@@ -1,16 +1,18 @@
-//! What is made here: tones, and echoes under a source of our own, with the reports that go with it.
+//! What is made here: tones, and the reports that go with them and with echoes.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use hookswitch_call::{Party, Source, Time};
 use hookswitch_codec::Codec;
-use hookswitch_rtp::{CompoundWriter, HEADER_LEN, Header, Packet, SenderInfo, ntp_time};
+use hookswitch_rtp::{CompoundWriter, HEADER_LEN, Header};
 
 use crate::channel::{Call, Channel};
 use crate::config::{FRAME, SocketIx};
 use crate::engine::Engine;
-use crate::relay::{report_destination, set_source};
+use crate::negotiate::Content;
+use crate::outgoing::Path;
+use crate::relay::report_destination;
 use crate::tone::{MAX_FRAME, ToneKind, Tones, frame_of};
 
 /// Mean time between two sender reports of ours; each is between half and one and a half of it
@@ -23,7 +25,8 @@ pub const MAX_CATCH_UP: u32 = 5;
 /// SR with no blocks, SDES with a name of sixteen characters, BYE.
 const REPORT_ROOM: usize = 96;
 
-/// A source of our own.
+/// A source of our own. Its numbers are those of the tone; which ones the party sees is decided by
+/// [`Outgoing`](crate::Outgoing), as with every other source.
 #[derive(Debug)]
 pub(crate) struct Generator {
     pub call: u32,
@@ -36,13 +39,9 @@ pub(crate) struct Generator {
     /// Place within the tone, in bytes.
     at: usize,
     marker: bool,
-    packets: u32,
-    octets: u32,
-    /// When the packet with `timestamp` was sent.
-    sent_at: Time,
+    /// Whether there is anything to report on.
+    pub has_sent: bool,
     next_report: Time,
-    /// The canonical name.
-    name: u64,
 }
 
 /// The numbers that RFC 3550 wants to be random.
@@ -55,7 +54,7 @@ pub(crate) struct Random {
 
 impl Generator {
     /// `None` when nothing has to be made for that.
-    pub fn new(now: Time, call: u32, party: Party, source: Source, random: &Random, name: u64) -> Option<Self> {
+    pub fn new(now: Time, call: u32, party: Party, source: Source, random: &Random) -> Option<Self> {
         let tone = match source {
             Source::Silence | Source::Peer => return None,
             Source::Echo => None,
@@ -72,11 +71,8 @@ impl Generator {
             timestamp: random.timestamp,
             at: 0,
             marker: true,
-            packets: 0,
-            octets: 0,
-            sent_at: now,
+            has_sent: false,
             next_report: now + random.delay / 2,
-            name,
         })
     }
 
@@ -86,22 +82,6 @@ impl Generator {
 
     pub fn next_report(&self) -> Time {
         self.next_report
-    }
-
-    /// Puts our own source into a packet that goes back to where it came from: a phone that found its
-    /// own there would take it for a loop (RFC 3550 section 8.2).
-    pub fn reflect(&mut self, now: Time, packet: &mut [u8]) {
-        set_source(packet, self.ssrc);
-        if let Ok(parsed) = Packet::parse(packet) {
-            self.timestamp = parsed.timestamp();
-            self.count(now, parsed.payload().len());
-        }
-    }
-
-    fn count(&mut self, now: Time, payload: usize) {
-        self.packets = self.packets.wrapping_add(1);
-        self.octets = self.octets.wrapping_add(payload as u32);
-        self.sent_at = now;
     }
 
     /// Makes the next frame of a tone. `None` when it cannot be sent; time passes all the same.
@@ -136,12 +116,14 @@ impl Generator {
         };
         self.at = at;
         self.sequence = self.sequence.wrapping_add(1);
-        self.count(now, bytes);
+        self.timestamp = self.timestamp.wrapping_add(ticks);
         self.marker = false;
+        if !channel.outgoing.carry(now, session.codec, Content::Audio, Path::Made, packet) {
+            return None;
+        }
+        self.has_sent = true;
         channel.counters.sent_packets += 1;
         channel.counters.sent_octets += packet.len() as u64;
-        // The report's clock refers to this packet, so it moves on only with the next.
-        self.timestamp = self.timestamp.wrapping_add(ticks);
         Some((socket, to, packet))
     }
 
@@ -154,46 +136,32 @@ impl Generator {
         }
         self.marker = true;
     }
+}
 
-    /// A sender report with our name, and a farewell if we stop. `None` if nothing was ever sent.
-    fn report<'b>(&self, now: Time, codec: &Codec, bye: bool, buffer: &'b mut [u8; REPORT_ROOM]) -> Option<&'b [u8]> {
-        if self.packets == 0 {
-            return None;
-        }
-        let since = now.saturating_sub(self.sent_at).as_micros();
-        let ticks = since.saturating_mul(u128::from(codec.clock_rate)) / 1_000_000;
-        let base = match self.tone {
-            // It has moved on already; see `frame`.
-            Some(_) => self.timestamp.wrapping_sub(frame_of(codec).1),
-            None => self.timestamp,
-        };
-        let info = SenderInfo {
-            ntp: ntp_time(now),
-            rtp_timestamp: base.wrapping_add(ticks as u32),
-            packet_count: self.packets,
-            octet_count: self.octets,
-        };
-        let mut writer = CompoundWriter::new(buffer);
-        writer.sender_report(self.ssrc, info, &[]).ok()?;
-        writer.cname(self.ssrc, &hexadecimal(self.name)).ok()?;
-        if bye {
-            writer.bye(self.ssrc, b"").ok()?;
-        }
-        let length = writer.len();
-        buffer.get(..length)
+/// A sender report about what a party is sent, with our name, and a farewell if that was all.
+fn report<'b>(now: Time, channel: &Channel, bye: bool, buffer: &'b mut [u8; REPORT_ROOM]) -> Option<&'b [u8]> {
+    let codec = channel.session.as_ref()?.codec;
+    let stream = &channel.outgoing;
+    let ssrc = stream.ssrc();
+    let mut writer = CompoundWriter::new(buffer);
+    writer.sender_report(ssrc, stream.sender_info(now, codec, &channel.counters), &[]).ok()?;
+    writer.cname(ssrc, &hexadecimal(stream.name())).ok()?;
+    if bye {
+        writer.bye(ssrc, b"").ok()?;
     }
+    let length = writer.len();
+    buffer.get(..length)
+}
 
-    /// Says goodbye.
-    pub fn farewell(&self, now: Time, channel: &mut Channel, send: &mut dyn FnMut(SocketIx, SocketAddr, &[u8])) {
-        let mut buffer = [0; REPORT_ROOM];
-        let Some((socket, to)) = report_destination(channel) else {
-            return;
-        };
-        let codec = channel.session.as_ref().map(|session| session.codec);
-        if let Some(bytes) = codec.and_then(|codec| self.report(now, codec, true, &mut buffer)) {
-            send(socket, to, bytes);
-            channel.counters.sent_reports += 1;
-        }
+/// Ends a stream that is ours. One that a party feeds is ended by that party.
+pub(crate) fn farewell(now: Time, channel: &mut Channel, send: &mut dyn FnMut(SocketIx, SocketAddr, &[u8])) {
+    let mut buffer = [0; REPORT_ROOM];
+    if channel.outgoing.is_ours()
+        && let Some((socket, to)) = report_destination(channel)
+        && let Some(bytes) = report(now, channel, true, &mut buffer)
+    {
+        send(socket, to, bytes);
+        channel.counters.sent_reports += 1;
     }
 }
 
@@ -264,9 +232,9 @@ impl Engine {
                 generator.next_report = now + self.random.report_delay();
                 let call = self.calls.get_mut(generator.call as usize);
                 if let Some(channel) = call.map(|call: &mut Box<Call>| call.end_mut(generator.party))
-                    && let Some(session) = channel.session
+                    && generator.has_sent
                     && let Some((socket, to)) = report_destination(channel)
-                    && let Some(bytes) = generator.report(now, session.codec, false, &mut buffer)
+                    && let Some(bytes) = report(now, channel, false, &mut buffer)
                 {
                     send(socket, to, bytes);
                     channel.counters.sent_reports += 1;

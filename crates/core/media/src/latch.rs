@@ -73,6 +73,7 @@ struct Candidate {
 pub struct Latch {
     advertised: Option<SocketAddr>,
     locked: Option<Locked>,
+    locks: u32,
     candidates: [Option<Candidate>; CANDIDATES],
 }
 
@@ -87,7 +88,7 @@ impl Latch {
             }
             return;
         }
-        *self = Self { advertised: address, ..Self::default() };
+        *self = Self { advertised: address, locks: self.locks, ..Self::default() };
     }
 
     /// Where media for the party goes.
@@ -104,6 +105,13 @@ impl Latch {
     #[must_use]
     pub fn source(&self) -> Option<SocketAddr> {
         self.locked.map(|locked| locked.source)
+    }
+
+    /// How often a source was locked: packets with another number before them may be another's.
+    #[inline]
+    #[must_use]
+    pub fn locks(&self) -> u32 {
+        self.locks
     }
 
     /// The address in the party's description.
@@ -134,6 +142,7 @@ impl Latch {
         let proven = (vacant && advertised) || self.observe(now, config, from, ssrc, sequence);
         if proven {
             self.locked = Some(Locked { source: from, heard: now });
+            self.locks = self.locks.wrapping_add(1);
             self.candidates = [None; CANDIDATES];
         }
         proven

@@ -7,8 +7,10 @@
 //!   answers ([`negotiate`]) that name our ports, so that both parties send to us.
 //! * The owner of the sockets gives each packet to [`Engine::handle_packet`], which says where it
 //!   goes: to the other party as it came, but for the payload type where the parties number
-//!   differently. Whom to believe is decided by a [`latch`]. While a party hears a tone or itself,
-//!   [`Engine::next_tick`] asks for [`Engine::tick`].
+//!   differently, and for its place in the receiver's stream once that had another source: a party
+//!   is sent one stream with one SSRC, whatever it hears ([`Outgoing`]). Whom to believe is decided
+//!   by a [`latch`]. While a party hears a tone or itself, [`Engine::next_tick`] asks for
+//!   [`Engine::tick`].
 //!
 //! ```text
 //!              perform()  ┌───────────────── Engine ─────────────────┐  Ports: take, give_back, send
@@ -31,8 +33,10 @@ mod engine;
 mod generate;
 pub mod latch;
 pub mod negotiate;
+mod outgoing;
 mod record;
 mod relay;
+mod report;
 mod stats;
 mod tone;
 
@@ -45,6 +49,7 @@ pub use engine::{Engine, MAX_CLOSED};
 pub use generate::{MAX_CATCH_UP, REPORT_INTERVAL};
 pub use latch::LatchConfig;
 pub use negotiate::{Negotiated, Refusal};
+pub use outgoing::Outgoing;
 pub use record::{EndRecord, MediaRecord};
 pub use relay::Forward;
 pub use stats::{CallStats, Counters, DropReason, Totals};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::channel::{Call, Channel};
 use crate::engine::Engine;
 use crate::negotiate::PayloadTypes;
+use crate::outgoing::Outgoing;
 use crate::stats::Counters;
 
 /// All that is known of a call's media.
@@ -40,6 +41,8 @@ pub struct EndRecord {
     pub agreed: Option<(String, u8, Option<u8>)>,
     /// The source that is believed.
     pub source: Option<SocketAddr>,
+    /// The stream that the party is sent: where it stands, and what its present source is moved by.
+    pub outgoing: Outgoing,
     /// The session id in our descriptions.
     pub session_id: u64,
     /// For each leg, the version of our last description and its fingerprint.
@@ -61,6 +64,7 @@ impl EndRecord {
                 (session.codec.name.to_owned(), audio, event)
             }),
             source: end.latch.source(),
+            outgoing: end.outgoing.clone(),
             session_id: end.session_id,
             versions: end.versions.iter().map(|known| (known.leg, known.version, known.fingerprint)).collect(),
             counters: end.counters,

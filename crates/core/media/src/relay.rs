@@ -1,16 +1,19 @@
-//! The packet path: one look-up by socket number, a few comparisons, at most one byte rewritten.
-//! Nothing here allocates, hashes or copies.
+//! The packet path: one look-up by socket number, a few comparisons, and at most four fields of the
+//! header rewritten. Nothing here allocates, hashes or copies, but for reports that have to be
+//! translated.
 
 use std::net::SocketAddr;
 
 use hookswitch_call::{Source, Time};
-use hookswitch_rtp::{Compound, Packet, PacketMut};
+use hookswitch_rtp::{Compound, Packet};
 
 use crate::channel::Channel;
 use crate::config::SocketIx;
 use crate::engine::Engine;
 use crate::latch::LatchConfig;
 use crate::negotiate::Content;
+use crate::outgoing::Path;
+use crate::report::{Streams, blocks_in};
 use crate::stats::DropReason;
 
 /// What becomes of a packet.
@@ -45,15 +48,17 @@ impl Engine {
         } else {
             match receive(now, &self.config.latch, sender, from, packet) {
                 Err(reason) => Err(reason),
-                Ok(content) if other.hears == Source::Peer => send_on(other, content, packet),
+                Ok(content) if other.hears == Source::Peer => {
+                    let path = Path::Relayed(sender.latch.locks());
+                    send_on(now, other, content, path, packet)
+                }
                 Ok(content) if sender.hears == Source::Echo => {
                     let entry = sender.generator.map(|key| key as usize);
                     match entry.and_then(|key| self.generators.get_mut(key)) {
                         Some(echo) => {
-                            let sent = send_on(sender, content, packet);
-                            if sent.is_ok() {
-                                echo.reflect(now, packet);
-                            }
+                            let path = Path::Returned(sender.latch.locks());
+                            let sent = send_on(now, sender, content, path, packet);
+                            echo.has_sent |= sent.is_ok();
                             sent
                         }
                         None => Err(DropReason::NoListener),
@@ -63,7 +68,7 @@ impl Engine {
             }
         };
         match result {
-            Ok((socket, to)) => Forward::Send { socket, to, len: packet.len() },
+            Ok(route) => Forward::Send { socket: route.socket, to: route.to, len: route.len },
             Err(reason) => {
                 call.end_mut(used.party).counters.drop(reason);
                 Forward::Drop(reason)
@@ -72,7 +77,14 @@ impl Engine {
     }
 }
 
-type Destination = Result<(SocketIx, SocketAddr), DropReason>;
+/// Where the first `len` bytes of a packet go.
+struct Route {
+    socket: SocketIx,
+    to: SocketAddr,
+    len: usize,
+}
+
+type Destination = Result<Route, DropReason>;
 
 /// Checks a packet, and says what it holds.
 #[inline]
@@ -100,9 +112,9 @@ fn receive(
     Ok(content)
 }
 
-/// Gives the packet the receiver's payload type.
+/// Gives the packet the receiver's payload type, and its place in the receiver's stream.
 #[inline]
-fn send_on(receiver: &mut Channel, content: Content, packet: &mut [u8]) -> Destination {
+fn send_on(now: Time, receiver: &mut Channel, content: Content, path: Path, packet: &mut [u8]) -> Destination {
     let session = receiver.session.as_ref().ok_or(DropReason::NoDestination)?;
     if !session.direction.receives() {
         return Err(DropReason::Held);
@@ -116,21 +128,34 @@ fn send_on(receiver: &mut Channel, content: Content, packet: &mut [u8]) -> Desti
     {
         *byte = (*byte & 0x80) | number;
     }
+    if !receiver.outgoing.carry(now, session.codec, content, path, packet) {
+        return Err(DropReason::Late);
+    }
     receiver.counters.sent_packets += 1;
     receiver.counters.sent_octets += packet.len() as u64;
-    Ok((socket, to))
+    Ok(Route { socket, to, len: packet.len() })
 }
 
-/// Reports go through unchanged between two parties of which at least one hears the other, hold or not
-/// (RFC 3264 section 5.1): they speak of sources and sequence numbers that went through unchanged as well.
-fn relay_report(now: Time, sender: &mut Channel, other: &mut Channel, from: SocketAddr, packet: &[u8]) -> Destination {
+/// Reports go through between two parties of which at least one hears the other, hold or not
+/// (RFC 3264 section 5.1): unchanged where they speak of sources and sequence numbers that went
+/// through unchanged as well, else translated.
+fn relay_report(
+    now: Time,
+    sender: &mut Channel,
+    other: &mut Channel,
+    from: SocketAddr,
+    packet: &mut [u8],
+) -> Destination {
     let session = sender.session.as_ref().ok_or(DropReason::NotNegotiated)?;
-    Compound::parse_reduced(packet).map_err(|_| DropReason::Malformed)?;
+    let compound = Compound::parse_reduced(packet).map_err(|_| DropReason::Malformed)?;
     if !sender.rtcp.admit(now, &sender.latch, session.rtcp, from) {
         return Err(DropReason::Source);
     }
     sender.counters.received_reports += 1;
     sender.counters.last_rtcp_at = Some(now);
+    for block in blocks_in(&compound) {
+        sender.outgoing.note_loss(&block);
+    }
     if other.hears != Source::Peer && sender.hears != Source::Peer {
         return Err(match sender.generator {
             Some(_) => DropReason::Consumed,
@@ -138,8 +163,13 @@ fn relay_report(now: Time, sender: &mut Channel, other: &mut Channel, from: Sock
         });
     }
     let (socket, to) = report_destination(other).ok_or(DropReason::NoDestination)?;
+    let mut streams = Streams { onward: &mut other.outgoing, onward_counters: &other.counters, back: &sender.outgoing };
+    let len = if streams.are_untouched() { packet.len() } else { streams.translate(packet) };
+    if len == 0 {
+        return Err(DropReason::Consumed);
+    }
     other.counters.sent_reports += 1;
-    Ok((socket, to))
+    Ok(Route { socket, to, len })
 }
 
 /// Where reports to a party go, and from which socket.
@@ -147,12 +177,4 @@ pub(crate) fn report_destination(party: &Channel) -> Option<(SocketIx, SocketAdd
     let session = party.session.as_ref()?;
     let to = party.rtcp.destination(&party.latch, session.rtcp)?;
     Some((party.sockets.rtcp_towards(to)?, to))
-}
-
-/// Gives a packet another source.
-pub(crate) fn set_source(packet: &mut [u8], ssrc: u32) {
-    // Whoever calls this has parsed the packet before, and what cannot be parsed stays as it is.
-    if let Ok(mut packet) = PacketMut::parse(packet) {
-        packet.set_ssrc(ssrc);
-    }
 }

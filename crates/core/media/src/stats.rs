@@ -23,13 +23,16 @@ pub enum DropReason {
     NoListener,
     /// Nobody knows where the receiver is, or there is no socket to get there.
     NoDestination,
-    /// A report about media that we generate ourselves: we were who it was for.
+    /// A report of which nothing concerns the other party: about media that we generate ourselves,
+    /// we were who it was for.
     Consumed,
+    /// From before a change of what the receiver hears, or far from all that its source has sent.
+    Late,
 }
 
 impl DropReason {
     /// How many there are.
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 10;
 
     /// All of them, in the order of [`Counters::dropped`].
     pub const ALL: [Self; Self::COUNT] = [
@@ -42,6 +45,7 @@ impl DropReason {
         Self::NoListener,
         Self::NoDestination,
         Self::Consumed,
+        Self::Late,
     ];
 
     /// A name for metrics.
@@ -57,6 +61,7 @@ impl DropReason {
             Self::NoListener => "no_listener",
             Self::NoDestination => "no_destination",
             Self::Consumed => "consumed",
+            Self::Late => "late",
         }
     }
 }
