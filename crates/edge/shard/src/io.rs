@@ -52,6 +52,8 @@ pub enum Input {
     Restore(Stored),
     /// Take no new calls; [`Shard::idle`](crate::Shard::idle) says when the last one has ended.
     Drain,
+    /// End every call: the program is about to stop.
+    EndAll,
 }
 
 /// Everything a shard wants done.

@@ -21,7 +21,7 @@ use hookswitch_b2bua::{B2bua, B2buaConfig, Step, aor};
 use hookswitch_call::directory::{Directory, DirectoryChange};
 use hookswitch_call::port::Backend;
 use hookswitch_call::switchboard::{self, Switchboard};
-use hookswitch_call::{CallId, Limits, Time};
+use hookswitch_call::{CallId, CallRef, Cause, Command, Fault, Kind, Limits, Time};
 use hookswitch_dialect::call_api::{self, Hub, HubOutput};
 use hookswitch_sip::registrar;
 
@@ -106,6 +106,7 @@ impl Shard {
             Input::Http { id, method, path, body } => self.http(now, id, &method, &path, &body),
             Input::Restore(stored) => self.restore(stored),
             Input::Drain => self.board.drain(),
+            Input::EndAll => self.end_all(now),
         }
         self.settle(now);
     }
@@ -159,6 +160,16 @@ impl Shard {
     /// The names of all calls.
     pub fn calls(&self) -> impl Iterator<Item = CallId> {
         self.board.calls().map(|call| call.id)
+    }
+
+    fn end_all(&mut self, now: Time) {
+        self.board.drain();
+        let calls: Vec<CallId> = self.calls().collect();
+        for call in calls {
+            let cause = Cause::new(Kind::Overloaded, Fault::Server).with_text("Server Is Stopping");
+            // A call that is ending already is refused, and ends.
+            let _ = self.board.submit(now, Command::End { call: CallRef::Id(call), cause });
+        }
     }
 
     fn restore(&mut self, stored: Stored) {

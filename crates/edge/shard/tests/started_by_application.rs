@@ -69,3 +69,19 @@ fn draining_refuses_new_calls_and_says_so_to_health_checks() {
     assert_eq!(world.http("GET", "/health", "").0, 503);
     assert!(world.shard.idle());
 }
+
+#[test]
+fn stopping_hangs_up_whoever_talks_and_refuses_whoever_waits() {
+    let mut world = World::trusting();
+    world.register(1);
+    let call = world.invite(0, "sip:bob@x.test", Some("a"));
+    world.respond(1, 200, Some("b"));
+    world.ack(0, call, None);
+    let now = world.now;
+    world.shard.handle(now, Input::EndAll);
+    world.run();
+    for agent in [0, 1] {
+        assert!(world.has(agent, |event| matches!(event, Event::Ended { .. })), "{agent}");
+    }
+    world.assert_clean();
+}

@@ -102,7 +102,9 @@ impl ShardLoop {
         }
         let mut events = Events::with_capacity(EVENTS);
         while self.turn(&mut events) {}
+        // Each party is told once; nobody is left to repeat it.
         let now = self.clock.now();
+        self.give(now, Input::EndAll);
         self.sockets.flush(now, &mut self.pending.inputs);
         self.desk.stop();
         status.set(Phase::Stopped);
