@@ -59,6 +59,8 @@ class Baresip:
 
     def start(self, registers=True):
         words = ["baresip", "-4", "-v", "-f", self.folder]
+        # What an earlier run said must not be taken for what this one says.
+        (self.folder / "log").unlink(missing_ok=True)
         self.program = programs.start(words, self.folder / "log", self.place)
         self._control = verdict.wait_for(self._connect, 10, f"{self.name} takes commands")
         threading.Thread(target=self._listen, daemon=True).start()

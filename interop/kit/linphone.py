@@ -66,6 +66,9 @@ class Linphone:
         words = ["linphonec", "-c", self.folder / "rc", "-d", "5", "-l", self.folder / "debug"]
         if self._answer == "auto":
             words.append("-a")
+        # What an earlier run said must not be taken for what this one says.
+        for file in (self.log, self.folder / "debug"):
+            file.unlink(missing_ok=True)
         environment = {name: text for name, text in os.environ.items() if not name.startswith("XDG_")}
         environment["HOME"] = str(self.folder)
         self.program = programs.start(words, self.log, self.place, stdin=subprocess.PIPE, env=environment)
@@ -75,7 +78,7 @@ class Linphone:
         if registers:
             debug = self.folder / "debug"
             done = "LinphoneRegistrationOk"
-            verdict.wait_for(lambda: done in debug.read_text(errors="replace"), 10, f"{self.name} registers")
+            verdict.wait_for(lambda: debug.exists() and done in debug.read_text(errors="replace"), 10, f"{self.name} registers")
         return self
 
     def command(self, text):

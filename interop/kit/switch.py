@@ -7,27 +7,35 @@ from . import programs, verdict
 
 CONFIG = """\
 sip:
-  listen: [ "udp:0.0.0.0:5060", "tcp:0.0.0.0:5060" ]
+  listen: [ "udp:0.0.0.0:5060", "tcp:0.0.0.0:5060", "udp:[::1]:5060", "tcp:[::1]:5060" ]
+  algorithms: [ {algorithms} ]
   trusted: [ {trusted} ]
-  algorithms: [ MD5 ]
-calls: {{ ring_time: {ring_time}, drain_time: 5 }}
+calls: {{ ring_time: {ring_time}, probe_time: {probe_time}, drain_time: 5 }}
 domains:
-  example.test: {{ users: {{ alice: {{ secret: s3cret }}, bob: {{ secret: s3cret2 }}, carol: {{ secret: s3cret3 }} }} }}
+  example.test:
+    users:
+      alice: {{ secret: s3cret }}
+      bob: {{ secret: s3cret2 }}
+      carol: {{ secret: s3cret3 }}
+      dave: {{ secret: s3cret4 }}
+      erin: {{ secret: s3cret5 }}
 log: {{ level: {level} }}
 {more}
 """
 
-SECRETS = {"alice": "s3cret", "bob": "s3cret2", "carol": "s3cret3"}
+SECRETS = {"alice": "s3cret", "bob": "s3cret2", "carol": "s3cret3", "dave": "s3cret4", "erin": "s3cret5"}
 
 
 class Switch:
-    def __init__(self, trusted="", ring_time=120, more="", level="info", name="switch"):
+    def __init__(self, trusted="", ring_time=120, probe_time=60, more="", algorithms="MD5", level="info", name="switch"):
         self.folder = verdict.SCRATCH / name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.config = self.folder / "hookswitch.yml"
         self.data = self.folder / "data"
         self.log = self.folder / "log"
-        self.config.write_text(CONFIG.format(trusted=trusted, ring_time=ring_time, more=more, level=level))
+        keys = {"trusted": trusted, "ring_time": ring_time, "probe_time": probe_time, "more": more, "level": level,
+                "algorithms": algorithms}
+        self.config.write_text(CONFIG.format(**keys))
         self.program = None
 
     def start(self):
