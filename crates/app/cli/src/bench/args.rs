@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::ratios::RatiosArgs;
+
 /// Load for SIP servers, and what it costs them.
 #[derive(Debug, Clone, Args)]
 pub struct BenchArgs {
@@ -16,6 +18,8 @@ pub struct BenchArgs {
 pub(super) enum What {
     /// Complete calls through a server, caller and callee in this process
     Calls(CallsArgs),
+    /// Figures of two servers side by side, from files with what `calls --json` printed
+    Ratios(RatiosArgs),
 }
 
 const EXIT_CODES: &str = "\

@@ -138,13 +138,15 @@ impl Measure {
         if time < MIN_STEADY || self.steady_calls == 0 {
             return None;
         }
-        let (seconds, used) = (time.as_secs_f64(), last.cpu.since(first.cpu).total().as_secs_f64());
+        let (seconds, used) = (time.as_secs_f64(), last.cpu.since(first.cpu));
+        let percent = |used: Duration| used.as_secs_f64() / seconds * 100.0 / self.steady_calls as f64;
         let packets = (last.packets - first.packets).max(1) as f64;
         Some(Steady {
             seconds: rounded(seconds),
             calls: self.steady_calls,
-            core_percent_per_call: (used / seconds * 100.0 / self.steady_calls as f64 * 1e5).round() / 1e5,
-            cpu_us_per_packet: rounded(used * 1e6 / packets),
+            core_percent_per_call: (percent(used.total()) * 1e5).round() / 1e5,
+            user_percent_per_call: (percent(used.user) * 1e5).round() / 1e5,
+            cpu_us_per_packet: rounded(used.total().as_secs_f64() * 1e6 / packets),
         })
     }
 }

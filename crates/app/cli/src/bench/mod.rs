@@ -16,6 +16,7 @@ mod histogram;
 mod measure;
 mod port;
 mod process;
+mod ratios;
 mod run;
 mod summary;
 mod template;
@@ -34,16 +35,20 @@ use run::Run;
 pub fn run(args: &BenchArgs) -> ExitCode {
     match &args.what {
         What::Calls(args) => calls(args),
+        What::Ratios(args) => match ratios::run(args) {
+            Ok(table) => {
+                print!("{table}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(&error, 3),
+        },
     }
 }
 
 fn calls(args: &CallsArgs) -> ExitCode {
     let plan = match args.plan() {
         Ok(plan) => plan,
-        Err(error) => {
-            eprintln!("hookswitch bench: {error:#}");
-            return ExitCode::from(2);
-        }
+        Err(error) => return fail(&error, 2),
     };
     let outcome = Measure::new(&args.pid).and_then(|measure| Run::new(args, plan)?.perform(measure));
     match outcome {
@@ -55,9 +60,11 @@ fn calls(args: &CallsArgs) -> ExitCode {
             }
             ExitCode::from(u8::from(!summary.is_clean()))
         }
-        Err(error) => {
-            eprintln!("hookswitch bench: {error:#}");
-            ExitCode::from(3)
-        }
+        Err(error) => fail(&error, 3),
     }
+}
+
+fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
+    eprintln!("hookswitch bench: {error:#}");
+    ExitCode::from(code)
 }

@@ -114,6 +114,7 @@ pub(super) struct Steady {
     pub(super) seconds: f64,
     pub(super) calls: usize,
     pub(super) core_percent_per_call: f64,
+    pub(super) user_percent_per_call: f64,
     pub(super) cpu_us_per_packet: f64,
 }
 
@@ -186,11 +187,13 @@ impl Server {
             self.core_percent,
             self.pids.len()
         );
-        if let Some(Steady { seconds, calls, core_percent_per_call, cpu_us_per_packet }) = &self.steady {
+        if let Some(Steady { seconds, calls, core_percent_per_call, user_percent_per_call, cpu_us_per_packet }) =
+            &self.steady
+        {
             let _ = writeln!(
                 out,
-                "steady     {calls} calls for {seconds:.1} s: {core_percent_per_call:.4} % of a core per call, \
-                 {cpu_us_per_packet:.2} µs per packet"
+                "steady     {calls} calls for {seconds:.1} s: {core_percent_per_call:.4} % of a core per call \
+                 ({user_percent_per_call:.4} user), {cpu_us_per_packet:.2} µs per packet"
             );
         }
         let mut held = |when: &str, held: &Holdings| {

@@ -123,6 +123,10 @@ fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e4).round() / 10.0
 }
 
+fn tenths(value: f32) -> f64 {
+    (f64::from(value) * 10.0).round() / 10.0
+}
+
 fn describe(event: &Event) -> (&'static str, String, Value) {
     match event {
         Event::Registered { expires, bindings } => (
@@ -167,7 +171,7 @@ fn describe(event: &Event) -> (&'static str, String, Value) {
                 Some(hz) => format!("hears {hz:.0} Hz at {:.1} dBFS", heard.level_dbfs),
                 None => "hears silence".into(),
             },
-            json!({ "hz": heard.frequency, "level_dbfs": heard.level_dbfs, "purity": heard.purity }),
+            json!({ "hz": heard.frequency.map(tenths), "level_dbfs": tenths(heard.level_dbfs), "purity": heard.purity }),
         ),
         Event::Played => ("Played", "all is played".into(), json!({})),
     }

@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# Hookswitch beside Debian's Kamailio, and its media relay beside rtpengine: the same calls at the same rate, in turns,
+# in one run. Servers are bound to CPU 0 and the load generator to CPU 1, and nothing leaves 127.0.0.0/8.
+#
+# Needs the Debian packages kamailio and rtpengine-daemon, and two CPUs with nothing else to do.
+set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+bench/compare.sh [signalling|media|all] [options]
+
+  --rounds N         runs per server and figure, taken in turns (default 3)
+  --rates "R ..."    calls per second of the signalling runs (default "500 1000 2000")
+  --seconds S        length of a signalling run (default 10)
+  --calls "N ..."    calls standing at a time in the media runs (default "100 400 900")
+  --hold S           how long these calls stand (default 20)
+  --binary PATH      hookswitch (default target/release/hookswitch, built first)
+  --out DIR          where the single runs go as JSON (default target/bench)
+TEXT
+}
+
+cd "$(dirname "$0")/.."
+what=all rounds=3 rates="500 1000 2000" seconds=10 calls="100 400 900" hold=20 binary="" out=target/bench
+while [ $# -gt 0 ]; do
+    case "$1" in
+        signalling | media | all) what=$1 && shift ;;
+        --rounds) rounds=$2 && shift 2 ;;
+        --rates) rates=$2 && shift 2 ;;
+        --seconds) seconds=$2 && shift 2 ;;
+        --calls) calls=$2 && shift 2 ;;
+        --hold) hold=$2 && shift 2 ;;
+        --binary) binary=$2 && shift 2 ;;
+        --out) out=$2 && shift 2 ;;
+        -h | --help) usage && exit 0 ;;
+        *) usage >&2 && exit 2 ;;
+    esac
+done
+
+if [ -z "$binary" ]; then
+    cargo build --release --package hookswitch-server
+    binary=target/release/hookswitch
+fi
+for program in kamailio rtpengine taskset ss; do
+    command -v "$program" >/dev/null || { echo "compare.sh: $program is missing" >&2 && exit 2; }
+done
+
+mkdir -p "$out"
+work=$(mktemp -d)
+started=()
+stop() {
+    for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || true; done
+    for pid in "${started[@]}"; do
+        # A server that drains for longer than this would be measured together with the next one.
+        for _ in $(seq 50); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
+        kill -9 "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
+    started=()
+}
+trap 'stop; rm -rf "$work"' EXIT
+
+# start NAME PORT COMMAND...: runs a server on CPU 0 and waits until it has its UDP port.
+start() {
+    local name=$1 port=$2
+    shift 2
+    taskset -c 0 "$@" >"$work/$name.log" 2>&1 &
+    started+=($!)
+    for _ in $(seq 100); do
+        if ss -Hulpn "sport = :$port" | grep -q .; then return 0; fi
+        sleep 0.1
+    done
+    echo "compare.sh: $name did not start:" >&2
+    tail -20 "$work/$name.log" >&2
+    return 1
+}
+
+# hookswitch ANCHOR: our server, with or without media.
+start_hookswitch() {
+    cat >"$work/hookswitch.yml" <<YAML
+sip:
+  listen: [ "udp:127.0.0.1:5060" ]
+  trusted: [ 127.0.0.0/8 ]
+media:
+  address: 127.0.0.1
+  ports: 30000-39999
+  anchor: $1
+call_api: { listen: "127.0.0.1:5959" }
+http: { listen: "127.0.0.1:9900" }
+routes:
+  - { match: "sip:bench-*@*", to: "sip:127.0.0.2:5070" }
+log: { level: warn }
+YAML
+    start hookswitch 5060 "$binary" serve --config "$work/hookswitch.yml" --data-dir "$work/data-$RANDOM"
+}
+
+# 512 MiB: Kamailio keeps each call for 5 s after its end.
+start_kamailio() {
+    start kamailio 5060 kamailio -DD -E -m 512 -M 16 "$@" -f bench/kamailio.cfg
+}
+
+start_rtpengine() {
+    start rtpengine 2223 rtpengine --foreground --table=-1 --interface=127.0.0.1 --listen-ng=127.0.0.1:2223 \
+        --port-min=30000 --port-max=39999 --num-threads=2 --log-level=3 --log-stderr --pidfile="$work/rtpengine.pid"
+}
+
+# load FILE ARGS...: one run of the generator on CPU 1; its figures become one line of FILE.
+load() {
+    local file=$1 status=0
+    shift
+    taskset -c 1 "$binary" bench calls --server 127.0.0.1:5060 --json "$@" >"$work/run.json" || status=$?
+    # 1 means that some calls failed, which is a figure like the others.
+    [ "$status" -le 1 ] || { echo "compare.sh: the generator failed with code $status" >&2 && exit 1; }
+    cat "$work/run.json" >>"$file"
+}
+
+signalling() {
+    local rate
+    for rate in $rates; do
+        local dir=$out/signalling-$rate
+        rm -rf "$dir" && mkdir -p "$dir"
+        for _ in $(seq "$rounds"); do
+            start_hookswitch false
+            load "$dir/hookswitch.json" --rate "$rate" --duration "$seconds" --pid "${started[0]}"
+            stop
+            start_kamailio
+            load "$dir/kamailio.json" --rate "$rate" --duration "$seconds" --pid "${started[0]}"
+            stop
+        done
+        printf '\n### Signalling, %s calls/s for %s s\n\n' "$rate" "$seconds"
+        "$binary" bench ratios "$dir/hookswitch.json" "$dir/kamailio.json"
+    done
+}
+
+media() {
+    local count
+    for count in $calls; do
+        local dir=$out/media-$count
+        rm -rf "$dir" && mkdir -p "$dir"
+        for _ in $(seq "$rounds"); do
+            start_hookswitch true
+            load "$dir/hookswitch.json" --rate 100 --calls "$count" --hold "$hold" --rtp --pid "${started[0]}"
+            stop
+            # Only rtpengine's own time counts; Kamailio's is on top of it.
+            start_rtpengine
+            start_kamailio -A WITH_RTPENGINE
+            load "$dir/rtpengine.json" --rate 100 --calls "$count" --hold "$hold" --rtp --pid "${started[0]}"
+            stop
+        done
+        printf '\n### Media, %s calls of PCMU both ways\n\n' "$count"
+        "$binary" bench ratios "$dir/hookswitch.json" "$dir/rtpengine.json"
+    done
+}
+
+printf '%s, %s, %s\n' "$(uname -sr)" "$(kamailio -v | head -1)" "$(rtpengine --version 2>&1 | head -1)"
+case "$what" in
+    signalling) signalling ;;
+    media) media ;;
+    all) signalling && media ;;
+esac
