@@ -121,6 +121,7 @@ fn endpoint(config: &Config) -> Result<EndpointConfig, ConfigError> {
         product: PRODUCT.into(),
         allow: [Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options, Method::Register].into(),
         listen: listen.collect::<Result<_, ConfigError>>()?,
+        max_rate_per_source: config.sip.max_rate_per_source,
         max_pending_per_source: config.sip.max_pending_per_source,
         // A call holds two dialogs, and those of ended calls linger for half a minute.
         max_dialogs: config.calls.max.saturating_mul(16).max(10_000),

@@ -109,7 +109,10 @@ pub struct EndpointConfig {
     /// Most INVITEs and other requests from one address without a final answer; beyond, requests are answered 503.
     /// 0 switches it off.
     pub max_pending_per_source: u32,
-    /// Networks to which `max_pending_per_source` does not apply.
+    /// Most datagrams per second from one address; twice that much at once is let through, more is thrown away unread.
+    /// 0, the default, lets everything through: right for a phone, whose server says a lot.
+    pub max_rate_per_source: u32,
+    /// Networks to which `max_pending_per_source` and `max_rate_per_source` do not apply.
     pub trusted: Vec<Network>,
     /// A 100 is sent when an INVITE has no other answer after this time; zero sends it at once. At most 200 ms
     /// (RFC 3261 17.2.1), the default.
@@ -143,6 +146,7 @@ impl Default for EndpointConfig {
             max_dialogs: MAX_DIALOGS,
             max_connections: MAX_CONNECTIONS,
             max_pending_per_source: MAX_PENDING_PER_SOURCE,
+            max_rate_per_source: 0,
             trusted: Vec::new(),
             trying_after: Duration::from_millis(200),
             max_ringing: Duration::from_secs(300),

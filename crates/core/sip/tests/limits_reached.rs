@@ -139,3 +139,23 @@ fn ten_thousand_calls_that_our_user_never_answers_leave_nothing() {
     lone.settle();
     lone.assert_nothing_left();
 }
+
+#[test]
+fn a_flood_of_datagrams_is_thrown_away_unread_and_others_are_heard() {
+    use hookswitch_sip::{Endpoint, EndpointConfig, Flow, Input, Listen, Transport};
+    let local = "192.0.2.1:5060".parse().expect("an address");
+    let listen = vec![Listen { transport: Transport::Udp, address: local, advertise: None }];
+    let config = EndpointConfig { listen, max_rate_per_source: 100, ..EndpointConfig::default() };
+    let mut endpoint = Endpoint::new(config, [1; 32]);
+    let now = core::time::Duration::from_secs(1_000);
+    let say = |endpoint: &mut Endpoint, from: &str| {
+        let flow = Flow::udp(local, from.parse().expect("an address"));
+        endpoint.handle_input(now, Input::Datagram { flow, bytes: bytes::Bytes::from_static(b"garbage\r\n\r\n") });
+    };
+    for _ in 0..1_000 {
+        say(&mut endpoint, "192.0.2.66:5060");
+    }
+    say(&mut endpoint, "192.0.2.77:5060");
+    assert_eq!(endpoint.dropped().flood, 800);
+    assert_eq!(endpoint.dropped().garbage, 201);
+}

@@ -37,6 +37,9 @@ pub struct Sip {
     pub max_expires: u64,
     /// Most contacts that one user may register.
     pub max_bindings: usize,
+    /// Most datagrams per second from one address that is not trusted; twice that at once is let
+    /// through, more is thrown away unread. 0 switches it off.
+    pub max_rate_per_source: u32,
     /// Most unanswered requests of one address that is not trusted; more are answered 503.
     /// 0 switches it off.
     pub max_pending_per_source: u32,
@@ -56,6 +59,7 @@ impl Default for Sip {
             min_expires: 60,
             max_expires: 7_200,
             max_bindings: 10,
+            max_rate_per_source: 1_000,
             max_pending_per_source: 2_000,
         }
     }

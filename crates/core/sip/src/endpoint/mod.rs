@@ -11,6 +11,7 @@ mod checks;
 mod clock;
 mod compose;
 mod facts;
+mod guard;
 mod indialog;
 mod names;
 mod orders;
@@ -30,6 +31,7 @@ use bytes::Bytes;
 use hookswitch_sip_msg::{MAX_MESSAGE, Method};
 
 use self::compose::{Branch, keep};
+use self::guard::Guard;
 use self::request::Desk;
 use self::streams::Stream;
 use self::tables::{ClientMachine, ClientTxn, Due, NO_SLOT, Owner, Tables, forget};
@@ -67,6 +69,8 @@ pub struct Dropped {
     pub stray_acks: u64,
     /// Requests refused with 503 because a limit was reached.
     pub overload: u64,
+    /// Datagrams beyond [`EndpointConfig::max_rate_per_source`](crate::EndpointConfig::max_rate_per_source).
+    pub flood: u64,
     /// Messages of ours that came out larger than any transport carries.
     pub oversize: u64,
 }
@@ -83,6 +87,7 @@ pub struct Endpoint {
     stream_to: HashMap<SocketAddr, ConnId, RandomState>,
     out: VecDeque<Output>,
     dropped: Dropped,
+    guard: Guard,
     last_request: u64,
 }
 
@@ -103,6 +108,7 @@ impl Endpoint {
             tables,
             out: VecDeque::new(),
             dropped: Dropped::default(),
+            guard: Guard::new(config.max_rate_per_source, config.trusted.clone()),
             last_request: 0,
             config,
         }

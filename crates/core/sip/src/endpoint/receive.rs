@@ -30,6 +30,7 @@ impl Endpoint {
     /// Takes what the network brought.
     pub fn handle_input(&mut self, now: Time, input: Input) {
         match input {
+            Input::Datagram { flow, .. } if !self.guard.admits(now, flow.remote.ip()) => self.dropped.flood += 1,
             Input::Datagram { flow, bytes } => {
                 // Keep-alives of a datagram flow need no answer (RFC 5626 4.4.1 is for streams).
                 if bytes.iter().take(4).any(|byte| !matches!(byte, b'\r' | b'\n' | 0)) {
