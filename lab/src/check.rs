@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hookswitch_codec::SILENCE_DBFS;
 use hookswitch_call::{CallId, Event as CallEvent, Time, Told};
+use hookswitch_codec::SILENCE_DBFS;
 use hookswitch_phone::{Event, Heard};
 use hookswitch_shard::Counts;
 
 use crate::lab::{Audio, Fortune, Lab, PhoneId};
 use crate::mail::Place;
-use crate::sound::LEVEL_DBFS;
+use crate::sound::{Ear, LEVEL_DBFS};
 use crate::switch::Talk;
 use crate::weather::Weather;
 
@@ -20,14 +20,14 @@ const AFTERMATH: Duration = Duration::from_secs(45);
 /// Longer than any timer of a call: a party that rings unheard gives up after five minutes.
 const LAST_TIMER: Duration = Duration::from_secs(360);
 
-/// Parties joined for so long must have heard each other.
-const LONG_ENOUGH: Duration = Duration::from_millis(1_500);
+/// Parties that were joined for so long behind the lead-in must have heard each other.
+const LONG_ENOUGH: Duration = Duration::from_millis(900);
 
 /// Within which audio must come once two parties are joined.
 const LEAD_IN: Duration = Duration::from_millis(600);
 
-/// Moments of a conversation at which ears are asked what they hear.
-const PROBES: u32 = 5;
+/// The same where messages are lost and repeated.
+const LEAD_IN_LOSSY: Duration = Duration::from_millis(4_000);
 
 /// How much quieter than sent a tone may be in clear weather, in dB.
 const TOLERANCE_DB: f32 = 1.0;
@@ -63,12 +63,25 @@ impl Lab {
     }
 
     fn heard_by_index(&self, phone: usize, from: Time, until: Time) -> Vec<Heard> {
-        let events = self.phones[phone].events.iter().filter(|(at, _)| (from..=until).contains(at));
-        let heard = events.filter_map(|(_, event)| match event {
-            Event::Heard(heard) => Some(*heard),
-            _ => None,
+        if self.audio == Audio::Heard {
+            let events = self.phones[phone].events.iter().filter(|(at, _)| (from..=until).contains(at));
+            let heard = events.filter_map(|(_, event)| match event {
+                Event::Heard(heard) => Some(*heard),
+                _ => None,
+            });
+            return heard.collect();
+        }
+        let blocks = self.phone_ear(phone).map(|ear| ear.blocks(from, until)).unwrap_or_default();
+        let heard = blocks.into_iter().map(|block| Heard {
+            frequency: block.dominant_hz,
+            level_dbfs: block.level_dbfs,
+            purity: block.purity,
         });
         heard.collect()
+    }
+
+    fn phone_ear(&self, phone: usize) -> Option<&Ear> {
+        self.ears.get(&self.phones[phone].phone.config().rtp)
     }
 
     /// The phone has heard the other's tone, whole and as loud as it was sent, for the last half second.
@@ -100,15 +113,21 @@ impl Lab {
     /// The phone has heard nothing for so long.
     #[track_caller]
     pub fn assert_hears_nothing(&self, phone: PhoneId, time: Duration) {
-        let heard = self.heard(phone, self.now.saturating_sub(time), self.now);
-        assert!(heard.is_empty(), "{} heard {heard:?}", self.phones[phone.0].phone.config().user);
+        let from = self.now.saturating_sub(time);
+        let heard = self.heard(phone, from, self.now);
+        let arrived = self.phone_ear(phone.0).map_or(0, |ear| ear.packets_since(from));
+        assert!(heard.is_empty() && arrived == 0, "{} heard {heard:?}", self.phones[phone.0].phone.config().user);
     }
 
     /// The phone has never heard such a tone.
     #[track_caller]
     pub fn assert_never_heard(&self, phone: PhoneId, hz: f32) {
-        let heard = self.heard(phone, Time::ZERO, self.now);
-        assert!(!heard.iter().any(|heard| is_tone(heard, hz)), "{hz} Hz was heard");
+        let is_heard = match self.audio {
+            Audio::Heard => self.heard(phone, Time::ZERO, self.now).iter().any(|heard| is_tone(heard, hz)),
+            // So little is what the other tone leaks.
+            _ => self.phone_ear(phone.0).is_some_and(|ear| ear.loudest(hz, Time::ZERO, self.now) > -40.0),
+        };
+        assert!(!is_heard, "{hz} Hz was heard");
     }
 }
 
@@ -268,36 +287,36 @@ impl Lab {
             self.phones.iter().position(|handset| handset.events.iter().any(has))
         };
         let (Some(caller), Some(callee)) = (phone_of(0), phone_of(1)) else { return };
-        let until = talk.until.unwrap_or(self.now);
-        if until.saturating_sub(talk.from) < LONG_ENOUGH + self.weather.delay * 4 {
+        let lead_in = if self.weather.loss > 0 { LEAD_IN_LOSSY } else { LEAD_IN };
+        let from = talk.from + lead_in;
+        // Who hangs up says no more, even if it takes some time until the switch hears of it.
+        let hung_up = [caller, callee].into_iter().flat_map(|phone| self.phones[phone].hung_up.iter().copied());
+        let hung_up = hung_up.filter(|at| *at >= talk.from).min();
+        let until = talk.until.into_iter().chain(hung_up).min().unwrap_or(self.now);
+        if until < from + LONG_ENOUGH {
             return;
         }
         for (listener, speaker) in [(caller, callee), (callee, caller)] {
-            let Some(hz) = self.phones[speaker].hz else { continue };
-            if self.audio == Audio::Probed {
-                self.assert_probed(listener, hz, talk.from + LEAD_IN, until);
-                continue;
+            if let Some(hz) = self.phones[speaker].hz {
+                self.assert_has_heard(listener, hz, from, until);
             }
-            let heard = self.heard_by_index(listener, talk.from + LEAD_IN, until);
-            let right = heard.iter().filter(|heard| is_tone(heard, hz)).count();
-            let wrong = heard.len() - right;
-            let who = &self.phones[listener].phone.config().user;
-            assert!(right > 0 && wrong * 4 <= right, "{who} did not hear {hz} Hz in {}: {heard:?}", talk.call);
         }
     }
-}
 
-impl Lab {
     #[track_caller]
-    fn assert_probed(&self, listener: usize, hz: f32, from: Time, until: Time) {
-        let config = self.phones[listener].phone.config();
-        let ear = self.ears.get(&config.rtp);
-        // A gust may swallow a quarter of a second, but not everything.
-        let piece = (until - from) / PROBES;
-        let levels = (1..=PROBES).map(|n| ear.map_or(SILENCE_DBFS, |ear| ear.level(hz, from, from + piece * n)));
-        let best = levels.fold(SILENCE_DBFS, f32::max);
-        let is_right = (LEVEL_DBFS - 12.0..=LEVEL_DBFS + TOLERANCE_DB).contains(&best);
-        assert!(is_right, "{} should have heard {hz} Hz between {from:?} and {until:?}: {best}", config.user);
+    fn assert_has_heard(&self, listener: usize, hz: f32, from: Time, until: Time) {
+        let who = &self.phones[listener].phone.config().user;
+        if self.audio == Audio::Heard {
+            let heard = self.heard_by_index(listener, from, until);
+            let right = heard.iter().filter(|heard| is_tone(heard, hz)).count();
+            let wrong = heard.len() - right;
+            assert!(right > 0 && wrong * 4 <= right, "{who} did not hear {hz} Hz: {heard:?}");
+            return;
+        }
+        let loudest = self.phone_ear(listener).map_or(SILENCE_DBFS, |ear| ear.loudest(hz, from, until));
+        let lowest = if self.weather == Weather::CLEAR { LEVEL_DBFS - TOLERANCE_DB } else { LEVEL_DBFS - 12.0 };
+        let is_right = (lowest..=LEVEL_DBFS + TOLERANCE_DB).contains(&loudest);
+        assert!(is_right, "{who} should have heard {hz} Hz between {from:?} and {until:?}: {loudest}");
     }
 }
 

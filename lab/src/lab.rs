@@ -66,14 +66,15 @@ pub enum Fortune {
     Vanished,
 }
 
-/// Whether parties that were joined must have heard each other.
+/// Who listens, and whether parties that were joined must have heard each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audio {
-    /// Whoever was joined with another phone for a second and a half must have heard its tone.
-    Checked,
-    /// The same, but ears of the lab listen in place of the phones: less true, and twenty times faster.
+    /// Ears of the lab listen where the phones would, and whoever was joined with another phone for
+    /// a while must have got its tone. The default: it costs a twentieth of the next.
     Probed,
-    /// The test looks for itself.
+    /// The same, but the phones themselves listen and tell.
+    Heard,
+    /// The ears listen, and nobody insists: the test looks for itself.
     Unchecked,
 }
 
@@ -84,6 +85,8 @@ pub struct Handset {
     pub events: Vec<(Time, hookswitch_phone::Event)>,
     /// The tone it plays, in Hz.
     pub hz: Option<f32>,
+    /// When it was told to hang up.
+    pub(crate) hung_up: Vec<Time>,
 }
 
 /// A user agent without any will of its own: the test says each word.
@@ -176,7 +179,7 @@ impl Lab {
             busy: HashMap::new(),
             losers: Vec::new(),
             answers: Vec::new(),
-            audio: Audio::Checked,
+            audio: Audio::Probed,
             keeps_records: false,
             orders_until: START,
             reports_until: START,

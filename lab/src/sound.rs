@@ -16,6 +16,9 @@ const FRAME_SAMPLES: usize = 160;
 /// Samples that are looked at to tell what is heard.
 const WINDOW: usize = 2_000;
 
+/// As a time.
+const BLOCK: Duration = Duration::from_millis(250);
+
 /// Level of all tones, in dB below full scale.
 pub const LEVEL_DBFS: f32 = -12.0;
 
@@ -102,16 +105,19 @@ impl Ear {
     /// The last quarter of a second of what arrived between two moments, each packet in its place
     /// and silence where one is missing.
     fn samples(&self, from: Time, until: Time) -> Vec<i16> {
-        let within = || self.packets.iter().filter(|heard| (from..=until).contains(&heard.at));
-        let Some(last) = within().next_back() else { return Vec::new() };
-        let newest = within().filter(|heard| heard.ssrc == last.ssrc);
-        let behind = |heard: &&Heard| last.timestamp.wrapping_sub(heard.timestamp) as i32;
-        let end = newest.map(|heard| -behind(&heard)).max().unwrap_or(0);
+        let begin = self.packets.partition_point(|heard| heard.at < from);
+        let end = self.packets.partition_point(|heard| heard.at <= until);
+        let within = self.packets.get(begin..end).unwrap_or_default();
+        let Some(last) = within.last() else { return Vec::new() };
+        let same_source = || within.iter().filter(|heard| heard.ssrc == last.ssrc);
+        // Late packets come behind newer ones.
+        let ahead = |heard: &Heard| heard.timestamp.wrapping_sub(last.timestamp) as i32;
+        let newest = same_source().map(ahead).max().unwrap_or(0);
         let mut samples = vec![0; WINDOW];
-        for heard in within().filter(|heard| heard.ssrc == last.ssrc) {
-            let start = WINDOW as i32 - heard.samples.len() as i32 - behind(&heard) - end;
-            if let Some(place) = usize::try_from(start).ok().and_then(|at| samples.get_mut(at..at + heard.samples.len()))
-            {
+        for heard in same_source() {
+            let start = WINDOW as i32 - heard.samples.len() as i32 - newest + ahead(heard);
+            let start = usize::try_from(start).unwrap_or(WINDOW);
+            if let Some(place) = samples.get_mut(start..start + heard.samples.len()) {
                 place.copy_from_slice(&heard.samples);
             }
         }
@@ -131,5 +137,26 @@ impl Ear {
     #[must_use]
     pub fn measure(&self, from: Time, until: Time) -> Option<Measurement> {
         Some(self.samples(from, until)).filter(|samples| !samples.is_empty()).map(|samples| measure(&samples, 8_000))
+    }
+}
+
+impl Ear {
+    /// What was heard between two moments, a quarter of a second at a time.
+    #[must_use]
+    pub fn blocks(&self, from: Time, until: Time) -> Vec<Measurement> {
+        self.moments(from, until).filter_map(|at| self.measure(at, at + BLOCK)).collect()
+    }
+
+    /// The loudest moment of one frequency, in dBFS.
+    #[must_use]
+    pub fn loudest(&self, hz: f32, from: Time, until: Time) -> f32 {
+        self.moments(from, until).map(|at| self.level(hz, at, at + BLOCK)).fold(SILENCE_DBFS, f32::max)
+    }
+
+    /// The beginnings of all whole blocks between two moments in which something arrived.
+    fn moments(&self, from: Time, until: Time) -> impl Iterator<Item = Time> {
+        let first = self.packets.iter().map(|heard| heard.at).find(|at| *at >= from).unwrap_or(until);
+        let count = until.saturating_sub(first).as_millis() / BLOCK.as_millis();
+        (0..count as u32).map(move |n| first + BLOCK * n)
     }
 }

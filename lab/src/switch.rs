@@ -7,7 +7,7 @@ use hookswitch_b2bua::B2buaConfig;
 use hookswitch_call::directory::{Directory, DirectoryChange, Layer, Secret};
 use hookswitch_call::{Event, LegId, Limits, Party, Time, Told};
 use hookswitch_media::{AddressPolicy, Engine, EngineConfig};
-use hookswitch_shard::{Change, CallRecord, Input, Shard, ShardConfig, Stored};
+use hookswitch_shard::{CallRecord, Change, Input, Shard, ShardConfig, Stored};
 use hookswitch_sip::registrar::Binding;
 use hookswitch_sip::{EndpointConfig, Listen, Network, Transport};
 

@@ -70,7 +70,7 @@ impl Lab {
         }
         let hz = matches!(config.sound, Sound::Tone { .. }).then_some(hz);
         let phone = Phone::new(config, self.dice.seed());
-        self.phones.push(Handset { phone, events: Vec::new(), hz });
+        self.phones.push(Handset { phone, events: Vec::new(), hz, hung_up: Vec::new() });
         PhoneId(index)
     }
 
@@ -128,6 +128,7 @@ impl Lab {
         let user = self.phones[phone.0].phone.config().user.clone();
         self.journal.note(now, format!("{user} hangs up"));
         let _ = self.phones[phone.0].phone.hang_up(now);
+        self.phones[phone.0].hung_up.push(now);
         self.settle();
     }
 
@@ -212,7 +213,7 @@ impl Lab {
         self.weather = weather;
     }
 
-    /// Whether parties that were joined must have heard each other.
+    /// Who listens, and whether parties that were joined must have heard each other.
     pub fn set_audio(&mut self, audio: Audio) {
         self.audio = audio;
     }
@@ -254,10 +255,8 @@ impl Lab {
         self.journal.note(self.now, "the switch is killed and started again");
         self.close_all_of(Place::Switch);
         self.mail.retain(|parcel| {
-            let is_lost = matches!(
-                parcel,
-                Parcel::Order(_) | Parcel::Report(_) | Parcel::News { to: Place::Switch, .. }
-            );
+            let is_lost =
+                matches!(parcel, Parcel::Order(_) | Parcel::Report(_) | Parcel::News { to: Place::Switch, .. });
             !is_lost
         });
         for app in self.apps.iter_mut().filter(|app| app.is_open) {
@@ -335,11 +334,7 @@ impl Lab {
     }
 
     /// The agent at work.
-    pub fn agent_acts<T>(
-        &mut self,
-        agent: AgentId,
-        act: impl FnOnce(&mut Endpoint, hookswitch_call::Time) -> T,
-    ) -> T {
+    pub fn agent_acts<T>(&mut self, agent: AgentId, act: impl FnOnce(&mut Endpoint, hookswitch_call::Time) -> T) -> T {
         let result = act(&mut self.agents[agent.0].endpoint, self.now);
         self.settle();
         result

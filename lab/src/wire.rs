@@ -114,11 +114,11 @@ impl Lab {
         if let Place::Phone(index) = place
             && self.phones[index].phone.config().rtp == to
         {
-            if self.audio == Audio::Probed {
-                self.ears.entry(to).or_default().hear(self.now, from, &bytes);
-            } else {
+            if self.audio == Audio::Heard {
                 self.phones[index].phone.handle_rtp(self.now, from, &bytes);
                 self.drain_phone(index);
+            } else {
+                self.ears.entry(to).or_default().hear(self.now, from, &bytes);
             }
             return;
         }

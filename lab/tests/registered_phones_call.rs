@@ -1,10 +1,11 @@
 //! Registered phones call each other by dialling and hear each other, in every pairing of transports.
 
-use hookswitch_lab::{Lab, seconds};
+use hookswitch_lab::{Audio, Lab, seconds};
 use hookswitch_sip::Transport::{self, Tcp, Udp};
 
 fn call(caller: Transport, callee: Transport) {
     let mut lab = Lab::new();
+    lab.set_audio(Audio::Heard);
     let alice = lab.phone_with("alice", |phone| phone.transport = caller);
     let bob = lab.phone_with("bob", |phone| phone.transport = callee);
     lab.register(alice);

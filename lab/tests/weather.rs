@@ -19,7 +19,7 @@ impl Play {
         let mut dice = Dice::new(seed);
         let weather = Weather::ALL[dice.below(5) as usize];
         let mut lab = Lab::with(seed, Weather::CLEAR, SwitchConfig::default());
-        lab.set_audio(if seed.is_multiple_of(LISTEN_EVERY) { Audio::Checked } else { Audio::Probed });
+        lab.set_audio(if seed.is_multiple_of(LISTEN_EVERY) { Audio::Heard } else { Audio::Probed });
         let answer = match dice.below(8) {
             0 => AnswerPolicy::BUSY,
             1 => AnswerPolicy::Ring,
