@@ -50,10 +50,9 @@ impl Registrations for Known<'_> {
     fn of(&self, domain: &str, user: &str) -> Option<Registration> {
         let aor = hookswitch_b2bua::aor(user, domain);
         let newest = self.registrar.bindings(self.now, &aor).max_by_key(|binding| binding.refreshed_at)?;
-        let remote = newest.flow.map(|flow| flow.remote);
         Some(Registration {
-            host: remote.map(|at| at.ip().to_string().into()).unwrap_or_default(),
-            port: remote.map_or(0, |at| at.port()),
+            host: newest.source.ip().to_string().into(),
+            port: newest.source.port(),
             agent: newest.user_agent.as_deref().map(Into::into),
             outstanding_pings: 0,
             registered: newest.registered_at,

@@ -1,5 +1,6 @@
 //! One binding: a way to reach a user.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,8 @@ pub struct Binding {
     /// Where the last REGISTER came from; the way back through a NAT. `None` once its connection has closed, when
     /// only [`Binding::contact`] is left to try.
     pub flow: Option<Flow>,
+    /// The address the last REGISTER came from; still known when the connection is gone.
+    pub source: SocketAddr,
     /// User-Agent header of the last REGISTER, cut to [`MAX_USER_AGENT_BYTES`](super::MAX_USER_AGENT_BYTES).
     pub user_agent: Option<Arc<str>>,
 }

@@ -389,6 +389,7 @@ impl Registrar {
             cseq: ask.cseq,
             path: path.map(|(at, hop)| share(hop, known.and_then(|known| known.path.get(at)))).collect(),
             flow: Some(flow),
+            source: flow.remote,
             user_agent: ask
                 .user_agent
                 .as_deref()
