@@ -191,3 +191,20 @@ fn describe(block: &[i16]) -> Heard {
         purity: measured.purity,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_has_an_end_and_hearing_has_none() {
+        let mut listener = Listener::new(true);
+        listener.recording = Some(vec![0; MAX_RECORDED_SAMPLES - 100]);
+        let mut blocks = 0;
+        for _ in 0..20 {
+            listener.hear(&[1000; FRAME_SAMPLES], &mut |_| blocks += 1);
+        }
+        assert_eq!(listener.take_recording().unwrap().len(), MAX_RECORDED_SAMPLES);
+        assert_eq!(blocks, 2);
+    }
+}

@@ -34,8 +34,10 @@ pub(super) struct Measure {
     cpu: (Cpu, Cpu),
     span: (Duration, Duration),
     next: Duration,
-    /// Memory (PSS) at its peak, and the calls open then.
-    peak: (u64, usize),
+    /// Memory (PSS) at its peak, in kB.
+    peak: u64,
+    /// Most calls open at a look, and memory then.
+    fullest: (usize, u64),
     calm_from: Option<Duration>,
     steady: (Option<Look>, Option<Look>),
     steady_calls: usize,
@@ -51,7 +53,8 @@ impl Measure {
             cpu: Default::default(),
             span: Default::default(),
             next: Duration::ZERO,
-            peak: (0, 0),
+            peak: 0,
+            fullest: (0, 0),
             calm_from: None,
             steady: (None, None),
             steady_calls: 0,
@@ -77,8 +80,9 @@ impl Measure {
         if now >= self.next {
             self.next = now + INTERVAL;
             let pss = watch.pss_kb();
-            if pss > self.peak.0 {
-                self.peak = (pss, open);
+            self.peak = self.peak.max(pss);
+            if open >= self.fullest.0 {
+                self.fullest = (open, pss);
             }
         }
     }
@@ -116,7 +120,8 @@ impl Measure {
         let used = self.cpu.1.since(self.cpu.0);
         let per_call = |time: Duration| rounded(time.as_secs_f64() * 1e6 / completed.max(1) as f64);
         let seconds = self.span.1.saturating_sub(self.span.0).as_secs_f64();
-        let growth = self.peak.0.saturating_sub(self.before.pss_kb) as f64;
+        let (open, pss) = self.fullest;
+        let growth = pss.saturating_sub(self.before.pss_kb) as f64;
         Some(Server {
             pids: watch.pids().to_vec(),
             cpu_us_per_call: per_call(used.total()),
@@ -127,8 +132,8 @@ impl Measure {
             before: self.before,
             after_1000: self.after_1000.filter(|_| completed > WARM),
             after: watch.holdings(),
-            peak_pss_kb: self.peak.0,
-            kb_per_open_call: rounded(growth / self.peak.1.max(1) as f64),
+            peak_pss_kb: self.peak,
+            kb_per_open_call: rounded(growth / open.max(1) as f64),
         })
     }
 

@@ -104,7 +104,7 @@ pub(super) struct Server {
     pub(super) after_1000: Option<Holdings>,
     pub(super) after: Holdings,
     pub(super) peak_pss_kb: u64,
-    /// Growth of memory (PSS) up to its peak, per call open at that time.
+    /// Growth of memory (PSS) up to the time with the most open calls, per open call.
     pub(super) kb_per_open_call: f64,
 }
 
@@ -205,7 +205,11 @@ impl Server {
             held("at 1000", after);
         }
         held("after", &self.after);
-        let _ = writeln!(out, "peak       PSS {} kB: {:.1} kB per open call", self.peak_pss_kb, self.kb_per_open_call);
+        let _ = writeln!(
+            out,
+            "peak       PSS {} kB; {:.1} kB per open call when most were open",
+            self.peak_pss_kb, self.kb_per_open_call
+        );
     }
 }
 
