@@ -117,6 +117,23 @@ fn a_bye_that_waits_for_a_lost_ack_goes_out_after_32_s() {
 }
 
 #[test]
+fn a_reinvite_that_meets_a_bye_held_back_for_the_ack_lets_it_go() {
+    let mut lone = Lone::new(Transport::Udp);
+    let body = "Content-Type: application/sdp\nContent-Length: 5\n\nv=0\n";
+    lone.hear(&support::lone::invite("z9hG4bK-in", 1, "alice", body));
+    let id = lone.invited();
+    lone.endpoint.respond(lone.now, id, Response::new(200));
+    bye(&mut lone, id);
+    let tag = lone.last("200").to_tag();
+    lone.hear(&request("INVITE", "z9hG4bK-re", 2, "alice", &tag, ""));
+    assert_eq!(lone.words(), ["200", "481", "BYE"]);
+    lone.answer("BYE", 200, "", "");
+    assert_eq!(ended(&lone), [Ender::Local]);
+    lone.settle();
+    lone.assert_nothing_left();
+}
+
+#[test]
 fn the_calling_side_acknowledges_before_its_bye() {
     let mut lone = Lone::new(Transport::Udp);
     let id = lone.invite();
@@ -240,7 +257,9 @@ fn requests_for_no_dialog_are_answered_481() {
     lone.hear(&request("INVITE", "z9hG4bK-a", 2, "alice", "nosuch", ""));
     lone.hear(&request("BYE", "z9hG4bK-b", 2, "mallory", &tag, ""));
     lone.hear(&request("INFO", "z9hG4bK-c", 2, "alice", "", ""));
-    assert_eq!(lone.words(), ["481", "481", "481"]);
+    lone.hear(&request("UPDATE", "z9hG4bK-d", 2, "alice", "nosuch", ""));
+    lone.hear(&request("FROBNICATE", "z9hG4bK-e", 2, "alice", "nosuch", ""));
+    assert_eq!(lone.words(), ["481"; 5], "whether or not the method is allowed");
     assert!(lone.events.is_empty());
 }
 

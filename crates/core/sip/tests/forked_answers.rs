@@ -63,3 +63,29 @@ fn the_number_of_forks_is_limited() {
     lone.settle();
     assert_eq!(lone.endpoint.counts().transactions, 0);
 }
+
+#[test]
+fn a_fork_that_answers_after_the_call_has_ended_is_ended_too() {
+    let mut lone = Lone::new(Transport::Udp);
+    let id = lone.call_out();
+    lone.endpoint.bye(lone.now, id, Vec::new());
+    lone.drain();
+    lone.answer("BYE", 200, "bob", "");
+    lone.forget();
+    let invite = lone.invite.clone().expect("a call was started");
+    let routes = "Record-Route: <sip:10.0.0.8;lr>\nContact: <sip:carol@10.0.0.3:5060>\n";
+    lone.hear(&support::lone::response(&invite, 200, "carol", routes));
+    assert_eq!(lone.words(), ["ACK", "BYE"]);
+    for (word, cseq) in [("ACK", "1 ACK"), ("BYE", "2 BYE")] {
+        let sent = lone.last(word);
+        assert_eq!(sent.message.request_uri(), Some("sip:carol@10.0.0.3:5060"));
+        assert_eq!((sent.to_tag().as_str(), sent.header(HeaderName::CSeq)), ("carol", cseq));
+        assert_eq!(sent.tag_of_from(), invite.from().unwrap().tag().unwrap());
+        assert_eq!(sent.header(HeaderName::Route), "<sip:10.0.0.8;lr>");
+        assert_eq!(sent.flow.remote, support::addr("10.0.0.8:5060"));
+    }
+    assert!(lone.events.is_empty(), "{:?}", lone.events);
+    lone.answer("BYE", 200, "carol", "");
+    lone.settle();
+    lone.assert_nothing_left();
+}

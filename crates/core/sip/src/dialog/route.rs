@@ -92,19 +92,20 @@ impl Dialog {
         }
     }
 
-    /// The dialog that a 2xx to this INVITE of ours makes.
-    pub(crate) fn from_answer(request: &Message, response: &Message, flow: Flow) -> Option<Dialog> {
+    /// The dialog that a 2xx to an INVITE of ours makes, when nothing is left of that INVITE: a response repeats all
+    /// that is needed.
+    pub(crate) fn from_answer(response: &Message, flow: Flow) -> Option<Dialog> {
         let mut dialog = Dialog {
             role: Role::Caller,
             state: DialogState::Confirmed,
-            call_id: request.call_id().ok()?.into(),
-            local_tag: request.from().ok()?.tag()?.into(),
+            call_id: response.call_id().ok()?.into(),
+            local_tag: response.from().ok()?.tag()?.into(),
             remote_tag: CompactString::default(),
-            local: unfolded(request.header(HeaderName::From)?),
-            remote: unfolded(request.header(HeaderName::To)?),
-            local_seq: request.cseq().ok()?.number,
+            local: unfolded(response.header(HeaderName::From)?),
+            remote: Bytes::new(),
+            local_seq: response.cseq().ok()?.number,
             remote_seq: None,
-            remote_target: request.request_uri()?.into(),
+            remote_target: contact_of(response)?.into(),
             routes: Vec::new(),
             contact: CompactString::default(),
             flow,

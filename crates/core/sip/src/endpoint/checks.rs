@@ -41,18 +41,20 @@ impl Endpoint {
         let Some(facts) = Facts::read(request) else {
             return self.refuse(flow, request, 400, None, &[]);
         };
+        // A dialog that is gone is worth more to know than what its requests would have met: whoever asks whether we
+        // are still in a call, with whichever method, must not take a 405 for a yes (RFC 3261 12.2.2).
+        let inside = facts.to_tag.filter(|_| *facts.method != Method::Register);
+        let dialog = inside.and_then(|tag| self.tables.find_call(facts.call_id, tag, facts.from_tag));
+        if inside.is_some() && dialog.is_none() {
+            return self.refuse(flow, request, 481, None, &[]);
+        }
         if let Some(refusal) = self.check(request, &facts) {
             let headers: Vec<(HeaderName, &str)> =
                 refusal.header.iter().map(|(name, value)| (*name, value.as_str())).collect();
             return self.refuse(flow, request, refusal.status, None, &headers);
         }
-        if let Some(tag) = facts.to_tag
-            && *facts.method != Method::Register
-        {
-            return match self.tables.find_call(facts.call_id, tag, facts.from_tag) {
-                Some(dialog) => self.on_dialog_request(now, Fresh { flow, request, facts, key }, dialog),
-                None => self.refuse(flow, request, 481, None, &[]),
-            };
+        if let Some(dialog) = dialog {
+            return self.on_dialog_request(now, Fresh { flow, request, facts, key }, dialog);
         }
         let merge_key = self.tables.hash((facts.call_id, facts.from_tag, facts.cseq, facts.method.as_str()));
         match self.check_newcomer(request, &facts, merge_key) {

@@ -75,12 +75,22 @@ impl Endpoint {
         if call.ours.is_some() || call.ack_due.is_some() || awaits_answer {
             return self.refuse(flow, request, 491, None, &[]);
         }
-        if self.full() {
+        let (unacked, ends) = (call.unacked, call.bye_due.is_some());
+        if self.full() && !ends {
             return self.refuse_overload(flow, request);
         }
         // Whoever sends this has got our 2xx, so that its ACK may be taken as lost.
-        if let Some(unacked) = call.unacked {
+        if let Some(unacked) = unacked {
             self.stop_repeating(now, unacked.txn);
+        }
+        if ends {
+            // Our BYE has waited for that only; this request is as good as behind it (RFC 5407 3.1.4).
+            if let Some(call) = self.tables.call_mut(id) {
+                call.unacked = None;
+            }
+            self.refuse(flow, request, 481, None, &[]);
+            self.on_acked(now, id);
+            return Told::Nothing;
         }
         let slot = self.start_server(now, &fresh, None, Some(id));
         if let Some(call) = self.tables.call_mut(id) {

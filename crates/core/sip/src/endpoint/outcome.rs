@@ -103,9 +103,8 @@ impl Endpoint {
                 let dialog = call.fork(&answer.response, answer.flow);
                 self.end_fork(now, answer.txn, dialog, cseq);
                 if let Some(txn) = self.tables.client_mut(answer.txn) {
-                    // Other forks may answer yet, and the request tells how to end them.
+                    // Other forks may answer yet.
                     txn.owner = Owner::Nobody;
-                    txn.bytes = answer.request;
                 }
                 self.fail_call(id, 487, None, FailCause::Cancelled);
             }
@@ -139,23 +138,16 @@ impl Endpoint {
         true
     }
 
-    /// A 2xx that nobody wants any more.
+    /// A 2xx that nobody wants any more: its call was cancelled, has rung for too long, or has ended since.
     fn on_orphan_answer(&mut self, now: Time, answer: Final) {
         if self.repeat_ack(&answer) {
             return;
         }
-        let Some(txn) = self.tables.client_mut(answer.txn) else {
+        let Some(txn) = self.tables.client(answer.txn) else {
             return;
         };
-        if txn.bytes.is_empty() {
-            txn.bytes = answer.request;
-        }
-        let (bytes, flow, cseq) = (txn.bytes.clone(), txn.flow, txn.cseq);
-        // Without the request (its call has ended since), the other side will give up by itself.
-        let Ok(request) = Message::parse(bytes) else {
-            return;
-        };
-        if let Some(dialog) = Dialog::from_answer(&request, &answer.response, flow) {
+        let (flow, cseq) = (txn.flow, txn.cseq);
+        if let Some(dialog) = Dialog::from_answer(&answer.response, flow) {
             self.end_fork(now, answer.txn, dialog, cseq);
         }
     }

@@ -187,6 +187,39 @@ impl Endpoint {
         }
     }
 
+    /// Refuses the call of [`Event::Invite`](crate::Event::Invite), which the event has brought together with `request`
+    /// and `flow`, and keeps nothing of it: no repeats, no transaction, no dialog (RFC 3261 8.2.7). Meant for whoever
+    /// has not proved to be somebody: a repeat of the INVITE is told as another call, and its ACK counts as a stray
+    /// one. Of the headers only those known by name are sent, and no body.
+    pub fn turn_away(&mut self, dialog: DialogId, request: &Message, flow: Flow, response: &Response) {
+        let Some(call) = self.tables.call(dialog) else {
+            return;
+        };
+        let (Some(received), DialogState::Early) = (call.theirs, call.dialog.state) else {
+            return;
+        };
+        self.drop_call(dialog);
+        self.remove_server(received.txn);
+        self.refuse_bare(flow, request, response);
+    }
+
+    /// The same for [`Event::Request`](crate::Event::Request).
+    pub fn turn_away_request(&mut self, txn: TxnId, request: &Message, flow: Flow, response: &Response) {
+        if let Some(slot) = self.tables.server_slot(txn)
+            && self.tables.servers[slot as usize].machine.awaits_final()
+        {
+            self.remove_server(slot);
+            self.refuse_bare(flow, request, response);
+        }
+    }
+
+    fn refuse_bare(&mut self, flow: Flow, request: &Message, response: &Response) {
+        let known = response.headers.iter().filter(|header| header.known() != HeaderName::Other);
+        let headers: Vec<(HeaderName, &str)> =
+            known.filter_map(|header| Some((header.known(), std::str::from_utf8(header.value()).ok()?))).collect();
+        self.refuse(flow, request, response.status, response.reason.as_deref(), &headers);
+    }
+
     /// Sends a response in a transaction; false when a final one has been sent already.
     pub(super) fn send_response(&mut self, now: Time, slot: u32, response: &Response) -> bool {
         let txn = &mut self.tables.servers[slot as usize];
