@@ -16,17 +16,18 @@ pub(crate) struct Bank {
     taken: Vec<bool>,
     /// Where the next search begins, so that a port rests before it is used again.
     next: usize,
+    in_use: usize,
     /// Farewells that leave before their socket is given back.
     pub(crate) farewells: Vec<(SocketIx, SocketAddr, Bytes)>,
 }
 
 impl Bank {
     pub(crate) fn new(address: IpAddr, pairs: usize) -> Self {
-        Self { address, taken: vec![false; pairs], next: 0, farewells: Vec::new() }
+        Self { address, taken: vec![false; pairs], next: 0, in_use: 0, farewells: Vec::new() }
     }
 
     pub(crate) fn in_use(&self) -> usize {
-        self.taken.iter().filter(|taken| **taken).count()
+        self.in_use
     }
 
     /// The address of a socket.
@@ -50,6 +51,7 @@ impl Ports for Bank {
         let count = self.taken.len();
         let free = (0..count).map(|step| (self.next + step) % count).find(|pair| !self.taken[*pair])?;
         self.taken[free] = true;
+        self.in_use += 1;
         self.next = free + 1;
         let rtp = free as u32 * 2;
         Some(PortPair { rtp: SocketIx(rtp), rtcp: SocketIx(rtp + 1), port: FIRST_PORT + rtp as u16 })
@@ -59,6 +61,7 @@ impl Ports for Bank {
         let taken = &mut self.taken[pair.rtp.0 as usize / 2];
         assert!(*taken, "port {} was given back twice", pair.port);
         *taken = false;
+        self.in_use -= 1;
     }
 
     fn send(&mut self, socket: SocketIx, to: SocketAddr, packet: &[u8]) {

@@ -130,6 +130,8 @@ pub struct Lab {
     /// Words between signalling and media overtake each other in no direction.
     pub(crate) orders_until: Time,
     pub(crate) reports_until: Time,
+    /// When the media thread looks for silent parties next.
+    silence_at: Time,
     steps: u64,
 }
 
@@ -183,6 +185,7 @@ impl Lab {
             keeps_records: false,
             orders_until: START,
             reports_until: START,
+            silence_at: START,
             steps: 0,
         }
     }
@@ -234,7 +237,8 @@ impl Lab {
         let agents = self.agents.iter().enumerate();
         let agents = agents.filter_map(|(index, one)| when(Place::Agent(index), one.endpoint.poll_timeout()));
         let mouths = self.mouths.iter().filter_map(|mouth| mouth.next);
-        let switch = [when(Place::Switch, self.switch.shard.poll_timeout()), self.switch.engine.next_tick()];
+        let silence = Some(self.silence_at).filter(|_| self.switch.bank.in_use() > 0);
+        let switch = [when(Place::Switch, self.switch.shard.poll_timeout()), self.switch.engine.next_tick(), silence];
         phones.chain(agents).chain(mouths).chain(switch.into_iter().flatten()).chain(self.mail.next()).min()
     }
 
@@ -293,6 +297,12 @@ impl Lab {
         if self.switch.engine.next_tick().is_some_and(|at| at <= now) {
             let (engine, bank) = (&mut self.switch.engine, &mut self.switch.bank);
             engine.tick(now, &mut |socket, to, packet| bank.send(socket, to, packet));
+            self.drain_media();
+        }
+        if self.silence_at <= now && self.switch.bank.in_use() > 0 {
+            // As the driver does it: once in the time after which a party counts as silent.
+            self.switch.engine.report_silence(now);
+            self.silence_at = now + self.switch.config.media.rtp_timeout;
             self.drain_media();
         }
         for index in 0..self.phones.len() {

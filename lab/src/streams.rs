@@ -127,7 +127,8 @@ impl Lab {
     /// One end closes: the other hears of it behind everything that was sent before.
     pub(crate) fn close(&mut self, flow: Flow) {
         let Some(near) = flow.conn.and_then(|conn| self.forget(conn)) else { return };
-        self.mail.post(self.now, Parcel::News { to: near.place, input: Input::Closed { flow: near.flow } });
+        let at = near.settled_at.max(self.now);
+        self.mail.post(at, Parcel::News { to: near.place, input: Input::Closed { flow: near.flow } });
         self.close_far(&near);
     }
 

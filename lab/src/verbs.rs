@@ -449,6 +449,11 @@ impl Lab {
         self.tell_switch(Input::Drain);
     }
 
+    /// The switch is told to stop: every call ends.
+    pub fn end_all_calls(&mut self) {
+        self.tell_switch(Input::EndAll);
+    }
+
     /// One HTTP request; its status and body.
     pub fn http(&mut self, method: &str, path: &str, body: &str) -> (u16, String) {
         let id = HttpId(self.answers.len() as u64);
