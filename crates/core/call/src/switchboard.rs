@@ -54,6 +54,9 @@ impl Default for Limits {
     }
 }
 
+/// Room for so many calls is kept when there are none.
+const IDLE_CALLS: usize = 1_024;
+
 /// What a switchboard wants said or done.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Output {
@@ -193,6 +196,12 @@ impl Switchboard {
         self.calls.len()
     }
 
+    /// For how many calls there is memory, used or not.
+    #[must_use]
+    pub fn room_kept(&self) -> usize {
+        self.calls.capacity()
+    }
+
     /// The record of a call.
     #[must_use]
     pub fn call(&self, id: CallId) -> Option<&Call> {
@@ -288,7 +297,11 @@ impl Switchboard {
             return;
         }
         let id = self.insert(now, from.clone(), to.clone());
-        self.by_wire.insert(wire_id.clone(), id);
+        // A caller chooses its own name; that of a running call it cannot take away.
+        let taken = self.by_wire(&wire_id).and_then(|other| self.calls.get(&other));
+        if taken.is_none_or(|other| other.state == State::AwaitEnds) {
+            self.by_wire.insert(wire_id.clone(), id);
+        }
         let leg = LegId(0);
         self.out.op(Op::Adopt { handle, call: id, leg });
         self.touch(now, id, |call, scene| {
@@ -357,6 +370,12 @@ impl Switchboard {
         }
         if let Some(ticket) = call.owner {
             self.by_ticket.remove(&ticket);
+        }
+        // A storm gives its memory back once it is over.
+        if self.calls.is_empty() && self.calls.capacity() > IDLE_CALLS {
+            self.calls.shrink_to(IDLE_CALLS);
+            self.by_wire.shrink_to(IDLE_CALLS);
+            self.by_ticket.shrink_to(IDLE_CALLS);
         }
     }
 }

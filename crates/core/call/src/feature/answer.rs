@@ -14,6 +14,7 @@ impl Call {
         leg.state = LegState::Up;
         let (owes_answer, early) = (leg.owes_answer, leg.early_media);
         if self.state != State::AwaitAnswer(party) {
+            self.hang_up(scene, id, Cause::new(Kind::AnsweredElsewhere, Fault::Nobody));
             return;
         }
         self.cancel_branches(scene, party, id);

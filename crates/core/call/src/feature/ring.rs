@@ -143,6 +143,10 @@ impl Call {
         let call = self.id;
         if !self.anchored {
             self.ring_status = status;
+            // It serves for the answer if that brings none of its own.
+            if let Some(leg) = self.leg_mut(caller) {
+                leg.local = Some(sdp.clone());
+            }
             scene.out.op(Op::Ring { call, leg: caller, status, sdp: Some(sdp) });
             return;
         }

@@ -2,7 +2,7 @@
 
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Call, LegState, Purpose, Scene, State};
-use crate::words::{LegId, MediaOp, Op, Party, Sdp};
+use crate::words::{LegId, MediaOp, Op, Party, Sdp, Source};
 
 impl Call {
     pub(crate) fn confirmed(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Option<Sdp>) {
@@ -42,12 +42,23 @@ impl Call {
         let call = self.id;
         let (anchored, state) = (self.anchored, self.state);
         let Some(leg) = self.leg_mut(id) else { return };
-        if !leg.live() || leg.purpose.is_some() {
+        if !leg.live() {
             return;
         }
-        if !anchored || state == State::AwaitEnds {
+        if leg.state == LegState::AwaitConfirm {
+            // Whoever changes the session has got our answer; the acknowledgement was lost on the way.
+            leg.state = LegState::Up;
+        }
+        let refusal = if leg.purpose.is_some() {
+            // The party took a change back and made another one, while the engine still describes the first.
+            Some(Cause::new(Kind::Other, Fault::Peer).with_text("Another Change Is Pending"))
+        } else if !anchored || state == State::AwaitEnds {
             // Signalling only: neither side's description is ours to change.
-            let cause = Cause::new(Kind::NotAcceptable, Fault::Server);
+            Some(Cause::new(Kind::NotAcceptable, Fault::Server))
+        } else {
+            None
+        };
+        if let Some(cause) = refusal {
             scene.out.op(Op::Reanswer { call, leg: id, sdp: Err(cause) });
             return;
         }
@@ -91,6 +102,10 @@ impl Call {
             }
             // Early media is a courtesy: without it the call goes on.
             Some(Purpose::EarlyMedia) => {}
+            None if leg.state == LegState::AwaitAnswer => {
+                leg.early_media = false;
+                self.hear(scene, Party::Caller, Source::Ringback);
+            }
             Some(Purpose::Answer) | None => self.end(scene, cause),
         }
     }
