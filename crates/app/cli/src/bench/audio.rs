@@ -21,6 +21,9 @@ use super::work::{CallRef, Leg};
 /// Time between the packets of a stream.
 const FRAME: Duration = Duration::from_millis(20);
 
+/// A stream that is later than this goes on from now: a burst of old packets is no load that phones make.
+const MAX_BEHIND: Duration = Duration::from_millis(100);
+
 /// Bytes of payload per packet: 20 ms of PCMU.
 const PAYLOAD: usize = 160;
 
@@ -175,7 +178,8 @@ impl Audio {
             stream.sequence += 1;
             self.heard.sent += 1;
             self.heard.late = self.heard.late.max(now - at);
-            self.due.push_back((at + FRAME, leg, call));
+            let next = if now - at > MAX_BEHIND { now } else { at } + FRAME;
+            self.due.push_back((next, leg, call));
             return Some((leg, remote, self.packet(now, leg, call, sequence)));
         }
     }

@@ -100,7 +100,7 @@ impl Callee {
                     work.sip.push((call.source, call.last.clone()));
                     tally.repeats_sent += 1;
                     call.interval = (call.interval * 2).min(T2);
-                    let next = now + call.interval;
+                    let next = (now + call.interval).min(call.give_up);
                     self.arm(name, next);
                 }
                 // The caller counts what becomes of it.

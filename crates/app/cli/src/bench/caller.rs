@@ -30,7 +30,7 @@ const GIVE_UP: Duration = Duration::from_secs(32);
 const RING_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Audio of both ends is still under way for this long after it was stopped.
-const HUSH: Duration = Duration::from_millis(100);
+const HUSH: Duration = Duration::from_millis(250);
 
 /// What the calls are like.
 pub(super) struct Script {
@@ -142,7 +142,7 @@ impl Caller {
                 if call.step == Step::Leaving {
                     call.interval = call.interval.min(T2);
                 }
-                let next = now + call.interval;
+                let next = (now + call.interval).min(call.give_up);
                 self.arm(name, next);
             }
             Step::Inviting | Step::Proceeding => {

@@ -12,6 +12,8 @@ mod args;
 mod audio;
 mod callee;
 mod caller;
+#[cfg(test)]
+mod conversation;
 mod histogram;
 mod measure;
 mod port;

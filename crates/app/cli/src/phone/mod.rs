@@ -165,7 +165,7 @@ impl Script {
             return Ok(self.conclude(Verdict::NoReply, "the call never ended"));
         };
         let refusing = !matches!(self.plan.incoming, Some(AnswerPolicy::Answer { .. }) | None);
-        let verdict = match cause {
+        let verdict = match &cause {
             _ if answered => return Ok(self.judge_sound(heard)),
             EndCause::Declined { .. } | EndCause::Cancelled if refusing => Verdict::Done,
             EndCause::NoReply | EndCause::Unreachable => Verdict::NoReply,
@@ -177,7 +177,13 @@ impl Script {
             | EndCause::Lost
             | EndCause::Media(_) => Verdict::CallFailed,
         };
-        let text = if verdict == Verdict::Done { "the call was refused as asked" } else { "the call was not answered" };
+        let text = match (verdict, &cause) {
+            (Verdict::Done, _) => "the call was refused as asked",
+            (_, EndCause::Refused { status: 401 | 407, .. }) => {
+                "the call was not answered: the server wants a password, see --user and --secret"
+            }
+            _ => "the call was not answered",
+        };
         Ok(self.conclude(verdict, text))
     }
 
