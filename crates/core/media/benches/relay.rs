@@ -88,16 +88,25 @@ fn packet() -> Vec<u8> {
     buffer
 }
 
+/// Gives a packet the next sequence number and timestamp, as a phone would.
+fn advance(packet: &mut [u8], n: u32) {
+    packet[2..4].copy_from_slice(&(n as u16).to_be_bytes());
+    packet[4..8].copy_from_slice(&n.wrapping_mul(160).to_be_bytes());
+    // Where the stream is ours, the relay has put its own here.
+    packet[8..12].copy_from_slice(&1u32.to_be_bytes());
+}
+
 fn relay(c: &mut Criterion) {
     let mut group = c.benchmark_group("relay");
     group.throughput(Throughput::Elements(1));
     for calls in [1u32, 1_000, 10_000] {
         let (mut engine, _ports) = engine_with(calls);
         let mut buffer = packet();
-        let mut call = 0;
+        let (mut call, mut round) = (0, 0);
         group.bench_function(format!("one packet, {calls} calls in turn"), |b| {
             b.iter(|| {
-                call = if call + 1 == calls { 0 } else { call + 1 };
+                (call, round) = if call + 1 == calls { (0, round + 1) } else { (call + 1, round) };
+                advance(&mut buffer, round);
                 // The callee's pair is taken first.
                 let forward = engine.handle_packet(NOW, SocketIx(4 * call + 2), source(phones(call).0), &mut buffer);
                 assert!(matches!(forward, Forward::Send { .. }));
@@ -105,12 +114,35 @@ fn relay(c: &mut Criterion) {
             });
         });
     }
+    let (mut engine, mut ports) = engine_with(1_000);
+    ring_first(&mut engine, &mut ports);
+    let mut buffer = packet();
+    let (mut call, mut round) = (0, 0);
+    group.bench_function("one packet, 1000 calls in turn that have rung", |b| {
+        b.iter(|| {
+            (call, round) = if call + 1 == 1_000 { (0, round + 1) } else { (call + 1, round) };
+            advance(&mut buffer, round);
+            let forward = engine.handle_packet(NOW, SocketIx(4 * call), source(phones(call).1), &mut buffer);
+            assert!(matches!(forward, Forward::Send { .. }));
+            black_box(forward)
+        });
+    });
     let (mut engine, _ports) = engine_with(1_000);
     let mut buffer = packet();
     group.bench_function("one packet from a stranger", |b| {
         b.iter(|| black_box(engine.handle_packet(NOW, SocketIx(2), source(9), &mut buffer)));
     });
     group.finish();
+}
+
+/// Lets every caller hear a moment of ringing, so that its stream is ours from then on.
+fn ring_first(engine: &mut Engine, ports: &mut Counting) {
+    for source in [Source::Ringback, Source::Peer] {
+        for call in 0..1_000 {
+            perform(engine, ports, MediaOp::Hear { call: CallId(call), party: Party::Caller, source });
+        }
+        engine.tick(NOW, &mut |_, _, _| {});
+    }
 }
 
 fn tones(c: &mut Criterion) {

@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use hookswitch_call::{CallId, MediaOp, Party, Sdp, Source};
-use hookswitch_rtp::{CompoundWriter, is_rtcp};
+use hookswitch_rtp::{CompoundWriter, ReportBlock, SenderInfo, is_rtcp};
 use stage::{ALICE, BOB, CALLEE_LEG, CALLER_LEG, Stage, config, is_sent, phone, rtp};
 
 /// Bytes one anchored, answered call may take in the engine, its two descriptions included.
@@ -60,6 +60,30 @@ fn a_relayed_packet_allocates_nothing() {
             // Strangers and garbage neither.
             assert!(!is_sent(&stage.send(Party::Caller, "203.0.113.66:666", packet)));
             assert!(!is_sent(&stage.send(Party::Caller, ALICE, &mut packet[..7])));
+        }
+        assert!(is_sent(&stage.send_report(Party::Caller, "198.51.100.1:4001", &mut report[..length])));
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn a_packet_that_is_given_other_numbers_allocates_nothing_and_nor_does_a_report() {
+    let mut stage = Stage::talking();
+    stage.hear(Party::Caller, Source::Ringback).hear(Party::Callee, Source::Reference);
+    stage.run(100);
+    stage.hear(Party::Caller, Source::Peer).hear(Party::Callee, Source::Peer);
+    // A new source every now and then, stragglers and leaps.
+    let mut packets: Vec<_> =
+        (0..100u16).map(|n| rtp(if n % 3 == 0 { 101 } else { 0 }, n * n, u32::from(n / 20))).collect();
+    let mut report = [0; 128];
+    let mut writer = CompoundWriter::new(&mut report);
+    let block = ReportBlock { ssrc: 7, ..ReportBlock::default() };
+    writer.sender_report(1, SenderInfo::default(), &[block]).expect("room").cname(1, b"phone").expect("room");
+    let length = writer.len();
+    let count = allocations(|| {
+        for packet in &mut packets {
+            stage.send(Party::Caller, ALICE, packet);
+            stage.send(Party::Callee, BOB, packet);
         }
         assert!(is_sent(&stage.send_report(Party::Caller, "198.51.100.1:4001", &mut report[..length])));
     });

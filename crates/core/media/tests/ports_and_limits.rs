@@ -4,7 +4,7 @@ mod stage;
 
 use std::time::Duration;
 
-use hookswitch_call::{CallId, Fault, Kind, LegId, MediaOp, Party, Sdp, Source};
+use hookswitch_call::{CallId, Fault, Kind, LegId, MediaOp, MediaReport, Party, Sdp, Source};
 use hookswitch_media::{DropReason, Forward, MAX_CLOSED, MAX_SOCKETS, PortPair, Ports, SocketIx};
 use stage::{ALICE, BOB, CALL, CALLEE_LEG, Stage, at, config, phone, rtp};
 
@@ -137,6 +137,76 @@ fn silent_parties_are_named() {
     stage.send(CALLEE, BOB, &mut rtp(0, 1, 1));
     stage.now += timeout / 2;
     assert_eq!(stage.engine.silent(stage.now).count(), 0);
+}
+
+/// Who is reported as silent now.
+fn reported_silent(stage: &mut Stage) -> Vec<Party> {
+    stage.engine.report_silence(stage.now);
+    let reports = std::iter::from_fn(|| stage.engine.poll_report());
+    reports
+        .map(|report| match report {
+            MediaReport::Silent { call: CALL, party } => party,
+            other => panic!("nothing else is to be told: {other:?}"),
+        })
+        .collect()
+}
+
+#[test]
+fn a_party_that_falls_silent_is_reported_and_one_that_sends_is_not() {
+    let mut stage = Stage::talking();
+    let timeout = config().rtp_timeout;
+    stage.stream(CALLER, ALICE, 1, 0, 10);
+    assert_eq!(reported_silent(&mut stage), [], "not yet");
+    stage.now += timeout - Duration::from_secs(1);
+    stage.stream(CALLER, ALICE, 1, 10, 100);
+    assert_eq!(reported_silent(&mut stage), [CALLEE]);
+    assert_eq!(reported_silent(&mut stage), [CALLEE], "and again, for as long as it lasts");
+    stage.send(CALLEE, BOB, &mut rtp(0, 1, 2));
+    assert_eq!(reported_silent(&mut stage), []);
+}
+
+#[test]
+fn reports_of_a_party_that_sends_no_media_keep_it_from_being_reported_silent() {
+    let mut stage = Stage::talking();
+    stage.now += config().rtp_timeout;
+    let mut report = [0x80, 201, 0, 1, 0, 0, 0, 7];
+    assert!(stage::is_sent(&stage.send_report(CALLER, "198.51.100.1:4001", &mut report)));
+    assert_eq!(reported_silent(&mut stage), [CALLEE]);
+}
+
+#[test]
+fn a_party_on_hold_is_never_reported_silent_but_has_to_speak_up_afterwards() {
+    let mut stage = Stage::talking();
+    let timeout = config().rtp_timeout;
+    let held = stage::phone_with(ALICE, "0 8 101", "a=inactive\r\n");
+    stage.reoffer(CALLER, &held).expect("an answer");
+    stage.reoffer(CALLEE, &stage::phone_with(BOB, "0 8 101", "a=recvonly\r\n")).expect("an answer");
+    stage.now += timeout * 10;
+    assert_eq!(reported_silent(&mut stage), []);
+    stage.reoffer(CALLER, &phone(ALICE, "0 8 101")).expect("an answer");
+    assert_eq!(reported_silent(&mut stage), [], "it is given time");
+    stage.now += timeout;
+    assert_eq!(reported_silent(&mut stage), [CALLER]);
+}
+
+#[test]
+fn nobody_is_reported_silent_before_a_session_is_agreed_or_after_the_call() {
+    let mut stage = Stage::new();
+    stage.open(Some(&phone(ALICE, "0")));
+    stage.now += config().rtp_timeout * 2;
+    assert_eq!(reported_silent(&mut stage), []);
+    stage.close();
+    assert_eq!(reported_silent(&mut stage), []);
+}
+
+#[test]
+fn a_timeout_of_zero_means_that_silence_is_never_reported() {
+    let mut config = config();
+    config.rtp_timeout = Duration::ZERO;
+    let mut stage = Stage::with(config, 8);
+    stage.connect(&phone(ALICE, "0 101"), &phone(BOB, "0 101"));
+    stage.now += Duration::from_secs(86_400);
+    assert_eq!(reported_silent(&mut stage), []);
 }
 
 #[test]
