@@ -11,8 +11,9 @@ use crate::reason;
 
 impl B2bua {
     pub(crate) fn invited(&mut self, now: hookswitch_call::Time, dialog: DialogId, request: &Message, flow: Flow) {
-        if let Err(refusal) = self.may_call(now, request, flow) {
-            self.endpoint.respond(now, dialog, refusal);
+        if let Some(refusal) = self.refusal_of(now, request, flow) {
+            // Whoever has proved nothing gets an answer and no memory.
+            self.endpoint.turn_away(dialog, request, flow, &refusal);
             return;
         }
         let from = request.from().ok().and_then(|from| from.uri_str());
@@ -39,29 +40,22 @@ impl B2bua {
         self.report(Report::Incoming(Box::new(incoming)));
     }
 
-    /// A trusted network may call as anybody; everybody else must prove to be the user in From,
-    /// and that user must be one of ours.
-    fn may_call(&mut self, now: hookswitch_call::Time, request: &Message, flow: Flow) -> Result<(), Response> {
+    /// What an INVITE is refused with. A trusted network may call as anybody; everybody else must
+    /// prove to be the user in From, and that user must be one of ours.
+    fn refusal_of(&mut self, now: hookswitch_call::Time, request: &Message, flow: Flow) -> Option<Response> {
         if self.is_trusted(flow) {
-            return Ok(());
+            return None;
         }
+        let forbidden = || Some(Response::new(403));
         let from = request.from().ok().and_then(|from| from.uri().ok());
-        let from = from.filter(|uri| uri.is_sip()).ok_or_else(|| Response::new(403))?;
+        let Some(from) = from.filter(|uri| uri.is_sip()) else { return forbidden() };
         let host = from.host.to_string();
-        let Some(domain) = self.directory.resolve(&host) else {
-            return Err(Response::new(403));
-        };
+        let Some(domain) = self.directory.resolve(&host) else { return forbidden() };
         let directory = &self.directory;
         let secret = |user: &str, realm: &str| Some(Secret::Password(directory.secret(realm, user)?.reveal()));
         match self.gate.check(now, request, domain, Which::Www, secret) {
-            Verdict::Accepted(identity) if self.is_from(request, &identity) => Ok(()),
-            Verdict::Accepted(_) => Err(Response::new(403)),
-            Verdict::Challenge { status, headers, .. } => Err(with_headers(status, headers)),
-            Verdict::Rejected { status, reason, .. } => {
-                let mut response = Response::new(status);
-                response.reason = Some(reason.into());
-                Err(response)
-            }
+            Verdict::Accepted(identity) if self.is_from(request, &identity) => None,
+            verdict => Some(not_admitted(verdict)),
         }
     }
 
@@ -89,6 +83,20 @@ impl B2bua {
     pub(crate) fn reinvite_cancelled(&mut self, dialog: DialogId) {
         if let Some(record) = self.legs.get_mut(&dialog) {
             record.reinvited = false;
+        }
+    }
+}
+
+/// The answer to a request whose sender did not prove to be whom it must be.
+pub(crate) fn not_admitted(verdict: Verdict) -> Response {
+    match verdict {
+        // Somebody else's name (RFC 3261 section 10.3, step 4).
+        Verdict::Accepted(_) => Response::new(403),
+        Verdict::Challenge { status, headers, .. } => with_headers(status, headers),
+        Verdict::Rejected { status, reason, .. } => {
+            let mut response = Response::new(status);
+            response.reason = Some(reason.into());
+            response
         }
     }
 }

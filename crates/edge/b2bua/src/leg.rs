@@ -4,12 +4,12 @@ use bytes::Bytes;
 use hookswitch_call::{CallId, Cause, LegId, Report, Sdp};
 use hookswitch_sip::DialogId;
 use hookswitch_sip_msg::{HeaderName, Message};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::B2bua;
 
 /// One leg: a dialog, and what it is to its call.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LegRecord {
     /// Its call.
     pub call: CallId,
@@ -23,13 +23,15 @@ pub struct LegRecord {
     pub ack_due: bool,
     /// The party's re-INVITE waits for our answer.
     pub reinvited: bool,
+    /// The core wants it ended; an answer that comes all the same is acknowledged and hung up.
+    pub ending: bool,
     /// The display name the party showed, as written: copied to the other side byte for byte.
     pub display: Option<Vec<u8>>,
 }
 
 impl LegRecord {
     pub(crate) fn new(call: CallId, leg: LegId, incoming: bool) -> Self {
-        Self { call, leg, incoming, answered: false, ack_due: false, reinvited: false, display: None }
+        Self { call, leg, incoming, answered: false, ack_due: false, reinvited: false, ending: false, display: None }
     }
 }
 
@@ -68,11 +70,48 @@ pub(crate) fn sdp_of(message: &Message) -> Option<Sdp> {
     Some(Sdp::from(String::from_utf8_lossy(&body).as_ref()))
 }
 
-/// The display name of a From header, as written.
+/// The display name of a From header, as written but on one line; `None` where it could not stand between quotes.
 pub(crate) fn display_of(message: &Message) -> Option<Vec<u8>> {
     let from = message.address(HeaderName::From).ok()?;
-    from.display.filter(|name| !name.is_empty() && name.len() <= MAX_DISPLAY).map(<[u8]>::to_vec)
+    let name = from.display.filter(|name| !name.is_empty() && name.len() <= MAX_DISPLAY)?;
+    let mut escaped = false;
+    for byte in name {
+        escaped = match byte {
+            // Words without quotes may hold either.
+            b'"' if !escaped => return None,
+            b'\\' => !escaped,
+            _ => false,
+        };
+    }
+    let on_one_line = |byte: &u8| if byte.is_ascii_control() { b' ' } else { *byte };
+    (!escaped).then(|| name.iter().map(on_one_line).collect())
 }
 
 /// Longest display name that is carried to the other side, in bytes.
 const MAX_DISPLAY: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn display(from: &str) -> Option<String> {
+        let text = format!("INVITE sip:b@h SIP/2.0\r\nFrom: {from}\r\n\r\n");
+        let message = Message::parse(text.into()).expect("a request");
+        display_of(&message).map(|name| String::from_utf8(name).expect("ASCII"))
+    }
+
+    #[test]
+    fn a_display_name_goes_through_unless_it_would_break_its_quotes() {
+        for (from, expected) in [
+            ("\"Alice \\\"A\\\" B\" <sip:a@h>", Some("Alice \\\"A\\\" B")),
+            ("Alice B <sip:a@h>", Some("Alice B")),
+            ("\"Alice\r\n B\" <sip:a@h>", Some("Alice   B")),
+            ("a\\ <sip:a@h>", None),
+            ("<sip:a@h>", None),
+            ("sip:a@h", None),
+        ] {
+            assert_eq!(display(from).as_deref(), expected, "{from}");
+        }
+        assert_eq!(display(&format!("\"{}\" <sip:a@h>", "x".repeat(MAX_DISPLAY + 1))), None);
+    }
+}

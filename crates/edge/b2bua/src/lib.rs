@@ -29,6 +29,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use ahash::AHashMap;
+use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_call::directory::Directory;
 use hookswitch_call::port::Backend;
@@ -36,10 +37,16 @@ use hookswitch_call::{CallId, Codecs, Handle, LegId, Op, Report, Time};
 use hookswitch_sip::auth::{Gate, GateConfig};
 use hookswitch_sip::registrar::{Registrar, RegistrarConfig};
 use hookswitch_sip::{Dialog, DialogId, Endpoint, EndpointConfig, Event, Flow, Input, Interface, Network, Output};
+use hookswitch_sip_msg::Method;
 
 pub use leg::LegRecord;
 pub use locate::aor;
+pub use perform::MAX_SDP;
 use route::Route;
+
+/// What may be asked of the switch.
+const METHODS: [Method; 6] =
+    [Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options, Method::Register];
 
 /// What a [`B2bua`] is told at the start.
 #[derive(Clone, Debug, Default)]
@@ -60,8 +67,18 @@ pub struct B2buaConfig {
 
 /// What happened in one step of the SIP side.
 pub enum Step {
-    /// Something to send or to close. Never an event.
-    Output(Output),
+    /// Send these bytes.
+    Send {
+        /// Where to.
+        flow: Flow,
+        /// One message, or a keep-alive's answer.
+        bytes: Bytes,
+    },
+    /// Close this connection.
+    Close {
+        /// Which.
+        flow: Flow,
+    },
     /// An event was handled; drain the reports before the next step, so that the core's answer to
     /// one event comes before the next event.
     Handled,
@@ -85,7 +102,11 @@ impl B2bua {
     /// A switch without calls or bindings. The seed makes tags, branches and nonces unguessable:
     /// draw it from the operating system.
     #[must_use]
-    pub fn new(config: B2buaConfig, directory: Directory, seed: [u8; 32]) -> Self {
+    pub fn new(mut config: B2buaConfig, directory: Directory, seed: [u8; 32]) -> Self {
+        // What is not handled here is not promised to phones either.
+        config.endpoint.allow.retain(|method| METHODS.contains(method));
+        // There is no TLS, which `sips:` asks for; a `tel:` number may have a route.
+        config.endpoint.schemes = vec![CompactString::const_new("sip"), CompactString::const_new("tel")];
         let mut gate_seed = seed;
         // The gate's nonces must not be predictable from anything the endpoint shows.
         gate_seed.rotate_left(7);
@@ -123,13 +144,14 @@ impl B2bua {
 
     /// The next step of the SIP side; `None` when everything is done.
     pub fn step(&mut self, now: Time) -> Option<Step> {
-        match self.endpoint.poll_output()? {
+        Some(match self.endpoint.poll_output()? {
             Output::Event(event) => {
                 self.event(now, event);
-                Some(Step::Handled)
+                Step::Handled
             }
-            output @ (Output::Send { .. } | Output::Close { .. }) => Some(Step::Output(output)),
-        }
+            Output::Send { flow, bytes } => Step::Send { flow, bytes },
+            Output::Close { flow } => Step::Close { flow },
+        })
     }
 
     /// The SIP element.
@@ -186,7 +208,7 @@ impl B2bua {
             Event::Reinvite { dialog, request } => self.reinvited(now, dialog, &request),
             Event::ReinviteCancelled { dialog, .. } => self.reinvite_cancelled(dialog),
             Event::Progress { dialog, response } => self.progressed(dialog, &response),
-            Event::Answered { dialog, response } => self.answered(dialog, &response),
+            Event::Answered { dialog, response } => self.answered(now, dialog, &response),
             Event::Failed { dialog, status, reason, response, cause } => {
                 self.failed(dialog, (status, &reason), response.as_ref(), cause);
             }

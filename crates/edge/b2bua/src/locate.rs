@@ -6,7 +6,7 @@ use compact_str::{CompactString, format_compact};
 use hookswitch_call::{Address, Cause, Codecs, Dial, Fault, Found, Kind, Service, Target, Time};
 use hookswitch_sip::registrar::{Binding, BindingId, aor_of};
 use hookswitch_sip::{Flow, Transport};
-use hookswitch_sip_msg::{Host, Uri};
+use hookswitch_sip_msg::{Host, NameAddr, Scheme, Uri};
 
 use crate::B2bua;
 
@@ -130,14 +130,22 @@ impl B2bua {
     }
 
     /// Back through the flow that the phone registered on, whatever its Contact says: that is the
-    /// only way through a NAT. A connection that is gone leaves the Contact.
+    /// only way through a NAT. A connection that is gone leaves the first proxy of the Path
+    /// (RFC 3327 section 5.3), or without one the Contact.
     fn flow_to(&self, binding: &Binding) -> Option<Flow> {
-        binding.flow.or_else(|| self.direct_flow(&binding.contact))
+        binding.flow.or_else(|| match binding.path.first() {
+            Some(hop) => self.direct_flow(NameAddr::parse(hop.as_bytes()).ok()?.uri_str()?),
+            None => self.direct_flow(&binding.contact),
+        })
     }
 
     /// The first hop to a URI whose host is a number or this machine. Names need DNS.
     fn direct_flow(&self, address: &str) -> Option<Flow> {
         let uri = Uri::parse(address).ok()?;
+        if uri.scheme != Scheme::Sip {
+            // `sips:` asks for TLS on the way, and nothing less will do (RFC 3261 section 26.2.2).
+            return None;
+        }
         let transport = match uri.param("transport") {
             Some(name) => Transport::from_name(name)?,
             None => Transport::Udp,
@@ -150,15 +158,27 @@ impl B2bua {
             None => return None,
         };
         let remote = SocketAddr::new(ip, uri.port.unwrap_or(transport.default_port()));
-        let listen = &self.config.endpoint.listen;
-        let local = listen
-            .iter()
-            .find(|listen| listen.transport == transport && listen.address.is_ipv4() == remote.is_ipv4())?
-            .address;
+        let local = self.socket_towards(transport, remote)?;
         Some(match transport {
             Transport::Udp => Flow::udp(local, remote),
             Transport::Tcp => Flow::tcp(local, remote),
         })
+    }
+
+    /// The socket to send from: the one bound to the address that the other side sees, else one
+    /// bound to any, else the first.
+    fn socket_towards(&self, transport: Transport, remote: SocketAddr) -> Option<SocketAddr> {
+        let any = if remote.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
+        let near = self.near(Flow::udp(SocketAddr::new(any, 0), remote));
+        let sockets = self.config.endpoint.listen.iter();
+        let fitting =
+            sockets.filter(|listen| listen.transport == transport && listen.address.is_ipv4() == remote.is_ipv4());
+        let best = fitting.min_by_key(|listen| match listen.address.ip() {
+            ip if Some(ip) == near => 0,
+            ip if ip.is_unspecified() => 1,
+            _ => 2,
+        });
+        best.map(|listen| listen.address)
     }
 }
 

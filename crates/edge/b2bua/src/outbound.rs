@@ -2,8 +2,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use hookswitch_call::{CallId, Cause, Dial, Fault, Kind, LegId, Report, Time};
-use hookswitch_sip::{Body, DialogId, Ender, FailCause, Invite};
-use hookswitch_sip_msg::Message;
+use hookswitch_sip::{Body, DialogId, Ender, FailCause, Invite, SipError};
+use hookswitch_sip_msg::{Message, Uri};
 
 use crate::B2bua;
 use crate::leg::{LegRecord, sdp_of};
@@ -12,6 +12,12 @@ use crate::reason;
 
 impl B2bua {
     pub(crate) fn dial(&mut self, now: Time, call: CallId, leg: LegId, dial: Dial) {
+        // Who calls may never have been looked up; what is no URI could say more in a header than who calls.
+        if Uri::parse(&dial.from.0).is_err() || Uri::parse(&dial.to.0).is_err() {
+            let cause = Cause::new(Kind::BadAddress, Fault::Controller);
+            self.report(Report::Ended { call, leg, cause });
+            return;
+        }
         let Some(Way { flow, routes }) = self.way_to(now, &dial) else {
             let cause = Cause::new(Kind::Unreachable, Fault::Peer);
             self.report(Report::Ended { call, leg, cause });
@@ -30,10 +36,7 @@ impl B2bua {
                 let wire_id = self.endpoint.dialog(dialog).map(|d| d.call_id().into()).unwrap_or_default();
                 self.report(Report::Dialed { call, leg, wire_id });
             }
-            Err(error) => {
-                let cause = Cause::new(Kind::Overloaded, Fault::Server).with_text(error.to_string());
-                self.report(Report::Ended { call, leg, cause });
-            }
+            Err(error) => self.report(Report::Ended { call, leg, cause: cannot_send(&error) }),
         }
     }
 
@@ -52,9 +55,15 @@ impl B2bua {
         }
     }
 
-    pub(crate) fn answered(&mut self, dialog: DialogId, response: &Message) {
+    pub(crate) fn answered(&mut self, now: Time, dialog: DialogId, response: &Message) {
         let Some(record) = self.legs.get_mut(&dialog) else { return };
         record.answered = true;
+        if record.ending {
+            // One read of a stream can bring the answer right behind what made the core give up.
+            self.endpoint.ack(now, dialog, None);
+            self.endpoint.bye(now, dialog, Vec::new());
+            return;
+        }
         record.ack_due = true;
         let (call, leg) = (record.call, record.leg);
         self.report(Report::Answered { call, leg, sdp: sdp_of(response) });
@@ -84,6 +93,21 @@ impl B2bua {
         };
         self.over(dialog, reason::refine(cause, request));
     }
+}
+
+/// Why an INVITE could not even be sent.
+fn cannot_send(error: &SipError) -> Cause {
+    let (kind, fault) = match error {
+        SipError::Malformed => (Kind::BadAddress, Fault::Controller),
+        SipError::TooLarge => (Kind::NotAcceptable, Fault::Peer),
+        SipError::UnknownDialog
+        | SipError::NotEstablished
+        | SipError::Pending
+        | SipError::TransactionLimit
+        | SipError::DialogLimit
+        | SipError::Unsendable => (Kind::Overloaded, Fault::Server),
+    };
+    Cause::new(kind, fault)
 }
 
 /// `"display" <uri>`; the display name goes through as it was written.

@@ -1,12 +1,16 @@
 //! What the core asks of a leg.
 
 use bytes::Bytes;
-use hookswitch_call::{CallId, Cause, Handle, LegId, Op, Report, Sdp, Time};
+use hookswitch_call::{CallId, Cause, Fault, Handle, Kind, LegId, Op, Report, Sdp, Time};
 use hookswitch_sip::{Body, DialogId, Header, RequestOut, Response};
 use hookswitch_sip_msg::{HeaderName, Method};
 
 use crate::B2bua;
 use crate::reason;
+
+/// Longest session description that is passed on, in bytes. Those of phones have one or two thousand, and with the headers
+/// around it must fit into a datagram.
+pub const MAX_SDP: usize = 32 * 1_024;
 
 /// What a refused caller is told to wait before trying again, in seconds (RFC 3261 section 20.33).
 const RETRY_AFTER: &str = "5";
@@ -53,11 +57,16 @@ impl B2bua {
     }
 
     fn respond(&mut self, now: Time, (call, leg): (CallId, LegId), status: u16, sdp: Option<Sdp>) {
-        if let Some(dialog) = self.dialog(call, leg) {
-            let mut response = Response::new(status);
-            response.body = sdp.map(body);
-            self.endpoint.respond(now, dialog, response);
+        let Some(dialog) = self.dialog(call, leg) else { return };
+        if sdp.as_ref().is_some_and(|sdp| sdp.0.len() > MAX_SDP) {
+            let cause = Cause::new(Kind::NotAcceptable, Fault::Peer).with_text("Session Description Too Large");
+            self.endpoint.respond(now, dialog, refusal(&cause));
+            self.over(dialog, cause);
+            return;
         }
+        let mut response = Response::new(status);
+        response.body = sdp.map(body);
+        self.endpoint.respond(now, dialog, response);
     }
 
     fn confirm(&mut self, now: Time, call: CallId, leg: LegId, sdp: Option<Sdp>) {
@@ -84,12 +93,14 @@ impl B2bua {
         }
     }
 
-    /// Any answer but "no such dialog" will do: a phone that refuses OPTIONS is there to refuse it.
-    /// Without an answer the endpoint ends the dialog (RFC 3261 section 12.2.1.2).
+    /// Any answer but "no such dialog" will do: a phone that refuses INFO is there to refuse it.
+    /// Without an answer the endpoint ends the dialog (RFC 3261 section 12.2.1.2). Not OPTIONS:
+    /// phones answer that whether they know the dialog or not, so one that has been restarted
+    /// would seem to be still in the call.
     fn probe(&mut self, now: Time, call: CallId, leg: LegId) {
         let Some(dialog) = self.dialog(call, leg) else { return };
         // One at a time is enough; what cannot be sent now is asked again later.
-        let _ = self.endpoint.request(now, RequestOut::inside(dialog, Method::Options));
+        let _ = self.endpoint.request(now, RequestOut::inside(dialog, Method::Info));
     }
 
     fn hang_up(&mut self, now: Time, call: CallId, leg: LegId, cause: &Cause) {
@@ -100,6 +111,7 @@ impl B2bua {
         let Some(record) = self.legs.get_mut(&dialog) else { return };
         let (incoming, answered) = (record.incoming, record.answered);
         let ack_due = std::mem::take(&mut record.ack_due);
+        record.ending = true;
         match (incoming, answered) {
             (true, false) => {
                 self.endpoint.respond(now, dialog, refusal(cause));

@@ -6,16 +6,23 @@ use hookswitch_sip::{DialogId, Flow, Header, Response, TxnId};
 use hookswitch_sip_msg::{HeaderName, Message, Method};
 
 use crate::B2bua;
-use crate::inbound::with_headers;
+use crate::inbound::{not_admitted, with_headers};
 use crate::locate::aor;
 
 impl B2bua {
     pub(crate) fn requested(&mut self, now: Time, txn: TxnId, dialog: Option<DialogId>, request: &Message, flow: Flow) {
         let response = match request.method() {
-            Some(Method::Register) if dialog.is_none() => self.register(now, request, flow),
-            Some(Method::Options) => self.abilities(),
+            Some(Method::Register) if dialog.is_none() => {
+                let response = self.register(now, request, flow);
+                if response.status >= 300 {
+                    // Nothing has changed, so a repeat is refused again and nobody need remember this one.
+                    return self.endpoint.turn_away_request(txn, request, flow, &response);
+                }
+                response
+            }
+            Some(Method::Options) => Response::new(200).with_header(self.allow()).with_header(self.accept()),
             // The endpoint lets through only what is in Allow; a REGISTER inside a dialog is none.
-            _ => Response::new(405),
+            _ => Response::new(405).with_header(self.allow()),
         };
         self.endpoint.reply(now, txn, response);
     }
@@ -32,14 +39,7 @@ impl B2bua {
         let user = to.user_unescaped().unwrap_or_default();
         match self.gate.check(now, request, domain, Which::Www, secret) {
             Verdict::Accepted(identity) if identity.user == user && self.is_from(request, &identity) => {}
-            // Registering for, or in the name of, somebody else (RFC 3261 section 10.3, step 4).
-            Verdict::Accepted(_) => return Response::new(403),
-            Verdict::Challenge { status, headers, .. } => return with_headers(status, headers),
-            Verdict::Rejected { status, reason, .. } => {
-                let mut response = Response::new(status);
-                response.reason = Some(reason.into());
-                return response;
-            }
+            verdict => return not_admitted(verdict),
         }
         let aor = aor(&user, domain);
         let outcome = self.registrar.register(now, &aor, request, flow);
@@ -55,13 +55,12 @@ impl B2bua {
         identity.user == claimed && self.directory.resolve(&from.host.to_string()) == Some(&identity.realm)
     }
 
-    fn abilities(&self) -> Response {
-        let join = |words: Vec<&str>| words.join(", ");
-        let endpoint = &self.config.endpoint;
-        let allow = join(endpoint.allow.iter().map(Method::as_str).collect());
-        let accept = join(endpoint.accept.iter().map(|kind| kind.as_str()).collect());
-        Response::new(200)
-            .with_header(Header::new(HeaderName::Allow, allow))
-            .with_header(Header::new(HeaderName::Accept, accept))
+    fn allow(&self) -> Header {
+        let methods: Vec<&str> = self.config.endpoint.allow.iter().map(Method::as_str).collect();
+        Header::new(HeaderName::Allow, methods.join(", "))
+    }
+
+    fn accept(&self) -> Header {
+        Header::new(HeaderName::Accept, self.config.endpoint.accept.join(", "))
     }
 }

@@ -113,7 +113,7 @@ pub enum Stored {
     /// The pushed layer of a domain.
     Domain(CompactString, Layer),
     /// A registered contact.
-    Binding(Binding),
+    Binding(Box<Binding>),
 }
 
 /// A change of what is stored.

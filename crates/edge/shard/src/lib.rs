@@ -176,7 +176,7 @@ impl Shard {
         match stored {
             // What was valid when it was stored is refused only if a limit has become smaller.
             Stored::Domain(domain, layer) => drop(self.b2bua.directory_mut().restore(&domain, layer)),
-            Stored::Binding(binding) => drop(self.b2bua.registrar_mut().restore(binding)),
+            Stored::Binding(binding) => drop(self.b2bua.registrar_mut().restore(*binding)),
         }
     }
 
@@ -192,7 +192,8 @@ impl Shard {
             } else {
                 match self.b2bua.step(now) {
                     Some(Step::Handled) => {}
-                    Some(Step::Output(output)) => self.send(output),
+                    Some(Step::Send { flow, bytes }) => self.out.push_back(Output::Send { flow, bytes }),
+                    Some(Step::Close { flow }) => self.out.push_back(Output::Close { flow }),
                     None => break,
                 }
             }
@@ -220,15 +221,6 @@ impl Shard {
             }
             HubOutput::Text { session, text } => self.out.push_back(Output::Text { session, text }),
             HubOutput::Close { session, code } => self.out.push_back(Output::CloseSession { session, code }),
-        }
-    }
-
-    fn send(&mut self, output: hookswitch_sip::Output) {
-        match output {
-            hookswitch_sip::Output::Send { flow, bytes } => self.out.push_back(Output::Send { flow, bytes }),
-            hookswitch_sip::Output::Close { flow } => self.out.push_back(Output::Close { flow }),
-            // `B2bua::step` keeps its events to itself.
-            hookswitch_sip::Output::Event(_) => {}
         }
     }
 
