@@ -38,11 +38,14 @@ done
 
 if [ -z "$binary" ]; then
     cargo build --release --package hookswitch-server
-    binary=target/release/hookswitch
+    binary=${CARGO_TARGET_DIR:-target}/release/hookswitch
 fi
 for program in kamailio rtpengine taskset ss; do
     command -v "$program" >/dev/null || { echo "compare.sh: $program is missing" >&2 && exit 2; }
 done
+
+# A thousand anchored calls are four thousand sockets and more.
+ulimit -n "$(ulimit -Hn)"
 
 mkdir -p "$out"
 work=$(mktemp -d)
@@ -74,7 +77,7 @@ start() {
     return 1
 }
 
-# hookswitch ANCHOR: our server, with or without media.
+# start_hookswitch ANCHOR: our server, with or without media.
 start_hookswitch() {
     cat >"$work/hookswitch.yml" <<YAML
 sip:
