@@ -142,9 +142,9 @@ impl Lab {
     /// The causes with which calls ended.
     #[must_use]
     pub fn endings(&self) -> Vec<&hookswitch_call::Cause> {
-        let ended = self.switch.told.iter().filter_map(|told| match &told.event {
-            CallEvent::Ended { cause, .. } => Some(cause),
-            _ => None,
+        let ended = self.switch.told.iter().filter_map(|told| {
+            let CallEvent::Ended { cause, .. } = &told.event else { return None };
+            Some(cause)
         });
         ended.collect()
     }

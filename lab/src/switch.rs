@@ -101,7 +101,7 @@ impl Store {
 
     fn all(&self) -> Vec<Stored> {
         let domains = self.domains.iter().map(|(name, layer)| Stored::Domain(name.as_str().into(), layer.clone()));
-        domains.chain(self.bindings.values().cloned().map(Stored::Binding)).collect()
+        domains.chain(self.bindings.values().cloned().map(Box::new).map(Stored::Binding)).collect()
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) fn load(store: &mut dyn Store) -> Result<Vec<Stored>, RestoreError> {
         return Err(error);
     }
     store.load(Table::Bindings, &mut |_, value| match serde_json::from_slice(value) {
-        Ok(binding) => all.push(Stored::Binding(binding)),
+        Ok(binding) => all.push(Stored::Binding(Box::new(binding))),
         // The phone registers again within the hour: not worth a switch that does not start.
         Err(error) => tracing::warn!(%error, "a stored binding cannot be read and is left out"),
     })?;
