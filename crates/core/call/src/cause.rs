@@ -149,6 +149,11 @@ impl Cause {
     #[must_use]
     pub fn refusal(&self) -> (u16, &str) {
         match self.code {
+            // These mean nothing without headers that belong to the other side's session with us: a challenge, what
+            // would have been supported or understood.
+            401 | 407 => (403, "Forbidden"),
+            415 => (488, "Not Acceptable Here"),
+            405 | 420 | 421 | 423 => (500, "Server Internal Error"),
             400..=699 => (self.code, &self.text),
             300..=399 => (480, "Temporarily Unavailable"),
             _ => (487, "Request Terminated"),
@@ -191,6 +196,9 @@ mod tests {
         for code in [200, 299, 302, 404, 486, 503, 603, 0, 999] {
             let (status, _) = Cause::from_status(code, "").refusal().to_owned();
             assert!((400..700).contains(&status), "{code} gave {status}");
+        }
+        for (code, expected) in [(401, 403), (407, 403), (405, 500), (415, 488), (420, 500), (484, 484)] {
+            assert_eq!(Cause::from_status(code, "").refusal().0, expected);
         }
     }
 

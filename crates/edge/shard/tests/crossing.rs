@@ -3,11 +3,13 @@
 mod support;
 use support::*;
 
-use bytes::BytesMut;
+use support::raw::{Raw, answer, request, tcp, trusting_config, udp};
+
+use hookswitch_b2bua::route::Route;
 use hookswitch_call::{Event as CallEvent, Limits};
-use hookswitch_shard::{Counts, Input, Output, Shard};
-use hookswitch_sip::{Body, ConnId, Event, Flow, Listen, Response, Transport};
-use hookswitch_sip_msg::Message;
+use hookswitch_shard::Counts;
+use hookswitch_sip::{Body, Event, Flow, Listen, Response, Transport};
+use hookswitch_sip_msg::Method;
 
 fn ends(world: &World) -> usize {
     world.told.iter().filter(|told| matches!(told.event, CallEvent::Ended { .. })).count()
@@ -70,101 +72,74 @@ fn an_answer_that_crosses_the_time_out_is_acknowledged_and_hung_up() {
 }
 
 /// A switch with one TCP connection to a proxy that both parties are behind.
-struct Proxied {
-    shard: Shard,
-    flow: Flow,
-    sent: Vec<Message>,
-}
-
-impl Proxied {
-    fn new() -> Self {
-        let mut config = shard_config();
-        config.b2bua.trusted = vec![hookswitch_sip::Network { addr: "10.0.0.0".parse().unwrap(), prefix: 8 }];
-        config.b2bua.endpoint.listen = vec![Listen { transport: Transport::Tcp, address: at(SWITCH), advertise: None }];
-        config.b2bua.routes =
-            vec![hookswitch_b2bua::route::Route::new("sip:*", "sip:10.0.0.9:5060;transport=tcp").unwrap()];
-        let flow =
-            Flow { transport: Transport::Tcp, local: at(SWITCH), remote: at("10.0.0.9:5060"), conn: Some(ConnId(1)) };
-        let mut proxied = Self { shard: Shard::new(config, [9; 32]), flow, sent: Vec::new() };
-        proxied.hear(hookswitch_sip::Input::Opened { flow });
-        proxied
-    }
-
-    fn hear(&mut self, input: hookswitch_sip::Input) {
-        self.shard.handle(sec(1_700_000_000), Input::Sip(input));
-        while let Some(output) = self.shard.poll_output() {
-            if let Output::Send { bytes, .. } = output {
-                self.sent.push(Message::parse(bytes).expect("what we write can be read"));
-            }
-        }
-    }
-
-    fn hear_at_once(&mut self, texts: &[String]) {
-        let mut bytes = BytesMut::new();
-        for text in texts {
-            bytes.extend_from_slice(text.as_bytes());
-        }
-        let flow = self.flow;
-        self.hear(hookswitch_sip::Input::Stream { flow, bytes: bytes.freeze() });
-    }
-
-    fn last(&self, method: &str) -> &Message {
-        let is = |message: &&Message| message.method().is_some_and(|found| found.as_str() == method);
-        self.sent.iter().rev().find(is).unwrap_or_else(|| panic!("no {method} was sent"))
-    }
-}
-
-fn from_caller(method: &str, cseq: u32) -> String {
-    let body = if method == "INVITE" { "v=0\r\n" } else { "" };
-    format!(
-        "{method} sip:bob@x.test SIP/2.0\r\nVia: SIP/2.0/TCP 10.0.0.9;branch=z9hG4bK-one\r\nMax-Forwards: 70\r\n\
-         From: <sip:alice@x.test>;tag=a\r\nTo: <sip:bob@x.test>\r\nCall-ID: one\r\nCSeq: {cseq} {method}\r\n\
-         Contact: <sip:alice@10.0.0.2>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-}
-
-fn answer(request: &Message, status: &str, body: &str) -> String {
-    let mut text = format!("SIP/2.0 {status}\r\n");
-    for (name, line) in request.lines() {
-        let line = String::from_utf8_lossy(line);
-        match name.as_str() {
-            "Via" | "From" | "Call-ID" | "CSeq" => text.push_str(&format!("{line}\r\n")),
-            "To" if line.contains(";tag=") => text.push_str(&format!("{line}\r\n")),
-            "To" => text.push_str(&format!("{line};tag=b\r\n")),
-            _ => {}
-        }
-    }
-    let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
-    text + &format!("Contact: <sip:bob@10.0.0.3>\r\n{kind}Content-Length: {}\r\n\r\n{body}", body.len())
+fn proxied() -> (Raw, Flow) {
+    let mut config = trusting_config();
+    config.b2bua.endpoint.listen = vec![Listen { transport: Transport::Tcp, address: at(SWITCH), advertise: None }];
+    config.b2bua.routes = vec![Route::new("sip:*", "sip:10.0.0.9:5060;transport=tcp").unwrap()];
+    let flow = tcp("10.0.0.9:5060", 1);
+    let mut raw = Raw::new(config);
+    raw.input(hookswitch_sip::Input::Opened { flow });
+    (raw, flow)
 }
 
 #[test]
 fn an_answer_right_behind_a_cancel_in_one_read_is_acknowledged_and_hung_up() {
-    let mut proxied = Proxied::new();
-    proxied.hear_at_once(&[from_caller("INVITE", 1)]);
-    let invite = proxied.last("INVITE").clone();
-    proxied.hear_at_once(&[answer(&invite, "180 Ringing", "")]);
-    proxied.hear_at_once(&[from_caller("CANCEL", 1), answer(&invite, "200 OK", "v=0\r\n")]);
-    assert_eq!(proxied.last("ACK").to().unwrap().tag(), Some("b"));
-    let bye = proxied.last("BYE").clone();
-    proxied.hear_at_once(&[answer(&bye, "200 OK", "")]);
-    // What is left is the transaction that absorbs repeats.
-    let counts = proxied.shard.counts();
-    assert_eq!(Counts { transactions: 0, sip_timers: 0, ..counts }, Counts { connections: 1, ..Counts::default() });
+    let (mut raw, proxy) = proxied();
+    raw.hear(proxy, &request("INVITE", "sip:bob@x.test", 1, "", "a"));
+    let invite = raw.last("INVITE").1.clone();
+    raw.hear(proxy, &answer(&invite, "180 Ringing", "b", ""));
+    let both = request("CANCEL", "sip:bob@x.test", 1, "", "") + &answer(&invite, "200 OK", "b", "b-sdp");
+    raw.hear(proxy, &both);
+    assert_eq!(raw.last("ACK").1.to().unwrap().tag(), Some("b"));
+    let bye = raw.last("BYE").1.clone();
+    raw.hear(proxy, &answer(&bye, "200 OK", "b", ""));
+    raw.pass(sec(40));
+    assert_eq!(raw.shard.counts(), Counts { connections: 1, ..Counts::default() });
 }
 
 #[test]
 fn two_answers_of_a_fork_in_one_read_make_one_call() {
-    let mut proxied = Proxied::new();
-    proxied.hear_at_once(&[from_caller("INVITE", 1)]);
-    let invite = proxied.last("INVITE").clone();
-    let (first, second) = (answer(&invite, "200 OK", "v=0\r\n"), answer(&invite, "200 OK", "v=0\r\n"));
-    proxied.hear_at_once(&[first, second.replace(";tag=b", ";tag=c")]);
-    let acks = proxied.sent.iter().filter(|message| message.method() == Some(&hookswitch_sip_msg::Method::Ack));
-    let mut tags: Vec<_> = acks.map(|ack| ack.to().unwrap().tag().unwrap().to_owned()).collect();
+    let (mut raw, proxy) = proxied();
+    raw.hear(proxy, &request("INVITE", "sip:bob@x.test", 1, "", "a"));
+    let invite = raw.last("INVITE").1.clone();
+    let both = answer(&invite, "200 OK", "b", "b-sdp") + &answer(&invite, "200 OK", "c", "c-sdp");
+    raw.hear(proxy, &both);
+    let acks = raw.sent.iter().filter(|(_, message)| message.method() == Some(&Method::Ack));
+    let mut tags: Vec<_> = acks.map(|(_, ack)| ack.to().unwrap().tag().unwrap().to_owned()).collect();
     tags.sort();
     assert_eq!(tags, ["b", "c"]);
-    assert_eq!(proxied.last("BYE").to().unwrap().tag(), Some("c"), "the second one is ended");
-    assert_eq!(proxied.shard.counts().legs, 2);
+    assert_eq!(raw.last("BYE").1.to().unwrap().tag(), Some("c"), "the second one is ended");
+    assert_eq!(raw.shard.counts().legs, 2);
+}
+
+#[test]
+fn a_bye_in_the_early_dialog_is_as_good_as_a_cancel() {
+    let mut raw = Raw::new(trusting_config());
+    let (alice, bob) = (udp("10.0.0.2:5060"), udp("10.0.0.3:5060"));
+    raw.hear(alice, &request("INVITE", "sip:bench-1@x.test", 1, "", "a"));
+    let invite = raw.last("INVITE").1.clone();
+    raw.hear(bob, &answer(&invite, "180 Ringing", "b", ""));
+    let tag = raw.last("180").1.to().unwrap().tag().unwrap().to_owned();
+    raw.hear(alice, &request("BYE", "sip:bench-1@x.test", 2, &tag, ""));
+    assert_eq!(raw.last("200").0.remote, alice.remote);
+    assert_eq!(raw.last("487").0.remote, alice.remote);
+    assert_eq!(raw.last("CANCEL").0.remote, bob.remote);
+    let cancel = raw.last("CANCEL").1.clone();
+    raw.hear(bob, &answer(&cancel, "200 OK", "b", ""));
+    raw.hear(bob, &answer(&invite, "487 Request Terminated", "b", ""));
+    raw.pass(sec(40));
+    assert_eq!(raw.shard.counts(), Counts::default());
+}
+
+#[test]
+fn an_answer_with_a_description_of_absurd_size_ends_the_call_on_both_sides() {
+    let (mut raw, proxy) = proxied();
+    raw.hear(proxy, &request("INVITE", "sip:bob@x.test", 1, "", "a"));
+    let invite = raw.last("INVITE").1.clone();
+    raw.hear(proxy, &answer(&invite, "200 OK", "b", &"x".repeat(hookswitch_b2bua::MAX_SDP + 1)));
+    let bye = raw.last("BYE").1.clone();
+    assert_eq!(raw.last("488").1.to().unwrap().uri_str(), Some("sip:bob@x.test"));
+    raw.hear(proxy, &answer(&bye, "200 OK", "b", ""));
+    raw.pass(sec(40));
+    assert_eq!(raw.shard.counts(), Counts { connections: 1, ..Counts::default() });
 }
