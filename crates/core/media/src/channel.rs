@@ -117,7 +117,8 @@ impl Channel {
         if session.rtp.is_some() || session.direction.receives() {
             self.latch.advertise(now, session.rtp);
         }
-        if self.latch.source().map(|source| source.ip()) != before {
+        let was_muxed = self.session.is_some_and(|session| session.rtcp_mux);
+        if self.latch.source().map(|source| source.ip()) != before || session.rtcp_mux != was_muxed {
             self.rtcp.reset();
         }
         self.session = Some(session);

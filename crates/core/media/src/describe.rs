@@ -68,6 +68,8 @@ pub(crate) struct Stream<'a> {
     pub proto: &'a str,
     pub formats: &'a [Format<'a>],
     pub direction: Direction,
+    /// Whether we agree to reports on the port of the media.
+    pub rtcp_mux: bool,
     /// The other party's description, and its audio stream.
     pub mirror: Option<&'a SessionDescription>,
     pub mirrored: Option<(usize, Media<'a>)>,
@@ -139,6 +141,9 @@ impl Draft {
         self.mirror_lines(lines(b'a'));
         if mirrored.is_none() {
             let _ = write!(self.body, "a=ptime:{ptime}\r\n");
+        }
+        if stream.rtcp_mux {
+            self.line(b'a', "rtcp-mux");
         }
         let _ = write!(self.body, "a={}\r\n", stream.direction);
     }

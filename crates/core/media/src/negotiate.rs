@@ -108,6 +108,8 @@ pub struct Negotiated {
     pub rtp: Option<SocketAddr>,
     /// Where the party wants reports.
     pub rtcp: Option<SocketAddr>,
+    /// Whether reports come and go where media does (RFC 5761). The party may ask for that; we do not.
+    pub rtcp_mux: bool,
     /// Which way media flows, as the party sees it.
     pub direction: Direction,
     /// Which of the m-lines it is, from 0.
@@ -256,6 +258,7 @@ pub fn make_offer(
         proto: "RTP/AVP",
         formats: &lines,
         direction: Direction::SendRecv,
+        rtcp_mux: false,
         mirror,
         mirrored,
         layout: earlier,
@@ -288,12 +291,14 @@ pub fn make_answer(
     };
     let numbers = PayloadTypes { audio: format.payload_type, event };
     let remote = Remote::read(media)?;
+    let rtcp_mux = media.attributes().any(|attribute| attribute.name == "rtcp-mux");
     let negotiated = Negotiated {
         codec,
         send: numbers,
         receive: numbers,
         rtp: remote.rtp,
-        rtcp: remote.rtcp,
+        rtcp: if rtcp_mux { remote.rtp } else { remote.rtcp },
+        rtcp_mux,
         direction: remote.direction,
         audio_index,
     };
@@ -308,6 +313,7 @@ pub fn make_answer(
         proto: media.proto(),
         formats: &lines,
         direction: remote.direction.answer(Direction::SendRecv),
+        rtcp_mux,
         mirror,
         mirrored,
         layout: Some((offer, audio_index)),
@@ -352,6 +358,8 @@ pub fn accept(
         receive: PayloadTypes { audio: number, event: event.map(|(ours, _)| ours) },
         rtp: remote.rtp,
         rtcp: remote.rtcp,
+        // Our offers do not have it.
+        rtcp_mux: false,
         direction: remote.direction,
         audio_index,
     })

@@ -65,6 +65,12 @@ struct Feed {
 }
 
 impl Feed {
+    /// A packet's sequence number and timestamp in the stream.
+    fn moved(&self, arrival: &Arrival) -> (u16, u32) {
+        let sequence = arrival.sequence.wrapping_add(self.sequence as u16);
+        (sequence, arrival.timestamp.wrapping_add(self.timestamp))
+    }
+
     /// The source's own number for one of the stream.
     fn own(&self, sequence: u32) -> u16 {
         sequence.wrapping_sub(self.sequence) as u16
@@ -169,9 +175,19 @@ impl Outgoing {
         };
         let (sequence, timestamp) = (u16::from_be_bytes([s0, s1]), u32::from_be_bytes([t0, t1, t2, t3]));
         let origin = Origin { ssrc: u32::from_be_bytes([i0, i1, i2, i3]), path };
-        if self.standing == Standing::Untouched && self.feed.origin == origin {
-            self.note(now, content, sequence, timestamp);
-            return true;
+        if self.standing != Standing::Unused && self.feed.origin == origin {
+            let placed = sequence.wrapping_add(self.feed.sequence as u16);
+            let moved = timestamp.wrapping_add(self.feed.timestamp);
+            let ahead = placed.wrapping_sub(self.newest as u16);
+            let is_ours = self.standing == Standing::Ours;
+            // Almost always: the next one, or one a little further on.
+            if !is_ours || ahead.wrapping_sub(1) < MAX_DROPOUT - 1 {
+                self.note(now, content, placed, moved);
+                if is_ours {
+                    write(packet, placed, moved, self.ssrc);
+                }
+                return true;
+            }
         }
         self.fit_in(&Arrival { now, codec, content, origin, sequence, timestamp }, packet)
     }
@@ -190,18 +206,22 @@ impl Outgoing {
         }
     }
 
+    /// What is not simply the next packet of the same source.
     #[inline(never)]
     fn fit_in(&mut self, arrival: &Arrival, packet: &mut [u8]) -> bool {
         let mut spliced = false;
         if self.standing == Standing::Unused {
             self.begin(arrival, packet);
-        } else if self.feed.origin == arrival.origin || self.is_continued_by(arrival, packet) {
-            self.feed.origin = arrival.origin;
+        } else if self.feed.origin == arrival.origin {
             match self.place(arrival) {
                 Place::Within => {}
                 Place::Outside => return false,
                 Place::Anew => spliced = self.splice(arrival, packet),
             }
+        } else if self.is_continued_by(arrival, packet) {
+            self.feed.origin = arrival.origin;
+            let (sequence, timestamp) = self.feed.moved(arrival);
+            self.note(arrival.now, arrival.content, sequence, timestamp);
         } else {
             spliced = self.splice(arrival, packet);
             if !spliced {
@@ -209,8 +229,15 @@ impl Outgoing {
             }
         }
         if self.standing == Standing::Ours {
+            let (sequence, timestamp) = self.feed.moved(arrival);
+            write(packet, sequence, timestamp, self.ssrc);
             // The marker of an event says that the event begins; it is not for us to set.
-            self.write(arrival, packet, spliced && arrival.content == Content::Audio);
+            if spliced
+                && arrival.content == Content::Audio
+                && let Some(byte) = packet.get_mut(1)
+            {
+                *byte |= 0x80;
+            }
         }
         true
     }
@@ -244,27 +271,20 @@ impl Outgoing {
             && is_near(reading, self.due(arrival), arrival.codec)
     }
 
-    /// Finds a packet's place in a stream that its source already feeds.
+    /// Finds the place of a packet that is not ahead of all others, or too far.
     fn place(&mut self, arrival: &Arrival) -> Place {
-        let sequence = arrival.sequence.wrapping_add(self.feed.sequence as u16);
+        let (sequence, _) = self.feed.moved(arrival);
         let behind = (self.newest as u16).wrapping_sub(sequence);
-        if self.standing == Standing::Ours {
-            if behind <= MAX_MISORDER {
-                let is_old = self.newest.wrapping_sub(self.floor) < u32::from(behind);
-                return if is_old { Place::Outside } else { Place::Within };
-            }
-            // As RFC 3550 A.1: a leap has to be confirmed by the packet after it.
-            if behind.wrapping_neg() >= MAX_DROPOUT {
-                if self.restart_at == Some(arrival.sequence) {
-                    return Place::Anew;
-                }
-                self.restart_at = Some(arrival.sequence.wrapping_add(1));
-                return Place::Outside;
-            }
-            self.restart_at = None;
+        if behind <= MAX_MISORDER {
+            let is_old = self.newest.wrapping_sub(self.floor) < u32::from(behind);
+            return if is_old { Place::Outside } else { Place::Within };
         }
-        self.note(arrival.now, arrival.content, sequence, arrival.timestamp.wrapping_add(self.feed.timestamp));
-        Place::Within
+        // As RFC 3550 A.1: a leap has to be confirmed by the packet after it.
+        if self.restart_at == Some(arrival.sequence) {
+            return Place::Anew;
+        }
+        self.restart_at = Some(arrival.sequence.wrapping_add(1));
+        Place::Outside
     }
 
     /// Lets another source feed the stream from this packet on. `false` when the packet is one of a
@@ -306,16 +326,6 @@ impl Outgoing {
         true
     }
 
-    fn write(&self, arrival: &Arrival, packet: &mut [u8], marker: bool) {
-        if let Some(head) = packet.first_chunk_mut::<HEADER_LEN>() {
-            head[1] |= u8::from(marker) << 7;
-            let sequence = arrival.sequence.wrapping_add(self.feed.sequence as u16);
-            head[2..4].copy_from_slice(&sequence.to_be_bytes());
-            head[4..8].copy_from_slice(&arrival.timestamp.wrapping_add(self.feed.timestamp).to_be_bytes());
-            head[8..12].copy_from_slice(&self.ssrc.to_be_bytes());
-        }
-    }
-
     /// The timestamp of a packet that follows on now: one frame after the newest at least, so that
     /// it does not claim time that is taken.
     fn due(&self, arrival: &Arrival) -> u32 {
@@ -330,9 +340,9 @@ impl Outgoing {
     }
 }
 
-/// Where a packet of the present source stands.
+/// Where a packet of the present source stands that is not the next.
 enum Place {
-    /// Where its number says.
+    /// Among the newest.
     Within,
     /// Before the splice, or far from everything.
     Outside,
@@ -353,6 +363,16 @@ impl Arrival {
     /// Where the stream's clock would stand if the packet was moved as that source's are.
     fn reading(&self, feed: &Feed, packet: &[u8]) -> u32 {
         self.timestamp.wrapping_add(feed.timestamp).wrapping_add(self.lasted(packet))
+    }
+}
+
+/// Gives a packet its place.
+#[inline]
+fn write(packet: &mut [u8], sequence: u16, timestamp: u32, ssrc: u32) {
+    if let Some(head) = packet.first_chunk_mut::<HEADER_LEN>() {
+        head[2..4].copy_from_slice(&sequence.to_be_bytes());
+        head[4..8].copy_from_slice(&timestamp.to_be_bytes());
+        head[8..12].copy_from_slice(&ssrc.to_be_bytes());
     }
 }
 

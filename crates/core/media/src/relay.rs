@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 
 use hookswitch_call::{Source, Time};
-use hookswitch_rtp::{Compound, Packet};
+use hookswitch_rtp::{Compound, Packet, is_rtcp};
 
 use crate::channel::Channel;
 use crate::config::SocketIx;
@@ -47,6 +47,10 @@ impl Engine {
             relay_report(now, sender, other, from, packet)
         } else {
             match receive(now, &self.config.latch, sender, from, packet) {
+                // As media it was refused for its payload type, or its length.
+                Err(DropReason::PayloadType | DropReason::Malformed) if is_muxed_report(sender, packet) => {
+                    relay_report(now, sender, other, from, packet)
+                }
                 Err(reason) => Err(reason),
                 Ok(content) if other.hears == Source::Peer => {
                     let path = Path::Relayed(sender.latch.locks());
@@ -172,9 +176,18 @@ fn relay_report(
     Ok(Route { socket, to, len })
 }
 
+#[cold]
+fn is_muxed_report(sender: &Channel, packet: &[u8]) -> bool {
+    sender.session.as_ref().is_some_and(|session| session.rtcp_mux) && is_rtcp(packet)
+}
+
 /// Where reports to a party go, and from which socket.
 pub(crate) fn report_destination(party: &Channel) -> Option<(SocketIx, SocketAddr)> {
     let session = party.session.as_ref()?;
+    if session.rtcp_mux {
+        let to = party.latch.destination()?;
+        return Some((party.sockets.rtp_towards(to)?, to));
+    }
     let to = party.rtcp.destination(&party.latch, session.rtcp)?;
     Some((party.sockets.rtcp_towards(to)?, to))
 }

@@ -101,6 +101,47 @@ fn reports_about_media_that_flows_one_way_go_back_to_its_sender() {
     assert_eq!(forward, Forward::Drop(DropReason::NoListener));
 }
 
+#[test]
+fn reports_share_the_port_of_the_media_where_the_party_asked_for_it() {
+    let mut stage = Stage::new();
+    stage.connect(&phone_with(ALICE, "0 101", "a=rtcp-mux\r\n"), &phone(BOB, "0 101"));
+    assert!(stage.told[&CALLER].contains("a=rtcp-mux\r\n"));
+    assert!(!stage.told[&CALLEE].contains("mux"), "we do not ask for it");
+    let mut packet = sender_report(5);
+    let forward = stage.send(CALLER, ALICE, &mut packet);
+    assert_eq!(sent_to(forward), at(BOB_RTCP), "Bob keeps them apart");
+    assert_eq!(packet, sender_report(5));
+    // One that is too short to be taken for RTP.
+    assert_eq!(sent_to(stage.send(CALLER, ALICE, &mut [0x80, 201, 0, 1, 0, 0, 0, 5])), at(BOB_RTCP));
+    let forward = stage.send_report(CALLEE, BOB_RTCP, &mut sender_report(6));
+    assert_eq!(forward, Forward::Send { socket: stage.socket_of(CALLER), to: at(ALICE), len: packet.len() });
+    assert_eq!(sent_to(stage.send(CALLER, ALICE, &mut rtp(0, 1, 5))), at(BOB), "and media is still media");
+    let forward = stage.send(CALLER, "203.0.113.66:666", &mut sender_report(5));
+    assert_eq!(forward, Forward::Drop(DropReason::Source));
+    // Our own go there as well, NAT or not.
+    stage.stream(CALLER, "192.0.2.200:31000", 1, 0, 5);
+    stage.now += hookswitch_media::latch::RELATCH_AFTER;
+    stage.stream(CALLER, "192.0.2.200:31000", 1, 5, 5);
+    stage.hear(CALLER, Source::Ringback);
+    let sent = stage.run(10_000);
+    let report = sent.iter().find(|packet| is_rtcp(&packet.bytes)).expect("a report");
+    assert_eq!((report.socket, report.to), (stage.socket_of(CALLER), at("192.0.2.200:31000")));
+    // Asked again without it, it is over.
+    let muxed = stage.send(CALLER, "192.0.2.200:31000", &mut sender_report(5));
+    assert_eq!(sent_to(muxed), at(BOB_RTCP));
+    let answer = stage.reoffer(CALLER, &phone(ALICE, "0 101")).expect("an answer");
+    assert!(!answer.contains("mux"));
+    let forward = stage.send_report(CALLEE, BOB_RTCP, &mut sender_report(6));
+    assert_eq!(sent_to(forward), at("192.0.2.200:31001"));
+}
+
+#[test]
+fn reports_on_the_port_of_the_media_are_none_unless_that_was_agreed() {
+    let mut stage = Stage::talking();
+    let forward = stage.send(CALLER, ALICE, &mut sender_report(5));
+    assert_eq!(forward, Forward::Drop(DropReason::PayloadType));
+}
+
 fn service(source: Source) -> Stage {
     let mut stage = Stage::new();
     stage.open(Some(&phone(ALICE, "0 101")));
