@@ -27,6 +27,9 @@ pub const START: Time = Duration::from_secs(1_700_000_000);
 /// No test needs more steps than this.
 const MAX_STEPS: u64 = 30_000_000;
 
+/// How often somebody may want to be told the same time again: once for each thing that follows from another.
+const MAX_TURNS: u32 = 20;
+
 /// A phone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PhoneId(pub(crate) usize);
@@ -133,6 +136,8 @@ pub struct Lab {
     /// When the media thread looks for silent parties next.
     silence_at: Time,
     steps: u64,
+    /// How often in a row somebody was told the time and wanted to be told again at once.
+    turning: HashMap<Place, u32>,
 }
 
 impl Lab {
@@ -187,6 +192,7 @@ impl Lab {
             reports_until: START,
             silence_at: START,
             steps: 0,
+            turning: HashMap::new(),
         }
     }
 
@@ -292,11 +298,14 @@ impl Lab {
         if due(self, Place::Switch, self.switch.shard.poll_timeout()) {
             self.assert_drained(Place::Switch);
             self.switch.shard.handle_timeout(now);
+            let next = self.switch.shard.poll_timeout();
+            self.assert_ahead(Place::Switch, next);
             self.drain_switch();
         }
         if self.switch.engine.next_tick().is_some_and(|at| at <= now) {
             let (engine, bank) = (&mut self.switch.engine, &mut self.switch.bank);
             engine.tick(now, &mut |socket, to, packet| bank.send(socket, to, packet));
+            assert!(self.switch.engine.next_tick().is_none_or(|next| next > now), "the media engine turns on the spot");
             self.drain_media();
         }
         if self.silence_at <= now && self.switch.bank.in_use() > 0 {
@@ -309,6 +318,8 @@ impl Lab {
             if due(self, Place::Phone(index), self.phones[index].phone.poll_timeout()) {
                 self.assert_drained(Place::Phone(index));
                 self.phones[index].phone.handle_timeout(now);
+                let next = self.phones[index].phone.poll_timeout();
+                self.assert_ahead(Place::Phone(index), next);
                 self.drain_phone(index);
             }
         }
@@ -337,6 +348,15 @@ impl Lab {
             Place::Agent(index) => self.agents[index].endpoint.poll_output().is_none(),
         };
         assert!(is_empty, "{place:?} had something left to say when it was touched again");
+    }
+
+    /// A machine that has just been told the time wants to be told again later, not at once and for ever.
+    #[track_caller]
+    fn assert_ahead(&mut self, who: Place, next: Option<Time>) {
+        let turns = next.is_some_and(|next| next <= self.now);
+        let count = self.turning.entry(who).or_insert(0);
+        *count = if turns { *count + 1 } else { 0 };
+        assert!(*count < MAX_TURNS, "{who:?} turns on the spot: it is {:?}, next {next:?}", self.now);
     }
 
     pub(crate) fn tell_switch(&mut self, input: Input) {

@@ -94,7 +94,10 @@ impl Lab {
     fn open(&mut self, from: Place, flow: Flow) -> Option<ConnId> {
         let listens = |lab: &Self, place: Place| match place {
             Place::Switch => true,
-            Place::Phone(index) => lab.phones[index].phone.config().transport == Transport::Tcp,
+            Place::Phone(index) => {
+                let config = lab.phones[index].phone.config();
+                config.transport == Transport::Tcp && lab.nat_of(config.local.ip()).is_none()
+            }
             Place::Agent(_) => false,
         };
         let to = self.addresses.get(&flow.remote).copied();

@@ -139,6 +139,13 @@ impl Lab {
         self.settle();
     }
 
+    /// The same, where the phone may refuse: its call may not stand, or a change be under way.
+    pub fn try_hold(&mut self, phone: PhoneId, hold: Hold) {
+        let now = self.now;
+        let _ = self.phones[phone.0].phone.hold(now, hold);
+        self.settle();
+    }
+
     /// What the phone does with the next call.
     pub fn set_answer(&mut self, phone: PhoneId, answer: AnswerPolicy) {
         self.phones[phone.0].phone.set_answer(answer);
@@ -248,6 +255,20 @@ impl Lab {
         let config = self.phones[phone.0].phone.config().clone();
         self.phones[phone.0].phone = Phone::new(config, self.dice.seed());
         self.fortunes.remove(&Place::Phone(phone.0));
+    }
+
+    /// What was killed is started again and registers; what had vanished reappears.
+    pub fn bring_back(&mut self, phone: PhoneId) {
+        match self.fortune(phone.into()) {
+            Fortune::Alive => {}
+            Fortune::Vanished => self.reappear(phone),
+            Fortune::Killed => {
+                self.revive(phone);
+                let now = self.now;
+                self.phones[phone.0].phone.register(now);
+                self.settle();
+            }
+        }
     }
 
     /// `kill -9` of the switch, and a start with nothing but what was stored.

@@ -84,6 +84,8 @@ impl Lab {
     pub(crate) fn deliver_datagram(&mut self, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
         let nat = self.nats.iter().find(|nat| nat.public() == to.ip());
         let to = match nat.map(|nat| nat.inwards(from, to.port())) {
+            // Nobody outside knows the way to a private address.
+            None if self.private.contains_key(&to.ip()) => return,
             None => to,
             Some(Some(inside)) => inside,
             // A translator says nothing about ports it has not opened.

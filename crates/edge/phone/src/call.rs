@@ -12,7 +12,7 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_sip::{DialogId, Time};
 
-use crate::config::PhoneConfig;
+use crate::config::{AnswerPolicy, PhoneConfig};
 use crate::event::{EndCause, Event, Output};
 use crate::listener::{Listener, MediaStats};
 use crate::session::Session;
@@ -38,6 +38,8 @@ pub(crate) struct Call {
     pub(crate) dialog: DialogId,
     pub(crate) call_id: CompactString,
     pub(crate) stage: Stage,
+    /// What was to be done with incoming calls when this one came in.
+    pub(crate) answer: AnswerPolicy,
     pub(crate) session: Session,
     pub(crate) talker: Talker,
     pub(crate) listener: Listener,
@@ -52,6 +54,7 @@ impl Call {
             dialog,
             call_id: CompactString::default(),
             stage,
+            answer: config.answer,
             session: Session::new(&config.codecs, config.rtp, random[0]),
             talker: Talker::new(&config.sound, random[1]),
             listener: Listener::new(config.record),

@@ -303,10 +303,11 @@ impl Phone {
 
     /// Its time to ring is over.
     fn decide(&mut self, now: Time) {
-        match self.config.answer {
-            AnswerPolicy::Answer { .. } => self.pick_up(now),
-            AnswerPolicy::Refuse { status, .. } => self.refuse(now, status),
-            AnswerPolicy::Ring => {}
+        // The policy may have changed meanwhile, for the next call.
+        match self.call.as_ref().map(|call| call.answer) {
+            Some(AnswerPolicy::Answer { .. }) => self.pick_up(now),
+            Some(AnswerPolicy::Refuse { status, .. }) => self.refuse(now, status),
+            Some(AnswerPolicy::Ring) | None => {}
         }
     }
 

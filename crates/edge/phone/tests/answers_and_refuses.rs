@@ -99,3 +99,14 @@ fn nothing_is_left_when_all_is_over() {
     assert_eq!(line.bob.counts(), hookswitch_sip::Counts::default());
     assert_eq!(line.alice.poll_timeout(), None);
 }
+
+#[test]
+fn a_change_of_mind_is_for_the_next_call() {
+    for changed in [AnswerPolicy::Ring, AnswerPolicy::BUSY] {
+        let mut line = bob(AnswerPolicy::Answer { after: seconds(2) });
+        line.dial().pass(seconds(1));
+        line.bob.set_answer(changed);
+        line.pass(seconds(2));
+        assert!(matches!(line.bob_heard.last(), Some(Event::Answered { .. })), "{:?}", line.bob_heard);
+    }
+}
