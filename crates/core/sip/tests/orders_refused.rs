@@ -10,12 +10,16 @@ use support::lone::{Lone, call};
 fn addresses_that_cannot_be_written_are_refused() {
     let mut lone = Lone::new(Transport::Udp);
     let flow = lone.flow;
-    let cases: [(&str, &str, &str, Option<&str>); 7] = [
+    let cases: [(&str, &str, &str, Option<&str>); 11] = [
         ("sip:b ob@x", "<sip:a@x>", "<sip:b@x>", None),
         ("nonsense", "<sip:a@x>", "<sip:b@x>", None),
         ("sip:bob@x", "<sip:a@x>\r\nX: y", "<sip:b@x>", None),
         ("sip:bob@x", "<sip:a@x>;tag=mine", "<sip:b@x>", None),
         ("sip:bob@x", "<sip:a@x>", "<sip:b@x", None),
+        ("sip:bob@x", "<sip:a@x>;evil=1", "<sip:b@x>", None),
+        ("sip:bob@x", "<sip:a@x>;evil=1,<sip:y>", "<sip:b@x>", None),
+        ("sip:bob@x", "<sip:a@x>", "<sip:b@x>;tag=mine", None),
+        ("sip:bob@x?Evil=1", "<sip:a@x>", "<sip:b@x>", None),
         ("sip:bob@x", "<sip:a@x>", "<sip:b@x>", Some("a b")),
         ("sip:bob@x", "<sip:a@x>", "<sip:b@x>", Some("")),
     ];

@@ -1,5 +1,6 @@
 //! Where an address is: routes first, then services, then the bindings of a user.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use compact_str::{CompactString, format_compact};
@@ -47,12 +48,16 @@ impl B2bua {
     }
 
     fn routed(&self, uri: &Uri<'_>) -> Option<Found> {
-        let scheme = uri.scheme_text();
-        let plain = match uri.user {
-            Some(user) if uri.is_sip() => format_compact!("{scheme}:{user}@{}", uri.host),
-            Some(number) => format_compact!("{scheme}:{number}"),
-            None => format_compact!("{scheme}:{}", uri.host),
-        };
+        if self.config.routes.is_empty() {
+            return None;
+        }
+        let mut plain = CompactString::from(uri.scheme_text());
+        plain.push(':');
+        plain.push_str(uri.user.unwrap_or_default());
+        if uri.is_sip() {
+            plain.push_str(if uri.user.is_some() { "@" } else { "" });
+            plain.push_str(&host_text(uri.host));
+        }
         let route = self.config.routes.iter().find(|route| route.matches(&plain))?;
         Some(self.direct(&route.destination(uri.user)))
     }
@@ -64,7 +69,7 @@ impl B2bua {
         {
             return None;
         }
-        self.directory.resolve(&uri.host.to_string())
+        self.directory.resolve(&host_text(uri.host))
     }
 
     fn is_this_host(&self, ip: IpAddr) -> bool {
@@ -179,6 +184,14 @@ impl B2bua {
             _ => 2,
         });
         best.map(|listen| listen.address)
+    }
+}
+
+/// A host as text; names, which most are, are borrowed.
+fn host_text(host: Host<'_>) -> Cow<'_, str> {
+    match host {
+        Host::Name(name) => Cow::Borrowed(name),
+        Host::V4(_) | Host::V6(_) => Cow::Owned(host.to_string()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A party is called, and what comes back.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use hookswitch_call::{CallId, Cause, Dial, Fault, Kind, LegId, Report, Time};
 use hookswitch_sip::{Body, DialogId, Ender, FailCause, Invite, SipError};
 use hookswitch_sip_msg::{Message, Uri};
@@ -12,12 +12,6 @@ use crate::reason;
 
 impl B2bua {
     pub(crate) fn dial(&mut self, now: Time, call: CallId, leg: LegId, dial: Dial) {
-        // Who calls may never have been looked up; what is no URI could say more in a header than who calls.
-        if Uri::parse(&dial.from.0).is_err() || Uri::parse(&dial.to.0).is_err() {
-            let cause = Cause::new(Kind::BadAddress, Fault::Controller);
-            self.report(Report::Ended { call, leg, cause });
-            return;
-        }
         let Some(Way { flow, routes }) = self.way_to(now, &dial) else {
             let cause = Cause::new(Kind::Unreachable, Fault::Peer);
             self.report(Report::Ended { call, leg, cause });
@@ -25,7 +19,7 @@ impl B2bua {
         };
         let from = name_addr(self.caller_display(call), &dial.from.0);
         let to = name_addr(None, &dial.to.0);
-        let mut invite = Invite::new(&dial.target.address.0, from, to, flow);
+        let mut invite = Invite::new(request_uri(&dial.target.address.0), from, to, flow);
         invite.call_id = dial.wire_id;
         invite.routes = routes;
         invite.max_forwards = dial.hops;
@@ -110,16 +104,36 @@ fn cannot_send(error: &SipError) -> Cause {
     Cause::new(kind, fault)
 }
 
+/// The address without headers, which a Request-URI must not have (RFC 3261 section 19.1.1).
+fn request_uri(address: &str) -> &str {
+    if !address.contains('?') {
+        return address;
+    }
+    let headers = Uri::parse(address).ok().and_then(|uri| uri.headers).map_or(0, |headers| headers.len() + 1);
+    &address[..address.len() - headers]
+}
+
 /// `"display" <uri>`; the display name goes through as it was written.
 fn name_addr(display: Option<&[u8]>, uri: &str) -> Bytes {
-    let mut out = BytesMut::with_capacity(uri.len() + 8 + display.map_or(0, <[u8]>::len));
-    if let Some(display) = display {
-        out.put_u8(b'"');
-        out.put_slice(display);
-        out.put_slice(b"\" ");
+    match display {
+        Some(display) => [b"\"", display, b"\" <", uri.as_bytes(), b">"].concat().into(),
+        None => [b"<", uri.as_bytes(), b">"].concat().into(),
     }
-    out.put_u8(b'<');
-    out.put_slice(uri.as_bytes());
-    out.put_u8(b'>');
-    out.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_uri_has_no_headers() {
+        for (address, expected) in [
+            ("sip:bob@h;x=y?Subject=hi&Evil=1", "sip:bob@h;x=y"),
+            ("sip:bob?@h", "sip:bob?@h"),
+            ("sip:bob?@h?a=b", "sip:bob?@h"),
+            ("sip:bob@h", "sip:bob@h"),
+        ] {
+            assert_eq!(request_uri(address), expected);
+        }
+    }
 }

@@ -17,8 +17,11 @@ pub(crate) fn value(cause: &Cause) -> Option<String> {
         return Some(String::from("SIP;cause=200;text=\"Call completed elsewhere\""));
     }
     let q850 = cause.q850?;
-    let text = q850_text(q850);
-    Some(if text.is_empty() { format!("Q.850;cause={q850}") } else { format!("Q.850;cause={q850};text=\"{text}\"") })
+    let number = q850.to_string();
+    Some(match q850_text(q850) {
+        "" => ["Q.850;cause=", &number].concat(),
+        text => ["Q.850;cause=", &number, ";text=\"", text, "\""].concat(),
+    })
 }
 
 /// Adds what a party says in its Reason headers to what its request or response says by itself.

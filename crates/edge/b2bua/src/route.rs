@@ -58,7 +58,11 @@ impl Route {
     pub fn destination(&self, user: Option<&str>) -> CompactString {
         match (self.to.split_once(':'), user) {
             (Some((scheme, rest)), Some(user)) if !rest.contains('@') => {
-                compact_str::format_compact!("{scheme}:{user}@{rest}")
+                let mut uri = CompactString::with_capacity(self.to.len() + user.len() + 1);
+                for part in [scheme, ":", user, "@", rest] {
+                    uri.push_str(part);
+                }
+                uri
             }
             _ => self.to.clone(),
         }

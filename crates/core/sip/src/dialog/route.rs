@@ -35,9 +35,13 @@ pub(crate) fn unfolded(value: &[u8]) -> Bytes {
     one_line(Bytes::copy_from_slice(value))
 }
 
-/// The URI of a message's first Contact.
-fn contact_of(message: &Message) -> Option<&str> {
+/// The URI of a message's first Contact, when it is one that can be called and not `known`.
+fn new_contact<'m>(message: &'m Message, known: &str) -> Option<&'m str> {
     let contact = message.contacts().next()?.ok()?;
+    // Most messages of a dialog repeat the target, which was looked into when it came first.
+    if contact.raw_uri == known.as_bytes() {
+        return None;
+    }
     contact.uri().ok().map(|uri| uri.as_str())
 }
 
@@ -63,7 +67,7 @@ impl Dialog {
             self.remote = unfolded(value);
         }
         let mut called = None;
-        if let Some(target) = contact_of(response).filter(|target| *target != self.remote_target) {
+        if let Some(target) = new_contact(response, &self.remote_target) {
             called = Some(std::mem::replace(&mut self.remote_target, target.into()));
             moved = true;
         }
@@ -82,8 +86,8 @@ impl Dialog {
 
     /// Takes a new target from a target refresh request or its 2xx (RFC 3261 12.2.1.2, 12.2.2); the route set stays.
     pub(crate) fn refresh(&mut self, message: &Message, seen: Flow) {
-        match contact_of(message) {
-            Some(target) if target != self.remote_target => {
+        match new_contact(message, &self.remote_target) {
+            Some(target) => {
                 self.remote_target = target.into();
                 self.aim(seen, None);
             }
@@ -105,7 +109,7 @@ impl Dialog {
             remote: Bytes::new(),
             local_seq: response.cseq().ok()?.number,
             remote_seq: None,
-            remote_target: contact_of(response)?.into(),
+            remote_target: new_contact(response, "")?.into(),
             routes: Vec::new(),
             contact: CompactString::default(),
             flow,

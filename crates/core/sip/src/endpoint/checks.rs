@@ -3,7 +3,7 @@
 //! A refusal here makes no transaction: a repeated request gets the same answer again, with the same tag, because the
 //! tag follows from the request (RFC 3261 8.2.7). So a flood of bad requests costs no memory.
 
-use hookswitch_sip_msg::{Answer, HeaderName, Message, Method, Scheme};
+use hookswitch_sip_msg::{Answer, HeaderName, Message, Method, Scheme, Via};
 
 use super::Endpoint;
 use super::facts::Facts;
@@ -32,13 +32,15 @@ impl Refusal {
 
 impl Endpoint {
     /// A request that belongs to no transaction yet, and is neither ACK nor CANCEL.
-    pub(super) fn on_new_request(&mut self, now: Time, flow: Flow, request: &Message, key: u64) -> Told {
-        if let Err(error) = request.validate() {
+    pub(super) fn on_new_request(&mut self, now: Time, flow: Flow, request: &Message, via: Via<'_>, key: u64) -> Told {
+        let facts = Facts::read(request, via);
+        if !facts.as_ref().is_some_and(|facts| facts.plain)
+            && let Err(error) = request.validate()
+        {
             self.dropped.garbage += 1;
-            self.refuse(flow, request, error.status(), Some(&error.reason()), &[]);
-            return Told::Nothing;
+            return self.refuse(flow, request, error.status(), Some(&error.reason()), &[]);
         }
-        let Some(facts) = Facts::read(request) else {
+        let Some(facts) = facts else {
             return self.refuse(flow, request, 400, None, &[]);
         };
         // A dialog that is gone is worth more to know than what its requests would have met: whoever asks whether we

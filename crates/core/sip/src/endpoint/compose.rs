@@ -1,6 +1,6 @@
 //! Writing messages, into a buffer that serves many of them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::{Bytes, BytesMut};
 use hookswitch_sip_msg::{HeaderName, Message, Method, Via, list_members, reason_phrase};
@@ -96,6 +96,21 @@ impl<'b> Draft<'b> {
             }
         }
         self.bytes(&digits[at..]);
+    }
+
+    fn ip(&mut self, ip: IpAddr) {
+        match ip {
+            // Written for each request, so without the machinery of formatting.
+            IpAddr::V4(ip) => {
+                let [a, b, c, d] = ip.octets();
+                self.number(u32::from(a));
+                for octet in [b, c, d] {
+                    self.text(".");
+                    self.number(u32::from(octet));
+                }
+            }
+            IpAddr::V6(ip) => self.text(&ip.to_string()),
+        }
     }
 
     pub(super) fn line(&mut self, name: &str, value: &[u8]) {
@@ -269,7 +284,7 @@ impl Draft<'_> {
         let asks_port = via.rport().is_some();
         if asks_port || via.host.ip() != Some(source.ip()) {
             self.text(";received=");
-            self.text(&source.ip().to_string());
+            self.ip(source.ip());
         }
         if asks_port {
             self.text(";rport=");

@@ -3,7 +3,6 @@
 use hookswitch_sip_msg::{HeaderName, Message, Method};
 
 use super::Endpoint;
-use super::facts::Facts;
 use super::receive::Told;
 use super::request::{Inside, refreshes_target};
 use super::tables::{Call, Owner, ServerMachine};
@@ -104,12 +103,7 @@ impl Endpoint {
 
     /// An ACK that belongs to no refusal: that to a 2xx of ours, or a stray one.
     pub(super) fn on_lone_ack(&mut self, now: Time, request: &Message) -> Told {
-        let due = Facts::read(request).and_then(|facts| {
-            let id = self.tables.find_call(facts.call_id, facts.to_tag?, facts.from_tag)?;
-            let unacked = self.tables.call(id)?.unacked?;
-            (unacked.cseq == facts.cseq).then_some((id, unacked.txn))
-        });
-        let Some((id, txn)) = due else {
+        let Some((id, txn)) = self.acked_by(request) else {
             self.dropped.stray_acks += 1;
             return Told::Nothing;
         };
@@ -118,6 +112,14 @@ impl Endpoint {
             call.unacked = None;
         }
         Told::Acked(id)
+    }
+
+    /// The dialog whose 2xx a request acknowledges, and the transaction of that.
+    fn acked_by(&self, request: &Message) -> Option<(DialogId, u32)> {
+        let (from, to) = (request.from().ok()?, request.to().ok()?);
+        let id = self.tables.find_call(request.call_id().ok()?, to.tag()?, from.tag().unwrap_or_default())?;
+        let unacked = self.tables.call(id)?.unacked?;
+        (unacked.cseq == request.cseq().ok()?.number).then_some((id, unacked.txn))
     }
 
     /// What waited for that ACK.

@@ -4,7 +4,7 @@ use compact_str::CompactString;
 use hookswitch_sip_msg::Method;
 
 use super::Endpoint;
-use super::request::{Inside, check_order, check_size, user_of, user_part};
+use super::request::{Inside, check_order, check_size, user_part};
 use super::tables::{Due, Owner, Reinvite};
 use super::uac::with_tag;
 use crate::Time;
@@ -157,12 +157,12 @@ impl Endpoint {
     fn request_outside(&mut self, now: Time, id: RequestId, request: RequestOut) -> Result<(), SipError> {
         let RequestOut { method, uri, from, to, call_id, cseq, flow, routes, max_forwards, .. } = request;
         let flow = self.live(flow.ok_or(SipError::Unsendable)?);
-        check_order(&uri, [&from, &to], &routes, call_id.as_deref())?;
+        let sender = check_order(&uri, &from, &to, &routes, call_id.as_deref())?;
         if method.as_str().bytes().any(|byte| !byte.is_ascii_graphic()) {
             return Err(SipError::Malformed);
         }
         let local_tag = self.ids.tag();
-        let user = request.contact_user.as_deref().map_or_else(|| user_of(&from), user_part);
+        let user = user_part(request.contact_user.as_deref().or(sender).unwrap_or_default());
         let cseq = cseq.unwrap_or(1);
         // Written like a request inside a dialog that has only one side.
         let frame = Dialog {

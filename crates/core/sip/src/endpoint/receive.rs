@@ -89,7 +89,7 @@ impl Endpoint {
         match method {
             Method::Ack => self.on_lone_ack(now, request),
             Method::Cancel => self.on_cancel(now, flow, request),
-            _ => self.on_new_request(now, flow, request, key),
+            _ => self.on_new_request(now, flow, request, via, key),
         }
     }
 

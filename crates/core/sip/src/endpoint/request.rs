@@ -212,29 +212,35 @@ pub(super) fn user_part(text: &str) -> CompactString {
     text.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.!~*'()&=+$,;?/%".contains(*c)).collect()
 }
 
-/// User part of the address in a From or To value.
-pub(super) fn user_of(address: &[u8]) -> CompactString {
-    let uri = NameAddr::parse(address).ok().and_then(|address| address.uri().ok());
-    uri.and_then(|uri| uri.user).map(user_part).unwrap_or_default()
-}
-
-/// Refuses what could not go on the wire as it stands.
-pub(super) fn check_order(
+/// Refuses what could not go on the wire as it stands; returns the user part of From.
+pub(super) fn check_order<'f>(
     uri: &str,
-    addresses: [&[u8]; 2],
+    from: &'f [u8],
+    to: &[u8],
     routes: &[CompactString],
     call_id: Option<&str>,
-) -> Result<(), SipError> {
-    let one_line = |text: &[u8]| !text.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
-    let address = |text: &[u8]| {
-        one_line(text) && NameAddr::parse(text).is_ok_and(|address| address.uri().is_ok() && address.tag().is_none())
-    };
+) -> Result<Option<&'f str>, SipError> {
     let call_id_fits = call_id.is_none_or(|id| !id.is_empty() && id.bytes().all(|byte| byte > b' ' && byte != 0x7f));
-    let fits = Uri::parse(uri).is_ok()
+    let (from, to) = (bare_address(from), bare_address(to));
+    let fits = Uri::parse(uri).is_ok_and(|uri| uri.headers.is_none())
         && call_id_fits
-        && addresses.into_iter().all(address)
-        && routes.iter().all(|route| address(route.as_bytes()));
-    fits.then_some(()).ok_or(SipError::Malformed)
+        && to.is_some()
+        && routes.iter().all(|route| address(route.as_bytes()).is_some_and(|route| route.uri().is_ok()));
+    match from {
+        Some(from) if fits => Ok(from.user),
+        _ => Err(SipError::Malformed),
+    }
+}
+
+/// An address that fits into one line.
+fn address(text: &[u8]) -> Option<NameAddr<'_>> {
+    let one_line = !text.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
+    NameAddr::parse(text).ok().filter(|_| one_line)
+}
+
+/// The URI of an address without parameters: those behind a From or To are the endpoint's to add.
+fn bare_address(text: &[u8]) -> Option<Uri<'_>> {
+    address(text).filter(|address| address.params.as_bytes().is_empty())?.uri().ok()
 }
 
 /// Largest body and headers the user may add, in bytes: leaves room for what the endpoint adds itself.

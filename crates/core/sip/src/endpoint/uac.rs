@@ -6,7 +6,7 @@ use hookswitch_sip_msg::Method;
 
 use super::Endpoint;
 use super::compose::keep;
-use super::request::{Inside, check_order, check_size, user_of, user_part};
+use super::request::{Inside, check_order, check_size, user_part};
 use super::tables::{Cancel, ClientMachine, Owner, TxnRef};
 use crate::Time;
 use crate::dialog::{Dialog, DialogState, Role};
@@ -28,11 +28,10 @@ impl Endpoint {
         if self.tables.calls.len() >= self.config.max_dialogs {
             return Err(SipError::DialogLimit);
         }
-        check_order(&invite.uri, [&invite.from, &invite.to], &invite.routes, invite.call_id.as_deref())?;
+        let caller = check_order(&invite.uri, &invite.from, &invite.to, &invite.routes, invite.call_id.as_deref())?;
+        let user = user_part(invite.contact_user.as_deref().or(caller).unwrap_or_default());
         check_size(&invite.headers, invite.body.as_ref())?;
-        let Invite { uri, from, to, call_id, flow, routes, max_forwards, contact_user, headers, body, credentials } =
-            invite;
-        let user = contact_user.map_or_else(|| user_of(&from), |user| user_part(&user));
+        let Invite { uri, from, to, call_id, flow, routes, max_forwards, headers, body, credentials, .. } = invite;
         let local_tag = self.ids.tag();
         let dialog = Dialog {
             role: Role::Caller,
