@@ -215,6 +215,7 @@ impl Lab {
     /// * the switch holds nothing but bindings and open connections, the media engine nothing, all
     ///   media ports are back;
     /// * no phone has a call or a dialog;
+    /// * what a phone was sent in one call was one RTP stream, whoever it was that it heard;
     /// * whoever was joined with another phone for long enough has heard its tone, in both directions.
     #[track_caller]
     pub fn finish(mut self) {
@@ -224,6 +225,9 @@ impl Lab {
         self.pass(LAST_TIMER);
         self.assert_nothing_left();
         self.assert_told();
+        if !self.has_strays {
+            self.assert_one_stream_each();
+        }
         if self.audio != Audio::Unchecked {
             let talks = self.switch.talks.clone();
             talks.iter().for_each(|talk| self.assert_heard(talk));
@@ -272,6 +276,30 @@ impl Lab {
         assert!(unfinished.is_empty(), "calls of which no end was told: {unfinished:?}");
         for app in self.apps.iter().filter(|app| app.is_open) {
             assert!(app.running().is_empty(), "commands that never ended: {:?}", app.running());
+        }
+    }
+
+    /// Many phones cannot follow a stream that changes its source in the middle.
+    #[track_caller]
+    fn assert_one_stream_each(&self) {
+        for (index, handset) in self.phones.iter().enumerate() {
+            let Some(ear) = self.phone_ear(index) else { continue };
+            let mut began = None;
+            // Of a life before this one, no end was told.
+            let events = handset.events.iter().filter(|(at, _)| handset.revived.is_none_or(|revived| *at >= revived));
+            for (at, event) in events {
+                match event {
+                    Event::Incoming { .. } | Event::Ringing { .. } | Event::Answered { .. } => {
+                        began.get_or_insert(*at);
+                    }
+                    Event::Ended { .. } => {
+                        let streams = began.take().map(|from| ear.streams(from, *at)).unwrap_or_default();
+                        let who = &handset.phone.config().user;
+                        assert!(streams.len() <= 1, "{who} was sent several streams in one call: {streams:x?}");
+                    }
+                    _ => {}
+                }
+            }
         }
     }
 

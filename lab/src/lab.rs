@@ -17,7 +17,7 @@ use crate::mail::{Mail, Parcel, Place};
 use crate::nat::Nat;
 use crate::sound::{Ear, Mouth};
 use crate::streams::Streams;
-use crate::switch::{SWITCH, Switch, SwitchConfig, switch_sip};
+use crate::switch::{SWITCH, SWITCH_V6, Switch, SwitchConfig, switch_sip, switch_sip_v6};
 use crate::weather::Weather;
 use crate::wire::Letter;
 
@@ -90,6 +90,8 @@ pub struct Handset {
     pub hz: Option<f32>,
     /// When it was told to hang up.
     pub(crate) hung_up: Vec<Time>,
+    /// When it was last started again.
+    pub(crate) revived: Option<Time>,
 }
 
 /// A user agent without any will of its own: the test says each word.
@@ -130,6 +132,8 @@ pub struct Lab {
     pub(crate) answers: Vec<(u16, String)>,
     pub(crate) audio: Audio,
     pub(crate) keeps_records: bool,
+    /// Streams of calls that somebody takes to be alive may meet calls of others.
+    pub(crate) has_strays: bool,
     /// Words between signalling and media overtake each other in no direction.
     pub(crate) orders_until: Time,
     pub(crate) reports_until: Time,
@@ -165,6 +169,7 @@ impl Lab {
         let switch = Switch::new(config, &mut dice);
         let mut journal = Journal::default();
         journal.name("switch", SocketAddr::new(SWITCH, 0));
+        journal.name("switch", SocketAddr::new(SWITCH_V6, 0));
         Self {
             now: START,
             seed,
@@ -181,13 +186,14 @@ impl Lab {
             ears: BTreeMap::new(),
             nats: Vec::new(),
             private: HashMap::new(),
-            addresses: HashMap::from([(switch_sip(), Place::Switch)]),
+            addresses: HashMap::from([switch_sip(), switch_sip_v6()].map(|at| (at, Place::Switch))),
             fortunes: HashMap::new(),
             busy: HashMap::new(),
             losers: Vec::new(),
             answers: Vec::new(),
             audio: Audio::Probed,
             keeps_records: false,
+            has_strays: false,
             orders_until: START,
             reports_until: START,
             silence_at: START,

@@ -46,7 +46,7 @@ pub use dice::Dice;
 pub use lab::{Agent, AgentId, AppId, Audio, Fortune, Handset, Lab, MouthId, PhoneId, START};
 pub use mail::Place;
 pub use sound::{Ear, LEVEL_DBFS};
-pub use switch::{DOMAIN, SIP_PORT, SWITCH, SwitchConfig, TRUSTED, USERS, switch_sip};
+pub use switch::{DOMAIN, SIP_PORT, SWITCH, SWITCH_V6, SwitchConfig, TRUSTED, USERS, switch_sip, switch_sip_v6};
 pub use weather::Weather;
 pub use wire::{Letter, sdp};
 

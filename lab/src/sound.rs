@@ -87,6 +87,18 @@ impl Ear {
         self.packets.push(Heard { at, from, ssrc: packet.ssrc(), timestamp: packet.timestamp(), samples });
     }
 
+    /// The sources (SSRC) that packets between two moments named, each once, in the order of their coming.
+    #[must_use]
+    pub fn streams(&self, from: Time, until: Time) -> Vec<u32> {
+        let mut streams = Vec::new();
+        for heard in self.packets.iter().filter(|heard| (from..=until).contains(&heard.at)) {
+            if !streams.contains(&heard.ssrc) {
+                streams.push(heard.ssrc);
+            }
+        }
+        streams
+    }
+
     /// How many packets arrived since then.
     #[must_use]
     pub fn packets_since(&self, since: Time) -> usize {

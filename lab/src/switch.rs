@@ -17,6 +17,9 @@ use crate::dice::Dice;
 /// Where the switch is.
 pub const SWITCH: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 
+/// Where it is in the other family.
+pub const SWITCH_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1));
+
 /// Its SIP port, for UDP and TCP.
 pub const SIP_PORT: u16 = 5060;
 
@@ -33,6 +36,12 @@ pub const TRUSTED: [(IpAddr, u8); 1] = [(IpAddr::V4(std::net::Ipv4Addr::new(10, 
 #[must_use]
 pub fn switch_sip() -> SocketAddr {
     SocketAddr::new(SWITCH, SIP_PORT)
+}
+
+/// The same in the other family.
+#[must_use]
+pub fn switch_sip_v6() -> SocketAddr {
+    SocketAddr::new(SWITCH_V6, SIP_PORT)
 }
 
 /// How a switch is set up.
@@ -52,15 +61,13 @@ impl Default for SwitchConfig {
         let users = USERS.map(|name| (name.into(), Secret::new(&format!("{name}-pw"))));
         let layer = Layer { control: None, users: users.into() };
         directory.configure(DOMAIN, layer).expect("a domain with a few users is within all limits");
-        let listen = [Transport::Udp, Transport::Tcp].map(|transport| Listen {
-            transport,
-            address: switch_sip(),
-            advertise: None,
-        });
+        let both =
+            |address| [Transport::Udp, Transport::Tcp].map(|transport| Listen { transport, address, advertise: None });
+        let listen = [both(switch_sip()), both(switch_sip_v6())].concat();
         Self {
             shard: ShardConfig {
                 b2bua: B2buaConfig {
-                    endpoint: EndpointConfig { listen: listen.into(), ..EndpointConfig::default() },
+                    endpoint: EndpointConfig { listen, ..EndpointConfig::default() },
                     trusted: TRUSTED.map(|(addr, prefix)| Network { addr, prefix }).into(),
                     ..B2buaConfig::default()
                 },
@@ -202,7 +209,7 @@ fn machines(config: &SwitchConfig, start: u64, dice: &mut Dice) -> (Shard, Engin
     (
         Shard::new(shard, dice.seed()),
         Engine::new(config.media.clone(), dice.roll()),
-        Bank::new(SWITCH, config.port_pairs),
+        Bank::new([SWITCH, SWITCH_V6], config.port_pairs),
     )
 }
 

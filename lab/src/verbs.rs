@@ -1,6 +1,6 @@
 //! What a test says: phones dial, agents speak word by word, applications ask, things break.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hookswitch_phone::{AnswerPolicy, EndCause, Event, Hold, Phone, PhoneConfig, Sound};
 use hookswitch_shard::{HttpId, Input, SessionId};
@@ -17,7 +17,7 @@ use crate::lab::{Agent, AgentId, AppId, Audio, Fortune, Handset, Lab, MouthId, P
 use crate::mail::{Parcel, Place};
 use crate::nat::Nat;
 use crate::sound::{Ear, LEVEL_DBFS, Mouth};
-use crate::switch::{DOMAIN, switch_sip};
+use crate::switch::{DOMAIN, switch_sip, switch_sip_v6};
 use crate::weather::Weather;
 
 /// Lowest tone of a phone, in Hz, and the distance to the next phone's. None is a tone of the switch itself.
@@ -45,6 +45,16 @@ impl Lab {
         self.phone_at(user, ip, change)
     }
 
+    /// A phone with an IPv6 address and no other.
+    pub fn phone_v6(&mut self, user: &str, change: impl FnOnce(&mut PhoneConfig)) -> PhoneId {
+        let index = self.phones.len() as u16;
+        let ip = IpAddr::from(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 1, 1 + index));
+        self.phone_at(user, ip, |phone| {
+            phone.server = switch_sip_v6();
+            change(phone);
+        })
+    }
+
     /// A phone behind a symmetric address translator of its own.
     pub fn phone_behind_nat(&mut self, user: &str, change: impl FnOnce(&mut PhoneConfig)) -> PhoneId {
         let index = self.phones.len() as u8;
@@ -70,7 +80,7 @@ impl Lab {
         }
         let hz = matches!(config.sound, Sound::Tone { .. }).then_some(hz);
         let phone = Phone::new(config, self.dice.seed());
-        self.phones.push(Handset { phone, events: Vec::new(), hz, hung_up: Vec::new() });
+        self.phones.push(Handset { phone, events: Vec::new(), hz, hung_up: Vec::new(), revived: None });
         PhoneId(index)
     }
 
@@ -213,6 +223,14 @@ impl Lab {
     }
 }
 
+impl Handset {
+    /// Where its audio comes from.
+    #[must_use]
+    pub fn phone_address(&self) -> SocketAddr {
+        self.phone.config().rtp
+    }
+}
+
 /// Misfortune.
 impl Lab {
     /// The weather from now on.
@@ -223,6 +241,12 @@ impl Lab {
     /// Who listens, and whether parties that were joined must have heard each other.
     pub fn set_audio(&mut self, audio: Audio) {
         self.audio = audio;
+    }
+
+    /// Phones go on sending into calls that have ended without their hearing of it, and so may be
+    /// taken for silent parties of later calls on the same ports.
+    pub fn expect_strays(&mut self) {
+        self.has_strays = true;
     }
 
     /// Looks at the record of every call whenever something has happened.
@@ -254,6 +278,7 @@ impl Lab {
     pub fn revive(&mut self, phone: PhoneId) {
         let config = self.phones[phone.0].phone.config().clone();
         self.phones[phone.0].phone = Phone::new(config, self.dice.seed());
+        self.phones[phone.0].revived = Some(self.now);
         self.fortunes.remove(&Place::Phone(phone.0));
     }
 

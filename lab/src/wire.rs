@@ -12,7 +12,7 @@ use hookswitch_sip::{Flow, Input as SipInput};
 use crate::journal::Fate;
 use crate::lab::{Audio, Fortune, Lab};
 use crate::mail::{Parcel, Place};
-use crate::switch::switch_sip;
+use crate::switch::{SIP_PORT, SWITCH, SWITCH_V6};
 
 /// A datagram, for whoever decides whether it is lost.
 #[derive(Debug)]
@@ -47,6 +47,11 @@ pub fn sdp(rtp: SocketAddr, direction: &str) -> String {
     )
 }
 
+/// Whether this is where the switch is spoken to.
+fn is_signalling(address: SocketAddr) -> bool {
+    address.port() == SIP_PORT && [SWITCH, SWITCH_V6].contains(&address.ip())
+}
+
 impl Lab {
     /// The translator that an address is behind.
     pub(crate) fn nat_of(&self, ip: std::net::IpAddr) -> Option<usize> {
@@ -57,9 +62,10 @@ impl Lab {
     pub(crate) fn send_datagram(&mut self, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
         let from = self.nat_of(from.ip()).map_or(from, |nat| self.nats[nat].outwards(from, to));
         let letter = Letter { at: self.now, from, to, bytes: &bytes };
-        let is_unwanted = self.losers.iter_mut().fold(false, |lost, loses| loses(&letter) || lost);
-        let is_lost = is_unwanted || self.dice.percent(self.weather.loss);
-        if from == switch_sip() || to == switch_sip() {
+        // Each is asked, whatever the others say: some of them count.
+        let unwanted = self.losers.iter_mut().filter_map(|loses| loses(&letter).then_some(())).count();
+        let is_lost = unwanted > 0 || self.dice.percent(self.weather.loss);
+        if is_signalling(from) || is_signalling(to) {
             let fate = if is_lost { Fate::Lost } else { Fate::Sent };
             self.journal.message(self.now, from, to, &bytes, fate);
         }
@@ -195,7 +201,7 @@ impl Lab {
     /// A datagram from anywhere: bytes that no machine wrote.
     pub fn throw(&mut self, from: SocketAddr, to: SocketAddr, bytes: impl Into<Bytes>) {
         let bytes = bytes.into();
-        if to == switch_sip() {
+        if is_signalling(to) {
             self.journal.message(self.now, from, to, &bytes, Fate::Sent);
         }
         self.mail.post(self.now + self.weather.delay, Parcel::Datagram { from, to, bytes });

@@ -38,7 +38,7 @@ fn assert_undisturbed(method: &str) {
     let phones: [PhoneId; 4] = [alice, bob, carol, dave];
     flood(&mut lab, 100);
     lab.dial(phones[2], "dave");
-    flood(&mut lab, 700);
+    flood(&mut lab, 650);
     lab.assert_talking(alice, bob);
     lab.assert_talking(carol, dave);
     lab.hang_up(alice);
