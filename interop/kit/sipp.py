@@ -1,5 +1,6 @@
 """Runs of SIPp (3.6), each with its own error file. Its scenarios are in the folder sipp."""
 
+import subprocess
 from pathlib import Path
 
 from . import programs, verdict
@@ -22,14 +23,22 @@ class Sipp:
         self.program = programs.start(words, self.log, cwd=verdict.SCRATCH)
         if self.errors not in programs.LOGS:
             programs.LOGS.append(self.errors)
+        if scenario == "-uas":
+            verdict.wait_for(lambda: _is_bound(port), 10, f"sipp {name} listens")
 
     def passes(self, seconds, text):
         """Every call of it went as its scenario says."""
         try:
             status = self.program.wait(seconds)
-        except Exception:
+        except subprocess.TimeoutExpired:
             return verdict.fail(f"{text}: sipp {self.name} did not end within {seconds} s")
         return verdict.check(status == 0, text if status == 0 else f"{text}: sipp {self.name} says {status}")
 
     def stop(self):
         programs.stop(self.program, 1)
+
+
+def _is_bound(port):
+    """Whether a UDP socket of our network has this port."""
+    with open("/proc/net/udp", encoding="ascii") as file:
+        return f":{port:04X} " in file.read()
