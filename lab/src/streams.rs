@@ -32,18 +32,38 @@ struct End {
     is_stalled: bool,
 }
 
+/// Names of connections at the switch are below this, all others above.
+const FIRST_ELSEWHERE: u64 = 1 << 32;
+
 /// All connections there are.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     ends: HashMap<ConnId, End>,
     by_remote: HashMap<(Place, SocketAddr), ConnId>,
     serial: u64,
+    opened: u64,
+    /// The switch counts for itself, and from the beginning when it is started again.
+    at_switch: u64,
 }
 
 impl Streams {
     /// How many connections a party has.
     pub(crate) fn count(&self, place: Place) -> usize {
         self.ends.values().filter(|end| end.place == place).count()
+    }
+
+    /// The switch was started again: its driver names connections from the beginning.
+    pub(crate) fn count_anew(&mut self) {
+        self.at_switch = 0;
+    }
+
+    fn name(&mut self, place: Place) -> ConnId {
+        if place == Place::Switch {
+            self.at_switch += 1;
+            return ConnId(self.at_switch);
+        }
+        self.serial += 1;
+        ConnId(FIRST_ELSEWHERE + self.serial)
     }
 
     fn of(&self, place: Place) -> Vec<ConnId> {
@@ -107,10 +127,9 @@ impl Lab {
             self.mail.post(self.now + wait, Parcel::News { to: from, input: Input::Unreachable { flow } });
             return None;
         };
-        let streams = &mut self.streams;
-        streams.serial += 2;
-        let (near, far) = (ConnId(streams.serial), ConnId(streams.serial + 1));
-        let port = FIRST_EPHEMERAL + (streams.serial % 20_000) as u16;
+        let (near, far) = (self.streams.name(from), self.streams.name(to));
+        self.streams.opened += 1;
+        let port = FIRST_EPHEMERAL + (self.streams.opened % 20_000) as u16;
         let here = SocketAddr::new(flow.local.ip(), port);
         let seen = self.nat_of(here.ip()).map_or(here, |nat| self.nats[nat].outwards(here, flow.remote));
         let stream = |local, remote, conn| Flow { transport: Transport::Tcp, local, remote, conn: Some(conn) };
@@ -189,12 +208,11 @@ impl Lab {
     /// A stranger's connection to the switch: bytes that no machine wrote. Returns its name for more.
     pub fn intrude(&mut self, from: SocketAddr) -> Flow {
         let flow = Flow::tcp(from, crate::switch_sip());
-        self.streams.serial += 2;
-        let (near, far) = (ConnId(self.streams.serial), ConnId(self.streams.serial + 1));
+        let place = Place::Agent(usize::MAX);
+        let (near, far) = (self.streams.name(place), self.streams.name(Place::Switch));
         let near_flow = Flow { conn: Some(near), ..flow };
         let far_flow = Flow { conn: Some(far), ..Flow::tcp(crate::switch_sip(), from) };
         let settled_at = self.now + self.weather.delay;
-        let place = Place::Agent(usize::MAX);
         let end = |place, flow, peer| End { place, flow, peer, settled_at, is_stalled: false };
         self.streams.ends.insert(near, end(place, near_flow, far));
         self.streams.ends.insert(far, end(Place::Switch, far_flow, near));

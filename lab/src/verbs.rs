@@ -310,6 +310,7 @@ impl Lab {
             app.closed_with = Some(1006);
         }
         let now = self.now;
+        self.streams.count_anew();
         self.switch.restart(now, &mut self.dice);
         self.settle();
     }

@@ -8,6 +8,7 @@ const VOICE_HZ: f32 = 2_100.0;
 #[test]
 fn it_is_heard_before_the_answer_and_the_voice_after_it() {
     let mut lab = Lab::new();
+    lab.set_audio(Audio::Heard);
     let [alice] = lab.registered(["alice"]);
     let gateway = lab.registered_agent("bob");
     let rtp = lab.agent_rtp(gateway, 4000);
@@ -42,6 +43,7 @@ fn it_is_heard_before_the_answer_and_the_voice_after_it() {
 #[test]
 fn of_two_callees_the_first_to_play_is_heard_until_one_answers() {
     let mut lab = Lab::new();
+    lab.set_audio(Audio::Heard);
     let [alice] = lab.registered(["alice"]);
     let (one, other) = (lab.registered_agent("bob"), lab.registered_agent("bob"));
     let rtps = [one, other].map(|agent| lab.agent_rtp(agent, 4000));
@@ -71,7 +73,7 @@ fn of_two_callees_the_first_to_play_is_heard_until_one_answers() {
 #[test]
 fn a_caller_without_an_offer_hears_it_once_it_has_answered_ours() {
     let mut lab = Lab::new();
-    lab.set_audio(Audio::Unchecked);
+    lab.set_audio(Audio::Heard);
     let [alice] = lab.registered_with(["alice"], |phone| phone.late_offer = true);
     let gateway = lab.registered_agent("bob");
     let rtp = lab.agent_rtp(gateway, 4000);

@@ -26,6 +26,28 @@ fn registered_phones_can_call_and_be_called() {
 }
 
 #[test]
+fn connections_of_before_are_not_taken_for_those_of_others() {
+    let mut lab = Lab::new();
+    let tcp = |phone: &mut PhoneConfig| phone.transport = Transport::Tcp;
+    let [alice, bob] = lab.registered_with(["alice", "bob"], tcp);
+    lab.restart_switch();
+    lab.pass(seconds(1));
+    // The first connection of the new switch has the name that alice's had before.
+    let carol = lab.phone_with("carol", tcp);
+    lab.register(carol);
+    lab.dial(bob, "alice");
+    lab.pass(seconds(2));
+    lab.assert_talking(alice, bob);
+    lab.hang_up(alice);
+    lab.pass(seconds(1));
+    lab.dial(carol, "bob");
+    lab.pass(seconds(2));
+    lab.assert_talking(carol, bob);
+    lab.hang_up(bob);
+    lab.finish();
+}
+
+#[test]
 fn a_phone_behind_a_translator_as_well() {
     let mut lab = Lab::new();
     let alice = lab.phone_behind_nat("alice", |_| {});
