@@ -293,9 +293,11 @@ impl Lab {
                         began.get_or_insert(*at);
                     }
                     Event::Ended { .. } => {
-                        let streams = began.take().map(|from| ear.streams(from, *at)).unwrap_or_default();
-                        let who = &handset.phone.config().user;
+                        let Some(from) = began.take() else { continue };
+                        let (who, streams) = (&handset.phone.config().user, ear.streams(from, *at));
                         assert!(streams.len() <= 1, "{who} was sent several streams in one call: {streams:x?}");
+                        let is_smooth = !self.was_always_clear || ear.is_in_order(from, *at);
+                        assert!(is_smooth, "what {who} was sent went back in time");
                     }
                     _ => {}
                 }

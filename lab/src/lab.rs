@@ -111,6 +111,8 @@ pub struct Lab {
     pub(crate) seed: u64,
     pub(crate) dice: Dice,
     pub(crate) weather: Weather,
+    /// No packet could have been lost or overtaken.
+    pub(crate) was_always_clear: bool,
     pub(crate) mail: Mail,
     pub(crate) streams: Streams,
     pub(crate) journal: Journal,
@@ -175,6 +177,7 @@ impl Lab {
             seed,
             dice,
             weather,
+            was_always_clear: weather.is_in_order(),
             mail: Mail::default(),
             streams: Streams::default(),
             journal,

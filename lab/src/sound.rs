@@ -71,6 +71,7 @@ struct Heard {
     at: Time,
     from: SocketAddr,
     ssrc: u32,
+    sequence: u16,
     timestamp: u32,
     samples: Vec<i16>,
 }
@@ -84,7 +85,8 @@ impl Ear {
             _ => return,
         };
         let samples = packet.payload().iter().map(|byte| decode(*byte)).collect();
-        self.packets.push(Heard { at, from, ssrc: packet.ssrc(), timestamp: packet.timestamp(), samples });
+        let (ssrc, sequence, timestamp) = (packet.ssrc(), packet.sequence(), packet.timestamp());
+        self.packets.push(Heard { at, from, ssrc, sequence, timestamp, samples });
     }
 
     /// The sources (SSRC) that packets between two moments named, each once, in the order of their coming.
@@ -97,6 +99,17 @@ impl Ear {
             }
         }
         streams
+    }
+
+    /// Whether numbers and times of the packets between two moments only ever grow.
+    #[must_use]
+    pub fn is_in_order(&self, from: Time, until: Time) -> bool {
+        let within: Vec<&Heard> = self.packets.iter().filter(|heard| (from..=until).contains(&heard.at)).collect();
+        within.windows(2).all(|pair| {
+            let sequence = pair[1].sequence.wrapping_sub(pair[0].sequence) as i16;
+            let timestamp = pair[1].timestamp.wrapping_sub(pair[0].timestamp) as i32;
+            sequence > 0 && timestamp >= 0
+        })
     }
 
     /// How many packets arrived since then.

@@ -236,6 +236,7 @@ impl Lab {
     /// The weather from now on.
     pub fn set_weather(&mut self, weather: Weather) {
         self.weather = weather;
+        self.was_always_clear &= weather.is_in_order();
     }
 
     /// Who listens, and whether parties that were joined must have heard each other.

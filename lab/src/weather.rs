@@ -83,6 +83,11 @@ impl Weather {
     pub const HURRICANE: Self =
         Self { name: "hurricane", loss: 20, double: 20, delay: ms(80), late: 10, detour: ms(900), ..Self::STORM };
 
+    /// Whether everything arrives once, in the order in which it was sent.
+    pub(crate) fn is_in_order(&self) -> bool {
+        self.loss == 0 && self.double == 0 && self.late == 0 && self.jitter < ms(20) && self.pause_every == 0
+    }
+
     /// From the best to the worst.
     pub const ALL: [Self; 5] = [Self::CLEAR, Self::BREEZE, Self::RAIN, Self::STORM, Self::HURRICANE];
 }
