@@ -246,3 +246,22 @@ fn a_phone_that_dies_without_a_word_is_found_out() {
     world.pass(sec(40));
     assert_eq!(world.shard.counts().calls, 0);
 }
+
+#[test]
+fn a_phone_that_came_back_without_its_call_is_found_out() {
+    let mut world = World::trusting();
+    world.register(1);
+    let call = world.invite(0, "sip:bob@x.test", Some("a"));
+    world.respond(1, 200, Some("b"));
+    world.ack(0, call, None);
+    // Bob's phone has been restarted: it answers, but knows of no call.
+    let config = endpoint_config("10.0.0.3:5060");
+    world.agents[1].endpoint = hookswitch_sip::Endpoint::new(config, [55; 32]);
+    world.pass(sec(61));
+    assert!(world.has(0, |event| matches!(event, Event::Ended { .. })), "alice is hung up");
+    world.assert_clean();
+    // Phones answer OPTIONS whether they know the dialog or not, so that is no question to ask.
+    let asked = world.wire.iter().filter(|(from, _, message)| *from == at(SWITCH) && message.is_request());
+    let methods: Vec<&str> = asked.map(|(_, _, message)| message.method().unwrap().as_str()).collect();
+    assert!(methods.contains(&"INFO") && !methods.contains(&"OPTIONS"), "{methods:?}");
+}
