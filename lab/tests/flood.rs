@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use hookswitch_lab::{Lab, PhoneId, millis, seconds, switch_sip};
 
 /// Messages of the flood in each millisecond.
-const PER_MILLISECOND: u32 = 10;
+const PER_MILLISECOND: u32 = 6;
 
 fn flooder() -> SocketAddr {
     "198.51.100.99:5060".parse().unwrap()
@@ -38,7 +38,7 @@ fn assert_undisturbed(method: &str) {
     let phones: [PhoneId; 4] = [alice, bob, carol, dave];
     flood(&mut lab, 100);
     lab.dial(phones[2], "dave");
-    flood(&mut lab, 650);
+    flood(&mut lab, 600);
     lab.assert_talking(alice, bob);
     lab.assert_talking(carol, dave);
     lab.hang_up(alice);

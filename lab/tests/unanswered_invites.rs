@@ -56,7 +56,7 @@ fn from_many() {
 #[test]
 fn from_one_they_are_limited() {
     let (mut lab, alice) = lab_with_a_silent_bob();
-    throng(&mut lab, 3_000, 1);
+    throng(&mut lab, 2_500, 1);
     lab.pass(millis(100));
     let calls = lab.counts().calls;
     assert!(calls <= 2_000, "{calls} calls of one source");
