@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
-mod clock;
 pub mod line;
 pub mod phone;
 mod sound;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use hookswitch_drive::Clock;
 use hookswitch_net::{
     AcceptOutcome, Connections, ConnectionsConfig, Listener, RecvBatch, SendOutcome, SendQueue, TcpEvent, UdpOptions,
     UdpSocket,
@@ -20,8 +21,6 @@ use hookswitch_net::{
 use hookswitch_phone::{Event, Input, Output, Phone, PhoneConfig};
 use hookswitch_sip::{ConnId, Flow, Transport};
 use mio::{Events, Interest, Poll, Token};
-
-use crate::clock::Clock;
 
 const RTP: Token = Token(0);
 const SIP: Token = Token(1);

@@ -297,11 +297,11 @@ impl Call {
     }
 
     pub(crate) fn locate(&mut self, scene: &mut Scene<'_>, party: Party) {
-        let (to, from) = match party {
-            Party::Caller => (&self.caller, &self.callee),
-            Party::Callee => (&self.callee, &self.caller),
+        let to = match party {
+            Party::Caller => self.caller.clone(),
+            Party::Callee => self.callee.clone(),
         };
-        let op = Op::Locate { call: self.id, to: to.clone(), from: from.clone(), anywhere: self.third_party };
+        let op = Op::Locate { call: self.id, to, anywhere: self.third_party };
         self.state = State::AwaitLocation(party);
         self.wait(scene, scene.limits.setup_time);
         scene.out.op(op);

@@ -20,7 +20,7 @@ impl B2bua {
         match op {
             Op::Adopt { handle, call, leg } => self.adopt(handle, call, leg),
             Op::Refuse { handle, cause } => self.refuse(now, handle, &cause),
-            Op::Locate { call, to, from: _, anywhere } => {
+            Op::Locate { call, to, anywhere } => {
                 let found = self.locate(now, &to, anywhere);
                 let codecs = self.codecs_for(&to);
                 self.report(Report::Located { call, found, codecs });

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use hookswitch_drive::Clock;
 use hookswitch_net::{RecvBatch, thread_cpu_time};
 use mio::{Events, Poll, Token};
 
@@ -17,7 +18,6 @@ use super::port::Port;
 use super::summary::{Calls, Generator, Repeats, Rtp, Spread, Summary, millis, rounded};
 use super::template::Template;
 use super::work::{Deed, Leg, Tally, Work};
-use crate::clock::Clock;
 
 /// Calls started before the network is looked at again.
 const START_BURST: usize = 32;

@@ -34,8 +34,6 @@ pub enum Op {
         call: CallId,
         /// The address.
         to: Address,
-        /// Who wants to reach it.
-        from: Address,
         /// A controller named the address, so it need not be one of ours.
         anywhere: bool,
     },
