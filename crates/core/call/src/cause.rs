@@ -54,6 +54,8 @@ pub enum Kind {
     NotAcknowledged,
     /// The request went round in circles or too far.
     TooManyHops,
+    /// Whoever carries the call cannot do this.
+    Unsupported,
     /// Anything else; the code says what.
     Other,
 }
@@ -93,6 +95,7 @@ impl Cause {
             Kind::Overloaded => (503, "Service Unavailable", Some(42)),
             Kind::NotAcknowledged => (408, "Request Timeout", Some(102)),
             Kind::TooManyHops => (483, "Too Many Hops", Some(25)),
+            Kind::Unsupported => (501, "Not Implemented", Some(79)),
             Kind::Other => (500, "Server Internal Error", Some(41)),
         };
         Self { kind, fault, code, text: CompactString::const_new(text), q850 }
@@ -112,6 +115,7 @@ impl Cause {
             482 | 483 => Kind::TooManyHops,
             486 | 600 => Kind::Busy,
             487 => Kind::Cancelled,
+            501 => Kind::Unsupported,
             503 => Kind::Overloaded,
             603 | 607 | 608 => Kind::Declined,
             _ => Kind::Other,

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use ahash::AHashMap;
-use compact_str::CompactString;
+use compact_str::{CompactString, format_compact};
 use smallvec::smallvec;
 
 use crate::cause::{Cause, Fault, Kind};
@@ -129,6 +129,8 @@ impl Switchboard {
         match command {
             Command::Start { caller, callee, wire_id } => self.start(now, caller, callee, wire_id),
             Command::End { call, cause } => self.end(now, &call, cause),
+            Command::Hold { .. } | Command::Unhold { .. } => Err(unsupported("hold")),
+            Command::Transfer { .. } | Command::Join { .. } => Err(unsupported("transfer")),
         }
     }
 
@@ -378,6 +380,10 @@ impl Switchboard {
             self.by_ticket.shrink_to(IDLE_CALLS);
         }
     }
+}
+
+fn unsupported(what: &str) -> Refused {
+    Refused::Unsupported(format_compact!("{what} is not supported by this switch"))
 }
 
 impl Leg {

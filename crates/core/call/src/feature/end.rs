@@ -45,7 +45,7 @@ impl Call {
         // A leg whose end is never reported would otherwise keep the call for ever.
         self.wait(scene, scene.limits.end_time);
         self.cause = Some(cause.clone());
-        self.settle(scene, Err(Failure { stage, cause: reported }));
+        self.settle(scene, Err(Failure::new(stage, reported)));
         for party in [Party::Caller, Party::Callee] {
             for leg in self.live_legs(party) {
                 self.hang_up(scene, leg, cause.clone());

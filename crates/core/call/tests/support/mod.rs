@@ -182,6 +182,14 @@ pub fn event_text(event: &Event) -> String {
         Event::Progress { party, status, .. } => format!("progress {party:?} {status}"),
         Event::Answered { party, .. } => format!("answered {party:?}"),
         Event::Bridged => "bridged".into(),
+        Event::Noticed { .. }
+        | Event::HoldAccepted { .. }
+        | Event::HoldAsked { .. }
+        | Event::Held { .. }
+        | Event::Transferring { .. }
+        | Event::TransferStarted { .. }
+        | Event::TransferProgress { .. }
+        | Event::Transferred => panic!("not said by this switch: {event:?}"),
         Event::LegEnded { leg, cause, .. } => format!("leg {leg} ended {}", cause.code),
         Event::Ended { cause, .. } => format!("ended {}", cause.code),
     }

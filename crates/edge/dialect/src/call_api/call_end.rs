@@ -67,7 +67,13 @@ impl Task for CallEnd {
     fn refused(&mut self, why: &Refused) -> Answer {
         Answer::Fail(match why {
             Refused::NoSuchCall | Refused::Ending => not_found(&why.to_string()),
-            Refused::WireIdInUse(_) | Refused::TooManyCalls(_) | Refused::Draining | Refused::AddressTooLong => {
+            Refused::CarrierDown(_) => Notice::carrier_down(why),
+            Refused::WireIdInUse(_)
+            | Refused::TooManyCalls(_)
+            | Refused::Draining
+            | Refused::AddressTooLong
+            | Refused::Unsupported(_)
+            | Refused::TooManyCommands(_) => {
                 let reason = Reason::new(Stage::End, 500, Fault::Server, &why.to_string());
                 Notice::error("500 Operation failed", reason)
             }

@@ -184,7 +184,8 @@ impl CallStart {
             }
             call::Stage::Request | call::Stage::Caller if is_bad_address => BAD_ADDRESS.into(),
             call::Stage::Request | call::Stage::Caller => initial_call_failed(&status),
-            call::Stage::End => status,
+            call::Stage::Transfer => failure.cause.text.clone(),
+            call::Stage::Hold | call::Stage::Unhold | call::Stage::End | call::Stage::Backend => status,
         };
         say.push(Notice::error(data, Reason::of(failure)));
     }
@@ -214,10 +215,13 @@ impl Task for CallStart {
             // Somebody else's call has that name, so ours gets one of the switch's making.
             Refused::WireIdInUse(_) if self.wire_id.take().is_some() => Answer::Again,
             Refused::AddressTooLong => fail(BAD_ADDRESS.into(), 400, Fault::Controller),
+            Refused::CarrierDown(_) => Answer::Fail(Notice::carrier_down(why)),
             Refused::WireIdInUse(_)
             | Refused::NoSuchCall
             | Refused::Ending
             | Refused::TooManyCalls(_)
+            | Refused::TooManyCommands(_)
+            | Refused::Unsupported(_)
             | Refused::Draining => {
                 let data = initial_call_failed("503 Service Unavailable");
                 fail(data, 503, Fault::Server)
@@ -245,6 +249,14 @@ impl Task for CallStart {
             Event::Progress { party: Party::Caller, .. }
             | Event::Incoming { .. }
             | Event::Bridged
+            | Event::Noticed { .. }
+            | Event::HoldAccepted { .. }
+            | Event::HoldAsked { .. }
+            | Event::Held { .. }
+            | Event::Transferring { .. }
+            | Event::TransferStarted { .. }
+            | Event::TransferProgress { .. }
+            | Event::Transferred
             | Event::LegEnded { .. }
             | Event::Ended { .. } => {}
         }
@@ -310,7 +322,7 @@ mod tests {
     #[test]
     fn a_failure_before_the_caller_answered_says_nothing_of_a_transfer() {
         let mut start = CallStart::new(&Params::default(), "x");
-        let failure = Failure { stage: call::Stage::Callee, cause: Cause::from_status(486, "") };
+        let failure = Failure::new(call::Stage::Callee, Cause::from_status(486, ""));
         let mut say = Vec::new();
         start.settle(Mode::Original, &Err(failure), &mut say);
         assert_eq!(names(&say), ["Error"]);

@@ -41,11 +41,27 @@ pub enum EventName {
     CallLegEnded,
     /// `Subscribe`: a call is over.
     CallEnded,
+    /// `Subscribe`: a call that the server beyond us carries has come to our notice.
+    CallNoticed,
+    /// A party is being put on hold or taken off: accepted.
+    CallHolding,
+    /// A party is asked to hold.
+    CallHoldStart,
+    /// A party is on hold.
+    CallHoldSuccessful,
+    /// Parties are being taken off hold: accepted.
+    CallUnholding,
+    /// A party is asked to resume.
+    CallUnholdStart,
+    /// A party is off hold.
+    CallUnholdSuccessful,
+    /// The transferred party's new call is answered.
+    TransferSuccessful,
 }
 
 impl EventName {
     /// Every name, in the order of the documents.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 26] = [
         Self::Started,
         Self::Error,
         Self::Ended,
@@ -64,6 +80,14 @@ impl EventName {
         Self::CallBridged,
         Self::CallLegEnded,
         Self::CallEnded,
+        Self::CallNoticed,
+        Self::CallHolding,
+        Self::CallHoldStart,
+        Self::CallHoldSuccessful,
+        Self::CallUnholding,
+        Self::CallUnholdStart,
+        Self::CallUnholdSuccessful,
+        Self::TransferSuccessful,
     ];
 
     /// The name on the wire.
@@ -89,6 +113,14 @@ impl EventName {
             Self::CallBridged => "CallBridged",
             Self::CallLegEnded => "CallLegEnded",
             Self::CallEnded => "CallEnded",
+            Self::CallNoticed => "CallNoticed",
+            Self::CallHolding => "CallHolding",
+            Self::CallHoldStart => "CallHoldStart",
+            Self::CallHoldSuccessful => "CallHoldSuccessful",
+            Self::CallUnholding => "CallUnholding",
+            Self::CallUnholdStart => "CallUnholdStart",
+            Self::CallUnholdSuccessful => "CallUnholdSuccessful",
+            Self::TransferSuccessful => "TransferSuccessful",
         }
     }
 }

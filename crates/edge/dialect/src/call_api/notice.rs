@@ -34,6 +34,13 @@ impl Notice {
         Self { event: EventName::Error, data: Some(Data::Text(format_compact!("{data}"))), reason: Some(reason) }
     }
 
+    /// Whoever carries our calls cannot be asked now.
+    pub(crate) fn carrier_down(why: &call::Refused) -> Self {
+        let text = format_compact!("{why}");
+        let reason = Reason::new(Stage::Backend, 503, Fault::Upstream, &text);
+        Self::error(format_compact!("503 {text}"), reason)
+    }
+
     /// A known command that whoever carries our calls cannot do.
     pub(crate) fn unsupported(command: &str) -> Self {
         let text = format_compact!("{command} is not supported by this switch");
@@ -99,6 +106,9 @@ pub(crate) enum Stage {
     Request,
     Caller,
     Callee,
+    Transfer,
+    Hold,
+    Unhold,
     End,
     Backend,
 }
@@ -109,7 +119,11 @@ impl From<call::Stage> for Stage {
             call::Stage::Request => Self::Request,
             call::Stage::Caller => Self::Caller,
             call::Stage::Callee => Self::Callee,
+            call::Stage::Transfer => Self::Transfer,
+            call::Stage::Hold => Self::Hold,
+            call::Stage::Unhold => Self::Unhold,
             call::Stage::End => Self::End,
+            call::Stage::Backend => Self::Backend,
         }
     }
 }
@@ -202,7 +216,7 @@ mod tests {
     #[test]
     fn a_reason_is_written_as_documented() {
         let cause = call::Cause::from_status(486, "Busy Here");
-        let failure = call::Failure { stage: call::Stage::Callee, cause };
+        let failure = call::Failure::new(call::Stage::Callee, cause);
         assert_eq!(
             serde_json::to_string(&Reason::of(&failure)).unwrap(),
             r#"{"code":486,"fault":"peer","stage":"callee","text":"Busy Here"}"#

@@ -24,6 +24,17 @@ pub(super) const ROW: CommandRow = CommandRow {
         EventName::CallBridged,
         EventName::CallLegEnded,
         EventName::CallEnded,
+        EventName::CallNoticed,
+        EventName::CallHolding,
+        EventName::CallHoldStart,
+        EventName::CallHoldSuccessful,
+        EventName::CallUnholding,
+        EventName::CallUnholdStart,
+        EventName::CallUnholdSuccessful,
+        EventName::Transferring,
+        EventName::TransferStart,
+        EventName::TransferPending,
+        EventName::TransferSuccessful,
     ],
     frees: false,
     begin,
@@ -65,6 +76,24 @@ fn members(event: &Event) -> (EventName, Members) {
         }
         Event::Answered { leg, party } => (EventName::CallAnswered, which(*leg, *party).into()),
         Event::Bridged => (EventName::CallBridged, Vec::new()),
+        Event::Noticed { wire_id } => (EventName::CallNoticed, vec![("callid", Member::Text(wire_id.clone()))]),
+        Event::HoldAccepted { hold } => (hold_name(*hold, HOLDING), Vec::new()),
+        Event::HoldAsked { party, hold } => (hold_name(*hold, HOLD_START), vec![("party", end(*party))]),
+        Event::Held { party, hold } => (hold_name(*hold, HELD), vec![("party", end(*party))]),
+        Event::Transferring { party, to } => {
+            let mut members = vec![("party", end(*party))];
+            members.extend(to.as_ref().map(|to| ("to", address(to))));
+            (EventName::Transferring, members)
+        }
+        Event::TransferStarted { wire_id, to } => {
+            let mut members = vec![("callid", Member::Text(wire_id.clone()))];
+            members.extend(to.as_ref().map(|to| ("to", address(to))));
+            (EventName::TransferStart, members)
+        }
+        Event::TransferProgress { status: code, text } => {
+            (EventName::TransferPending, vec![("extra", Member::Text(status(*code, text)))])
+        }
+        Event::Transferred => (EventName::TransferSuccessful, Vec::new()),
         Event::LegEnded { leg, party, cause } => {
             let mut members = vec![("cause", reason(cause))];
             members.extend(which(*leg, *party));
@@ -78,12 +107,26 @@ fn members(event: &Event) -> (EventName, Members) {
     }
 }
 
+/// The names of one step, for hold and for unhold.
+type Step = [EventName; 2];
+const HOLDING: Step = [EventName::CallHolding, EventName::CallUnholding];
+const HOLD_START: Step = [EventName::CallHoldStart, EventName::CallUnholdStart];
+const HELD: Step = [EventName::CallHoldSuccessful, EventName::CallUnholdSuccessful];
+
+fn hold_name(hold: bool, [on, off]: Step) -> EventName {
+    if hold { on } else { off }
+}
+
 fn which(leg: LegId, party: Party) -> [(&'static str, Member); 2] {
+    [("leg", Member::Number(leg.0.into())), ("party", end(party))]
+}
+
+fn end(party: Party) -> Member {
     let name = match party {
         Party::Caller => "caller",
         Party::Callee => "callee",
     };
-    [("leg", Member::Number(leg.0.into())), ("party", Member::Text(name.into()))]
+    Member::Text(name.into())
 }
 
 fn address(address: &Address) -> Member {

@@ -54,7 +54,7 @@ fn result() -> impl Strategy<Value = Result<(), Failure>> {
     let stage = prop_oneof![Just(Stage::Request), Just(Stage::Caller), Just(Stage::Callee), Just(Stage::End)];
     let failed = (stage, 200u16..700).prop_map(|(stage, code)| {
         let cause = Cause::from_status(code, "Some Words");
-        Err(Failure { stage, cause })
+        Err(Failure::new(stage, cause))
     });
     prop_oneof![Just(Ok(())), failed]
 }

@@ -126,7 +126,7 @@ fn the_switch_has_no_room() {
 fn the_cmd_id_becomes_the_call_id() {
     let wire_id = |rig: &Rig, index: usize| match &rig.submitted[index] {
         Command::Start { wire_id, .. } => wire_id.as_deref().map(ToOwned::to_owned),
-        Command::End { .. } => panic!("no call was ended"),
+        other => panic!("not a start: {other:?}"),
     };
     let mut rig = Rig::new(Mode::Original);
     rig.start("order-4711");
@@ -172,6 +172,6 @@ fn only_our_own_word_about_an_address_is_invalid_ruri() {
     let mut rig = Rig::new(Mode::Original);
     let ticket = rig.start("x");
     let cause = Cause::from_status(484, "Address Incomplete");
-    let heard = rig.settle(ticket, Err(Failure { stage: Stage::Caller, cause }));
+    let heard = rig.settle(ticket, Err(Failure::new(Stage::Caller, cause)));
     assert_eq!(errors(&heard), ["failed to establish initial call: 484 Address Incomplete"]);
 }

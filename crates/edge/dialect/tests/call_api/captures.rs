@@ -204,7 +204,7 @@ fn a_caller_that_is_no_address() {
     let client = exchange.client.replace("not a uri", "sip:fine");
     let mut ours = rig.send(&client);
     let cause = Cause::new(Kind::BadAddress, Fault::Controller);
-    ours.extend(rig.settle(rig.ticket, Err(Failure { stage: Stage::Caller, cause })));
+    ours.extend(rig.settle(rig.ticket, Err(Failure::new(Stage::Caller, cause))));
     assert_eq!(comparables(ours, ""), comparables(exchange.server, ""));
 }
 

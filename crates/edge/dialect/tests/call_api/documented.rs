@@ -59,7 +59,7 @@ impl Example {
             // As the switchboard reports a start that a CallEnd has stopped.
             ["cancelled:", "caller"] => {
                 let cause = Cause::new(Kind::Cancelled, Fault::Nobody);
-                let result = Err(Failure { stage: Stage::Caller, cause });
+                let result = Err(Failure::new(Stage::Caller, cause));
                 return self.heard.extend(rig.settle(hookswitch_call::Ticket(1), result));
             }
             ["done"] => return self.heard.extend(rig.settle(ticket, Ok(()))),

@@ -149,7 +149,7 @@ pub fn over() -> Event {
 }
 
 pub fn failure(stage: Stage, code: u16, text: &str) -> Result<(), Failure> {
-    Err(Failure { stage, cause: Cause::from_status(code, text) })
+    Err(Failure::new(stage, Cause::from_status(code, text)))
 }
 
 fn leg(party: Party) -> LegId {

@@ -20,6 +20,18 @@ pub(super) fn log(told: &Told) {
         }
         Event::Answered { leg, party } => tracing::info!(%call, %leg, ?party, "answered"),
         Event::Bridged => tracing::info!(%call, "bridged"),
+        Event::Noticed { wire_id } => tracing::debug!(%call, %wire_id, "call noticed"),
+        Event::HoldAccepted { hold } => tracing::debug!(%call, hold, "hold accepted"),
+        Event::HoldAsked { party, hold } => tracing::debug!(%call, ?party, hold, "hold asked"),
+        Event::Held { party, hold } => tracing::info!(%call, ?party, hold, "held"),
+        Event::Transferring { party, to } => {
+            tracing::info!(%call, ?party, to = ?to.as_ref().map(Pii), "transferring");
+        }
+        Event::TransferStarted { wire_id, to } => {
+            tracing::info!(%call, %wire_id, to = ?to.as_ref().map(Pii), "transfer started");
+        }
+        Event::TransferProgress { status, text } => tracing::debug!(%call, status, %text, "transfer progress"),
+        Event::Transferred => tracing::info!(%call, "transferred"),
         Event::LegEnded { leg, party, cause } => {
             let (code, text, fault) = (cause.code, &cause.text, cause.fault);
             tracing::debug!(%call, %leg, ?party, code, %text, ?fault, "leg ended");
