@@ -193,7 +193,15 @@ impl Switch {
             | Event::Connecting { .. }
             | Event::Dialing { .. }
             | Event::Progress { .. }
-            | Event::Answered { .. } => {}
+            | Event::Answered { .. }
+            | Event::Noticed { .. }
+            | Event::HoldAccepted { .. }
+            | Event::HoldAsked { .. }
+            | Event::Held { .. }
+            | Event::Transferring { .. }
+            | Event::TransferStarted { .. }
+            | Event::TransferProgress { .. }
+            | Event::Transferred => {}
         }
         self.told.push(told);
     }

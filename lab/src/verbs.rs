@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hookswitch_phone::{AnswerPolicy, EndCause, Event, Hold, Phone, PhoneConfig, Sound};
-use hookswitch_shard::{HttpId, Input, SessionId};
+use hookswitch_shard::{Admission, HttpId, Input, Mode, SessionId};
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::{
     Body, DialogId, Endpoint, EndpointConfig, Event as SipEvent, Flow, Header, Invite, Listen, RequestOut, Response,
@@ -449,7 +449,7 @@ impl Lab {
     pub fn app(&mut self) -> AppId {
         let session = SessionId(self.apps.len() as u64 + 1);
         self.apps.push(App::new(session));
-        self.tell_switch(Input::SessionOpened { session, strict: false });
+        self.tell_switch(Input::SessionOpened { session, admission: Admission::open(Mode::Original) });
         AppId(self.apps.len() - 1)
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_call::directory::{DirectoryChange, Layer};
 use hookswitch_call::{MediaOp, MediaReport, Told};
-use hookswitch_dialect::call_api::SessionId;
+use hookswitch_dialect::call_api::{Admission, SessionId};
 use hookswitch_sip::Flow;
 use hookswitch_sip::registrar::{Binding, BindingId};
 
@@ -25,8 +25,8 @@ pub enum Input {
     SessionOpened {
         /// Its name from now on.
         session: SessionId,
-        /// It asked for the strict dialect (WebSocket subprotocol `call-api.strict`).
-        strict: bool,
+        /// On which terms: its manner, and what its token allows.
+        admission: Admission,
     },
     /// An application says something.
     Text {

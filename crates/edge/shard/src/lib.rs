@@ -25,7 +25,7 @@ use hookswitch_call::{CallId, CallRef, Cause, Command, Fault, Kind, Limits, Time
 use hookswitch_dialect::call_api::{self, Hub, HubOutput};
 use hookswitch_sip::registrar;
 
-pub use hookswitch_dialect::call_api::SessionId;
+pub use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
 pub use io::{Change, HttpId, Input, Output, Stored};
 pub use record::CallRecord;
 
@@ -95,13 +95,12 @@ impl Shard {
         match input {
             Input::Sip(input) => self.b2bua.handle_input(now, input),
             Input::Media(report) => self.board.tell_media(now, report),
-            Input::SessionOpened { session, strict } => {
-                let mode = if strict { call_api::Mode::Strict } else { call_api::Mode::Original };
-                if self.hub.open(session, mode).is_err() {
+            Input::SessionOpened { session, admission } => {
+                if self.hub.open(session, admission).is_err() {
                     self.out.push_back(Output::CloseSession { session, code: TRY_AGAIN_LATER });
                 }
             }
-            Input::Text { session, text } => self.hub.text(session, &text),
+            Input::Text { session, text } => self.hub.text(now, session, &text),
             Input::SessionClosed(session) => self.hub.closed(session),
             Input::Http { id, method, path, body } => self.http(now, id, &method, &path, &body),
             Input::Restore(stored) => self.restore(stored),

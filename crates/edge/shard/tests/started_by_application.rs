@@ -4,7 +4,7 @@ mod support;
 use support::*;
 
 use hookswitch_call::Limits;
-use hookswitch_shard::{Input, SessionId};
+use hookswitch_shard::{Admission, Input, Mode, SessionId};
 use hookswitch_sip::Event;
 
 /// Anchored: the test answers for the media engine.
@@ -13,7 +13,7 @@ fn world() -> World {
     config.limits = Limits::default();
     let mut world = World::new(config);
     let now = world.now;
-    world.shard.handle(now, Input::SessionOpened { session: SessionId(1), strict: false });
+    world.shard.handle(now, Input::SessionOpened { session: SessionId(1), admission: Admission::open(Mode::Original) });
     world
 }
 

@@ -4,11 +4,13 @@
 //! after every touch, answering each [`HubOutput::Submit`] by [`Hub::submitted`] at once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 use compact_str::CompactString;
-use hookswitch_call::{CallRef, Command, Event, Failure, Outcome, Refused, Ticket, Told};
+use hookswitch_call::{CallRef, Command, Event, Failure, Outcome, Refused, Ticket, Time, Told};
 use serde::{Deserialize, Serialize};
 
+use super::access::{Access, Admission};
 use super::call_end::{CallEnd, Target};
 use super::command::CommandRow;
 use super::event_name::EventName;
@@ -128,6 +130,7 @@ pub struct Hub {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) mode: Mode,
+    pub(super) access: Option<Arc<Access>>,
     /// The running commands by `cmd_id`.
     pub(super) commands: BTreeMap<CompactString, Tag>,
 }
@@ -178,34 +181,35 @@ impl Hub {
     ///
     /// # Errors
     /// [`TooManySessions`]: refuse the connection.
-    pub fn open(&mut self, session: SessionId, mode: Mode) -> Result<(), TooManySessions> {
+    pub fn open(&mut self, session: SessionId, admission: Admission) -> Result<(), TooManySessions> {
         if self.sessions.len() >= self.config.max_sessions {
             return Err(TooManySessions(self.config.max_sessions));
         }
         let commands = BTreeMap::new();
-        self.sessions.insert(session, Session { mode, commands });
+        let Admission { mode, access } = admission;
+        self.sessions.insert(session, Session { mode, access, commands });
         Ok(())
     }
 
     /// A client has sent a text message.
-    pub fn text(&mut self, session: SessionId, text: &str) {
+    pub fn text(&mut self, now: Time, session: SessionId, text: &str) {
         let Some(mode) = self.sessions.get(&session).map(|session| session.mode) else {
             return;
         };
         if text.len() > MAX_MESSAGE {
             return self.close(session, CLOSE_TOO_BIG);
         }
-        self.take(session, mode, text);
+        self.take(now, session, mode, text);
     }
 
     /// A client has sent a binary message: text to the original manner, an offence to the strict.
-    pub fn binary(&mut self, session: SessionId, bytes: &[u8]) {
+    pub fn binary(&mut self, now: Time, session: SessionId, bytes: &[u8]) {
         let Some(mode) = self.sessions.get(&session).map(|session| session.mode) else {
             return;
         };
         match (mode, std::str::from_utf8(bytes)) {
             (Mode::Strict, _) => self.close(session, CLOSE_UNSUPPORTED),
-            (Mode::Original, Ok(text)) => self.text(session, text),
+            (Mode::Original, Ok(text)) => self.text(now, session, text),
             (Mode::Original, Err(_)) => self.close(session, CLOSE_BAD_TEXT),
         }
     }

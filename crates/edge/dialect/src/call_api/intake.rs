@@ -2,6 +2,7 @@
 //! which clients can tell them apart.
 
 use compact_str::CompactString;
+use hookswitch_call::Time;
 use serde_json::value::RawValue;
 
 use super::command::{self, CommandRow};
@@ -17,7 +18,7 @@ use super::{MAX_BATCH, MAX_CMD_ID, unsubscribe};
 
 impl Hub {
     /// Takes one message of at most [`MAX_MESSAGE`](super::MAX_MESSAGE) bytes.
-    pub(super) fn take(&mut self, session: SessionId, mode: Mode, text: &str) {
+    pub(super) fn take(&mut self, _now: Time, session: SessionId, mode: Mode, text: &str) {
         // The reply comes before everything that the command itself has to say.
         let place = self.queue.len();
         let reply = match mode {

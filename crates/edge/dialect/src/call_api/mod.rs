@@ -9,6 +9,7 @@
 //! names of all notifications. Compatibility with the original daemon and the stricter manner for
 //! new clients are one [`Mode`] per session.
 
+mod access;
 mod address;
 mod call_id;
 mod command;
@@ -36,6 +37,7 @@ mod subscribe;
 mod test;
 mod unsubscribe;
 
+pub use access::{Access, Admission, Pattern};
 pub use command::{COMMANDS, CommandRow, Modes};
 pub use event_name::EventName;
 pub use hub::{Config, Counts, Hub, HubOutput, OnDisconnect, SessionId, Tag, TooManySessions};

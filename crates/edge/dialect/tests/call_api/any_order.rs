@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use hookswitch_call::{Cause, Event, Failure, LegId, Party, Refused, Stage, Ticket};
-use hookswitch_dialect::call_api::{Mode, SessionId};
+use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::rig::{Rig, answered, connecting, dialing, event, over, request, ringing, start_text};
+use crate::rig::{NOW, Rig, answered, connecting, dialing, event, over, request, ringing, start_text};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -156,12 +156,12 @@ impl Play {
         self.sessions.insert(session, self.last_session);
         self.listeners.insert(self.last_session, Listener::default());
         let mode = if session == 1 { Mode::Original } else { Mode::Strict };
-        self.rig.hub.open(SessionId(self.last_session), mode).unwrap();
+        self.rig.hub.open(SessionId(self.last_session), Admission::open(mode)).unwrap();
     }
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Text { session, text } => self.rig.hub.text(SessionId(self.sessions[&session]), &text),
+            Step::Text { session, text } => self.rig.hub.text(NOW, SessionId(self.sessions[&session]), &text),
             Step::Refuse(refused) => self.rig.answers.push_back(refused),
             Step::Reconnect(session) => self.reconnect(session),
             Step::Tell { ticket, event } => {

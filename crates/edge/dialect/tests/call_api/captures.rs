@@ -7,7 +7,7 @@ use hookswitch_call::{Cause, Failure, Fault, Kind, Party, Refused, Stage};
 use hookswitch_dialect::call_api::{Mode, SessionId};
 use serde_json::Value;
 
-use crate::rig::{Rig, answered, connecting, dialing, event, failure, ringing};
+use crate::rig::{NOW, Rig, answered, connecting, dialing, event, failure, ringing};
 
 /// One request and what followed it.
 struct Exchange {
@@ -84,7 +84,7 @@ fn refused_requests() {
     for exchanges in recording("errors-protocol") {
         let mut rig = Rig::new(Mode::Original);
         for exchange in exchanges {
-            rig.hub.text(SessionId(1), &exchange.client);
+            rig.hub.text(NOW, SessionId(1), &exchange.client);
             let texts: Vec<String> = rig.drain().into_iter().map(|(_, text)| text).collect();
             if exchange.client.contains(EXACT) {
                 assert!(texts[0].contains(&format!("\"id\":{EXACT},")), "{texts:?}");

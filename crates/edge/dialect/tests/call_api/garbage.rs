@@ -1,12 +1,12 @@
 //! Bytes that mean nothing: no panic, one answer to the one who sent them, and the others never
 //! notice.
 
-use hookswitch_dialect::call_api::{Mode, SessionId};
+use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
 use proptest::prelude::*;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::rig::{Rig, event, events, request, start_text};
+use crate::rig::{NOW, Rig, event, events, request, start_text};
 
 const GOOD: [&str; 4] = [
     r#"{"jsonrpc":"2.0","id":1,"method":"CallStart","params":{"caller":"sip:a@b","callee":"sip:c@d","cmd_id":"x"}}"#,
@@ -18,14 +18,14 @@ const GOOD: [&str; 4] = [
 /// Feeds one message to both kinds of session beside a quiet neighbour.
 fn feed(bytes: &[u8]) {
     let mut rig = Rig::new(Mode::Original);
-    rig.hub.open(SessionId(2), Mode::Strict).unwrap();
-    rig.hub.open(SessionId(3), Mode::Original).unwrap();
+    rig.hub.open(SessionId(2), Admission::open(Mode::Strict)).unwrap();
+    rig.hub.open(SessionId(3), Admission::open(Mode::Original)).unwrap();
     rig.send_on(3, &start_text("neighbour"));
     let ticket = rig.ticket;
     for session in [1, 2] {
         match std::str::from_utf8(bytes) {
-            Ok(text) => rig.hub.text(SessionId(session), text),
-            Err(_) => rig.hub.binary(SessionId(session), bytes),
+            Ok(text) => rig.hub.text(NOW, SessionId(session), text),
+            Err(_) => rig.hub.binary(NOW, SessionId(session), bytes),
         }
         for (to, text) in rig.drain() {
             assert_eq!(to, SessionId(session));

@@ -1,9 +1,9 @@
 //! Ruling 31 and 32: what is too long, too much, or of the wrong kind costs its sender only.
 
-use hookswitch_dialect::call_api::{Config, MAX_MESSAGE, Mode, SessionId, TooManySessions};
+use hookswitch_dialect::call_api::{Admission, Config, MAX_MESSAGE, Mode, SessionId, TooManySessions};
 use serde_json::json;
 
-use crate::rig::{Rig, events, request, start_text};
+use crate::rig::{NOW, Rig, events, request, start_text};
 
 #[test]
 fn a_message_of_64_kib_passes_and_a_longer_one_closes() {
@@ -11,7 +11,7 @@ fn a_message_of_64_kib_passes_and_a_longer_one_closes() {
     let text = request("Echo", &json!({"x": "y".repeat(MAX_MESSAGE - frame)}));
     assert_eq!(text.len(), MAX_MESSAGE);
     let mut rig = Rig::new(Mode::Original);
-    rig.hub.open(SessionId(2), Mode::Original).unwrap();
+    rig.hub.open(SessionId(2), Admission::open(Mode::Original)).unwrap();
     rig.start("running");
     assert_eq!(events(&rig.send(&text)), ["Started", "Reply", "Ended"]);
     assert!(rig.send(&format!("{text} ")).is_empty());
@@ -36,7 +36,7 @@ fn commands_in_flight_are_limited_but_can_always_be_ended() {
         assert_eq!(events(&rig.send(&end)), ["Started"]);
         assert_eq!(events(&rig.send(&end)), ["error"]);
         rig.settle(first, Ok(()));
-        rig.hub.open(SessionId(2), mode).unwrap();
+        rig.hub.open(SessionId(2), Admission::open(mode)).unwrap();
         assert_eq!(events(&rig.send_on(2, &start_text("c"))), ["Started"]);
     }
 }
@@ -44,23 +44,23 @@ fn commands_in_flight_are_limited_but_can_always_be_ended() {
 #[test]
 fn sessions_are_limited() {
     let mut rig = Rig::with(Mode::Original, Config { max_sessions: 2, ..Config::default() });
-    assert_eq!(rig.hub.open(SessionId(2), Mode::Original), Ok(()));
-    assert_eq!(rig.hub.open(SessionId(3), Mode::Original), Err(TooManySessions(2)));
+    assert_eq!(rig.hub.open(SessionId(2), Admission::open(Mode::Original)), Ok(()));
+    assert_eq!(rig.hub.open(SessionId(3), Admission::open(Mode::Original)), Err(TooManySessions(2)));
     assert!(rig.send_on(3, "x").is_empty());
     rig.hub.closed(SessionId(2));
-    assert_eq!(rig.hub.open(SessionId(3), Mode::Original), Ok(()));
+    assert_eq!(rig.hub.open(SessionId(3), Admission::open(Mode::Original)), Ok(()));
 }
 
 #[test]
 fn binary_is_text_to_the_original_and_an_offence_to_the_strict() {
     let text = request("Echo", &json!({}));
     let mut rig = Rig::new(Mode::Original);
-    rig.hub.binary(SessionId(1), text.as_bytes());
+    rig.hub.binary(NOW, SessionId(1), text.as_bytes());
     assert_eq!(rig.drain().len(), 3);
-    rig.hub.binary(SessionId(1), b"\xff\xfe");
+    rig.hub.binary(NOW, SessionId(1), b"\xff\xfe");
     assert!(rig.drain().is_empty());
     let mut strict = Rig::new(Mode::Strict);
-    strict.hub.binary(SessionId(1), text.as_bytes());
+    strict.hub.binary(NOW, SessionId(1), text.as_bytes());
     assert!(strict.drain().is_empty());
     assert_eq!((rig.closed[0].1, strict.closed[0].1), (1007, 1003));
 }

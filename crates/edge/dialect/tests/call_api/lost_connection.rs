@@ -1,7 +1,7 @@
 //! Ruling 26: what becomes of commands whose client is gone.
 
 use hookswitch_call::{CallRef, Command, Party, Stage};
-use hookswitch_dialect::call_api::{Config, Mode, OnDisconnect, SessionId};
+use hookswitch_dialect::call_api::{Admission, Config, Mode, OnDisconnect, SessionId};
 
 use crate::rig::{Rig, answered, dialing, failure, over, request};
 
@@ -41,7 +41,7 @@ fn calls_in_the_making_can_be_ended_with_it() {
 fn nothing_stays_behind() {
     let mut rig = Rig::new(Mode::Strict);
     for session in 2..200 {
-        rig.hub.open(SessionId(session), Mode::Strict).unwrap();
+        rig.hub.open(SessionId(session), Admission::open(Mode::Strict)).unwrap();
         rig.send_on(session, &request("Subscribe", &serde_json::json!({})));
         rig.send_on(session, &crate::rig::start_text("x"));
         let ticket = rig.ticket;

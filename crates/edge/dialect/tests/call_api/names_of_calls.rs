@@ -1,7 +1,7 @@
 //! How clients name calls: `cmd_id`, the Call-ID of a leg, the `callid` they were given.
 
 use hookswitch_call::{CallId, CallRef, Command, LegId, Party, Refused, Stage};
-use hookswitch_dialect::call_api::{Mode, SessionId};
+use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
 
 use crate::rig::{Rig, answered, connecting, dialing, errors, events, failure, over, request, start_text};
 
@@ -27,7 +27,7 @@ fn a_cmd_id_is_free_again_after_its_command() {
         assert_eq!(heard[0]["error"]["message"], "cmd_id is in use");
         assert_eq!(heard[0]["error"]["code"], 32000);
     }
-    rig.hub.open(SessionId(2), Mode::Strict).unwrap();
+    rig.hub.open(SessionId(2), Admission::open(Mode::Strict)).unwrap();
     assert_eq!(events(&rig.send_on(2, &start_text("x"))), ["Started"]);
     assert_eq!(rig.send_on(2, &echo)[0]["error"]["code"], -32602);
 
@@ -74,7 +74,7 @@ fn strict_clients_cancel_by_cmd_id() {
 fn other_sessions_name_calls_by_call_id() {
     let mut rig = Rig::new(Mode::Original);
     rig.start("x");
-    rig.hub.open(SessionId(2), Mode::Original).unwrap();
+    rig.hub.open(SessionId(2), Admission::open(Mode::Original)).unwrap();
     rig.send_on(2, &end("x"));
     assert_eq!(target(&rig), &CallRef::Wire("x".into()));
 }
@@ -92,7 +92,7 @@ fn the_callid_given_is_good_to_the_end_of_the_call() {
     rig.tell_of(9, owner, hookswitch_call::Event::Answered { leg: LegId(2), party: Party::Callee });
     rig.settle(start, Ok(()));
 
-    rig.hub.open(SessionId(2), Mode::Original).unwrap();
+    rig.hub.open(SessionId(2), Admission::open(Mode::Original)).unwrap();
     rig.send_on(2, &end("fork-1"));
     assert_eq!(target(&rig), &CallRef::Id(CallId(9)));
     rig.tell_of(9, owner, over());

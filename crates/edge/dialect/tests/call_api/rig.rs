@@ -4,16 +4,21 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use hookswitch_call::{
-    Address, CallId, Cause, Command, Event, Failure, LegId, Outcome, Party, Refused, Stage, Ticket, Told,
+    Address, CallId, Cause, Command, Event, Failure, LegId, Outcome, Party, Refused, Stage, Ticket, Time, Told,
 };
-use hookswitch_dialect::call_api::{Config, Hub, HubOutput, Mode, SessionId};
+use hookswitch_dialect::call_api::{Admission, Config, Hub, HubOutput, Mode, SessionId};
 use serde_json::Value;
 
 pub const ALICE: &str = "sip:alice@127.0.0.1:5080";
 pub const BOB: &str = "sip:bob@127.0.0.1:5080";
 
+/// When tests begin.
+pub const NOW: Time = Duration::from_millis(1_700_000_000_123);
+
 pub struct Rig {
     pub hub: Hub,
+    /// The time.
+    pub now: Time,
     /// Answers for the next submissions; beyond them all are accepted.
     pub answers: VecDeque<Refused>,
     /// What was submitted, oldest first.
@@ -33,8 +38,16 @@ impl Rig {
     /// With one session open: number 1.
     pub fn with(mode: Mode, config: Config) -> Self {
         let mut hub = Hub::new(config, [7; 32]);
-        hub.open(SessionId(1), mode).unwrap();
-        Self { hub, answers: VecDeque::new(), submitted: Vec::new(), ticket: Ticket(0), closed: Vec::new(), seq: 0 }
+        hub.open(SessionId(1), Admission::open(mode)).unwrap();
+        Self {
+            hub,
+            now: NOW,
+            answers: VecDeque::new(),
+            submitted: Vec::new(),
+            ticket: Ticket(0),
+            closed: Vec::new(),
+            seq: 0,
+        }
     }
 
     /// Session 1 writes; what all sessions read.
@@ -43,7 +56,7 @@ impl Rig {
     }
 
     pub fn send_on(&mut self, session: u64, text: &str) -> Vec<Value> {
-        self.hub.text(SessionId(session), text);
+        self.hub.text(self.now, SessionId(session), text);
         self.values()
     }
 
@@ -59,8 +72,7 @@ impl Rig {
     }
 
     pub fn tell_of(&mut self, call: u64, owner: Option<Ticket>, event: Event) -> Vec<Value> {
-        let told =
-            Told { at: Duration::from_millis(1_700_000_000_123), seq: self.seq, call: CallId(call), owner, event };
+        let told = Told { at: self.now, seq: self.seq, call: CallId(call), owner, event };
         self.seq += 1;
         self.hub.told(&told);
         self.values()

@@ -3,7 +3,7 @@
 use hookswitch_dialect::call_api::Mode;
 use serde_json::{Value, json};
 
-use crate::rig::{Rig, events, request};
+use crate::rig::{NOW, Rig, events, request};
 
 fn refused(mode: Mode, text: &str) -> (i64, Value, String) {
     let heard = Rig::new(mode).send(text);
@@ -57,7 +57,7 @@ fn ids_come_back_as_they_were() {
     for id in ["12345678901234567890", "-0", "\"\\u0041\"", "\"\"", "null", "{ \"a\" : 1 }", "1.50", "[1, 2]"] {
         let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"Echo","params":{{}}}}"#);
         let mut rig = Rig::new(Mode::Original);
-        rig.hub.text(hookswitch_dialect::call_api::SessionId(1), &text);
+        rig.hub.text(NOW, hookswitch_dialect::call_api::SessionId(1), &text);
         let reply = rig.drain().remove(0).1;
         assert!(reply.starts_with(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"#)), "{reply}");
     }

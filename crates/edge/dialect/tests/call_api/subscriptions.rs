@@ -1,7 +1,7 @@
 //! Ruling 34: events about all calls only for those who ask, and only in strict sessions.
 
 use hookswitch_call::{Address, Cause, Event, LegId, Party};
-use hookswitch_dialect::call_api::{Mode, SessionId};
+use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
 
 use crate::rig::{Rig, answered, connecting, dialing, events, over, request, ringing};
 
@@ -74,7 +74,7 @@ fn it_ends_when_asked_and_only_then() {
 #[test]
 fn nobody_hears_of_calls_without_asking() {
     let mut rig = Rig::new(Mode::Original);
-    rig.hub.open(SessionId(2), Mode::Strict).unwrap();
+    rig.hub.open(SessionId(2), Admission::open(Mode::Strict)).unwrap();
     assert!(rig.tell(None, over()).is_empty());
     assert_eq!(rig.send(&subscribe("s"))[0]["error"]["message"], "unknown JSON-RPC method");
 }
