@@ -226,7 +226,7 @@ impl Switch {
             .run();
         })?);
         if application.is_some() || http.is_some() {
-            switch.web = Some(Web::start(&switch.inbox, application, http)?);
+            switch.web = Some(Web::start(Arc::clone(&switch.inbox) as _, application, http)?);
         }
         Ok(switch)
     }

@@ -2,32 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use bytes::Bytes;
-use hookswitch_shard::{Change, HttpId, SessionId};
+use hookswitch_shard::{Change, HttpId};
 use hookswitch_store::{Committed, Ticket, Writer};
 use tokio::sync::oneshot;
 
 use crate::persist;
-use crate::web::Outbox;
-
-/// Close code for a session that does not read (RFC 6455 section 7.4.1: a policy is violated).
-const POLICY_VIOLATION: u16 = 1008;
-
-/// An answer to an HTTP request.
-#[derive(Debug)]
-pub(crate) struct HttpAnswer {
-    pub(crate) status: u16,
-    pub(crate) content_type: &'static str,
-    pub(crate) allow: Option<&'static str>,
-    pub(crate) body: Bytes,
-}
-
-impl HttpAnswer {
-    pub(crate) fn plain(status: u16, text: &'static str) -> Self {
-        let body = Bytes::from_static(text.as_bytes());
-        Self { status, content_type: "text/plain; charset=utf-8", allow: None, body }
-    }
-}
+use crate::web::{HttpAnswer, Outboxes};
 
 /// How far the changes of the input at hand are on their way to the disk.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,7 +21,7 @@ enum Durable {
 }
 
 pub(crate) struct Desk {
-    sessions: HashMap<SessionId, Outbox>,
+    pub(crate) sessions: Outboxes,
     requests: HashMap<HttpId, oneshot::Sender<HttpAnswer>>,
     next_request: u64,
     store: Option<Writer>,
@@ -53,39 +33,12 @@ pub(crate) struct Desk {
 impl Desk {
     pub(crate) fn new(store: Option<Writer>) -> Self {
         Self {
-            sessions: HashMap::new(),
+            sessions: Outboxes::default(),
             requests: HashMap::new(),
             next_request: 0,
             store,
             changed: Durable::Nothing,
             waiting: VecDeque::new(),
-        }
-    }
-
-    pub(crate) fn open(&mut self, session: SessionId, outbox: Outbox) {
-        self.sessions.insert(session, outbox);
-    }
-
-    pub(crate) fn closed(&mut self, session: SessionId) {
-        self.sessions.remove(&session);
-    }
-
-    /// Says something to an application; one that does not read loses its connection.
-    pub(crate) fn say(&mut self, session: SessionId, text: String) {
-        if let Some(outbox) = self.sessions.get_mut(&session)
-            && outbox.push(text).is_err()
-        {
-            tracing::warn!(session = session.0, "an application does not read and is disconnected");
-            if let Some(outbox) = self.sessions.remove(&session) {
-                outbox.abort(POLICY_VIOLATION);
-            }
-        }
-    }
-
-    /// Closes the connection of an application after what was said before.
-    pub(crate) fn dismiss(&mut self, session: SessionId, code: u16) {
-        if let Some(outbox) = self.sessions.remove(&session) {
-            outbox.close(code);
         }
     }
 

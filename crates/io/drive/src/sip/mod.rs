@@ -12,21 +12,18 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use compact_str::CompactString;
 use hookswitch_call::MediaReport;
-use hookswitch_shard::{Counts, Input, Output, SessionId, Shard, Stored};
+use hookswitch_shard::{Counts, Input, Output, Shard, Stored};
 use hookswitch_store::Committed;
 use mio::{Events, Poll, Token};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::media::MediaPlane;
 use crate::status::{Phase, Status};
 use crate::tap::{Direction, Tap};
-use crate::web::Outbox;
-pub(crate) use desk::{Desk, HttpAnswer};
+use crate::web::{HttpAnswer, WebMessage};
+pub(crate) use desk::Desk;
 pub(crate) use sockets::SipSockets;
 pub use sockets::{MAX_SIP_SOCKETS, SipListen};
 
@@ -49,14 +46,8 @@ pub(crate) const FIRST_SOCKET: usize = 1;
 pub(crate) enum Message {
     /// A media thread reports.
     Media(MediaReport),
-    /// An application has connected.
-    Opened { session: SessionId, strict: bool, outbox: Outbox },
-    /// An application says something. The permit is its place in the queue.
-    Text { session: SessionId, text: String, place: OwnedSemaphorePermit },
-    /// An application has gone.
-    Closed(SessionId),
-    /// An HTTP request.
-    Http { method: CompactString, path: String, body: Bytes, reply: oneshot::Sender<HttpAnswer> },
+    /// Applications and HTTP requests.
+    Web(WebMessage),
     /// The store has something to say.
     Committed(Committed),
     /// Somebody wants to know how much there is.
@@ -65,6 +56,12 @@ pub(crate) enum Message {
     Drain,
     /// Stop now.
     Stop,
+}
+
+impl From<WebMessage> for Message {
+    fn from(message: WebMessage) -> Self {
+        Self::Web(message)
+    }
 }
 
 pub(crate) struct ShardLoop {
@@ -163,22 +160,7 @@ impl ShardLoop {
     fn message(&mut self, now: Duration, message: Message) -> bool {
         match message {
             Message::Media(report) => self.give(now, Input::Media(report)),
-            Message::Opened { session, strict, outbox } => {
-                self.desk.open(session, outbox);
-                self.give(now, Input::SessionOpened { session, strict });
-            }
-            Message::Text { session, text, place } => {
-                self.give(now, Input::Text { session, text });
-                drop(place);
-            }
-            Message::Closed(session) => {
-                self.desk.closed(session);
-                self.give(now, Input::SessionClosed(session));
-            }
-            Message::Http { method, path, body, reply } => {
-                let id = self.desk.expect(reply);
-                self.give(now, Input::Http { id, method, path, body });
-            }
+            Message::Web(message) => self.web(now, message),
             Message::Committed(news) => self.desk.committed(&news),
             Message::Count(answer) => {
                 // Whoever asked may have given up meanwhile.
@@ -192,6 +174,27 @@ impl ShardLoop {
             Message::Stop => return false,
         }
         true
+    }
+
+    fn web(&mut self, now: Duration, message: WebMessage) {
+        match message {
+            WebMessage::Opened { session, admission, outbox } => {
+                self.desk.sessions.open(session, outbox);
+                self.give(now, Input::SessionOpened { session, admission });
+            }
+            WebMessage::Text { session, text, place } => {
+                self.give(now, Input::Text { session, text });
+                drop(place);
+            }
+            WebMessage::Closed(session) => {
+                self.desk.sessions.closed(session);
+                self.give(now, Input::SessionClosed(session));
+            }
+            WebMessage::Http { method, path, body, reply } => {
+                let id = self.desk.expect(reply);
+                self.give(now, Input::Http { id, method, path, body });
+            }
+        }
     }
 
     /// Gives one input to the machine and does everything it wants done.
@@ -212,8 +215,8 @@ impl ShardLoop {
                 }
                 Output::Close { flow } => self.sockets.close(now, flow),
                 Output::Media(op) => self.media.perform(op),
-                Output::Text { session, text } => self.desk.say(session, text),
-                Output::CloseSession { session, code } => self.desk.dismiss(session, code),
+                Output::Text { session, text } => self.desk.sessions.say(session, text),
+                Output::CloseSession { session, code } => self.desk.sessions.dismiss(session, code),
                 Output::Http { id, status, content_type, allow, body } => {
                     self.desk.answer(id, HttpAnswer { status, content_type, allow, body: body.into() });
                 }

@@ -11,8 +11,7 @@ use compact_str::CompactString;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{Gateway, WebListen};
-use crate::sip::{HttpAnswer, Message};
+use super::{Gateway, HttpAnswer, WebListen, WebMessage};
 
 /// Longest request body, in bytes.
 pub const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -71,13 +70,13 @@ async fn handle(gateway: &Gateway, request: Request) -> Result<Response, Respons
     let body = read(body).await?;
     let (reply, answer) = oneshot::channel();
     let is_head = head.method == Method::HEAD;
-    let message = Message::Http {
+    let message = WebMessage::Http {
         method: CompactString::from(head.method.as_str()),
         path: head.uri.path().to_owned(),
         body,
         reply,
     };
-    gateway.inbox.push(message).map_err(|_| busy())?;
+    gateway.sink.push(message).map_err(|_| busy())?;
     match timeout(ANSWER_PATIENCE, answer).await {
         Ok(Ok(answer)) => Ok(respond(answer, is_head)),
         Ok(Err(_)) => Err(plain(StatusCode::SERVICE_UNAVAILABLE, "the switch is stopping\n")),

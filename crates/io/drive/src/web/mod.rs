@@ -3,6 +3,7 @@
 
 mod http;
 mod listener;
+mod message;
 mod outbox;
 mod session;
 
@@ -15,12 +16,10 @@ use axum::Router;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
-use crate::inbox::Inbox;
-use crate::sip::Message;
 pub use http::{HttpConfig, MAX_BODY, MAX_HTTP_CONNECTIONS, MAX_REQUESTS};
 pub(crate) use listener::Bound;
 pub use listener::{BadWebListen, WebListen};
-pub(crate) use outbox::Outbox;
+pub(crate) use message::{HttpAnswer, Outboxes, Sink, WebMessage};
 pub use outbox::{MAX_OUTBOX, MAX_OUTBOX_BYTES};
 pub use session::{ApplicationConfig, MAX_MESSAGE, MAX_SESSIONS, MAX_UNHANDLED, SUBPROTOCOL_STRICT};
 
@@ -30,10 +29,10 @@ const THREADS: usize = 2;
 /// What is sent at the end of the runtime may take so long.
 const GOODBYE: Duration = Duration::from_millis(500);
 
-/// The way from the web into the shard.
+/// The way from the web into the loop behind it.
 #[derive(Clone)]
 pub(crate) struct Gateway {
-    inbox: Arc<Inbox<Message>>,
+    sink: Arc<dyn Sink>,
     next_session: Arc<AtomicU64>,
     sessions: Arc<Semaphore>,
     requests: Arc<Semaphore>,
@@ -49,9 +48,9 @@ pub(crate) struct Web {
 }
 
 impl Web {
-    /// Serves on sockets that are already bound.
+    /// Serves on sockets that are already bound, for the loop that reads `sink`.
     pub(crate) fn start(
-        inbox: &Arc<Inbox<Message>>,
+        sink: Arc<dyn Sink>,
         application: Option<(ApplicationConfig, Vec<Bound>)>,
         http: Option<(HttpConfig, Vec<Bound>)>,
     ) -> io::Result<Self> {
@@ -63,7 +62,7 @@ impl Web {
         let max_sessions = application.as_ref().map_or(0, |(config, _)| config.max_sessions);
         let max_sessions = u32::try_from(max_sessions).unwrap_or(u32::MAX);
         let gateway = Gateway {
-            inbox: Arc::clone(inbox),
+            sink,
             next_session: Arc::new(AtomicU64::new(1)),
             sessions: Arc::new(Semaphore::new(max_sessions as usize)),
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),

@@ -12,14 +12,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use hookswitch_dialect::call_api::{Mode, Origins};
+use hookswitch_dialect::call_api::{Admission, Mode, Origins};
 use hookswitch_shard::SessionId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::outbox::{Abort, Say, Waiting, outbox};
-use super::{Gateway, WebListen};
-use crate::sip::Message;
+use super::{Gateway, WebListen, WebMessage};
 
 /// Longest message from an application, in bytes.
 pub const MAX_MESSAGE: usize = 64 * 1024;
@@ -121,15 +120,23 @@ fn answer(
         return (StatusCode::FORBIDDEN, "pages from this origin may not connect\n").into_response();
     }
     let ping_every = config.ping_every;
-    upgrade.on_upgrade(move |socket| serve(gateway, socket, mode == Mode::Strict, ping_every, place))
+    let admission = Admission::open(mode);
+    upgrade.on_upgrade(move |socket| serve(gateway, socket, admission, ping_every, place))
 }
 
 /// One connection from its beginning to its end.
-async fn serve(gateway: Gateway, socket: WebSocket, strict: bool, ping_every: Duration, place: OwnedSemaphorePermit) {
+async fn serve(
+    gateway: Gateway,
+    socket: WebSocket,
+    admission: Admission,
+    ping_every: Duration,
+    place: OwnedSemaphorePermit,
+) {
+    let strict = admission.mode == Mode::Strict;
     let session = SessionId(gateway.next_session.fetch_add(1, Ordering::Relaxed));
     let (outbox, waiting, abort) = outbox();
     let (mut sink, mut stream) = socket.split();
-    if gateway.inbox.push(Message::Opened { session, strict, outbox }).is_err() {
+    if gateway.sink.push(WebMessage::Opened { session, admission, outbox }).is_err() {
         goodbye(&mut sink, &mut stream, Some(code::TRY_AGAIN)).await;
         return;
     }
@@ -138,7 +145,7 @@ async fn serve(gateway: Gateway, socket: WebSocket, strict: bool, ping_every: Du
         code = listen(&gateway, session, strict, &mut stream, &missed) => code,
         code = speak(waiting, abort, &mut sink, ping_every, &missed) => code,
     };
-    gateway.inbox.push_always(Message::Closed(session));
+    gateway.sink.push_always(WebMessage::Closed(session));
     goodbye(&mut sink, &mut stream, code).await;
     drop(place);
 }
@@ -171,7 +178,7 @@ async fn listen(
         }
         // While too many messages wait, the connection is not read, and the network slows the application down.
         let place = Arc::clone(&places).acquire_owned().await.ok()?;
-        if gateway.inbox.push(Message::Text { session, text, place }).is_err() {
+        if gateway.sink.push(WebMessage::Text { session, text, place }).is_err() {
             return Some(code::TRY_AGAIN);
         }
     }

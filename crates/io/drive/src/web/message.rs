@@ -1,0 +1,99 @@
+//! What the web has for the loop behind it, whichever loop that is.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use compact_str::CompactString;
+use hookswitch_dialect::call_api::Admission;
+use hookswitch_shard::SessionId;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::outbox::Outbox;
+use crate::inbox::Inbox;
+
+/// Close code for a session that does not read (RFC 6455 section 7.4.1: a policy is violated).
+const POLICY_VIOLATION: u16 = 1008;
+
+/// News from the web.
+pub(crate) enum WebMessage {
+    /// An application has connected.
+    Opened { session: SessionId, admission: Admission, outbox: Outbox },
+    /// An application says something. The permit is its place in the queue.
+    Text { session: SessionId, text: String, place: OwnedSemaphorePermit },
+    /// An application has gone.
+    Closed(SessionId),
+    /// An HTTP request that the web does not answer by itself.
+    Http { method: CompactString, path: String, body: Bytes, reply: oneshot::Sender<HttpAnswer> },
+}
+
+/// The queue of a loop that takes news from the web.
+pub(crate) trait Sink: Send + Sync + 'static {
+    /// Adds a message; the queue may be full.
+    fn push(&self, message: WebMessage) -> Result<(), Full>;
+
+    /// Adds a message whatever the limit: the end of what had its place in the queue.
+    fn push_always(&self, message: WebMessage);
+}
+
+/// The queue of a loop is full.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Full;
+
+impl<T: From<WebMessage> + Send + 'static> Sink for Inbox<T> {
+    fn push(&self, message: WebMessage) -> Result<(), Full> {
+        Self::push(self, message.into()).map_err(|_| Full)
+    }
+
+    fn push_always(&self, message: WebMessage) {
+        Self::push_always(self, message.into());
+    }
+}
+
+/// An answer to an HTTP request.
+#[derive(Debug)]
+pub(crate) struct HttpAnswer {
+    pub(crate) status: u16,
+    pub(crate) content_type: &'static str,
+    pub(crate) allow: Option<&'static str>,
+    pub(crate) body: Bytes,
+}
+
+impl HttpAnswer {
+    pub(crate) fn plain(status: u16, text: &'static str) -> Self {
+        let body = Bytes::from_static(text.as_bytes());
+        Self { status, content_type: "text/plain; charset=utf-8", allow: None, body }
+    }
+}
+
+/// The outboxes of all sessions, at the loop's end.
+#[derive(Default)]
+pub(crate) struct Outboxes(HashMap<SessionId, Outbox>);
+
+impl Outboxes {
+    pub(crate) fn open(&mut self, session: SessionId, outbox: Outbox) {
+        self.0.insert(session, outbox);
+    }
+
+    pub(crate) fn closed(&mut self, session: SessionId) {
+        self.0.remove(&session);
+    }
+
+    /// Says something to an application; one that does not read loses its connection.
+    pub(crate) fn say(&mut self, session: SessionId, text: String) {
+        if let Some(outbox) = self.0.get_mut(&session)
+            && outbox.push(text).is_err()
+        {
+            tracing::warn!(session = session.0, "an application does not read and is disconnected");
+            if let Some(outbox) = self.0.remove(&session) {
+                outbox.abort(POLICY_VIOLATION);
+            }
+        }
+    }
+
+    /// Closes the connection of an application after what was said before.
+    pub(crate) fn dismiss(&mut self, session: SessionId, code: u16) {
+        if let Some(outbox) = self.0.remove(&session) {
+            outbox.close(code);
+        }
+    }
+}
