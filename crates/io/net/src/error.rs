@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// A socket could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,26 @@ pub enum NetError {
         /// What the system said.
         source: io::Error,
     },
+    /// Somebody else listens to this UNIX socket already.
+    #[error("unix:{} is in use by another program", path.display())]
+    PathInUse {
+        /// What was to be bound.
+        path: PathBuf,
+    },
+    /// Something else has the name that a UNIX socket was to get.
+    #[error("unix:{} exists and is no socket", path.display())]
+    NotASocket {
+        /// What was to be bound.
+        path: PathBuf,
+    },
+    /// A UNIX socket cannot be bound there: the folder does not exist, a permission is missing, the path is too long.
+    #[error("cannot listen on unix:{}: {source}", path.display())]
+    Path {
+        /// What was to be bound.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 impl NetError {
@@ -38,6 +59,6 @@ impl NetError {
     /// Whether another program has the address: the one case in which trying the next port helps.
     #[must_use]
     pub const fn is_in_use(&self) -> bool {
-        matches!(self, Self::AddressInUse { .. })
+        matches!(self, Self::AddressInUse { .. } | Self::PathInUse { .. })
     }
 }

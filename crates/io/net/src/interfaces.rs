@@ -50,17 +50,24 @@ pub fn interfaces() -> io::Result<Vec<Interface>> {
         .collect())
 }
 
-/// The address that a packet to `far` would leave from. Connecting a datagram socket asks the
-/// routing table and sends nothing.
-fn source_towards(far: IpAddr) -> Option<IpAddr> {
+/// The address of this host that a packet to `far` would leave from. Connecting a datagram socket asks the routing table
+/// and sends nothing.
+///
+/// # Errors
+/// There is no way there.
+pub fn local_address_towards(far: IpAddr) -> io::Result<IpAddr> {
     let any: SocketAddr = match far {
         IpAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         IpAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let socket = UdpSocket::bind(any).ok()?;
-    socket.connect((far, FAR_PORT)).ok()?;
-    let ip = socket.local_addr().ok()?.ip();
-    (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip)
+    let socket = UdpSocket::bind(any)?;
+    socket.connect((far, FAR_PORT))?;
+    Ok(socket.local_addr()?.ip())
+}
+
+/// The address that packets to the rest of the world leave from.
+fn source_towards(far: IpAddr) -> Option<IpAddr> {
+    local_address_towards(far).ok().filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
 }
 
 #[cfg(test)]
@@ -73,6 +80,12 @@ mod tests {
         let loopback = list.iter().find(|interface| interface.address == IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
         assert!(loopback.loopback && loopback.up && !loopback.default);
         assert_eq!(loopback.prefix, 8);
+    }
+
+    #[test]
+    fn packets_to_the_loopback_leave_from_there() {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        assert_eq!(local_address_towards(loopback).unwrap(), loopback);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Sockets, and nothing that knows what they carry: UDP in batches, TCP connections with limits,
-//! the pool of RTP ports, and the addresses of this host.
+//! datagrams over UNIX sockets, the pool of RTP ports, and the addresses of this host.
 //!
 //! Everything here is non-blocking and driven by somebody else's [`mio::Poll`]; no thread is
 //! started. Unsafe code lives in one small module (`sys`), behind safe functions.
@@ -10,9 +10,10 @@ mod ports;
 mod sys;
 mod tcp;
 mod udp;
+mod unix;
 
 pub use error::NetError;
-pub use interfaces::{Interface, interfaces};
+pub use interfaces::{Interface, interfaces, local_address_towards};
 pub use ports::{BadPortRange, PortPair, PortPool, PortRange};
 pub use sys::{allowed_cpus, pin_current_thread, raise_descriptor_limit, thread_cpu_time};
 pub use tcp::{
@@ -22,3 +23,4 @@ pub use udp::{
     BATCH, Datagram, MAX_DATAGRAM, MAX_SEND_QUEUE, RecvBatch, SendOutcome, SendQueue, SocketError, UdpOptions,
     UdpSocket,
 };
+pub use unix::{MAX_UNIX_PATH, PrivateFolder, UnixSocket};

@@ -99,6 +99,34 @@ impl UdpSocket {
         self.local
     }
 
+    /// Talks to `remote` only from now on: datagrams of others are not received any more.
+    ///
+    /// # Errors
+    /// The system's: there is no way there.
+    pub fn connect(&mut self, remote: SocketAddr) -> io::Result<()> {
+        self.socket.connect(remote)?;
+        self.local = self.socket.local_addr()?;
+        Ok(())
+    }
+
+    /// Sends one datagram to where the socket is connected.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] while the system takes no more; else the system's about this datagram. An error
+    /// about an earlier one is left in the error queue.
+    pub fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut is_repeated = false;
+        loop {
+            match self.socket.send(bytes) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The network's answer to an earlier datagram is reported once; this one was not sent yet.
+                Err(error) if is_about_a_peer(&error) && !is_repeated => is_repeated = true,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Receives what is there, up to [`BATCH`] datagrams, without waiting. Fewer mean that nothing is left: a readiness
     /// event announces what comes next. A full batch means: call again.
     ///

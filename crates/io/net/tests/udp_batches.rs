@@ -160,3 +160,26 @@ fn an_address_in_use_is_named() {
     let text = format!("udp:{} is in use by another program", ours.local());
     assert_eq!(error.to_string(), text);
 }
+
+#[test]
+fn a_connected_socket_hears_one_peer_and_learns_that_it_is_gone() {
+    let (mut ours, theirs, stranger) = (bind([127, 0, 0, 1]), bind([127, 0, 0, 1]), bind([127, 0, 0, 2]));
+    ours.connect(theirs.local()).unwrap();
+    let mut queue = SendQueue::new();
+    assert!(queue.push(stranger.local(), ours.local(), Bytes::from_static(b"stranger")));
+    queue.flush(&stranger, |failed| panic!("{failed:?}"));
+    assert!(queue.push(theirs.local(), ours.local(), Bytes::from_static(b"peer")));
+    queue.flush(&theirs, |failed| panic!("{failed:?}"));
+    ours.send(b"to the peer").unwrap();
+    assert_eq!(receive(&ours, 1)[0].2, b"peer");
+    assert_eq!(receive(&theirs, 1)[0].2, b"to the peer");
+    let address = theirs.local();
+    drop(theirs);
+    let mut refused = Vec::new();
+    for _ in 0..2 {
+        // The second one is sent although the first one's refusal is known by then.
+        ours.send(b"hello?").unwrap();
+        ours.take_errors(|failed| refused.push((failed.to, failed.error.kind())));
+    }
+    assert_eq!(refused, [(address, std::io::ErrorKind::ConnectionRefused); 2]);
+}
