@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod front;
 mod http;
 mod io;
 mod record;
@@ -25,6 +26,7 @@ use hookswitch_call::{CallId, CallRef, Cause, Command, Fault, Kind, Limits, Time
 use hookswitch_dialect::call_api::{self, Hub, HubOutput};
 use hookswitch_sip::registrar;
 
+pub use front::{Front, FrontConfig, FrontInput, FrontOutput};
 pub use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
 pub use io::{Change, HttpId, Input, Output, Stored};
 pub use record::CallRecord;
