@@ -32,6 +32,8 @@ mod journal;
 mod lab;
 mod mail;
 mod nat;
+pub mod opensips;
+pub mod opensips_cast;
 mod sound;
 mod streams;
 mod switch;

@@ -275,6 +275,11 @@ impl Sim {
 
     fn listed<'a>(&'a self, dialog: &'a Dialog, with_context: bool) -> Listed<'a> {
         let proxy = format!("udp:{}", self.config.domain);
+        let sdp = |end: &End| {
+            let phone = end.user.as_ref().and_then(|user| self.phones.get(user));
+            phone.map(|phone| phone.sdp(dialog.began.as_secs())).unwrap_or_default()
+        };
+        let end = dialog.began + self.config.dialog_timeout;
         let context = with_context.then(|| {
             let transfer = dialog.was_transferred.then_some("{\"call_transfer_leg\":\"\"}");
             let text = format!("{{\"values\":[{}],\"profiles\":[]}}", transfer.unwrap_or_default());
@@ -286,9 +291,9 @@ impl Sim {
             state: dialog.state as u8,
             user_flags: "",
             timestart: dialog.began.as_secs(),
-            datestart: "2026-11-20 15:47:09",
-            timeout: (dialog.began + self.config.dialog_timeout).as_secs(),
-            dateout: "2026-11-21 03:47:09",
+            datestart: date(dialog.began),
+            timeout: end.as_secs(),
+            dateout: date(end),
             callid: &dialog.callid,
             from_uri: &dialog.from_uri,
             to_uri: &dialog.to_uri,
@@ -297,18 +302,33 @@ impl Sim {
             callee_cseq: "0",
             caller_route_set: "",
             caller_bind_addr: proxy.clone(),
-            caller_sdp: "",
+            caller_sdp: sdp(&dialog.caller),
             callees: [Callee {
                 callee_tag: &dialog.to_tag,
                 callee_contact: &dialog.callee.contact,
                 caller_cseq: "1",
                 callee_route_set: "",
                 callee_bind_addr: proxy,
-                callee_sdp: "",
+                callee_sdp: sdp(&dialog.callee),
             }],
             context,
         }
     }
+}
+
+/// A time as OpenSIPS prints it, in UTC.
+fn date(time: Time) -> String {
+    let (days, rest) = (time.as_secs() / 86_400, time.as_secs() % 86_400);
+    // Days since 1 March of the year 0, so that the leap day is a year's last.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = era * 400 + year + carry;
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", rest / 3_600, rest % 3_600 / 60, rest % 60)
 }
 
 #[derive(Serialize)]
@@ -332,9 +352,9 @@ struct Listed<'a> {
     state: u8,
     user_flags: &'a str,
     timestart: u64,
-    datestart: &'a str,
+    datestart: String,
     timeout: u64,
-    dateout: &'a str,
+    dateout: String,
     callid: &'a str,
     from_uri: &'a str,
     to_uri: &'a str,
@@ -343,7 +363,7 @@ struct Listed<'a> {
     callee_cseq: &'a str,
     caller_route_set: &'a str,
     caller_bind_addr: String,
-    caller_sdp: &'a str,
+    caller_sdp: String,
     #[serde(rename = "CALLEES")]
     callees: [Callee<'a>; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -357,5 +377,5 @@ struct Callee<'a> {
     caller_cseq: &'a str,
     callee_route_set: &'a str,
     callee_bind_addr: String,
-    callee_sdp: &'a str,
+    callee_sdp: String,
 }

@@ -28,7 +28,7 @@ pub struct Behaviour {
 pub enum Answer {
     /// Rings, and answers after this time.
     After(Duration),
-    /// Rings, and refuses with this status after this time.
+    /// Rings, and refuses with this status after this time; does not ring if that is none.
     Refuses(u16, Duration),
     /// Rings until OpenSIPS gives up (`fr_inv_timeout`).
     Rings,
@@ -100,6 +100,16 @@ impl Behaviour {
     /// Host and port of the contact.
     pub(crate) fn host(&self) -> &str {
         self.contact.split_once('@').map_or(self.contact.as_str(), |(_, host)| host)
+    }
+
+    /// Its session description.
+    pub(crate) fn sdp(&self, version: u64) -> String {
+        let host = self.host().split(':').next().unwrap_or_default();
+        let user = self.contact.split([':', '@']).nth(1).unwrap_or_default();
+        format!(
+            "v=0\r\no={user} 1 {version} IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n\
+             m=audio 30000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=sendrecv\r\n"
+        )
     }
 
     /// What it says when it answers.

@@ -1,5 +1,7 @@
 //! `t_uac_dlg` and `t_uac_cancel`: OpenSIPS itself calls somebody, and answers when that somebody has.
 
+use std::time::Duration;
+
 use compact_str::{CompactString, format_compact};
 use serde::Serialize;
 
@@ -174,6 +176,7 @@ impl Sim {
         let (longest, timed_out) = (self.config.fr_inv_timeout, (self.config.fr_inv_timeout, Fate::TimedOut));
         match phone.answer {
             Answer::After(after) if after < longest => vec![rings, (hop * 4 + after, Fate::Answered)],
+            Answer::Refuses(status, Duration::ZERO) => vec![(hop * 4, Fate::Refused(status))],
             Answer::Refuses(status, after) if after < longest => {
                 vec![rings, (hop * 4 + after, Fate::Refused(status))]
             }
@@ -290,15 +293,7 @@ fn message(names: &Names, phone: &Behaviour, route: Option<&str>, answered: bool
     let via = format!("Via: SIP/2.0/UDP 127.0.0.1:5080;branch={branch}\r\n");
     let route = route.map(|route| format!("Record-Route: <{route}>\r\n")).unwrap_or_default();
     let contact = format!("Contact: <{}>\r\n", phone.contact);
-    let host = phone.host().split(':').next().unwrap_or_default();
-    let sdp = if answered {
-        format!(
-            "v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm=audio 30000 RTP/AVP 0\r\n\
-             a=rtpmap:0 PCMU/8000\r\na=sendrecv\r\n"
-        )
-    } else {
-        String::new()
-    };
+    let sdp = if answered { phone.sdp(1) } else { String::new() };
     let content = if answered { "Content-Type: application/sdp\r\n" } else { "" };
     let tail = format!("{content}Content-Length: {}\r\n\r\n{sdp}", sdp.len());
     match phone.make {

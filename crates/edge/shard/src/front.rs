@@ -89,6 +89,7 @@ pub enum FrontOutput {
 pub struct Front {
     opensips: OpenSips,
     hub: Hub,
+    is_draining: bool,
     out: VecDeque<FrontOutput>,
 }
 
@@ -102,6 +103,7 @@ impl Front {
         Self {
             opensips: OpenSips::new(config.opensips, seed),
             hub: Hub::new(config.call_api, hub_seed),
+            is_draining: false,
             out: VecDeque::new(),
         }
     }
@@ -123,7 +125,10 @@ impl Front {
             }
             FrontInput::Text { session, text } => self.hub.text(now, session, &text),
             FrontInput::SessionClosed(session) => self.hub.closed(session),
-            FrontInput::Drain => self.opensips.drain(),
+            FrontInput::Drain => {
+                self.is_draining = true;
+                self.opensips.drain();
+            }
             FrontInput::Stop => self.opensips.stop(now),
         }
         self.settle(now);
@@ -176,10 +181,22 @@ impl Front {
         self.hub.counts()
     }
 
-    /// How many sessions are open, and how many commands run for them.
+    /// How many sessions are open.
     #[must_use]
-    pub fn sessions(&self) -> (usize, usize) {
-        (self.hub.sessions(), self.hub.running())
+    pub fn sessions(&self) -> usize {
+        self.hub.sessions()
+    }
+
+    /// How many commands of sessions are running, those whose session is gone included.
+    #[must_use]
+    pub fn commands_running(&self) -> usize {
+        self.hub.running()
+    }
+
+    /// Whether new calls are refused because we are leaving.
+    #[must_use]
+    pub const fn draining(&self) -> bool {
+        self.is_draining
     }
 
     /// Carries everything that has happened to its end.

@@ -1,0 +1,542 @@
+//! The Call API in front of a simulated OpenSIPS, in virtual time.
+//!
+//! An [`OpenSipsLab`] holds one [`Front`] and one [`Sim`], joined by datagrams that are lost, doubled and delayed, and
+//! any number of sessions. Every session is listened to: a command begins once, ends once, says nothing outside, and
+//! says what it says in its order.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hookswitch_call::Time;
+use hookswitch_opensips::{Config, Health, Input, Link, MiError};
+use hookswitch_opensips_sim::{PeerId, Sim, SimConfig, SimOutput};
+use hookswitch_shard::{Admission, Front, FrontConfig, FrontInput, FrontOutput, Mode, SessionId};
+use serde_json::Value;
+
+use crate::dice::Dice;
+use crate::lab::START;
+use crate::opensips_cast;
+
+/// Where the front gets its events.
+pub const EVENT_SOCKET: &str = "udp:127.0.0.1:49136";
+
+/// The front, to OpenSIPS.
+const US: PeerId = PeerId(1);
+
+/// No test needs more steps than this.
+const MAX_STEPS: u64 = 100_000_000;
+
+/// What happens to datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// Datagrams lost, in percent.
+    pub loss: u8,
+    /// Datagrams doubled, in percent.
+    pub double: u8,
+    /// Least time that one is under way.
+    pub delay: Duration,
+    /// Most time added to it at random: with more than the time between two, they overtake each other.
+    pub jitter: Duration,
+}
+
+impl Network {
+    /// One machine: everything arrives, in order, after 50 µs.
+    pub const CLEAR: Self = Self { loss: 0, double: 0, delay: Duration::from_micros(50), jitter: Duration::ZERO };
+
+    /// One in a hundred is lost, one in a hundred comes twice, and they overtake each other.
+    pub const ROUGH: Self = Self { loss: 1, double: 1, delay: Duration::from_micros(200), jitter: crate::millis(5) };
+}
+
+#[derive(Debug)]
+enum Parcel {
+    Request(Bytes),
+    Reply(Bytes),
+    Event(Bytes),
+    /// Nobody listens at the MI port.
+    Refusal,
+}
+
+/// A Call API in front of an OpenSIPS.
+pub struct OpenSipsLab {
+    now: Time,
+    dice: Dice,
+    network: Network,
+    front: Front,
+    sim: Sim,
+    mail: BTreeMap<(Time, u64), Parcel>,
+    sent: u64,
+    clients: BTreeMap<SessionId, Client>,
+    healths: Vec<Health>,
+    /// OpenSIPS is not running: what is sent to it is refused, or lost if [`Self::silent`].
+    is_down: bool,
+    silent: bool,
+    steps: u64,
+    /// Every request as OpenSIPS got it, if wanted.
+    requests: Option<Vec<Value>>,
+}
+
+/// How a lab is set up.
+pub struct LabConfig {
+    /// The front, but for its event socket.
+    pub front: FrontConfig,
+    /// OpenSIPS.
+    pub sim: SimConfig,
+    /// Between them.
+    pub network: Network,
+    /// For everything that happens by chance.
+    pub seed: u64,
+}
+
+impl Default for LabConfig {
+    fn default() -> Self {
+        let front = FrontConfig::default();
+        Self { front, sim: SimConfig::default(), network: Network::CLEAR, seed: crate::DEFAULT_SEED }
+    }
+}
+
+impl Default for OpenSipsLab {
+    fn default() -> Self {
+        Self::new(LabConfig::default())
+    }
+}
+
+impl OpenSipsLab {
+    /// A lab with the phones of the recordings, whose front has found its OpenSIPS.
+    #[must_use]
+    pub fn new(config: LabConfig) -> Self {
+        let mut dice = Dice::new(config.seed);
+        let mut sim = Sim::new(config.sim, dice.seed());
+        opensips_cast::enter(&mut sim);
+        let mut lab = Self::with(config.front, sim, config.network, START, dice);
+        lab.pass(crate::seconds(1));
+        assert!(lab.is_up(), "OpenSIPS was not found: {:?}", lab.front.health());
+        lab
+    }
+
+    /// A lab with an OpenSIPS that has been set up, at a time; nothing has happened yet.
+    #[must_use]
+    pub fn with(mut front: FrontConfig, sim: Sim, network: Network, now: Time, mut dice: Dice) -> Self {
+        front.opensips = Config { event_socket: EVENT_SOCKET.into(), ..front.opensips };
+        let mut lab = Self {
+            now,
+            front: Front::new(front, dice.seed()),
+            dice,
+            network,
+            sim,
+            mail: BTreeMap::new(),
+            sent: 0,
+            clients: BTreeMap::new(),
+            healths: Vec::new(),
+            is_down: false,
+            silent: false,
+            steps: 0,
+            requests: None,
+        };
+        lab.front.start(now);
+        lab.deliver();
+        lab
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The machine under test.
+    #[must_use]
+    pub fn front(&self) -> &Front {
+        &self.front
+    }
+
+    /// OpenSIPS.
+    pub fn sim(&mut self) -> &mut Sim {
+        &mut self.sim
+    }
+
+    /// Changes the network from now on.
+    pub fn network(&mut self, network: Network) {
+        self.network = network;
+    }
+
+    /// Whether OpenSIPS answers and its events reach us.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        let health = self.front.health();
+        health.mi == Link::Up && health.events == Link::Up
+    }
+
+    /// Every change of health so far.
+    #[must_use]
+    pub fn healths(&self) -> &[Health] {
+        &self.healths
+    }
+
+    /// From now on the requests that reach OpenSIPS are kept.
+    pub fn keep_requests(&mut self) {
+        self.requests.get_or_insert_default();
+    }
+
+    /// The requests that have reached OpenSIPS, of this method.
+    #[must_use]
+    pub fn requests(&self, method: &str) -> Vec<&Value> {
+        self.requests.iter().flatten().filter(|request| request["method"] == method).collect()
+    }
+
+    /// An application connects.
+    pub fn open(&mut self, mode: Mode) -> SessionId {
+        let session = SessionId(self.clients.len() as u64 + 1);
+        self.clients.insert(session, Client::default());
+        self.put(FrontInput::SessionOpened { session, admission: Admission::open(mode) });
+        session
+    }
+
+    /// An application sends a text.
+    pub fn say(&mut self, session: SessionId, text: &str) {
+        self.put(FrontInput::Text { session, text: text.to_owned() });
+    }
+
+    /// An application asks for a command under a `cmd_id`, which is also its request's id.
+    pub fn ask(&mut self, session: SessionId, method: &str, cmd_id: &str, params: &[(&str, &str)]) {
+        let mut members: serde_json::Map<String, Value> =
+            params.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+        members.insert("cmd_id".into(), cmd_id.into());
+        let request = serde_json::json!({"jsonrpc": "2.0", "id": cmd_id, "method": method, "params": members});
+        self.say(session, &request.to_string());
+    }
+
+    /// An application is gone.
+    pub fn close(&mut self, session: SessionId) {
+        if let Some(client) = self.clients.get_mut(&session) {
+            client.is_gone = true;
+        }
+        self.put(FrontInput::SessionClosed(session));
+    }
+
+    /// Anything else goes into the front.
+    pub fn put(&mut self, input: FrontInput) {
+        self.front.handle(self.now, input);
+        self.deliver();
+    }
+
+    /// What a session has heard.
+    ///
+    /// # Panics
+    /// If there is no such session.
+    #[must_use]
+    pub fn client(&self, session: SessionId) -> &Client {
+        &self.clients[&session]
+    }
+
+    /// Forgets what a session has heard; what is running goes on being listened to.
+    pub fn forget(&mut self, session: SessionId) {
+        if let Some(client) = self.clients.get_mut(&session) {
+            client.heard.clear();
+        }
+    }
+
+    /// Stops and starts OpenSIPS at once: calls and subscriptions are gone.
+    pub fn restart_opensips(&mut self) {
+        self.sim.restart(self.now);
+    }
+
+    /// Stops OpenSIPS; requests are refused by its machine.
+    pub fn stop_opensips(&mut self) {
+        self.sim.restart(self.now);
+        self.is_down = true;
+        self.silent = false;
+    }
+
+    /// OpenSIPS can no longer be reached; nothing comes back.
+    pub fn cut_opensips_off(&mut self) {
+        self.is_down = true;
+        self.silent = true;
+    }
+
+    /// OpenSIPS is there again.
+    pub fn start_opensips(&mut self) {
+        self.is_down = false;
+    }
+
+    /// Puts an event before the front, as if OpenSIPS had sent it.
+    pub fn event(&mut self, text: &str) {
+        self.put(FrontInput::OpenSips(Input::Event(Bytes::from(text.to_owned()))));
+    }
+
+    /// Puts a reply before the front, as if OpenSIPS had sent it.
+    pub fn reply(&mut self, text: &str) {
+        self.put(FrontInput::OpenSips(Input::Reply(Bytes::from(text.to_owned()))));
+    }
+
+    /// Lets so much time pass.
+    pub fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(next) = self.next().filter(|next| *next <= until) {
+            self.step(next);
+        }
+        self.now = until;
+    }
+
+    /// Lets time pass until no command is running, at most so much.
+    ///
+    /// # Panics
+    /// If a command is still running then.
+    pub fn settle(&mut self, most: Duration) {
+        let until = self.now + most;
+        while self.clients.values().any(|client| !client.running.is_empty() && !client.is_gone) {
+            let next = self.next().filter(|next| *next <= until);
+            let Some(next) = next else {
+                let running: Vec<_> = self.clients.values().flat_map(|client| client.running.keys()).collect();
+                panic!("still running after {most:?}: {running:?}");
+            };
+            self.step(next);
+        }
+    }
+
+    fn next(&self) -> Option<Time> {
+        let mail = self.mail.first_key_value().map(|((at, _), _)| *at);
+        [mail, self.front.poll_timeout(), self.sim.poll_timeout()].into_iter().flatten().min()
+    }
+
+    fn step(&mut self, next: Time) {
+        self.steps += 1;
+        assert!(self.steps < MAX_STEPS, "time does not pass");
+        self.now = self.now.max(next);
+        while let Some(entry) = self.mail.first_entry().filter(|entry| entry.key().0 <= self.now) {
+            let parcel = entry.remove();
+            self.receive(parcel);
+        }
+        self.sim.handle_timeout(self.now);
+        if self.front.poll_timeout().is_some_and(|at| at <= self.now) {
+            self.front.handle_timeout(self.now);
+        }
+        self.deliver();
+    }
+
+    fn receive(&mut self, parcel: Parcel) {
+        match parcel {
+            Parcel::Request(bytes) => {
+                if let Some(requests) = &mut self.requests {
+                    requests.push(serde_json::from_slice(&bytes).expect("we write JSON"));
+                }
+                self.sim.handle_mi(self.now, US, &bytes);
+                assert!(!self.sim.is_dead(), "this kills OpenSIPS: {bytes:?}");
+            }
+            Parcel::Reply(bytes) => self.put(FrontInput::OpenSips(Input::Reply(bytes))),
+            Parcel::Event(bytes) => self.put(FrontInput::OpenSips(Input::Event(bytes))),
+            Parcel::Refusal => self.put(FrontInput::OpenSips(Input::MiDown(MiError::Refused))),
+        }
+        self.deliver();
+    }
+
+    /// Takes what both sides have to say.
+    fn deliver(&mut self) {
+        while let Some(output) = self.front.poll_output() {
+            match output {
+                FrontOutput::Mi { bytes, .. } if self.is_down && self.silent => drop(bytes),
+                FrontOutput::Mi { .. } if self.is_down => self.post(|| Parcel::Refusal),
+                FrontOutput::Mi { bytes, .. } => self.post(|| Parcel::Request(bytes.clone())),
+                FrontOutput::Text { session, text } => {
+                    let client = self.clients.get_mut(&session).expect("a session that was opened");
+                    client.hear(self.now, &text);
+                }
+                FrontOutput::CloseSession { session, code } => {
+                    let client = self.clients.get_mut(&session).expect("a session that was opened");
+                    client.closed_with = Some(code);
+                    client.is_gone = true;
+                }
+                FrontOutput::Told(_) => {}
+                FrontOutput::Health(health) => self.healths.push(health),
+            }
+        }
+        while let Some(output) = self.sim.poll_output() {
+            if self.is_down {
+                continue;
+            }
+            match output {
+                SimOutput::MiReply { bytes, .. } => self.post(|| Parcel::Reply(bytes.clone())),
+                SimOutput::Event { socket, bytes } => {
+                    assert_eq!(socket, EVENT_SOCKET);
+                    self.post(|| Parcel::Event(bytes.clone()));
+                }
+            }
+        }
+    }
+
+    /// One datagram: none, one or two arrive.
+    fn post(&mut self, parcel: impl Fn() -> Parcel) {
+        let Network { loss, double, delay, jitter } = self.network;
+        if self.dice.percent(loss) {
+            return;
+        }
+        for _ in 0..if self.dice.percent(double) { 2 } else { 1 } {
+            self.sent += 1;
+            let at = self.now + delay + self.dice.within(jitter);
+            self.mail.insert((at, self.sent), parcel());
+        }
+    }
+}
+
+/// One message that a session got.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heard {
+    /// When.
+    pub at: Time,
+    /// What.
+    pub message: Value,
+}
+
+impl Heard {
+    /// The members of a notification, or of the reply that starts a command.
+    fn body(&self) -> &Value {
+        if self.message["params"].is_object() { &self.message["params"] } else { &self.message["result"] }
+    }
+
+    /// The command's `cmd_id`; empty if it is about none.
+    #[must_use]
+    pub fn cmd_id(&self) -> &str {
+        self.body()["cmd_id"].as_str().unwrap_or_default()
+    }
+
+    /// The event's name; empty if it is none.
+    #[must_use]
+    pub fn event(&self) -> &str {
+        self.body()["event"].as_str().unwrap_or_default()
+    }
+
+    /// The event's data; null if there is none.
+    #[must_use]
+    pub fn data(&self) -> &Value {
+        &self.body()["data"]
+    }
+}
+
+/// What a session has heard.
+#[derive(Debug, Default)]
+pub struct Client {
+    /// All of it, in order.
+    pub heard: Vec<Heard>,
+    /// The commands that run, and how far they have come.
+    pub running: BTreeMap<String, Progress>,
+    /// Commands that have ended, well or not.
+    pub ended: u64,
+    /// Commands that have ended with an `Error`.
+    pub failed: u64,
+    /// The code that its connection was closed with.
+    pub closed_with: Option<u16>,
+    is_gone: bool,
+}
+
+/// How far a command has come.
+#[derive(Debug, Default)]
+pub struct Progress {
+    rank: u8,
+    asked: Vec<String>,
+    failed: bool,
+}
+
+/// The place of an event in its command. Those of one rank may follow each other in any order.
+fn rank(event: &str) -> u8 {
+    match event {
+        "Started" => 0,
+        "CallerAnswered" => 1,
+        "Transferring" | "CallHolding" | "CallUnholding" => 2,
+        "TransferStart" => 3,
+        "TransferPending" => 4,
+        "CalleeAnswered" | "TransferSuccessful" => 5,
+        "CallHoldStart" | "CallUnholdStart" | "CallHoldSuccessful" | "CallUnholdSuccessful" => 6,
+        "Reply" | "TODO" => 7,
+        "Error" => 8,
+        "Ended" => 9,
+        other => panic!("no event is called {other:?}"),
+    }
+}
+
+/// Events that come once in a command, if at all.
+fn comes_once(event: &str) -> bool {
+    !matches!(
+        event,
+        "TransferPending" | "CallHoldStart" | "CallUnholdStart" | "CallHoldSuccessful" | "CallUnholdSuccessful"
+    )
+}
+
+impl Client {
+    fn hear(&mut self, at: Time, text: &str) {
+        assert!(!self.is_gone, "the front speaks to a session that is gone: {text}");
+        let message: Value = serde_json::from_str(text).expect("the front writes JSON");
+        let messages = match message {
+            Value::Array(batch) => batch,
+            one => vec![one],
+        };
+        for message in messages {
+            let heard = Heard { at, message };
+            if !heard.event().is_empty() {
+                self.follow(&heard, text);
+            }
+            self.heard.push(heard);
+        }
+    }
+
+    fn follow(&mut self, heard: &Heard, text: &str) {
+        let (cmd_id, event) = (heard.cmd_id(), heard.event());
+        if heard.message["result"].is_object() {
+            assert_eq!(event, "Started", "only the reply starts a command: {text}");
+            let before = self.running.insert(cmd_id.to_owned(), Progress::default());
+            assert!(before.is_none(), "{cmd_id} begins twice: {text}");
+            return;
+        }
+        let progress = self.running.get_mut(cmd_id);
+        let progress = progress.unwrap_or_else(|| panic!("{cmd_id} does not run: {text}"));
+        let rank = rank(event);
+        let in_order = if comes_once(event) { rank > progress.rank } else { rank >= progress.rank };
+        assert!(in_order, "{event} of {cmd_id} comes too late, or twice: {text}");
+        progress.rank = rank;
+        let leg = heard.data()["leg"].as_str().unwrap_or_default();
+        if event.ends_with("holdStart") || event == "CallHoldStart" {
+            assert!(!progress.asked.iter().any(|asked| asked == leg), "twice: {text}");
+            progress.asked.push(leg.to_owned());
+        }
+        if event.ends_with("holdSuccessful") || event == "CallHoldSuccessful" {
+            let asked = progress.asked.iter().position(|asked| asked == leg);
+            progress.asked.remove(asked.unwrap_or_else(|| panic!("a leg that was not asked: {text}")));
+            progress.asked.push(format!("{leg} done"));
+        }
+        progress.failed |= event == "Error";
+        if event == "Ended" {
+            self.failed += u64::from(progress.failed);
+            self.ended += 1;
+            self.running.remove(cmd_id);
+        }
+    }
+
+    /// The names of a command's events in their order.
+    #[must_use]
+    pub fn events(&self, cmd_id: &str) -> Vec<&str> {
+        self.heard.iter().filter(|heard| heard.cmd_id() == cmd_id).map(Heard::event).collect()
+    }
+
+    /// The data of a command's first event of this name; null if there is none.
+    #[must_use]
+    pub fn data(&self, cmd_id: &str, event: &str) -> &Value {
+        self.find(cmd_id, event).map_or(&Value::Null, Heard::data)
+    }
+
+    /// The text of a command's `Error`; empty if it had none.
+    #[must_use]
+    pub fn error(&self, cmd_id: &str) -> &str {
+        self.data(cmd_id, "Error").as_str().unwrap_or_default()
+    }
+
+    /// The member `reason` of a command's `Error`; null if there is none.
+    #[must_use]
+    pub fn reason(&self, cmd_id: &str) -> &Value {
+        self.find(cmd_id, "Error").map_or(&Value::Null, |heard| &heard.message["params"]["reason"])
+    }
+
+    /// A command's first event of this name.
+    #[must_use]
+    pub fn find(&self, cmd_id: &str, event: &str) -> Option<&Heard> {
+        self.heard.iter().find(|heard| heard.cmd_id() == cmd_id && heard.event() == event)
+    }
+}
