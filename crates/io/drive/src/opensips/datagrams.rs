@@ -1,0 +1,331 @@
+//! Requests to `mi_datagram`, over UDP or a UNIX socket.
+//!
+//! ```text
+//!           send()                    error of the socket
+//!  Closed ──────────▶ Open ─────────────────────────────────▶ Closed, not before a pause that grows
+//!                      │ the system takes no more: what follows waits until the socket is writable
+//! ```
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use compact_str::CompactString;
+use hookswitch_net::{BATCH, NetError, PrivateFolder, RecvBatch, UdpOptions, UdpSocket, UnixSocket};
+use hookswitch_opensips::{Input, MiError, RequestId};
+use mio::event::Event;
+use mio::{Interest, Registry, Token};
+
+/// Requests that may wait while the system takes no more; beyond, they fail.
+pub(super) const MAX_WAITING: usize = 4_096;
+
+/// Longest reply over a UNIX socket, in bytes: twice what OpenSIPS can send.
+const MAX_UNIX_REPLY: usize = 128 * 1024;
+
+/// Pause before a socket that has failed is opened again; doubles up to [`MAX_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+/// Who may write to the socket in a private folder: that folder lets in nobody else anyway.
+const PRIVATE_MODE: u32 = 0o600;
+
+/// Who may write to a socket at a path of the operator's choice: this user's group, which OpenSIPS can be a member of.
+pub(super) const SHARED_MODE: u32 = 0o660;
+
+/// Where requests go.
+#[derive(Debug)]
+pub(super) enum Target {
+    Udp(SocketAddr),
+    /// OpenSIPS's socket.
+    Unix(PathBuf),
+}
+
+enum Socket {
+    Udp { socket: UdpSocket, batch: RecvBatch },
+    Unix { socket: UnixSocket, room: Box<[u8]>, is_connected: bool },
+}
+
+/// The socket that requests leave from and replies come to.
+pub(super) struct Datagrams {
+    registry: Registry,
+    token: Token,
+    target: Target,
+    socket: Option<Socket>,
+    is_readable: bool,
+    /// There is something in the error queue.
+    is_failing: bool,
+    /// The system took no more.
+    is_blocked: bool,
+    waiting: VecDeque<(RequestId, Bytes)>,
+    /// Not opened again before.
+    again_at: Duration,
+    pause: Duration,
+    /// Dropped after the socket in it.
+    _folder: Option<PrivateFolder>,
+}
+
+impl Datagrams {
+    /// Requests over UDP. The socket is opened when it is needed.
+    pub(super) fn udp(registry: Registry, token: Token, to: SocketAddr) -> Self {
+        Self::new(registry, token, Target::Udp(to), None, None)
+    }
+
+    /// Requests over a UNIX socket. Replies come to a socket of ours at `reply`, or, without one, in a folder that only
+    /// this user and root can enter; its name is made of `number`.
+    pub(super) fn unix(
+        registry: Registry,
+        token: Token,
+        to: PathBuf,
+        reply: Option<PathBuf>,
+        number: u64,
+    ) -> Result<Self, NetError> {
+        let (folder, reply, mode) = match reply {
+            Some(reply) => (None, reply, SHARED_MODE),
+            None => {
+                let folder = PrivateFolder::create(number)
+                    .map_err(|source| NetError::Path { path: std::env::temp_dir(), source })?;
+                let reply = folder.path().join("mi-reply");
+                (Some(folder), reply, PRIVATE_MODE)
+            }
+        };
+        let mut socket = UnixSocket::bind(&reply, mode)?;
+        registry
+            .register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)
+            .map_err(|source| NetError::Path { path: reply, source })?;
+        let room = vec![0; MAX_UNIX_REPLY].into_boxed_slice();
+        let socket = Socket::Unix { socket, room, is_connected: false };
+        Ok(Self::new(registry, token, Target::Unix(to), Some(socket), folder))
+    }
+
+    fn new(
+        registry: Registry,
+        token: Token,
+        target: Target,
+        socket: Option<Socket>,
+        folder: Option<PrivateFolder>,
+    ) -> Self {
+        Self {
+            registry,
+            token,
+            target,
+            socket,
+            is_readable: false,
+            is_failing: false,
+            is_blocked: false,
+            waiting: VecDeque::new(),
+            again_at: Duration::ZERO,
+            pause: FIRST_PAUSE,
+            _folder: folder,
+        }
+    }
+
+    /// Where requests go over UDP.
+    pub(super) const fn udp_target(&self) -> Option<SocketAddr> {
+        match &self.target {
+            Target::Udp(to) => Some(*to),
+            Target::Unix(_) => None,
+        }
+    }
+
+    /// Sends requests elsewhere from now on.
+    pub(super) fn redirect(&mut self, to: SocketAddr) {
+        self.target = Target::Udp(to);
+        self.close();
+        (self.again_at, self.pause) = (Duration::ZERO, FIRST_PAUSE);
+    }
+
+    /// Sends one request, or keeps it until there is room. A failure goes to `into`.
+    pub(super) fn send(&mut self, now: Duration, request: RequestId, bytes: Bytes, into: &mut VecDeque<Input>) {
+        // A socket that was opened anew is not blocked, whatever its predecessor was.
+        self.send_waiting(now, into);
+        if self.is_blocked {
+            if self.waiting.len() < MAX_WAITING {
+                self.waiting.push_back((request, bytes));
+            } else {
+                let error = MiError::Other(CompactString::const_new("too many requests wait to be sent"));
+                into.push_back(Input::MiFailed { request, error });
+            }
+            return;
+        }
+        match self.send_now(now, &bytes) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.is_blocked = true;
+                self.waiting.push_back((request, bytes));
+            }
+            Err(error) => into.push_back(Input::MiFailed { request, error: described(&error) }),
+        }
+    }
+
+    fn send_now(&mut self, now: Duration, bytes: &[u8]) -> io::Result<()> {
+        self.open(now)?;
+        let sent = match (&mut self.socket, &self.target) {
+            (Some(Socket::Udp { socket, .. }), _) => socket.send(bytes),
+            (Some(Socket::Unix { socket, is_connected, .. }), Target::Unix(to)) => {
+                send_unix(socket, is_connected, to, bytes)
+            }
+            (Some(Socket::Unix { .. }), Target::Udp(_)) | (None, _) => Err(io::ErrorKind::NotConnected.into()),
+        };
+        match &sent {
+            Ok(()) => self.pause = FIRST_PAUSE,
+            Err(error) if is_about_this_datagram(error) => {}
+            Err(error) => {
+                tracing::debug!(%error, "the MI socket has failed");
+                self.fail(now);
+            }
+        }
+        sent
+    }
+
+    /// Opens the socket if it is closed and the time has come.
+    fn open(&mut self, now: Duration) -> io::Result<()> {
+        let Target::Udp(to) = self.target else { return Ok(()) };
+        if self.socket.is_some() {
+            return Ok(());
+        }
+        if now < self.again_at {
+            return Err(io::Error::new(io::ErrorKind::NotConnected, "no way to OpenSIPS"));
+        }
+        let opened = || -> io::Result<UdpSocket> {
+            let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+            let mut socket = UdpSocket::bind(any, UdpOptions::default()).map_err(io::Error::other)?;
+            socket.connect(to)?;
+            self.registry.register(&mut socket, self.token, Interest::READABLE | Interest::WRITABLE)?;
+            Ok(socket)
+        };
+        match opened() {
+            Ok(socket) => {
+                self.socket = Some(Socket::Udp { socket, batch: RecvBatch::new() });
+                Ok(())
+            }
+            Err(error) => {
+                self.fail(now);
+                Err(error)
+            }
+        }
+    }
+
+    /// Closes what cannot be used any more; a UNIX socket stays, for its failures are the receiver's.
+    fn fail(&mut self, now: Duration) {
+        self.close();
+        self.again_at = now + self.pause;
+        self.pause = (self.pause * 2).min(MAX_PAUSE);
+    }
+
+    fn close(&mut self) {
+        if let Some(Socket::Udp { mut socket, .. }) = self.socket.take_if(|socket| matches!(socket, Socket::Udp { .. }))
+        {
+            let _ = self.registry.deregister(&mut socket);
+            self.is_readable = false;
+            self.is_failing = false;
+            self.is_blocked = false;
+        }
+    }
+
+    /// Takes one readiness event.
+    pub(super) fn ready(&mut self, now: Duration, event: &Event, into: &mut VecDeque<Input>) {
+        // An error may end a batch early, so after one there may be datagrams that no event announces.
+        self.is_readable |= event.is_readable() || event.is_error();
+        self.is_failing |= event.is_error();
+        if event.is_writable() && self.is_blocked {
+            self.is_blocked = false;
+            self.send_waiting(now, into);
+        }
+    }
+
+    /// Sends what had to wait, as far as there is room.
+    fn send_waiting(&mut self, now: Duration, into: &mut VecDeque<Input>) {
+        while !self.is_blocked
+            && let Some((request, bytes)) = self.waiting.pop_front()
+        {
+            match self.send_now(now, &bytes) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_blocked = true;
+                    self.waiting.push_front((request, bytes));
+                }
+                Err(error) => into.push_back(Input::MiFailed { request, error: described(&error) }),
+            }
+        }
+    }
+
+    /// Whether something has arrived that the last [`Datagrams::receive`] has left.
+    pub(super) const fn has_more(&self) -> bool {
+        self.is_readable
+    }
+
+    /// Reads one batch of replies, and what the network has reported.
+    pub(super) fn receive(&mut self, now: Duration, into: &mut VecDeque<Input>) {
+        if !std::mem::take(&mut self.is_readable) {
+            return;
+        }
+        let failed = match &mut self.socket {
+            Some(Socket::Udp { socket, batch }) => {
+                if std::mem::take(&mut self.is_failing) {
+                    let mut reported = None;
+                    self.is_failing = socket.take_errors(|failed| reported = Some(described(&failed.error)));
+                    into.extend(reported.map(Input::MiDown));
+                }
+                let received = socket.receive(batch);
+                let replies = batch.datagrams().map(|datagram| Bytes::copy_from_slice(datagram.bytes));
+                received.map(|received| {
+                    into.extend(replies.map(Input::Reply));
+                    self.is_readable = received == BATCH || self.is_failing;
+                })
+            }
+            Some(Socket::Unix { socket, room, .. }) => (0..BATCH)
+                .try_for_each(|_| match socket.receive(room) {
+                    Ok(Some(len)) => {
+                        into.push_back(Input::Reply(Bytes::copy_from_slice(&room[..len])));
+                        Ok(())
+                    }
+                    Ok(None) => Err(None),
+                    Err(error) => Err(Some(error)),
+                })
+                .map_or_else(|end| end.map_or(Ok(()), Err), |()| {
+                    self.is_readable = true;
+                    Ok(())
+                }),
+            None => Ok(()),
+        };
+        if let Err(error) = failed {
+            into.push_back(Input::MiDown(described(&error)));
+            self.fail(now);
+        }
+    }
+}
+
+/// Sends to OpenSIPS's UNIX socket, which may have been made anew since the last request.
+fn send_unix(socket: &UnixSocket, is_connected: &mut bool, to: &std::path::Path, bytes: &[u8]) -> io::Result<()> {
+    if *is_connected {
+        match socket.send(bytes) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock && !is_about_this_datagram(&error) => {
+                *is_connected = false;
+            }
+            sent => return sent,
+        }
+    }
+    socket.connect(to)?;
+    *is_connected = true;
+    socket.send(bytes)
+}
+
+/// Errors after which the socket is as good as before.
+fn is_about_this_datagram(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EAGAIN | libc::EMSGSIZE | libc::ECONNREFUSED | libc::ENOENT | libc::EACCES | libc::ENOTSOCK)
+    )
+}
+
+/// An error of a socket, as the machine knows it.
+fn described(error: &io::Error) -> MiError {
+    match error.kind() {
+        // No file is as good as nobody behind it: OpenSIPS is not running.
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => MiError::Refused,
+        _ => MiError::Other(compact_str::format_compact!("{error}")),
+    }
+}

@@ -1,0 +1,169 @@
+//! Requests to `mi_http`: each is one POST, and many are in flight, because one that starts a call is answered only when
+//! the call is.
+
+use std::error::Error;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use compact_str::{CompactString, format_compact};
+use hookswitch_opensips::{Input, MiError, RequestId};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::{Certificate, Client, StatusCode, redirect};
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+
+use super::address::HttpAddress;
+use super::{Message, StartError};
+use crate::inbox::Inbox;
+
+/// Requests in flight; beyond, they fail.
+pub(super) const MAX_IN_FLIGHT: usize = 20_000;
+
+/// Longest reply, in bytes.
+pub(super) const MAX_REPLY: usize = 4 * 1024 * 1024;
+
+/// Connections kept open although they carry nothing.
+const IDLE_CONNECTIONS: usize = 64;
+
+/// For how long: less than OpenSIPS's httpd keeps them, so that no request meets a connection that is being closed.
+const IDLE_FOR: Duration = Duration::from_secs(5);
+
+/// How long a connection may take to open.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The client, its connections and the thread that serves them.
+pub(super) struct HttpRequests {
+    client: Client,
+    address: HttpAddress,
+    in_flight: Arc<Semaphore>,
+    inbox: Arc<Inbox<Message>>,
+    runtime: Option<Runtime>,
+}
+
+impl HttpRequests {
+    /// A client for this address. Replies go to the queue of the loop. `ca` is a file with further authorities to trust,
+    /// as PEM.
+    pub(super) fn new(
+        address: HttpAddress,
+        ca: Option<&Path>,
+        inbox: &Arc<Inbox<Message>>,
+    ) -> Result<Self, StartError> {
+        let mut builder = Client::builder()
+            .http1_only()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .tcp_nodelay(true)
+            .connect_timeout(CONNECT_PATIENCE)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .pool_idle_timeout(IDLE_FOR);
+        if let Some(ca) = ca {
+            builder = builder.tls_certs_merge(authorities(ca)?);
+        }
+        let client = builder.build().map_err(|error| StartError::Http(innermost(&error)))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("mi-http")
+            .enable_all()
+            .build()
+            .map_err(StartError::System)?;
+        let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
+        Ok(Self { client, address, in_flight, inbox: Arc::clone(inbox), runtime: Some(runtime) })
+    }
+
+    /// Sends one request. What becomes of it comes as a [`Message::OpenSips`].
+    pub(super) fn send(&self, request: RequestId, bytes: Bytes, patience: Duration) {
+        let Ok(place) = Arc::clone(&self.in_flight).try_acquire_owned() else {
+            let error = MiError::Other(CompactString::const_new("too many requests in flight"));
+            self.inbox.push_always(Message::OpenSips(Input::MiFailed { request, error }));
+            return;
+        };
+        // Without this type `mi_http` says that the request is empty, to its log and to nobody else.
+        let mut post = self
+            .client
+            .post(self.address.url.clone())
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .timeout(patience)
+            .body(bytes);
+        if let Some((user, password)) = &self.address.user {
+            post = post.basic_auth(user, Some(password));
+        }
+        let inbox = Arc::clone(&self.inbox);
+        let Some(runtime) = &self.runtime else { return };
+        runtime.spawn(async move {
+            let input = match exchange(post).await {
+                Ok(body) => Input::Reply(body),
+                Err(error) => Input::MiFailed { request, error },
+            };
+            drop(place);
+            inbox.push_always(Message::OpenSips(input));
+        });
+    }
+}
+
+impl Drop for HttpRequests {
+    fn drop(&mut self) {
+        // Requests that start calls wait for minutes; whoever stops does not.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn exchange(post: reqwest::RequestBuilder) -> Result<Bytes, MiError> {
+    let mut response = post.send().await.map_err(|error| classified(&error))?;
+    match response.status() {
+        StatusCode::OK => {}
+        StatusCode::UNAUTHORIZED => return Err(MiError::Unauthorized),
+        status => return Err(MiError::Status(status.as_u16())),
+    }
+    let mut body = BytesMut::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| classified(&error))? {
+        if body.len() + piece.len() > MAX_REPLY {
+            return Err(MiError::Other(CompactString::const_new("a reply is longer than 4 MiB")));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body.freeze())
+}
+
+fn authorities(file: &Path) -> Result<Vec<Certificate>, StartError> {
+    let bad = |why: String| StartError::Authorities { file: file.to_owned(), why };
+    let pem = std::fs::read(file).map_err(|error| bad(error.to_string()))?;
+    let found = Certificate::from_pem_bundle(&pem).map_err(|error| bad(innermost(&error)))?;
+    if found.is_empty() { Err(bad("no certificate in it".to_owned())) } else { Ok(found) }
+}
+
+/// What an error of the client means to the machine.
+fn classified(error: &reqwest::Error) -> MiError {
+    if error.is_timeout() {
+        return MiError::Timeout;
+    }
+    let mut cause: Option<&dyn Error> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            match error.kind() {
+                io::ErrorKind::ConnectionRefused => return MiError::Refused,
+                io::ErrorKind::TimedOut => return MiError::Timeout,
+                // This is how the TLS library wraps its errors.
+                io::ErrorKind::InvalidData if error.get_ref().is_some() => {
+                    return MiError::Tls(format_compact!("{error}"));
+                }
+                _ => {}
+            }
+        }
+        cause = error.source();
+    }
+    MiError::Other(innermost(error).into())
+}
+
+/// The outer errors say that something failed, the innermost one says what.
+fn innermost(error: &dyn Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

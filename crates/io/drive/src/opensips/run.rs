@@ -1,0 +1,349 @@
+//! The loop of a front: one thread, the sockets towards OpenSIPS, and a queue of what everybody else has for it.
+//!
+//! A turn takes one batch of replies and one of events, a bounded piece of the queue and the timers that are due. What
+//! is to be sent is sent at once, from this thread: between an application's message and the datagram to OpenSIPS lies
+//! one wake-up.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hookswitch_dialect::call_api::Admission;
+use hookswitch_opensips::{Health, Input, Link, RequestId};
+use hookswitch_shard::{Front, FrontInput, FrontOutput};
+use mio::{Events, Poll, Token};
+
+use super::datagrams::Datagrams;
+use super::events::EventSocket;
+use super::host::{Peers, Resolver};
+use super::http::HttpRequests;
+use super::local::Sessions;
+use super::{Counts, Message, Shared, report, requests};
+use crate::clock::Clock;
+use crate::inbox::Inbox;
+use crate::sip::told;
+use crate::status::Phase;
+use crate::web::{HttpAnswer, WebMessage};
+
+pub(super) const WAKER: Token = Token(0);
+pub(super) const MI: Token = Token(1);
+/// The socket for events; streams have the tokens after it.
+pub(super) const EVENTS: Token = Token(2);
+
+/// Readiness events taken by one system call.
+const READY: usize = 128;
+
+/// Messages of the queue handled before the sockets get their turn.
+const MESSAGE_BUDGET: usize = 256;
+
+/// How long OpenSIPS may take to be told that we leave.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often the name of an OpenSIPS that does not answer is looked up.
+const LOOK_UP_EVERY: Duration = Duration::from_secs(5);
+
+/// The way to OpenSIPS.
+pub(super) enum Mi {
+    Datagrams(Box<Datagrams>),
+    Http(HttpRequests),
+}
+
+impl Mi {
+    fn send(
+        &mut self,
+        now: Duration,
+        (request, bytes, patience): (RequestId, Bytes, Duration),
+        into: &mut VecDeque<Input>,
+    ) {
+        match self {
+            Self::Datagrams(socket) => socket.send(now, request, bytes, into),
+            Self::Http(client) => client.send(request, bytes, patience),
+        }
+    }
+}
+
+pub(super) struct FrontLoop {
+    pub(super) poll: Poll,
+    pub(super) clock: Clock,
+    pub(super) started: Duration,
+    pub(super) front: Front,
+    pub(super) mi: Mi,
+    pub(super) events: EventSocket,
+    /// Only where a name can lead somewhere else.
+    pub(super) resolver: Option<Resolver>,
+    pub(super) inbox: Arc<Inbox<Message>>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) sessions: Sessions,
+    /// Whether requests are logged, and if so whether with the people they name.
+    pub(super) log_requests: Option<bool>,
+    pub(super) pending: Pending,
+}
+
+/// What a front has taken in and not yet handled, and how far it is in its life.
+#[derive(Default)]
+pub(super) struct Pending {
+    inputs: VecDeque<Input>,
+    messages: VecDeque<Message>,
+    is_draining: bool,
+    /// The end, whatever OpenSIPS says until then.
+    stop_at: Option<Duration>,
+    look_up_at: Option<Duration>,
+    health: Health,
+}
+
+impl FrontLoop {
+    /// Runs until it is told to stop, or has failed.
+    pub(super) fn run(mut self) {
+        // Whatever ends this thread, a panic included: whoever waits for it hears of it.
+        let shared = Arc::clone(&self.shared);
+        let _end = shared.status.on_drop();
+        let now = self.clock.now();
+        self.front.start(now);
+        self.carry_out(now);
+        let mut events = Events::with_capacity(READY);
+        while self.turn(&mut events) {}
+        if self.pending.stop_at.is_some() {
+            shared.status.set(Phase::Stopped);
+        }
+    }
+
+    /// One turn. False when it is time to end.
+    fn turn(&mut self, ready: &mut Events) -> bool {
+        if let Err(error) = self.poll.poll(ready, self.wait())
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            tracing::error!(%error, "the front of OpenSIPS cannot wait for messages and ends");
+            return false;
+        }
+        let now = self.clock.now();
+        self.receive(now, ready);
+        self.handle_inputs(now);
+        for _ in 0..MESSAGE_BUDGET {
+            let Some(message) = self.pending.messages.pop_front() else { break };
+            self.message(now, message);
+        }
+        if self.front.poll_timeout().is_some_and(|at| at <= now) {
+            self.front.handle_timeout(now);
+            self.carry_out(now);
+        }
+        self.events.handle_timeout(now);
+        self.look_up(now);
+        if self.pending.is_draining && self.front.idle() {
+            self.pending.is_draining = false;
+            self.shared.status.set(Phase::Drained);
+        }
+        self.pending.stop_at.is_none_or(|at| now < at && !self.front.stopped())
+    }
+
+    /// How long there is nothing to do unless something comes.
+    fn wait(&self) -> Option<Duration> {
+        let pending = &self.pending;
+        let unread = match &self.mi {
+            Mi::Datagrams(socket) => socket.has_more(),
+            Mi::Http(_) => false,
+        };
+        if !pending.inputs.is_empty() || !pending.messages.is_empty() || unread || self.events.has_more() {
+            return Some(Duration::ZERO);
+        }
+        let next = [self.front.poll_timeout(), self.events.poll_timeout(), pending.stop_at, pending.look_up_at];
+        Some(next.into_iter().flatten().min()?.saturating_sub(self.clock.now()))
+    }
+
+    fn receive(&mut self, now: Duration, ready: &Events) {
+        for event in ready {
+            match (event.token(), &mut self.mi) {
+                (WAKER, _) => self.inbox.take(&mut self.pending.messages),
+                (MI, Mi::Datagrams(socket)) => socket.ready(now, event, &mut self.pending.inputs),
+                (MI, Mi::Http(_)) => {}
+                _ => self.events.ready(now, event),
+            }
+        }
+        if let Mi::Datagrams(socket) = &mut self.mi {
+            socket.receive(now, &mut self.pending.inputs);
+        }
+        self.events.receive(now, &mut self.pending.inputs);
+    }
+
+    /// Handles what has come from OpenSIPS. What fails meanwhile has to wait for the next turn.
+    fn handle_inputs(&mut self, now: Duration) {
+        for _ in 0..self.pending.inputs.len() {
+            let Some(input) = self.pending.inputs.pop_front() else { return };
+            self.give(now, FrontInput::OpenSips(input));
+        }
+    }
+
+    fn message(&mut self, now: Duration, message: Message) {
+        match message {
+            Message::Web(message) => self.web(now, message),
+            Message::LocalOpened { session, mode, texts } => {
+                self.sessions.open_local(session, texts);
+                self.give(now, FrontInput::SessionOpened { session, admission: Admission::open(mode) });
+            }
+            Message::LocalText { session, text } => self.give(now, FrontInput::Text { session, text }),
+            Message::LocalClosed(session) => {
+                self.sessions.closed_local(session);
+                self.give(now, FrontInput::SessionClosed(session));
+            }
+            Message::OpenSips(input) => self.give(now, FrontInput::OpenSips(input)),
+            Message::Resolved(found) => self.resolved(found),
+            Message::Count(answer) => {
+                // Whoever asked may have given up meanwhile.
+                let _ = answer.send(self.counts());
+            }
+            Message::Drain => {
+                self.pending.is_draining = true;
+                self.shared.status.set(Phase::Draining);
+                self.give(now, FrontInput::Drain);
+            }
+            Message::Stop => {
+                self.pending.stop_at = Some(now + STOP_PATIENCE);
+                self.give(now, FrontInput::Stop);
+            }
+        }
+    }
+
+    fn web(&mut self, now: Duration, message: WebMessage) {
+        match message {
+            WebMessage::Opened { session, admission, outbox } => {
+                self.sessions.web.open(session, outbox);
+                self.give(now, FrontInput::SessionOpened { session, admission });
+            }
+            WebMessage::Text { session, text, place } => {
+                if let Some(people_too) = self.log_requests {
+                    requests::log(&text, people_too);
+                }
+                self.give(now, FrontInput::Text { session, text });
+                drop(place);
+            }
+            WebMessage::Closed(session) => {
+                self.sessions.web.closed(session);
+                self.give(now, FrontInput::SessionClosed(session));
+            }
+            WebMessage::Status { reply } => {
+                let draining = self.shared.status.get() >= Phase::Draining;
+                let uptime = now.saturating_sub(self.started);
+                // Whoever asked may have given up meanwhile.
+                let _ = reply.send(report::of(&self.front.health(), &self.counts(), uptime, draining));
+            }
+            // Directory and registrations are OpenSIPS's own.
+            WebMessage::Http { reply, .. } => drop(reply.send(HttpAnswer::plain(404, "there is nothing here\n"))),
+        }
+    }
+
+    /// Gives one input to the machine and does everything it wants done.
+    fn give(&mut self, now: Duration, input: FrontInput) {
+        self.front.handle(now, input);
+        self.carry_out(now);
+    }
+
+    fn carry_out(&mut self, now: Duration) {
+        while let Some(output) = self.front.poll_output() {
+            match output {
+                FrontOutput::Mi { request, bytes, patience } => {
+                    self.mi.send(now, (request, bytes, patience), &mut self.pending.inputs);
+                }
+                FrontOutput::Text { session, text } => self.sessions.say(session, text),
+                FrontOutput::CloseSession { session, code } => self.sessions.dismiss(session, code),
+                FrontOutput::Told(told) => told::log(&told),
+                FrontOutput::Health(health) => self.health(now, health),
+            }
+        }
+    }
+
+    fn health(&mut self, now: Duration, health: Health) {
+        log_change(&self.pending.health, &health);
+        self.pending.look_up_at = match (&self.resolver, health.mi.is_down()) {
+            (Some(_), true) => self.pending.look_up_at.or(Some(now)),
+            _ => None,
+        };
+        self.shared.set_health(health.clone());
+        self.pending.health = health;
+    }
+
+    /// Asks where OpenSIPS's name leads, for as long as it does not answer.
+    fn look_up(&mut self, now: Duration) {
+        if let Some(resolver) = &mut self.resolver
+            && self.pending.look_up_at.is_some_and(|at| at <= now)
+        {
+            resolver.ask();
+            self.pending.look_up_at = Some(now + LOOK_UP_EVERY);
+        }
+    }
+
+    /// OpenSIPS's name was looked up.
+    fn resolved(&mut self, found: io::Result<Vec<SocketAddr>>) {
+        if let Some(resolver) = &mut self.resolver {
+            resolver.answered();
+        }
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => return tracing::debug!(%error, "OpenSIPS's name leads nowhere"),
+        };
+        match Peers::at(found.iter().map(SocketAddr::ip)) {
+            Ok(peers) => self.events.hear(peers),
+            Err(error) => tracing::warn!(%error, "cannot tell whose events to believe"),
+        }
+        if let Mi::Datagrams(socket) = &mut self.mi
+            && let Some(current) = socket.udp_target()
+            && let Some(next) = after(current, &found)
+        {
+            tracing::info!(from = %current, to = %next, "OpenSIPS is looked for at another address");
+            socket.redirect(next);
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            opensips: self.front.counts(),
+            call_api: self.front.hub_counts(),
+            sessions: self.front.sessions(),
+            commands: self.front.commands_running(),
+            foreign_events: self.events.foreign(),
+            queued: self.pending.messages.len(),
+        }
+    }
+}
+
+/// The address to try after `current` does not answer: the next one of those the name has, if there is another.
+fn after(current: SocketAddr, found: &[SocketAddr]) -> Option<SocketAddr> {
+    let usable: Vec<SocketAddr> = found.iter().copied().filter(SocketAddr::is_ipv4).collect();
+    let next = usable.iter().position(|at| *at == current).map_or(0, |at| at + 1);
+    let chosen = usable.get(next).or(usable.first()).copied()?;
+    (chosen != current).then_some(chosen)
+}
+
+/// One line for each way that was lost or found.
+fn log_change(before: &Health, after: &Health) {
+    for (what, before, now) in [("MI", &before.mi, &after.mi), ("EVI", &before.events, &after.events)] {
+        if std::mem::discriminant(before) == std::mem::discriminant(now) {
+            continue;
+        }
+        match now {
+            Link::Unknown => {}
+            Link::Up => {
+                let version = after.version.as_deref().unwrap_or("not known");
+                tracing::info!(version, "OpenSIPS: {what} works");
+            }
+            Link::Down { why, .. } => tracing::warn!(%why, "OpenSIPS: {what} does not work"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_a_name_are_tried_in_turn() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let (one, two, six) = (at("192.0.2.1:8080"), at("192.0.2.2:8080"), at("[2001:db8::1]:8080"));
+        assert_eq!(after(one, &[six, one]), None);
+        assert_eq!(after(one, &[one, two]), Some(two));
+        assert_eq!(after(two, &[one, two]), Some(one));
+        assert_eq!(after(one, &[two]), Some(two));
+        assert_eq!(after(one, &[six]), None);
+    }
+}
