@@ -29,9 +29,11 @@ pub use persist::RestoreError;
 pub use pii::{Pii, show_pii};
 pub use sip::{MAX_SHARD_QUEUE, MAX_SIP_SOCKETS, SipListen};
 pub use status::Phase;
-pub use switch::{Addresses, Service, StartError, StoreConfig, Switch, SwitchConfig};
+pub use switch::{Addresses, StartError, StoreConfig, Switch, SwitchConfig};
 pub use tap::{Direction, Tap};
 pub use web::{
-    ApplicationConfig, BadWebListen, HttpConfig, MAX_BODY, MAX_HTTP_CONNECTIONS, MAX_MESSAGE, MAX_OUTBOX,
-    MAX_OUTBOX_BYTES, MAX_REQUESTS, MAX_SESSIONS, MAX_UNHANDLED, SUBPROTOCOL_STRICT, WebListen,
+    ApplicationConfig, BadSecret, BadWebListen, HttpConfig, MAX_BODY, MAX_HTTP_CONNECTIONS, MAX_MESSAGE, MAX_OUTBOX,
+    MAX_OUTBOX_BYTES, MAX_PER_ADDRESS, MAX_REQUESTS, MAX_SECRET, MAX_SESSIONS, MAX_TOKENS, MAX_UNHANDLED, MIN_SECRET,
+    SUBPROTOCOL_BEARER, SUBPROTOCOL_ORIGINAL, SUBPROTOCOL_STRICT, Service, StatusHandle, TlsError, TlsFiles, Token,
+    WebError, WebListen,
 };

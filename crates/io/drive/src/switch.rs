@@ -23,7 +23,7 @@ use crate::pii::show_pii;
 use crate::sip::{self, Desk, FIRST_SOCKET, MAX_SHARD_QUEUE, Message, ShardLoop, SipListen, SipSockets};
 use crate::status::{Phase, Status};
 use crate::tap::Tap;
-use crate::web::{ApplicationConfig, Bound, HttpConfig, Web, WebListen};
+use crate::web::{ApplicationConfig, HttpConfig, Web, WebError, WebSockets};
 
 /// How long somebody who asks a shard how much there is waits at most.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -94,24 +94,9 @@ pub enum StartError {
     /// A SIP socket.
     #[error("SIP: {0}")]
     Sip(#[from] NetError),
-    /// A socket of the Call API or of HTTP is in use.
-    #[error("{service}: tcp:{address} is in use by another program")]
-    WebInUse {
-        /// Whose socket.
-        service: Service,
-        /// Which address.
-        address: SocketAddr,
-    },
-    /// A socket of the Call API or of HTTP cannot be opened for another reason.
-    #[error("{service}: cannot listen on {listen}: {source}")]
-    Web {
-        /// Whose socket.
-        service: Service,
-        /// As configured.
-        listen: WebListen,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// The Call API or HTTP.
+    #[error(transparent)]
+    Web(#[from] WebError),
     /// The configured kind of store does not exist.
     #[error("no such store: {0}")]
     NoSuchStore(String),
@@ -124,24 +109,6 @@ pub enum StartError {
     /// The system does not give us threads, descriptors or memory.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
-}
-
-/// Whose socket.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Service {
-    /// The Call API's WebSocket.
-    CallApi,
-    /// Directory and registrations.
-    Http,
-}
-
-impl std::fmt::Display for Service {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::CallApi => "call_api",
-            Self::Http => "http",
-        })
-    }
 }
 
 /// What is bound, with the ports that the system chose.
@@ -187,14 +154,9 @@ impl Switch {
         let registry = poll.registry().try_clone()?;
         let mut sockets = SipSockets::bind(registry, FIRST_SOCKET, &config.sip, config.udp, config.tcp)?;
         sockets.watch()?;
-        let application = with_sockets(Service::CallApi, config.application, |config| &config.listen)?;
-        let http = with_sockets(Service::Http, config.http, |config| &config.listen)?;
+        let web = WebSockets::open(config.application, config.http)?;
         let (store, restore) = open_store(config.store.as_ref(), &inbox)?;
-        let addresses = Addresses {
-            sip: sockets.addresses(),
-            call_api: addresses_of(application.as_ref()),
-            http: addresses_of(http.as_ref()),
-        };
+        let addresses = Addresses { sip: sockets.addresses(), call_api: web.call_api(), http: web.http() };
 
         let clock = Clock::start();
         let status = Arc::new(Status::new());
@@ -213,6 +175,7 @@ impl Switch {
             ShardLoop {
                 poll,
                 clock,
+                started: clock.now(),
                 shard: Shard::new(shard, rand::rng().random()),
                 sockets,
                 inbox,
@@ -225,8 +188,9 @@ impl Switch {
             }
             .run();
         })?);
-        if application.is_some() || http.is_some() {
-            switch.web = Some(Web::start(Arc::clone(&switch.inbox) as _, application, http)?);
+        if !web.is_empty() {
+            let media = switch.media.as_ref().map(Arc::downgrade);
+            switch.web = Some(Web::start(Arc::clone(&switch.inbox) as _, sip::CARRIER, web, media)?);
         }
         Ok(switch)
     }
@@ -269,6 +233,14 @@ impl Switch {
         self.media.as_ref().map(|media| media.totals()).unwrap_or_default()
     }
 
+    /// Reads certificate and key of the Call API again, without harm to any connection. Files that cannot be used are
+    /// named in the log, and the old ones stay in use. Changed files are found within some seconds anyway.
+    pub fn reload(&self) {
+        if let Some(web) = &self.web {
+            web.reload();
+        }
+    }
+
     /// Stops at once: sockets are closed, calls are dropped, what is to be stored is stored. Returns whether all went
     /// well until then.
     #[must_use]
@@ -294,27 +266,6 @@ impl Drop for Switch {
     fn drop(&mut self) {
         self.finish();
     }
-}
-
-/// Binds the sockets of a web service, if there is one.
-fn with_sockets<C>(
-    service: Service,
-    config: Option<C>,
-    listen: impl Fn(&C) -> &WebListen,
-) -> Result<Option<(C, Vec<Bound>)>, StartError> {
-    let Some(config) = config else { return Ok(None) };
-    let listen = listen(&config);
-    match listen.bind() {
-        Ok(sockets) => Ok(Some((config, sockets))),
-        Err((address, error)) if error.kind() == io::ErrorKind::AddrInUse => {
-            Err(StartError::WebInUse { service, address })
-        }
-        Err((_, source)) => Err(StartError::Web { service, listen: listen.clone(), source }),
-    }
-}
-
-fn addresses_of<C>(bound: Option<&(C, Vec<Bound>)>) -> Vec<SocketAddr> {
-    bound.map(|(_, sockets)| sockets.iter().map(Bound::address).collect()).unwrap_or_default()
 }
 
 /// Opens the store, reads everything in it, and gives it to a thread of its own.

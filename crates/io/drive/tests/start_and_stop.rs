@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use harness::{LOOPBACK, PATIENCE, config, http, sip_address, store, tcp, udp, web};
-use hookswitch_drive::{Phase, Service, StartError, Switch};
+use hookswitch_drive::{Phase, Service, StartError, Switch, WebError};
 use hookswitch_sip::Transport;
 use hookswitch_store::StoreError;
 
@@ -25,7 +25,7 @@ fn a_socket_in_use_is_named() {
     let listen = web(&taken.local_addr().unwrap().to_string());
     call_api.application.as_mut().unwrap().listen = listen;
     let error = Switch::start(call_api).err().unwrap();
-    assert!(matches!(&error, StartError::WebInUse { service: Service::CallApi, .. }), "{error:?}");
+    assert!(matches!(&error, StartError::Web(WebError::InUse { service: Service::CallApi, .. })), "{error:?}");
     assert!(error.to_string().starts_with("call_api: tcp:127.0.0.1:"));
 }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use hookswitch_drive::{Service, StartError, Switch};
+use hookswitch_drive::{Service, StartError, Switch, WebError};
 
 use super::picture::Picture;
 use crate::compose;
@@ -48,7 +48,7 @@ fn next_ports(config: &mut Config, error: StartError, picture: &Picture) -> anyh
                 socket.address.set_port(taken + 1);
             }
         }
-        StartError::WebInUse { service, address } => {
+        StartError::Web(WebError::InUse { service, address }) => {
             let (taken, next) = (address.port(), address.port() + 1);
             picture.say(&format!("port {taken} for {service} is taken; trying {next}"));
             let listen = match service {

@@ -5,7 +5,7 @@
 
 mod desk;
 mod sockets;
-mod told;
+pub(crate) mod told;
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,7 +22,7 @@ use crate::inbox::Inbox;
 use crate::media::MediaPlane;
 use crate::status::{Phase, Status};
 use crate::tap::{Direction, Tap};
-use crate::web::{HttpAnswer, WebMessage};
+use crate::web::{Figure, HttpAnswer, StatusReport, WebMessage};
 pub(crate) use desk::Desk;
 pub(crate) use sockets::SipSockets;
 pub use sockets::{MAX_SIP_SOCKETS, SipListen};
@@ -38,6 +38,9 @@ const MESSAGE_BUDGET: usize = 256;
 
 /// After the last call has ended, how long a draining shard still answers repeated requests.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// What the shard's own carrier is called in `/health` and `/metrics`.
+pub(crate) const CARRIER: &str = "sip";
 
 pub(crate) const WAKER: Token = Token(0);
 pub(crate) const FIRST_SOCKET: usize = 1;
@@ -67,6 +70,7 @@ impl From<WebMessage> for Message {
 pub(crate) struct ShardLoop {
     pub(crate) poll: Poll,
     pub(crate) clock: Clock,
+    pub(crate) started: Duration,
     pub(crate) shard: Shard,
     pub(crate) sockets: SipSockets,
     pub(crate) inbox: Arc<Inbox<Message>>,
@@ -194,6 +198,27 @@ impl ShardLoop {
                 let id = self.desk.expect(reply);
                 self.give(now, Input::Http { id, method, path, body });
             }
+            // Whoever asked may have given up meanwhile.
+            WebMessage::Status { reply } => drop(reply.send(self.report(now))),
+        }
+    }
+
+    /// How we are. Everything here is counted already: this takes no longer than a message does.
+    fn report(&self, now: Duration) -> StatusReport {
+        let counts = self.shard.counts();
+        StatusReport {
+            version: None,
+            links: Vec::new(),
+            uptime: now.saturating_sub(self.started),
+            draining: self.status.get() >= Phase::Draining,
+            calls: counts.calls,
+            registrations: Some(counts.bindings),
+            figures: vec![
+                Figure::now("legs", "Legs of calls.", counts.legs),
+                Figure::now("sip_transactions", "SIP transactions.", counts.transactions),
+                Figure::now("sip_dialogs", "SIP dialogs.", counts.dialogs),
+                Figure::now("sip_connections", "SIP connections over TCP.", self.sockets.connections()),
+            ],
         }
     }
 

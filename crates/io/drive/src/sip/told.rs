@@ -5,7 +5,7 @@ use hookswitch_call::{Event, Told};
 use crate::pii::Pii;
 
 /// Logs one event: the steps of a call at info, the rest at debug.
-pub(super) fn log(told: &Told) {
+pub(crate) fn log(told: &Told) {
     let call = told.call;
     match &told.event {
         Event::Incoming { from, to } => {

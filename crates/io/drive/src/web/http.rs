@@ -7,10 +7,13 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use compact_str::CompactString;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::accept::{PerAddress, Places, Terms};
+use super::status::{StatusHandle, Witnesses};
 use super::{Gateway, HttpAnswer, WebListen, WebMessage};
 
 /// Longest request body, in bytes.
@@ -39,20 +42,37 @@ const RETRY_AFTER: &str = "1";
 pub struct HttpConfig {
     /// Where to listen. Default `127.0.0.1:9000`.
     pub listen: WebListen,
-    /// How long a connection may stay unused. Default 75 s.
+    /// How long a connection may stay unused, and how long the head of a request may take. Default 75 s.
     pub idle_timeout: Duration,
+    /// Who else is shown by `/health` and `/metrics`. Default nobody.
+    pub also: Vec<StatusHandle>,
 }
 
 impl HttpConfig {
     /// Everything at its default, on this address.
     #[must_use]
     pub const fn new(listen: WebListen) -> Self {
-        Self { listen, idle_timeout: Duration::from_secs(75) }
+        Self { listen, idle_timeout: Duration::from_secs(75), also: Vec::new() }
+    }
+
+    pub(super) fn terms(&self) -> Terms {
+        let places = Places::new(MAX_HTTP_CONNECTIONS, PerAddress::Others(MAX_HTTP_CONNECTIONS / 4));
+        Terms { places, idle: self.idle_timeout, head: self.idle_timeout, tls: None }
     }
 }
 
-pub(super) fn router(gateway: Gateway) -> Router {
-    Router::new().fallback(move |request: Request| {
+pub(super) fn router(gateway: Gateway, witnesses: Witnesses) -> Router {
+    let health = witnesses.clone();
+    let health = get(move || {
+        let witnesses = health.clone();
+        async move { witnesses.health().await }
+    });
+    let metrics = get(move || {
+        let witnesses = witnesses.clone();
+        async move { witnesses.metrics().await }
+    });
+    let router = Router::new().route("/health", health.clone()).route("/health/", health).route("/metrics", metrics);
+    router.fallback(move |request: Request| {
         let gateway = gateway.clone();
         async move { handle(&gateway, request).await.unwrap_or_else(|refusal| refusal) }
     })

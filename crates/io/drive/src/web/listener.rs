@@ -1,21 +1,9 @@
-//! Listening sockets for HTTP, and connections that may not stay for ever.
+//! Where the web listens.
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
-use std::pin::Pin;
 use std::str::FromStr;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
-
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep};
-
-/// Pause before connections are accepted again when descriptors have run out.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Where to listen: `HOST:PORT`. The host is an address or a name; `localhost` means both 127.0.0.1 and ::1.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -123,104 +111,9 @@ impl Bound {
         self.address
     }
 
-    /// Makes it accept connections, each of which takes a place and is closed when nothing moves for `idle`. Must be
-    /// called within a runtime.
-    pub(super) fn guarded(self, places: Arc<Semaphore>, idle: Duration) -> io::Result<Guarded> {
-        Ok(Guarded { listener: tokio::net::TcpListener::from_std(self.listener)?, places, idle })
-    }
-}
-
-/// A listener whose connections are counted and timed.
-pub(super) struct Guarded {
-    listener: tokio::net::TcpListener,
-    places: Arc<Semaphore>,
-    idle: Duration,
-}
-
-impl axum::serve::Listener for Guarded {
-    type Io = Timed;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Timed, SocketAddr) {
-        loop {
-            match self.listener.accept().await {
-                // Without a place the stream is dropped, which closes it: better than to let it hang.
-                Ok((stream, remote)) => {
-                    if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-                        let _ = stream.set_nodelay(true);
-                        return (Timed::new(stream, place, self.idle), remote);
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a web connection");
-                    tokio::time::sleep(ACCEPT_AGAIN).await;
-                }
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-/// A connection that fails when nothing has moved for a while, in either direction.
-pub(super) struct Timed {
-    stream: TcpStream,
-    sleep: Pin<Box<Sleep>>,
-    idle: Duration,
-    _place: OwnedSemaphorePermit,
-}
-
-impl Timed {
-    fn new(stream: TcpStream, place: OwnedSemaphorePermit, idle: Duration) -> Self {
-        Self { stream, sleep: Box::pin(tokio::time::sleep(idle)), idle, _place: place }
-    }
-
-    /// Passes on what an operation said, unless it waits and time is up.
-    fn timed<T>(&mut self, context: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if polled.is_pending() {
-            ready!(self.sleep.as_mut().poll(context));
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        let at = Instant::now() + self.idle;
-        self.sleep.as_mut().reset(at);
-        polled
-    }
-}
-
-impl AsyncRead for Timed {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.stream).poll_read(context, into);
-        self.timed(context, polled)
-    }
-}
-
-impl AsyncWrite for Timed {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.timed(context, polled)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
-        self.timed(context, polled)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+    /// The socket for a runtime, within which this must be called.
+    pub(super) fn into_listener(self) -> io::Result<tokio::net::TcpListener> {
+        tokio::net::TcpListener::from_std(self.listener)
     }
 }
 

@@ -9,6 +9,7 @@ use hookswitch_shard::SessionId;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::outbox::Outbox;
+use super::status::StatusReport;
 use crate::inbox::Inbox;
 
 /// Close code for a session that does not read (RFC 6455 section 7.4.1: a policy is violated).
@@ -24,6 +25,8 @@ pub(crate) enum WebMessage {
     Closed(SessionId),
     /// An HTTP request that the web does not answer by itself.
     Http { method: CompactString, path: String, body: Bytes, reply: oneshot::Sender<HttpAnswer> },
+    /// Somebody wants to know how the loop is.
+    Status { reply: oneshot::Sender<StatusReport> },
 }
 
 /// The queue of a loop that takes news from the web.

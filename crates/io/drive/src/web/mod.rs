@@ -1,33 +1,160 @@
 //! Applications on WebSockets and requests over HTTP: a small tokio runtime of its own, which only carries text to the
-//! shard and back. Nothing is decided here.
+//! loop behind it and back. Nothing is decided here but who may come in.
 
+mod accept;
+mod connection;
 mod http;
 mod listener;
 mod message;
 mod outbox;
 mod session;
+mod status;
+mod tls;
+mod token;
 
 use std::io;
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 
+use crate::media::MediaPlane;
+use accept::Terms;
 pub use http::{HttpConfig, MAX_BODY, MAX_HTTP_CONNECTIONS, MAX_REQUESTS};
-pub(crate) use listener::Bound;
+use listener::Bound;
 pub use listener::{BadWebListen, WebListen};
 pub(crate) use message::{HttpAnswer, Outboxes, Sink, WebMessage};
 pub use outbox::{MAX_OUTBOX, MAX_OUTBOX_BYTES};
-pub use session::{ApplicationConfig, MAX_MESSAGE, MAX_SESSIONS, MAX_UNHANDLED, SUBPROTOCOL_STRICT};
+pub use session::{
+    ApplicationConfig, MAX_MESSAGE, MAX_PER_ADDRESS, MAX_SESSIONS, MAX_UNHANDLED, SUBPROTOCOL_ORIGINAL,
+    SUBPROTOCOL_STRICT,
+};
+pub use status::StatusHandle;
+use status::Witnesses;
+pub(crate) use status::{Figure, StatusReport, opensips_figures};
+use tls::Identity;
+pub use tls::{TlsError, TlsFiles};
+pub use token::{BadSecret, MAX_SECRET, MAX_TOKENS, MIN_SECRET, SUBPROTOCOL_BEARER, Token};
 
 /// Threads of the runtime: it passes on what others work at.
 const THREADS: usize = 2;
 
 /// What is sent at the end of the runtime may take so long.
 const GOODBYE: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether the certificate has changed.
+const LOOK_FOR_CERTIFICATE: Duration = Duration::from_secs(5);
+
+/// Whose socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Service {
+    /// The Call API's WebSocket.
+    CallApi,
+    /// Directory and registrations.
+    Http,
+}
+
+impl std::fmt::Display for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::CallApi => "call_api",
+            Self::Http => "http",
+        })
+    }
+}
+
+/// Why the web does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum WebError {
+    /// A socket is in use.
+    #[error("{service}: tcp:{address} is in use by another program")]
+    InUse {
+        /// Whose socket.
+        service: Service,
+        /// Which address.
+        address: SocketAddr,
+    },
+    /// A socket cannot be opened for another reason.
+    #[error("{service}: cannot listen on {listen}: {source}")]
+    Listen {
+        /// Whose socket.
+        service: Service,
+        /// As configured.
+        listen: WebListen,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The certificate or its key.
+    #[error("call_api: {0}")]
+    Tls(#[from] TlsError),
+    /// Other hosts could open sessions of the strict dialect without a token.
+    #[error(
+        "call_api: {0} can be reached from other hosts, and the strict dialect wants tokens there: \
+         configure call_api.tokens, or listen on localhost"
+    )]
+    Exposed(SocketAddr),
+    /// More than [`MAX_TOKENS`].
+    #[error("call_api: more than {MAX_TOKENS} tokens")]
+    TooManyTokens,
+}
+
+/// Sockets that are bound and do not serve yet, and what is to be served on them.
+pub(crate) struct WebSockets {
+    application: Option<Application>,
+    http: Option<(HttpConfig, Vec<Bound>)>,
+}
+
+impl WebSockets {
+    /// Binds what is configured, and checks everything that can be wrong with it.
+    pub(crate) fn open(application: Option<ApplicationConfig>, http: Option<HttpConfig>) -> Result<Self, WebError> {
+        let application = application.map(open_application).transpose()?;
+        let http = http.map(|config| Ok::<_, WebError>((bind(Service::Http, &config.listen)?, config))).transpose()?;
+        Ok(Self { application, http: http.map(|(bound, config)| (config, bound)) })
+    }
+
+    /// Whether there is nothing to serve.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.application.is_none() && self.http.is_none()
+    }
+
+    /// What is bound for the Call API.
+    pub(crate) fn call_api(&self) -> Vec<SocketAddr> {
+        let bound = self.application.as_ref().map_or(&[][..], |(_, bound, _)| bound);
+        bound.iter().map(Bound::address).collect()
+    }
+
+    /// What is bound for HTTP.
+    pub(crate) fn http(&self) -> Vec<SocketAddr> {
+        let bound = self.http.as_ref().map_or(&[][..], |(_, bound)| bound);
+        bound.iter().map(Bound::address).collect()
+    }
+}
+
+type Application = (ApplicationConfig, Vec<Bound>, Option<Arc<Identity>>);
+
+fn open_application(config: ApplicationConfig) -> Result<Application, WebError> {
+    if config.tokens.len() > MAX_TOKENS {
+        return Err(WebError::TooManyTokens);
+    }
+    let identity = config.tls.clone().map(Identity::open).transpose()?;
+    let bound = bind(Service::CallApi, &config.listen)?;
+    if let Some(exposed) = bound.iter().map(Bound::address).find(|address| config.is_exposed([address.ip()])) {
+        return Err(WebError::Exposed(exposed));
+    }
+    Ok((config, bound, identity))
+}
+
+fn bind(service: Service, listen: &WebListen) -> Result<Vec<Bound>, WebError> {
+    listen.bind().map_err(|(address, source)| match source.kind() {
+        io::ErrorKind::AddrInUse => WebError::InUse { service, address },
+        _ => WebError::Listen { service, listen: listen.clone(), source },
+    })
+}
 
 /// The way from the web into the loop behind it.
 #[derive(Clone)]
@@ -38,6 +165,8 @@ pub(crate) struct Gateway {
     requests: Arc<Semaphore>,
     /// Bytes of request bodies that may be held at once, in KiB.
     bodies: Arc<Semaphore>,
+    /// Handshakes refused for want of a token.
+    unauthorized: Arc<AtomicU64>,
 }
 
 /// The runtime and everything that runs in it.
@@ -45,44 +174,63 @@ pub(crate) struct Web {
     runtime: Option<Runtime>,
     sessions: Arc<Semaphore>,
     max_sessions: u32,
+    identity: Option<Arc<Identity>>,
 }
 
 impl Web {
-    /// Serves on sockets that are already bound, for the loop that reads `sink`.
+    /// Serves on sockets that are already bound, for the loop that reads `sink` and drives the carrier of this name.
+    /// The media threads are only for `/metrics`.
     pub(crate) fn start(
         sink: Arc<dyn Sink>,
-        application: Option<(ApplicationConfig, Vec<Bound>)>,
-        http: Option<(HttpConfig, Vec<Bound>)>,
+        carrier: &'static str,
+        sockets: WebSockets,
+        media: Option<Weak<MediaPlane>>,
     ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(THREADS)
             .thread_name("web")
             .enable_all()
             .build()?;
-        let max_sessions = application.as_ref().map_or(0, |(config, _)| config.max_sessions);
+        let max_sessions = sockets.application.as_ref().map_or(0, |(config, ..)| config.max_sessions);
         let max_sessions = u32::try_from(max_sessions).unwrap_or(u32::MAX);
         let gateway = Gateway {
-            sink,
+            sink: Arc::clone(&sink),
             next_session: Arc::new(AtomicU64::new(1)),
             sessions: Arc::new(Semaphore::new(max_sessions as usize)),
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
             bodies: Arc::new(Semaphore::new(http::MAX_BODIES_KIB)),
+            unauthorized: Arc::default(),
         };
         let sessions = Arc::clone(&gateway.sessions);
+        let mut identity = None;
         let entered = runtime.enter();
-        if let Some((config, sockets)) = application {
-            let idle = config.idle_timeout();
-            let places = config.max_sessions * 2;
-            serve(&runtime, session::router(gateway.clone(), config), sockets, places, idle)?;
+        if let Some((config, bound, tls)) = sockets.application {
+            let terms = config.terms(tls.as_ref().map(|identity| TlsAcceptor::from(identity.server())));
+            serve(&runtime, session::router(gateway.clone(), config), bound, &terms)?;
+            if let Some(identity) = &tls {
+                runtime.spawn(look_after(Arc::clone(identity)));
+            }
+            identity = tls;
         }
-        if let Some((config, sockets)) = http {
-            serve(&runtime, http::router(gateway), sockets, MAX_HTTP_CONNECTIONS, config.idle_timeout)?;
+        if let Some((config, bound)) = sockets.http {
+            let mut loops = vec![StatusHandle::new(carrier, sink)];
+            loops.extend(config.also.iter().cloned());
+            let witnesses = Witnesses { loops, media, unauthorized: Arc::clone(&gateway.unauthorized) };
+            serve(&runtime, http::router(gateway, witnesses), bound, &config.terms())?;
         }
         drop(entered);
-        Ok(Self { runtime: Some(runtime), sessions, max_sessions })
+        Ok(Self { runtime: Some(runtime), sessions, max_sessions, identity })
     }
 
-    /// Ends everything. Sessions whose outbox the shard has dropped are told that we go.
+    /// Reads certificate and key again. Connections stay as they are.
+    pub(crate) fn reload(&self) {
+        if let (Some(identity), Some(runtime)) = (&self.identity, &self.runtime) {
+            let identity = Arc::clone(identity);
+            runtime.spawn_blocking(move || identity.refresh(true));
+        }
+    }
+
+    /// Ends everything. Sessions whose outbox the loop has dropped are told that we go.
     pub(crate) fn stop(mut self) {
         self.finish();
     }
@@ -104,16 +252,18 @@ impl Drop for Web {
     }
 }
 
-fn serve(runtime: &Runtime, router: Router, sockets: Vec<Bound>, places: usize, idle: Duration) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(places));
+async fn look_after(identity: Arc<Identity>) {
+    loop {
+        tokio::time::sleep(LOOK_FOR_CERTIFICATE).await;
+        let identity = Arc::clone(&identity);
+        // Files may lie far away.
+        let _ = tokio::task::spawn_blocking(move || identity.refresh(false)).await;
+    }
+}
+
+fn serve(runtime: &Runtime, router: Router, sockets: Vec<Bound>, terms: &Terms) -> io::Result<()> {
     for socket in sockets {
-        let guarded = socket.guarded(Arc::clone(&places), idle)?;
-        let router = router.clone();
-        runtime.spawn(async move {
-            if let Err(error) = axum::serve(guarded, router).await {
-                tracing::error!(%error, "a web listener has ended");
-            }
-        });
+        runtime.spawn(accept::serve(socket.into_listener()?, router.clone(), terms.clone()));
     }
     Ok(())
 }

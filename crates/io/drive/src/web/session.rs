@@ -1,10 +1,13 @@
 //! One application on a WebSocket.
 
+use std::net::IpAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Extension;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -15,10 +18,15 @@ use futures_util::{SinkExt, StreamExt};
 use hookswitch_dialect::call_api::{Admission, Mode, Origins};
 use hookswitch_shard::SessionId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_rustls::TlsAcceptor;
 
+use super::accept::{PerAddress, Places, Remote, Terms};
 use super::outbox::{Abort, Say, Waiting, outbox};
+use super::tls::TlsFiles;
+use super::token::{self, Token, Unauthorized};
 use super::{Gateway, WebListen, WebMessage};
+use crate::pii::Pii;
 
 /// Longest message from an application, in bytes.
 pub const MAX_MESSAGE: usize = 64 * 1024;
@@ -35,6 +43,15 @@ pub const MAX_UNHANDLED: usize = 64;
 
 /// The subprotocol with which a client asks for the strict dialect.
 pub const SUBPROTOCOL_STRICT: &str = "call-api.strict";
+
+/// The subprotocol of the manner of the original, for browsers that have to name one beside their token.
+pub const SUBPROTOCOL_ORIGINAL: &str = "call-api.original";
+
+/// Connections from one other host, by default.
+pub const MAX_PER_ADDRESS: usize = 250;
+
+/// How long a handshake may take.
+pub(super) const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Time for the last words of a connection.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -67,6 +84,15 @@ pub struct ApplicationConfig {
     pub origins: Origins,
     /// Time between two pings. Default 30 s; two that stay unanswered end the connection.
     pub ping_every: Duration,
+    /// Certificate and key, for `wss:`. Default none: in the clear.
+    pub tls: Option<TlsFiles>,
+    /// Whoever connects has to show one of these, unless there are none. Default none. At most [`MAX_TOKENS`].
+    pub tokens: Vec<Token>,
+    /// Connections from one address. Default [`MAX_PER_ADDRESS`] from other hosts, no such limit from this one.
+    pub max_per_address: Option<NonZeroUsize>,
+    /// Messages taken from one session in a second, and at once after a rest; beyond, its connection is not read for a
+    /// moment. Default no such limit.
+    pub max_rate: Option<NonZeroU32>,
 }
 
 impl ApplicationConfig {
@@ -80,11 +106,34 @@ impl ApplicationConfig {
             mode: Mode::default(),
             origins: Origins::default(),
             ping_every: Duration::from_secs(30),
+            tls: None,
+            tokens: Vec::new(),
+            max_per_address: None,
+            max_rate: None,
+        }
+    }
+
+    /// Whether a session of the strict dialect could be opened by anybody who reaches one of these addresses from
+    /// another host.
+    pub(crate) fn is_exposed(&self, addresses: impl IntoIterator<Item = IpAddr>) -> bool {
+        let is_open = self.mode == Mode::Strict && self.tokens.is_empty();
+        is_open && addresses.into_iter().any(|address| !address.to_canonical().is_loopback())
+    }
+
+    pub(super) fn terms(&self, tls: Option<TlsAcceptor>) -> Terms {
+        let per_address =
+            self.max_per_address.map_or(PerAddress::Others(MAX_PER_ADDRESS), |limit| PerAddress::All(limit.get()));
+        Terms {
+            // Those that shake hands and those that say goodbye have no session.
+            places: Places::new(self.max_sessions * 2, per_address),
+            idle: self.idle_timeout(),
+            head: HEAD_PATIENCE,
+            tls,
         }
     }
 
     /// Pings keep a live connection moving, so one that does not move for longer than they take is dead.
-    pub(super) fn idle_timeout(&self) -> Duration {
+    fn idle_timeout(&self) -> Duration {
         self.ping_every * (MAX_MISSED + 2)
     }
 }
@@ -92,94 +141,150 @@ impl ApplicationConfig {
 pub(super) fn router(gateway: Gateway, config: ApplicationConfig) -> Router {
     let path = config.path.clone();
     let config = Arc::new(config);
-    let upgrade = move |headers: HeaderMap, request: Result<WebSocketUpgrade, WebSocketUpgradeRejection>| {
+    let upgrade = move |Extension(remote): Extension<Remote>, headers: HeaderMap, request: Handshake| {
         let (gateway, config) = (gateway.clone(), Arc::clone(&config));
-        async move { answer(gateway, &config, &headers, request) }
+        async move { answer(gateway, &config, remote, &headers, request).unwrap_or_else(|refusal| refusal) }
     };
     Router::new().route(&path, any(upgrade))
 }
 
+type Handshake = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+
 fn answer(
     gateway: Gateway,
     config: &ApplicationConfig,
+    Remote(remote): Remote,
     headers: &HeaderMap,
-    request: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    let Ok(upgrade) = request else {
+    request: Handshake,
+) -> Result<Response, Response> {
+    let upgrade = request.map_err(|_| {
         let version = [(header::SEC_WEBSOCKET_VERSION, "13")];
-        return (StatusCode::BAD_REQUEST, version, "Bad Request\n").into_response();
+        (StatusCode::BAD_REQUEST, version, "Bad Request\n").into_response()
+    })?;
+    // A listener that is strict is not talked out of it.
+    let offer: &[&str] = match config.mode {
+        Mode::Original => &[SUBPROTOCOL_STRICT, SUBPROTOCOL_ORIGINAL],
+        Mode::Strict => &[SUBPROTOCOL_STRICT],
     };
-    let Ok(place) = Arc::clone(&gateway.sessions).try_acquire_owned() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many sessions\n").into_response();
-    };
-    let upgrade = upgrade.max_message_size(MAX_READ).max_frame_size(MAX_READ).protocols([SUBPROTOCOL_STRICT]);
-    let mode = if upgrade.selected_protocol().is_some() { Mode::Strict } else { config.mode };
+    let upgrade = upgrade.max_message_size(MAX_READ).max_frame_size(MAX_READ).protocols(offer.iter().copied());
+    let is_strict = upgrade.selected_protocol().is_some_and(|name| name == SUBPROTOCOL_STRICT);
+    let mode = if is_strict { Mode::Strict } else { config.mode };
     // A browser names the page that connects; programs of other kinds send no Origin.
     let origin = headers.get(header::ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()));
     if !config.origins.admit(mode, origin.as_deref()) {
-        return (StatusCode::FORBIDDEN, "pages from this origin may not connect\n").into_response();
+        return Err((StatusCode::FORBIDDEN, "pages from this origin may not connect\n").into_response());
     }
-    let ping_every = config.ping_every;
-    let admission = Admission::open(mode);
-    upgrade.on_upgrade(move |socket| serve(gateway, socket, admission, ping_every, place))
+    let access = token::authorize(&config.tokens, headers).map_err(|why| {
+        gateway.unauthorized.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(remote = %Pii(remote.ip()), ?why, "a client without a valid token");
+        unauthorized(why)
+    })?;
+    let place = Arc::clone(&gateway.sessions)
+        .try_acquire_owned()
+        .map_err(|_| (StatusCode::SERVICE_UNAVAILABLE, "too many sessions\n").into_response())?;
+    let session = Terminal {
+        gateway,
+        session: SessionId(0),
+        admission: Admission { mode, access },
+        ping_every: config.ping_every,
+        pace: config.max_rate.map(Pace::new),
+    };
+    Ok(upgrade.on_upgrade(move |socket| session.serve(socket, place)))
 }
 
-/// One connection from its beginning to its end.
-async fn serve(
+fn unauthorized(why: Unauthorized) -> Response {
+    // RFC 6750 section 3.1: an error is named only if something was shown.
+    let challenge = match why {
+        Unauthorized::Missing => r#"Bearer realm="call-api""#,
+        Unauthorized::Wrong => r#"Bearer realm="call-api", error="invalid_token""#,
+    };
+    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)], "a token is needed\n").into_response()
+}
+
+/// One session, from its handshake on.
+struct Terminal {
     gateway: Gateway,
-    socket: WebSocket,
+    session: SessionId,
     admission: Admission,
     ping_every: Duration,
-    place: OwnedSemaphorePermit,
-) {
-    let strict = admission.mode == Mode::Strict;
-    let session = SessionId(gateway.next_session.fetch_add(1, Ordering::Relaxed));
-    let (outbox, waiting, abort) = outbox();
-    let (mut sink, mut stream) = socket.split();
-    if gateway.sink.push(WebMessage::Opened { session, admission, outbox }).is_err() {
-        goodbye(&mut sink, &mut stream, Some(code::TRY_AGAIN)).await;
-        return;
-    }
-    let missed = AtomicU32::new(0);
-    let code = tokio::select! {
-        code = listen(&gateway, session, strict, &mut stream, &missed) => code,
-        code = speak(waiting, abort, &mut sink, ping_every, &missed) => code,
-    };
-    gateway.sink.push_always(WebMessage::Closed(session));
-    goodbye(&mut sink, &mut stream, code).await;
-    drop(place);
+    pace: Option<Pace>,
 }
 
-/// Takes what the application says until it stops; returns the code to close with, if it has not closed itself.
-async fn listen(
-    gateway: &Gateway,
-    session: SessionId,
-    strict: bool,
-    stream: &mut SplitStream<WebSocket>,
-    missed: &AtomicU32,
-) -> Option<u16> {
-    let places = Arc::new(Semaphore::new(MAX_UNHANDLED));
-    loop {
-        let frame = match stream.next().await? {
-            Ok(frame) => frame,
-            Err(error) => return refusal(&error),
-        };
-        missed.store(0, Ordering::Relaxed);
-        let text = match frame {
-            Frame::Text(text) => text.as_str().to_owned(),
-            Frame::Binary(_) if strict => return Some(code::UNSUPPORTED),
-            // What is not text is no JSON either, and is answered as such.
-            Frame::Binary(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            // Answered by the library; the stream ends after a close.
-            Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_) => continue,
-        };
-        if text.len() > MAX_MESSAGE {
-            return Some(code::TOO_BIG);
+impl Terminal {
+    /// One connection from its beginning to its end.
+    async fn serve(mut self, socket: WebSocket, place: OwnedSemaphorePermit) {
+        self.session = SessionId(self.gateway.next_session.fetch_add(1, Ordering::Relaxed));
+        let (outbox, waiting, abort) = outbox();
+        let (mut sink, mut stream) = socket.split();
+        let opened = WebMessage::Opened { session: self.session, admission: self.admission.clone(), outbox };
+        let sink_of_loop = Arc::clone(&self.gateway.sink);
+        if sink_of_loop.push(opened).is_err() {
+            goodbye(&mut sink, &mut stream, Some(code::TRY_AGAIN)).await;
+            return;
         }
-        // While too many messages wait, the connection is not read, and the network slows the application down.
-        let place = Arc::clone(&places).acquire_owned().await.ok()?;
-        if gateway.sink.push(WebMessage::Text { session, text, place }).is_err() {
-            return Some(code::TRY_AGAIN);
+        let session = self.session;
+        let ping_every = self.ping_every;
+        let missed = AtomicU32::new(0);
+        let code = tokio::select! {
+            code = self.listen(&mut stream, &missed) => code,
+            code = speak(waiting, abort, &mut sink, ping_every, &missed) => code,
+        };
+        sink_of_loop.push_always(WebMessage::Closed(session));
+        goodbye(&mut sink, &mut stream, code).await;
+        drop(place);
+    }
+
+    /// Takes what the application says until it stops; returns the code to close with, if it has not closed itself.
+    async fn listen(&mut self, stream: &mut SplitStream<WebSocket>, missed: &AtomicU32) -> Option<u16> {
+        let places = Arc::new(Semaphore::new(MAX_UNHANDLED));
+        let is_strict = self.admission.mode == Mode::Strict;
+        loop {
+            let frame = match stream.next().await? {
+                Ok(frame) => frame,
+                Err(error) => return refusal(&error),
+            };
+            missed.store(0, Ordering::Relaxed);
+            let text = match frame {
+                Frame::Text(text) => text.as_str().to_owned(),
+                Frame::Binary(_) if is_strict => return Some(code::UNSUPPORTED),
+                // What is not text is no JSON either, and is answered as such.
+                Frame::Binary(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+                // Answered by the library; the stream ends after a close.
+                Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_) => continue,
+            };
+            if text.len() > MAX_MESSAGE {
+                return Some(code::TOO_BIG);
+            }
+            if let Some(pace) = &mut self.pace {
+                pace.wait().await;
+            }
+            // While too many messages wait, the connection is not read, and the network slows the application down.
+            let place = Arc::clone(&places).acquire_owned().await.ok()?;
+            if self.gateway.sink.push(WebMessage::Text { session: self.session, text, place }).is_err() {
+                return Some(code::TRY_AGAIN);
+            }
+        }
+    }
+}
+
+/// Keeps a session to so many messages in a second, of which a second's worth may come at once.
+struct Pace {
+    every: Duration,
+    /// When the messages so far would have come if they had kept their distance.
+    due: Instant,
+}
+
+impl Pace {
+    fn new(rate: NonZeroU32) -> Self {
+        Self { every: Duration::from_secs(1) / rate.get(), due: Instant::now() }
+    }
+
+    async fn wait(&mut self) {
+        let now = Instant::now();
+        self.due = self.due.max(now) + self.every;
+        let ahead = self.due - now;
+        if ahead > Duration::from_secs(1) {
+            tokio::time::sleep(ahead - Duration::from_secs(1)).await;
         }
     }
 }
@@ -207,6 +312,7 @@ async fn speak(
 ) -> Option<u16> {
     let mut ping = interval(ping_every);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let stall = ping_every * (MAX_MISSED + 1);
     // The first tick comes at once.
     ping.tick().await;
     loop {
@@ -226,11 +332,12 @@ async fn speak(
         };
         tokio::select! {
             code = abort.requested() => return Some(code),
-            result = sink.send(frame) => {
-                if result.is_err() {
-                    return None;
-                }
-            }
+            result = timeout(stall, sink.send(frame)) => match result {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return None,
+                // It takes nothing, though it may go on talking.
+                Err(_) => return Some(code::POLICY),
+            },
         }
     }
 }

@@ -1,0 +1,429 @@
+//! `GET /health` and `GET /metrics`: each loop is asked how it is and answers in its turn; what it says is written down
+//! here, where nobody waits for it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use compact_str::CompactString;
+use hookswitch_call::Time;
+use hookswitch_opensips::Link;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::message::{Sink, WebMessage};
+use crate::media::MediaPlane;
+
+/// How long a loop may take to say how it is; one that takes longer is not well.
+pub(super) const STATUS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The text format of OpenMetrics 1.0, which Prometheus reads.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// How a loop and what it drives are.
+#[derive(Clone, Debug)]
+pub(crate) struct StatusReport {
+    /// The version of what is at the other end, as it writes it.
+    pub(crate) version: Option<CompactString>,
+    /// The ways there. None means that nothing can be lost.
+    pub(crate) links: Vec<(&'static str, Link)>,
+    /// Time since the loop has started.
+    pub(crate) uptime: Duration,
+    /// It takes no new calls.
+    pub(crate) draining: bool,
+    /// Calls there are.
+    pub(crate) calls: usize,
+    /// Registrations there are, where there can be any.
+    pub(crate) registrations: Option<usize>,
+    /// Everything countable.
+    pub(crate) figures: Vec<Figure>,
+}
+
+/// One number for `GET /metrics`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Figure {
+    pub(crate) kind: Kind,
+    /// Without `hookswitch_` and without `_total`.
+    pub(crate) name: &'static str,
+    pub(crate) help: &'static str,
+    /// A label and its value, beside that of the carrier.
+    pub(crate) label: Option<(&'static str, &'static str)>,
+    pub(crate) value: u64,
+}
+
+/// How a number behaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// It only grows.
+    Total,
+    /// It goes up and down.
+    Now,
+}
+
+impl Figure {
+    /// A number that only grows.
+    pub(crate) const fn total(name: &'static str, help: &'static str, value: u64) -> Self {
+        Self { kind: Kind::Total, name, help, label: None, value }
+    }
+
+    /// A number that goes up and down.
+    pub(crate) const fn now(name: &'static str, help: &'static str, value: usize) -> Self {
+        Self { kind: Kind::Now, name, help, label: None, value: value as u64 }
+    }
+
+    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Total => ConstCounter::new(self.value).encode(encoder),
+            Kind::Now => ConstGauge::new(i64::try_from(self.value).unwrap_or(i64::MAX)).encode(encoder),
+        }
+    }
+
+    pub(crate) const fn labelled(self, label: &'static str, value: &'static str) -> Self {
+        Self { label: Some((label, value)), ..self }
+    }
+}
+
+/// What an OpenSIPS and the dialect in front of it have counted.
+pub(crate) fn opensips_figures(
+    counts: &hookswitch_opensips::Counts,
+    hub: hookswitch_dialect::call_api::Counts,
+    sessions: (usize, usize),
+) -> Vec<Figure> {
+    const EVENTS: &str = "Events of OpenSIPS that moved no command, by kind.";
+    const REPLIES: &str = "Replies of OpenSIPS that moved no command, by kind.";
+    let mut figures = hub_figures(hub, sessions);
+    figures.extend([
+        Figure::now("mi_requests_waiting", "Requests that wait for a reply.", counts.requests),
+        Figure::total("mi_requests", "Requests sent to OpenSIPS, repeats included.", counts.requests_sent),
+        Figure::total("mi_repeats", "Requests sent again because no reply came.", counts.repeats),
+        Figure::total("mi_replies_odd", REPLIES, counts.replies_lost).labelled("kind", "lost"),
+        Figure::total("mi_replies_odd", REPLIES, counts.replies_late).labelled("kind", "late"),
+        Figure::total("mi_replies_odd", REPLIES, counts.replies_bad).labelled("kind", "bad"),
+        Figure::total("events", "Events of OpenSIPS seen.", counts.events),
+        Figure::total("events_odd", EVENTS, counts.events_foreign).labelled("kind", "foreign"),
+        Figure::total("events_odd", EVENTS, counts.events_late).labelled("kind", "late"),
+        Figure::total("events_odd", EVENTS, counts.events_bad).labelled("kind", "bad"),
+        Figure::total("subscriptions_remade", "Subscriptions that OpenSIPS had lost.", counts.subscriptions_remade),
+        Figure::total("opensips_losses", "How often OpenSIPS stopped answering.", counts.losses),
+        Figure::total("calls_unnoticed", "Calls that went unnoticed: too many were known.", counts.calls_unnoticed),
+    ]);
+    figures
+}
+
+/// What a dialect has counted, and how many sessions and commands it has.
+pub(crate) fn hub_figures(hub: hookswitch_dialect::call_api::Counts, sessions: (usize, usize)) -> Vec<Figure> {
+    vec![
+        Figure::now("sessions", "Sessions of the Call API.", sessions.0),
+        Figure::now("commands_running", "Commands that run.", sessions.1),
+        Figure::total("commands", "Commands that started.", hub.commands),
+        Figure::total("commands_refused", "Requests that became no command.", hub.refused),
+        Figure::total("outcomes_late", "Outcomes of commands that had already ended.", hub.late),
+        Figure::total("notifications_unheard", "Notifications of commands whose session was gone.", hub.unheard),
+    ]
+}
+
+/// A loop that can be asked how it is, for the listener of another one.
+#[derive(Clone)]
+pub struct StatusHandle {
+    carrier: &'static str,
+    sink: Arc<dyn Sink>,
+}
+
+impl fmt::Debug for StatusHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StatusHandle").field(&self.carrier).finish()
+    }
+}
+
+impl StatusHandle {
+    /// The loop behind `sink`, which drives the carrier of this name.
+    pub(crate) fn new(carrier: &'static str, sink: Arc<dyn Sink>) -> Self {
+        Self { carrier, sink }
+    }
+
+    /// None when the loop does not answer in time.
+    async fn ask(&self) -> Option<StatusReport> {
+        let (reply, answer) = oneshot::channel();
+        self.sink.push(WebMessage::Status { reply }).ok()?;
+        timeout(STATUS_PATIENCE, answer).await.ok()?.ok()
+    }
+}
+
+/// Everybody who is asked for a page.
+#[derive(Clone)]
+pub(super) struct Witnesses {
+    pub(super) loops: Vec<StatusHandle>,
+    pub(super) media: Option<Weak<MediaPlane>>,
+    /// Handshakes refused for want of a token.
+    pub(super) unauthorized: Arc<std::sync::atomic::AtomicU64>,
+}
+
+type Answers = Vec<(&'static str, Option<StatusReport>)>;
+
+impl Witnesses {
+    async fn ask(&self) -> Answers {
+        let mut answers = Vec::with_capacity(self.loops.len());
+        // There are one or two.
+        for one in &self.loops {
+            answers.push((one.carrier, one.ask().await));
+        }
+        answers
+    }
+
+    pub(super) async fn health(&self) -> Response {
+        let (status, body) = health(&self.ask().await);
+        (status, [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body)
+            .into_response()
+    }
+
+    pub(super) async fn metrics(&self) -> Response {
+        let answers = self.ask().await;
+        let mut own = self.media_figures().await;
+        let refused = self.unauthorized.load(std::sync::atomic::Ordering::Relaxed);
+        own.push(Figure::total("unauthorized", "Handshakes refused for want of a valid token.", refused));
+        match exposition(&answers, own) {
+            Ok(text) => ([(header::CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS))], text).into_response(),
+            Err(error) => {
+                tracing::error!(%error, "the metrics cannot be written");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    }
+
+    /// Media threads are asked by whoever has time to wait for them.
+    async fn media_figures(&self) -> Vec<Figure> {
+        let Some(media) = self.media.as_ref().and_then(Weak::upgrade) else { return Vec::new() };
+        let asked = tokio::task::spawn_blocking(move || {
+            let totals = media.totals();
+            // The last one to hold it joins its threads, which is not for this thread to do.
+            (totals, media)
+        });
+        let Ok((totals, media)) = asked.await else { return Vec::new() };
+        drop(media);
+        let sum = |of: fn(&crate::MediaTotals) -> u64| totals.iter().map(of).sum::<u64>();
+        let packets = |direction, value| {
+            Figure::total("rtp_packets", "RTP packets of believed parties.", value).labelled("direction", direction)
+        };
+        vec![
+            packets("received", sum(|one| one.counted.counters.received_packets)),
+            packets("sent", sum(|one| one.counted.counters.sent_packets)),
+            Figure::total(
+                "rtp_packets_dropped",
+                "Packets to the media ports that went nowhere.",
+                sum(|one| one.counted.counters.dropped_total()),
+            ),
+            Figure::now(
+                "media_ports_taken",
+                "Port pairs for RTP in use.",
+                totals.iter().map(|one| one.ports_taken).sum(),
+            ),
+            Figure::now("media_ports", "Port pairs for RTP in all.", totals.iter().map(|one| one.ports).sum()),
+        ]
+    }
+}
+
+/// The worst that is to be said about anybody decides.
+fn health(answers: &Answers) -> (StatusCode, String) {
+    let is_draining = answers.iter().any(|(_, report)| report.as_ref().is_some_and(|report| report.draining));
+    let states: Vec<_> = answers.iter().map(|(_, report)| report.as_ref().map_or("down", state)).collect();
+    let status = match (is_draining, states.as_slice()) {
+        (_, states) if states.contains(&"down") => "down",
+        (true, _) => "draining",
+        (false, states) if states.contains(&"starting") => "starting",
+        (false, _) => "up",
+    };
+    let reports = || answers.iter().filter_map(|(_, report)| report.as_ref());
+    let carriers: Map<String, Value> =
+        answers.iter().map(|(name, report)| ((*name).to_owned(), carrier(report.as_ref()))).collect();
+    let mut body = json!({
+        "status": status,
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime": reports().map(|report| report.uptime).max().unwrap_or_default().as_secs(),
+        "calls": reports().map(|report| report.calls).sum::<usize>(),
+        "carriers": carriers,
+    });
+    if let Some(registrations) = reports().find_map(|report| report.registrations) {
+        body["registrations"] = registrations.into();
+    }
+    let code = if status == "up" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, body.to_string())
+}
+
+fn state(report: &StatusReport) -> &'static str {
+    let mut links = report.links.iter().map(|(_, link)| link);
+    if links.clone().any(Link::is_down) {
+        "down"
+    } else if links.any(|link| *link == Link::Unknown) {
+        "starting"
+    } else {
+        "up"
+    }
+}
+
+fn carrier(report: Option<&StatusReport>) -> Value {
+    let Some(report) = report else {
+        return json!({ "state": "down", "why": "the loop that drives it does not answer" });
+    };
+    let mut shown = json!({ "state": state(report) });
+    if let Some(version) = &report.version {
+        shown["version"] = version.as_str().into();
+    }
+    for (name, link) in &report.links {
+        shown[*name] = match link {
+            Link::Unknown => json!({ "state": "starting" }),
+            Link::Up => json!({ "state": "up" }),
+            Link::Down { since, why } => json!({ "state": "down", "since": calendar(*since), "why": why.as_str() }),
+        };
+    }
+    shown
+}
+
+/// A time as RFC 3339 writes it, in UTC.
+fn calendar(at: Time) -> String {
+    let seconds = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(seconds).map_or_else(|_| String::new(), |at| at.to_string())
+}
+
+fn exposition(answers: &Answers, own: Vec<Figure>) -> Result<String, fmt::Error> {
+    let mut families = Families::default();
+    for (name, report) in answers {
+        let is_up = report.as_ref().is_some_and(|report| state(report) == "up");
+        families.add(Some(name), Figure::now("carrier_up", "Whether calls can be carried.", usize::from(is_up)));
+        let Some(report) = report else { continue };
+        for (link, link_state) in &report.links {
+            let is_up = usize::from(*link_state == Link::Up);
+            families.add(Some(name), Figure::now("link_up", "Whether this way works.", is_up).labelled("link", link));
+        }
+        families.add(Some(name), Figure::now("calls", "Calls there are.", report.calls));
+        let uptime = usize::try_from(report.uptime.as_secs()).unwrap_or(usize::MAX);
+        families.add(Some(name), Figure::now("uptime_seconds", "Time since the start.", uptime));
+        if let Some(registrations) = report.registrations {
+            families.add(Some(name), Figure::now("registrations", "Registered contacts.", registrations));
+        }
+        for figure in &report.figures {
+            families.add(Some(name), *figure);
+        }
+    }
+    for figure in own {
+        families.add(None, figure);
+    }
+    let mut registry = Registry::with_prefix("hookswitch");
+    registry.register_collector(Box::new(families));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+type Labels = Vec<(&'static str, &'static str)>;
+
+/// Numbers by name: one of each name is a family.
+#[derive(Debug, Default)]
+struct Families(BTreeMap<&'static str, Vec<(Labels, Figure)>>);
+
+impl Families {
+    fn add(&mut self, carrier: Option<&'static str>, figure: Figure) {
+        let labels = carrier.map(|name| ("carrier", name)).into_iter().chain(figure.label).collect();
+        self.0.entry(figure.name).or_default().push((labels, figure));
+    }
+}
+
+impl Collector for Families {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for (name, members) in &self.0 {
+            let Some((_, first)) = members.first() else { continue };
+            let kind = match first.kind {
+                Kind::Total => MetricType::Counter,
+                Kind::Now => MetricType::Gauge,
+            };
+            let mut family = encoder.encode_descriptor(name, first.help, None, kind)?;
+            for (labels, figure) in members {
+                if labels.is_empty() {
+                    // The only one of its name.
+                    figure.encode(family)?;
+                    break;
+                }
+                figure.encode(family.encode_family(labels)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(links: Vec<(&'static str, Link)>) -> StatusReport {
+        StatusReport {
+            version: Some("OpenSIPS (4.1.0)".into()),
+            links,
+            uptime: Duration::from_secs(90),
+            draining: false,
+            calls: 2,
+            registrations: None,
+            figures: vec![
+                Figure::total("commands", "Commands that started.", 7),
+                Figure::total("events", "Events seen.", 3).labelled("kind", "late"),
+                Figure::total("events", "Events seen.", 4).labelled("kind", "bad"),
+            ],
+        }
+    }
+
+    fn shown(report: Option<StatusReport>) -> (StatusCode, Value) {
+        let (code, body) = health(&vec![("opensips", report)]);
+        (code, serde_json::from_str(&body).unwrap())
+    }
+
+    #[test]
+    fn health_says_which_way_is_lost_since_when_and_why() {
+        let (code, body) = shown(Some(report(vec![("mi", Link::Up), ("events", Link::Up)])));
+        assert_eq!((code, &body["status"], &body["uptime"]), (StatusCode::OK, &json!("up"), &json!(90)));
+        assert_eq!(body["carriers"]["opensips"]["version"], "OpenSIPS (4.1.0)");
+        let down = Link::Down { since: Duration::from_secs(1_000_000_000), why: "connection refused".into() };
+        let (code, body) = shown(Some(report(vec![("mi", down), ("events", Link::Up)])));
+        assert_eq!((code, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("down")));
+        let mi = json!({ "state": "down", "since": "2001-09-09T01:46:40Z", "why": "connection refused" });
+        assert_eq!(body["carriers"]["opensips"]["mi"], mi);
+    }
+
+    #[test]
+    fn what_is_not_ready_is_not_healthy() {
+        let unknown = vec![("mi", Link::Up), ("events", Link::Unknown)];
+        let (code, body) = shown(Some(report(unknown)));
+        assert_eq!((code, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("starting")));
+        let (code, body) = shown(Some(StatusReport { draining: true, ..report(Vec::new()) }));
+        assert_eq!((code, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("draining")));
+        let (code, body) = shown(None);
+        assert_eq!((code, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("down")));
+        assert!(body["carriers"]["opensips"]["why"].as_str().unwrap().contains("does not answer"));
+    }
+
+    #[test]
+    fn metrics_are_families_with_labels_and_an_end() {
+        let answers = vec![("opensips", Some(report(vec![("mi", Link::Up)])))];
+        let text = exposition(&answers, vec![Figure::total("unauthorized", "Refused.", 1)]).unwrap();
+        for line in [
+            "# TYPE hookswitch_commands counter",
+            "hookswitch_commands_total{carrier=\"opensips\"} 7",
+            "hookswitch_events_total{carrier=\"opensips\",kind=\"late\"} 3",
+            "hookswitch_events_total{carrier=\"opensips\",kind=\"bad\"} 4",
+            "hookswitch_link_up{carrier=\"opensips\",link=\"mi\"} 1",
+            "hookswitch_unauthorized_total 1",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line}\n{text}");
+        }
+        assert_eq!(text.matches("# TYPE hookswitch_events counter").count(), 1);
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

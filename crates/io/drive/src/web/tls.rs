@@ -1,0 +1,165 @@
+//! TLS for the listeners: one certificate, replaced while connections stay.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{InconsistentKeys, ServerConfig};
+
+/// Longest certificate or key file, in bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// Where certificate and key are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TlsFiles {
+    /// PEM: the certificate, followed by those that lead to a root.
+    pub certificate: PathBuf,
+    /// PEM: the private key of the certificate (PKCS #8, PKCS #1 or SEC1).
+    pub key: PathBuf,
+}
+
+/// What is wrong with a certificate or its key.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("{file}: {why}", file = .0.display(), why = .1)]
+    Unreadable(PathBuf, #[source] io::Error),
+    /// Longer than any certificate or key.
+    #[error("{file}: longer than {MAX_FILE} bytes", file = .0.display())]
+    TooLong(PathBuf),
+    /// No certificate in PEM form is in it.
+    #[error("{file}: holds no certificate (a block BEGIN CERTIFICATE is expected)", file = .0.display())]
+    NoCertificate(PathBuf),
+    /// No private key in PEM form is in it.
+    #[error(
+        "{file}: holds no private key (a block BEGIN PRIVATE KEY is expected; keys with a passphrase cannot be read)",
+        file = .0.display()
+    )]
+    NoKey(PathBuf),
+    /// A block is damaged, or the key is of a kind that TLS does not use.
+    #[error("{file}: {why}", file = .0.display(), why = .1)]
+    Bad(PathBuf, String),
+    /// The key does not belong to the certificate.
+    #[error("{key}: is not the key of the certificate in {certificate}",
+        key = .key.display(), certificate = .certificate.display())]
+    Mismatch {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+}
+
+/// The certificate in use, and the files it came from.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    files: TlsFiles,
+    current: RwLock<Arc<CertifiedKey>>,
+    seen: RwLock<Stamp>,
+}
+
+/// How files are told from later ones of the same name.
+type Stamp = [Option<(SystemTime, u64, u64)>; 2];
+
+impl Identity {
+    /// Reads the files.
+    pub(crate) fn open(files: TlsFiles) -> Result<Arc<Self>, TlsError> {
+        let stamp = stamp(&files);
+        let key = load(&files)?;
+        Ok(Arc::new(Self { files, current: RwLock::new(Arc::new(key)), seen: RwLock::new(stamp) }))
+    }
+
+    /// Reads the files again if they have changed, or in any case if `forced`. When they cannot be used, the old
+    /// certificate stays in use, and the log says why.
+    pub(crate) fn refresh(&self, forced: bool) {
+        let stamp = stamp(&self.files);
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        if !forced && *seen == stamp {
+            return;
+        }
+        *seen = stamp;
+        match load(&self.files) {
+            Ok(key) => {
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+                tracing::info!(certificate = %self.files.certificate.display(), "the certificate was read again");
+            }
+            Err(error) => tracing::error!(%error, "the new certificate cannot be used: the old one stays"),
+        }
+    }
+
+    /// The TLS side of a listener with this certificate.
+    pub(crate) fn server(self: &Arc<Self>) -> Arc<ServerConfig> {
+        // The provider has cipher suites for both versions, which is all that this could complain about.
+        let versions = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect("aws-lc-rs serves TLS 1.2 and 1.3");
+        let mut config = versions.with_no_client_auth().with_cert_resolver(Arc::new(Resolver(Arc::clone(self))));
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Arc::new(config)
+    }
+}
+
+#[derive(Debug)]
+struct Resolver(Arc<Identity>);
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.current.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// A link that leads elsewhere, as those of certificate tools do, changes what stands behind the name.
+fn stamp(files: &TlsFiles) -> Stamp {
+    [&files.certificate, &files.key].map(|file| {
+        let facts = fs::metadata(file).ok()?;
+        let inode = std::os::unix::fs::MetadataExt::ino(&facts);
+        Some((facts.modified().ok()?, facts.len(), inode))
+    })
+}
+
+fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
+    let (certificate, key) = (&files.certificate, &files.key);
+    let text = read(certificate)?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|error| TlsError::Bad(certificate.clone(), error.to_string()))?;
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate(certificate.clone()));
+    }
+    let secret = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| match error {
+        rustls::pki_types::pem::Error::NoItemsFound => TlsError::NoKey(key.clone()),
+        // What the reader says would quote the file, and this one is secret.
+        _ => TlsError::Bad(key.clone(), "the private key is damaged".to_owned()),
+    })?;
+    let signer = provider().key_provider.load_private_key(secret);
+    let signer = signer.map_err(|error| TlsError::Bad(key.clone(), error.to_string()))?;
+    let pair = CertifiedKey::new(chain, signer);
+    match pair.keys_match() {
+        // A key of which the public half is unknown is one of a device; TLS itself will tell.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            Err(TlsError::Mismatch { certificate: certificate.clone(), key: key.clone() })
+        }
+        Err(other) => Err(TlsError::Bad(certificate.clone(), other.to_string())),
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
+    let unreadable = |error| TlsError::Unreadable(file.to_owned(), error);
+    let facts = fs::metadata(file).map_err(unreadable)?;
+    if facts.len() > MAX_FILE {
+        return Err(TlsError::TooLong(file.to_owned()));
+    }
+    fs::read(file).map_err(unreadable)
+}
