@@ -98,7 +98,7 @@ test: ## run every test (as root it installs what they need)
 	./test
 
 deb: build ## make the Debian package, below DEB (needs cargo-deb)
-	$(CARGO) deb --package hookswitch-server --no-build --locked --output $(DEB)
+	$(CARGO) deb --package hookswitch-server --no-build --locked --strip --output $(DEB)
 
 docker: ## build the container image IMAGE
 	$(DOCKER) build --build-arg HOOKSWITCH_COMMIT=$(HOOKSWITCH_COMMIT) --tag $(IMAGE) .
