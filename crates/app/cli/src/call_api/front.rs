@@ -1,0 +1,72 @@
+//! The settings as the front of OpenSIPS takes them.
+
+use compact_str::CompactString;
+use hookswitch_dialect::call_api::{self, Origins};
+use hookswitch_drive::opensips::{EventsAddress, MiAddress};
+use hookswitch_drive::{ApplicationConfig, HttpConfig, OpenSipsFrontConfig, TlsFiles, Token, WebListen};
+
+use super::settings::{Settings, SettingsError};
+
+/// A front that serves no socket of its own: OpenSIPS's side only.
+///
+/// # Errors
+/// An address is none; names its key.
+pub fn config(settings: &Settings) -> Result<OpenSipsFrontConfig, SettingsError> {
+    let text = |text: &Option<String>| text.as_deref().map(CompactString::from);
+    let events = settings.events.as_deref().map(str::parse::<EventsAddress>).transpose();
+    let calls = &settings.calls;
+    Ok(OpenSipsFrontConfig {
+        mi: settings.mi.parse::<MiAddress>().map_err(|error| SettingsError::value("mi.url", error))?,
+        events: events.map_err(|error| SettingsError::value("evi.listen", error))?.unwrap_or_default(),
+        advertise: text(&settings.advertise),
+        opensips: hookswitch_opensips::Config {
+            next_hop: text(&calls.next_hop),
+            from: text(&calls.from),
+            contact: text(&calls.contact),
+            dialog_events: calls.dialog_events,
+            registered_domains: calls.registered_domains.iter().map(CompactString::from).collect(),
+            mi_timeout: settings.mi_timeout,
+            ring_timeout: calls.ring,
+            refer_timeout: calls.refer,
+            hold_timeout: calls.hold,
+            ..hookswitch_opensips::Config::default()
+        },
+        call_api: call_api::Config {
+            reason: settings.web.reason,
+            on_disconnect: settings.web.on_disconnect,
+            ..call_api::Config::default()
+        },
+        log_pii: settings.log.pii,
+        ..OpenSipsFrontConfig::default()
+    })
+}
+
+/// The same with its listeners.
+///
+/// # Errors
+/// An address or a token is none; names its key.
+pub fn serving(settings: &Settings) -> Result<OpenSipsFrontConfig, SettingsError> {
+    let web = &settings.web;
+    web.check_exposure()?;
+    let listen = format!("{}:{}", web.bracketed_host(), web.port).parse::<WebListen>();
+    let mut application =
+        ApplicationConfig::new(listen.map_err(|error| SettingsError::value("ws_server.host", error))?);
+    application.path.clone_from(&web.path);
+    application.mode = web.mode;
+    application.origins = Origins(web.origins.iter().map(Into::into).collect());
+    application.tls = web.tls.clone().map(|(certificate, key)| TlsFiles { certificate, key });
+    for token in &web.tokens {
+        let name = &token.access.name;
+        let made = Token::new(&token.secret, token.access.clone());
+        application
+            .tokens
+            .push(made.map_err(|error| SettingsError::value("ws_server.auth.tokens", format!("{name}: {error}")))?);
+    }
+    let http = settings.http.as_deref().map(str::parse::<WebListen>).transpose();
+    let http = http.map_err(|error| SettingsError::value("http.listen", error))?;
+    let mut front = config(settings)?;
+    front.application = Some(application);
+    front.http = http.map(HttpConfig::new);
+    front.log_requests = true;
+    Ok(front)
+}
