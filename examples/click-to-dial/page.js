@@ -5,7 +5,6 @@
   const $ = (id) => document.getElementById(id);
   const LEGS = ["caller", "callee"];
   const STAGES = {
-    request: "in the request",
     caller: "while calling the caller",
     transfer: "before the caller's phone turned to the new party",
     callee: "while calling the new party",
@@ -83,7 +82,7 @@
         await this.command.ended;
       } catch (error) {
         if (error.kind === "lost" || error.kind === "timeout") {
-          this.fail(error, "unknown", "The call may go on: nobody told");
+          this.fail(error, "unknown", "No longer followed: the call may go on");
         } else if (this.ending) {
           this.finish("ended", "Cancelled");
         } else {
@@ -342,7 +341,8 @@
     if (why === "cannot connect") {
       return `Cannot connect to ${api.url}: nobody is there, or this page or its token is refused. ${again}`;
     }
-    return `Connection lost (${why}${code ? `, code ${code}` : ""}). ${again}`;
+    const more = [why === "connection lost" ? "" : why, code && `code ${code}`].filter(Boolean).join(", ");
+    return `Connection lost${more && ` (${more})`}. ${again}`;
   }
 
   function onState({ detail }) {

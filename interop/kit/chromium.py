@@ -134,7 +134,8 @@ class Page:
 
     def fill(self, selector, text):
         """Replaces what is written in a field, by keyboard."""
-        self.ask(f"document.querySelector({json.dumps(selector)}).select(), document.querySelector({json.dumps(selector)}).focus()")
+        field = f"document.querySelector({json.dumps(selector)})"
+        self.ask(f"{field}.focus(), {field}.select()")
         if text:
             self.call("Input.insertText", text=text)
         else:
@@ -142,8 +143,8 @@ class Page:
 
     def press(self, key):
         code, text = KEYS.get(key, (8, ""))
-        for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, text=text if kind == "keyDown" else "")
+        for kind, text in (("keyDown", text), ("keyUp", "")):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, text=text)
 
     def focused(self):
         """Which element has the keyboard: its id, or else its class."""
