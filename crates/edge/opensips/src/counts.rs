@@ -7,6 +7,8 @@ use serde::Serialize;
 pub struct Counts {
     /// Commands that run.
     pub commands: usize,
+    /// Dialogs that commands have left behind and that are being ended.
+    pub leftovers: usize,
     /// Requests that wait for a reply.
     pub requests: usize,
     /// Calls that are known.

@@ -1,26 +1,78 @@
 //! The backend that is somebody else's switch: whole calls carried by an OpenSIPS, driven through its Management
 //! Interface (requests) and told by its Event Interface (events).
 //!
-//! It stands beside the [`Switchboard`](hookswitch_call::switchboard) and takes the same commands: a dialect does not
-//! know which of the two carries a call. It has no socket and no clock; the driver moves bytes.
+//! [`OpenSips`] stands beside the [`Switchboard`](hookswitch_call::switchboard) and takes the same commands, so a
+//! dialect does not know which of the two carries a call. It has no socket, no clock and no randomness: the driver
+//! moves bytes, says what time it is, and hands in a seed.
+//!
+//! ```text
+//!      Command │            ▲ Told, Outcome, Health
+//!        ┌─────▼────────────┴──────────────────────┐
+//!        │ submit ── command/* ── step             │   one machine of plain data per command
+//!        │             ▲  book: calls and names    │
+//!        │   receive ──┘  watch: health,           │
+//!        │      ▲         subscriptions, audits    │
+//!        └──────┼──────────────┬───────────────────┘
+//!     evi bytes │  mi replies  ▼ mi requests
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `submit.rs` | commands: who may, and what is asked of them before OpenSIPS is |
+//! | `command/` | one machine per command; `referral.rs` is the transfer that three of them share |
+//! | `step.rs` | what the machines do: requests, events, outcomes, leftovers |
+//! | `receive.rs` | replies and events find the command they belong to |
+//! | `watch.rs` | is OpenSIPS there, does it know us, do the calls still exist |
+//! | `mi/`, `evi/` | the two languages |
+//! | `names.rs` | which version can do what |
+//! | `address.rs` | what may be written into a message |
 
 #![forbid(unsafe_code)]
 
+mod address;
+mod book;
+mod command;
 mod config;
 mod counts;
+mod evi;
 mod health;
+mod mi;
+mod names;
 mod port;
+mod receive;
+mod step;
+mod submit;
+mod subscriptions;
+mod watch;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write;
 use std::time::Duration;
 
+use ahash::AHashMap;
 use compact_str::CompactString;
-use hookswitch_call::{Command, Refused, Ticket, Time};
+use hookswitch_call::{CallId, Ticket, Time};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+pub use address::{MAX_NOTES, is_address};
+pub use book::{AUDIT_AFTER, MAX_CALLS};
+pub use command::hold::OTHER_LEG;
+pub use command::referral::TRUTH_WITHIN;
 pub use config::{Config, MiKind};
 pub use counts::Counts;
+pub use evi::MAX_EVENT;
+pub use evi::stream::MAX_STREAMS;
 pub use health::{Health, Link};
+pub use mi::reply::MAX_REPLY;
 pub use port::{Input, MiError, Output, RequestId};
+
+use book::Book;
+use command::Machine;
+use evi::stream::Streams;
+use mi::{Matter, Requests};
+use subscriptions::Subscriptions;
+use watch::Probe;
 
 /// How long a started call waits between the caller's answer and its transfer when OpenSIPS does not say that the
 /// dialog is ready.
@@ -29,46 +81,119 @@ pub const READY_AFTER: Duration = Duration::from_millis(500);
 /// One OpenSIPS, as a carrier of whole calls.
 pub struct OpenSips {
     config: Config,
-    outputs: VecDeque<Output>,
+    seed: [u8; 32],
+    requests: Requests,
+    streams: Streams,
+    subscriptions: Subscriptions,
+    probe: Probe,
     health: Health,
+    book: Book,
+    running: BTreeMap<Ticket, Running>,
+    /// Commands that wait for OpenSIPS to be found, in the order in which they came.
+    waiting: Vec<Ticket>,
+    /// Commands that end a call being started, by the command that starts it.
+    enders: BTreeMap<Ticket, Vec<Ticket>>,
+    /// Which commands each dialog concerns, first come first.
+    interest: AHashMap<CompactString, Vec<Ticket>>,
+    timers: BTreeSet<(Time, Timer)>,
+    next_ticket: u64,
+    next_call_id: u64,
+    /// Commands of controllers that run; leftovers do not count.
+    commands: usize,
+    knows_dialogs: bool,
+    draining: bool,
+    stopping: bool,
+    counts: Counts,
+    outputs: VecDeque<Output>,
+}
+
+/// A command and its surroundings.
+#[derive(Debug)]
+struct Running {
+    machine: Machine,
+    call: Option<CallId>,
+    /// Whether a controller waits for it; nobody waits for a leftover.
+    is_asked_for: bool,
+    begun: bool,
+    names: Vec<CompactString>,
+    requests: Vec<(Matter, RequestId)>,
+    armed: Option<Time>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Timer {
+    Command(Ticket),
+    Request(RequestId),
+    Health,
+    Refresh,
+}
+
+/// All that is known of one running command: plain data, to be shown or stored.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// The command.
+    pub ticket: Ticket,
+    /// The call it deals with.
+    pub call: Option<CallId>,
+    /// Whether OpenSIPS has been asked.
+    pub begun: bool,
+    machine: Machine,
 }
 
 impl OpenSips {
-    /// A backend that has not spoken yet. The seed makes its names unlike those of other processes.
+    /// A backend that has not spoken yet. The seed makes its names unlike those of every other process.
     #[must_use]
-    pub fn new(config: Config, _seed: [u8; 32]) -> Self {
-        Self { config, outputs: VecDeque::new(), health: Health::default() }
+    pub fn new(config: Config, seed: [u8; 32]) -> Self {
+        Self {
+            requests: Requests::new(&digest(&seed, b"requests")[..8]),
+            streams: Streams::default(),
+            subscriptions: Subscriptions::new(config.dialog_events),
+            probe: Probe::default(),
+            health: Health::default(),
+            book: Book::new(config.first_call),
+            running: BTreeMap::new(),
+            waiting: Vec::new(),
+            enders: BTreeMap::new(),
+            interest: AHashMap::new(),
+            timers: BTreeSet::new(),
+            next_ticket: 1,
+            next_call_id: 0,
+            commands: 0,
+            knows_dialogs: false,
+            draining: false,
+            stopping: false,
+            counts: Counts::default(),
+            outputs: VecDeque::new(),
+            config,
+            seed,
+        }
     }
-
-    /// Asks for the version and subscribes.
-    pub fn start(&mut self, _now: Time) {}
-
-    /// Accepts a command or says why not.
-    ///
-    /// # Errors
-    /// See [`Refused`]; nothing has changed then.
-    pub fn submit(&mut self, _now: Time, _command: Command) -> Result<Ticket, Refused> {
-        Err(Refused::CarrierDown(CompactString::const_new("OpenSIPS is not answering")))
-    }
-
-    /// Takes in what came from OpenSIPS.
-    pub fn handle(&mut self, _now: Time, _input: Input) {}
 
     /// Does what is due.
-    pub fn handle_timeout(&mut self, _now: Time) {}
+    pub fn handle_timeout(&mut self, now: Time) {
+        while let Some((_, timer)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
+            self.timers.pop_first();
+            match timer {
+                Timer::Command(ticket) => self.command_due(now, ticket),
+                Timer::Request(request) => self.request_due(now, request),
+                Timer::Health => self.watch(now),
+                Timer::Refresh => self.refresh(now),
+            }
+        }
+    }
 
     /// When [`OpenSips::handle_timeout`] is to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        None
+        self.timers.first().map(|(at, _)| *at)
     }
 
-    /// The next thing to do for the driver.
+    /// The next thing to do for the driver; to be drained after every other call.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// Whether OpenSIPS answers.
+    /// Whether OpenSIPS answers, and whether its events reach us.
     #[must_use]
     pub fn health(&self) -> Health {
         self.health.clone()
@@ -77,18 +202,44 @@ impl OpenSips {
     /// Numbers for operators.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        Counts::default()
+        Counts {
+            commands: self.commands,
+            leftovers: self.running.values().filter(|running| !running.is_asked_for).count(),
+            requests: self.requests.len(),
+            calls: self.book.len(),
+            ..self.counts
+        }
+    }
+
+    /// All that is known of a running command.
+    #[must_use]
+    pub fn record(&self, ticket: Ticket) -> Option<Record> {
+        let running = self.running.get(&ticket)?;
+        Some(Record { ticket, call: running.call, begun: running.begun, machine: running.machine.clone() })
     }
 
     /// Running commands go on, new calls are refused.
-    pub fn drain(&mut self) {}
-
-    /// Ends the subscriptions; see [`OpenSips::stopped`].
-    pub fn stop(&mut self, _now: Time) {}
-
-    /// Whether nothing is left to be said after [`OpenSips::stop`].
-    #[must_use]
-    pub fn stopped(&self) -> bool {
-        self.config.max_commands > 0
+    pub fn drain(&mut self) {
+        self.draining = true;
     }
+
+    /// A Call-ID that nobody else makes.
+    fn make_call_id(&mut self) -> CompactString {
+        self.next_call_id += 1;
+        let text = digest(&self.seed, &self.next_call_id.to_be_bytes());
+        text[..CALL_ID_LENGTH].into()
+    }
+}
+
+/// Letters of a Call-ID of our own: 128 bits.
+const CALL_ID_LENGTH: usize = 32;
+
+fn digest(seed: &[u8; 32], what: &[u8]) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(seed);
+    hasher.update(what);
+    hasher.finalize().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

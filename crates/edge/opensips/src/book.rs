@@ -1,0 +1,223 @@
+//! The calls that have come to our notice: those that commands deal with, and those that OpenSIPS tells of.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use ahash::{AHashMap, AHashSet};
+use compact_str::CompactString;
+use hookswitch_call::{CallId, Ticket, Time};
+
+/// Most calls that are known at once; calls of others beyond that go unnoticed.
+pub const MAX_CALLS: usize = 100_000;
+
+/// After how long without a sign of life OpenSIPS is asked whether a call still exists.
+pub const AUDIT_AFTER: Duration = Duration::from_secs(300);
+
+/// Most calls that are remembered after their end, so that a late event does not raise them from the dead.
+const MAX_ENDED: usize = 4_096;
+
+/// All calls.
+#[derive(Debug)]
+pub(crate) struct Book {
+    calls: BTreeMap<CallId, Call>,
+    names: AHashMap<CompactString, CallId>,
+    made_by: BTreeMap<Ticket, CallId>,
+    audits: BTreeSet<(Time, CallId)>,
+    ended: VecDeque<CompactString>,
+    is_ended: AHashSet<CompactString>,
+    next: u64,
+}
+
+/// One call.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// The Call-IDs of its legs; the last is the one that counts.
+    pub(crate) wires: Vec<CompactString>,
+    /// How many events have been told.
+    pub(crate) seq: u32,
+    /// Whether its first event has been told.
+    pub(crate) introduced: bool,
+    /// The command that made it.
+    pub(crate) made_by: Option<Ticket>,
+    /// Since when both parties are joined.
+    pub(crate) joined: Option<Time>,
+    /// How many commands deal with it.
+    pub(crate) users: u32,
+    /// The new call of its transfer, when that is over.
+    pub(crate) transferred: Option<CompactString>,
+    audit_at: Time,
+}
+
+impl Book {
+    pub(crate) fn new(first: u64) -> Self {
+        Self {
+            calls: BTreeMap::new(),
+            names: AHashMap::new(),
+            made_by: BTreeMap::new(),
+            audits: BTreeSet::new(),
+            ended: VecDeque::new(),
+            is_ended: AHashSet::new(),
+            next: first,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.calls.len() >= MAX_CALLS
+    }
+
+    pub(crate) fn named(&self, wire: &str) -> Option<CallId> {
+        self.names.get(wire).copied()
+    }
+
+    pub(crate) fn made_by(&self, ticket: Ticket) -> Option<CallId> {
+        self.made_by.get(&ticket).copied()
+    }
+
+    pub(crate) fn get(&self, id: CallId) -> Option<&Call> {
+        self.calls.get(&id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: CallId) -> Option<&mut Call> {
+        self.calls.get_mut(&id)
+    }
+
+    /// Whether a call of this name has ended not long ago.
+    pub(crate) fn was_ended(&self, wire: &str) -> bool {
+        self.is_ended.contains(wire)
+    }
+
+    /// Finds the call of this name or enters it.
+    pub(crate) fn open(&mut self, now: Time, wire: &CompactString, made_by: Option<Ticket>) -> CallId {
+        if let Some(id) = self.named(wire) {
+            return id;
+        }
+        let id = CallId(self.next);
+        self.next += 1;
+        let audit_at = now + AUDIT_AFTER;
+        self.calls.insert(
+            id,
+            Call {
+                wires: vec![wire.clone()],
+                seq: 0,
+                introduced: made_by.is_some(),
+                made_by,
+                joined: None,
+                users: 0,
+                transferred: None,
+                audit_at,
+            },
+        );
+        self.names.insert(wire.clone(), id);
+        self.audits.insert((audit_at, id));
+        if let Some(ticket) = made_by {
+            self.made_by.insert(ticket, id);
+        }
+        id
+    }
+
+    /// This Call-ID is the call's from now on, and the one that counts.
+    pub(crate) fn extend(&mut self, id: CallId, wire: &CompactString) {
+        if self.names.contains_key(wire) {
+            return;
+        }
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.wires.push(wire.clone());
+            self.names.insert(wire.clone(), id);
+        }
+    }
+
+    /// This leg is over and the call is not.
+    pub(crate) fn shorten(&mut self, id: CallId, wire: &str) {
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.wires.retain(|other| other != wire);
+            self.names.remove(wire);
+            self.bury(wire.into());
+        }
+    }
+
+    /// A sign of life, or a reason to ask for one by then.
+    pub(crate) fn audit_at(&mut self, id: CallId, at: Time) {
+        if let Some(call) = self.calls.get_mut(&id) {
+            self.audits.remove(&(call.audit_at, id));
+            call.audit_at = at;
+            self.audits.insert((at, id));
+        }
+    }
+
+    /// A call that nothing has been heard of for long.
+    pub(crate) fn next_audit(&self, now: Time) -> Option<CallId> {
+        self.audits.first().filter(|(at, _)| *at <= now).map(|(_, id)| *id)
+    }
+
+    /// Forgets a call.
+    pub(crate) fn close(&mut self, id: CallId) -> Option<Call> {
+        let call = self.calls.remove(&id)?;
+        self.audits.remove(&(call.audit_at, id));
+        if let Some(ticket) = call.made_by {
+            self.made_by.remove(&ticket);
+        }
+        for wire in &call.wires {
+            self.names.remove(wire);
+            if call.introduced {
+                self.bury(wire.clone());
+            }
+        }
+        Some(call)
+    }
+
+    fn bury(&mut self, wire: CompactString) {
+        if self.is_ended.insert(wire.clone()) {
+            self.ended.push_back(wire);
+        }
+        if self.ended.len() > MAX_ENDED
+            && let Some(oldest) = self.ended.pop_front()
+        {
+            self.is_ended.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_goes_by_each_of_its_names_and_leaves_none() {
+        let mut book = Book::new(1);
+        let now = Time::ZERO;
+        let id = book.open(now, &"a".into(), Some(Ticket(7)));
+        assert_eq!(book.open(now, &"a".into(), None), id);
+        book.extend(id, &"b".into());
+        assert_eq!((book.named("a"), book.named("b"), book.made_by(Ticket(7))), (Some(id), Some(id), Some(id)));
+        book.shorten(id, "a");
+        assert_eq!(book.named("a"), None);
+        book.close(id);
+        assert_eq!((book.named("b"), book.made_by(Ticket(7)), book.len()), (None, None, 0));
+        assert!(book.was_ended("a") && book.was_ended("b") && book.audits.is_empty());
+    }
+
+    #[test]
+    fn the_ended_are_not_remembered_for_ever() {
+        let mut book = Book::new(1);
+        for number in 0..MAX_ENDED + 10 {
+            let id = book.open(Time::ZERO, &compact_str::format_compact!("{number}"), Some(Ticket(0)));
+            book.close(id);
+        }
+        assert_eq!((book.ended.len(), book.is_ended.len()), (MAX_ENDED, MAX_ENDED));
+        assert!(!book.was_ended("0"));
+    }
+
+    #[test]
+    fn a_sign_of_life_puts_the_audit_off() {
+        let mut book = Book::new(1);
+        let id = book.open(Time::ZERO, &"a".into(), None);
+        assert_eq!(book.next_audit(AUDIT_AFTER), Some(id));
+        book.audit_at(id, AUDIT_AFTER * 2);
+        assert_eq!(book.next_audit(AUDIT_AFTER), None);
+        assert_eq!(book.audits.len(), 1);
+    }
+}
