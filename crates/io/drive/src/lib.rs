@@ -34,6 +34,6 @@ pub use tap::{Direction, Tap};
 pub use web::{
     ApplicationConfig, BadSecret, BadWebListen, HttpConfig, MAX_BODY, MAX_HTTP_CONNECTIONS, MAX_MESSAGE, MAX_OUTBOX,
     MAX_OUTBOX_BYTES, MAX_PER_ADDRESS, MAX_REQUESTS, MAX_SECRET, MAX_SESSIONS, MAX_TOKENS, MAX_UNHANDLED, MIN_SECRET,
-    SUBPROTOCOL_BEARER, SUBPROTOCOL_ORIGINAL, SUBPROTOCOL_STRICT, Service, StatusHandle, TlsError, TlsFiles, Token,
-    WebError, WebListen,
+    SUBPROTOCOL, SUBPROTOCOL_BEARER, SUBPROTOCOL_STRICT, Service, StatusHandle, TlsError, TlsFiles, Token, WebError,
+    WebListen,
 };

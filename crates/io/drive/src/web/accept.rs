@@ -25,9 +25,6 @@ use crate::pii::Pii;
 /// Pause before connections are accepted again when descriptors have run out.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// How long a TLS handshake may take.
-pub(super) const TLS_PATIENCE: Duration = Duration::from_secs(10);
-
 /// Where a request comes from; an extension of every request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Remote(pub(super) SocketAddr);
@@ -38,7 +35,7 @@ pub(super) struct Terms {
     pub(super) places: Places,
     /// How long a connection may stay unused.
     pub(super) idle: Duration,
-    /// How long the head of a request may take to arrive, from when the connection is free for it.
+    /// How long the head of a request may take to arrive, from when the connection is free for it; and a TLS handshake.
     pub(super) head: Duration,
     /// TLS, unless in the clear.
     pub(super) tls: Option<TlsAcceptor>,
@@ -126,7 +123,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, terms: Terms) {
 
 async fn converse(tcp: TcpStream, remote: SocketAddr, place: Place, router: Router, terms: Terms) {
     let _ = tcp.set_nodelay(true);
-    let stream = match secure(tcp, terms.tls).await {
+    let stream = match secure(tcp, terms.tls, terms.head).await {
         Ok(stream) => stream,
         Err(error) => {
             tracing::debug!(%error, remote = %Pii(remote), "a TLS handshake has failed");
@@ -146,10 +143,10 @@ async fn converse(tcp: TcpStream, remote: SocketAddr, place: Place, router: Rout
     }
 }
 
-async fn secure(tcp: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Stream> {
+async fn secure(tcp: TcpStream, tls: Option<TlsAcceptor>, patience: Duration) -> io::Result<Stream> {
     match tls {
         None => Ok(Stream::Plain(tcp)),
-        Some(tls) => match timeout(TLS_PATIENCE, tls.accept(tcp)).await {
+        Some(tls) => match timeout(patience, tls.accept(tcp)).await {
             Ok(stream) => Ok(Stream::Tls(Box::new(stream?))),
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         },

@@ -31,8 +31,7 @@ pub use listener::{BadWebListen, WebListen};
 pub(crate) use message::{HttpAnswer, Outboxes, Sink, WebMessage};
 pub use outbox::{MAX_OUTBOX, MAX_OUTBOX_BYTES};
 pub use session::{
-    ApplicationConfig, MAX_MESSAGE, MAX_PER_ADDRESS, MAX_SESSIONS, MAX_UNHANDLED, SUBPROTOCOL_ORIGINAL,
-    SUBPROTOCOL_STRICT,
+    ApplicationConfig, MAX_MESSAGE, MAX_PER_ADDRESS, MAX_SESSIONS, MAX_UNHANDLED, SUBPROTOCOL, SUBPROTOCOL_STRICT,
 };
 pub use status::StatusHandle;
 use status::Witnesses;
@@ -48,7 +47,7 @@ const THREADS: usize = 2;
 const GOODBYE: Duration = Duration::from_millis(500);
 
 /// How often it is looked whether the certificate has changed.
-const LOOK_FOR_CERTIFICATE: Duration = Duration::from_secs(5);
+const LOOK_FOR_CERTIFICATE: Duration = Duration::from_secs(2);
 
 /// Whose socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

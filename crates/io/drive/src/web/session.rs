@@ -44,14 +44,12 @@ pub const MAX_UNHANDLED: usize = 64;
 /// The subprotocol with which a client asks for the strict dialect.
 pub const SUBPROTOCOL_STRICT: &str = "call-api.strict";
 
-/// The subprotocol of the manner of the original, for browsers that have to name one beside their token.
-pub const SUBPROTOCOL_ORIGINAL: &str = "call-api.original";
+/// The subprotocol without a wish: the listener's own dialect. For browsers, which have to name one beside their token,
+/// and be answered with it.
+pub const SUBPROTOCOL: &str = "call-api";
 
 /// Connections from one other host, by default.
 pub const MAX_PER_ADDRESS: usize = 250;
-
-/// How long a handshake may take.
-pub(super) const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Time for the last words of a connection.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -84,6 +82,8 @@ pub struct ApplicationConfig {
     pub origins: Origins,
     /// Time between two pings. Default 30 s; two that stay unanswered end the connection.
     pub ping_every: Duration,
+    /// How long a handshake may take, that of TLS and that of the WebSocket each. Default 10 s.
+    pub handshake_time: Duration,
     /// Certificate and key, for `wss:`. Default none: in the clear.
     pub tls: Option<TlsFiles>,
     /// Whoever connects has to show one of these, unless there are none. Default none. At most [`MAX_TOKENS`].
@@ -106,6 +106,7 @@ impl ApplicationConfig {
             mode: Mode::default(),
             origins: Origins::default(),
             ping_every: Duration::from_secs(30),
+            handshake_time: Duration::from_secs(10),
             tls: None,
             tokens: Vec::new(),
             max_per_address: None,
@@ -127,7 +128,7 @@ impl ApplicationConfig {
             // Those that shake hands and those that say goodbye have no session.
             places: Places::new(self.max_sessions * 2, per_address),
             idle: self.idle_timeout(),
-            head: HEAD_PATIENCE,
+            head: self.handshake_time,
             tls,
         }
     }
@@ -161,12 +162,9 @@ fn answer(
         let version = [(header::SEC_WEBSOCKET_VERSION, "13")];
         (StatusCode::BAD_REQUEST, version, "Bad Request\n").into_response()
     })?;
-    // A listener that is strict is not talked out of it.
-    let offer: &[&str] = match config.mode {
-        Mode::Original => &[SUBPROTOCOL_STRICT, SUBPROTOCOL_ORIGINAL],
-        Mode::Strict => &[SUBPROTOCOL_STRICT],
-    };
-    let upgrade = upgrade.max_message_size(MAX_READ).max_frame_size(MAX_READ).protocols(offer.iter().copied());
+    let upgrade = upgrade.max_message_size(MAX_READ).max_frame_size(MAX_READ);
+    // The first of ours that the client knows as well.
+    let upgrade = upgrade.protocols([SUBPROTOCOL_STRICT, SUBPROTOCOL]);
     let is_strict = upgrade.selected_protocol().is_some_and(|name| name == SUBPROTOCOL_STRICT);
     let mode = if is_strict { Mode::Strict } else { config.mode };
     // A browser names the page that connects; programs of other kinds send no Origin.
