@@ -462,7 +462,12 @@ fn comes_once(event: &str) -> bool {
 }
 
 impl Client {
-    fn hear(&mut self, at: Time, text: &str) {
+    /// It is gone, and must not hear another word.
+    pub(crate) fn leave(&mut self) {
+        self.is_gone = true;
+    }
+
+    pub(crate) fn hear(&mut self, at: Time, text: &str) {
         assert!(!self.is_gone, "the front speaks to a session that is gone: {text}");
         let message: Value = serde_json::from_str(text).expect("the front writes JSON");
         let messages = match message {

@@ -1,0 +1,135 @@
+//! A day in front of an OpenSIPS that is restarted every hour, over a network that loses, doubles and reorders.
+//!
+//! Every client checks that a command begins once, ends once, and is told of in causal order.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicIsize, Ordering};
+
+use hookswitch_lab::opensips::{LabConfig, Network, OpenSipsLab};
+use hookswitch_lab::opensips_cast::scripted;
+use hookswitch_lab::{Dice, millis, seconds};
+use hookswitch_opensips_sim::{Answer, Behaviour, Reaction};
+use hookswitch_shard::{Mode, SessionId};
+
+/// Counts the bytes that are in use.
+struct Counting;
+
+static IN_USE: AtomicIsize = AtomicIsize::new(0);
+
+// SAFETY: every request goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        IN_USE.fetch_add(layout.size() as isize, Ordering::Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        IN_USE.fetch_sub(layout.size() as isize, Ordering::Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const HOURS: u64 = 24;
+
+/// Time between two commands.
+const EVERY: u64 = 4;
+
+/// What may be in use at the end of an hour beyond what was at the end of the second.
+const SLACK_BYTES: isize = 512 * 1_024;
+
+/// All phones hang up after a while, so that calls come and go; some are difficult.
+fn people(lab: &mut OpenSipsLab) {
+    let hangs_up = |phone: Behaviour| Behaviour { hangs_up_after: Some(seconds(90)), ..phone };
+    for (user, answer) in [
+        ("dave", Answer::After(millis(1_500))),
+        ("erin", Answer::After(millis(700))),
+        ("frank", Answer::After(seconds(3))),
+        ("grace", Answer::Refuses(486, seconds(1))),
+    ] {
+        lab.sim().phone(user, hangs_up(scripted(user).answering(answer)));
+    }
+    let refuses = scripted("heidi").referred(Reaction::Refuses(603)).reinvited(Reaction::Refuses(488));
+    lab.sim().phone("heidi", hangs_up(refuses));
+    for (user, host) in [("alice", "127.0.0.11:5060"), ("bob", "127.0.0.12:5060")] {
+        lab.sim().phone(user, hangs_up(Behaviour::baresip(user, host)));
+    }
+}
+
+fn uri(user: &str) -> String {
+    format!("sip:{user}@127.0.0.1:5080")
+}
+
+/// One command, whichever it is.
+fn ask(lab: &mut OpenSipsLab, dice: &mut Dice, session: SessionId, number: u64) {
+    const USERS: [&str; 8] = ["alice", "bob", "dave", "erin", "frank", "grace", "heidi", "nobody"];
+    let mut user = || uri(USERS[dice.below(USERS.len() as u64) as usize]);
+    let (one, other) = (user(), user());
+    let now = lab.now();
+    let calls: Vec<String> = lab.sim().calls().map(str::to_owned).collect();
+    let mut call = || calls.get(dice.below(calls.len() as u64 + 1) as usize).map_or("nope", String::as_str);
+    let (first, second) = (call(), call());
+    let cmd_id = format!("c{number}");
+    let leg = if number.is_multiple_of(2) { "caller" } else { "callee" };
+    match number % 10 {
+        0 | 1 => lab.ask(session, "CallStart", &cmd_id, &[("caller", &one), ("callee", &other)]),
+        2 => lab.sim().call(now, &format!("people-{number}"), "dave", "erin"),
+        3 => lab.ask(session, "CallHold", &cmd_id, &[("callid", first)]),
+        4 => lab.ask(session, "CallUnhold", &cmd_id, &[("callid", first)]),
+        5 | 6 => {
+            let params = [("callid", first), ("leg", leg), ("destination", one.as_str())];
+            lab.ask(session, "CallBlindTransfer", &cmd_id, &params);
+        }
+        7 => {
+            let params = [("callidA", first), ("legA", leg), ("callidB", second), ("legB", "callee")];
+            lab.ask(session, "CallAttendedTransfer", &cmd_id, &params);
+        }
+        8 => lab.ask(session, "CallEnd", &cmd_id, &[("callid", first)]),
+        _ => lab.ask(session, "Echo", &cmd_id, &[("n", &cmd_id)]),
+    }
+}
+
+#[test]
+fn a_day_of_commands_over_a_bad_network_with_an_opensips_that_restarts_every_hour() {
+    let mut lab = OpenSipsLab::new(LabConfig::default());
+    lab.network(Network::ROUGH);
+    people(&mut lab);
+    let mut dice = Dice::new(7);
+    let sessions = [lab.open(Mode::Original), lab.open(Mode::Original), lab.open(Mode::Strict)];
+    let (mut asked, mut memory) = (0, Vec::new());
+    for hour in 0..HOURS {
+        for _ in 0..3_600 / EVERY {
+            asked += 1;
+            let session = sessions[asked as usize % sessions.len()];
+            ask(&mut lab, &mut dice, session, asked);
+            lab.pass(seconds(EVERY));
+        }
+        lab.settle(seconds(600));
+        for session in sessions {
+            lab.forget(session);
+        }
+        let counts = lab.front().counts();
+        assert_eq!((counts.commands, lab.front().commands_running()), (0, 0), "hour {hour}");
+        lab.pass(seconds(60));
+        assert!(lab.is_up(), "hour {hour}: {:?}", lab.front().health());
+        let now = lab.now();
+        assert_eq!(lab.sim().live_subscriptions(now), 3, "hour {hour}");
+        lab.restart_opensips();
+        lab.pass(seconds(180));
+        let now = lab.now();
+        assert_eq!(lab.sim().live_subscriptions(now), 3, "hour {hour}: found again after the restart");
+        assert_eq!(lab.front().counts().calls, 0, "hour {hour}: what the restart has ended is forgotten");
+        memory.push(IN_USE.load(Ordering::Relaxed));
+    }
+    let ended: u64 = sessions.iter().map(|session| lab.client(*session).ended).sum();
+    let failed: u64 = sessions.iter().map(|session| lab.client(*session).failed).sum();
+    assert_eq!(ended, asked - asked.div_ceil(10), "every command has ended, and once");
+    assert!(failed * 4 < ended * 3, "{failed} of {ended} failed");
+    assert!(lab.front().counts().subscriptions_remade >= 3 * (HOURS - 1));
+    let grown = memory.last().unwrap() - memory[1];
+    assert!(grown < SLACK_BYTES, "{grown} bytes more than after the second hour: {memory:?}");
+}
