@@ -6,6 +6,7 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use super::mode::Mode;
+use super::subscribe;
 
 /// On which terms a session is opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,10 +46,14 @@ pub struct Access {
 }
 
 impl Access {
-    /// Whether this method may be used.
+    /// Whether this method may be used. `Subscribe` tells of every call of the switch, so a token
+    /// that may not call everybody may use it only if its list names it.
     #[must_use]
     pub fn may_use(&self, method: &str) -> bool {
-        self.commands.as_ref().is_none_or(|commands| commands.iter().any(|command| command == method))
+        match &self.commands {
+            Some(commands) => commands.iter().any(|command| command == method),
+            None => method != subscribe::ROW.name || (self.callers.is_empty() && self.callees.is_empty()),
+        }
     }
 
     /// Whether this URI may be given as caller.
@@ -147,6 +152,9 @@ mod tests {
             ..Access::default()
         };
         assert!(narrow.may_use("Echo") && narrow.may_call_from("sip:a@b") && narrow.may_call_to("tel:1"));
+        let unlisted = Access { commands: None, ..narrow.clone() };
+        assert!(unlisted.may_use("CallStart") && !unlisted.may_use("Subscribe"));
+        assert!(access.may_use("Subscribe"));
         assert!(!narrow.may_use("CallStart") && !narrow.may_call_from("tel:1") && !narrow.may_call_to("sip:a@b"));
     }
 }

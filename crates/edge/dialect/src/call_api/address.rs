@@ -1,7 +1,8 @@
 //! Which texts a client may give as caller, callee or destination: one SIP, SIPS or tel URI.
 //!
 //! A shape check, so that nothing but a URI reaches whoever writes messages; the carrier has the
-//! full grammar and the last word.
+//! full grammar and the last word. Header fields inside a URI (`?name=value`) are not accepted: a
+//! phone that is sent to such a URI would write them into its request.
 
 use hookswitch_call::MAX_ADDRESS;
 
@@ -26,11 +27,11 @@ fn is_sip(rest: &str) -> bool {
         Some((user, place)) => (Some(user), place),
         None => (None, rest),
     };
-    let end = place.find([';', '?']).unwrap_or(place.len());
+    let end = place.find(';').unwrap_or(place.len());
     let (host, tail) = place.split_at(end);
     user.is_none_or(|user| !user.is_empty() && is_escaped(user, b"-_.!~*'()&=+$,;?/:"))
         && is_host_and_port(host)
-        && is_escaped(tail, b"-_.!~*'();?:/[]&+$=")
+        && is_escaped(tail, b"-_.!~*'();:/[]&+$=")
 }
 
 fn is_host_and_port(text: &str) -> bool {
@@ -83,7 +84,8 @@ mod tests {
     fn uris_of_the_three_schemes() {
         for good in [
             "sip:alice@10.0.0.10",
-            "SIP:alice@localhost:5080;transport=tcp?Subject=hi%20there",
+            "SIP:alice@localhost:5080;transport=tcp",
+            "sip:who?ever@localhost",
             "sips:bob@[2001:db8::1]:5061",
             "sip:127.0.0.2",
             "sip:+49%20(30);x=y:secret@example.test",
@@ -117,7 +119,10 @@ mod tests {
             "sip:a@[zz]",
             "sip:a%0@host",
             "sip:a%g0@host",
+            "sip:a@host?Subject=hi",
+            "sip:a@host;x=y?Replaces=z",
             "sip:a@host\r\nX-Evil: 1",
+            "sip:a@host\\r\\nX-Evil:1",
             "sip:a\u{0}@host",
             "tel:",
             "tel:+",

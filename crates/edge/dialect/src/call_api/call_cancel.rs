@@ -10,6 +10,7 @@ pub(super) const ROW: CommandRow = CommandRow {
     about: "stops a CallStart that is running",
     modes: Modes::Strict,
     params: &[Param { name: "cmd_id", kind: Kind::CommandId, about: "the CallStart" }],
+    optional: &[],
     open: false,
     events: &[],
     frees: true,

@@ -5,9 +5,9 @@ use hookswitch_call::{CallRef, Cause, Command, Failure, Fault, Refused, Ticket};
 
 use super::command::{CommandRow, Modes};
 use super::mode::Mode;
-use super::notice::{Notice, Reason, Stage, status};
+use super::notice::{Notice, Reason, Stage};
 use super::params::{Kind, Param, Params};
-use super::task::{Answer, Begun, Calls, Task};
+use super::task::{After, Answer, Begun, Calls, Task};
 
 pub(super) const ROW: CommandRow = CommandRow {
     name: "CallEnd",
@@ -18,6 +18,7 @@ pub(super) const ROW: CommandRow = CommandRow {
         kind: Kind::CallId,
         about: "the call: the Call-ID of either leg, or the cmd_id of a running CallStart",
     }],
+    optional: &[],
     open: false,
     events: &[],
     frees: true,
@@ -59,7 +60,7 @@ impl Task for CallEnd {
             Target::StartedBy(cmd_id) => calls
                 .started_by(cmd_id)
                 .map(CallRef::Ticket)
-                .ok_or_else(|| not_found("no CallStart with this cmd_id is running"))?,
+                .ok_or_else(|| not_found("no CallStart with this cmd_id is in the making"))?,
         };
         Ok(Command::End { call, cause: Cause::hangup() })
     }
@@ -67,30 +68,29 @@ impl Task for CallEnd {
     fn refused(&mut self, why: &Refused) -> Answer {
         Answer::Fail(match why {
             Refused::NoSuchCall | Refused::Ending => not_found(&why.to_string()),
-            Refused::CarrierDown(_) => Notice::carrier_down(why),
             Refused::WireIdInUse(_)
             | Refused::TooManyCalls(_)
             | Refused::Draining
             | Refused::AddressTooLong
             | Refused::Unsupported(_)
-            | Refused::TooManyCommands(_) => {
-                let reason = Reason::new(Stage::End, 500, Fault::Server, &why.to_string());
-                Notice::error("500 Operation failed", reason)
-            }
+            | Refused::CarrierDown(_)
+            | Refused::TooManyCommands(_) => Notice::refused(why, Stage::End, NOT_FOUND),
         })
     }
 
-    fn settle(&mut self, _mode: Mode, result: &Result<(), Failure>, say: &mut Vec<Notice>) {
+    fn settle(&mut self, _mode: Mode, result: &Result<(), Failure>, say: &mut Vec<Notice>) -> After {
         if let Err(failure) = result {
-            let (code, text) = failure.cause.refusal();
-            say.push(Notice::error(status(code, text), Reason::of(failure)));
+            say.push(Notice::failed(failure));
         }
+        After::Over
     }
 }
 
+const NOT_FOUND: &str = "404 Requested Dialog not found";
+
 fn not_found(why: &str) -> Notice {
     let reason = Reason::new(Stage::End, 404, Fault::Controller, why);
-    Notice::error("404 Requested Dialog not found", reason)
+    Notice::error(NOT_FOUND, reason)
 }
 
 #[cfg(test)]

@@ -9,18 +9,23 @@
 //!      │                 │                └────────────────┴── Error "transfer failed …" ── Ended
 //!      └─ (before) Error "failed to establish initial call: …" ── Ended
 //! ```
+//!
+//! With `notify_end` the command lasts as long as its call: `CalleeAnswered`, and when the call is
+//! over `CallEnded` and `Ended`.
+
+use std::time::Duration;
 
 use compact_str::{CompactString, format_compact};
 use hookswitch_call as call;
-use hookswitch_call::{Command, Event, Failure, Fault, Kind as CauseKind, Party, Refused, Told};
+use hookswitch_call::{CallId, Cause, Command, Event, Failure, Fault, Kind as CauseKind, Party, Refused, Told};
 
 use super::call_id::is_call_id;
 use super::command::{CommandRow, Modes};
 use super::event_name::EventName;
 use super::mode::Mode;
-use super::notice::{Data, Notice, Reason, Stage, status};
+use super::notice::{BAD_ADDRESS, Data, Member, NO_ROOM, Notice, Reason, Stage, cause_status, status};
 use super::params::{Kind, Param, Params};
-use super::task::{Answer, Begun, Calls, Task};
+use super::task::{After, Answer, Begun, Calls, Task};
 
 pub(super) const ROW: CommandRow = CommandRow {
     name: "CallStart",
@@ -30,6 +35,11 @@ pub(super) const ROW: CommandRow = CommandRow {
         Param { name: "caller", kind: Kind::Uri, about: "the party that is called first" },
         Param { name: "callee", kind: Kind::Uri, about: "the party it is connected with" },
     ],
+    optional: &[Param {
+        name: "notify_end",
+        kind: Kind::Flag,
+        about: "whether the command lasts as long as its call and says CallEnded at its end",
+    }],
     open: false,
     events: &[
         EventName::CallerAnswered,
@@ -37,6 +47,7 @@ pub(super) const ROW: CommandRow = CommandRow {
         EventName::TransferStart,
         EventName::TransferPending,
         EventName::CalleeAnswered,
+        EventName::CallEnded,
     ],
     frees: false,
     begin,
@@ -59,6 +70,12 @@ struct CallStart {
     said: Said,
     /// The Call-ID given in `TransferStart`; it stays the name of the call whichever leg answers.
     callid: Option<CompactString>,
+    /// Whether the command lasts as long as its call.
+    notify_end: bool,
+    /// The call, if so.
+    watched: Option<CallId>,
+    /// The call is made: only its end is to be told.
+    stands: bool,
 }
 
 /// What is known of the call.
@@ -72,6 +89,8 @@ struct Facts {
     callee_leg: Option<CompactString>,
     /// A status of the callee that the client must still be told.
     pending: Option<CompactString>,
+    /// The call is over, why, and for how long the parties talked.
+    ended: Option<(CompactString, u64)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +112,9 @@ impl CallStart {
             facts: Facts::default(),
             said: Said::Nothing,
             callid: None,
+            notify_end: params.flag("notify_end"),
+            watched: None,
+            stands: false,
         }
     }
 
@@ -168,30 +190,49 @@ impl CallStart {
             .clone()
     }
 
-    fn failed(&mut self, mode: Mode, failure: &Failure, say: &mut Vec<Notice>) {
-        let (code, text) = failure.cause.refusal();
-        let status = status(code, text);
-        let said_by_us = matches!(failure.cause.fault, Fault::Controller | Fault::Server | Fault::Nobody);
-        let is_bad_address = failure.cause.kind == CauseKind::BadAddress && said_by_us;
-        let data = match failure.stage {
-            call::Stage::Callee => {
-                if mode == Mode::Original {
-                    self.facts.callee_called = true;
-                    self.facts.pending = Some(status.clone());
-                    self.catch_up(say);
-                }
-                format_compact!("transfer failed with status {status}")
-            }
-            call::Stage::Request | call::Stage::Caller if is_bad_address => BAD_ADDRESS.into(),
-            call::Stage::Request | call::Stage::Caller => initial_call_failed(&status),
-            call::Stage::Transfer => failure.cause.text.clone(),
-            call::Stage::Hold | call::Stage::Unhold | call::Stage::End | call::Stage::Backend => status,
+    fn say_ended(&mut self, say: &mut Vec<Notice>) {
+        let Some((cause, talked)) = self.facts.ended.take() else {
+            return;
         };
-        say.push(Notice::error(data, Reason::of(failure)));
+        let data = Data::members([
+            ("callee", Member::Text(self.callee.clone())),
+            ("caller", Member::Text(self.caller.clone())),
+            ("callid", Member::Text(self.callid())),
+            ("cause", Member::Text(cause)),
+            ("talked", Member::Number(talked)),
+        ]);
+        say.push(Notice::with(EventName::CallEnded, data));
+    }
+
+    fn failed(&mut self, mode: Mode, failure: &Failure, say: &mut Vec<Notice>) {
+        let said_by_us = matches!(failure.cause.fault, Fault::Controller | Fault::Server | Fault::Nobody);
+        let is_bad_address = failure.cause.kind == CauseKind::BadAddress && said_by_us && failure.upstream.is_none();
+        match failure.stage {
+            call::Stage::Request | call::Stage::Caller if is_bad_address => {
+                say.push(Notice::error(BAD_ADDRESS, Reason::of(failure)));
+                return;
+            }
+            call::Stage::Callee if mode == Mode::Original && failure.upstream.is_none() => {
+                self.facts.callee_called = true;
+                self.facts.pending = Some(cause_status(&failure.cause));
+                self.catch_up(say);
+            }
+            call::Stage::Request => {
+                let data = initial_call_failed(&cause_status(&failure.cause));
+                say.push(Notice::error(data, Reason::of(failure)));
+                return;
+            }
+            call::Stage::Caller
+            | call::Stage::Callee
+            | call::Stage::Transfer
+            | call::Stage::Hold
+            | call::Stage::Unhold
+            | call::Stage::End
+            | call::Stage::Backend => {}
+        }
+        say.push(Notice::failed(failure));
     }
 }
-
-const BAD_ADDRESS: &str = "400 Invalid ruri";
 
 fn initial_call_failed(status: &str) -> CompactString {
     format_compact!("failed to establish initial call: {status}")
@@ -207,30 +248,31 @@ impl Task for CallStart {
     }
 
     fn refused(&mut self, why: &Refused) -> Answer {
-        let fail = |data: CompactString, code, fault| {
-            let reason = Reason::new(Stage::Request, code, fault, &why.to_string());
-            Answer::Fail(Notice::error(data, reason))
-        };
         match why {
             // Somebody else's call has that name, so ours gets one of the switch's making.
             Refused::WireIdInUse(_) if self.wire_id.take().is_some() => Answer::Again,
-            Refused::AddressTooLong => fail(BAD_ADDRESS.into(), 400, Fault::Controller),
-            Refused::CarrierDown(_) => Answer::Fail(Notice::carrier_down(why)),
+            Refused::AddressTooLong | Refused::CarrierDown(_) | Refused::Unsupported(_) => {
+                Answer::Fail(Notice::refused(why, Stage::Request, BAD_ADDRESS))
+            }
             Refused::WireIdInUse(_)
             | Refused::NoSuchCall
             | Refused::Ending
             | Refused::TooManyCalls(_)
             | Refused::TooManyCommands(_)
-            | Refused::Unsupported(_)
             | Refused::Draining => {
-                let data = initial_call_failed("503 Service Unavailable");
-                fail(data, 503, Fault::Server)
+                let reason = Reason::new(Stage::Request, 503, Fault::Server, &why.to_string());
+                Answer::Fail(Notice::error(initial_call_failed(NO_ROOM), reason))
             }
         }
     }
 
-    fn told(&mut self, told: &Told, say: &mut Vec<Notice>) {
+    fn told(&mut self, _mode: Mode, told: &Told, say: &mut Vec<Notice>) {
         let facts = &mut self.facts;
+        if let Event::Dialing { party: Party::Callee, .. } | Event::Answered { party: Party::Callee, .. } = &told.event
+            && self.notify_end
+        {
+            self.watched.get_or_insert(told.call);
+        }
         match &told.event {
             Event::Dialing { party: Party::Caller, wire_id, .. } => {
                 facts.caller_leg.get_or_insert_with(|| wire_id.clone());
@@ -263,14 +305,32 @@ impl Task for CallStart {
         self.catch_up(say);
     }
 
-    fn settle(&mut self, mode: Mode, result: &Result<(), Failure>, say: &mut Vec<Notice>) {
-        match result {
-            Ok(()) => {
-                self.facts.caller_answered = true;
-                self.facts.callee_answered = true;
-                self.catch_up(say);
-            }
-            Err(failure) => self.failed(mode, failure, say),
+    fn settle(&mut self, mode: Mode, result: &Result<(), Failure>, say: &mut Vec<Notice>) -> After {
+        if let Err(failure) = result {
+            self.failed(mode, failure, say);
+            return After::Over;
+        }
+        self.facts.caller_answered = true;
+        self.facts.callee_answered = true;
+        self.catch_up(say);
+        if self.watched.is_some() && self.facts.ended.is_none() {
+            self.stands = true;
+            return After::Watch;
+        }
+        self.say_ended(say);
+        After::Over
+    }
+
+    fn watches(&self) -> Option<CallId> {
+        self.watched
+    }
+
+    fn call_ended(&mut self, cause: &Cause, talked: Duration, say: &mut Vec<Notice>) {
+        let talked = u64::try_from(talked.as_millis()).unwrap_or(u64::MAX);
+        self.facts.ended = Some((status(cause.code, &cause.text), talked));
+        // Until then the call is in the making for the client, and the rest of that comes first.
+        if self.stands {
+            self.say_ended(say);
         }
     }
 
@@ -290,13 +350,12 @@ impl Task for CallStart {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hookswitch_call::{CallId, Cause, LegId};
-    use std::time::Duration;
+    use hookswitch_call::LegId;
 
     fn tell(start: &mut CallStart, event: Event) -> Vec<&'static str> {
         let told = Told { at: Duration::ZERO, seq: 0, call: CallId(1), owner: None, event };
         let mut say = Vec::new();
-        start.told(&told, &mut say);
+        start.told(Mode::Original, &told, &mut say);
         names(&say)
     }
 

@@ -20,8 +20,10 @@ pub struct CommandRow {
     pub modes: Modes,
     /// The parameters it must be given, in the order in which they are checked. All commands also
     /// take `cmd_id`, the client's own name for the command, unless it stands here and names
-    /// another command.
+    /// another command, and `idempotency_key`.
     pub params: &'static [Param],
+    /// The parameters it may be given besides.
+    pub optional: &'static [Param],
     /// Whether strict sessions may give it more parameters than these.
     pub open: bool,
     /// What it may say between `Started` and `Ended`, other than `Error`.
@@ -33,6 +35,11 @@ pub struct CommandRow {
 }
 
 impl CommandRow {
+    /// All parameters of its own.
+    pub fn known_params(&self) -> impl Iterator<Item = &'static Param> {
+        self.params.iter().chain(self.optional)
+    }
+
     /// Whether its parameter `cmd_id` names another command instead of itself.
     pub(crate) fn names_another(&self) -> bool {
         self.params.iter().any(|param| param.name == "cmd_id")

@@ -11,6 +11,7 @@ pub(super) const ROW: CommandRow = CommandRow {
     about: "answers with its own parameters",
     modes: Modes::Both,
     params: &[],
+    optional: &[],
     open: true,
     events: &[EventName::Reply],
     frees: false,

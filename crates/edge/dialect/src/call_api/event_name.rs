@@ -25,24 +25,6 @@ pub enum EventName {
     TransferPending,
     /// The callee has answered.
     CalleeAnswered,
-    /// `Subscribe`: a party has called in.
-    CallIncoming,
-    /// `Subscribe`: a call is being connected with an address.
-    CallConnecting,
-    /// `Subscribe`: a party is being called.
-    CallDialing,
-    /// `Subscribe`: a called party rings.
-    CallProgress,
-    /// `Subscribe`: a party has answered.
-    CallAnswered,
-    /// `Subscribe`: both parties are joined.
-    CallBridged,
-    /// `Subscribe`: a leg is over.
-    CallLegEnded,
-    /// `Subscribe`: a call is over.
-    CallEnded,
-    /// `Subscribe`: a call that the server beyond us carries has come to our notice.
-    CallNoticed,
     /// A party is being put on hold or taken off: accepted.
     CallHolding,
     /// A party is asked to hold.
@@ -57,11 +39,49 @@ pub enum EventName {
     CallUnholdSuccessful,
     /// The transferred party's new call is answered.
     TransferSuccessful,
+    /// A call is over: to `Subscribe`, and to the `CallStart` that wanted to know.
+    CallEnded,
+    /// `Subscribe`: a party has called in.
+    CallIncoming,
+    /// `Subscribe`: a call that the server beyond us carries has come to our notice.
+    CallNoticed,
+    /// `Subscribe`: a call is being connected with an address.
+    CallConnecting,
+    /// `Subscribe`: a party is being called.
+    CallDialing,
+    /// `Subscribe`: a called party rings.
+    CallProgress,
+    /// `Subscribe`: a party has answered.
+    CallAnswered,
+    /// `Subscribe`: both parties are joined.
+    CallBridged,
+    /// `Subscribe`: a command to hold was accepted.
+    CallHoldAccepted,
+    /// `Subscribe`: a party is asked to hold.
+    CallHoldAsked,
+    /// `Subscribe`: a party is on hold.
+    CallHeld,
+    /// `Subscribe`: a command to resume was accepted.
+    CallUnholdAccepted,
+    /// `Subscribe`: a party is asked to resume.
+    CallUnholdAsked,
+    /// `Subscribe`: a party is off hold.
+    CallUnheld,
+    /// `Subscribe`: a party was asked to call somebody else.
+    CallTransferAsked,
+    /// `Subscribe`: the transferred party calls.
+    CallTransferStarted,
+    /// `Subscribe`: how far the new call of a transferred party has come.
+    CallTransferProgress,
+    /// `Subscribe`: the new call of a transferred party is answered.
+    CallTransferred,
+    /// `Subscribe`: a leg is over.
+    CallLegEnded,
 }
 
 impl EventName {
     /// Every name, in the order of the documents.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 36] = [
         Self::Started,
         Self::Error,
         Self::Ended,
@@ -72,15 +92,6 @@ impl EventName {
         Self::TransferStart,
         Self::TransferPending,
         Self::CalleeAnswered,
-        Self::CallIncoming,
-        Self::CallConnecting,
-        Self::CallDialing,
-        Self::CallProgress,
-        Self::CallAnswered,
-        Self::CallBridged,
-        Self::CallLegEnded,
-        Self::CallEnded,
-        Self::CallNoticed,
         Self::CallHolding,
         Self::CallHoldStart,
         Self::CallHoldSuccessful,
@@ -88,6 +99,25 @@ impl EventName {
         Self::CallUnholdStart,
         Self::CallUnholdSuccessful,
         Self::TransferSuccessful,
+        Self::CallEnded,
+        Self::CallIncoming,
+        Self::CallNoticed,
+        Self::CallConnecting,
+        Self::CallDialing,
+        Self::CallProgress,
+        Self::CallAnswered,
+        Self::CallBridged,
+        Self::CallHoldAccepted,
+        Self::CallHoldAsked,
+        Self::CallHeld,
+        Self::CallUnholdAccepted,
+        Self::CallUnholdAsked,
+        Self::CallUnheld,
+        Self::CallTransferAsked,
+        Self::CallTransferStarted,
+        Self::CallTransferProgress,
+        Self::CallTransferred,
+        Self::CallLegEnded,
     ];
 
     /// The name on the wire.
@@ -105,15 +135,6 @@ impl EventName {
             Self::TransferStart => "TransferStart",
             Self::TransferPending => "TransferPending",
             Self::CalleeAnswered => "CalleeAnswered",
-            Self::CallIncoming => "CallIncoming",
-            Self::CallConnecting => "CallConnecting",
-            Self::CallDialing => "CallDialing",
-            Self::CallProgress => "CallProgress",
-            Self::CallAnswered => "CallAnswered",
-            Self::CallBridged => "CallBridged",
-            Self::CallLegEnded => "CallLegEnded",
-            Self::CallEnded => "CallEnded",
-            Self::CallNoticed => "CallNoticed",
             Self::CallHolding => "CallHolding",
             Self::CallHoldStart => "CallHoldStart",
             Self::CallHoldSuccessful => "CallHoldSuccessful",
@@ -121,6 +142,25 @@ impl EventName {
             Self::CallUnholdStart => "CallUnholdStart",
             Self::CallUnholdSuccessful => "CallUnholdSuccessful",
             Self::TransferSuccessful => "TransferSuccessful",
+            Self::CallEnded => "CallEnded",
+            Self::CallIncoming => "CallIncoming",
+            Self::CallNoticed => "CallNoticed",
+            Self::CallConnecting => "CallConnecting",
+            Self::CallDialing => "CallDialing",
+            Self::CallProgress => "CallProgress",
+            Self::CallAnswered => "CallAnswered",
+            Self::CallBridged => "CallBridged",
+            Self::CallHoldAccepted => "CallHoldAccepted",
+            Self::CallHoldAsked => "CallHoldAsked",
+            Self::CallHeld => "CallHeld",
+            Self::CallUnholdAccepted => "CallUnholdAccepted",
+            Self::CallUnholdAsked => "CallUnholdAsked",
+            Self::CallUnheld => "CallUnheld",
+            Self::CallTransferAsked => "CallTransferAsked",
+            Self::CallTransferStarted => "CallTransferStarted",
+            Self::CallTransferProgress => "CallTransferProgress",
+            Self::CallTransferred => "CallTransferred",
+            Self::CallLegEnded => "CallLegEnded",
         }
     }
 }

@@ -5,21 +5,24 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use compact_str::CompactString;
-use hookswitch_call::{CallRef, Command, Event, Failure, Outcome, Refused, Ticket, Time, Told};
+use hookswitch_call::{CallId, CallRef, Cause, Command, Event, Failure, Outcome, Refused, Ticket, Time, Told};
 use serde::{Deserialize, Serialize};
 
 use super::access::{Access, Admission};
 use super::call_end::{CallEnd, Target};
 use super::command::CommandRow;
 use super::event_name::EventName;
+use super::holder::{HolderId, Holders};
 use super::ids::Ids;
 use super::mode::Mode;
 use super::names::Names;
 use super::notice::Notice;
+use super::rate::Pace;
 use super::subscribe;
-use super::task::{Answer, Calls, Task};
+use super::task::{After, Answer, Calls, Task};
 use super::{CLOSE_BAD_TEXT, CLOSE_TOO_BIG, CLOSE_UNSUPPORTED, MAX_MESSAGE, call_end, reply};
 
 /// Names one session; chosen by whoever opens it and never used twice.
@@ -50,6 +53,15 @@ pub struct Config {
     /// Most commands that run at once in one session. Default 1,024. Commands that end others may
     /// exceed it as many times again.
     pub max_in_flight: usize,
+    /// Longest message, in bytes. Default [`MAX_MESSAGE`].
+    pub max_message: usize,
+    /// Most requests of one session in a second, twice as many in a burst. Default none: no limit.
+    pub rate: Option<u32>,
+    /// Most idempotency keys that are remembered for one token, or for all sessions without one.
+    /// Default 100,000.
+    pub max_keys: usize,
+    /// Most bytes that these take. Default 32 MiB.
+    pub max_key_bytes: usize,
     /// Whether errors carry the member `reason`. Default true.
     pub reason: bool,
     /// What a lost connection means for its commands. Default [`OnDisconnect::Keep`].
@@ -58,7 +70,16 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_sessions: 1_000, max_in_flight: 1_024, reason: true, on_disconnect: OnDisconnect::Keep }
+        Self {
+            max_sessions: 1_000,
+            max_in_flight: 1_024,
+            max_message: MAX_MESSAGE,
+            rate: None,
+            max_keys: 100_000,
+            max_key_bytes: 32 << 20,
+            reason: true,
+            on_disconnect: OnDisconnect::Keep,
+        }
     }
 }
 
@@ -118,6 +139,9 @@ pub struct Hub {
     tickets: HashMap<Ticket, Tag, ahash::RandomState>,
     names: Names,
     followers: BTreeSet<Tag>,
+    /// Commands that want to know of the end of a call.
+    watchers: BTreeSet<(CallId, Tag)>,
+    pub(super) holders: Holders,
     pub(super) queue: VecDeque<Queued>,
     last_tag: u64,
     /// While a batch is taken: each `cmd_id` that began or ended in it. Its replies come before all
@@ -131,6 +155,8 @@ pub struct Hub {
 pub(super) struct Session {
     pub(super) mode: Mode,
     pub(super) access: Option<Arc<Access>>,
+    pub(super) holder: HolderId,
+    pub(super) pace: Pace,
     /// The running commands by `cmd_id`.
     pub(super) commands: BTreeMap<CompactString, Tag>,
 }
@@ -139,12 +165,18 @@ pub(super) struct Session {
 struct Running {
     /// None once the connection is lost.
     session: Option<SessionId>,
+    /// Whose it counts as; none if the hub itself wants it.
+    holder: Option<HolderId>,
     mode: Mode,
     cmd_id: CompactString,
     row: &'static CommandRow,
     ticket: Option<Ticket>,
     /// None for a follower of all calls.
     task: Option<Box<dyn Task>>,
+    /// The call whose end it wants to know of.
+    watching: Option<CallId>,
+    /// The switch is done with it; it lasts as long as the call.
+    watches_only: bool,
 }
 
 #[derive(Debug)]
@@ -168,8 +200,10 @@ impl Hub {
             sessions: HashMap::with_hasher(state.clone()),
             running: HashMap::with_hasher(state.clone()),
             tickets: HashMap::with_hasher(state.clone()),
-            names: Names::new(state),
+            names: Names::new(state.clone()),
             followers: BTreeSet::new(),
+            watchers: BTreeSet::new(),
+            holders: Holders::new(state),
             queue: VecDeque::new(),
             last_tag: 0,
             batch: None,
@@ -185,9 +219,10 @@ impl Hub {
         if self.sessions.len() >= self.config.max_sessions {
             return Err(TooManySessions(self.config.max_sessions));
         }
-        let commands = BTreeMap::new();
         let Admission { mode, access } = admission;
-        self.sessions.insert(session, Session { mode, access, commands });
+        let holder = self.holders.of(access.as_deref());
+        let session_of = Session { mode, access, holder, pace: Pace::default(), commands: BTreeMap::new() };
+        self.sessions.insert(session, session_of);
         Ok(())
     }
 
@@ -196,7 +231,7 @@ impl Hub {
         let Some(mode) = self.sessions.get(&session).map(|session| session.mode) else {
             return;
         };
-        if text.len() > MAX_MESSAGE {
+        if text.len() > self.config.max_message {
             return self.close(session, CLOSE_TOO_BIG);
         }
         self.take(now, session, mode, text);
@@ -226,10 +261,9 @@ impl Hub {
             running.session = None;
             let makes_call = running.task.as_ref().map(|task| task.makes_call());
             match (makes_call, running.ticket, self.config.on_disconnect) {
-                (None, ..) => {
-                    self.running.remove(&tag);
-                    self.followers.remove(&tag);
-                }
+                // These only listen, and nobody does any more.
+                (None, ..) => drop(self.forget(tag)),
+                _ if running.watches_only => drop(self.forget(tag)),
                 (Some(true), Some(ticket), OnDisconnect::End) => {
                     let task = Box::new(CallEnd::new(Target::Ticket(ticket)));
                     let end = self.run(None, Mode::Original, "".into(), &call_end::ROW, Some(task));
@@ -246,20 +280,11 @@ impl Hub {
             self.say(tag, subscribe::notice(told));
         }
         if let Some(tag) = told.owner.and_then(|ticket| self.tickets.get(&ticket).copied()) {
-            let mut saying = std::mem::take(&mut self.saying);
-            if let Some(task) = self.running.get_mut(&tag).and_then(|running| running.task.as_mut()) {
-                task.told(told, &mut saying);
-                if let Some(name) = task.call_name() {
-                    self.names.give(name, told.call);
-                }
-            }
-            for notice in saying.drain(..) {
-                self.say(tag, notice);
-            }
-            self.saying = saying;
+            self.tell(tag, told);
         }
-        if matches!(told.event, Event::Ended { .. }) {
+        if let Event::Ended { cause, talked } = &told.event {
             self.names.forget(told.call);
+            self.call_ended(told.call, cause, *talked);
         }
     }
 
@@ -342,19 +367,76 @@ impl Hub {
         if task.is_none() {
             self.followers.insert(tag);
         }
+        let mut holder = None;
         if let Some(session) = session.and_then(|session| self.sessions.get_mut(&session)) {
             session.commands.insert(cmd_id.clone(), tag);
+            holder = Some(session.holder);
+            self.holders.get_mut(session.holder).in_flight += 1;
         }
-        let running = Running { session, mode, cmd_id, row, ticket: None, task };
+        let running =
+            Running { session, holder, mode, cmd_id, row, ticket: None, task, watching: None, watches_only: false };
         self.running.insert(tag, running);
         tag
+    }
+
+    /// A command is no longer running.
+    fn forget(&mut self, tag: Tag) -> Option<Running> {
+        let running = self.running.remove(&tag)?;
+        if let Some(holder) = running.holder {
+            self.holders.get_mut(holder).in_flight -= 1;
+        }
+        if let Some(call) = running.watching {
+            self.watchers.remove(&(call, tag));
+        }
+        self.followers.remove(&tag);
+        Some(running)
+    }
+
+    fn tell(&mut self, tag: Tag, told: &Told) {
+        let mut saying = std::mem::take(&mut self.saying);
+        if let Some(running) = self.running.get_mut(&tag)
+            && let Some(task) = running.task.as_mut()
+        {
+            task.told(running.mode, told, &mut saying);
+            if let Some(name) = task.call_name() {
+                self.names.give(name, told.call);
+            }
+            if let Some(call) = task.watches().filter(|_| running.watching.is_none()) {
+                running.watching = Some(call);
+                self.watchers.insert((call, tag));
+            }
+        }
+        self.say_all(tag, saying);
+    }
+
+    fn call_ended(&mut self, call: CallId, cause: &Cause, talked: Duration) {
+        let all = (call, Tag(0))..=(call, Tag(u64::MAX));
+        for (_, tag) in self.watchers.range(all).copied().collect::<Vec<_>>() {
+            let mut saying = std::mem::take(&mut self.saying);
+            let running = self.running.get_mut(&tag);
+            let is_over = running.as_ref().is_some_and(|running| running.watches_only);
+            if let Some(task) = running.and_then(|running| running.task.as_mut()) {
+                task.call_ended(cause, talked, &mut saying);
+            }
+            self.say_all(tag, saying);
+            if is_over {
+                self.end_with(tag, None);
+            }
+        }
+    }
+
+    fn say_all(&mut self, tag: Tag, mut saying: Vec<Notice>) {
+        for notice in saying.drain(..) {
+            self.say(tag, notice);
+        }
+        self.saying = saying;
     }
 
     /// Ends the `Subscribe` of this `cmd_id`; false if there is none.
     pub(super) fn unfollow(&mut self, session: SessionId, cmd_id: &str) -> bool {
         let commands = self.sessions.get(&session).map(|session| &session.commands);
         let tag = commands.and_then(|commands| commands.get(cmd_id)).copied();
-        let follower = tag.filter(|tag| self.followers.remove(tag));
+        let follower = tag.filter(|tag| self.followers.contains(tag));
         if let Some(tag) = follower {
             self.end_with(tag, None);
         }
@@ -385,16 +467,21 @@ impl Hub {
 
     fn settle(&mut self, tag: Tag, result: &Result<(), Failure>) {
         let mut saying = std::mem::take(&mut self.saying);
+        let mut after = After::Over;
         if let Some(running) = self.running.get_mut(&tag)
             && let Some(task) = running.task.as_mut()
         {
-            task.settle(running.mode, result, &mut saying);
+            after = task.settle(running.mode, result, &mut saying);
+            running.ticket = None;
+            running.watches_only = after == After::Watch;
         }
-        for notice in saying.drain(..) {
-            self.say(tag, notice);
+        self.say_all(tag, saying);
+        match (after, self.running.get(&tag).map(|running| running.session)) {
+            // Nobody is left to hear of the end.
+            (After::Watch, Some(None)) => drop(self.forget(tag)),
+            (After::Watch, _) => {}
+            (After::Over, _) => self.end_with(tag, None),
         }
-        self.saying = saying;
-        self.end_with(tag, None);
     }
 
     /// Says the last words of a command and forgets it.
@@ -403,7 +490,7 @@ impl Hub {
             self.say(tag, notice);
         }
         self.say(tag, Notice::new(EventName::Ended));
-        let Some(running) = self.running.remove(&tag) else {
+        let Some(running) = self.forget(tag) else {
             return;
         };
         if let Some(session) = running.session.and_then(|id| self.sessions.get_mut(&id)) {
@@ -433,20 +520,27 @@ struct Seen<'a> {
     session: Option<&'a Session>,
 }
 
+impl Seen<'_> {
+    /// The client's own command of this name.
+    fn command(&self, cmd_id: &str) -> Option<&Running> {
+        self.hub.running.get(self.session?.commands.get(cmd_id)?)
+    }
+}
+
 impl Calls for Seen<'_> {
     fn find(&self, callid: &str) -> CallRef {
-        match self.started_by(callid) {
-            Some(ticket) => CallRef::Ticket(ticket),
-            None => match self.hub.names.call(callid) {
-                Some(call) => CallRef::Id(call),
-                None => CallRef::Wire(callid.into()),
-            },
+        if let Some(ticket) = self.started_by(callid) {
+            return CallRef::Ticket(ticket);
+        }
+        let watched = self.command(callid).filter(|running| running.watches_only).and_then(|running| running.watching);
+        match watched.or_else(|| self.hub.names.call(callid)) {
+            Some(call) => CallRef::Id(call),
+            None => CallRef::Wire(callid.into()),
         }
     }
 
     fn started_by(&self, cmd_id: &str) -> Option<Ticket> {
-        let tag = self.session?.commands.get(cmd_id)?;
-        let running = self.hub.running.get(tag)?;
+        let running = self.command(cmd_id)?;
         let makes_call = running.task.as_ref()?.makes_call();
         running.ticket.filter(|_| makes_call)
     }

@@ -15,15 +15,21 @@ mod call_id;
 mod command;
 mod envelope;
 mod event_name;
+mod headers;
+mod hold;
+mod holder;
 mod hub;
+mod idempotency;
 mod ids;
 mod intake;
 mod mode;
 mod names;
 mod notice;
 mod params;
+mod rate;
 mod reply;
 mod task;
+mod transfer;
 
 mod call_attended_transfer;
 mod call_blind_transfer;
@@ -40,14 +46,17 @@ mod unsubscribe;
 pub use access::{Access, Admission, Pattern};
 pub use command::{COMMANDS, CommandRow, Modes};
 pub use event_name::EventName;
+pub use headers::{MAX_HEADERS, MAX_HEADERS_BYTES};
 pub use hub::{Config, Counts, Hub, HubOutput, OnDisconnect, SessionId, Tag, TooManySessions};
+pub use idempotency::{KEEP_KEYS, MAX_KEY};
 pub use mode::{Mode, Origins, STRICT_SUBPROTOCOL};
 pub use params::{Kind, Param};
 
 use std::time::Duration;
 
-/// Longest message of a client, in bytes. A longer one closes its connection with
-/// [`CLOSE_TOO_BIG`]; the socket layer applies the same limit while it reads.
+/// Longest message of a client, in bytes, unless configured otherwise ([`Config::max_message`]). A
+/// longer one closes its connection with [`CLOSE_TOO_BIG`]; the socket layer applies the same limit
+/// while it reads.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 
 /// Longest `cmd_id` of a client, in bytes: every notification repeats it.
@@ -68,5 +77,5 @@ pub const CLOSE_UNSUPPORTED: u16 = 1003;
 /// Close code for a message that is not valid UTF-8 (RFC 6455 section 7.4.1).
 pub const CLOSE_BAD_TEXT: u16 = 1007;
 
-/// Close code for a message beyond [`MAX_MESSAGE`] (RFC 6455 section 7.4.1).
+/// Close code for a message beyond [`Config::max_message`] (RFC 6455 section 7.4.1).
 pub const CLOSE_TOO_BIG: u16 = 1009;

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use compact_str::{CompactString, format_compact};
-use hookswitch_call::{self as call, Fault};
+use hookswitch_call::{self as call, Cause, Failure, Fault, Party, Refused};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::event_name::EventName;
@@ -34,18 +34,75 @@ impl Notice {
         Self { event: EventName::Error, data: Some(Data::Text(format_compact!("{data}"))), reason: Some(reason) }
     }
 
-    /// Whoever carries our calls cannot be asked now.
-    pub(crate) fn carrier_down(why: &call::Refused) -> Self {
+    /// A command about a call that was not accepted; a call that is not there has words of its own
+    /// in each command.
+    pub(crate) fn refused(why: &Refused, stage: Stage, not_found: &'static str) -> Self {
         let text = format_compact!("{why}");
-        let reason = Reason::new(Stage::Backend, 503, Fault::Upstream, &text);
-        Self::error(format_compact!("503 {text}"), reason)
+        let error = |data, stage, code, fault| Self::error(data, Reason::new(stage, code, fault, &text));
+        match why {
+            Refused::NoSuchCall | Refused::Ending => error(not_found.into(), stage, 404, Fault::Controller),
+            Refused::AddressTooLong => error(BAD_ADDRESS.into(), Stage::Request, 400, Fault::Controller),
+            Refused::Unsupported(_) => error(format_compact!("501 {text}"), Stage::Backend, 501, Fault::Server),
+            Refused::CarrierDown(_) => error(format_compact!("503 {text}"), Stage::Backend, 503, Fault::Upstream),
+            Refused::TooManyCalls(_) | Refused::TooManyCommands(_) | Refused::Draining => {
+                error(NO_ROOM.into(), Stage::Backend, 503, Fault::Server)
+            }
+            Refused::WireIdInUse(_) => error("500 Operation failed".into(), stage, 500, Fault::Server),
+        }
     }
 
-    /// A known command that whoever carries our calls cannot do.
-    pub(crate) fn unsupported(command: &str) -> Self {
-        let text = format_compact!("{command} is not supported by this switch");
-        let reason = Reason::new(Stage::Backend, 501, Fault::Server, &text);
-        Self::error(format_compact!("501 {text}"), reason)
+    /// A command that failed.
+    pub(crate) fn failed(failure: &Failure) -> Self {
+        Self::error(failure_text(failure), Reason::of(failure))
+    }
+}
+
+/// What is no address, in the words of OpenSIPS.
+pub(crate) const BAD_ADDRESS: &str = "400 Invalid ruri";
+
+/// There is no room for more, or not any more.
+pub(crate) const NO_ROOM: &str = "503 Service Unavailable";
+
+/// What an original client reads of a failure: the words of the server beyond us where it has said
+/// something, and otherwise which step failed and how.
+fn failure_text(failure: &Failure) -> CompactString {
+    if let Some(upstream) = &failure.upstream {
+        return format_compact!("{} {}", upstream.code, upstream.text);
+    }
+    let status = cause_status(&failure.cause);
+    let on_leg = |what: &str| match failure.party {
+        Some(party) => format_compact!("{what} failed on leg {}: {status}", party_name(party)),
+        None => format_compact!("{what} failed: {status}"),
+    };
+    match failure.stage {
+        call::Stage::Caller => format_compact!("failed to establish initial call: {status}"),
+        call::Stage::Callee => format_compact!("transfer failed with status {status}"),
+        call::Stage::Transfer => "transfer not started".into(),
+        call::Stage::Hold => on_leg("hold"),
+        call::Stage::Unhold => on_leg("unhold"),
+        call::Stage::Request | call::Stage::End | call::Stage::Backend => status,
+    }
+}
+
+/// A party as clients write and read it.
+pub(crate) const fn party_name(party: Party) -> &'static str {
+    match party {
+        Party::Caller => "caller",
+        Party::Callee => "callee",
+    }
+}
+
+/// The status of a cause as clients read it: what a party really answered, even where another party
+/// would be told something else; an ordinary end is a cancelled request.
+pub(crate) fn cause_status(cause: &Cause) -> CompactString {
+    let (code, text) = shown(cause);
+    status(code, text)
+}
+
+fn shown(cause: &Cause) -> (u16, &str) {
+    match cause.code {
+        201..=699 => (cause.code, &cause.text),
+        _ => cause.refusal(),
     }
 }
 
@@ -134,6 +191,9 @@ pub(crate) struct Reason {
     /// A SIP status, the code in the text, or 0.
     pub(crate) code: i32,
     pub(crate) fault: Fault,
+    /// The parties that are on hold now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) legs: Option<Legs>,
     /// The parameter at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) param: Option<CompactString>,
@@ -141,15 +201,35 @@ pub(crate) struct Reason {
     pub(crate) text: CompactString,
 }
 
+/// Some of the two parties, written as a list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Legs {
+    caller: bool,
+    callee: bool,
+}
+
+impl Serialize for Legs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let all = [(self.caller, Party::Caller), (self.callee, Party::Callee)];
+        serializer.collect_seq(all.into_iter().filter(|(is_one, _)| *is_one).map(|(_, party)| party))
+    }
+}
+
 impl Reason {
     pub(crate) fn new(stage: Stage, code: i32, fault: Fault, text: &str) -> Self {
-        Self { code, fault, param: None, stage, text: shortened(text) }
+        Self { code, fault, legs: None, param: None, stage, text: shortened(text) }
     }
 
     /// What an outcome says.
-    pub(crate) fn of(failure: &call::Failure) -> Self {
-        let (code, text) = failure.cause.refusal();
-        Self::new(failure.stage.into(), code.into(), failure.cause.fault, text)
+    pub(crate) fn of(failure: &Failure) -> Self {
+        let (code, text) = shown(&failure.cause);
+        let code = failure.upstream.as_ref().map_or(code.into(), |upstream| upstream.code);
+        let mut reason = Self::new(failure.stage.into(), code, failure.cause.fault, text);
+        if failure.party.is_some() || !failure.held.is_empty() {
+            let has = |party| failure.held.contains(&party);
+            reason.legs = Some(Legs { caller: has(Party::Caller), callee: has(Party::Callee) });
+        }
+        reason
     }
 }
 
@@ -194,10 +274,47 @@ impl Problem {
         problem
     }
 
-    /// The session has as many commands as it may.
-    pub(crate) fn too_many(limit: usize) -> Self {
-        let why = format_compact!("{limit} commands of this connection have not ended yet");
+    /// A connection, or all of a token, has as many commands as it may.
+    pub(crate) fn too_many(limit: usize, whose: &str) -> Self {
+        let why = format_compact!("{limit} commands of this {whose} have not ended yet");
         Self::new(-32000, "too many commands in flight", &why)
+    }
+
+    /// The token does not allow this method.
+    pub(crate) fn method_not_allowed(method: &str) -> Self {
+        let text = format_compact!("{method} is not allowed with this token");
+        Self::with_code(-32001, 403, &text, &text, None)
+    }
+
+    /// The token does not allow this value, whether or not it leads anywhere.
+    pub(crate) fn value_not_allowed(param: &str) -> Self {
+        let text = format_compact!("this {param} is not allowed with this token");
+        Self::with_code(-32001, 403, &text, &text, Some(param))
+    }
+
+    /// More requests in a second than a connection, or all of a token, may send.
+    pub(crate) fn too_fast(rate: u32, whose: &str) -> Self {
+        let why = format_compact!("more than {rate} requests in a second with this {whose}");
+        Self::with_code(-32002, 429, "too many requests", &why, None)
+    }
+
+    /// The key came with another request before.
+    pub(crate) fn key_reused() -> Self {
+        let why = "idempotency_key was used with another method or other parameters in the last 24 hours";
+        Self::with_code(-32003, 409, "idempotency_key was used for something else", why, Some("idempotency_key"))
+    }
+
+    /// No more keys can be remembered.
+    pub(crate) fn keys_full() -> Self {
+        let why = "the limit of remembered keys is reached until the oldest has its 24 hours";
+        Self::with_code(-32004, 503, "too many idempotency keys", why, Some("idempotency_key"))
+    }
+
+    fn with_code(strict_code: i32, code: i32, message: &str, why: &str, param: Option<&str>) -> Self {
+        let mut problem = Self::new(strict_code, message, why);
+        problem.reason.code = code;
+        problem.reason.param = param.map(shortened);
+        problem
     }
 }
 
@@ -221,6 +338,48 @@ mod tests {
             serde_json::to_string(&Reason::of(&failure)).unwrap(),
             r#"{"code":486,"fault":"peer","stage":"callee","text":"Busy Here"}"#
         );
+    }
+
+    #[test]
+    fn the_server_beyond_us_has_the_first_word() {
+        let cause = Cause::from_status(491, "A transfer of this call was tried before");
+        let mut failure = Failure::new(call::Stage::Transfer, cause);
+        assert_eq!(failure_text(&failure), "transfer not started");
+        failure.upstream = Some(call::Upstream { code: 491, text: "Request Pending".into() });
+        assert_eq!(failure_text(&failure), "491 Request Pending");
+        failure.upstream = Some(call::Upstream { code: -32000, text: "Server error".into() });
+        assert_eq!(failure_text(&failure), "-32000 Server error");
+        assert_eq!(
+            serde_json::to_string(&Reason::of(&failure)).unwrap(),
+            r#"{"code":-32000,"fault":"peer","stage":"transfer","text":"A transfer of this call was tried before"}"#
+        );
+    }
+
+    #[test]
+    fn a_hold_says_who_refused_and_who_is_held() {
+        let cause = Cause::from_status(488, "");
+        let mut failure = Failure::new(call::Stage::Hold, cause);
+        assert_eq!(failure_text(&failure), "hold failed: 488 Not Acceptable Here");
+        assert_eq!(Reason::of(&failure).legs, None);
+        failure.party = Some(Party::Callee);
+        assert_eq!(failure_text(&failure), "hold failed on leg callee: 488 Not Acceptable Here");
+        let reason = serde_json::to_string(&Reason::of(&failure)).unwrap();
+        assert!(reason.contains(r#""legs":[]"#), "{reason}");
+        failure.held = vec![Party::Caller];
+        let reason = serde_json::to_string(&Reason::of(&failure)).unwrap();
+        assert!(reason.contains(r#""fault":"peer","legs":["caller"],"stage":"hold""#), "{reason}");
+    }
+
+    #[test]
+    fn a_status_is_shown_as_it_came() {
+        for (code, text, shown) in [
+            (407, "Proxy Authentication Required", "407 Proxy Authentication Required"),
+            (302, "Moved Temporarily", "302 Moved Temporarily"),
+            (202, "Accepted", "202 Accepted"),
+            (200, "OK", "487 Request Terminated"),
+        ] {
+            assert_eq!(cause_status(&Cause::from_status(code, text)), shown);
+        }
     }
 
     #[test]

@@ -4,16 +4,22 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use compact_str::{CompactString, format_compact};
-use hookswitch_call::Fault;
+use hookswitch_call::{Fault, Notes, Party};
 use serde::Serialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::address::is_callable;
+use super::command::CommandRow;
 use super::envelope::text_of;
+use super::headers;
+use super::mode::Mode;
 use super::notice::{Notice, Problem, Reason, Stage};
 
-/// One parameter that a command must be given.
+/// Longest name of a call that a client may write, in bytes.
+pub(crate) const MAX_NAMED: usize = 1_024;
+
+/// One parameter of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Param {
     /// Its name.
@@ -24,10 +30,11 @@ pub struct Param {
     pub about: &'static str,
 }
 
-/// What a parameter may be. All are strings.
+/// What a parameter may be. All are strings; strict sessions may write some in another way too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// One SIP, SIPS or tel URI of at most [`MAX_ADDRESS`](hookswitch_call::MAX_ADDRESS) bytes.
+    /// One SIP, SIPS or tel URI of at most [`MAX_ADDRESS`](hookswitch_call::MAX_ADDRESS) bytes and
+    /// without header fields.
     Uri,
     /// A SIP Call-ID, or the `cmd_id` of a running `CallStart` of the same connection.
     CallId,
@@ -35,6 +42,10 @@ pub enum Kind {
     Leg,
     /// The `cmd_id` of a running command of the same connection.
     CommandId,
+    /// Header fields, one a line; or an array of strings or of objects `{name, value}`.
+    Headers,
+    /// `true` or `false`, as a string or as such.
+    Flag,
 }
 
 impl Kind {
@@ -46,6 +57,26 @@ impl Kind {
             Self::CallId => "Call-ID",
             Self::Leg => "leg",
             Self::CommandId => "cmd_id",
+            Self::Headers => "header fields",
+            Self::Flag => "true or false",
+        }
+    }
+
+    /// Whether a strict session may write it as this JSON value, which is no string.
+    fn may_be(self, json: &str) -> bool {
+        match self {
+            Self::Headers => json.starts_with('['),
+            Self::Flag => json == "true" || json == "false",
+            Self::Uri | Self::CallId | Self::Leg | Self::CommandId => false,
+        }
+    }
+
+    /// What it must be, for a client that wrote something else than a string.
+    const fn expected(self) -> &'static str {
+        match self {
+            Self::Headers => "a string or an array",
+            Self::Flag => "a string, true or false",
+            Self::Uri | Self::CallId | Self::Leg | Self::CommandId => "a string",
         }
     }
 }
@@ -62,6 +93,15 @@ pub(crate) struct BadParam {
 }
 
 impl BadParam {
+    fn new(param: &str, code: i32, data: &'static str, text: CompactString) -> Self {
+        Self { data: CompactString::const_new(data), code, text, param: param.into() }
+    }
+
+    /// Something that the original has no word for.
+    fn in_our_words(param: &str, text: CompactString) -> Self {
+        Self { data: text.clone(), code: 0, text, param: param.into() }
+    }
+
     /// As an error reply: no command starts.
     pub(crate) fn into_problem(self) -> Problem {
         Problem::params(&self.text, &self.text, Some(&self.param))
@@ -75,52 +115,140 @@ impl BadParam {
     }
 }
 
-/// Parameters by name. All of them are strings.
+/// The value of a parameter.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Value {
+    /// A string.
+    Text(CompactString),
+    /// Something else that its kind allows, as JSON.
+    Json(CompactString),
+}
+
+impl Value {
+    pub(crate) fn as_written(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Json(text) => text,
+        }
+    }
+}
+
+/// Parameters by name.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Params(BTreeMap<CompactString, CompactString>);
+pub(crate) struct Params(BTreeMap<CompactString, Value>);
 
 impl Params {
-    /// The value of a parameter; empty if it was not given, which a row's mandatory ones always are.
+    /// The value of a parameter as written; empty if it was not given, which a row's mandatory ones
+    /// always are.
     pub(crate) fn get(&self, name: &str) -> CompactString {
-        self.0.get(name).cloned().unwrap_or_default()
+        match self.0.get(name) {
+            Some(Value::Text(text) | Value::Json(text)) => text.clone(),
+            None => CompactString::default(),
+        }
     }
 
-    /// Checks against a row's parameters: presence first, in the order of the table, then shape.
-    pub(crate) fn check(&self, params: &[Param]) -> Result<(), BadParam> {
-        for param in params {
+    /// Parameters as a client would write them.
+    #[cfg(test)]
+    pub(crate) fn of<const N: usize>(texts: [(&str, &str); N]) -> Self {
+        Self(texts.into_iter().map(|(name, text)| (name.into(), Value::Text(text.into()))).collect())
+    }
+
+    /// All of them, by name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// The value of a parameter as written, if it was given.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(Value::as_written)
+    }
+
+    /// A party, where one was named.
+    pub(crate) fn party(&self, name: &str) -> Option<Party> {
+        match self.value(name)? {
+            "caller" => Some(Party::Caller),
+            "callee" => Some(Party::Callee),
+            _ => None,
+        }
+    }
+
+    /// A party that had to be named.
+    pub(crate) fn leg(&self, name: &str) -> Party {
+        self.party(name).expect("the parameters were checked against their row")
+    }
+
+    /// A flag; false if it was not given.
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.value(name) == Some("true")
+    }
+
+    /// Header fields; none if there are none.
+    pub(crate) fn notes(&self, name: &str) -> Notes {
+        let notes = self.0.get(name).map(read_notes);
+        notes.map(|notes| notes.expect("the parameters were checked against their row")).unwrap_or_default()
+    }
+
+    /// Checks against a row: presence first, in the order of the table, then shape.
+    pub(crate) fn check(&self, row: &CommandRow) -> Result<(), BadParam> {
+        for param in row.params {
             if !self.0.contains_key(param.name) {
                 let text = format_compact!("{} not specified", param.name);
-                return Err(BadParam { data: text.clone(), code: 0, text, param: param.name.into() });
+                return Err(BadParam::in_our_words(param.name, text));
             }
         }
-        params.iter().try_for_each(|param| self.check_shape(*param))
+        row.known_params().try_for_each(|param| match self.0.get(param.name) {
+            Some(value) => check_shape(row, *param, value),
+            None => Ok(()),
+        })
     }
 
-    fn check_shape(&self, param: Param) -> Result<(), BadParam> {
-        let value = self.get(param.name);
-        let name = param.name;
-        match param.kind {
-            Kind::Uri if !is_callable(&value) => Err(BadParam {
-                data: "400 Invalid ruri".into(),
-                code: 400,
-                text: format_compact!("{name} must be one SIP, SIPS or tel URI"),
-                param: name.into(),
-            }),
-            Kind::Leg if value != "caller" && value != "callee" => Err(BadParam {
-                data: "-32000 Server error".into(),
-                code: -32000,
-                text: format_compact!("{name} must be caller or callee"),
-                param: name.into(),
-            }),
-            Kind::Uri | Kind::Leg | Kind::CallId | Kind::CommandId => Ok(()),
-        }
-    }
-
-    /// The first parameter that is neither `cmd_id` nor in the table.
-    pub(crate) fn unknown(&self, params: &[Param]) -> Option<&str> {
-        let is_known = |name: &str| name == "cmd_id" || params.iter().any(|param| param.name == name);
+    /// The first parameter that is neither in the row nor one that every command takes.
+    pub(crate) fn unknown(&self, row: &CommandRow) -> Option<&str> {
+        let is_known = |name: &str| {
+            name == "cmd_id" || name == "idempotency_key" || row.known_params().any(|param| param.name == name)
+        };
         self.0.keys().map(CompactString::as_str).find(|name| !is_known(name))
+    }
+}
+
+fn check_shape(row: &CommandRow, param: Param, value: &Value) -> Result<(), BadParam> {
+    let name = param.name;
+    let text = value.as_written();
+    let bad = |code, data, must: std::fmt::Arguments<'_>| {
+        Err(BadParam::new(name, code, data, format_compact!("{name} must be {must}")))
+    };
+    match param.kind {
+        Kind::Uri if !is_callable(text) => {
+            bad(400, "400 Invalid ruri", format_args!("one SIP, SIPS or tel URI without header fields"))
+        }
+        Kind::Leg if text != "caller" && text != "callee" => {
+            // The words of OpenSIPS: a transfer takes the leg as its own kind of value, a hold as any text.
+            let is_optional = row.optional.contains(&param);
+            let (code, data) = if is_optional { (420, "420 Bad leg") } else { (-32000, "-32000 Server error") };
+            bad(code, data, format_args!("caller or callee"))
+        }
+        Kind::CallId if text.len() > MAX_NAMED || text.chars().any(char::is_control) => {
+            let data = match (row.name, name) {
+                ("CallEnd", _) => "404 Requested Dialog not found",
+                (_, "callidB") => "404 Transfer dialog not found",
+                _ => "404 Dialog not found",
+            };
+            let must = format_args!("a Call-ID: at most {MAX_NAMED} bytes and no control characters");
+            Err(BadParam::new(name, 404, data, format_compact!("{name} must be {must}")))
+        }
+        Kind::Flag if text != "true" && text != "false" => {
+            Err(BadParam::in_our_words(name, format_compact!("{name} must be true or false")))
+        }
+        Kind::Headers => read_notes(value).map(drop).map_err(|why| BadParam::in_our_words(name, why)),
+        Kind::Uri | Kind::Leg | Kind::CallId | Kind::CommandId | Kind::Flag => Ok(()),
+    }
+}
+
+fn read_notes(value: &Value) -> Result<Notes, headers::Wrong> {
+    match value {
+        Value::Text(text) => headers::read_text(text),
+        Value::Json(json) => headers::read_array(json),
     }
 }
 
@@ -139,16 +267,24 @@ impl<'a> RawParams<'a> {
         self.0.get(name).copied()
     }
 
-    /// All as strings, or the name of one that is none.
-    pub(crate) fn into_texts(self) -> Result<Params, CompactString> {
-        self.0
-            .into_iter()
-            .map(|(name, raw)| match text_of(raw) {
-                Some(text) => Ok((name, text.into())),
-                None => Err(name),
-            })
-            .collect::<Result<_, _>>()
-            .map(Params)
+    /// All with their values, or the name of one that may not be what it is, and what it must be.
+    pub(crate) fn into_params(self, mode: Mode, row: &CommandRow) -> Result<Params, (CompactString, &'static str)> {
+        let mut params = BTreeMap::new();
+        for (name, raw) in self.0 {
+            let value = match text_of(raw) {
+                Some(text) => Value::Text(text.into()),
+                None => {
+                    let kind = row.known_params().find(|param| param.name == name).map(|param| param.kind);
+                    let kind = kind.filter(|_| mode == Mode::Strict);
+                    match kind {
+                        Some(kind) if kind.may_be(raw.get()) => Value::Json(raw.get().into()),
+                        _ => return Err((name, kind.map_or("a string", Kind::expected))),
+                    }
+                }
+            };
+            params.insert(name, value);
+        }
+        Ok(Params(params))
     }
 }
 
@@ -173,38 +309,72 @@ impl<'a> Visitor<'a> for Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call_api::command;
 
-    const TABLE: &[Param] =
-        &[Param { name: "leg", kind: Kind::Leg, about: "" }, Param { name: "destination", kind: Kind::Uri, about: "" }];
+    fn row(name: &str) -> &'static CommandRow {
+        command::find(Mode::Strict, name).unwrap()
+    }
 
-    fn params(text: &str) -> Params {
+    fn read(mode: Mode, name: &str, text: &str) -> Result<Params, (CompactString, &'static str)> {
         let raw: &RawValue = serde_json::from_str(text).unwrap();
-        RawParams::read(raw).unwrap().into_texts().unwrap()
+        RawParams::read(raw).unwrap().into_params(mode, row(name))
+    }
+
+    fn bad(name: &str, text: &str) -> (CompactString, CompactString) {
+        let bad = read(Mode::Strict, name, text).unwrap().check(row(name)).unwrap_err();
+        (bad.data, bad.text)
     }
 
     #[test]
     fn presence_comes_before_shape() {
-        let missing = params(r#"{"leg":"both"}"#).check(TABLE).unwrap_err();
-        assert_eq!(missing.data, "destination not specified");
-        let shape = params(r#"{"leg":"both","destination":"nowhere"}"#).check(TABLE).unwrap_err();
-        assert_eq!(shape.data, "-32000 Server error");
-        assert_eq!(shape.text, "leg must be caller or callee");
-        let uri = params(r#"{"leg":"caller","destination":"nowhere"}"#).check(TABLE).unwrap_err();
-        assert_eq!(uri.data, "400 Invalid ruri");
-        assert_eq!(params(r#"{"leg":"caller","destination":"sip:a@b"}"#).check(TABLE), Ok(()));
+        let said = |text| bad("CallBlindTransfer", text);
+        assert_eq!(said(r#"{"callid":"x","leg":"both"}"#).0, "destination not specified");
+        let leg = said(r#"{"callid":"x","leg":"both","destination":"nowhere"}"#);
+        assert_eq!(leg, ("-32000 Server error".into(), "leg must be caller or callee".into()));
+        let uri = said(r#"{"callid":"x","leg":"caller","destination":"nowhere"}"#);
+        assert_eq!(uri.0, "400 Invalid ruri");
+        let good = read(Mode::Strict, "CallBlindTransfer", r#"{"callid":"x","leg":"caller","destination":"sip:a@b"}"#);
+        assert_eq!(good.unwrap().check(row("CallBlindTransfer")), Ok(()));
     }
 
     #[test]
-    fn strings_only() {
-        let raw: &RawValue = serde_json::from_str(r#"{"a":"1","b":2}"#).unwrap();
-        assert_eq!(RawParams::read(raw).unwrap().into_texts(), Err("b".into()));
+    fn the_optional_may_be_missing_but_not_wrong() {
+        assert_eq!(read(Mode::Strict, "CallHold", r#"{"callid":"x"}"#).unwrap().check(row("CallHold")), Ok(()));
+        let leg = bad("CallHold", r#"{"callid":"x","leg":"both"}"#);
+        assert_eq!(leg, ("420 Bad leg".into(), "leg must be caller or callee".into()));
+        let headers = bad("CallHold", r#"{"callid":"x","headers":"To: x"}"#);
+        assert_eq!(headers.0, "headers: To belongs to the dialog and cannot be set");
+    }
+
+    #[test]
+    fn a_call_id_is_short_and_printable() {
+        let long = format!(r#"{{"callid":"{}"}}"#, "x".repeat(MAX_NAMED + 1));
+        assert_eq!(bad("CallEnd", &long).0, "404 Requested Dialog not found");
+        assert_eq!(bad("CallHold", r#"{"callid":"x\r\nVia: y"}"#).0, "404 Dialog not found");
+        let long = format!(r#"{{"callid":"{}"}}"#, "x".repeat(MAX_NAMED));
+        assert_eq!(read(Mode::Strict, "CallEnd", &long).unwrap().check(row("CallEnd")), Ok(()));
+    }
+
+    #[test]
+    fn strings_and_what_a_strict_session_may_write_instead() {
+        assert_eq!(read(Mode::Strict, "Echo", r#"{"a":"1","b":2}"#), Err(("b".into(), "a string")));
         let array: &RawValue = serde_json::from_str("[]").unwrap();
         assert!(RawParams::read(array).is_none());
+        let headers = r#"{"callid":"x","headers":["X-A: b"]}"#;
+        assert_eq!(read(Mode::Strict, "CallHold", headers).unwrap().notes("headers").0.len(), 1);
+        assert_eq!(read(Mode::Original, "CallHold", headers), Err(("headers".into(), "a string")));
+        let headers = r#"{"callid":"x","headers":5}"#;
+        assert_eq!(read(Mode::Strict, "CallHold", headers), Err(("headers".into(), "a string or an array")));
+        for (flag, is_on) in [("true", true), ("\"true\"", true), ("false", false), ("\"false\"", false)] {
+            let params = format!(r#"{{"notify_end":{flag}}}"#);
+            assert_eq!(read(Mode::Strict, "CallStart", &params).unwrap().flag("notify_end"), is_on);
+        }
     }
 
     #[test]
     fn unknown_ones_are_found() {
-        assert_eq!(params(r#"{"leg":"","cmd_id":""}"#).unknown(TABLE), None);
-        assert_eq!(params(r#"{"leg":"","x":""}"#).unknown(TABLE), Some("x"));
+        let unknown = |text| read(Mode::Strict, "CallHold", text).unwrap().unknown(row("CallHold")).map(str::to_owned);
+        assert_eq!(unknown(r#"{"leg":"","cmd_id":"","idempotency_key":"","headers":""}"#), None);
+        assert_eq!(unknown(r#"{"leg":"","x":""}"#).as_deref(), Some("x"));
     }
 }

@@ -1,11 +1,11 @@
 //! `Subscribe`: tells of every call of the switch until `Unsubscribe`.
 
-use compact_str::format_compact;
+use compact_str::{CompactString, format_compact};
 use hookswitch_call::{Address, Cause, Event, LegId, Party, Told};
 
 use super::command::{CommandRow, Modes};
 use super::event_name::EventName;
-use super::notice::{Data, Member, Notice, status};
+use super::notice::{Data, Member, Notice, party_name, status};
 use super::params::Params;
 use super::task::Begun;
 
@@ -14,27 +14,28 @@ pub(super) const ROW: CommandRow = CommandRow {
     about: "tells of every call until Unsubscribe",
     modes: Modes::Strict,
     params: &[],
+    optional: &[],
     open: false,
     events: &[
         EventName::CallIncoming,
+        EventName::CallNoticed,
         EventName::CallConnecting,
         EventName::CallDialing,
         EventName::CallProgress,
         EventName::CallAnswered,
         EventName::CallBridged,
+        EventName::CallHoldAccepted,
+        EventName::CallHoldAsked,
+        EventName::CallHeld,
+        EventName::CallUnholdAccepted,
+        EventName::CallUnholdAsked,
+        EventName::CallUnheld,
+        EventName::CallTransferAsked,
+        EventName::CallTransferStarted,
+        EventName::CallTransferProgress,
+        EventName::CallTransferred,
         EventName::CallLegEnded,
         EventName::CallEnded,
-        EventName::CallNoticed,
-        EventName::CallHolding,
-        EventName::CallHoldStart,
-        EventName::CallHoldSuccessful,
-        EventName::CallUnholding,
-        EventName::CallUnholdStart,
-        EventName::CallUnholdSuccessful,
-        EventName::Transferring,
-        EventName::TransferStart,
-        EventName::TransferPending,
-        EventName::TransferSuccessful,
     ],
     frees: false,
     begin,
@@ -77,23 +78,23 @@ fn members(event: &Event) -> (EventName, Members) {
         Event::Answered { leg, party } => (EventName::CallAnswered, which(*leg, *party).into()),
         Event::Bridged => (EventName::CallBridged, Vec::new()),
         Event::Noticed { wire_id } => (EventName::CallNoticed, vec![("callid", Member::Text(wire_id.clone()))]),
-        Event::HoldAccepted { hold } => (hold_name(*hold, HOLDING), Vec::new()),
-        Event::HoldAsked { party, hold } => (hold_name(*hold, HOLD_START), vec![("party", end(*party))]),
+        Event::HoldAccepted { hold } => (hold_name(*hold, ACCEPTED), Vec::new()),
+        Event::HoldAsked { party, hold } => (hold_name(*hold, ASKED), vec![("party", end(*party))]),
         Event::Held { party, hold } => (hold_name(*hold, HELD), vec![("party", end(*party))]),
         Event::Transferring { party, to } => {
             let mut members = vec![("party", end(*party))];
             members.extend(to.as_ref().map(|to| ("to", address(to))));
-            (EventName::Transferring, members)
+            (EventName::CallTransferAsked, members)
         }
         Event::TransferStarted { wire_id, to } => {
             let mut members = vec![("callid", Member::Text(wire_id.clone()))];
             members.extend(to.as_ref().map(|to| ("to", address(to))));
-            (EventName::TransferStart, members)
+            (EventName::CallTransferStarted, members)
         }
         Event::TransferProgress { status: code, text } => {
-            (EventName::TransferPending, vec![("extra", Member::Text(status(*code, text)))])
+            (EventName::CallTransferProgress, vec![("extra", Member::Text(status(*code, text)))])
         }
-        Event::Transferred => (EventName::TransferSuccessful, Vec::new()),
+        Event::Transferred => (EventName::CallTransferred, Vec::new()),
         Event::LegEnded { leg, party, cause } => {
             let mut members = vec![("cause", reason(cause))];
             members.extend(which(*leg, *party));
@@ -109,9 +110,9 @@ fn members(event: &Event) -> (EventName, Members) {
 
 /// The names of one step, for hold and for unhold.
 type Step = [EventName; 2];
-const HOLDING: Step = [EventName::CallHolding, EventName::CallUnholding];
-const HOLD_START: Step = [EventName::CallHoldStart, EventName::CallUnholdStart];
-const HELD: Step = [EventName::CallHoldSuccessful, EventName::CallUnholdSuccessful];
+const ACCEPTED: Step = [EventName::CallHoldAccepted, EventName::CallUnholdAccepted];
+const ASKED: Step = [EventName::CallHoldAsked, EventName::CallUnholdAsked];
+const HELD: Step = [EventName::CallHeld, EventName::CallUnheld];
 
 fn hold_name(hold: bool, [on, off]: Step) -> EventName {
     if hold { on } else { off }
@@ -122,11 +123,7 @@ fn which(leg: LegId, party: Party) -> [(&'static str, Member); 2] {
 }
 
 fn end(party: Party) -> Member {
-    let name = match party {
-        Party::Caller => "caller",
-        Party::Callee => "callee",
-    };
-    Member::Text(name.into())
+    Member::Text(CompactString::const_new(party_name(party)))
 }
 
 fn address(address: &Address) -> Member {

@@ -1,8 +1,9 @@
 //! A command that is running: what it asks of the switch and what it makes of the answers.
 
 use std::fmt;
+use std::time::Duration;
 
-use hookswitch_call::{CallRef, Command, Failure, Refused, Ticket, Told};
+use hookswitch_call::{CallId, CallRef, Cause, Command, Failure, Refused, Ticket, Told};
 
 use super::mode::Mode;
 use super::notice::Notice;
@@ -28,11 +29,19 @@ pub(crate) trait Task: fmt::Debug + Send {
     /// The switch did not accept the command.
     fn refused(&mut self, why: &Refused) -> Answer;
 
-    /// Something happened in the call that the command made.
-    fn told(&mut self, _told: &Told, _say: &mut Vec<Notice>) {}
+    /// Something happened that belongs to the command.
+    fn told(&mut self, _mode: Mode, _told: &Told, _say: &mut Vec<Notice>) {}
 
-    /// The command is over.
-    fn settle(&mut self, mode: Mode, result: &Result<(), Failure>, say: &mut Vec<Notice>);
+    /// The switch is done with the command.
+    fn settle(&mut self, mode: Mode, result: &Result<(), Failure>, say: &mut Vec<Notice>) -> After;
+
+    /// The call whose end the client wants to hear of.
+    fn watches(&self) -> Option<CallId> {
+        None
+    }
+
+    /// That call is over.
+    fn call_ended(&mut self, _cause: &Cause, _talked: Duration, _say: &mut Vec<Notice>) {}
 
     /// Whether the command makes a call, which is known by the command's `cmd_id` meanwhile.
     fn makes_call(&self) -> bool {
@@ -52,6 +61,15 @@ pub(crate) enum Answer {
     Again,
     /// Give up.
     Fail(Notice),
+}
+
+/// What is left of a command when the switch is done with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum After {
+    /// Nothing: it has ended.
+    Over,
+    /// It lasts as long as the call that it [watches](Task::watches).
+    Watch,
 }
 
 /// How a client's names for calls are understood.

@@ -11,6 +11,7 @@ pub(super) const ROW: CommandRow = CommandRow {
     about: "answers with its own parameters, under the event name of the original",
     modes: Modes::Original,
     params: &[],
+    optional: &[],
     open: true,
     events: &[EventName::Tried],
     frees: false,

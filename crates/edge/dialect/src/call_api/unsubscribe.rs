@@ -12,6 +12,7 @@ pub(super) const ROW: CommandRow = CommandRow {
     about: "ends a Subscribe",
     modes: Modes::Strict,
     params: &[Param { name: "cmd_id", kind: Kind::CommandId, about: "the Subscribe" }],
+    optional: &[],
     open: false,
     events: &[],
     frees: true,

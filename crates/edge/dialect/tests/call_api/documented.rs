@@ -3,11 +3,16 @@
 //! In a block marked `call-api`, `session MODE` opens a session, `>` is what the client sends, `<`
 //! what it reads next (`"…"` stands for any string) and `~` what happens in the switch meanwhile.
 
-use hookswitch_call::{Cause, Event, Failure, Fault, Kind, Party, Refused, Stage};
-use hookswitch_dialect::call_api::{COMMANDS, MAX_BATCH, MAX_CMD_ID, MAX_MESSAGE, Mode, Modes};
+use std::sync::Arc;
+
+use hookswitch_call::{Address, Cause, Event, Failure, Fault, Kind, Party, Refused, Stage, Upstream};
+use hookswitch_dialect::call_api::{
+    Admission, COMMANDS, Config, MAX_BATCH, MAX_CMD_ID, MAX_HEADERS, MAX_HEADERS_BYTES, MAX_KEY, MAX_MESSAGE, Mode,
+    Modes, Param,
+};
 use serde_json::Value;
 
-use crate::rig::{Rig, answered, connecting, dialing, failure, ringing};
+use crate::rig::{Rig, answered, connecting, dialing, failure, over, ringing};
 
 fn page() -> String {
     let path = format!("{}/../../../docs/dialects/call-api.md", env!("CARGO_MANIFEST_DIR"));
@@ -32,8 +37,11 @@ impl Example {
         match mark {
             "session" => {
                 self.end();
-                let mode = if rest == "strict" { Mode::Strict } else { Mode::Original };
-                self.rig = Some(Rig::new(mode));
+                let (mode, access) =
+                    rest.split_once(" with ").map_or((rest, None), |(mode, access)| (mode, Some(access)));
+                let mode = if mode == "strict" { Mode::Strict } else { Mode::Original };
+                let access = access.map(|access| serde_json::from_str(access).unwrap());
+                self.rig = Some(Rig::admitted(Admission { mode, access: access.map(Arc::new) }, Config::default()));
             }
             ">" => {
                 let heard = self.rig().send(rest);
@@ -63,10 +71,40 @@ impl Example {
                 return self.heard.extend(rig.settle(hookswitch_call::Ticket(1), result));
             }
             ["done"] => return self.heard.extend(rig.settle(ticket, Ok(()))),
-            ["failed:", party, code, text @ ..] => {
-                let stage = if *party == "caller" { Stage::Caller } else { Stage::Callee };
+            ["failed:", step, code, text @ ..] => {
+                let stage = match *step {
+                    "caller" => Stage::Caller,
+                    "transfer" => Stage::Transfer,
+                    _ => Stage::Callee,
+                };
                 let result = failure(stage, code.parse().unwrap(), &text.join(" "));
                 return self.heard.extend(rig.settle(ticket, result));
+            }
+            ["the", party, "refuses", "to", "hold:", code, text @ ..] => {
+                let cause = Cause::from_status(code.parse().unwrap(), &text.join(" "));
+                let party = end(party);
+                let (party, held) = (Some(party), vec![party.other()]);
+                let result = Err(Failure { party, held, ..Failure::new(Stage::Hold, cause) });
+                return self.heard.extend(rig.settle(ticket, result));
+            }
+            ["OpenSIPS", "says:", code, text @ ..] => {
+                let text = text.join(" ");
+                let cause = Cause { fault: Fault::Upstream, ..Cause::from_status(code.parse().unwrap(), &text) };
+                let upstream = Some(Upstream { code: code.parse().unwrap(), text: text.into() });
+                let result = Err(Failure { upstream, ..Failure::new(Stage::Backend, cause) });
+                return self.heard.extend(rig.settle(ticket, result));
+            }
+            // The carrier tells of it for whoever wants to know, not for a command.
+            ["the", "call", "is", "over"] => return self.heard.extend(rig.tell(None, over())),
+            ["hold", "is", "accepted"] => Event::HoldAccepted { hold: true },
+            ["the", party, "is", "asked", "to", "hold"] => Event::HoldAsked { party: end(party), hold: true },
+            ["the", party, "holds"] => Event::Held { party: end(party), hold: true },
+            ["transferring"] => Event::Transferring { party: Party::Callee, to: None },
+            ["the", "transfer", "begins", "as", wire_id, "to", to] => {
+                Event::TransferStarted { wire_id: (*wire_id).into(), to: Some(Address::from(*to)) }
+            }
+            ["the", "transfer", "reports", code, text @ ..] => {
+                Event::TransferProgress { status: code.parse().unwrap(), text: text.join(" ").into() }
             }
             ["calling", "the", "caller", "as", wire_id] => dialing(Party::Caller, wire_id),
             ["calling", "the", "callee", "as", wire_id] => dialing(Party::Callee, wire_id),
@@ -87,6 +125,10 @@ impl Example {
     fn end(&self) {
         assert!(self.heard.is_empty(), "the page does not show {:?}", self.heard);
     }
+}
+
+fn end(name: &str) -> Party {
+    if name == "caller" { Party::Caller } else { Party::Callee }
 }
 
 /// Equal, members in the same number, `"…"` equal to any string.
@@ -121,15 +163,17 @@ fn every_example_is_true() {
 fn the_table_of_commands_is_the_programs() {
     let page = page();
     for row in COMMANDS {
-        let params: Vec<_> =
-            row.params.iter().map(|param| format!("`{}` ({})", param.name, param.kind.name())).collect();
-        let params = if params.is_empty() { "none".to_owned() } else { params.join(", ") };
+        let list = |params: &[Param]| {
+            let all: Vec<_> = params.iter().map(|param| format!("`{}` ({})", param.name, param.kind.name())).collect();
+            if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+        };
+        let (params, optional) = (list(row.params), list(row.optional));
         let sessions = match row.modes {
             Modes::Both => "all",
             Modes::Original => "original",
             Modes::Strict => "strict",
         };
-        let line = format!("| `{}` | {} | {params} | {sessions} |", row.name, row.about);
+        let line = format!("| `{}` | {} | {params} | {optional} | {sessions} |", row.name, row.about);
         assert!(page.contains(&line), "the page lacks this row:\n{line}");
         for event in row.events.iter().filter(|_| row.name != "Test") {
             assert!(page.contains(&format!("`{}`", event.name())), "{}", event.name());
@@ -144,6 +188,11 @@ fn the_limits_are_the_programs() {
     for (what, number) in [
         ("bytes in a message", MAX_MESSAGE),
         ("bytes in a `cmd_id`", MAX_CMD_ID),
+        ("bytes in an `idempotency_key`", MAX_KEY),
+        ("bytes in `headers`", MAX_HEADERS_BYTES),
+        ("header fields in `headers`", MAX_HEADERS),
+        ("idempotency keys of one token", config.max_keys),
+        ("bytes of these keys", config.max_key_bytes),
         ("requests in a batch", MAX_BATCH),
         ("sessions", config.max_sessions),
         ("commands in flight in one session", config.max_in_flight),

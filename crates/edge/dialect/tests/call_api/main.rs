@@ -4,6 +4,7 @@
 mod any_order;
 mod batches;
 mod call_start;
+mod captured_holds_and_transfers;
 mod captures;
 mod commands_end;
 mod documented;

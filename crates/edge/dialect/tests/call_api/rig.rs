@@ -37,8 +37,13 @@ impl Rig {
 
     /// With one session open: number 1.
     pub fn with(mode: Mode, config: Config) -> Self {
+        Self::admitted(Admission::open(mode), config)
+    }
+
+    /// With one session open on these terms.
+    pub fn admitted(admission: Admission, config: Config) -> Self {
         let mut hub = Hub::new(config, [7; 32]);
-        hub.open(SessionId(1), Admission::open(mode)).unwrap();
+        hub.open(SessionId(1), admission).unwrap();
         Self {
             hub,
             now: NOW,
