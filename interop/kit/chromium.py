@@ -3,6 +3,7 @@
 import atexit
 import base64
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -31,7 +32,9 @@ class Chromium:
         self.profile = Path(tempfile.mkdtemp(prefix="chromium-"))
         atexit.register(shutil.rmtree, self.profile, ignore_errors=True)
         log = verdict.SCRATCH / f"{name}.log"
-        self.program = programs.start(["chromium", f"--user-data-dir={self.profile}", *FLAGS], log)
+        words = ["chromium", f"--user-data-dir={self.profile}", *FLAGS]
+        # Nothing of it is kept in the home folder of whoever runs the tests.
+        self.program = programs.start(words, log, env={**os.environ, "HOME": str(self.profile)})
         atexit.register(self.stop)
         port_file = self.profile / "DevToolsActivePort"
         lines = verdict.wait_for(lambda: _lines(port_file), 30, "the browser listens for its tester")
