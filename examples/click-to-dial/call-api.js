@@ -169,8 +169,9 @@
     }
 
     /**
-     * Sends a command. `timeout` (milliseconds) is how long it may take to its end; `cmdId` is its name, else one is
-     * made, so that no notification can come before its name is known. Never throws: the promises say what is wrong.
+     * Sends a command. `timeout` (milliseconds) is how long it may take to its end; a CallStart with `notify_end` ends
+     * when its call does, and has so long to be answered. `cmdId` is its name, else one is made, so that no
+     * notification can come before its name is known. Never throws: the promises say what is wrong.
      */
     start(method, params = {}, { timeout, cmdId = newName() } = {}) {
       const command = new Command(method, { ...params, cmd_id: cmdId });
@@ -188,7 +189,9 @@
       const late = (what) => () => command.settle(new CallApiError("timeout", `${what} took too long`));
       command.replyTimer = setTimeout(late("the reply"), REPLY_MS);
       command.timers.add(command.replyTimer);
-      command.after(timeout ?? (method === "CallStart" ? CALL_START_MS : COMMAND_MS), late(method));
+      const most = timeout ?? (method === "CallStart" ? CALL_START_MS : COMMAND_MS);
+      command.endTimer = setTimeout(late(method), most);
+      command.timers.add(command.endTimer);
       this.socket.send(JSON.stringify({ jsonrpc: "2.0", id, method, params: command.params }));
       return command;
     }
@@ -233,6 +236,7 @@
         // Servers exist that forget the Ended.
         command.after(AFTER_ERROR_MS, () => this.finish(command));
       }
+      if (event === "CalleeAnswered" && command.params.notify_end === "true") clearTimeout(command.endTimer);
       command.note(event, data, reason);
       if (event === "Ended") this.finish(command);
     }

@@ -37,6 +37,9 @@
   /** Whether an error says that there is no such call (any more). The parties' own 404 have another text. */
   const unknownCall = (error) => /^404 (Requested |Transfer )?[Dd]ialog not found$/.test(error.message);
 
+  /** That a call is over, and why, if not because somebody hung up. */
+  const endText = (cause = "200 OK") => (cause.startsWith("200") ? "The call is over" : `The call is over: ${cause}`);
+
   /** Lines and values that came over the network are only ever text. */
   function element(name, text, className) {
     const made = document.createElement(name);
@@ -54,6 +57,9 @@
       this.over = false;
       this.busy = false;
       this.ending = false;
+      // Told to be over while a transfer was under way, which says itself what became of it.
+      this.gone = false;
+      this.moving = false;
       this.card = $("call-template").content.firstElementChild.cloneNode(true);
       this.find(".hold").onclick = () => this.hold("CallHold");
       this.find(".unhold").onclick = () => this.hold("CallUnhold");
@@ -77,11 +83,15 @@
 
     async start() {
       this.show("calling", `Calling ${this.parties.caller}`);
-      this.command = this.run("CallStart", this.parties, (event, data) => this.startEvent(event, data));
+      // A server that does not know `notify_end` ends the command when the callee has answered, and tells no more.
+      const params = { ...this.parties, notify_end: "true" };
+      this.command = this.run("CallStart", params, (event, data) => this.startEvent(event, data));
       try {
         await this.command.ended;
       } catch (error) {
-        if (error.kind === "lost" || error.kind === "timeout") {
+        if (this.answeredAt) {
+          if (!this.over) this.complain(error);
+        } else if (error.kind === "lost" || error.kind === "timeout") {
           this.fail(error, "unknown", "No longer followed: the call may go on");
         } else if (this.ending) {
           this.finish("ended", "Cancelled");
@@ -104,6 +114,11 @@
       if (event === "CalleeAnswered") {
         this.callid = data?.callid ?? this.callid;
         this.talk();
+      }
+      // Of the call as it was before a transfer it says nothing that counts.
+      if (event === "CallEnded" && (data?.callid ?? this.callid) === this.callid) {
+        if (this.moving) this.gone = true;
+        else this.finish("ended", endText(data?.cause));
       }
     }
 
@@ -135,17 +150,19 @@
       const other = [...calls].find((call) => call.callid === name && !call.over);
       if (!other) return this.find(".other").focus();
       this.openTransfer(false);
-      other.busy = true;
+      other.busy = other.moving = true;
       const words = { callidA: this.callid, legA: leg, callidB: other.callid, legB: otherLeg };
       const joined = await this.moved(leg, stays, other.parties[otherLeg], ["CallAttendedTransfer", words]);
-      other.busy = false;
+      other.busy = other.moving = false;
       if (joined) other.finish("ended", `Joined with the call of ${short(stays)}`);
+      else if (other.gone) other.finish("ended", endText());
       other.draw();
     }
 
     /** Runs a transfer; when it has succeeded this is the new call, and else still the old one. */
     async moved(leg, stays, to, [method, params]) {
       let callid = null;
+      this.moving = true;
       const done = await this.change(`Connecting ${short(stays)} with ${to}`, async () => {
         await this.run(method, params, (event, data) => {
           callid = data?.callid ?? callid;
@@ -154,24 +171,31 @@
           if (event === "TransferPending" && data?.extra) this.show("working", `${calling}: ${data.extra}`);
         }).ended;
       });
-      if (done) {
+      this.moving = false;
+      if (done && !this.over) {
+        this.gone = false;
         this.parties = { caller: stays, callee: to };
         this.callid = callid;
         this.held.clear();
         this.talk();
+      } else if (this.gone && !this.over) {
+        const error = this.find(".error").textContent;
+        this.finish("ended", endText());
+        this.complain(new CallApiError("failed", error));
       }
       return done;
     }
 
     async end() {
       this.ending = true;
-      // A CallStart that is running is cancelled by its own name; later, or without its connection, the call's counts.
-      const callid = this.command.over ? this.callid ?? this.command.cmdId : this.command.cmdId;
+      // A CallStart that runs and is not answered is cancelled by its own name; else the call's counts, where it is known.
+      const calling = !this.command.over && !this.answeredAt;
+      const callid = calling ? this.command.cmdId : this.callid ?? this.command.cmdId;
       const before = [this.card.dataset.state, this.find(".state").textContent];
       this.show(before[0], "Ending the call");
       try {
         await this.run("CallEnd", { callid }).ended;
-        if (!this.over) this.finish("ended", "The call is over");
+        if (!this.over) this.finish("ended", endText());
       } catch (error) {
         if (unknownCall(error)) {
           this.finish("ended", "The call was over already");
@@ -194,7 +218,7 @@
       this.busy = false;
       // Meanwhile it may have been ended.
       if (!this.over) {
-        if (failed && unknownCall(failed)) this.finish("ended", "The call is over");
+        if (failed && unknownCall(failed)) this.finish("ended", endText());
         else this.stand();
       }
       if (failed) this.complain(failed);
@@ -265,7 +289,7 @@
 
     draw() {
       const { caller, callee } = this.parties;
-      const stands = this.callid !== null && this.command?.over && !this.over;
+      const stands = this.callid !== null && this.answeredAt && !this.over;
       const free = connected() && stands && !this.busy && !this.ending;
       this.find("h3").textContent = `${short(caller)} → ${short(callee)}`;
       this.find(".caller").textContent = caller;
@@ -351,17 +375,6 @@
     draw();
   }
 
-  /** A call may be over without our doing; servers that know tell so. */
-  function onNotification({ detail: { params } }) {
-    if (params.event !== "CallEnded") return;
-    for (const call of calls) {
-      const named = params.data?.callid ? params.data.callid === call.callid : params.cmd_id === call.command.cmdId;
-      if (!named || call.over || !call.command.over) continue;
-      call.log("CallStart", { ...params, at: new Date() });
-      call.finish("ended", "The call is over");
-    }
-  }
-
   function connect(event) {
     event.preventDefault();
     api?.close();
@@ -374,14 +387,14 @@
       return draw();
     }
     api.addEventListener("state", onState);
-    api.addEventListener("notification", onNotification);
     api.connect();
   }
 
   function startCall(event) {
     event.preventDefault();
     const [caller, callee] = [$("caller").value.trim(), $("callee").value.trim()];
-    const twice = [...calls].some((call) => !call.over && !call.command.over && call.parties.caller === caller);
+    const twice = [...calls].some((call) => !call.over && !call.command.over && !call.answeredAt
+      && call.parties.caller === caller);
     $("call-form-error").hidden = !twice;
     $("call-form-error").textContent = twice ? `${caller} is being called already.` : "";
     if (!twice) new Call(caller, callee).start();
