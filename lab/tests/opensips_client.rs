@@ -103,7 +103,7 @@ fn call_start_connects_two_people() {
 #[test]
 fn call_start_fails_with_a_text() {
     let mut client = Client::new();
-    let mut fails = |client: &mut Client, user: &str, answer: Answer, text: &str| {
+    let fails = |client: &mut Client, user: &str, answer: Answer, text: &str| {
         client.lab.sim().phone(user, scripted(user).answering(answer));
         assert_eq!(client.error("CallStart", json!({"caller": DAVE, "callee": ERIN})), text);
         client.lab.sim().phone(user, scripted(user));

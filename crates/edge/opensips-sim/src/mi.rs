@@ -350,7 +350,9 @@ impl Sim {
     /// `ul_show_contact`
     fn show_contact(&mut self, _now: Time, params: &Params) -> Reply {
         let aor = params.text("aor");
-        let user = aor.split_once('@').map_or(aor.as_str(), |(user, _)| user);
+        let Some((user, _)) = aor.split_once('@') else {
+            return Reply::error(400, "Domain missing in AOR");
+        };
         match self.phones.get(user).filter(|phone| phone.registered && params.text("table_name") == "location") {
             Some(phone) => {
                 let contact = Contact { contact: phone.contact.clone(), id: "2914", expires: 3_412, q: "" };

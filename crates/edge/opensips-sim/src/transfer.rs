@@ -16,7 +16,7 @@ use crate::evi::EventName;
 use crate::mi::{Params, Reply};
 use crate::phone::{Answer, Make, Reaction, status};
 use crate::uac::Fate;
-use crate::{Sim, Step, Time};
+use crate::{Sim, Step, Time, Version};
 
 /// How long a scripted phone waits before it repeats a NOTIFY that was not accepted.
 const NOTIFY_AGAIN: Duration = Duration::from_secs(1);
@@ -150,7 +150,8 @@ impl Sim {
             from_tag: self.chance.hex(12).into(),
             to_tag: self.chance.hex(12).into(),
             from_uri: format_compact!("sip:{}@{}", transfer.transferee, self.config.domain),
-            to_uri: plain.into(),
+            // With the match parameter, for as long as the dialog lives.
+            to_uri: transfer.uri.clone(),
             caller: End::of(
                 Some(transfer.transferee.clone()),
                 self.phones.get(&transfer.transferee).map(|phone| phone.contact.clone()).unwrap_or_default(),
@@ -185,8 +186,11 @@ impl Sim {
     fn raise_start(&mut self, now: Time, transfer: &Transfer, destination: &str) {
         let new = transfer.new_callid.as_str();
         match &transfer.other {
-            // The name of the leg is read from where the new Call-ID stands by then.
-            None => self.raise_transfer(now, transfer, &transfer.callid, Some(new), destination, "start", ""),
+            // The name of the leg is read from where the new Call-ID stands by then; not so in 3.1.
+            None => {
+                let leg = if self.config.version == Version::V3_1 { transfer.leg.name() } else { new };
+                self.raise_transfer(now, transfer, &transfer.callid, Some(leg), destination, "start", "");
+            }
             Some((_, callid, leg)) => {
                 let own = Some(transfer.leg.name());
                 self.raise_transfer(now, transfer, &transfer.callid, own, destination, "start", "");
