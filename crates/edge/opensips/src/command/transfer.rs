@@ -51,7 +51,10 @@ impl Transfer {
 
     pub(crate) fn hear(&mut self, cx: &mut Cx<'_>, news: News<'_>) {
         match news {
-            News::Begin => return self.referral.begin(cx),
+            News::Begin => {
+                cx.steps.extend(self.referral.other_call().cloned().map(Step::Follow));
+                return self.referral.begin(cx);
+            }
             News::Abandon(failure) => return cx.fail(failure.clone()),
             _ => {}
         }

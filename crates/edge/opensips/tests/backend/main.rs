@@ -1,0 +1,21 @@
+//! The backend against a hand-written OpenSIPS, in virtual time. The list of files is the list of what it can do.
+
+mod attended_transfer;
+mod blind_transfer;
+mod bounds;
+mod call_end;
+mod call_hold;
+mod call_start;
+mod call_start_cancelled;
+mod call_start_replies_lost;
+mod captures;
+mod events_of_others;
+mod garbage;
+mod health_and_restart;
+mod mi_requests;
+mod orders;
+mod rig;
+mod subscriptions;
+mod two_daemons;
+mod versions;
+mod write_nothing_foreign;
