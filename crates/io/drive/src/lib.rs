@@ -15,6 +15,7 @@
 mod clock;
 mod inbox;
 pub mod media;
+pub mod opensips;
 mod persist;
 mod pii;
 mod sip;
@@ -25,6 +26,7 @@ mod web;
 
 pub use clock::Clock;
 pub use media::{MediaConfig, MediaPlane, MediaTotals};
+pub use opensips::{LocalSession, OpenSipsFront, OpenSipsFrontConfig};
 pub use persist::RestoreError;
 pub use pii::{Pii, show_pii};
 pub use sip::{MAX_SHARD_QUEUE, MAX_SIP_SOCKETS, SipListen};

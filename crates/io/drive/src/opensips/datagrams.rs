@@ -285,10 +285,13 @@ impl Datagrams {
                     Ok(None) => Err(None),
                     Err(error) => Err(Some(error)),
                 })
-                .map_or_else(|end| end.map_or(Ok(()), Err), |()| {
-                    self.is_readable = true;
-                    Ok(())
-                }),
+                .map_or_else(
+                    |end| end.map_or(Ok(()), Err),
+                    |()| {
+                        self.is_readable = true;
+                        Ok(())
+                    },
+                ),
             None => Ok(()),
         };
         if let Err(error) = failed {

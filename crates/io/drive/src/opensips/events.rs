@@ -78,7 +78,11 @@ pub(super) struct EventSocket {
 impl EventSocket {
     pub(super) fn udp(registry: Registry, token: Token, at: SocketAddr, peers: Peers) -> Result<Self, NetError> {
         let mut socket = UdpSocket::bind(at, UdpOptions::default())?;
-        watch(&registry, &mut socket, token).map_err(|source| NetError::Bind { transport: "udp", address: at, source })?;
+        watch(&registry, &mut socket, token).map_err(|source| NetError::Bind {
+            transport: "udp",
+            address: at,
+            source,
+        })?;
         Ok(Self::new(registry, token, Socket::Udp { socket, batch: RecvBatch::new() }, peers))
     }
 
@@ -92,8 +96,11 @@ impl EventSocket {
     /// Tokens from `token` on belong to this one.
     pub(super) fn tcp(registry: Registry, token: Token, at: SocketAddr, peers: Peers) -> Result<Self, NetError> {
         let mut listener = Listener::bind(at)?;
-        watch(&registry, &mut listener, token)
-            .map_err(|source| NetError::Bind { transport: "tcp", address: at, source })?;
+        watch(&registry, &mut listener, token).map_err(|source| NetError::Bind {
+            transport: "tcp",
+            address: at,
+            source,
+        })?;
         let config = ConnectionsConfig {
             max: MAX_EVENT_STREAMS,
             max_per_source: MAX_EVENT_STREAMS,

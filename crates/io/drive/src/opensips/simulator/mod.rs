@@ -79,7 +79,10 @@ pub struct Simulator {
 
 enum Message {
     /// A request over HTTP.
-    Http { bytes: Bytes, reply: oneshot::Sender<Bytes> },
+    Http {
+        bytes: Bytes,
+        reply: oneshot::Sender<Bytes>,
+    },
     /// Something to be done with the machine.
     Do(Box<dyn FnOnce(&mut Sim, Duration) + Send>),
     Stop,
