@@ -37,7 +37,7 @@ impl Hub {
             Ok(raw) => raw,
             Err(error) => {
                 let problem = Problem::unparsable(&error.to_string());
-                return Some(self.refuse(ReplyId::Null, mode, &problem));
+                return Some(self.refuse_in_turn(now, session, mode, &problem));
             }
         };
         if !raw.get().starts_with('[') {
@@ -47,7 +47,7 @@ impl Hub {
         if batch.is_empty() || batch.len() > MAX_BATCH {
             let why = format!("a batch has 1 to {MAX_BATCH} requests, this one {}", batch.len());
             let problem = Problem::not_a_request(&why);
-            return Some(self.refuse(ReplyId::Null, mode, &problem));
+            return Some(self.refuse_in_turn(now, session, mode, &problem));
         }
         self.batch = Some(Vec::new());
         let replies: Vec<_> =
@@ -62,7 +62,7 @@ impl Hub {
         let pace = self.pass(now, session);
         let envelope = match Envelope::read(mode, text) {
             Ok(envelope) => envelope,
-            Err((id, problem)) => return Some(self.refuse(id, mode, &problem)),
+            Err((id, problem)) => return Some(self.refuse(id, mode, &pace.err().unwrap_or(problem))),
         };
         let wants_reply = mode == Mode::Original || envelope.id.is_some();
         let id = envelope.id.map_or(ReplyId::Null, ReplyId::Raw);
@@ -76,6 +76,14 @@ impl Hub {
             Err(problem) => self.refuse(id, mode, &problem),
         };
         wants_reply.then_some(reply)
+    }
+
+    /// Refuses what is no request, which counts as one all the same.
+    fn refuse_in_turn(&mut self, now: Time, session: SessionId, mode: Mode, problem: &Problem) -> String {
+        match self.pass(now, session) {
+            Ok(()) => self.refuse(ReplyId::Null, mode, problem),
+            Err(too_fast) => self.refuse(ReplyId::Null, mode, &too_fast),
+        }
     }
 
     fn refuse(&mut self, id: ReplyId<'_>, mode: Mode, problem: &Problem) -> String {

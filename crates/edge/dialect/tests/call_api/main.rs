@@ -1,6 +1,7 @@
 //! The Call API dialect against a switch that is a script: what clients wrote and read when the
 //! original daemon was recorded, one test per ruling, and what must hold in any order of events.
 
+mod access;
 mod any_order;
 mod batches;
 mod call_start;
@@ -9,9 +10,12 @@ mod captures;
 mod commands_end;
 mod documented;
 mod garbage;
+mod hold_and_transfer;
+mod idempotency;
 mod limits;
 mod lost_connection;
 mod names_of_calls;
+mod notify_end;
 mod rig;
 mod strict;
 mod subscriptions;
