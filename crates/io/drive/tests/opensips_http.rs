@@ -106,8 +106,15 @@ impl Identity {
     }
 }
 
+/// Handshakes take their time where nothing was optimized.
+fn patient(mi: &str) -> OpenSipsFrontConfig {
+    let mut config = config(mi, "udp");
+    config.opensips.mi_timeout = Duration::from_secs(10);
+    config
+}
+
 fn trusting(mi: &str, ca: &Path) -> OpenSipsFrontConfig {
-    OpenSipsFrontConfig { mi_ca: Some(ca.to_owned()), ..config(mi, "udp") }
+    OpenSipsFrontConfig { mi_ca: Some(ca.to_owned()), ..patient(mi) }
 }
 
 #[test]
@@ -119,7 +126,7 @@ fn a_certificate_is_checked() {
     let address = ours.guard(simulator.addresses().http.unwrap(), &runtime);
     let mi = format!("https://{address}/mi");
 
-    let unknown = OpenSipsFront::start(config(&mi, "udp")).unwrap();
+    let unknown = OpenSipsFront::start(patient(&mi)).unwrap();
     assert!(why(&unknown).to_lowercase().contains("certificate"), "{}", why(&unknown));
     let file = folder.path().join("other.pem");
     std::fs::write(&file, other.certificate.pem()).unwrap();

@@ -141,29 +141,36 @@ fn classified(error: &reqwest::Error) -> MiError {
     if error.is_timeout() {
         return MiError::Timeout;
     }
-    let mut cause: Option<&dyn Error> = Some(error);
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            match error.kind() {
-                io::ErrorKind::ConnectionRefused => return MiError::Refused,
-                io::ErrorKind::TimedOut => return MiError::Timeout,
-                // This is how the TLS library wraps its errors.
-                io::ErrorKind::InvalidData if error.get_ref().is_some() => {
-                    return MiError::Tls(format_compact!("{error}"));
-                }
-                _ => {}
+        cause = inner(error);
+        let Some(error) = error.downcast_ref::<io::Error>() else { continue };
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => return MiError::Refused,
+            io::ErrorKind::TimedOut => return MiError::Timeout,
+            // This is how the TLS library wraps its errors.
+            io::ErrorKind::InvalidData if error.get_ref().is_some() => {
+                return MiError::Tls(format_compact!("{error}"));
             }
+            _ => {}
         }
-        cause = error.source();
     }
     MiError::Other(innermost(error).into())
 }
 
 /// The outer errors say that something failed, the innermost one says what.
-fn innermost(error: &dyn Error) -> String {
+fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
+    while let Some(next) = inner(innermost) {
+        innermost = next;
     }
     innermost.to_string()
+}
+
+/// What an error holds: one of the system's that wraps another names that one's source as its own and so leaves it out.
+fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<io::Error>() {
+        Some(wrapper) => wrapper.get_ref().map(|wrapped| wrapped as _),
+        None => error.source(),
+    }
 }

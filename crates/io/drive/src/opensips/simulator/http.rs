@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -20,6 +21,9 @@ use crate::inbox::Inbox;
 
 /// Longest request, in bytes.
 pub const MAX_SIMULATED_REQUEST: usize = 1024 * 1024;
+
+/// How long the end of the server may take.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The path that is answered.
 const PATH: &str = "/mi";
@@ -70,7 +74,8 @@ impl HttpServer {
 impl Drop for HttpServer {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            // So that the port is free again afterwards, whatever still waits for an answer.
+            runtime.shutdown_timeout(GOODBYE);
         }
     }
 }
