@@ -31,8 +31,9 @@ SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 # The programs look for their files in /etc, wherever they are installed themselves.
 SYSCONFDIR ?= /etc
 
-# Configuration file of each program that has one, below packaging/etc, and its place below SYSCONFDIR.
-CONFIG := hookswitch.yml:hookswitch/hookswitch.yml call-api.yml:call-api/call-api.yml call-cmd.yml:call-api/call-cmd.yml
+# Configuration files, and their places below SYSCONFDIR. call-api-client reads that of call-api.
+CONFIG := packaging/hookswitch.yml:hookswitch/hookswitch.yml config/call-api.yml:call-api/call-api.yml \
+  config/call-cmd.yml:call-api/call-cmd.yml
 UNITS := hookswitch.service call-api.service
 # With the folders that the README points into.
 DOCS := README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE docs config $(wildcard examples)

@@ -42,9 +42,9 @@ place() {
 
 for pair in $CONFIG; do
   if [ -n "$own" ]; then
-    place "packaging/etc/${pair%%:*}" "$HOME/.${pair##*/}"
+    place "${pair%%:*}" "$HOME/.${pair##*/}"
   else
-    place "packaging/etc/${pair%%:*}" "$root/${pair#*:}"
+    place "${pair%%:*}" "$root/${pair#*:}"
   fi
 done
 
