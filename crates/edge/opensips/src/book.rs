@@ -31,20 +31,24 @@ pub(crate) struct Book {
 /// One call.
 #[derive(Debug)]
 pub(crate) struct Call {
-    /// The Call-IDs of its legs; the last is the one that counts.
-    pub(crate) wires: Vec<CompactString>,
+    /// Its Call-ID.
+    pub(crate) wire: CompactString,
     /// How many events have been told.
     pub(crate) seq: u32,
     /// Whether its first event has been told.
     pub(crate) introduced: bool,
-    /// The command that made it.
+    /// The command that makes or made it.
     pub(crate) made_by: Option<Ticket>,
+    /// Its dialog is over; what that means is up to the command that makes it.
+    pub(crate) is_over: bool,
     /// Since when both parties are joined.
     pub(crate) joined: Option<Time>,
     /// How many commands deal with it.
     pub(crate) users: u32,
     /// The new call of its transfer, when that is over.
     pub(crate) transferred: Option<CompactString>,
+    /// How often OpenSIPS could not say whether it exists.
+    pub(crate) unknown: u8,
     audit_at: Time,
 }
 
@@ -101,13 +105,15 @@ impl Book {
         self.calls.insert(
             id,
             Call {
-                wires: vec![wire.clone()],
+                wire: wire.clone(),
                 seq: 0,
                 introduced: made_by.is_some(),
                 made_by,
+                is_over: false,
                 joined: None,
                 users: 0,
                 transferred: None,
+                unknown: 0,
                 audit_at,
             },
         );
@@ -119,24 +125,17 @@ impl Book {
         id
     }
 
-    /// This Call-ID is the call's from now on, and the one that counts.
-    pub(crate) fn extend(&mut self, id: CallId, wire: &CompactString) {
-        if self.names.contains_key(wire) {
-            return;
-        }
+    /// A command makes this call too.
+    pub(crate) fn claim(&mut self, id: CallId, ticket: Ticket) {
         if let Some(call) = self.calls.get_mut(&id) {
-            call.wires.push(wire.clone());
-            self.names.insert(wire.clone(), id);
+            call.made_by = Some(ticket);
+            call.introduced = true;
         }
     }
 
-    /// This leg is over and the call is not.
-    pub(crate) fn shorten(&mut self, id: CallId, wire: &str) {
-        if let Some(call) = self.calls.get_mut(&id) {
-            call.wires.retain(|other| other != wire);
-            self.names.remove(wire);
-            self.bury(wire.into());
-        }
+    /// What a command has made is this call, and no other.
+    pub(crate) fn credit(&mut self, id: CallId, ticket: Ticket) {
+        self.made_by.insert(ticket, id);
     }
 
     /// A sign of life, or a reason to ask for one by then.
@@ -157,14 +156,14 @@ impl Book {
     pub(crate) fn close(&mut self, id: CallId) -> Option<Call> {
         let call = self.calls.remove(&id)?;
         self.audits.remove(&(call.audit_at, id));
-        if let Some(ticket) = call.made_by {
+        if let Some(ticket) = call.made_by
+            && self.made_by.get(&ticket) == Some(&id)
+        {
             self.made_by.remove(&ticket);
         }
-        for wire in &call.wires {
-            self.names.remove(wire);
-            if call.introduced {
-                self.bury(wire.clone());
-            }
+        self.names.remove(&call.wire);
+        if call.introduced {
+            self.bury(call.wire.clone());
         }
         Some(call)
     }
@@ -186,16 +185,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_goes_by_each_of_its_names_and_leaves_none() {
+    fn what_a_command_made_is_found_by_its_ticket_until_it_is_over() {
         let mut book = Book::new(1);
         let now = Time::ZERO;
-        let id = book.open(now, &"a".into(), Some(Ticket(7)));
-        assert_eq!(book.open(now, &"a".into(), None), id);
-        book.extend(id, &"b".into());
-        assert_eq!((book.named("a"), book.named("b"), book.made_by(Ticket(7))), (Some(id), Some(id), Some(id)));
-        book.shorten(id, "a");
-        assert_eq!(book.named("a"), None);
-        book.close(id);
+        let first = book.open(now, &"a".into(), Some(Ticket(7)));
+        assert_eq!(book.open(now, &"a".into(), None), first);
+        let second = book.open(now, &"b".into(), None);
+        book.claim(second, Ticket(7));
+        assert_eq!(book.made_by(Ticket(7)), Some(first));
+        book.credit(second, Ticket(7));
+        book.close(first);
+        assert_eq!((book.named("a"), book.made_by(Ticket(7))), (None, Some(second)));
+        book.close(second);
         assert_eq!((book.named("b"), book.made_by(Ticket(7)), book.len()), (None, None, 0));
         assert!(book.was_ended("a") && book.was_ended("b") && book.audits.is_empty());
     }

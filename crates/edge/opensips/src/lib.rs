@@ -112,6 +112,8 @@ pub struct OpenSips {
 struct Running {
     machine: Machine,
     call: Option<CallId>,
+    /// The other call that it makes.
+    second: Option<CallId>,
     /// Whether a controller waits for it; nobody waits for a leftover.
     is_asked_for: bool,
     begun: bool,
@@ -135,6 +137,8 @@ pub struct Record {
     pub ticket: Ticket,
     /// The call it deals with.
     pub call: Option<CallId>,
+    /// The other call that it makes.
+    pub second: Option<CallId>,
     /// Whether OpenSIPS has been asked.
     pub begun: bool,
     machine: Machine,
@@ -215,7 +219,13 @@ impl OpenSips {
     #[must_use]
     pub fn record(&self, ticket: Ticket) -> Option<Record> {
         let running = self.running.get(&ticket)?;
-        Some(Record { ticket, call: running.call, begun: running.begun, machine: running.machine.clone() })
+        Some(Record {
+            ticket,
+            call: running.call,
+            second: running.second,
+            begun: running.begun,
+            machine: running.machine.clone(),
+        })
     }
 
     /// Running commands go on, new calls are refused.

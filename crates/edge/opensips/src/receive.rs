@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use compact_str::CompactString;
-use hookswitch_call::{Cause, Event, Ticket, Time};
+use hookswitch_call::{CallId, Cause, Event, Ticket, Time};
 
 use crate::command::News;
 use crate::evi::{self, DialogSign, Heard, HoldSign, HoldStep, Sign, TransferSign, state};
@@ -10,6 +10,9 @@ use crate::mi::reply::{self, Answer, Truth};
 use crate::mi::{Asker, Matter};
 use crate::port::{Input, MiError, RequestId};
 use crate::{AUDIT_AFTER, OpenSips, Timer};
+
+/// How often OpenSIPS may fail to say whether a call exists before it is taken to be over.
+const MAX_UNKNOWN: u8 = 3;
 
 impl OpenSips {
     /// Takes in what came from OpenSIPS.
@@ -47,11 +50,30 @@ impl OpenSips {
             Asker::Subscription(topic) => self.subscribed(now, topic, answer),
             Asker::Unsubscription(_) => {}
             Asker::Check => self.checked(now, answer),
-            Asker::Audit(call) => match answer.truth() {
-                Truth::Gone | Truth::There(state::DELETED) => self.end_call(now, call, None, Cause::hangup()),
-                Truth::There(_) | Truth::Unknown => self.book.audit_at(call, now + AUDIT_AFTER),
-            },
+            Asker::Audit(call) => self.audited(now, call, answer),
             Asker::Command(ticket, matter) => self.command_answered(now, ticket, matter, answer),
+        }
+    }
+
+    /// Whether a call exists of which nothing has been heard for long.
+    fn audited(&mut self, now: Time, id: CallId, answer: &Answer) {
+        let Some(call) = self.book.get_mut(id) else { return };
+        let is_over = match answer.truth() {
+            Truth::Gone | Truth::There(state::DELETED) => true,
+            Truth::There(_) => {
+                call.unknown = 0;
+                false
+            }
+            Truth::Unknown if *answer == Answer::Lost => false,
+            Truth::Unknown => {
+                call.unknown += 1;
+                call.unknown >= MAX_UNKNOWN
+            }
+        };
+        if is_over && call.users == 0 {
+            self.end_call(now, id, None, Cause::hangup());
+        } else {
+            self.book.audit_at(id, now + AUDIT_AFTER);
         }
     }
 
@@ -172,16 +194,14 @@ impl OpenSips {
             }
             self.book.audit_at(id, now + AUDIT_AFTER);
         } else if !is_being_made {
+            self.end_call(now, id, None, Cause::hangup());
+        } else if let Some(call) = self.book.get_mut(id) {
             // The command that makes a call says itself what has become of it.
-            if call.wires.last() == Some(&sign.callid) {
-                self.end_call(now, id, None, Cause::hangup());
-            } else {
-                self.book.shorten(id, &sign.callid);
-            }
+            call.is_over = true;
         }
     }
 
-    fn introduce(&mut self, now: Time, id: hookswitch_call::CallId, wire_id: CompactString) {
+    fn introduce(&mut self, now: Time, id: CallId, wire_id: CompactString) {
         if let Some(call) = self.book.get_mut(id) {
             call.introduced = true;
         }

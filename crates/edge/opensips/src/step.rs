@@ -8,7 +8,7 @@ use crate::evi::Topic;
 use crate::mi::request::Ask;
 use crate::mi::{Asker, Matter, Sending};
 use crate::port::{Output, RequestId};
-use crate::{Link, MiKind, OpenSips, Timer};
+use crate::{Link, MiKind, OpenSips, Running, Timer};
 
 /// How soon after its end was asked for a call is looked up, should nothing tell of the end.
 const AUDIT_SOON: Time = Time::from_secs(5);
@@ -48,17 +48,30 @@ impl OpenSips {
                     self.tell(now, call, Some(ticket), event);
                 }
             }
-            Step::Follow(callid) => self.follow(ticket, &callid),
-            Step::Extend(callid) => {
-                self.follow(ticket, &callid);
-                if let Some(call) = self.running.get(&ticket).and_then(|running| running.call) {
-                    self.book.extend(call, &callid);
+            Step::TellSecond(event) => {
+                if let Some(call) = self.running.get(&ticket).and_then(|running| running.second) {
+                    self.tell(now, call, Some(ticket), event);
                 }
             }
+            Step::Follow(callid) => self.follow(ticket, &callid),
+            Step::Second(callid) => self.make_second(now, ticket, &callid),
             Step::Close { callid, cancel } => self.leave(now, callid, cancel),
             Step::Doubt => self.check(now),
             Step::Learned => self.knows_dialogs = true,
             Step::Finish(result) => self.finish(now, ticket, result),
+        }
+    }
+
+    /// A command makes another call: it may have come to notice by its dialog already.
+    fn make_second(&mut self, now: Time, ticket: Ticket, callid: &CompactString) {
+        self.follow(ticket, callid);
+        let call = self.book.open(now, callid, None);
+        self.book.claim(call, ticket);
+        if let Some(known) = self.book.get_mut(call) {
+            known.users += 1;
+        }
+        if let Some(running) = self.running.get_mut(&ticket) {
+            running.second = Some(call);
         }
     }
 
@@ -142,10 +155,8 @@ impl OpenSips {
             known.seq += 1;
             self.outputs.push_back(Output::Event(told));
         };
-        if !std::mem::replace(&mut known.introduced, true)
-            && let Some(wire_id) = known.wires.first().cloned()
-        {
-            say(None, Event::Noticed { wire_id });
+        if !std::mem::replace(&mut known.introduced, true) {
+            say(None, Event::Noticed { wire_id: known.wire.clone() });
         }
         say(owner, event);
     }
@@ -187,38 +198,49 @@ impl OpenSips {
         if !running.is_asked_for {
             return;
         }
-        if let Some(call) = running.call {
-            self.leave_call(now, ticket, call, &running.machine, &result);
+        if let Err(failure) = &result {
+            // What it made is over before it is: nobody is left in half a call.
+            for call in [running.second, running.call.filter(|_| running.machine.makes_calls())].into_iter().flatten() {
+                self.end_call(now, call, Some(ticket), failure.cause.clone());
+            }
         }
+        let is_done = result.is_ok();
         self.commands -= 1;
         self.waiting.retain(|other| *other != ticket);
         self.outputs.push_back(Output::Outcome(Outcome { ticket, result }));
+        self.leave_calls(now, ticket, &running, is_done);
         for ender in self.enders.remove(&ticket).unwrap_or_default() {
             self.commands -= 1;
             self.outputs.push_back(Output::Outcome(Outcome { ticket: ender, result: Ok(()) }));
         }
     }
 
-    /// What a command that is over means for its call.
-    fn leave_call(&mut self, now: Time, ticket: Ticket, call: CallId, machine: &Machine, result: &Result<(), Failure>) {
+    /// What a command that is over means for the calls it dealt with, which may have ended before it.
+    fn leave_calls(&mut self, now: Time, ticket: Ticket, running: &Running, is_done: bool) {
+        let ends = is_done && running.machine.ends_its_call();
         let tells_ends = self.subscriptions.stands(Topic::Dialog);
-        let Some(known) = self.book.get_mut(call) else { return };
-        known.users -= 1;
-        if let Some(new) = machine.new_call() {
-            known.transferred = Some(new.clone());
-        }
-        let is_unheard_of = !known.introduced && known.users == 0;
-        match (machine, result) {
-            (Machine::Start(_), Ok(())) => known.joined = Some(now),
-            (Machine::Start(_), Err(failure)) => self.end_call(now, call, Some(ticket), failure.cause.clone()),
-            (Machine::End(_), Ok(())) if !tells_ends => self.end_call(now, call, Some(ticket), Cause::hangup()),
-            (Machine::End(_) | Machine::Transfer(_), Ok(())) if !is_unheard_of => {
+        for call in [running.call, running.second].into_iter().flatten() {
+            let Some(known) = self.book.get_mut(call) else { continue };
+            known.users -= 1;
+            let is_unused = known.users == 0;
+            if running.second == Some(call) {
+                known.joined = Some(now);
+                self.book.credit(call, ticket);
+                if self.book.get(call).is_some_and(|known| known.is_over) {
+                    self.end_call(now, call, None, Cause::hangup());
+                }
+                continue;
+            }
+            if let Some(new) = running.machine.new_call() {
+                known.transferred = Some(new.clone());
+            }
+            if known.seq == 0 && is_unused {
+                self.book.close(call);
+            } else if known.is_over || (ends && !tells_ends) {
+                self.end_call(now, call, None, Cause::hangup());
+            } else if ends {
                 self.book.audit_at(call, now + AUDIT_SOON);
             }
-            _ if is_unheard_of => {
-                self.book.close(call);
-            }
-            _ => {}
         }
     }
 }

@@ -83,8 +83,16 @@ impl OpenSips {
         call: Option<hookswitch_call::CallId>,
         is_asked_for: bool,
     ) {
-        let running =
-            Running { machine, call, is_asked_for, begun: false, names: Vec::new(), requests: Vec::new(), armed: None };
+        let running = Running {
+            machine,
+            call,
+            second: None,
+            is_asked_for,
+            begun: false,
+            names: Vec::new(),
+            requests: Vec::new(),
+            armed: None,
+        };
         self.running.insert(ticket, running);
     }
 
@@ -237,23 +245,20 @@ impl OpenSips {
         let call = id.and_then(|id| self.book.get(id)).ok_or(Refused::NoSuchCall)?;
         match call.made_by.filter(|ticket| self.running.contains_key(ticket)) {
             Some(start) => Ok(Target::Starting(start)),
-            None => call.wires.last().cloned().map(Target::Dialog).ok_or(Refused::NoSuchCall),
+            None => Ok(Target::Dialog(call.wire.clone())),
         }
     }
 
     /// The Call-ID of the call that a controller means, for what is done to a call as it is. A name that it gave
     /// itself is taken as it is.
     fn dialog(&self, call: &CallRef) -> Result<CompactString, Refused> {
-        if let CallRef::Wire(name) = call {
-            return if is_name(name) { Ok(name.clone()) } else { Err(Refused::NoSuchCall) };
-        }
-        match self.target(call)? {
-            Target::Dialog(callid) => Ok(callid),
-            Target::Starting(start) => {
-                let call = self.book.made_by(start).and_then(|id| self.book.get(id));
-                call.and_then(|call| call.wires.last().cloned()).ok_or(Refused::NoSuchCall)
-            }
-        }
+        let id = match call {
+            CallRef::Wire(name) if is_name(name) => return Ok(name.clone()),
+            CallRef::Wire(_) => None,
+            CallRef::Id(id) => Some(*id),
+            CallRef::Ticket(ticket) => self.book.made_by(*ticket),
+        };
+        id.and_then(|id| self.book.get(id)).map(|call| call.wire.clone()).ok_or(Refused::NoSuchCall)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Our subscriptions: one per kind of event for the whole process, whatever commands run.
 //!
 //! ```text
-//!  Idle ──► Asked ─── OK ──► Standing ──┐ repeated well before it expires
+//!  Idle ──► Asked ─── OK ──► Accepted ──┐ repeated well before it expires
 //!             │ error          │    ◄───┘
 //!             ▼                └── no longer listed: asked for again at once
 //!          Refused ── tried again when it would have been repeated
@@ -28,7 +28,7 @@ pub(crate) struct Subscriptions {
 enum Standing {
     Idle,
     Asked,
-    Standing,
+    Accepted,
     Refused(CompactString),
 }
 
@@ -49,7 +49,7 @@ impl Subscriptions {
     /// A request for these events is on its way; a subscription that stands goes on standing.
     pub(crate) fn asked(&mut self, topic: Topic) {
         if let Some(standing) = self.get(topic)
-            && *standing != Standing::Standing
+            && *standing != Standing::Accepted
         {
             *standing = Standing::Asked;
         }
@@ -57,7 +57,7 @@ impl Subscriptions {
 
     pub(crate) fn accepted(&mut self, topic: Topic) {
         if let Some(standing) = self.get(topic) {
-            *standing = Standing::Standing;
+            *standing = Standing::Accepted;
         }
     }
 
@@ -77,18 +77,18 @@ impl Subscriptions {
 
     /// Whether every request has been answered, one way or the other.
     pub(crate) fn are_settled(&self) -> bool {
-        self.topics.iter().all(|(_, standing)| matches!(standing, Standing::Standing | Standing::Refused(_)))
+        self.topics.iter().all(|(_, standing)| matches!(standing, Standing::Accepted | Standing::Refused(_)))
     }
 
     pub(crate) fn stands(&self, wanted: Topic) -> bool {
-        self.topics.iter().any(|(topic, standing)| *topic == wanted && *standing == Standing::Standing)
+        self.topics.iter().any(|(topic, standing)| *topic == wanted && *standing == Standing::Accepted)
     }
 
     /// Why commands that need these events cannot be carried out.
     pub(crate) fn refusal(&self, wanted: Topic) -> Option<&CompactString> {
         self.topics.iter().find_map(|(topic, standing)| match standing {
             Standing::Refused(why) if *topic == wanted => Some(why),
-            Standing::Refused(_) | Standing::Idle | Standing::Asked | Standing::Standing => None,
+            Standing::Refused(_) | Standing::Idle | Standing::Asked | Standing::Accepted => None,
         })
     }
 

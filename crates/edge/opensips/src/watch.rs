@@ -249,7 +249,7 @@ impl OpenSips {
         for _ in 0..share.min(MAX_AUDITS) {
             let Some(id) = self.book.next_audit(now) else { return };
             let Some(call) = self.book.get(id) else { return };
-            let callid = call.wires.last().filter(|_| call.users == 0).cloned();
+            let callid = (call.users == 0).then(|| call.wire.clone());
             self.book.audit_at(id, now + AUDIT_AFTER);
             if let Some(callid) = callid {
                 self.send(now, Asker::Audit(id), &Ask::Dialog { callid });

@@ -30,9 +30,8 @@ const METHOD_NOT_FOUND: i32 = -32_601;
 pub(crate) fn status(stage: Stage, code: u16, text: &CompactString) -> Failure {
     let mut failure = Failure::new(stage, Cause::from_status(code, text));
     if code < 400 {
-        // Our words know no redirection, nor an answer that is none: what was said is kept beside them.
+        // An answer that is none, or a redirection that nobody follows: an ordinary end it is not.
         failure.cause = Cause { code, ..Cause::new(Kind::Other, Fault::Peer).with_text(text.to_string()) };
-        failure.upstream = Some(Upstream { code: code.into(), text: text.clone() });
     }
     failure
 }

@@ -268,9 +268,9 @@ impl Hold {
             None => cx.finish(Ok(())),
             Some((party, leg)) => {
                 let cause = if leg == State::Silent {
-                    Cause::new(Kind::NoAnswer, Fault::Peer).with_text("no answer to the re-INVITE")
+                    Cause::new(Kind::NoAnswer, Fault::Peer)
                 } else {
-                    Cause::new(Kind::NotAcceptable, Fault::Peer).with_text("the re-INVITE was refused")
+                    Cause::new(Kind::Other, Fault::Peer).with_text("re-INVITE refused")
                 };
                 let failure = Failure { party: Some(party), ..Failure::new(self.stage(), cause) };
                 self.fail(cx, failure);

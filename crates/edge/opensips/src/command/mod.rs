@@ -62,10 +62,12 @@ pub(crate) enum Step {
     Drop(Matter),
     /// Tells what has happened in its call.
     Tell(Event),
+    /// Tells what has happened in the second call that it makes.
+    TellSecond(Event),
     /// Wants to hear about this dialog too.
     Follow(CompactString),
-    /// Wants to hear about this dialog too, which is a leg of its call from now on.
-    Extend(CompactString),
+    /// Makes this call too, and wants to hear about its dialog.
+    Second(CompactString),
     /// Leaves this dialog to be ended, whatever that takes.
     Close {
         callid: CompactString,
@@ -98,6 +100,10 @@ impl Cx<'_> {
 
     pub(crate) fn tell(&mut self, event: Event) {
         self.steps.push(Step::Tell(event));
+    }
+
+    pub(crate) fn tell_second(&mut self, event: Event) {
+        self.steps.push(Step::TellSecond(event));
     }
 
     pub(crate) fn close(&mut self, callid: &CompactString, cancel: bool) {
@@ -155,6 +161,16 @@ impl Machine {
     /// Whether it joins the party of another call to that call's.
     pub(crate) fn joins(&self, callid: &str) -> bool {
         matches!(self, Self::Transfer(transfer) if transfer.joins(callid))
+    }
+
+    /// Whether it makes the calls it deals with.
+    pub(crate) const fn makes_calls(&self) -> bool {
+        matches!(self, Self::Start(_))
+    }
+
+    /// Whether its success is the end of its call.
+    pub(crate) const fn ends_its_call(&self) -> bool {
+        matches!(self, Self::Start(_) | Self::End(_) | Self::Transfer(_))
     }
 
     /// The Call-ID of the call that a transferred party made.

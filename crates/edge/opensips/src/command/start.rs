@@ -39,11 +39,11 @@ const CANCEL_AGAIN: Duration = Duration::from_millis(500);
 /// How often a caller is cancelled of whom OpenSIPS knows no transaction.
 const MAX_CANCELS: u8 = 3;
 
-/// The leg to the caller that carries the request to call somebody else.
+/// The leg to the caller in the first call, which carries nothing but the request to call somebody else.
 const FIRST_LEG: LegId = LegId(0);
 
-/// The leg to the callee, which the caller's phone made.
-const NEW_LEG: LegId = LegId(1);
+/// The leg to the callee in the call that the caller's phone makes, which is another call.
+const NEW_LEG: LegId = LegId(0);
 
 /// A call being started.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -333,17 +333,17 @@ impl Start {
             match turn {
                 Turn::Accepted => cx.tell(Event::Connecting { to: Address(self.callee.clone()) }),
                 Turn::Started { wire_id, to } => {
-                    cx.steps.push(Step::Extend(wire_id.clone()));
+                    cx.steps.push(Step::Second(wire_id.clone()));
                     let to = Address(to.unwrap_or_else(|| self.callee.clone()));
-                    cx.tell(Event::Dialing { leg: NEW_LEG, party: Party::Callee, wire_id, to });
+                    cx.tell_second(Event::Dialing { leg: NEW_LEG, party: Party::Callee, wire_id, to });
                 }
                 Turn::Progress { status, text } if status < 200 => {
-                    cx.tell(Event::Progress { leg: NEW_LEG, party: Party::Callee, status, text });
+                    cx.tell_second(Event::Progress { leg: NEW_LEG, party: Party::Callee, status, text });
                 }
                 Turn::Progress { .. } => {}
                 Turn::Done => {
                     cx.close(&self.callid, false);
-                    cx.tell(Event::Answered { leg: NEW_LEG, party: Party::Callee });
+                    cx.tell_second(Event::Answered { leg: NEW_LEG, party: Party::Callee });
                     cx.finish(Ok(()));
                     return;
                 }

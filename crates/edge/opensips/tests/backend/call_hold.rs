@@ -90,7 +90,7 @@ fn a_party_that_never_answers_is_not_waited_for_for_ever() {
     rig.pass(config().hold_timeout - millis(1));
     assert!(rig.outcomes.is_empty());
     rig.pass(millis(1));
-    assert_eq!(rig.read().pop().unwrap(), "failed Hold: 408 no answer to the re-INVITE (Peer)");
+    assert_eq!(rig.read().pop().unwrap(), "failed Hold: 408 Request Timeout (Peer)");
     rig.hold_event("a", "callee", "hold", "ok");
     rig.expect(&[]);
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use hookswitch_call::{Address, CallRef, Command, Event, Failure, Notes, Outcome, Party, Refused, Ticket, Time};
+use hookswitch_call::{Address, CallRef, Command, Event, Failure, Notes, Outcome, Party, Refused, Ticket, Time, Told};
 use hookswitch_opensips::{Config, Health, Input, MiError, OpenSips, Output, RequestId};
 use serde_json::{Value, json};
 
@@ -27,6 +27,7 @@ pub(crate) struct Rig {
     /// Requests nobody has looked at.
     pub(crate) sent: VecDeque<Sent>,
     pub(crate) story: Vec<String>,
+    pub(crate) told: Vec<Told>,
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) health: Vec<Health>,
     /// Whether the version, subscriptions and their list are answered by the rig itself.
@@ -75,6 +76,7 @@ impl Rig {
             now: Duration::from_secs(1_795_190_884),
             sent: VecDeque::new(),
             story: Vec::new(),
+            told: Vec::new(),
             outcomes: Vec::new(),
             health: Vec::new(),
             is_answering: true,
@@ -216,7 +218,10 @@ impl Rig {
         while let Some(output) = self.core.poll_output() {
             match output {
                 Output::Mi { request, bytes, patience } => self.sending(request, &bytes, patience),
-                Output::Event(told) => self.story.push(words(&told.event)),
+                Output::Event(told) => {
+                    self.story.push(words(&told.event));
+                    self.told.push(told);
+                }
                 Output::Outcome(outcome) => {
                     self.story.push(outcome_words(&outcome.result));
                     self.outcomes.push(outcome);
