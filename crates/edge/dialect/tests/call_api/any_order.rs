@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use hookswitch_call::{Cause, Event, Failure, LegId, Party, Refused, Stage, Ticket};
+use hookswitch_call::{Address, Cause, Event, Failure, LegId, Party, Refused, Stage, Ticket, Upstream};
 use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::rig::{NOW, Rig, answered, connecting, dialing, event, over, request, ringing, start_text};
+use crate::rig::{ALICE, BOB, NOW, Rig, answered, connecting, dialing, event, over, request, ringing, start_text};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -26,7 +26,11 @@ fn text() -> impl Strategy<Value = String> {
         id.clone().prop_map(|id| request("CallEnd", &json!({"callid": id}))),
         id.clone().prop_map(|id| request("CallCancel", &json!({"cmd_id": id}))),
         id.clone().prop_map(|id| request("Echo", &json!({"cmd_id": id}))),
-        id.clone().prop_map(|id| request("CallHold", &json!({"cmd_id": id}))),
+        id.clone().prop_map(|id| request("CallHold", &json!({"callid": id, "cmd_id": id}))),
+        id.clone().prop_map(|id| request("CallUnhold", &json!({"callid": id, "leg": "caller", "cmd_id": id}))),
+        id.clone().prop_map(|id| request("CallBlindTransfer", &blind(&id))),
+        id.clone().prop_map(|id| request("CallAttendedTransfer", &attended(&id))),
+        id.clone().prop_map(|id| request("CallStart", &lasting(&id))),
         id.clone().prop_map(|id| request("Subscribe", &json!({"cmd_id": id}))),
         id.prop_map(|id| request("Unsubscribe", &json!({"cmd_id": id}))),
     ];
@@ -36,7 +40,50 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
+fn blind(id: &str) -> Value {
+    json!({"callid": id, "leg": "callee", "destination": "sip:carol@example.test", "cmd_id": id})
+}
+
+fn attended(id: &str) -> Value {
+    json!({"callidA": id, "legA": "caller", "callidB": "b", "legB": "callee", "cmd_id": id})
+}
+
+fn lasting(id: &str) -> Value {
+    json!({"caller": ALICE, "callee": BOB, "cmd_id": id, "notify_end": "true"})
+}
+
 fn call_event() -> impl Strategy<Value = Event> {
+    prop_oneof![3 => start_event(), 1 => over_event(), 3 => hold_event(), 3 => transfer_event()]
+}
+
+fn party() -> impl Strategy<Value = Party> {
+    prop_oneof![Just(Party::Caller), Just(Party::Callee)]
+}
+
+fn hold_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        any::<bool>().prop_map(|hold| Event::HoldAccepted { hold }),
+        (party(), any::<bool>()).prop_map(|(party, hold)| Event::HoldAsked { party, hold }),
+        (party(), any::<bool>()).prop_map(|(party, hold)| Event::Held { party, hold }),
+    ]
+}
+
+fn transfer_event() -> impl Strategy<Value = Event> {
+    let to = || prop::option::of(Just(Address::from("sip:carol@192.0.2.7")));
+    prop_oneof![
+        (party(), to()).prop_map(|(party, to)| Event::Transferring { party, to }),
+        ("[g-h]", to()).prop_map(|(wire_id, to)| Event::TransferStarted { wire_id: wire_id.into(), to }),
+        (100u16..700).prop_map(|status| Event::TransferProgress { status, text: "Some Words".into() }),
+        Just(Event::Transferred),
+    ]
+}
+
+fn over_event() -> impl Strategy<Value = Event> {
+    let ended = Event::LegEnded { leg: LegId(1), party: Party::Callee, cause: Cause::hangup() };
+    prop_oneof![Just(ended), Just(over()), Just(Event::Noticed { wire_id: "n".into() })]
+}
+
+fn start_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         Just(dialing(Party::Caller, "caller-leg")),
         Just(answered(Party::Caller)),
@@ -45,17 +92,27 @@ fn call_event() -> impl Strategy<Value = Event> {
         Just(ringing(180, "Ringing")),
         Just(answered(Party::Callee)),
         Just(Event::Bridged),
-        Just(Event::LegEnded { leg: LegId(1), party: Party::Callee, cause: Cause::hangup() }),
-        Just(over()),
     ]
 }
 
 fn result() -> impl Strategy<Value = Result<(), Failure>> {
-    let stage = prop_oneof![Just(Stage::Request), Just(Stage::Caller), Just(Stage::Callee), Just(Stage::End)];
-    let failed = (stage, 200u16..700).prop_map(|(stage, code)| {
-        let cause = Cause::from_status(code, "Some Words");
-        Err(Failure::new(stage, cause))
-    });
+    let stage = prop_oneof![
+        Just(Stage::Request),
+        Just(Stage::Caller),
+        Just(Stage::Callee),
+        Just(Stage::Transfer),
+        Just(Stage::Hold),
+        Just(Stage::Unhold),
+        Just(Stage::End),
+        Just(Stage::Backend),
+    ];
+    let upstream = prop::option::of(Just(Upstream { code: 491, text: "Request Pending".into() }));
+    let failed =
+        (stage, 200u16..700, upstream, prop::option::of(party())).prop_map(|(stage, code, upstream, party)| {
+            let cause = Cause::from_status(code, "Some Words");
+            let held = party.into_iter().collect();
+            Err(Failure { upstream, party, held, ..Failure::new(stage, cause) })
+        });
     prop_oneof![Just(Ok(())), failed]
 }
 
@@ -67,6 +124,9 @@ fn refused() -> impl Strategy<Value = Refused> {
         Just(Refused::TooManyCalls(1)),
         Just(Refused::Draining),
         Just(Refused::AddressTooLong),
+        Just(Refused::Unsupported("no".into())),
+        Just(Refused::CarrierDown("no".into())),
+        Just(Refused::TooManyCommands(1)),
     ]
 }
 
@@ -109,20 +169,54 @@ impl Listener {
             return;
         }
         assert_ne!(said.last().map(String::as_str), Some("Error"), "only Ended follows an Error: {message}");
-        if message["method"] == "CallStart" {
-            let order = ["CallerAnswered", "Transferring", "TransferStart", "TransferPending", "CalleeAnswered"];
-            if let Some(place) = order.iter().position(|known| **known == name) {
-                let needs = &order[..place.min(3)];
-                assert!(needs.iter().all(|need| said.iter().any(|one| one == need)), "{said:?} then {message}");
-                assert!(!said.iter().any(|one| one == "CalleeAnswered"), "{said:?} then {message}");
-                assert!(name == "TransferPending" || !said.contains(&name), "{said:?} then {message}");
-                if place >= 2 {
-                    assert!(message["params"]["data"]["callid"].is_string(), "{message}");
-                }
-            }
+        match message["method"].as_str() {
+            Some("CallStart") => check_start(said, &name, message),
+            Some("CallBlindTransfer" | "CallAttendedTransfer") => check_transfer(said, &name, message),
+            Some(hold @ ("CallHold" | "CallUnhold")) => check_hold(hold, said, &name, message),
+            _ => {}
         }
-        said.push(name);
+        // A party is told apart by its name in `data`.
+        let leg = message["params"]["data"]["leg"].as_str().unwrap_or_default();
+        let is_leg = name.starts_with("CallHold") || name.starts_with("CallUnhold");
+        said.push(if is_leg { name + leg } else { name });
     }
+}
+
+/// Everything before this place of the order has been said, and this only once unless it repeats.
+fn check_order(order: &[&str], repeats: &str, said: &[String], name: &str, message: &Value) -> Option<usize> {
+    let place = order.iter().position(|known| *known == name)?;
+    let needs = order[..place].iter().filter(|need| **need != repeats);
+    assert!(needs.clone().all(|need| said.iter().any(|one| one == need)), "{said:?} then {message}");
+    let later = order[place + 1..].iter().filter(|later| **later != repeats || name != repeats);
+    assert!(!later.clone().any(|later| said.iter().any(|one| one == later)), "{said:?} then {message}");
+    assert!(name == repeats || !said.iter().any(|one| one == name), "{said:?} then {message}");
+    Some(place)
+}
+
+fn check_start(said: &[String], name: &str, message: &Value) {
+    let order = ["CallerAnswered", "Transferring", "TransferStart", "TransferPending", "CalleeAnswered", "CallEnded"];
+    if let Some(place) = check_order(&order, "TransferPending", said, name, message)
+        && place >= 2
+    {
+        assert!(message["params"]["data"]["callid"].is_string(), "{message}");
+    }
+}
+
+fn check_transfer(said: &[String], name: &str, message: &Value) {
+    let order = ["Transferring", "TransferStart", "TransferPending", "TransferSuccessful"];
+    check_order(&order, "TransferPending", said, name, message);
+    assert!(order.contains(&name) || name == "Error", "{message}");
+}
+
+fn check_hold(method: &str, said: &[String], name: &str, message: &Value) {
+    let Some(step) = name.strip_prefix(method) else {
+        assert_eq!(name, "Error", "{message}");
+        return;
+    };
+    let leg = message["params"]["data"]["leg"].as_str().unwrap_or_default();
+    let order = [format!("{method}ing"), format!("{method}Start{leg}"), format!("{method}Successful{leg}")];
+    let order: Vec<&str> = order.iter().map(String::as_str).collect();
+    assert!(check_order(&order, "", said, &format!("{method}{step}{leg}"), message).is_some(), "{message}");
 }
 
 struct Play {
@@ -187,10 +281,11 @@ impl Play {
         }
     }
 
-    /// Settles everything that runs and ends all subscriptions: then every command has ended.
+    /// Settles everything that runs, and ends all calls and subscriptions: then every command has ended.
     fn finish(mut self) {
         for ticket in 1..=self.rig.ticket.0 {
             self.step(Step::Settle { ticket, result: Ok(()) });
+            self.step(Step::Tell { ticket, event: over() });
         }
         for (session, name) in self.sessions.clone() {
             let running: Vec<String> = self.listeners[&name].running.keys().cloned().collect();

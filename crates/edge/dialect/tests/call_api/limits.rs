@@ -64,3 +64,33 @@ fn binary_is_text_to_the_original_and_an_offence_to_the_strict() {
     assert!(strict.drain().is_empty());
     assert_eq!((rig.closed[0].1, strict.closed[0].1), (1007, 1003));
 }
+
+/// Without a token too, each connection for itself.
+#[test]
+fn requests_in_a_second_are_limited_per_connection() {
+    let echo = request("Echo", &json!({}));
+    let config = Config { rate: Some(10), ..Config::default() };
+    for (mode, code) in [(Mode::Original, 32000), (Mode::Strict, -32002)] {
+        let mut rig = Rig::with(mode, config.clone());
+        rig.hub.open(SessionId(2), Admission::open(mode)).unwrap();
+        let passed = |rig: &mut Rig, session| (0..50).filter(|_| rig.send_on(session, &echo).len() == 3).count();
+        assert_eq!((passed(&mut rig, 1), passed(&mut rig, 2)), (20, 20));
+        let heard = rig.send(&echo);
+        assert_eq!(heard[0]["error"]["code"], code);
+        assert_eq!(heard[0]["error"]["message"], "too many requests");
+        rig.now += std::time::Duration::from_secs(1);
+        assert_eq!(passed(&mut rig, 1), 10);
+    }
+    // Nothing is limited that was not configured.
+    let mut rig = Rig::new(Mode::Original);
+    assert!((0..10_000).all(|_| rig.send(&echo).len() == 3));
+}
+
+#[test]
+fn the_length_of_a_message_can_be_configured() {
+    let text = request("Echo", &json!({"x": "y".repeat(100)}));
+    let mut rig = Rig::with(Mode::Original, Config { max_message: text.len(), ..Config::default() });
+    assert_eq!(rig.send(&text).len(), 3);
+    assert!(rig.send(&format!("{text} ")).is_empty());
+    assert_eq!(rig.closed, [(SessionId(1), 1009)]);
+}

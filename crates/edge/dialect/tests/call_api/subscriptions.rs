@@ -1,7 +1,7 @@
 //! Ruling 34: events about all calls only for those who ask, and only in strict sessions.
 
 use hookswitch_call::{Address, Cause, Event, LegId, Party};
-use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
+use hookswitch_dialect::call_api::{Admission, COMMANDS, Mode, SessionId};
 
 use crate::rig::{Rig, answered, connecting, dialing, events, over, request, ringing};
 
@@ -77,4 +77,53 @@ fn nobody_hears_of_calls_without_asking() {
     rig.hub.open(SessionId(2), Admission::open(Mode::Strict)).unwrap();
     assert!(rig.tell(None, over()).is_empty());
     assert_eq!(rig.send(&subscribe("s"))[0]["error"]["message"], "unknown JSON-RPC method");
+}
+
+/// Holds and transfers have names of their own here: those of the commands speak of the client's
+/// own command.
+#[test]
+fn a_subscriber_hears_of_holds_and_transfers() {
+    let to = || Some(Address::from("sip:carol@192.0.2.7"));
+    let party = Party::Callee;
+    let mut rig = Rig::new(Mode::Strict);
+    rig.send(&subscribe("s"));
+    let mut heard = Vec::new();
+    for event in [
+        Event::Noticed { wire_id: "n".into() },
+        Event::HoldAccepted { hold: true },
+        Event::HoldAsked { party, hold: true },
+        Event::Held { party, hold: true },
+        Event::HoldAccepted { hold: false },
+        Event::HoldAsked { party, hold: false },
+        Event::Held { party, hold: false },
+        Event::Transferring { party, to: to() },
+        Event::TransferStarted { wire_id: "new".into(), to: to() },
+        Event::TransferProgress { status: 180, text: "Ringing".into() },
+        Event::Transferred,
+    ] {
+        heard.extend(rig.tell(None, event));
+    }
+    assert_eq!(
+        events(&heard),
+        [
+            "CallNoticed",
+            "CallHoldAccepted",
+            "CallHoldAsked",
+            "CallHeld",
+            "CallUnholdAccepted",
+            "CallUnholdAsked",
+            "CallUnheld",
+            "CallTransferAsked",
+            "CallTransferStarted",
+            "CallTransferProgress",
+            "CallTransferred"
+        ]
+    );
+    let data = |index: usize, name: &str| heard[index]["params"]["data"][name].clone();
+    assert_eq!((data(0, "callid"), data(2, "party"), data(8, "callid")), ("n".into(), "callee".into(), "new".into()));
+    assert_eq!((data(7, "to"), data(9, "extra")), ("sip:carol@192.0.2.7".into(), "180 Ringing".into()));
+    // None of them is also said by a command, where it would mean something else.
+    let commands = COMMANDS.iter().filter(|row| row.name != "Subscribe");
+    let of_commands: Vec<&str> = commands.flat_map(|row| row.events).map(|event| event.name()).collect();
+    assert!(events(&heard).iter().all(|name| !of_commands.contains(name)));
 }
