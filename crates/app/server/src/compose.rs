@@ -9,8 +9,7 @@ use hookswitch_b2bua::route::Route;
 use hookswitch_call::directory::{Directory, Layer, Secret};
 use hookswitch_call::{Codecs, Limits};
 use hookswitch_codec::Codec;
-use hookswitch_dialect::call_api;
-use hookswitch_drive::{ApplicationConfig, HttpConfig, MediaConfig, SipListen, StoreConfig, SwitchConfig, WebListen};
+use hookswitch_drive::{HttpConfig, MediaConfig, SipListen, StoreConfig, SwitchConfig, WebListen};
 use hookswitch_media::{AddressPolicy, EngineConfig};
 use hookswitch_net::PortRange;
 use hookswitch_shard::ShardConfig;
@@ -20,7 +19,11 @@ use hookswitch_sip::{EndpointConfig, Listen, Network, Transport};
 use hookswitch_sip_msg::Method;
 use hookswitch_sip_msg::digest::Algorithm;
 
-use crate::config::{Compat, Config, ConfigError, Disconnect, MediaAddress, SipTransport};
+mod call_api;
+mod opensips;
+
+use crate::config::{Config, ConfigError, MediaAddress, SipTransport};
+pub use opensips::front_config;
 
 /// What the switch is called in User-Agent and Server.
 const PRODUCT: &str = concat!("Hookswitch/", env!("CARGO_PKG_VERSION"));
@@ -30,23 +33,20 @@ const PRODUCT: &str = concat!("Hookswitch/", env!("CARGO_PKG_VERSION"));
 /// # Errors
 /// A value that is well formed and cannot be used: its key and why.
 pub fn switch_config(config: &Config) -> Result<SwitchConfig, ConfigError> {
-    let web = |key: &str, text: &str| text.parse::<WebListen>().map_err(|error| ConfigError::value(key, error));
     let mut switch = SwitchConfig::new(sip_listen(config), media(config)?, shard_config(config)?);
-    let mut application = ApplicationConfig::new(web("call_api.listen", &config.call_api.listen)?);
-    if !config.call_api.path.starts_with('/') {
-        return Err(ConfigError::value("call_api.path", "must begin with a slash"));
-    }
-    application.path.clone_from(&config.call_api.path);
-    application.origins = call_api::Origins(config.call_api.allowed_origins.iter().map(Into::into).collect());
-    application.mode = match config.call_api.compat {
-        Compat::Original => call_api::Mode::Original,
-        Compat::Strict => call_api::Mode::Strict,
+    switch.application = match &config.opensips {
+        // Somebody else's calls are controlled then, and ours are not.
+        Some(_) => None,
+        None => Some(call_api::listener(config)?),
     };
-    switch.application = Some(application);
-    switch.http = Some(HttpConfig::new(web("http.listen", &config.http.listen)?));
+    switch.http = Some(HttpConfig::new(web_listen("http.listen", &config.http.listen)?));
     switch.store = Some(StoreConfig { kind: "redb".into(), folder: config.data_dir() });
     switch.log_pii = config.log.pii;
     Ok(switch)
+}
+
+fn web_listen(key: &str, text: &str) -> Result<WebListen, ConfigError> {
+    text.parse().map_err(|error| ConfigError::value(key, error))
 }
 
 fn media(config: &Config) -> Result<MediaConfig, ConfigError> {
@@ -96,14 +96,7 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
             ..Limits::default()
         },
         directory: directory(config)?,
-        call_api: call_api::Config {
-            reason: config.call_api.reason,
-            on_disconnect: match config.call_api.on_disconnect {
-                Disconnect::Keep => call_api::OnDisconnect::Keep,
-                Disconnect::End => call_api::OnDisconnect::End,
-            },
-            ..call_api::Config::default()
-        },
+        call_api: call_api::dialect(config),
         ..ShardConfig::default()
     })
 }

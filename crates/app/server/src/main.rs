@@ -6,6 +6,7 @@ mod compose;
 mod config;
 mod demo;
 mod logging;
+mod probe;
 mod serve;
 
 use std::path::PathBuf;
@@ -41,7 +42,7 @@ enum Command {
     /// Load for any SIP server
     Bench(hookswitch_cli::bench::BenchArgs),
     /// Check the configuration and print it with all defaults
-    CheckConfig(ServeArgs),
+    CheckConfig(CheckArgs),
     /// Print the reference page of the configuration
     #[command(hide = true)]
     ConfigReference,
@@ -57,6 +58,16 @@ struct ServeArgs {
     /// Where pushed domains and registrations are kept, instead of the key `data_dir`
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+}
+
+/// What is checked.
+#[derive(Args, Clone, Debug)]
+struct CheckArgs {
+    #[command(flatten)]
+    serve: ServeArgs,
+    /// Also ask the OpenSIPS of the section `opensips` whether it has all that is needed, and say what is missing
+    #[arg(long)]
+    probe: bool,
 }
 
 impl ServeArgs {
@@ -89,13 +100,26 @@ fn main() -> ExitCode {
     })
 }
 
-fn check_config(args: &ServeArgs) -> anyhow::Result<ExitCode> {
-    let found = args.find()?;
+fn check_config(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let found = args.serve.find()?;
     compose::switch_config(&found.config)?;
+    let front = compose::front_config(&found.config)?;
     match &found.file {
         Some(file) => println!("# {}", file.display()),
         None => println!("# no configuration file: these are the defaults"),
     }
     print!("{}", found.config.effective()?);
-    Ok(ExitCode::SUCCESS)
+    if !args.probe {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (Some(front), Some(opensips)) = (front, &found.config.opensips) else {
+        anyhow::bail!("--probe: the configuration has no section `opensips`");
+    };
+    println!("# OpenSIPS:");
+    let findings = probe::probe(front, &opensips.mi)?;
+    for finding in &findings {
+        println!("# {finding}");
+    }
+    let is_sound = !findings.iter().any(|finding| matches!(finding, probe::Finding::Missing(_)));
+    Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

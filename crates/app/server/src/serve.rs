@@ -4,9 +4,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hookswitch_drive::{Phase, Switch};
+use hookswitch_drive::{OpenSipsFront, Phase, Switch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::config::Config;
 use crate::{ServeArgs, compose, logging};
 
 /// How often it is looked whether a switch has drained.
@@ -23,45 +24,108 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     // Before the sockets: a signal that comes while they open must not be lost.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
-    let switch = Switch::start(compose::switch_config(&found.config)?)
-        .with_context(|| format!("the switch does not start (data in {})", found.config.data_dir().display()))?;
-    announce(&switch);
-    if found.config.call_api.allowed_origins.is_empty() {
-        tracing::warn!("any web page that reaches the Call API may use it: call_api.allowed_origins is empty");
+    let running = Running::start(&found.config)?;
+    running.announce();
+    if found.config.call_api.allowed_origins.is_empty() && found.config.call_api.tokens.is_empty() {
+        tracing::warn!(
+            "any web page that reaches the Call API may use it: call_api.allowed_origins and call_api.tokens are empty"
+        );
     }
     let patience = Duration::from_secs(found.config.calls.drain_time);
-    let code = runtime.block_on(watch(&switch, &mut signals, patience));
-    let clean = switch.stop();
+    let code = runtime.block_on(watch(&running, &mut signals, patience));
+    let clean = running.stop();
     tracing::info!("stopped");
     Ok(if clean { code } else { ExitCode::FAILURE })
 }
 
-fn announce(switch: &Switch) {
-    let addresses = switch.addresses();
-    for socket in &addresses.sip {
-        tracing::info!(transport = %socket.transport, address = %socket.address, "listening for SIP");
+/// What runs: our own switch, and the front of an OpenSIPS if there is one.
+struct Running {
+    switch: Switch,
+    front: Option<OpenSipsFront>,
+}
+
+impl Running {
+    fn start(config: &Config) -> anyhow::Result<Self> {
+        let mut settings = compose::switch_config(config)?;
+        let front = compose::front_config(config)?.map(OpenSipsFront::start).transpose();
+        let front = front.context("the front of OpenSIPS does not start")?;
+        if let (Some(front), Some(http)) = (&front, &mut settings.http) {
+            http.also.push(front.status());
+        }
+        let switch = Switch::start(settings)
+            .with_context(|| format!("the switch does not start (data in {})", config.data_dir().display()))?;
+        Ok(Self { switch, front })
     }
-    for address in &addresses.call_api {
-        tracing::info!(%address, "listening for JSON-RPC over WebSocket");
+
+    fn announce(&self) {
+        let addresses = self.switch.addresses();
+        for socket in &addresses.sip {
+            tracing::info!(transport = %socket.transport, address = %socket.address, "listening for SIP");
+        }
+        let front = self.front.as_ref().map(OpenSipsFront::addresses);
+        for address in addresses.call_api.iter().chain(front.iter().flat_map(|front| &front.call_api)) {
+            tracing::info!(%address, "listening for JSON-RPC over WebSocket");
+        }
+        if let Some(front) = front {
+            tracing::info!(socket = %front.event_socket, "listening for events of OpenSIPS");
+        }
+        for address in &addresses.http {
+            tracing::info!(%address, "listening for HTTP: directory, registrations, health and metrics");
+        }
     }
-    for address in &addresses.http {
-        tracing::info!(%address, "listening for HTTP: directory and registrations");
+
+    /// How far the one is that is least far; a failure of either counts at once.
+    fn phase(&self) -> Phase {
+        let switch = self.switch.phase();
+        match self.front.as_ref().map(OpenSipsFront::phase) {
+            Some(front) if front == Phase::Failed || switch == Phase::Failed => Phase::Failed,
+            Some(front) => switch.min(front),
+            None => switch,
+        }
+    }
+
+    fn drain(&self) {
+        self.switch.drain();
+        self.front.iter().for_each(OpenSipsFront::drain);
+    }
+
+    fn reload(&self) {
+        self.switch.reload();
+        self.front.iter().for_each(OpenSipsFront::reload);
+    }
+
+    /// Whether all went well until then.
+    fn stop(self) -> bool {
+        let front = self.front.is_none_or(OpenSipsFront::stop);
+        self.switch.stop() && front
     }
 }
 
-async fn watch(switch: &Switch, signals: &mut Signals, patience: Duration) -> ExitCode {
+/// A signal.
+enum Signalled {
+    End,
+    Reload,
+}
+
+async fn watch(running: &Running, signals: &mut Signals, patience: Duration) -> ExitCode {
     loop {
         tokio::select! {
-            () = signals.next() => break,
+            signal = signals.any() => match signal {
+                Signalled::End => break,
+                Signalled::Reload => {
+                    tracing::info!("certificate and key of the Call API are read again");
+                    running.reload();
+                }
+            },
             () = tokio::time::sleep(LOOK_EVERY) => {
-                if switch.phase() >= Phase::Stopped {
+                if running.phase() >= Phase::Stopped {
                     return ExitCode::FAILURE;
                 }
             }
         }
     }
     tracing::info!("draining: no new calls; a second signal stops at once");
-    switch.drain();
+    running.drain();
     let give_up = tokio::time::sleep(patience);
     tokio::pin!(give_up);
     loop {
@@ -75,7 +139,7 @@ async fn watch(switch: &Switch, signals: &mut Signals, patience: Duration) -> Ex
                 return ExitCode::SUCCESS;
             }
             () = tokio::time::sleep(LOOK_EVERY) => {
-                if switch.phase() >= Phase::Drained {
+                if running.phase() >= Phase::Drained {
                     return ExitCode::SUCCESS;
                 }
             }
@@ -95,21 +159,35 @@ pub async fn until_signal(switch: &Switch) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The two signals by which people stop programs.
+/// The signals that people send to programs.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
+    /// Waits until the program is to end.
     async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+        }
+    }
+
+    async fn any(&mut self) -> Signalled {
+        tokio::select! {
+            _ = self.terminate.recv() => Signalled::End,
+            _ = self.interrupt.recv() => Signalled::End,
+            _ = self.hangup.recv() => Signalled::Reload,
         }
     }
 }

@@ -4,7 +4,9 @@
 //! (`crate::compose`) are kept apart. The reference page is made from the doc comments of these
 //! fields by `hookswitch config-reference`, so a key is documented by being there.
 
+mod call_api;
 mod find;
+mod opensips;
 mod problem;
 mod reference;
 mod sections;
@@ -15,10 +17,15 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use call_api::*;
 pub use find::{Found, find};
+pub use opensips::OpenSips;
 pub use problem::ConfigError;
 pub use reference::reference;
 pub use sections::*;
+
+/// What stands for a secret where it is shown.
+const HIDDEN: &str = "…";
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +37,8 @@ pub struct Config {
     pub media: Media,
     /// The WebSocket on which applications speak the Call API.
     pub call_api: CallApi,
+    /// An OpenSIPS that the Call API drives instead of our own switch, which serves its phones beside it. Default: none.
+    pub opensips: Option<OpenSips>,
     /// The HTTP server of the directory and the registrations.
     pub http: Http,
     /// How long calls may ring and how many there may be.
@@ -68,7 +77,13 @@ impl Config {
     pub fn effective(&self) -> anyhow::Result<String> {
         let mut shown = self.clone();
         for user in shown.domains.values_mut().flat_map(|domain| domain.users.values_mut()) {
-            user.secret = String::from("…");
+            user.secret = HIDDEN.to_owned();
+        }
+        for token in &mut shown.call_api.tokens {
+            token.secret = token.secret.as_ref().map(|_| HIDDEN.to_owned());
+        }
+        if let Some(opensips) = &mut shown.opensips {
+            opensips.mi = opensips.shown_mi();
         }
         shown.data_dir = Some(self.data_dir());
         Ok(serde_saphyr::to_string(&shown)?)
@@ -115,6 +130,24 @@ mod tests {
     }
 
     #[test]
+    fn the_sections_of_the_call_api_and_of_opensips_know_their_keys() {
+        let text = "call_api:\n  tls: { certificate: c.pem, key: k.pem }\n  tokens:\n    - name: desk\n      \
+                    secret_file: desk.secret\n      commands: [ CallStart, Echo ]\n      callees: [ \"tel:*\" ]\n\
+                    opensips:\n  mi: /run/mi\n  from: sip:desk@h\n";
+        let config = Config::parse("t", text).unwrap();
+        assert_eq!(config.call_api.tokens[0].callees, ["tel:*"]);
+        assert_eq!(config.opensips.unwrap().ring_timeout, 120);
+        for (text, expected) in [
+            ("opensips:\n  advertize: h\n", "t:2: unknown key `advertize`; did you mean `advertise`?"),
+            ("call_api:\n  token: []\n", "t:2: unknown key `token`; did you mean `tokens`?"),
+            ("call_api:\n  tls: { certifcate: c }\n", "t:2: unknown key `certifcate`; did you mean `certificate`?"),
+            ("call_api:\n  tokens:\n    - nme: d\n", "t:3: unknown key `nme`; did you mean `name`?"),
+        ] {
+            assert_eq!(Config::parse("t", text).unwrap_err().to_string(), expected);
+        }
+    }
+
+    #[test]
     fn nothing_and_comments_are_the_defaults() {
         for text in ["", "# nothing\n", "{}\n"] {
             assert_eq!(Config::parse("t", text).unwrap(), Config::default());
@@ -123,9 +156,11 @@ mod tests {
 
     #[test]
     fn the_effective_configuration_is_one_and_tells_no_secret() {
-        let config = Config::parse("example", EXAMPLE).unwrap();
+        let mut config = Config::parse("example", EXAMPLE).unwrap();
+        config.call_api.tokens = vec![Token { secret: Some("s3cret".into()), ..Token::default() }];
+        config.opensips = Some(OpenSips { mi: "https://joe:p4ss@h:1/mi".into(), ..OpenSips::default() });
         let shown = config.effective().unwrap();
-        assert!(!shown.contains("s3cret"), "{shown}");
+        assert!(!shown.contains("s3cret") && !shown.contains("p4ss"), "{shown}");
         let again = Config::parse("effective", &shown).unwrap();
         assert_eq!(again.effective().unwrap(), shown);
     }

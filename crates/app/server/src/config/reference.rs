@@ -36,7 +36,10 @@ fn rows(page: &mut String, root: &Value, schema: &Value, defaults: &Value, path:
         let shown = if is_section || default.is_null() { String::new() } else { format!("`{default}`") };
         // Writing to a String cannot fail.
         let _ = writeln!(page, "| `{path}` | {shown} | {about} |");
-        if is_section {
+        if is_section && default.is_null() {
+            // Nothing by default; and when it is there, these.
+            rows(page, root, target, &inner_defaults(target), &path);
+        } else if is_section {
             rows(page, root, target, default, &path);
         }
         let inner = [(&target["additionalProperties"], "NAME"), (&target["items"], "[]")];

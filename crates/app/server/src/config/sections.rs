@@ -99,63 +99,11 @@ impl Default for Media {
     }
 }
 
-/// The Call API listener.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct CallApi {
-    /// `HOST:PORT`; `localhost` listens on 127.0.0.1 and ::1. Whoever reaches it can end any call.
-    pub listen: String,
-    /// Path of the WebSocket.
-    pub path: String,
-    /// `original`: as the original daemon; `strict`: JSON-RPC 2.0 to the letter. A client may
-    /// choose strict with the subprotocol `call-api.strict`.
-    pub compat: Compat,
-    /// What happens to calls that are being made when their client leaves: `keep` or `end`.
-    pub on_disconnect: Disconnect,
-    /// Whether errors carry the member `reason` (stage, code, text, fault).
-    pub reason: bool,
-    /// Web pages that may connect, by Origin. Empty: all in `original`, none in `strict`.
-    pub allowed_origins: Vec<String>,
-}
-
-impl Default for CallApi {
-    fn default() -> Self {
-        Self {
-            listen: "localhost:5059".into(),
-            path: "/call-api".into(),
-            compat: Compat::Original,
-            on_disconnect: Disconnect::Keep,
-            reason: true,
-            allowed_origins: Vec::new(),
-        }
-    }
-}
-
-/// How closely the Call API follows the original.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Compat {
-    /// As the original daemon, wherever a client could depend on it.
-    Original,
-    /// JSON-RPC 2.0 to the letter.
-    Strict,
-}
-
-/// What a client's leaving means for the calls it is making.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Disconnect {
-    /// They go on.
-    Keep,
-    /// They end.
-    End,
-}
-
 /// The HTTP listener.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
-    /// `HOST:PORT` for `/dir`, `/reg` and `/health`. Whoever reaches it can add users.
+    /// `HOST:PORT` for `/dir`, `/reg`, `/health` and `/metrics`. Whoever reaches it can add users.
     pub listen: String,
 }
 

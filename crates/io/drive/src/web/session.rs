@@ -1,7 +1,7 @@
 //! One application on a WebSocket.
 
 use std::net::IpAddr;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use futures_util::{SinkExt, StreamExt};
 use hookswitch_dialect::call_api::{Admission, Mode, Origins};
 use hookswitch_shard::SessionId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::accept::{PerAddress, Places, Remote, Terms};
@@ -84,15 +84,14 @@ pub struct ApplicationConfig {
     pub ping_every: Duration,
     /// How long a handshake may take, that of TLS and that of the WebSocket each. Default 10 s.
     pub handshake_time: Duration,
+    /// Longest message, in bytes. Default [`MAX_MESSAGE`], and no more than that.
+    pub max_message: usize,
     /// Certificate and key, for `wss:`. Default none: in the clear.
     pub tls: Option<TlsFiles>,
     /// Whoever connects has to show one of these, unless there are none. Default none. At most [`MAX_TOKENS`].
     pub tokens: Vec<Token>,
     /// Connections from one address. Default [`MAX_PER_ADDRESS`] from other hosts, no such limit from this one.
     pub max_per_address: Option<NonZeroUsize>,
-    /// Messages taken from one session in a second, and at once after a rest; beyond, its connection is not read for a
-    /// moment. Default no such limit.
-    pub max_rate: Option<NonZeroU32>,
 }
 
 impl ApplicationConfig {
@@ -107,10 +106,10 @@ impl ApplicationConfig {
             origins: Origins::default(),
             ping_every: Duration::from_secs(30),
             handshake_time: Duration::from_secs(10),
+            max_message: MAX_MESSAGE,
             tls: None,
             tokens: Vec::new(),
             max_per_address: None,
-            max_rate: None,
         }
     }
 
@@ -185,7 +184,7 @@ fn answer(
         session: SessionId(0),
         admission: Admission { mode, access },
         ping_every: config.ping_every,
-        pace: config.max_rate.map(Pace::new),
+        max_message: config.max_message.min(MAX_MESSAGE),
     };
     Ok(upgrade.on_upgrade(move |socket| session.serve(socket, place)))
 }
@@ -205,7 +204,7 @@ struct Terminal {
     session: SessionId,
     admission: Admission,
     ping_every: Duration,
-    pace: Option<Pace>,
+    max_message: usize,
 }
 
 impl Terminal {
@@ -233,7 +232,7 @@ impl Terminal {
     }
 
     /// Takes what the application says until it stops; returns the code to close with, if it has not closed itself.
-    async fn listen(&mut self, stream: &mut SplitStream<WebSocket>, missed: &AtomicU32) -> Option<u16> {
+    async fn listen(&self, stream: &mut SplitStream<WebSocket>, missed: &AtomicU32) -> Option<u16> {
         let places = Arc::new(Semaphore::new(MAX_UNHANDLED));
         let is_strict = self.admission.mode == Mode::Strict;
         loop {
@@ -250,39 +249,14 @@ impl Terminal {
                 // Answered by the library; the stream ends after a close.
                 Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_) => continue,
             };
-            if text.len() > MAX_MESSAGE {
+            if text.len() > self.max_message {
                 return Some(code::TOO_BIG);
-            }
-            if let Some(pace) = &mut self.pace {
-                pace.wait().await;
             }
             // While too many messages wait, the connection is not read, and the network slows the application down.
             let place = Arc::clone(&places).acquire_owned().await.ok()?;
             if self.gateway.sink.push(WebMessage::Text { session: self.session, text, place }).is_err() {
                 return Some(code::TRY_AGAIN);
             }
-        }
-    }
-}
-
-/// Keeps a session to so many messages in a second, of which a second's worth may come at once.
-struct Pace {
-    every: Duration,
-    /// When the messages so far would have come if they had kept their distance.
-    due: Instant,
-}
-
-impl Pace {
-    fn new(rate: NonZeroU32) -> Self {
-        Self { every: Duration::from_secs(1) / rate.get(), due: Instant::now() }
-    }
-
-    async fn wait(&mut self) {
-        let now = Instant::now();
-        self.due = self.due.max(now) + self.every;
-        let ahead = self.due - now;
-        if ahead > Duration::from_secs(1) {
-            tokio::time::sleep(ahead - Duration::from_secs(1)).await;
         }
     }
 }
