@@ -100,6 +100,8 @@ pub struct Oddities {
     pub null_leg: u8,
     /// The re-INVITE of a hold's second leg cannot be sent. Default 0.
     pub unsendable_hold: u8,
+    /// A BYE cannot be sent to one end: the dialog ends, and the command says that it failed. Default 0.
+    pub unsendable_bye: u8,
     /// Requests are answered in plain text: `500 Internal error`. Default 0.
     pub internal_error: u8,
     /// An accepted REFER of which nothing is ever reported, although the phones do all of it. Default 0.
@@ -114,6 +116,7 @@ impl Default for Oddities {
             early_notify: 50,
             null_leg: 70,
             unsendable_hold: 0,
+            unsendable_bye: 0,
             internal_error: 0,
             mute_transfer: 0,
             unknown_names: 0,

@@ -6,6 +6,7 @@
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use compact_str::{CompactString, format_compact};
 use serde::Serialize;
@@ -14,6 +15,9 @@ use serde_json::value::RawValue;
 use crate::evi::EventName;
 use crate::mi::{Params, Reply};
 use crate::{Sim, Step, Time};
+
+/// How long a transaction, and a dialog that was never confirmed, can still be found after their end.
+pub(crate) const LINGERS: Duration = Duration::from_secs(5);
 
 /// One end of a dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,15 +55,13 @@ pub(crate) struct End {
     pub(crate) user: Option<CompactString>,
     pub(crate) contact: CompactString,
     pub(crate) is_held: bool,
-    /// What a re-INVITE under way asks for.
-    pub(crate) asked: Option<bool>,
     /// Whether the phone is still in the call; OpenSIPS may not have noticed that it is not.
     pub(crate) is_there: bool,
 }
 
 impl End {
     pub(crate) fn of(user: Option<CompactString>, contact: CompactString) -> Self {
-        Self { user, contact, is_held: false, asked: None, is_there: true }
+        Self { user, contact, is_held: false, is_there: true }
     }
 }
 
@@ -74,6 +76,7 @@ pub(crate) struct Dialog {
     to_uri: CompactString,
     pub(crate) state: State,
     began: Time,
+    was_confirmed: bool,
     pub(crate) caller: End,
     pub(crate) callee: End,
     /// Whether a transfer was ever tried: every further one is refused (the emptied value still counts).
@@ -126,7 +129,7 @@ impl Dialogs {
         self.last
     }
 
-    fn remove(&mut self, key: u64) -> Option<Dialog> {
+    pub(crate) fn remove(&mut self, key: u64) -> Option<Dialog> {
         let dialog = self.all.remove(&key)?;
         self.by_did.remove(&dialog.did);
         if let Some(keys) = self.by_callid.get_mut(&dialog.callid) {
@@ -146,16 +149,21 @@ impl Dialogs {
         self.all.get_mut(&key)
     }
 
+    /// The oldest dialog of this Call-ID that is not over.
     pub(crate) fn by_callid(&self, callid: &str) -> Option<u64> {
-        self.by_callid.get(callid)?.first().copied()
+        self.by_callid.get(callid)?.iter().find(|key| self.is_alive(**key)).copied()
+    }
+
+    fn is_alive(&self, key: u64) -> bool {
+        self.all.get(&key).is_some_and(|dialog| dialog.state < State::Deleted)
     }
 
     fn by_any(&self, name: &str) -> Option<u64> {
-        self.by_callid(name).or_else(|| self.by_did.get(name).copied())
+        self.by_callid(name).or_else(|| self.by_did.get(name).copied().filter(|key| self.is_alive(*key)))
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.all.len()
+        self.all.values().filter(|dialog| dialog.state < State::Deleted).count()
     }
 
     pub(crate) fn clear(&mut self) {
@@ -164,7 +172,8 @@ impl Dialogs {
     }
 
     pub(crate) fn callids(&self) -> impl Iterator<Item = &str> {
-        self.all.values().map(|dialog| dialog.callid.as_str())
+        let alive = self.all.values().filter(|dialog| dialog.state < State::Deleted);
+        alive.map(|dialog| dialog.callid.as_str())
     }
 }
 
@@ -193,6 +202,7 @@ impl Sim {
             to_uri: new.to_uri,
             state: State::Unconfirmed,
             began: now,
+            was_confirmed: false,
             caller: new.caller,
             callee: new.callee,
             was_transferred: false,
@@ -220,10 +230,14 @@ impl Sim {
             new_state: state as u8,
         };
         let params = serde_json::value::to_raw_value(&event).expect("plain data");
+        let was_early = dialog.state < State::Unacknowledged;
         dialog.state = state;
+        dialog.was_confirmed |= state == State::Unacknowledged || state == State::Confirmed;
         let callee = dialog.callee.user.clone();
         self.raise(now, EventName::DialogState, params);
         match state {
+            // Its transaction keeps it for a while.
+            State::Deleted if was_early => self.agenda.put(now + LINGERS, Step::Forget(key)),
             State::Deleted => drop(self.dialogs.remove(key)),
             State::Confirmed => {
                 let phone = callee.and_then(|user| self.phones.get(&user));
@@ -241,11 +255,14 @@ impl Sim {
         let Some(key) = self.dialogs.by_any(&name) else {
             return Reply::error(404, "Requested Dialog not found");
         };
-        let state = self.dialogs.get(key).map(|dialog| dialog.state);
-        if state < Some(State::Unacknowledged) {
-            return Reply::error(500, "Operation failed");
+        let dialog = self.dialogs.get(key).map(|dialog| (dialog.state, dialog.callid.clone()));
+        if let Some((State::Unconfirmed | State::Early, callid)) = dialog {
+            return self.cancel_early(now, key, &callid);
         }
         self.set_state(now, key, State::Deleted);
+        if self.chance.percent(self.config.oddities.unsendable_bye) {
+            return Reply::error(500, "Operation failed");
+        }
         Reply::result(&"OK")
     }
 
@@ -261,15 +278,15 @@ impl Sim {
 
     fn list(&self, params: &Params, with_context: bool) -> Reply {
         if !params.has("callid") {
-            let dialogs: Vec<_> = self.dialogs.all.values().map(|dialog| self.listed(dialog, with_context)).collect();
-            return Reply::result(&AllDialogs { count: dialogs.len(), dialogs });
+            let dialogs = self.dialogs.all.values().map(|dialog| self.listed(dialog, with_context)).collect();
+            return Reply::result(&AllDialogs { dialogs });
         }
         let tag = params.has("from_tag").then(|| params.text("from_tag"));
         let keys = self.dialogs.by_callid.get(params.text("callid").as_str());
         let dialogs = keys.into_iter().flatten().filter_map(|key| self.dialogs.get(*key));
         match dialogs.into_iter().find(|dialog| tag.as_ref().is_none_or(|tag| *tag == dialog.from_tag)) {
             Some(dialog) => Reply::result(&OneDialog { dialog: self.listed(dialog, with_context) }),
-            None => Reply::error(404, "Requested Dialog not found"),
+            None => Reply::error(404, "No such dialog"),
         }
     }
 
@@ -280,6 +297,7 @@ impl Sim {
             phone.map(|phone| phone.sdp(dialog.began.as_secs())).unwrap_or_default()
         };
         let end = dialog.began + self.config.dialog_timeout;
+        let began = dialog.was_confirmed;
         let context = with_context.then(|| {
             let transfer = dialog.was_transferred.then_some("{\"call_transfer_leg\":\"\"}");
             let text = format!("{{\"values\":[{}],\"profiles\":[]}}", transfer.unwrap_or_default());
@@ -290,10 +308,10 @@ impl Sim {
             db_id: &dialog.db_id,
             state: dialog.state as u8,
             user_flags: "",
-            timestart: dialog.began.as_secs(),
-            datestart: date(dialog.began),
-            timeout: end.as_secs(),
-            dateout: date(end),
+            timestart: if began { dialog.began.as_secs() } else { 0 },
+            datestart: began.then(|| date(dialog.began)),
+            timeout: if began { end.as_secs() } else { 0 },
+            dateout: began.then(|| date(end)),
             callid: &dialog.callid,
             from_uri: &dialog.from_uri,
             to_uri: &dialog.to_uri,
@@ -339,7 +357,6 @@ struct OneDialog<'a> {
 
 #[derive(Serialize)]
 struct AllDialogs<'a> {
-    count: usize,
     #[serde(rename = "Dialogs")]
     dialogs: Vec<Listed<'a>>,
 }
@@ -352,9 +369,11 @@ struct Listed<'a> {
     state: u8,
     user_flags: &'a str,
     timestart: u64,
-    datestart: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    datestart: Option<String>,
     timeout: u64,
-    dateout: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dateout: Option<String>,
     callid: &'a str,
     from_uri: &'a str,
     to_uri: &'a str,

@@ -91,10 +91,22 @@ struct Subscribers<'a> {
     subscribers: Vec<Subscriber<'a>>,
 }
 
+/// Nothing is said of an event without subscribers.
 #[derive(Serialize)]
-struct OneEvent<'a> {
+struct NoSubscribers {}
+
+#[derive(Serialize)]
+struct OneSubscriber<'a> {
+    name: &'a str,
+    id: usize,
+    #[serde(rename = "Subscriber")]
+    subscriber: Subscriber<'a>,
+}
+
+#[derive(Serialize)]
+struct OneEvent<T> {
     #[serde(rename = "Event")]
-    event: Subscribers<'a>,
+    event: T,
 }
 
 #[derive(Serialize)]
@@ -154,9 +166,21 @@ impl Sim {
             return Reply::result(&AllEvents { events });
         }
         let event = params.text("event");
-        match EVENTS.into_iter().find(|name| *name == event) {
-            Some(name) => Reply::result(&OneEvent { event: self.subscribers_of(now, name) }),
-            None => Reply::error(404, "Event not published"),
+        let Some(name) = EVENTS.into_iter().find(|name| *name == event) else {
+            return Reply::error(404, "Event not published");
+        };
+        let all = self.subscribers_of(now, name);
+        if !params.has("socket") {
+            return if all.subscribers.is_empty() {
+                Reply::result(&OneEvent { event: NoSubscribers {} })
+            } else {
+                Reply::result(&OneEvent { event: all })
+            };
+        }
+        let (id, socket) = (all.id, params.text("socket"));
+        match all.subscribers.into_iter().find(|one| one.socket == socket) {
+            Some(subscriber) => Reply::result(&OneEvent { event: OneSubscriber { name, id, subscriber } }),
+            None => Reply::error(404, "Subscriber does not exist"),
         }
     }
 

@@ -50,15 +50,13 @@ impl Sim {
         if params.has("leg") && !["caller", "callee", "both"].contains(&params.text("leg").as_str()) {
             return Reply::error(420, "Bad leg");
         }
-        let Some(dialog) = self.dialogs.get_mut(key).filter(|dialog| dialog.state == State::Confirmed) else {
+        let Some(dialog) = self.dialogs.get(key).filter(|dialog| dialog.state == State::Confirmed) else {
             return Reply::error(410, "Dialog not ready");
         };
         let order = if hold { [Leg::Caller, Leg::Callee] } else { [Leg::Callee, Leg::Caller] };
         let mut legs = Vec::new();
         for leg in order {
-            let end = dialog.end_mut(leg);
-            if end.asked.unwrap_or(end.is_held) != hold {
-                end.asked = Some(hold);
+            if dialog.end(leg).is_held != hold {
                 legs.push(leg);
             }
         }
@@ -68,10 +66,18 @@ impl Sim {
         let hop = self.config.hop;
         for (index, leg) in legs.iter().copied().enumerate() {
             let at = now + hop * index as u32;
+            let is_own = self.dialogs.get(key).is_some_and(|dialog| dialog.end(leg).user.is_none());
             if index == 1 && self.chance.percent(self.config.oddities.unsendable_hold) {
-                return self.unsendable(at, key, &callid, hold);
+                // The first leg is resumed, and the event has the names of its fields where their values should be.
+                self.raise_hold(at, &callid, leg.name(), "action", "state");
+                return Reply::server_error("");
             }
             self.raise_hold(at, &callid, leg.name(), action(hold), "start");
+            if is_own {
+                // OpenSIPS began this call: there is no phone behind the contact.
+                self.raise_hold(at + hop, &callid, leg.name(), action(hold), "fail");
+                return Reply::server_error("Command handler returned null");
+            }
             self.reinvite(at, key, &callid, leg, hold);
         }
         Reply::result(&"OK").later(hop * 5 / 2)
@@ -82,8 +88,8 @@ impl Sim {
         let phone = end.filter(|end| end.is_there).and_then(|end| end.user.as_ref());
         let reaction = match phone {
             Some(user) => self.phones.get(user).map_or(Reaction::Ignores, |phone| phone.reinvite),
-            // OpenSIPS began this call: its own contact is a proxy that sends the request round in a circle.
-            None => Reaction::Refuses(483),
+            // It is gone, and OpenSIPS does not know.
+            None => Reaction::Refuses(481),
         };
         let (is_ok, after) = match reaction {
             Reaction::Accepts => (true, self.config.hop * 2),
@@ -102,21 +108,8 @@ impl Sim {
         if done.is_ok {
             end.is_held = done.hold;
         }
-        end.asked = None;
         let state = if done.is_ok { "ok" } else { "fail" };
         self.raise_hold(now, &done.callid, done.leg.name(), action(done.hold), state);
-    }
-
-    /// The second re-INVITE cannot be sent: the first leg is resumed, and the event has the names of its fields where
-    /// their values should be.
-    fn unsendable(&mut self, now: Time, key: u64, callid: &CompactString, hold: bool) -> Reply {
-        let leg = if hold { Leg::Callee } else { Leg::Caller };
-        if let Some(dialog) = self.dialogs.get_mut(key) {
-            dialog.end_mut(Leg::Caller).asked = None;
-            dialog.end_mut(Leg::Callee).asked = None;
-        }
-        self.raise_hold(now, callid, leg.name(), "action", "state");
-        Reply::server_error("")
     }
 
     fn raise_hold(&mut self, now: Time, callid: &str, leg: &str, action: &str, state: &str) {

@@ -78,6 +78,7 @@ enum Step {
     Say(PeerId, Bytes),
     Raise(EventName, Box<RawValue>),
     Dialog(u64, State),
+    Forget(u64),
     Uac(CompactString, u64, Fate),
     Calls(Box<Transfer>),
     Reinvited(Reinvited),
@@ -93,6 +94,8 @@ pub struct Sim {
     subscriptions: Vec<Subscription>,
     uacs: HashMap<CompactString, Uac, ahash::RandomState>,
     last_uac: u64,
+    /// INVITEs of OpenSIPS's own that have a final answer, for as long as their transactions last.
+    over: Vec<(Time, CompactString)>,
     agenda: Agenda<Step>,
     out: VecDeque<SimOutput>,
     is_dead: bool,
@@ -110,6 +113,7 @@ impl Sim {
             subscriptions: Vec::new(),
             uacs: HashMap::with_hasher(ahash::RandomState::with_seeds(1, 2, 3, 4)),
             last_uac: 0,
+            over: Vec::new(),
             agenda: Agenda::new(),
             out: VecDeque::new(),
             is_dead: false,
@@ -136,6 +140,7 @@ impl Sim {
             match step {
                 Step::Say(to, bytes) => self.out.push_back(SimOutput::MiReply { to, bytes }),
                 Step::Raise(event, params) => self.send_event(at, event, &params),
+                Step::Forget(key) => drop(self.dialogs.remove(key)),
                 Step::Dialog(key, state) => self.set_state(at, key, state),
                 Step::Uac(callid, serial, fate) => self.uac_goes_on(at, &callid, serial, fate),
                 Step::Calls(transfer) => self.transfer_calls(at, &transfer),
@@ -206,6 +211,7 @@ impl Sim {
         self.dialogs.clear();
         self.subscriptions.clear();
         self.uacs.clear();
+        self.over.clear();
         self.agenda.clear();
         self.out.clear();
     }

@@ -81,6 +81,9 @@ impl Sim {
         let Some(dialog) = self.dialogs.get_mut(key) else {
             return Reply::error(404, "Dialog not found");
         };
+        if dialog.state < State::Unacknowledged {
+            return Reply::server_error("Command handler returned null");
+        }
         if std::mem::replace(&mut dialog.was_transferred, true) {
             return Reply::error(491, "Request Pending");
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use compact_str::{CompactString, format_compact};
 use serde::Serialize;
 
-use crate::dialog::{End, NewDialog, State};
+use crate::dialog::{End, LINGERS, NewDialog, State};
 use crate::mi::{Asker, Params, Reply};
 use crate::phone::{Answer, Behaviour, Make, status};
 use crate::{Sim, Step, Time};
@@ -111,12 +111,10 @@ impl Sim {
         let mut uac = Uac { serial: self.last_uac, asker: asker.clone(), names, dialog: None, user: user.clone() };
         let phone = user.as_ref().and_then(|user| self.phones.get(user));
         let fates = self.fates(&ruri, phone);
-        if is_known {
-            // The same request once more: the phone takes it for one that went round in a circle.
-            let phone = phone.cloned();
-            return self.uac_reply(&uac, phone.as_ref(), Fate::Refused(482)).later(self.config.hop * 4);
+        if is_known && phone.is_none() {
+            return self.uac_reply(&uac, None, Fate::TimedOut).later(self.config.fr_timeout);
         }
-        if let Some(phone) = phone {
+        if let Some(phone) = phone.cloned() {
             let contact = header(&headers, "contact").map_or_else(|| ruri.clone(), |value| uri_of(&value));
             let new = NewDialog {
                 callid: callid.clone(),
@@ -127,7 +125,14 @@ impl Sim {
                 caller: End::of(None, contact),
                 callee: End::of(user, phone.contact.clone()),
             };
-            uac.dialog = Some(self.new_dialog(now, new));
+            let key = self.new_dialog(now, new);
+            uac.dialog = Some(key);
+            if is_known {
+                // The same request once more: the phone takes it for one that went round in a circle.
+                let hops = self.config.hop * 4;
+                self.agenda.put(now + hops, Step::Dialog(key, State::Deleted));
+                return self.uac_reply(&uac, Some(&phone), Fate::Refused(482)).later(hops);
+            }
         }
         for (after, fate) in fates {
             self.agenda.put(now + after, Step::Uac(callid.clone(), uac.serial, fate));
@@ -139,9 +144,12 @@ impl Sim {
     fn names(&mut self, headers: &str) -> Names {
         let field = |name| header(headers, name).unwrap_or_default();
         let ((from, from_tag), (to, to_tag)) = (split_tag(&field("from")), split_tag(&field("to")));
-        let made_tag = format_compact!("def4124455da8a0b8e97eafabd028e26-{}", self.chance.hex(4));
+        let callid = header(headers, "call-id").unwrap_or_else(|| self.chance.hex(16).into());
+        // Made from the Call-ID: the same one gets the same tag.
+        let sum = callid.bytes().fold(7_u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(u16::from(byte)));
+        let made_tag = format_compact!("def4124455da8a0b8e97eafabd028e26-{sum:04x}");
         Names {
-            callid: header(headers, "call-id").unwrap_or_else(|| self.chance.hex(16).into()),
+            callid,
             from,
             from_tag: from_tag.unwrap_or(made_tag),
             to,
@@ -210,6 +218,8 @@ impl Sim {
 
     fn uac_ends(&mut self, now: Time, uac: &Uac, user: Option<&CompactString>, fate: Fate) {
         self.uacs.remove(&uac.names.callid);
+        self.over.retain(|(at, _)| *at + LINGERS > now);
+        self.over.push((now, uac.names.callid.clone()));
         let phone = user.and_then(|user| self.phones.get(user)).cloned();
         let reply = self.uac_reply(uac, phone.as_ref(), fate);
         self.answer(now, &uac.asker, reply);
@@ -275,12 +285,27 @@ impl Sim {
     /// `t_uac_cancel`
     pub(crate) fn uac_cancel(&mut self, now: Time, params: &Params) -> Reply {
         let callid = params.text("callid");
-        let Some(uac) = self.uacs.get(&callid).filter(|uac| uac.names.cseq.starts_with(params.text("cseq").as_str()))
-        else {
-            return Reply::error(481, "No such transaction");
-        };
-        let serial = uac.serial;
-        self.agenda.put(now + self.config.hop * 2, Step::Uac(callid, serial, Fate::Refused(487)));
+        if let Some(uac) = self.uacs.get(&callid).filter(|uac| uac.names.cseq.starts_with(params.text("cseq").as_str()))
+        {
+            let serial = uac.serial;
+            self.agenda.put(now + self.config.hop * 2, Step::Uac(callid, serial, Fate::Refused(487)));
+            return Reply::result(&"OK");
+        }
+        // One that is over can be found for a while; cancelling it does nothing.
+        self.over.retain(|(at, _)| *at + LINGERS > now);
+        if self.over.iter().any(|(_, over)| *over == callid) {
+            return Reply::result(&"OK");
+        }
+        Reply::error(481, "No such transaction")
+    }
+
+    /// A dialog that is still ringing is ended: the INVITE is cancelled.
+    pub(crate) fn cancel_early(&mut self, now: Time, key: u64, callid: &CompactString) -> Reply {
+        let at = now + self.config.hop * 2;
+        match self.uacs.get(callid).filter(|uac| uac.dialog == Some(key)) {
+            Some(uac) => self.agenda.put(at, Step::Uac(callid.clone(), uac.serial, Fate::Refused(487))),
+            None => self.agenda.put(at, Step::Dialog(key, State::Deleted)),
+        }
         Reply::result(&"OK")
     }
 }
