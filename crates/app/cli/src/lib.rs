@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod call_api;
 pub mod line;
 pub mod phone;
+pub mod simulate;
 mod sound;
 
 /// SIP messages as a ladder of arrows.

@@ -16,10 +16,10 @@ const FLAGS: &str = "Flags come first and take one dash or two: -config FILE, --
 
 /// Where files are looked for and what the environment may say.
 const FILES: &str = "\
-Configuration: -config FILE, else the first of $HOME/.TOOL.yml, config/TOOL.yml, /etc/TOOL.yml and \
-/etc/call-api/TOOL.yml else the defaults. \
-CALL_API_HOST, CALL_API_PORT, CALL_API_PATH, CALL_API_MI, CALL_API_EVI, CALL_API_EVI_ADVERTISE, CALL_API_COMPAT, \
-CALL_API_HTTP, CALL_API_LOG, CALL_API_LOG_PII and, for clients, CALL_API_TOKEN are stronger than the file.";
+Configuration: -config FILE, else the first of $HOME/.TOOL.yml, config/TOOL.yml, /etc/TOOL.yml and
+/etc/call-api/TOOL.yml, else the defaults. These variables are stronger than the file: CALL_API_HOST,
+CALL_API_PORT, CALL_API_PATH, CALL_API_MI, CALL_API_EVI, CALL_API_EVI_ADVERTISE, CALL_API_COMPAT,
+CALL_API_HTTP, CALL_API_LOG, CALL_API_LOG_PII and, for the client, CALL_API_TOKEN.";
 
 /// The flags that all three have.
 #[derive(Args, Clone, Debug, Default)]
@@ -199,7 +199,8 @@ pub fn command<T: Tool>() -> clap::Command {
     let command = T::command();
     let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let notes = format!("{examples}\n\n{FLAGS}\n{}", FILES.replace("TOOL", T::NAME));
-    command.version(env!("CARGO_PKG_VERSION")).after_help(notes)
+    // Of a flag that is given twice the later one counts, in Go too.
+    command.version(env!("CARGO_PKG_VERSION")).after_help(notes).args_override_self(true)
 }
 
 /// Reads a command line, without the program's name.

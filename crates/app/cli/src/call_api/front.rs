@@ -34,6 +34,10 @@ pub fn config(settings: &Settings) -> Result<OpenSipsFrontConfig, SettingsError>
         call_api: call_api::Config {
             reason: settings.web.reason,
             on_disconnect: settings.web.on_disconnect,
+            max_sessions: settings.web.limits.sessions,
+            max_in_flight: settings.web.limits.in_flight,
+            max_message: settings.web.limits.message,
+            rate: settings.web.limits.rate,
             ..call_api::Config::default()
         },
         log_pii: settings.log.pii,
@@ -53,6 +57,8 @@ pub fn serving(settings: &Settings) -> Result<OpenSipsFrontConfig, SettingsError
         ApplicationConfig::new(listen.map_err(|error| SettingsError::value("ws_server.host", error))?);
     application.path.clone_from(&web.path);
     application.mode = web.mode;
+    application.max_sessions = web.limits.sessions;
+    application.max_per_address = web.limits.per_address;
     application.origins = Origins(web.origins.iter().map(Into::into).collect());
     application.tls = web.tls.clone().map(|(certificate, key)| TlsFiles { certificate, key });
     for token in &web.tokens {

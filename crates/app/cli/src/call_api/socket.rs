@@ -1,6 +1,7 @@
 //! The client's end of a WebSocket, over TCP or TLS.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,11 +96,20 @@ impl Socket {
     }
 }
 
-async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
+/// Where a name leads. Nobody is asked for `localhost`, which always means this host (RFC 6761 section 6.3).
+async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    if host.eq_ignore_ascii_case("localhost") {
+        let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        return Ok(loopback.map(|address| SocketAddr::new(address, port)).to_vec());
+    }
     let found = tokio::net::lookup_host((host, port)).await;
-    let addresses = found.map_err(|error| format!("dial tcp: lookup {host}: {}", system_words(&error)))?;
+    let found = found.map_err(|error| format!("dial tcp: lookup {host}: {}", system_words(&error)))?;
+    Ok(found.collect())
+}
+
+async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
     let mut last = format!("dial tcp: lookup {host}: no such host");
-    for address in addresses {
+    for address in addresses(host, port).await? {
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 let _ = stream.set_nodelay(true);

@@ -59,6 +59,15 @@ impl Settings {
         };
         writeln!(f, "ws_server:\n  host: {}\n  port: {}\n  http_path: {}", text(&web.host), web.port, text(&web.path))?;
         writeln!(f, "  compat: {compat}\n  on_disconnect: {on_disconnect}\n  reason: {}", web.reason)?;
+        let limits = &web.limits;
+        writeln!(f, "  max_sessions: {}\n  max_in_flight: {}", limits.sessions, limits.in_flight)?;
+        writeln!(f, "  max_message: {}", limits.message)?;
+        if let Some(most) = limits.per_address {
+            writeln!(f, "  max_per_address: {most}")?;
+        }
+        if let Some(rate) = limits.rate {
+            writeln!(f, "  rate: {rate}")?;
+        }
         if let Some((certificate, key)) = &web.tls {
             let (certificate, key) = (certificate.to_string_lossy(), key.to_string_lossy());
             writeln!(f, "  tls: {{ certificate: {}, key: {} }}", text(&certificate), text(&key))?;
@@ -101,8 +110,8 @@ mod tests {
     #[test]
     fn what_is_shown_means_the_same_and_tells_no_secret() {
         let written = "ws_server:\n  host: '::1'\n  tls: { certificate: a, key: b }\n  auth: { tokens: [ { name: x, secret: s3cret } ] }\n  \
-                       allowed_origins: [ a, b ]\nmi: { url: 'http://joe:s3cret@h:1/mi' }\nsip: { uri: 'sip:h' }\n\
-                       evi: { advertise: 'udp:h:1' }\nopensips: { from: x, contact: y, registered_domains: [ z ] }\n\
+                       allowed_origins: [ a, b ]\n  rate: 3\n  max_per_address: 4\nmi: { url: 'http://joe:s3cret@h:1/mi' }\nsip: { uri: 'sip:h' }\n\
+                       evi: { advertise: 'udp:h:1' }\nopensips: { from: 'sip:x@h', contact: 'sip:y@h', registered_domains: [ z ] }\n\
                        http: { listen: 'h:1' }\nclient: { token: s3cret, ca: c }\nlog: { file_path: f, level: trace }\n";
         for written in [written, ""] {
             let settings = meaning::settings(read::read(Path::new("x"), written).unwrap().written).unwrap();

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use hookswitch_dialect::call_api::{Access, COMMANDS, Mode, OnDisconnect, Pattern};
+use hookswitch_dialect::call_api::{self, Access, COMMANDS, MAX_MESSAGE, Mode, OnDisconnect, Pattern};
 
 use super::super::span::Span;
 use super::written::{self, Written};
 use super::{
-    Calls, Client, DEFAULT_HOST, DEFAULT_MI, DEFAULT_PATH, DEFAULT_PORT, LogSettings, Settings, SettingsError, Token,
-    Web, mi_address,
+    Calls, Client, DEFAULT_HOST, DEFAULT_MI, DEFAULT_PATH, DEFAULT_PORT, Limits, LogSettings, Settings, SettingsError,
+    Token, Web, mi_address,
 };
 use crate::call_api::log::Level;
 
@@ -53,6 +53,7 @@ fn positive(key: &'static str, span: Duration) -> Result<Duration, SettingsError
 }
 
 fn web(written: written::WsServer) -> Result<Web, SettingsError> {
+    let limits = limits(&written)?;
     let mode = match written.compat.as_deref() {
         None | Some("original") => Mode::Original,
         Some("strict") => Mode::Strict,
@@ -84,7 +85,27 @@ fn web(written: written::WsServer) -> Result<Web, SettingsError> {
         mode,
         on_disconnect,
         reason: written.reason.unwrap_or(true),
+        limits,
     })
+}
+
+fn limits(written: &written::WsServer) -> Result<Limits, SettingsError> {
+    let defaults = call_api::Config::default();
+    let at_least_one = |key, given: Option<usize>, default| match given {
+        Some(0) => Err(SettingsError::value(key, "must be more than 0")),
+        given => Ok(given.unwrap_or(default)),
+    };
+    let limits = Limits {
+        sessions: at_least_one("ws_server.max_sessions", written.max_sessions, defaults.max_sessions)?,
+        per_address: written.max_per_address,
+        in_flight: at_least_one("ws_server.max_in_flight", written.max_in_flight, defaults.max_in_flight)?,
+        rate: written.rate.filter(|rate| *rate != 0),
+        message: at_least_one("ws_server.max_message", written.max_message, MAX_MESSAGE)?,
+    };
+    if limits.message > MAX_MESSAGE {
+        return Err(SettingsError::value("ws_server.max_message", format!("at most {MAX_MESSAGE}")));
+    }
+    Ok(limits)
 }
 
 impl Web {
@@ -145,9 +166,9 @@ fn token(written: written::Token) -> Result<Token, SettingsError> {
 fn calls(sip: written::Sip, opensips: written::Opensips, timeouts: &written::Timeouts) -> Result<Calls, SettingsError> {
     let defaults = hookswitch_opensips::Config::default();
     Ok(Calls {
-        next_hop: line("sip.uri", sip.uri)?,
-        from: line("opensips.from", opensips.from)?,
-        contact: line("opensips.contact", opensips.contact)?,
+        next_hop: uri("sip.uri", sip.uri)?,
+        from: uri("opensips.from", opensips.from)?,
+        contact: uri("opensips.contact", opensips.contact)?,
         dialog_events: opensips.dialog_events.unwrap_or(defaults.dialog_events),
         registered_domains: opensips.registered_domains.unwrap_or_default(),
         ring: positive("timeouts.ring", or(timeouts.ring, defaults.ring_timeout))?,
@@ -156,12 +177,13 @@ fn calls(sip: written::Sip, opensips: written::Opensips, timeouts: &written::Tim
     })
 }
 
-/// A text that becomes part of a SIP message: nothing may end its line.
-fn line(key: &'static str, text: Option<String>) -> Result<Option<String>, SettingsError> {
-    let text = text.filter(|text| !text.is_empty());
-    match &text {
-        Some(bad) if bad.chars().any(char::is_control) => Err(SettingsError::value(key, "holds a control character")),
-        _ => Ok(text),
+/// It becomes part of a SIP message, so it is one URI and nothing else.
+fn uri(key: &'static str, text: Option<String>) -> Result<Option<String>, SettingsError> {
+    match text.filter(|text| !text.is_empty()) {
+        Some(bad) if !hookswitch_opensips::is_address(&bad) => {
+            Err(SettingsError::value(key, format!("{bad:?} is not one SIP URI")))
+        }
+        text => Ok(text),
     }
 }
 
@@ -176,6 +198,8 @@ fn log(written: written::LogSection) -> Result<LogSettings, SettingsError> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
 
     fn meant(text: &str) -> Result<Settings, String> {
@@ -201,7 +225,7 @@ mod tests {
     fn every_new_key_has_its_meaning() {
         let set = meant(
             "ws_server:\n  host: '[::1]'\n  tls: { certificate: a.pem, key: b.pem }\n  compat: strict\n  on_disconnect: end\n  \
-             reason: false\n  allowed_origins: [ 'https://desk.example' ]\n  auth:\n    tokens:\n      - name: desk\n        \
+             reason: false\n  max_sessions: 5\n  max_per_address: 2\n  max_in_flight: 6\n  rate: 8\n  max_message: 4096\n  allowed_origins: [ 'https://desk.example' ]\n  auth:\n    tokens:\n      - name: desk\n        \
              secret: abc\n        commands: [ CallStart ]\n        callers: [ 'sip:*@a' ]\n        max_in_flight: 3\n        rate: 7\n\
              mi: { transport: unix, url: /run/mi, timeout: 1.5 }\nevi: { listen: 'udp:127.0.0.1:0', advertise: 'udp:192.0.2.1:9' }\n\
              sip: { uri: 'sip:127.0.0.1' }\nopensips: { from: 'sip:desk@a', contact: 'sip:c@a', dialog_events: false, \
@@ -211,6 +235,9 @@ mod tests {
         .unwrap();
         assert_eq!((set.web.host.as_str(), set.web.mode, set.web.reason), ("::1", Mode::Strict, false));
         assert_eq!((set.web.on_disconnect, set.web.origins.len()), (OnDisconnect::End, 1));
+        let limits =
+            Limits { sessions: 5, per_address: NonZeroUsize::new(2), in_flight: 6, rate: Some(8), message: 4_096 };
+        assert_eq!(set.web.limits, limits);
         assert!(set.web.tls.is_some() && set.web.check_exposure().is_ok());
         let token = &set.web.tokens[0];
         assert_eq!((token.secret.as_str(), token.access.rate, token.access.max_in_flight), ("abc", Some(7), Some(3)));
@@ -235,7 +262,10 @@ mod tests {
             ),
             ("mi: { timeout: 0 }", "mi.timeout: must be more than 0"),
             ("timeouts: { ring: 0 }", "timeouts.ring: must be more than 0"),
-            ("opensips: { from: \"sip:a@b\\r\\nX: y\" }", "opensips.from: holds a control character"),
+            ("opensips: { from: \"sip:a@b\\r\\nX: y\" }", "opensips.from: \"sip:a@b\\r\\nX: y\" is not one SIP URI"),
+            ("sip: { uri: '127.0.0.1:5060' }", "sip.uri: \"127.0.0.1:5060\" is not one SIP URI"),
+            ("ws_server: { max_message: 65537 }", "ws_server.max_message: at most 65536"),
+            ("ws_server: { max_in_flight: 0 }", "ws_server.max_in_flight: must be more than 0"),
             ("log: { level: LOUD }", "log.level: not a valid logrus Level: \"LOUD\""),
         ] {
             let error = meant(text).unwrap_err();

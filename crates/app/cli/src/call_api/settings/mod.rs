@@ -12,6 +12,7 @@ pub mod written;
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -79,6 +80,23 @@ pub struct Web {
     pub on_disconnect: OnDisconnect,
     /// Whether errors carry the member `reason`.
     pub reason: bool,
+    /// What clients may not exceed.
+    pub limits: Limits,
+}
+
+/// What clients of the WebSocket may not exceed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Sessions at once.
+    pub sessions: usize,
+    /// Connections from one address; `None`: the listener's own rule.
+    pub per_address: Option<NonZeroUsize>,
+    /// Commands that run at once in one session.
+    pub in_flight: usize,
+    /// Requests of one session in a second.
+    pub rate: Option<u32>,
+    /// Bytes of a message.
+    pub message: usize,
 }
 
 /// A bearer token and what it allows.

@@ -1,5 +1,6 @@
 //! A configuration file as it is written: every section and every key may be missing or empty.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -50,6 +51,16 @@ pub struct WsServer {
     pub on_disconnect: Option<String>,
     /// Whether errors carry the member `reason`. Default true.
     pub reason: Option<bool>,
+    /// Most sessions at once. Default 1,000.
+    pub max_sessions: Option<usize>,
+    /// Most connections from one address. Default: 250 from other hosts, any number from this one.
+    pub max_per_address: Option<NonZeroUsize>,
+    /// Most commands that run at once in one session. Default 1,024.
+    pub max_in_flight: Option<usize>,
+    /// Most requests of one session in a second, twice as many in a burst. Default: any number.
+    pub rate: Option<u32>,
+    /// Longest message, in bytes. Default and most: 65,536.
+    pub max_message: Option<usize>,
 }
 
 /// `ws_server.tls`.
