@@ -151,6 +151,18 @@ impl Shard {
         }
     }
 
+    /// What the Call API has counted.
+    #[must_use]
+    pub const fn hub_counts(&self) -> call_api::Counts {
+        self.hub.counts()
+    }
+
+    /// How many sessions of the Call API are open, and how many commands run for them.
+    #[must_use]
+    pub fn sessions(&self) -> (usize, usize) {
+        (self.hub.sessions(), self.hub.running())
+    }
+
     /// Everything known about a call, as one record that can be stored and moved. The media
     /// engine keeps its part with the sockets.
     #[must_use]

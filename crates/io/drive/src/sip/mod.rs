@@ -22,7 +22,7 @@ use crate::inbox::Inbox;
 use crate::media::MediaPlane;
 use crate::status::{Phase, Status};
 use crate::tap::{Direction, Tap};
-use crate::web::{Figure, HttpAnswer, StatusReport, WebMessage};
+use crate::web::{Figure, HttpAnswer, StatusReport, WebMessage, hub_figures};
 pub(crate) use desk::Desk;
 pub(crate) use sockets::SipSockets;
 pub use sockets::{MAX_SIP_SOCKETS, SipListen};
@@ -206,6 +206,13 @@ impl ShardLoop {
     /// How we are. Everything here is counted already: this takes no longer than a message does.
     fn report(&self, now: Duration) -> StatusReport {
         let counts = self.shard.counts();
+        let mut figures = hub_figures(self.shard.hub_counts(), self.shard.sessions());
+        figures.extend([
+            Figure::now("legs", "Legs of calls.", counts.legs),
+            Figure::now("sip_transactions", "SIP transactions.", counts.transactions),
+            Figure::now("sip_dialogs", "SIP dialogs.", counts.dialogs),
+            Figure::now("sip_connections", "SIP connections over TCP.", self.sockets.connections()),
+        ]);
         StatusReport {
             version: None,
             links: Vec::new(),
@@ -213,12 +220,7 @@ impl ShardLoop {
             draining: self.status.get() >= Phase::Draining,
             calls: counts.calls,
             registrations: Some(counts.bindings),
-            figures: vec![
-                Figure::now("legs", "Legs of calls.", counts.legs),
-                Figure::now("sip_transactions", "SIP transactions.", counts.transactions),
-                Figure::now("sip_dialogs", "SIP dialogs.", counts.dialogs),
-                Figure::now("sip_connections", "SIP connections over TCP.", self.sockets.connections()),
-            ],
+            figures,
         }
     }
 
