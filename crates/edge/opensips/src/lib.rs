@@ -22,6 +22,7 @@
 //! | `command/` | one machine per command; `referral.rs` is the transfer that three of them share |
 //! | `step.rs` | what the machines do: requests, events, outcomes, leftovers |
 //! | `receive.rs` | replies and events find the command they belong to |
+//! | `twice.rs` | datagrams that arrive twice, replies that come too late |
 //! | `watch.rs` | is OpenSIPS there, does it know us, do the calls still exist |
 //! | `mi/`, `evi/` | the two languages |
 //! | `names.rs` | which version can do what |
@@ -43,6 +44,7 @@ mod receive;
 mod step;
 mod submit;
 mod subscriptions;
+mod twice;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -66,12 +68,14 @@ pub use evi::stream::MAX_STREAMS;
 pub use health::{Health, Link};
 pub use mi::reply::MAX_REPLY;
 pub use port::{Input, MiError, Output, RequestId};
+pub use twice::DOUBLED_WITHIN;
 
 use book::Book;
 use command::Machine;
 use evi::stream::Streams;
 use mi::{Matter, Requests};
 use subscriptions::Subscriptions;
+use twice::GivenUp;
 use watch::Probe;
 
 /// How long a started call waits between the caller's answer and its transfer when OpenSIPS does not say that the
@@ -101,6 +105,7 @@ pub struct OpenSips {
     /// Commands of controllers that run; leftovers do not count.
     commands: usize,
     knows_dialogs: bool,
+    given_up: GivenUp,
     draining: bool,
     stopping: bool,
     counts: Counts,
@@ -114,6 +119,8 @@ struct Running {
     call: Option<CallId>,
     /// The other call that it makes.
     second: Option<CallId>,
+    /// The request that calls the caller.
+    invite: Option<RequestId>,
     /// Whether a controller waits for it; nobody waits for a leftover.
     is_asked_for: bool,
     begun: bool,
@@ -164,6 +171,7 @@ impl OpenSips {
             next_call_id: 0,
             commands: 0,
             knows_dialogs: false,
+            given_up: GivenUp::default(),
             draining: false,
             stopping: false,
             counts: Counts::default(),

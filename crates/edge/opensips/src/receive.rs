@@ -6,8 +6,8 @@ use hookswitch_call::{CallId, Cause, Event, Ticket, Time};
 
 use crate::command::News;
 use crate::evi::{self, DialogSign, Heard, HoldSign, HoldStep, Sign, TransferSign, state};
+use crate::mi::Asker;
 use crate::mi::reply::{self, Answer, Truth};
-use crate::mi::{Asker, Matter};
 use crate::port::{Input, MiError, RequestId};
 use crate::{AUDIT_AFTER, OpenSips, Timer};
 
@@ -37,8 +37,8 @@ impl OpenSips {
             return;
         };
         match self.requests.named(&reply.id) {
-            Some(request) => self.answered(now, request, &reply.answer),
-            None => self.counts.replies_late += 1,
+            Some(request) => self.replied(now, request, &reply.answer),
+            None => self.replied_late(now, &reply.id, &reply.answer),
         }
     }
 
@@ -51,7 +51,7 @@ impl OpenSips {
             Asker::Unsubscription(_) => {}
             Asker::Check => self.checked(now, answer),
             Asker::Audit(call) => self.audited(now, call, answer),
-            Asker::Command(ticket, matter) => self.command_answered(now, ticket, matter, answer),
+            Asker::Command(ticket, matter) => self.hear(now, ticket, News::Answer(matter, answer)),
         }
     }
 
@@ -77,10 +77,6 @@ impl OpenSips {
         }
     }
 
-    fn command_answered(&mut self, now: Time, ticket: Ticket, matter: Matter, answer: &Answer) {
-        self.hear(now, ticket, News::Answer(matter, answer));
-    }
-
     /// A request may have to be sent again, or is given up.
     pub(crate) fn request_due(&mut self, now: Time, request: RequestId) {
         let Some(flight) = self.requests.get_mut(request) else { return };
@@ -95,7 +91,10 @@ impl OpenSips {
             self.outputs.push_back(crate::Output::Mi { request, bytes, patience });
             return;
         }
-        self.lost(now, request);
+        match flight.doubted.take() {
+            Some(refusal) => self.answered(now, request, &refusal),
+            None => self.lost(now, request),
+        }
     }
 
     /// No reply comes any more.
@@ -212,6 +211,9 @@ impl OpenSips {
     fn stranger(&mut self, now: Time, sign: &DialogSign) {
         if self.book.was_ended(&sign.callid) {
             self.counts.events_late += 1;
+            if sign.state != state::DELETED {
+                self.lives_on(now, &sign.callid);
+            }
             return;
         }
         self.counts.events_foreign += 1;

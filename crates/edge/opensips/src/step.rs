@@ -40,6 +40,9 @@ impl OpenSips {
                 let request = self.send(now, Asker::Command(ticket, matter), &ask);
                 if let Some(running) = self.running.get_mut(&ticket) {
                     running.requests.push((matter, request));
+                    if matter == Matter::Invite {
+                        running.invite = Some(request);
+                    }
                 }
             }
             Step::Drop(matter) => self.drop_requests(ticket, Some(matter)),
@@ -172,7 +175,7 @@ impl OpenSips {
     }
 
     /// A dialog of ours is left over: sees to its end, and tells nobody.
-    fn leave(&mut self, now: Time, callid: CompactString, ringing: bool) {
+    pub(crate) fn leave(&mut self, now: Time, callid: CompactString, ringing: bool) {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         self.enter(ticket, Machine::End(End::leftover(callid.clone(), ringing)), None, false);
@@ -203,6 +206,11 @@ impl OpenSips {
             for call in [running.second, running.call.filter(|_| running.machine.makes_calls())].into_iter().flatten() {
                 self.end_call(now, call, Some(ticket), failure.cause.clone());
             }
+        }
+        if let (Err(_), Some(invite)) = (&result, running.invite)
+            && let Some(callid) = running.names.first()
+        {
+            self.given_up.enter(callid.clone(), invite);
         }
         let is_done = result.is_ok();
         self.commands -= 1;

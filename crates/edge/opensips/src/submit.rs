@@ -87,6 +87,7 @@ impl OpenSips {
             machine,
             call,
             second: None,
+            invite: None,
             is_asked_for,
             begun: false,
             names: Vec::new(),

@@ -29,6 +29,7 @@ use crate::evi::{DialogSign, state};
 use crate::mi::Matter;
 use crate::mi::reply::{Answer, Truth};
 use crate::mi::request::{Ask, Invite};
+use crate::twice::LOOP_DETECTED;
 
 /// How often the dialog of a ringing caller is looked up.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -81,8 +82,8 @@ struct Calling {
     ring_until: Time,
     /// When the dialog is looked up, or what the dialog said is believed.
     look_at: Option<Time>,
-    /// No reply will come.
-    lost: bool,
+    /// No reply will come, or none that was not this.
+    lost: Option<Failure>,
     /// Whether the dialog has been there.
     seen: bool,
     /// How often in a row it was not.
@@ -188,7 +189,7 @@ impl Start {
         let look_at = (config.mi == MiKind::Datagram).then(|| cx.now + config.mi_timeout);
         let ring_until = cx.now + config.ring_timeout;
         let calling =
-            Calling { ring_until, look_at, lost: false, seen: false, missed: 0, over: false, restarted: false };
+            Calling { ring_until, look_at, lost: None, seen: false, missed: 0, over: false, restarted: false };
         self.state = State::Calling(calling);
     }
 
@@ -234,6 +235,10 @@ impl Start {
     fn called(&mut self, cx: &mut Cx<'_>, answer: &Answer) {
         match (answer, answer.status()) {
             (Answer::Result(_), Some((200, _))) => self.answered(cx),
+            (Answer::Result(_), Some((LOOP_DETECTED, text))) if cx.config.mi == MiKind::Datagram => {
+                let failure = failure::status(Stage::Caller, LOOP_DETECTED, &text);
+                self.lose_reply(cx, failure);
+            }
             (Answer::Result(_), Some((code, text))) => {
                 if code < 300 {
                     cx.close(&self.callid, false);
@@ -245,12 +250,15 @@ impl Start {
                 cx.fail(failure::backend("OpenSIPS's reply has no status"));
             }
             (Answer::Error { code, text }, _) => cx.fail(failure::refused(Stage::Caller, *code, text)),
-            (Answer::Lost, _) => {
-                if let State::Calling(calling) = &mut self.state {
-                    calling.lost = true;
-                    calling.look_at = Some(cx.now);
-                }
-            }
+            (Answer::Lost, _) => self.lose_reply(cx, failure::backend(REPLY_LOST)),
+        }
+    }
+
+    /// The reply that counts is missing, and the dialog must tell; if there is none, this is why.
+    fn lose_reply(&mut self, cx: &Cx<'_>, why: Failure) {
+        if let State::Calling(calling) = &mut self.state {
+            calling.lost.get_or_insert(why);
+            calling.look_at = Some(cx.now);
         }
     }
 
@@ -284,7 +292,10 @@ impl Start {
                 calling.missed = 0;
                 cx.steps.push(Step::Learned);
             }
-            Truth::Gone | Truth::Unknown if calling.lost => self.abandon(cx, failure::backend(REPLY_LOST)),
+            Truth::Gone | Truth::Unknown if calling.lost.is_some() => {
+                let why = calling.lost.take().unwrap_or_else(|| failure::backend(REPLY_LOST));
+                self.abandon(cx, why);
+            }
             Truth::Gone if calling.seen || cx.knows_dialogs => {
                 calling.missed += 1;
                 if restarted {

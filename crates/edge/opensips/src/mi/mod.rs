@@ -21,6 +21,7 @@ use hookswitch_call::{CallId, Ticket, Time};
 
 use crate::evi::Topic;
 use crate::port::RequestId;
+use reply::Answer;
 use request::Ask;
 
 /// After how long a request that may be repeated is sent again; doubles each time.
@@ -75,6 +76,8 @@ pub(crate) struct Flight {
     pub(crate) deadline: Time,
     /// When it is sent again, if it may be, and how long until the time after.
     pub(crate) repeat: Option<(Time, Duration)>,
+    /// A refusal that is not believed yet.
+    pub(crate) doubted: Option<Answer>,
 }
 
 impl Flight {
@@ -103,15 +106,20 @@ impl Requests {
         self.next += 1;
         let bytes = ask.write(&format_compact!("{}{}", self.prefix, id.0));
         let repeat = (how.repeats && ask.is_repeatable()).then(|| (now + REPEAT_AFTER, REPEAT_AFTER * 2));
-        let flight = Flight { asker, bytes: bytes.clone(), deadline: now + how.patience, repeat };
+        let flight = Flight { asker, bytes: bytes.clone(), deadline: now + how.patience, repeat, doubted: None };
         self.flights.insert(id, flight);
         (id, bytes)
     }
 
     /// The request that a reply names, if it is one of ours and on its way.
     pub(crate) fn named(&self, id: &str) -> Option<RequestId> {
-        let id = RequestId(id.strip_prefix(self.prefix.as_str())?.parse().ok()?);
-        self.flights.contains_key(&id).then_some(id)
+        self.read_name(id).filter(|id| self.flights.contains_key(id))
+    }
+
+    /// The request that a reply names, if it ever was one of ours.
+    pub(crate) fn read_name(&self, id: &str) -> Option<RequestId> {
+        let number = id.strip_prefix(self.prefix.as_str())?.parse().ok()?;
+        (number < self.next).then_some(RequestId(number))
     }
 
     pub(crate) fn get_mut(&mut self, id: RequestId) -> Option<&mut Flight> {

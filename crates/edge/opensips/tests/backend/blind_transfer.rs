@@ -42,7 +42,7 @@ fn a_call_that_was_transferred_once_says_why_it_cannot_be_again() {
     let mut rig = Rig::up();
     rig.transfer("a");
     let transfer = rig.take("call_transfer");
-    rig.error(&transfer, 491, "Request Pending");
+    rig.refuse(&transfer, 491, "Request Pending");
     let failure = rig.outcomes[0].result.clone().unwrap_err();
     assert_eq!(failure.stage, Stage::Transfer);
     assert_eq!(failure.upstream.unwrap().text, "Request Pending");
@@ -64,7 +64,7 @@ fn events_of_an_earlier_transfer_are_not_taken_for_the_next() {
     rig.expect(&[]);
     assert_eq!(rig.core.counts().events_late, 2);
     let transfer = rig.take("call_transfer");
-    rig.error(&transfer, 491, "Request Pending");
+    rig.refuse(&transfer, 491, "Request Pending");
     assert_eq!(rig.outcomes.len(), 2);
 }
 
@@ -76,7 +76,7 @@ fn two_transfers_of_one_call_do_not_share_events() {
     rig.accept("call_transfer", json!("Accepted"));
     rig.transfer_event("a", "new", "start", "");
     let transfer = rig.take("call_transfer");
-    rig.error(&transfer, 491, "Request Pending");
+    rig.refuse(&transfer, 491, "Request Pending");
     rig.transfer_event("a", "new", "ok", "200 OK");
     let ended: Vec<_> = rig.outcomes.iter().map(|outcome| (outcome.ticket, outcome.result.is_ok())).collect();
     assert_eq!(ended, [(second, false), (first, true)]);
@@ -143,7 +143,7 @@ fn errors_of_opensips_are_handed_on() {
         let mut rig = Rig::up();
         rig.transfer("a");
         let transfer = rig.take("call_transfer");
-        rig.error(&transfer, code, text);
+        rig.refuse(&transfer, code, text);
         let upstream = rig.outcomes[0].result.clone().unwrap_err().upstream.unwrap();
         assert_eq!((upstream.code, upstream.text.as_str()), (code, text));
     }

@@ -30,7 +30,7 @@ fn a_call_that_is_not_there_is_told_in_opensips_words() {
         let mut rig = Rig::up();
         end(&mut rig, "a");
         let request = rig.take("dlg_end_dlg");
-        rig.error(&request, code, text);
+        rig.refuse(&request, code, text);
         let upstream = rig.outcomes[0].result.clone().unwrap_err().upstream.unwrap();
         assert_eq!((upstream.code, upstream.text.as_str()), (code, text));
     }
@@ -57,7 +57,7 @@ fn a_lost_reply_is_settled_by_a_look_up() {
     let mut there = lost();
     there.accept("dlg_list", dialog(4));
     let again = there.take("dlg_end_dlg");
-    there.error(&again, 404, "Requested Dialog not found");
+    there.refuse(&again, 404, "Requested Dialog not found");
     there.expect(&["ok"]);
 
     let mut stubborn = lost();

@@ -119,7 +119,7 @@ fn errors_of_opensips_are_handed_on() {
         let mut rig = Rig::up();
         rig.hold("a");
         let hold = rig.take("call_hold");
-        rig.error(&hold, code, text);
+        rig.refuse(&hold, code, text);
         let upstream = rig.outcomes[0].result.clone().unwrap_err().upstream.unwrap();
         assert_eq!((upstream.code, upstream.text.as_str()), (code, text));
     }

@@ -102,6 +102,7 @@ fn play(name: &str) -> Rig {
         }
         owed.retain(|(original, raw)| !answer(&mut rig, name, original, raw));
     }
+    rig.pass(hookswitch_opensips::DOUBLED_WITHIN);
     assert_eq!(owed, [], "{name}: the original sent this, and we {:?}", rig.methods());
     rig
 }
@@ -247,7 +248,8 @@ fn holds_and_their_ends() {
         assert_eq!(unhold, both(false, "callee", "caller"), "{name}");
         assert_eq!((story[6].as_str(), story[12].as_str()), ("ok", "ok"));
     }
-    let twice = play("callhold-twice");
+    let mut twice = play("callhold-twice");
+    twice.outcomes.sort_by_key(|outcome| outcome.ticket);
     let results: Vec<_> = twice.outcomes.iter().map(|outcome| outcome.result.is_ok()).collect();
     assert_eq!(results, [true, false, true, false]);
 }

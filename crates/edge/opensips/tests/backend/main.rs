@@ -9,6 +9,7 @@ mod call_start;
 mod call_start_cancelled;
 mod call_start_replies_lost;
 mod captures;
+mod doubled_datagrams;
 mod events_of_others;
 mod garbage;
 mod health_and_restart;

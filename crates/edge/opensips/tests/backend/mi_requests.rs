@@ -44,7 +44,7 @@ fn replies_in_any_order_find_their_requests() {
     let (to_first, to_second) = (rig.take("call_hold"), rig.take("call_hold"));
     rig.error(&to_second, 404, "Dialog not found");
     assert_eq!(rig.outcomes[0].ticket, second);
-    rig.error(&to_first, 480, "Both dialog legs are on hold");
+    rig.refuse(&to_first, 480, "Both dialog legs are on hold");
     assert_eq!(rig.outcomes[1].ticket, first);
 }
 

@@ -138,6 +138,12 @@ impl Rig {
         self.reply_text(&json!({"jsonrpc": "2.0", "error": error, "id": sent.id}).to_string());
     }
 
+    /// An error that is believed only when nothing else has come for a while.
+    pub(crate) fn refuse(&mut self, sent: &Sent, code: i32, message: &str) {
+        self.error(sent, code, message);
+        self.pass(hookswitch_opensips::DOUBLED_WITHIN);
+    }
+
     pub(crate) fn fail(&mut self, sent: &Sent, error: MiError) {
         self.handle(Input::MiFailed { request: sent.request, error });
     }

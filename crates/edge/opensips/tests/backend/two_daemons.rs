@@ -40,13 +40,13 @@ fn the_others_command_on_the_same_call_does_not_hide_a_refusal() {
     rig.hold("a");
     let hold = rig.take("call_hold");
     rig.hold_event("a", "caller", "hold", "start");
-    rig.error(&hold, 480, "Both dialog legs are on hold");
+    rig.refuse(&hold, 480, "Both dialog legs are on hold");
     assert_eq!(rig.outcomes.len(), 1);
     rig.hold_event("a", "caller", "hold", "ok");
     assert_eq!(rig.outcomes.len(), 1);
     rig.transfer("t");
     let transfer = rig.take("call_transfer");
     rig.transfer_event("t", "new", "start", "");
-    rig.error(&transfer, 491, "Request Pending");
+    rig.refuse(&transfer, 491, "Request Pending");
     assert_eq!(rig.outcomes.len(), 2);
 }
