@@ -48,6 +48,17 @@ impl Network {
     pub const ROUGH: Self = Self { loss: 1, double: 1, delay: Duration::from_micros(200), jitter: crate::millis(5) };
 }
 
+/// What happens to one datagram alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mishap {
+    /// It is lost.
+    Lost,
+    /// It comes twice.
+    Doubled,
+    /// It comes so much later.
+    Late(Duration),
+}
+
 #[derive(Debug)]
 enum Parcel {
     Request(Bytes),
@@ -62,6 +73,8 @@ pub struct OpenSipsLab {
     now: Time,
     dice: Dice,
     network: Network,
+    /// What is going to happen to one datagram, and how many go before it.
+    mishap: Option<(Mishap, u32)>,
     front: Front,
     sim: Sim,
     mail: BTreeMap<(Time, u64), Parcel>,
@@ -123,6 +136,7 @@ impl OpenSipsLab {
             front: Front::new(front, dice.seed()),
             dice,
             network,
+            mishap: None,
             sim,
             mail: BTreeMap::new(),
             sent: 0,
@@ -158,6 +172,17 @@ impl OpenSipsLab {
     /// Changes the network from now on.
     pub fn network(&mut self, network: Network) {
         self.network = network;
+    }
+
+    /// Something happens to the datagram that comes after so many others, in either direction.
+    pub fn mishap(&mut self, mishap: Mishap, after: u32) {
+        self.mishap = Some((mishap, after));
+    }
+
+    /// Whether [`Self::mishap`] has happened.
+    #[must_use]
+    pub fn has_happened(&self) -> bool {
+        self.mishap.is_none()
     }
 
     /// Whether OpenSIPS answers and its events reach us.
@@ -367,12 +392,17 @@ impl OpenSipsLab {
     /// One datagram: none, one or two arrive.
     fn post(&mut self, parcel: impl Fn() -> Parcel) {
         let Network { loss, double, delay, jitter } = self.network;
-        if self.dice.percent(loss) {
+        let mishap = self.mishap.take_if(|(_, after)| *after == 0).map(|(mishap, _)| mishap);
+        if let Some((_, after)) = &mut self.mishap {
+            *after -= 1;
+        }
+        if self.dice.percent(loss) || mishap == Some(Mishap::Lost) {
             return;
         }
-        for _ in 0..if self.dice.percent(double) { 2 } else { 1 } {
+        let late = if let Some(Mishap::Late(late)) = mishap { late } else { Duration::ZERO };
+        for _ in 0..if self.dice.percent(double) || mishap == Some(Mishap::Doubled) { 2 } else { 1 } {
             self.sent += 1;
-            let at = self.now + delay + self.dice.within(jitter);
+            let at = self.now + delay + late + self.dice.within(jitter);
             self.mail.insert((at, self.sent), parcel());
         }
     }

@@ -21,6 +21,9 @@ use crate::{Sim, Step, Time, Version};
 /// How long a scripted phone waits before it repeats a NOTIFY that was not accepted.
 const NOTIFY_AGAIN: Duration = Duration::from_secs(1);
 
+/// After how many hops the ACK of a phone has come: the call is answered, and cannot be held before.
+const ACK_HOPS: u32 = 5;
+
 /// How long baresip stays in its first call after the REFER.
 const BARESIP_LEAVES: Duration = Duration::from_millis(4);
 
@@ -234,7 +237,7 @@ impl Sim {
             }
             Fate::Answered => {
                 self.agenda.put(at, Step::Dialog(key, State::Unacknowledged));
-                self.agenda.put(at + hop, Step::Dialog(key, State::Confirmed));
+                self.agenda.put(at + hop * ACK_HOPS, Step::Dialog(key, State::Confirmed));
                 self.raise_end(at, transfer, destination, "ok", ok);
                 if let Some((other, ..)) = &transfer.other {
                     self.agenda.put(at + REPLACED_LEAVES, Step::Dialog(*other, State::Deleted));
@@ -325,7 +328,7 @@ impl Sim {
             };
             self.agenda.put(now + after, Step::Dialog(key, state));
             if state == State::Unacknowledged {
-                self.agenda.put(now + after + self.config.hop, Step::Dialog(key, State::Confirmed));
+                self.agenda.put(now + after + self.config.hop * ACK_HOPS, Step::Dialog(key, State::Confirmed));
             }
         }
     }
