@@ -171,11 +171,9 @@ impl Datagrams {
         };
         match &sent {
             Ok(()) => self.pause = FIRST_PAUSE,
-            Err(error) if is_about_this_datagram(error) => {}
-            Err(error) => {
-                tracing::debug!(%error, "the MI socket has failed");
-                self.fail(now);
-            }
+            // Nobody listens there, which a new socket would not change.
+            Err(error) if is_about_this_datagram(error) || error.kind() == io::ErrorKind::ConnectionRefused => {}
+            Err(_) => self.fail(now),
         }
         sent
     }
@@ -208,8 +206,11 @@ impl Datagrams {
         }
     }
 
-    /// Closes what cannot be used any more; a UNIX socket stays, for its failures are the receiver's.
+    /// Closes a socket that cannot be used any more. One in the file system stays: its failures are the receiver's.
     fn fail(&mut self, now: Duration) {
+        if matches!(self.socket, Some(Socket::Unix { .. })) {
+            return;
+        }
         self.close();
         self.again_at = now + self.pause;
         self.pause = (self.pause * 2).min(MAX_PAUSE);
@@ -262,7 +263,7 @@ impl Datagrams {
         if !std::mem::take(&mut self.is_readable) {
             return;
         }
-        let failed = match &mut self.socket {
+        let has_more = match &mut self.socket {
             Some(Socket::Udp { socket, batch }) => {
                 if std::mem::take(&mut self.is_failing) {
                     let mut reported = None;
@@ -270,44 +271,37 @@ impl Datagrams {
                     into.extend(reported.map(Input::MiDown));
                 }
                 let received = socket.receive(batch);
-                let replies = batch.datagrams().map(|datagram| Bytes::copy_from_slice(datagram.bytes));
-                received.map(|received| {
-                    into.extend(replies.map(Input::Reply));
-                    self.is_readable = received == BATCH || self.is_failing;
-                })
+                into.extend(batch.datagrams().map(|reply| Input::Reply(Bytes::copy_from_slice(reply.bytes))));
+                received.map(|received| received == BATCH || self.is_failing)
             }
-            Some(Socket::Unix { socket, room, .. }) => (0..BATCH)
-                .try_for_each(|_| match socket.receive(room) {
-                    Ok(Some(len)) => {
-                        into.push_back(Input::Reply(Bytes::copy_from_slice(&room[..len])));
-                        Ok(())
-                    }
-                    Ok(None) => Err(None),
-                    Err(error) => Err(Some(error)),
-                })
-                .map_or_else(
-                    |end| end.map_or(Ok(()), Err),
-                    |()| {
-                        self.is_readable = true;
-                        Ok(())
-                    },
-                ),
-            None => Ok(()),
+            Some(Socket::Unix { socket, room, .. }) => receive_unix(socket, room, into),
+            None => Ok(false),
         };
-        if let Err(error) = failed {
-            into.push_back(Input::MiDown(described(&error)));
-            self.fail(now);
+        match has_more {
+            Ok(has_more) => self.is_readable = has_more,
+            Err(error) => {
+                into.push_back(Input::MiDown(described(&error)));
+                self.fail(now);
+            }
         }
     }
+}
+
+/// Reads up to a batch of replies. True when there may be more.
+fn receive_unix(socket: &UnixSocket, room: &mut [u8], into: &mut VecDeque<Input>) -> io::Result<bool> {
+    for _ in 0..BATCH {
+        let Some(len) = socket.receive(room)? else { return Ok(false) };
+        into.push_back(Input::Reply(Bytes::copy_from_slice(&room[..len])));
+    }
+    Ok(true)
 }
 
 /// Sends to OpenSIPS's UNIX socket, which may have been made anew since the last request.
 fn send_unix(socket: &UnixSocket, is_connected: &mut bool, to: &std::path::Path, bytes: &[u8]) -> io::Result<()> {
     if *is_connected {
         match socket.send(bytes) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock && !is_about_this_datagram(&error) => {
-                *is_connected = false;
-            }
+            // Somebody else may listen there by now.
+            Err(error) if !is_about_this_datagram(&error) => *is_connected = false,
             sent => return sent,
         }
     }
@@ -316,12 +310,9 @@ fn send_unix(socket: &UnixSocket, is_connected: &mut bool, to: &std::path::Path,
     socket.send(bytes)
 }
 
-/// Errors after which the socket is as good as before.
+/// Errors after which the way to OpenSIPS is as good as before.
 fn is_about_this_datagram(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EAGAIN | libc::EMSGSIZE | libc::ECONNREFUSED | libc::ENOENT | libc::EACCES | libc::ENOTSOCK)
-    )
+    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EMSGSIZE))
 }
 
 /// An error of a socket, as the machine knows it.
