@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hookswitch_call::{CallId, LegId, MediaOp, MediaReport, Party, Sdp, Source};
-use hookswitch_drive::{Clock, MediaConfig, MediaPlane};
+use hookswitch_drive::{Clock, MediaConfig, MediaIo, MediaPlane};
 use hookswitch_media::{AddressPolicy, EngineConfig};
 use hookswitch_net::{PortRange, allowed_cpus, pin_current_thread, raise_descriptor_limit, thread_cpu_time};
 use mio::unix::SourceFd;
@@ -38,14 +38,16 @@ fn main() {
     let _ = raise_descriptor_limit();
     println!("{calls} calls both ways, {} packets/s, {} s each", calls * 100, time.as_secs());
     let floor = measure(calls, time, start_floor);
-    let engine = measure(calls, time, start_engine);
+    let by_epoll = measure(calls, time, |phones| start_engine(phones, MediaIo::Epoll));
+    let by_ring = measure(calls, time, |phones| start_engine(phones, MediaIo::Ring));
     floor.print("bare epoll loop");
-    engine.print("media thread");
-    let ratio = |ours: Duration, theirs: Duration| ours.as_secs_f64() / theirs.as_secs_f64();
+    by_epoll.print("media by epoll");
+    by_ring.print("media by io_uring");
+    let cpu = |measured: &Measured| (measured.user + measured.system).as_secs_f64() / measured.received as f64;
     println!(
-        "media thread / bare loop: CPU {:.2}, user mode {:.2}",
-        ratio(engine.user + engine.system, floor.user + floor.system),
-        ratio(engine.user, floor.user)
+        "CPU in parts of the bare loop's: {:.2} by epoll, {:.2} by io_uring",
+        cpu(&by_epoll) / cpu(&floor),
+        cpu(&by_ring) / cpu(&floor)
     );
 }
 
@@ -72,7 +74,7 @@ impl Measured {
         let per_call = cpu.as_secs_f64() / self.time.as_secs_f64() / self.calls as f64 * 100.0;
         let at = |share: f64| self.latencies[((self.latencies.len() - 1) as f64 * share) as usize];
         println!(
-            "{name:16} {:6.0} ns/packet ({:5.0} user, {:5.0} system), {per_call:.4} % of a core per call, \
+            "{name:17} {:6.0} ns/packet ({:5.0} user, {:5.0} system), {per_call:.4} % of a core per call, \
              lost {} of {}, latency p50 {} us, p99 {} us, max {} us",
             per_packet(cpu),
             per_packet(self.user),
@@ -195,11 +197,12 @@ impl Relay for EngineRelay {
     }
 }
 
-fn start_engine(phones: &[UdpSocket]) -> (Box<dyn Relay>, Vec<SocketAddr>) {
+fn start_engine(phones: &[UdpSocket], io: MediaIo) -> (Box<dyn Relay>, Vec<SocketAddr>) {
     let policy = AddressPolicy::Fixed(Ipv4Addr::LOCALHOST.into());
     let mut config = MediaConfig::new(EngineConfig::new(policy));
     config.threads = 1;
     config.ports = PORTS;
+    config.io = io;
     let (tell, reports) = channel();
     let tell = Mutex::new(tell);
     let sink = Arc::new(move |report| {

@@ -28,6 +28,13 @@ impl Clock {
     pub fn now(&self) -> Time {
         self.epoch + self.origin.elapsed()
     }
+
+    /// How long ago something happened that the system noted by the calendar's clock, such as the arrival of a
+    /// datagram. Zero if the calendar was set back meanwhile.
+    #[must_use]
+    pub fn since(&self, noted: Duration) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(noted)
+    }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ mod tap;
 mod web;
 
 pub use clock::Clock;
-pub use media::{MediaConfig, MediaPlane, MediaTotals};
+pub use media::{MediaConfig, MediaIo, MediaPlane, MediaTotals};
 pub use opensips::{LocalSession, OpenSipsFront, OpenSipsFrontConfig};
 pub use persist::RestoreError;
 pub use pii::{Pii, show_pii};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use harness::{LOOPBACK, PATIENCE, media};
 use hookswitch_call::{CallId, LegId, MediaOp, MediaReport, Party, Sdp, Source};
-use hookswitch_drive::{Clock, MediaConfig, MediaPlane};
+use hookswitch_drive::{Clock, MediaConfig, MediaIo, MediaPlane};
 use hookswitch_sdp::SessionDescription;
 
 const LEG: LegId = LegId(0);
@@ -70,9 +70,15 @@ impl Phone {
     }
 }
 
+/// Ports of its own for each way, since tests run at once.
+fn media_by(io: MediaIo, first_port: u16) -> MediaConfig {
+    let first_port = if io == MediaIo::Epoll { first_port } else { first_port - 6_000 };
+    MediaConfig { io, ..media(first_port) }
+}
+
 impl Bench {
-    fn new(first_port: u16) -> Self {
-        Self::start(&media(first_port))
+    fn new(io: MediaIo, first_port: u16) -> Self {
+        Self::start(&media_by(io, first_port))
     }
 
     fn start(config: &MediaConfig) -> Self {
@@ -131,9 +137,8 @@ fn audio_address(sdp: &Sdp) -> SocketAddr {
     SocketAddr::new(LOOPBACK.ip(), port)
 }
 
-#[test]
-fn every_packet_goes_through_unchanged_both_ways() {
-    let bench = Bench::new(31_400);
+fn every_packet_goes_through_unchanged_both_ways(io: MediaIo) {
+    let bench = Bench::new(io, 31_400);
     let (mut caller, mut callee) = (Phone::new(1), Phone::new(2));
     let call = CallId(40);
     let (for_caller, for_callee) = bench.connect(call, &caller, &callee);
@@ -148,9 +153,8 @@ fn every_packet_goes_through_unchanged_both_ways() {
     assert_eq!((stats.callee.received_packets, stats.caller.sent_packets), (200, 200));
 }
 
-#[test]
-fn a_burst_larger_than_one_turn_loses_nothing() {
-    let bench = Bench::new(31_600);
+fn a_burst_larger_than_one_turn_loses_nothing(io: MediaIo) {
+    let bench = Bench::new(io, 31_600);
     let (mut caller, callee) = (Phone::new(1), Phone::new(2));
     let (for_caller, _) = bench.connect(CallId(1), &caller, &callee);
     let sent: Vec<_> = (0..100_u8).map(|index| caller.send(for_caller, &[index; 20])).collect();
@@ -159,9 +163,8 @@ fn a_burst_larger_than_one_turn_loses_nothing() {
     }
 }
 
-#[test]
-fn strangers_and_oversized_packets_are_dropped() {
-    let bench = Bench::new(31_800);
+fn strangers_and_oversized_packets_are_dropped(io: MediaIo) {
+    let bench = Bench::new(io, 31_800);
     let (mut caller, callee) = (Phone::new(1), Phone::new(2));
     let call = CallId(5);
     let (for_caller, _) = bench.connect(call, &caller, &callee);
@@ -179,9 +182,8 @@ fn strangers_and_oversized_packets_are_dropped() {
     assert_eq!(callee.receive(), said);
 }
 
-#[test]
-fn a_closed_call_gives_back_its_ports_at_once() {
-    let bench = Bench::new(32_000);
+fn a_closed_call_gives_back_its_ports_at_once(io: MediaIo) {
+    let bench = Bench::new(io, 32_000);
     let (caller, callee) = (Phone::new(1), Phone::new(2));
     for round in 0..200 {
         let call = CallId(round);
@@ -196,9 +198,8 @@ fn a_closed_call_gives_back_its_ports_at_once() {
     }
 }
 
-#[test]
-fn when_the_ports_run_out_calls_are_refused_and_none_is_lost() {
-    let bench = Bench::new(32_200);
+fn when_the_ports_run_out_calls_are_refused_and_none_is_lost(io: MediaIo) {
+    let bench = Bench::new(io, 32_200);
     let near = Some(LOOPBACK.ip());
     let pairs: usize = bench.plane.totals().iter().map(|totals| totals.ports).sum();
     assert_eq!(pairs, 100);
@@ -219,9 +220,8 @@ fn when_the_ports_run_out_calls_are_refused_and_none_is_lost() {
     bench.until(|bench| bench.ports_taken() == 0);
 }
 
-#[test]
-fn tones_are_played_in_time() {
-    let bench = Bench::new(32_400);
+fn tones_are_played_in_time(io: MediaIo) {
+    let bench = Bench::new(io, 32_400);
     let phone = Phone::new(1);
     let call = CallId(3);
     let near = Some(LOOPBACK.ip());
@@ -238,9 +238,8 @@ fn tones_are_played_in_time() {
     assert!((Duration::from_millis(400)..Duration::from_secs(2)).contains(&took), "{took:?}");
 }
 
-#[test]
-fn a_party_that_falls_silent_is_reported_and_one_that_speaks_is_not() {
-    let mut config = media(30_600);
+fn a_party_that_falls_silent_is_reported_and_one_that_speaks_is_not(io: MediaIo) {
+    let mut config = media_by(io, 30_600);
     config.engine.rtp_timeout = Duration::from_millis(300);
     let bench = Bench::start(&config);
     let (mut caller, callee) = (Phone::new(1), Phone::new(2));
@@ -259,4 +258,26 @@ fn a_party_that_falls_silent_is_reported_and_one_that_speaks_is_not() {
             Err(_) => {}
         }
     }
+}
+
+/// Every test once by epoll, and once by io_uring where the system has it.
+macro_rules! by_epoll_and_by_ring {
+    ($($name:ident),* $(,)?) => {
+        mod by_epoll {
+            $(#[test] fn $name() { super::$name(super::MediaIo::Epoll); })*
+        }
+        mod by_ring {
+            $(#[test] fn $name() { super::$name(super::MediaIo::Auto); })*
+        }
+    };
+}
+
+by_epoll_and_by_ring! {
+    every_packet_goes_through_unchanged_both_ways,
+    a_burst_larger_than_one_turn_loses_nothing,
+    strangers_and_oversized_packets_are_dropped,
+    a_closed_call_gives_back_its_ports_at_once,
+    when_the_ports_run_out_calls_are_refused_and_none_is_lost,
+    tones_are_played_in_time,
+    a_party_that_falls_silent_is_reported_and_one_that_speaks_is_not,
 }

@@ -2,11 +2,12 @@
 //! datagrams over UNIX sockets, the pool of RTP ports, and the addresses of this host.
 //!
 //! Everything here is non-blocking and driven by somebody else's [`mio::Poll`]; no thread is
-//! started. Unsafe code lives in one small module (`sys`), behind safe functions.
+//! started. Unsafe code lives in two small modules (`sys`, `ring`), behind safe functions.
 
 mod error;
 mod interfaces;
 mod ports;
+mod ring;
 mod sys;
 mod tcp;
 mod udp;
@@ -15,6 +16,7 @@ mod unix;
 pub use error::NetError;
 pub use interfaces::{Interface, interfaces, local_address_towards};
 pub use ports::{BadPortRange, PortPair, PortPool, PortRange};
+pub use ring::{Arrival, Happened, MAX_RING_PACKET, UdpRing};
 pub use sys::{allowed_cpus, pin_current_thread, raise_descriptor_limit, thread_cpu_time};
 pub use tcp::{
     AcceptOutcome, CloseReason, Connections, ConnectionsConfig, Listener, MAX_CONNECTIONS, MAX_WRITE_QUEUE, TcpEvent,

@@ -1,7 +1,7 @@
 //! The system calls that no safe crate offers: datagrams in batches with their local address, the
 //! socket error queue, the list of interfaces, the CPUs of a thread, the descriptor limit.
 //!
-//! All unsafe code of the crate is in this file. Every function takes and returns plain safe types
+//! All unsafe code of the crate is here and in `ring`. Every function takes and returns plain safe types
 //! and states why its calls are sound.
 
 use std::io;
@@ -14,8 +14,9 @@ use std::time::Duration;
 /// Datagrams that one system call moves.
 pub(crate) const BATCH: usize = 32;
 
-/// Room for one control message: the larger of the two packet-info structures with its header.
-const CONTROL: usize = 64;
+/// Room for the control messages of a datagram: the larger of the two packet-info structures and a
+/// time, each with its header.
+const CONTROL: usize = 72;
 /// Room for the control messages of the error queue: the error with its offender's address, and
 /// the packet info that comes along.
 const ERROR_CONTROL: usize = 256;
@@ -24,7 +25,7 @@ const ERROR_CONTROL: usize = 256;
 /// only the two internet families occur here.
 #[repr(C)]
 #[derive(Clone, Copy)]
-union RawAddress {
+pub(crate) union RawAddress {
     v4: libc::sockaddr_in,
     v6: libc::sockaddr_in6,
 }
@@ -34,14 +35,14 @@ union RawAddress {
 struct Control([u8; CONTROL]);
 
 impl RawAddress {
-    const LEN: libc::socklen_t = mem::size_of::<Self>() as libc::socklen_t;
+    pub(crate) const LEN: libc::socklen_t = mem::size_of::<Self>() as libc::socklen_t;
 
     fn zeroed() -> Self {
         // SAFETY: both variants are plain integers, for which all-zero is a value.
         unsafe { mem::zeroed() }
     }
 
-    fn new(address: SocketAddr) -> (Self, libc::socklen_t) {
+    pub(crate) fn new(address: SocketAddr) -> (Self, libc::socklen_t) {
         let mut raw = Self::zeroed();
         let len = match address {
             SocketAddr::V4(v4) => {
@@ -65,6 +66,15 @@ impl RawAddress {
             }
         };
         (raw, len as libc::socklen_t)
+    }
+
+    /// An address as the kernel has written it somewhere else.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<SocketAddr> {
+        let mut raw = Self::zeroed();
+        let len = bytes.len().min(Self::LEN as usize);
+        // SAFETY: at most LEN bytes are copied into a value of that size, of which every pattern of bits is a value.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), ptr::from_mut(&mut raw).cast(), len) };
+        raw.read(len as libc::socklen_t)
     }
 
     fn read(&self, len: libc::socklen_t) -> Option<SocketAddr> {
@@ -104,6 +114,8 @@ pub(crate) struct Received {
     pub(crate) from: SocketAddr,
     /// The address of this host that it was sent to, where the kernel says so.
     pub(crate) to: Option<IpAddr>,
+    /// When the kernel took it in, by the calendar's clock, where it was asked to note that.
+    pub(crate) arrived: Option<Duration>,
     /// It was longer than the room for it.
     pub(crate) truncated: bool,
 }
@@ -154,43 +166,50 @@ pub(crate) fn receive_batch(
         return Err(io::Error::last_os_error());
     }
     for (index, header) in headers.iter().take(done as usize).enumerate() {
+        let (to, arrived) = control_messages(&header.msg_hdr);
         out.push(Received {
             len: (header.msg_len as usize).min(size),
             // A datagram whose sender the kernel does not name cannot be answered; port 0 marks it.
             from: names[index]
                 .read(header.msg_hdr.msg_namelen)
                 .unwrap_or(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))),
-            to: local_address(&header.msg_hdr),
+            to,
+            arrived,
             truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
         });
     }
     Ok(())
 }
 
-fn local_address(header: &libc::msghdr) -> Option<IpAddr> {
+/// The address of this host that a datagram was sent to, and when it arrived.
+fn control_messages(header: &libc::msghdr) -> (Option<IpAddr>, Option<Duration>) {
+    let (mut to, mut arrived) = (None, None);
     // SAFETY: the kernel has filled the control buffer that `header` points to and set its length;
     // the CMSG functions stay within that length, and the data of each kind has the type that
-    // ip(7) and ipv6(7) give for it. `read_unaligned` makes no claim about alignment.
+    // ip(7), ipv6(7) and socket(7) give for it. `read_unaligned` makes no claim about alignment.
     unsafe {
         let mut message = libc::CMSG_FIRSTHDR(header);
         while !message.is_null() {
+            let data = libc::CMSG_DATA(message);
             match ((*message).cmsg_level, (*message).cmsg_type) {
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                    let data = libc::CMSG_DATA(message).cast::<libc::in_pktinfo>();
-                    let info = data.read_unaligned();
-                    let ip = Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr));
-                    return Some(ip.into());
+                    let info = data.cast::<libc::in_pktinfo>().read_unaligned();
+                    to = Some(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)).into());
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                    let data = libc::CMSG_DATA(message).cast::<libc::in6_pktinfo>();
-                    let info = data.read_unaligned();
-                    return Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
+                    let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
+                    to = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
                 }
-                _ => message = libc::CMSG_NXTHDR(header, message),
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
+                    let time = data.cast::<libc::timespec>().read_unaligned();
+                    arrived = Some(Duration::new(time.tv_sec as u64, time.tv_nsec as u32));
+                }
+                _ => {}
             }
+            message = libc::CMSG_NXTHDR(header, message);
         }
     }
-    None
+    (to, arrived)
 }
 
 /// One datagram to send.
@@ -244,7 +263,7 @@ pub(crate) fn send_batch(socket: BorrowedFd<'_>, batch: &[Outgoing<'_>]) -> io::
 
 /// Writes one packet-info control message into the buffer of `header` and sets its length.
 fn write_source(header: &mut libc::msghdr, source: IpAddr) {
-    // SAFETY: the buffer has CONTROL (64) bytes, zeroed and aligned to 8; the largest message
+    // SAFETY: the buffer has CONTROL (72) bytes, zeroed and aligned to 8; the largest message
     // written is CMSG_SPACE(20) = 40 bytes. `write_unaligned` makes no claim about alignment.
     unsafe {
         let message = libc::CMSG_FIRSTHDR(header);
@@ -294,7 +313,7 @@ pub(crate) fn next_error(socket: BorrowedFd<'_>) -> Option<(SocketAddr, i32)> {
         return None;
     }
     let to = name.read(header.msg_namelen)?;
-    // SAFETY: as in `local_address`; IP_RECVERR and IPV6_RECVERR carry a sock_extended_err.
+    // SAFETY: as in `control_messages`; IP_RECVERR and IPV6_RECVERR carry a sock_extended_err.
     unsafe {
         let mut message = libc::CMSG_FIRSTHDR(&raw const header);
         while !message.is_null() {

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use bytes::Bytes;
 use mio::{Interest, Registry, Token, event};
@@ -38,11 +39,13 @@ pub struct UdpOptions {
     pub receive_buffer: usize,
     /// Bytes the system should buffer on the way out. Default 4 MiB.
     pub send_buffer: usize,
+    /// Whether the system notes when each datagram arrived ([`Datagram::arrived`]). Default false.
+    pub stamps: bool,
 }
 
 impl Default for UdpOptions {
     fn default() -> Self {
-        Self { receive_buffer: 8 * 1024 * 1024, send_buffer: 4 * 1024 * 1024 }
+        Self { receive_buffer: 8 * 1024 * 1024, send_buffer: 4 * 1024 * 1024, stamps: false }
     }
 }
 
@@ -86,6 +89,9 @@ impl UdpSocket {
             sys::set_option(socket.as_fd(), level, info, 1)?;
         }
         sys::set_option(socket.as_fd(), level, errors, 1)?;
+        if options.stamps {
+            sys::set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
+        }
         enlarge(&socket, options)?;
         socket.bind(&address.into())?;
         let socket = mio::net::UdpSocket::from_std(socket.into());
@@ -227,6 +233,9 @@ pub struct Datagram<'a> {
     pub from: SocketAddr,
     /// The address of this host that it was sent to. Its port is the socket's.
     pub local: SocketAddr,
+    /// When the system took it in: time since the UNIX epoch by the calendar's clock, which may be set. Only with
+    /// [`UdpOptions::stamps`].
+    pub arrived: Option<Duration>,
     /// Its content.
     pub bytes: &'a [u8],
     /// It was longer than [`MAX_DATAGRAM`] and has lost its end.
@@ -255,6 +264,7 @@ impl RecvBatch {
             Datagram {
                 from: received.from,
                 local,
+                arrived: received.arrived,
                 bytes: piece.get(..received.len).unwrap_or(piece),
                 truncated: received.truncated,
             }

@@ -27,6 +27,9 @@ const MAX_BEHIND: Duration = Duration::from_millis(100);
 /// Bytes of payload per packet: 20 ms of PCMU.
 const PAYLOAD: usize = 160;
 
+/// 2^32 divided by the golden ratio.
+const GOLDEN: u32 = 0x9e37_79b9;
+
 const MAGIC: [u8; 4] = *b"HSLB";
 const PATTERN_AT: usize = 28;
 const PATTERN: usize = PAYLOAD - PATTERN_AT;
@@ -68,6 +71,8 @@ pub(super) struct Audio {
     streams: [Vec<Option<Stream>>; 2],
     /// Who is to send when. All streams have the same interval, so the order keeps itself.
     due: VecDeque<(Duration, Leg, CallRef)>,
+    /// When within a frame the latest stream speaks, in parts of 2^32.
+    phase: u32,
     /// The slots of both ends of a call, by the call's number.
     pairs: HashMap<u64, [Option<u32>; 2], RandomState>,
     pattern: [u8; 256 + PATTERN],
@@ -86,6 +91,7 @@ impl Audio {
         Audio {
             streams: [Vec::new(), Vec::new()],
             due: VecDeque::new(),
+            phase: 0,
             pairs: HashMap::default(),
             pattern,
             buffer: BytesMut::with_capacity(BUFFER),
@@ -123,7 +129,12 @@ impl Audio {
         if let Some(number) = number {
             self.pairs.entry(number).or_default()[leg.index()] = Some(call.slot);
         }
-        self.due.push_back((now + FRAME, leg, call));
+        // Calls that start at an even pace would all speak at the same few moments of a frame. Phones know nothing of
+        // each other, so steps of the golden ratio spread them evenly however many there are.
+        self.phase = self.phase.wrapping_add(GOLDEN);
+        let first = now + FRAME.mul_f64(f64::from(self.phase) / f64::from(u32::MAX));
+        let place = self.due.partition_point(|(at, ..)| *at <= first);
+        self.due.insert(place, (first, leg, call));
     }
 
     /// Stops both ends of a caller's call; what is under way still arrives.

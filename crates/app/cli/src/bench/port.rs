@@ -18,8 +18,8 @@ pub(super) struct Port {
 }
 
 impl Port {
-    pub(super) fn bind(poll: &Poll, token: Token, address: SocketAddr) -> anyhow::Result<Port> {
-        let mut socket = UdpSocket::bind(address, UdpOptions::default())?;
+    pub(super) fn bind(poll: &Poll, token: Token, address: SocketAddr, stamps: bool) -> anyhow::Result<Port> {
+        let mut socket = UdpSocket::bind(address, UdpOptions { stamps, ..UdpOptions::default() })?;
         poll.registry().register(&mut socket, token, Interest::READABLE)?;
         Ok(Port { socket, queue: SendQueue::new(), dropped: 0 })
     }

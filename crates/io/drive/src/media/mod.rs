@@ -19,7 +19,7 @@ use mio::{Poll, Token};
 
 use crate::clock::Clock;
 use crate::inbox::Inbox;
-use worker::Worker;
+use worker::{Parts, Worker};
 
 /// Operations that may wait for one media thread. Beyond, calls are refused.
 pub const MAX_MEDIA_OPS: usize = 65_536;
@@ -28,6 +28,18 @@ pub const MAX_MEDIA_OPS: usize = 65_536;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) const WAKER: Token = Token(0);
+
+/// How packets come in and go out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum MediaIo {
+    /// By io_uring where the system has it and lets us (Linux 6.1; containers often do not), else by epoll.
+    #[default]
+    Auto,
+    /// By epoll and a system call for each packet.
+    Epoll,
+    /// By io_uring; a warning where that is not to be had.
+    Ring,
+}
 
 /// How media is carried.
 #[derive(Clone, Debug)]
@@ -40,13 +52,15 @@ pub struct MediaConfig {
     pub ports: PortRange,
     /// The engine of each thread.
     pub engine: EngineConfig,
+    /// How packets come in and go out. Default [`MediaIo::Auto`].
+    pub io: MediaIo,
 }
 
 impl MediaConfig {
     /// Everything at its default, with this engine.
     #[must_use]
     pub fn new(engine: EngineConfig) -> Self {
-        Self { threads: 0, pin: true, ports: PortRange::default(), engine }
+        Self { threads: 0, pin: true, ports: PortRange::default(), engine, io: MediaIo::default() }
     }
 }
 
@@ -129,8 +143,17 @@ impl MediaPlane {
             let orders = Arc::new(Inbox::new(poll.registry(), WAKER, MAX_MEDIA_OPS)?);
             // Engines must not make the same names; an odd constant keeps their seeds apart.
             let seed = seed ^ (index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            let worker =
-                Worker::new(poll, pool, config.engine.clone(), seed, clock, Arc::clone(&orders), Arc::clone(&report))?;
+            let parts = Parts {
+                registry: poll.registry().try_clone()?,
+                poll,
+                pool,
+                engine: config.engine.clone(),
+                io: config.io,
+                seed,
+                clock,
+                orders: Arc::clone(&orders),
+                report: Arc::clone(&report),
+            };
             let cpu = cpu.filter(|_| config.pin);
             let failed = Arc::clone(failed);
             let thread = thread::Builder::new().name(format!("media-{index}")).spawn(move || {
@@ -138,7 +161,7 @@ impl MediaPlane {
                     tracing::warn!(%error, ?cpu, "a media thread could not be kept on its CPU");
                 }
                 let _watch = FailureWatch(failed);
-                worker.run();
+                Worker::new(parts).run();
             })?;
             plane.threads.push(MediaThread { orders, thread: Some(thread) });
         }

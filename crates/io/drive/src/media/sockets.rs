@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 
 use hookswitch_media::{PortPair, Ports, SocketIx};
-use hookswitch_net::PortPool;
+use hookswitch_net::{PortPool, UdpRing};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
@@ -13,15 +13,23 @@ use slab::Slab;
 /// Token of the socket with number 0; smaller ones belong to the thread.
 const FIRST: usize = 1;
 
+/// How a thread learns that something has arrived, and gets it.
+pub(super) enum Watch {
+    /// From epoll, with a system call for each packet.
+    Epoll(Registry),
+    /// From io_uring, which brings the packets along.
+    Ring(Box<UdpRing>),
+}
+
 pub(super) struct Sockets {
     open: Slab<UdpSocket>,
     pool: PortPool,
-    registry: Registry,
+    pub(super) watch: Watch,
 }
 
 impl Sockets {
-    pub(super) const fn new(pool: PortPool, registry: Registry) -> Self {
-        Self { open: Slab::new(), pool, registry }
+    pub(super) const fn new(pool: PortPool, watch: Watch) -> Self {
+        Self { open: Slab::new(), pool, watch }
     }
 
     /// The number of the socket that an event is about.
@@ -42,16 +50,24 @@ impl Sockets {
     fn watch(&mut self, socket: UdpSocket) -> io::Result<SocketIx> {
         let entry = self.open.vacant_entry();
         let number = u32::try_from(entry.key()).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        let token = Token(FIRST + entry.key());
-        self.registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
+        match &mut self.watch {
+            Watch::Epoll(registry) => {
+                let token = Token(FIRST + entry.key());
+                registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
+            }
+            Watch::Ring(ring) => ring.watch(number, &socket)?,
+        }
         entry.insert(socket);
         Ok(SocketIx(number))
     }
 
-    fn close(&mut self, socket: SocketIx) {
-        if let Some(socket) = self.open.try_remove(socket.0 as usize) {
-            // Closing takes it out of the poll as well, unless a child process has inherited it.
-            let _ = self.registry.deregister(&mut SourceFd(&socket.as_raw_fd()));
+    fn close(&mut self, number: SocketIx) {
+        if let Some(socket) = self.open.try_remove(number.0 as usize) {
+            match &mut self.watch {
+                // Closing takes it out of the poll as well, unless a child process has inherited it.
+                Watch::Epoll(registry) => drop(registry.deregister(&mut SourceFd(&socket.as_raw_fd()))),
+                Watch::Ring(ring) => ring.forget(number.0),
+            }
         }
     }
 }

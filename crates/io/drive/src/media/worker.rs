@@ -1,20 +1,19 @@
 //! The loop of one media thread.
 //!
-//! Per packet: one system call to receive, the engine, one to send; no allocation, no lock. The clock is read once per
-//! turn, which serves all packets that have arrived meanwhile.
+//! Per packet: with io_uring no system call, with epoll one to receive and one to send; the engine; no allocation, no
+//! lock. The clock is read once per turn, which serves all packets that have arrived meanwhile.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use hookswitch_media::{Engine, EngineConfig, Forward, SocketIx};
-use hookswitch_net::{PortPool, thread_cpu_time};
-use mio::{Events, Poll};
+use hookswitch_net::{Happened, PortPool, UdpRing, thread_cpu_time};
+use mio::{Events, Poll, Registry};
 
-use super::sockets::Sockets;
-use super::{MediaTotals, Order, ReportSink, WAKER};
+use super::sockets::{Sockets, Watch};
+use super::{MediaIo, MediaTotals, Order, ReportSink, WAKER};
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 
@@ -30,18 +29,10 @@ const ORDER_BUDGET: usize = 64;
 /// Longest packet relayed, in bytes: more than any Ethernet carries unfragmented. Longer ones are dropped.
 const MAX_PACKET: usize = 2_048;
 
-/// A busy thread lets packets gather for this long before it looks again: waking up for each of them would cost more
-/// than relaying it. A quarter of a millisecond is nothing to a conversation.
-const GATHER: Duration = Duration::from_micros(250);
-
-/// A thread is busy when this many packets came in the last [`WINDOW`]: 20,000 a second, 200 calls.
-const BUSY: u32 = 400;
-
-/// Over which packets are counted to tell whether a thread is busy.
-const WINDOW: Duration = Duration::from_millis(20);
-
 pub(super) struct Worker {
     poll: Poll,
+    events: Events,
+    buffer: Box<[u8; MAX_PACKET]>,
     engine: Engine,
     sockets: Sockets,
     clock: Clock,
@@ -51,85 +42,62 @@ pub(super) struct Worker {
     taken: VecDeque<Order>,
     /// Sockets whose budget ended before their packets did.
     unfinished: Vec<SocketIx>,
-    load: Load,
     /// How long a party may be silent before that is reported; zero means for ever.
     patience: Duration,
     /// When silent parties are looked for next.
     look_at: Duration,
 }
 
-/// How many packets come.
-#[derive(Default)]
-struct Load {
-    window_ends: Duration,
-    packets: u32,
-    is_busy: bool,
-}
-
-impl Load {
-    fn tick(&mut self, now: Duration) {
-        if now >= self.window_ends {
-            // A window that nobody looked at for long was a quiet one.
-            self.is_busy = self.packets >= BUSY && now < self.window_ends + WINDOW;
-            self.packets = 0;
-            self.window_ends = now + WINDOW;
-        }
-    }
+/// What a worker is made of.
+pub(super) struct Parts {
+    pub(super) poll: Poll,
+    pub(super) registry: Registry,
+    pub(super) pool: PortPool,
+    pub(super) engine: EngineConfig,
+    pub(super) io: MediaIo,
+    pub(super) seed: u64,
+    pub(super) clock: Clock,
+    pub(super) orders: Arc<Inbox<Order>>,
+    pub(super) report: ReportSink,
 }
 
 impl Worker {
-    pub(super) fn new(
-        poll: Poll,
-        pool: PortPool,
-        config: EngineConfig,
-        seed: u64,
-        clock: Clock,
-        orders: Arc<Inbox<Order>>,
-        report: ReportSink,
-    ) -> io::Result<Self> {
-        let registry = poll.registry().try_clone()?;
-        let patience = config.rtp_timeout;
-        Ok(Self {
+    /// To be called by the thread that runs it: a ring belongs to its thread.
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { poll, registry, pool, engine, io, seed, clock, orders, report } = parts;
+        let ring = ring(io, pool.size(), &poll);
+        let watch = ring.map_or(Watch::Epoll(registry), |ring| Watch::Ring(Box::new(ring)));
+        let patience = engine.rtp_timeout;
+        Self {
             poll,
-            engine: Engine::new(config, seed),
-            sockets: Sockets::new(pool, registry),
+            events: Events::with_capacity(EVENTS),
+            buffer: Box::new([0; MAX_PACKET]),
+            engine: Engine::new(engine, seed),
+            sockets: Sockets::new(pool, watch),
             clock,
             orders,
             report,
             taken: VecDeque::new(),
             unfinished: Vec::new(),
-            load: Load::default(),
             patience,
             look_at: Duration::ZERO,
-        })
+        }
     }
 
     pub(super) fn run(mut self) {
-        let mut events = Events::with_capacity(EVENTS);
-        let mut buffer = [0_u8; MAX_PACKET];
         loop {
             let wait = self.wait();
-            if self.load.is_busy && wait.is_none_or(|wait| wait > GATHER) {
-                thread::sleep(GATHER);
-            }
-            if let Err(error) = self.poll.poll(&mut events, wait)
-                && error.kind() != io::ErrorKind::Interrupted
-            {
-                tracing::error!(%error, "a media thread cannot wait for packets and ends");
-                return;
-            }
-            let now = self.clock.now();
-            self.load.tick(now);
-            for socket in std::mem::take(&mut self.unfinished) {
-                self.relay(now, socket, &mut buffer);
-            }
-            for event in &events {
-                if event.token() == WAKER {
-                    self.orders.take(&mut self.taken);
-                } else if let Some(socket) = Sockets::of(event.token()) {
-                    self.relay(now, socket, &mut buffer);
+            let turn = match self.sockets.watch {
+                Watch::Epoll(_) => self.turn_by_epoll(wait),
+                Watch::Ring(_) => self.turn_by_ring(wait),
+            };
+            let now = match turn {
+                Ok(now) => now,
+                Err(error) => {
+                    tracing::error!(%error, "a media thread cannot wait for packets and ends");
+                    return;
                 }
-            }
+            };
             // Events of this turn are done with, so sockets may be closed and their numbers used again.
             if !self.carry_out_orders(now) {
                 return;
@@ -145,6 +113,49 @@ impl Worker {
             self.look_for_silence(now);
             self.tell();
         }
+    }
+
+    /// Waits for packets and relays them; returns the time at which they were looked at.
+    fn turn_by_epoll(&mut self, wait: Option<Duration>) -> io::Result<Duration> {
+        match self.poll.poll(&mut self.events, wait) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        let now = self.clock.now();
+        for socket in std::mem::take(&mut self.unfinished) {
+            self.relay(now, socket);
+        }
+        // Taken out while its sockets are read.
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            if event.token() == WAKER {
+                self.orders.take(&mut self.taken);
+            } else if let Some(socket) = Sockets::of(event.token()) {
+                self.relay(now, socket);
+            }
+        }
+        self.events = events;
+        Ok(now)
+    }
+
+    /// The same, by a ring.
+    fn turn_by_ring(&mut self, wait: Option<Duration>) -> io::Result<Duration> {
+        let Watch::Ring(ring) = &mut self.sockets.watch else { return Ok(self.clock.now()) };
+        ring.wait(wait)?;
+        let now = self.clock.now();
+        while let Some(happened) = ring.poll_happened() {
+            let Happened::Packet(arrival) = happened else {
+                self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
+                self.orders.take(&mut self.taken);
+                continue;
+            };
+            let (number, from) = (SocketIx(arrival.slot), arrival.from);
+            match self.engine.handle_packet(now, number, from, ring.bytes(&arrival)) {
+                Forward::Send { socket, to, len } => ring.send(arrival, socket.0, to, len),
+                Forward::Drop(_) => ring.give_back(arrival),
+            }
+        }
+        Ok(now)
     }
 
     /// How long there is nothing to do unless something comes.
@@ -172,7 +183,8 @@ impl Worker {
 
     /// Passes on what has arrived at one socket.
     #[inline]
-    fn relay(&mut self, now: Duration, number: SocketIx, buffer: &mut [u8; MAX_PACKET]) {
+    fn relay(&mut self, now: Duration, number: SocketIx) {
+        let buffer = &mut self.buffer[..];
         for _ in 0..READ_BUDGET {
             let Some(socket) = self.sockets.get(number) else { return };
             let (len, from) = match socket.recv_from(buffer) {
@@ -180,7 +192,6 @@ impl Worker {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => return,
             };
-            self.load.packets += 1;
             // One that fills the buffer may have lost its end.
             let Some(packet) = buffer.get_mut(..len).filter(|_| len < MAX_PACKET) else { continue };
             if let Forward::Send { socket, to, len } = self.engine.handle_packet(now, number, from, packet)
@@ -235,5 +246,25 @@ impl Worker {
         let (ports_taken, ports) = self.sockets.usage();
         let (user, system) = thread_cpu_time();
         MediaTotals { counted: self.engine.totals(), ports_taken, ports, user, system }
+    }
+}
+
+/// A ring for so many pairs of ports, where that is wanted and possible.
+fn ring(io: MediaIo, pairs: usize, poll: &Poll) -> Option<UdpRing> {
+    if io == MediaIo::Epoll {
+        return None;
+    }
+    let slots = u32::try_from(pairs.saturating_mul(2)).unwrap_or(u32::MAX);
+    match UdpRing::new(slots) {
+        Ok(mut ring) => {
+            ring.watch_descriptor(poll);
+            Some(ring)
+        }
+        Err(error) => {
+            if io == MediaIo::Ring {
+                tracing::warn!(%error, "io_uring was asked for and is not to be had: media goes through epoll");
+            }
+            None
+        }
     }
 }
