@@ -41,6 +41,18 @@ fn options_is_answered_over_tcp_in_pieces_and_in_bunches() {
 }
 
 #[test]
+fn options_is_answered_over_tcp_although_the_peer_says_nothing_more() {
+    let switch = Switch::start(config(31_000)).unwrap();
+    let mut phone = tcp(sip_address(&switch, Transport::Tcp));
+    let from = phone.local_addr().unwrap();
+    phone.write_all(options("TCP", from, "only").as_bytes()).unwrap();
+    phone.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut buffer = [0; 4_096];
+    let len = phone.read(&mut buffer).unwrap();
+    assert!(buffer[..len].starts_with(b"SIP/2.0 200 "), "{}", String::from_utf8_lossy(&buffer[..len]));
+}
+
+#[test]
 fn the_answer_leaves_from_the_address_that_was_asked() {
     let mut config = config(31_000);
     let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));

@@ -1,7 +1,7 @@
 //! TCP connections with peers that behave, and with peers that do not.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -150,6 +150,74 @@ fn sending_to_a_stranger_opens_one_connection() {
     ours.connections.close(ours.poll.registry(), now, id);
     assert_eq!(ours.closed(), CloseReason::Local);
     assert_eq!(accepted.read(&mut heard).unwrap(), 0);
+}
+
+#[test]
+fn a_peer_that_ends_its_side_after_a_request_still_gets_the_answer() {
+    let mut ours = Loop::new(ConnectionsConfig::default());
+    let mut peer = TcpStream::connect(ours.listener.local()).unwrap();
+    let remote = peer.local_addr().unwrap();
+    peer.write_all(b"request").unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    let id = ours.opened();
+    for _ in 0..20 {
+        ours.turn();
+    }
+    assert_eq!(ours.received(), b"request");
+    assert_eq!(ours.connections.len(), 1, "{:?}", ours.events);
+    // What is not an answer goes another way: there nobody listens.
+    ours.send(None, remote, "news");
+    ours.until(|events| events.iter().any(|event| matches!(event, TcpEvent::Unreachable { .. })).then_some(()));
+    // A large answer, of which only a part fits into the buffers at once.
+    let answer = vec![b'a'; 900_000];
+    ours.send(Some(id), remote, answer.clone());
+    let reader = std::thread::spawn(move || {
+        let mut all = vec![0; 900_000];
+        peer.set_read_timeout(Some(PATIENCE)).unwrap();
+        peer.read_exact(&mut all).unwrap();
+        (all, peer)
+    });
+    while !reader.is_finished() {
+        ours.turn();
+    }
+    let (read, mut peer) = reader.join().unwrap();
+    assert_eq!(read, answer);
+    // After a while nobody waits any more.
+    ours.leap = Duration::from_secs(6);
+    assert_eq!(ours.closed(), CloseReason::Peer);
+    assert!(ours.connections.is_empty());
+    assert_eq!(peer.read(&mut [0; 1]).unwrap(), 0);
+}
+
+#[test]
+fn a_peer_that_ends_after_a_silence_or_without_a_word_waits_for_nothing() {
+    let mut ours = Loop::new(ConnectionsConfig::default());
+    drop(TcpStream::connect(ours.listener.local()).unwrap());
+    assert_eq!(ours.closed(), CloseReason::Peer);
+    ours.events.clear();
+    let mut peer = TcpStream::connect(ours.listener.local()).unwrap();
+    peer.write_all(b"request").unwrap();
+    ours.until(|events| events.iter().any(|event| matches!(event, TcpEvent::Data { .. })).then_some(()));
+    ours.leap = Duration::from_secs(6);
+    drop(peer);
+    assert_eq!(ours.closed(), CloseReason::Peer);
+}
+
+#[test]
+fn a_peer_that_has_gone_is_found_out_by_what_is_sent_to_it() {
+    let mut ours = Loop::new(ConnectionsConfig::default());
+    let mut peer = TcpStream::connect(ours.listener.local()).unwrap();
+    let remote = peer.local_addr().unwrap();
+    peer.write_all(b"request").unwrap();
+    let id = ours.opened();
+    ours.until(|events| events.iter().any(|event| matches!(event, TcpEvent::Data { .. })).then_some(()));
+    drop(peer);
+    for _ in 0..20 {
+        ours.turn();
+    }
+    assert_eq!(ours.connections.len(), 1);
+    ours.send(Some(id), remote, "answer");
+    assert!(matches!(ours.closed(), CloseReason::Failed(_)), "{:?}", ours.events);
 }
 
 #[test]

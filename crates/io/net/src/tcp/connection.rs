@@ -17,6 +17,11 @@ const PIECES: usize = 16;
 /// How long what is queued may still take after [`Connections::close`](super::Connections::close).
 const LINGER: Duration = Duration::from_secs(5);
 
+/// How long after its last word a peer that says nothing more may still be waiting for an answer. One that ends its side
+/// before it has read the answer is rare in SIP and common among scripts; one that has gone altogether is found out by
+/// the first byte that is sent to it.
+pub(super) const HALF_OPEN: Duration = Duration::from_secs(5);
+
 /// A connection that carries nothing is probed after this time …
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 /// … and given up after a few more probes at this distance: a dead peer is found in two minutes.
@@ -53,6 +58,8 @@ pub(super) struct Connection {
     /// The system took no more bytes; wait for a writable event.
     pub(super) blocked: bool,
     pub(super) awaits_flush: bool,
+    /// The peer has said that it says nothing more.
+    pub(super) peer_ended: bool,
     /// The entry in the heap of deadlines that counts.
     pub(super) armed: Option<Duration>,
     local: SocketAddr,
@@ -97,6 +104,7 @@ impl Connection {
             phase,
             blocked: false,
             awaits_flush: false,
+            peer_ended: false,
             armed: None,
             local,
             queue: VecDeque::new(),
@@ -155,7 +163,7 @@ impl Connection {
         while budget > 0 {
             let room = scratch.len().min(budget);
             match self.stream.read(&mut scratch[..room]) {
-                Ok(0) => return Progress::Over(CloseReason::Peer),
+                Ok(0) => return self.end_of_stream(now),
                 Ok(len) => {
                     self.heard_any = true;
                     self.last_heard = now;
@@ -174,6 +182,17 @@ impl Connection {
             }
         }
         Progress::Done
+    }
+
+    /// The peer says nothing more. If it has said something a moment ago, it may wait for the answer.
+    fn end_of_stream(&mut self, now: Duration) -> Progress {
+        // A reset that comes after the end shows here alone.
+        if let Ok(Some(error)) | Err(error) = self.stream.take_error() {
+            return Progress::Over(CloseReason::Failed(error.kind()));
+        }
+        let may_wait = self.phase == Phase::Open && self.heard_any && now < self.last_heard + HALF_OPEN;
+        self.peer_ended = true;
+        if may_wait { Progress::Waiting } else { Progress::Over(CloseReason::Peer) }
     }
 
     /// Writes until the queue is empty or the system takes no more.
@@ -229,6 +248,7 @@ impl Connection {
                 (since + config.connect_timeout, CloseReason::Failed(io::ErrorKind::TimedOut))
             }
             Phase::Closing { since } => (since + LINGER, CloseReason::SlowPeer),
+            Phase::Open if self.peer_ended => (self.last_heard + HALF_OPEN, CloseReason::Peer),
             Phase::Open if !self.queue.is_empty() => (self.last_written + config.stall_timeout, CloseReason::SlowPeer),
             Phase::Open if self.accepted && !self.heard_any => {
                 (self.last_heard + config.silent_timeout, CloseReason::Silent)

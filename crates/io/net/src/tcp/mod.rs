@@ -11,6 +11,9 @@
 //!                     Unreachable   Closed                     Closed
 //! ```
 //!
+//! A peer that ends its side right after it has said something may still wait for the answer, so its connection stays open
+//! for some seconds; what is new to that peer takes another connection.
+//!
 //! Whoever drives this calls a method, then takes [`Connections::poll_event`] until `None`. What is
 //! sent is queued; [`Connections::flush`] writes it, several messages in one system call.
 
@@ -366,6 +369,13 @@ impl Connections {
             return;
         };
         match connection.read(now, &mut self.scratch, &mut self.events) {
+            Progress::Waiting if connection.peer_ended => {
+                // Good for an answer, and for nothing new.
+                if self.by_remote.get(&connection.remote) == Some(&index) {
+                    self.by_remote.remove(&connection.remote);
+                }
+                self.arm(index, now);
+            }
             Progress::Waiting => {}
             Progress::Done => self.to_read.push(connection.id),
             Progress::Over(reason) => self.close_now(registry, index, reason),
