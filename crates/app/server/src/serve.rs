@@ -191,3 +191,69 @@ impl Signals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+
+    use futures_util::{SinkExt as _, StreamExt as _};
+    use hookswitch_drive::opensips::simulator::{Simulator, SimulatorConfig};
+    use tokio_tungstenite::connect_async;
+    use tokio_tungstenite::tungstenite::Message;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn with_a_section_opensips_the_call_api_drives_that_beside_our_own_switch() {
+        let udp = Some((Ipv4Addr::LOCALHOST, 0).into());
+        let simulator = Simulator::start(SimulatorConfig { udp, ..SimulatorConfig::default() }).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "sip: {{ listen: [ \"udp:127.0.0.1:0\" ] }}\nmedia: {{ ports: 26000-26100, threads: 1 }}\n\
+             call_api: {{ listen: \"127.0.0.1:0\" }}\nhttp: {{ listen: \"127.0.0.1:0\" }}\n\
+             opensips: {{ mi: \"udp:{}\" }}\ndata_dir: {}\n",
+            simulator.addresses().udp.unwrap(),
+            folder.path().display()
+        );
+        let running = Running::start(&Config::parse("t", &text).unwrap()).unwrap();
+        assert!(running.switch.addresses().call_api.is_empty());
+        let http = running.switch.addresses().http[0];
+        let health = (0..500).map(|_| {
+            std::thread::sleep(Duration::from_millis(20));
+            get(http, "/health")
+        });
+        let health = health.into_iter().find(|page| page.starts_with("HTTP/1.1 200")).expect("never up");
+        assert!(health.contains("\"opensips\":{") && health.contains("\"sip\":{"), "{health}");
+        let call_api = running.front.as_ref().unwrap().addresses().call_api[0];
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let answer = runtime.block_on(async {
+            let (mut socket, _) = connect_async(format!("ws://{call_api}/call-api")).await.unwrap();
+            let end = r#"{"jsonrpc":"2.0","id":"1","method":"CallEnd","params":{"callid":"nobody"}}"#;
+            socket.send(Message::text(end)).await.unwrap();
+            socket.next().await.unwrap().unwrap();
+            tokio::time::timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap().into_text().unwrap()
+        });
+        // That is what OpenSIPS says.
+        assert!(answer.contains("404 Requested Dialog not found"), "{answer}");
+        running.reload();
+        running.drain();
+        let start = std::time::Instant::now();
+        while running.phase() < Phase::Drained && start.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(running.phase(), Phase::Drained);
+        assert!(running.stop());
+    }
+}
