@@ -77,6 +77,7 @@ use mi::{Matter, Requests};
 use subscriptions::Subscriptions;
 use twice::GivenUp;
 use watch::Probe;
+pub use watch::STOP_WITHIN;
 
 /// How long a started call waits between the caller's answer and its transfer when OpenSIPS does not say that the
 /// dialog is ready.
@@ -108,6 +109,9 @@ pub struct OpenSips {
     given_up: GivenUp,
     draining: bool,
     stopping: bool,
+    /// A stop has lasted as long as it may.
+    has_waited: bool,
+    leftovers: usize,
     counts: Counts,
     outputs: VecDeque<Output>,
 }
@@ -135,6 +139,7 @@ enum Timer {
     Request(RequestId),
     Health,
     Refresh,
+    Stop,
 }
 
 /// All that is known of one running command: plain data, to be shown or stored.
@@ -174,6 +179,8 @@ impl OpenSips {
             given_up: GivenUp::default(),
             draining: false,
             stopping: false,
+            has_waited: false,
+            leftovers: 0,
             counts: Counts::default(),
             outputs: VecDeque::new(),
             config,
@@ -190,6 +197,7 @@ impl OpenSips {
                 Timer::Request(request) => self.request_due(now, request),
                 Timer::Health => self.watch(now),
                 Timer::Refresh => self.refresh(now),
+                Timer::Stop => self.has_waited = true,
             }
         }
     }
@@ -216,7 +224,7 @@ impl OpenSips {
     pub fn counts(&self) -> Counts {
         Counts {
             commands: self.commands,
-            leftovers: self.running.values().filter(|running| !running.is_asked_for).count(),
+            leftovers: self.leftovers,
             requests: self.requests.len(),
             calls: self.book.len(),
             ..self.counts

@@ -178,6 +178,7 @@ impl OpenSips {
     pub(crate) fn leave(&mut self, now: Time, callid: CompactString, ringing: bool) {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
+        self.leftovers += 1;
         self.enter(ticket, Machine::End(End::leftover(callid.clone(), ringing)), None, false);
         self.follow(ticket, &callid);
         let news = if self.health.mi == Link::Up { News::Begin } else { News::Park };
@@ -199,6 +200,7 @@ impl OpenSips {
             }
         }
         if !running.is_asked_for {
+            self.leftovers -= 1;
             return;
         }
         if let Err(failure) = &result {

@@ -46,10 +46,10 @@ impl Subscriptions {
         self.topics.iter_mut().find(|(topic, _)| *topic == wanted).map(|(_, standing)| standing)
     }
 
-    /// A request for these events is on its way; a subscription that stands goes on standing.
+    /// A request for these events is on its way; what was said of the one before holds until this is answered.
     pub(crate) fn asked(&mut self, topic: Topic) {
         if let Some(standing) = self.get(topic)
-            && *standing != Standing::Accepted
+            && *standing == Standing::Idle
         {
             *standing = Standing::Asked;
         }
@@ -64,6 +64,15 @@ impl Subscriptions {
     pub(crate) fn refused(&mut self, topic: Topic, code: i32, text: &str) {
         if let Some(standing) = self.get(topic) {
             *standing = Standing::Refused(format_compact!("{}: {code} {text}", topic.name()));
+        }
+    }
+
+    /// No reply came; one that stood may stand all the same.
+    pub(crate) fn lost(&mut self, topic: Topic) {
+        if let Some(standing) = self.get(topic)
+            && *standing != Standing::Accepted
+        {
+            *standing = Standing::Refused(format_compact!("{}: no answer", topic.name()));
         }
     }
 
@@ -161,6 +170,7 @@ mod tests {
         ours.refused(Topic::Hold, 400, "Bad parameter value");
         assert!(ours.are_settled());
         ours.asked(Topic::Transfer);
+        ours.lost(Topic::Transfer);
         assert!(ours.stands(Topic::Transfer) && !ours.stands(Topic::Hold));
         assert_eq!(ours.any_refusal().unwrap(), "E_CALL_HOLD: 400 Bad parameter value");
     }

@@ -18,6 +18,9 @@ use crate::{AUDIT_AFTER, Health, Link, OpenSips, Timer};
 /// How often an OpenSIPS that does not answer is asked whether it is back.
 pub(crate) const PROBE_WHEN_DOWN: Duration = Duration::from_secs(2);
 
+/// How long a stop waits for OpenSIPS, unsubscriptions and leftovers included.
+pub const STOP_WITHIN: Duration = Duration::from_secs(5);
+
 /// Most calls that are looked up at a time.
 const MAX_AUDITS: usize = 200;
 
@@ -46,6 +49,7 @@ impl OpenSips {
             return;
         }
         self.abandon_all(now, &backend("the switch is shutting down"));
+        self.timers.insert((now + STOP_WITHIN, Timer::Stop));
         self.timers.retain(|(_, timer)| !matches!(timer, Timer::Health | Timer::Refresh));
         for request in self.requests.of(|asker| !matches!(asker, Asker::Command(..))) {
             self.close_request(request);
@@ -61,7 +65,8 @@ impl OpenSips {
     /// Whether nothing is left to be said after [`OpenSips::stop`].
     #[must_use]
     pub fn stopped(&self) -> bool {
-        self.stopping && (self.health.mi.is_down() || (self.requests.len() == 0 && self.running.is_empty()))
+        let is_done = self.requests.len() == 0 && self.running.is_empty();
+        self.stopping && (is_done || self.health.mi.is_down() || self.has_waited)
     }
 
     /// The regular look.
@@ -103,8 +108,11 @@ impl OpenSips {
         match answer {
             Answer::Result(_) => self.subscriptions.accepted(topic),
             Answer::Error { code, text } => self.subscriptions.refused(topic, *code, text),
-            // OpenSIPS is lost or only this request is: either is found out, and this is asked again then.
-            Answer::Lost if self.health.mi == Link::Up => return self.subscribe_to(now, topic),
+            Answer::Lost if self.health.mi == Link::Up => {
+                self.subscriptions.lost(topic);
+                self.subscribe_to(now, topic);
+            }
+            // OpenSIPS is lost, and this is asked again when it is back.
             Answer::Lost => return,
         }
         self.events_changed(now);

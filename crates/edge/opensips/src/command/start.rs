@@ -34,6 +34,10 @@ use crate::twice::LOOP_DETECTED;
 /// How often the dialog of a ringing caller is looked up.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
+/// How often in a row a dialog may be missing before nobody believes in it: the script of OpenSIPS may take its time
+/// before it makes one.
+const MAX_MISSED: u8 = 3;
+
 /// How long a cancelled INVITE may take to be answered, and how long until a CANCEL that came too early is repeated.
 const CANCEL_AGAIN: Duration = Duration::from_millis(500);
 
@@ -300,10 +304,10 @@ impl Start {
                 calling.missed += 1;
                 if restarted {
                     self.abandon(cx, failure::backend(RESTARTED));
-                } else if calling.missed > 1 {
+                } else if calling.missed >= MAX_MISSED {
                     self.abandon(cx, failure::backend(REPLY_LOST));
                 } else {
-                    calling.look_at = Some(cx.now + CONFIRM_AFTER);
+                    calling.look_at = Some(cx.now + cx.config.mi_timeout);
                 }
             }
             Truth::Gone | Truth::Unknown => {}

@@ -63,7 +63,7 @@ fn a_request_that_never_arrived_is_found_out_where_dialogs_are_known_to_be_made(
     rig.accept("t_uac_dlg", json!({"Status": "486 Busy Here"}));
     answered_without_reply(&mut rig);
     rig.read();
-    for _ in 0..2 {
+    for _ in 0..3 {
         rig.pass(config().mi_timeout);
         let lookup = rig.take("dlg_list");
         rig.error(&lookup, 404, "Dialog not found");

@@ -1,7 +1,7 @@
 //! One subscription per kind of event, for the whole process, kept as long as the process lives.
 
 use hookswitch_call::{Command, Refused};
-use hookswitch_opensips::{Config, Link};
+use hookswitch_opensips::{Config, Link, STOP_WITHIN};
 use serde_json::json;
 
 use crate::rig::{Rig, SOCKET, config, millis, seconds, wire};
@@ -66,6 +66,8 @@ fn a_lost_subscription_request_is_asked_again_until_it_is_answered() {
     // Three sendings each in three seconds, and a new request after that.
     let asked: Vec<_> = rig.sent.iter().filter(|sent| sent.method == "event_subscribe").collect();
     assert_eq!(asked.len(), 9);
+    let Link::Down { why, .. } = rig.core.health().events else { panic!("events are lost") };
+    assert_eq!(why, "E_CALL_TRANSFER: no answer");
     rig.accept("version", json!({"Server": crate::rig::VERSION}));
     for sent in rig.sent.drain(..).filter(|sent| sent.method == "event_subscribe").collect::<Vec<_>>() {
         rig.result(&sent, json!("OK"));
@@ -193,7 +195,6 @@ fn at_the_stop_they_are_ended() {
     // O14: events may come after the `OK`.
     rig.hold_event("a", "caller", "hold", "start");
     rig.expect(&[]);
-    assert_eq!(rig.core.poll_timeout(), None);
 }
 
 #[test]
@@ -229,4 +230,28 @@ fn draining_refuses_new_calls_only() {
     assert_eq!(rig.submit(start), Err(Refused::Draining));
     rig.hold("a");
     rig.take("call_hold");
+}
+
+#[test]
+fn what_waits_does_not_wait_for_ever_for_a_subscription() {
+    let mut rig = silent();
+    rig.hold("a");
+    rig.accept("version", json!({"Server": crate::rig::VERSION}));
+    rig.pass(seconds(3));
+    rig.expect(&["failed Backend: 503 Could not subscribe for event (Upstream)"]);
+}
+
+#[test]
+fn a_stop_has_an_end_even_when_a_leftover_has_none() {
+    let mut rig = Rig::up();
+    rig.call_start("one");
+    rig.accept("t_uac_dlg", crate::rig::answered());
+    rig.core.stop(rig.now);
+    rig.reply_text("");
+    let end = rig.take("dlg_end_dlg");
+    rig.error(&end, 500, "Operation failed");
+    rig.pass(STOP_WITHIN - millis(1));
+    assert!(!rig.core.stopped());
+    rig.pass(millis(1));
+    assert!(rig.core.stopped());
 }
