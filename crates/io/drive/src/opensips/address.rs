@@ -24,7 +24,7 @@ pub enum MiAddress {
     /// Datagrams over a UNIX socket.
     Unix(PathBuf),
     /// Requests over HTTP.
-    Http(HttpAddress),
+    Http(Box<HttpAddress>),
 }
 
 /// Where `mi_http` is.
@@ -48,7 +48,7 @@ impl FromStr for MiAddress {
         let read = if let Some(path) = unix_path(text) {
             Some(Self::Unix(path))
         } else if text.starts_with("http://") || text.starts_with("https://") {
-            HttpAddress::read(text).map(Self::Http)
+            HttpAddress::read(text).map(|address| Self::Http(Box::new(address)))
         } else {
             let pair = host_and_port(text.strip_prefix("udp:").unwrap_or(text));
             pair.filter(|(_, port)| *port != 0).map(|(host, port)| Self::Udp { host: host.to_owned(), port })

@@ -47,7 +47,7 @@ impl HttpRequests {
     /// A client for this address. Replies go to the queue of the loop. `ca` is a file with further authorities to trust,
     /// as PEM.
     pub(super) fn new(
-        address: HttpAddress,
+        address: &HttpAddress,
         ca: Option<&Path>,
         inbox: &Arc<Inbox<Message>>,
     ) -> Result<Self, StartError> {
@@ -70,7 +70,7 @@ impl HttpRequests {
             .build()
             .map_err(StartError::System)?;
         let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
-        Ok(Self { client, address, in_flight, inbox: Arc::clone(inbox), runtime: Some(runtime) })
+        Ok(Self { client, address: address.clone(), in_flight, inbox: Arc::clone(inbox), runtime: Some(runtime) })
     }
 
     /// Sends one request. What becomes of it comes as a [`Message::OpenSips`].

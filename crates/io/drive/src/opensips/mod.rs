@@ -422,7 +422,7 @@ fn open_mi(
             let socket = Datagrams::unix(registry, run::MI, path, reply, rand::rng().random());
             Mi::Datagrams(Box::new(socket.map_err(StartError::Mi)?))
         }
-        MiAddress::Http(address) => Mi::Http(HttpRequests::new(address.clone(), config.mi_ca.as_deref(), inbox)?),
+        MiAddress::Http(address) => Mi::Http(Box::new(HttpRequests::new(address, config.mi_ca.as_deref(), inbox)?)),
     })
 }
 

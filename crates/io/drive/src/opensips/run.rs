@@ -48,7 +48,7 @@ const LOOK_UP_EVERY: Duration = Duration::from_secs(5);
 /// The way to OpenSIPS.
 pub(super) enum Mi {
     Datagrams(Box<Datagrams>),
-    Http(HttpRequests),
+    Http(Box<HttpRequests>),
 }
 
 impl Mi {

@@ -77,6 +77,9 @@ pub struct Simulator {
     _http: Option<HttpServer>,
 }
 
+/// What somebody else does with the machine.
+type Deed = Box<dyn FnOnce(&mut Sim, Duration) + Send>;
+
 enum Message {
     /// A request over HTTP.
     Http {
@@ -84,7 +87,7 @@ enum Message {
         reply: oneshot::Sender<Bytes>,
     },
     /// Something to be done with the machine.
-    Do(Box<dyn FnOnce(&mut Sim, Duration) + Send>),
+    Do(Deed),
     Stop,
 }
 
