@@ -33,6 +33,8 @@ pub struct Counts {
     pub events_bad: u64,
     /// Subscriptions that OpenSIPS had lost and that were made again.
     pub subscriptions_remade: u64,
+    /// Dialogs that were left to OpenSIPS because too many were being ended.
+    pub leftovers_dropped: u64,
     /// How often OpenSIPS stopped answering.
     pub losses: u64,
     /// Calls that went unnoticed because too many were known.

@@ -158,6 +158,7 @@ impl OpenSips {
         let heard: Vec<_> = owner.into_iter().chain(joiners.copied()).collect();
         if heard.is_empty() {
             self.unheard(&sign.callid);
+            self.calls_after_all(now, sign);
         }
         for ticket in heard {
             self.hear(now, ticket, News::Transfer(sign));

@@ -147,7 +147,7 @@ impl OpenSips {
         fits(&caller)?;
         fits(&callee)?;
         if let Some(wire_id) = &wire_id
-            && self.book.named(wire_id).is_some()
+            && (self.book.named(wire_id).is_some() || self.interest.contains_key(wire_id))
         {
             return Err(Refused::WireIdInUse(wire_id.clone()));
         }

@@ -16,6 +16,7 @@ use hookswitch_call::{Ticket, Time};
 
 use crate::command::News;
 use crate::config::MiKind;
+use crate::evi::{TransferSign, TransferStep};
 use crate::mi::reply::Answer;
 use crate::mi::{Asker, Matter};
 use crate::port::RequestId;
@@ -38,9 +39,12 @@ pub(crate) struct GivenUp {
 impl GivenUp {
     /// This call was given up; its INVITE was this request.
     pub(crate) fn enter(&mut self, callid: CompactString, request: RequestId) {
-        self.in_order.push_back(callid.clone());
-        self.by_request.insert(request, callid.clone());
-        self.by_name.insert(callid, request);
+        if let Some(earlier) = self.by_name.insert(callid.clone(), request) {
+            self.by_request.remove(&earlier);
+        } else {
+            self.in_order.push_back(callid.clone());
+        }
+        self.by_request.insert(request, callid);
         if self.in_order.len() > MAX_GIVEN_UP
             && let Some(oldest) = self.in_order.pop_front()
             && let Some(request) = self.by_name.remove(&oldest)
@@ -126,9 +130,21 @@ impl OpenSips {
         let callid = self.requests.read_name(id).and_then(|request| self.given_up.of(request));
         if let Some(callid) = callid
             && matches!(answer.status(), Some((200..=299, _)))
+            && self.book.named(&callid).is_none()
             && self.given_up.take(&callid)
         {
             self.leave(now, callid, false);
+        }
+    }
+
+    /// A party that was asked to call somebody else does so, and the command that asked is over: nobody wants that
+    /// call any more.
+    pub(crate) fn calls_after_all(&mut self, now: Time, sign: &TransferSign) {
+        if sign.step == TransferStep::Start
+            && self.given_up.by_name.contains_key(&sign.callid)
+            && let Some(new) = &sign.new
+        {
+            self.leave(now, new.clone(), false);
         }
     }
 
@@ -150,6 +166,7 @@ mod tests {
     #[test]
     fn the_given_up_are_found_by_either_name_and_not_remembered_for_ever() {
         let mut given_up = GivenUp::default();
+        given_up.enter("0".into(), RequestId(u64::MAX));
         for number in 0..MAX_GIVEN_UP as u64 + 1 {
             given_up.enter(compact_str::format_compact!("{number}"), RequestId(number));
         }
@@ -157,6 +174,7 @@ mod tests {
         assert_eq!(given_up.of(RequestId(1)).as_deref(), Some("1"));
         assert!(given_up.take("1") && !given_up.take("1"));
         assert_eq!(given_up.of(RequestId(1)), None);
+        assert_eq!(given_up.by_request.len(), given_up.by_name.len());
         assert!(given_up.by_name.len() < MAX_GIVEN_UP && given_up.in_order.len() == MAX_GIVEN_UP);
     }
 }

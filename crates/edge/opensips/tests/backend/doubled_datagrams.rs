@@ -133,3 +133,43 @@ fn a_call_that_came_about_is_not_ended_by_a_late_event() {
     rig.dialog_event("two", 4);
     assert!(rig.methods().is_empty());
 }
+
+#[test]
+fn a_party_that_calls_after_it_was_given_up_is_stopped() {
+    let mut rig = Rig::up();
+    rig.call_start("one");
+    rig.accept("t_uac_dlg", answered());
+    rig.dialog_event("one", 4);
+    rig.accept("call_transfer", json!("Accepted"));
+    rig.submit(Command::End { call: wire("one"), cause: Cause::hangup() }).unwrap();
+    rig.accept("dlg_end_dlg", json!("OK"));
+    assert_eq!(rig.outcomes.len(), 2);
+    rig.transfer_event("one", "two", "start", "");
+    assert_eq!(rig.take("dlg_end_dlg").params, json!({"dialog_id": "two"}));
+}
+
+#[test]
+fn a_name_is_not_given_to_a_new_call_while_the_old_one_is_being_ended() {
+    let mut rig = Rig::up();
+    rig.call_start("one");
+    let invite = rig.take("t_uac_dlg");
+    rig.result(&invite, json!({"Status": "202 Accepted"}));
+    let again = Command::Start { caller: "sip:a@h".into(), callee: "sip:b@h".into(), wire_id: Some("one".into()) };
+    assert_eq!(rig.submit(again.clone()), Err(hookswitch_call::Refused::WireIdInUse("one".into())));
+    rig.accept("dlg_end_dlg", json!("OK"));
+    rig.submit(again).unwrap();
+    // The old call's late answer must not end the new one.
+    rig.result(&invite, answered());
+    assert!(rig.try_take("dlg_end_dlg").is_none());
+}
+
+#[test]
+fn what_is_left_over_is_bounded_too() {
+    let mut rig = Rig::up();
+    for number in 0..20_010 {
+        rig.call_start(&format!("{number}"));
+        rig.accept("t_uac_dlg", json!({"Status": "202 Accepted"}));
+        rig.sent.clear();
+    }
+    assert_eq!((rig.core.counts().leftovers, rig.core.counts().leftovers_dropped), (20_000, 10));
+}
