@@ -191,6 +191,48 @@ fn an_interrupt_ends_a_call_start_and_waits_for_its_end() {
 }
 
 #[test]
+fn an_interrupt_before_the_reply_ends_the_call_start_that_begins_all_the_same() {
+    let (say, said) = std::sync::mpsc::channel();
+    let (interrupted, is_interrupted) = std::sync::mpsc::channel();
+    let server = Server::start(move |socket| {
+        socket.read().unwrap();
+        is_interrupted.recv().unwrap();
+        socket.send(Message::text(STARTED)).unwrap();
+        say.send(socket.read().unwrap().into_text().unwrap().as_str().to_owned()).unwrap();
+        for text in [ERROR, ENDED] {
+            socket.send(Message::text(text)).unwrap();
+        }
+        while socket.read().is_ok() {}
+    });
+    let place = Place::new().with("a.yml", "");
+    let url = format!("ws://{}/", server.address);
+    let mut tool = place.start("call-api-client", &["-config", "a.yml", "-url", &url, "-method", "CallStart"]);
+    tool.until("send: ");
+    tool.signal("INT");
+    tool.until("interrupt");
+    interrupted.send(()).unwrap();
+    assert_eq!(tool.end().status, 130);
+    assert!(said.recv().unwrap().contains(r#""params":{"callid":"c1"}"#));
+    server.thread.join().unwrap();
+}
+
+#[test]
+fn a_second_interrupt_waits_for_nothing() {
+    let server = Server::saying(&[STARTED]);
+    let place = Place::new().with("a.yml", "");
+    let url = format!("ws://{}/", server.address);
+    let mut tool = place.start("call-api-client", &["-config", "a.yml", "-url", &url, "-method", "CallStart"]);
+    tool.until("recv: ");
+    let begun = Instant::now();
+    tool.signal("INT");
+    tool.until("CallEnd");
+    tool.signal("INT");
+    assert_eq!(tool.end().status, 130);
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    server.thread.join().unwrap();
+}
+
+#[test]
 fn json_is_one_line_a_message_whatever_the_server_writes() {
     let spread = STARTED.replace(",\"result\"", ",\n \"result\"");
     let ran = Server::saying(&[&spread, "nonsense", "[]", ENDED]).client(&["-json", "-method", "Echo"]);

@@ -161,6 +161,22 @@ fn a_missing_command_or_method_is_told_how() {
 }
 
 #[test]
+fn a_check_finds_what_would_keep_a_tool_from_working() {
+    for (tool, yml, expected) in [
+        ("call-api", "evi: { listen: 'sctp:1' }", "fatal evi.listen: "),
+        ("call-api", "ws_server: { host: '::', compat: strict }", "fatal ws_server.auth: "),
+        ("call-cmd", "mi: { url: 'host:0' }", "fatal mi.url: "),
+    ] {
+        let ran = Place::new().with("a.yml", yml).run(tool, &["-check-config", "-config", "a.yml"]);
+        assert!(ran.status == 1 && ran.log.last().unwrap().starts_with(expected), "{yml}: {ran:?}");
+    }
+    let ran = Place::new()
+        .with("a.yml", "evi: { listen: 'sctp:1' }")
+        .run("call-api-client", &["-check-config", "-config=a.yml"]);
+    assert_eq!(ran.status, 0, "no matter to the client");
+}
+
+#[test]
 fn a_daemon_that_cannot_start_says_why() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();

@@ -8,7 +8,9 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, Parser};
 
+use super::front;
 use super::go_flags;
+use super::settings::{Settings, SettingsError};
 use super::span;
 
 /// What the man pages say about how flags are written.
@@ -166,6 +168,11 @@ pub trait Tool: Parser {
     const FILES: &'static [&'static str];
     /// The flags that all have.
     fn common(&self) -> &CommonArgs;
+    /// Whether it could work with these settings, as far as that can be told without a socket.
+    ///
+    /// # Errors
+    /// A value cannot be used.
+    fn check(settings: &Settings) -> Result<(), SettingsError>;
 }
 
 impl Tool for ApiArgs {
@@ -173,6 +180,9 @@ impl Tool for ApiArgs {
     const FILES: &'static [&'static str] = &["call-api"];
     fn common(&self) -> &CommonArgs {
         &self.common
+    }
+    fn check(settings: &Settings) -> Result<(), SettingsError> {
+        front::serving(settings).map(drop)
     }
 }
 
@@ -182,6 +192,9 @@ impl Tool for CmdArgs {
     fn common(&self) -> &CommonArgs {
         &self.common
     }
+    fn check(settings: &Settings) -> Result<(), SettingsError> {
+        front::config(settings).map(drop)
+    }
 }
 
 impl Tool for ClientArgs {
@@ -190,6 +203,9 @@ impl Tool for ClientArgs {
     const FILES: &'static [&'static str] = &["call-api-client", "call-api"];
     fn common(&self) -> &CommonArgs {
         &self.common
+    }
+    fn check(_: &Settings) -> Result<(), SettingsError> {
+        Ok(())
     }
 }
 

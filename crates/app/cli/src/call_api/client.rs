@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::args::{ClientArgs, Tool};
-use super::follow::{End, Request, Show, follow};
+use super::follow::{Deadline, End, Request, Show, follow, print};
 use super::log::Log;
 use super::settings::Settings;
 use super::socket::{Socket, Target};
@@ -45,7 +45,7 @@ pub fn run(args: &ClientArgs) -> ExitCode {
         method,
         params: params.get(),
         id: Value::from(args.id.as_str()),
-        timeout: args.once.timeout.unwrap_or(settings.client.timeout),
+        deadline: Deadline::after(args.once.timeout.unwrap_or(settings.client.timeout)),
         json: args.once.json,
         show: Show::Messages,
     };
@@ -73,13 +73,10 @@ async fn converse(
     };
     let ca = args.ca.as_deref().or(settings.client.ca.as_deref());
     log.info(&format!("connecting to {}", target.url));
-    let patience = async {
-        if request.timeout.is_zero() { std::future::pending().await } else { tokio::time::sleep(request.timeout).await }
-    };
     let dialled = tokio::select! {
         dialled = Socket::dial(&target, ca) => dialled,
-        () = patience => {
-            log.fatal(&format!("dial:no answer within {:?}", request.timeout));
+        () = request.deadline.passed() => {
+            log.fatal(&format!("dial:no answer within {:?}", request.deadline.patience()));
             return End::TimedOut;
         }
         _ = interrupts.recv() => return End::Interrupted,
@@ -91,8 +88,7 @@ async fn converse(
             return End::Failed;
         }
     };
-    let mut out = |text: &str| println!("{text}");
-    let end = follow(request, &mut socket, log, interrupts, &mut out).await;
+    let end = follow(request, &mut socket, log, interrupts, &mut print).await;
     log.info("gracefully closing connection...");
     socket.close().await;
     end

@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
 use super::args::{CmdArgs, Tool};
-use super::follow::{End, Line, Request, Show, follow};
+use super::follow::{Deadline, End, Line, Request, Show, follow, print};
 use super::front;
-use super::log::Log;
+use super::log::{Level, Log};
 use super::startup::{self, Started};
 
 /// How often the thread of the session looks whether there is something to send.
@@ -34,7 +34,7 @@ pub fn run(args: &CmdArgs) -> ExitCode {
         log.fatal(&format!("Usage: {} command [arguments...]", CmdArgs::NAME));
         return End::Failed.into();
     };
-    log.line(super::log::Level::Debug, &format!("Running command {method}"));
+    log.line(Level::Debug, &format!("Running command {method}"));
     if !COMMANDS.iter().any(|row| row.name == method && row.modes.has(Mode::Original)) {
         log.fatal(&format!("could not initialize {method} command"));
         return End::Failed.into();
@@ -52,7 +52,7 @@ pub fn run(args: &CmdArgs) -> ExitCode {
         method,
         params: &parameters(arguments).to_string(),
         id: Value::from(1),
-        timeout: args.once.timeout.unwrap_or_default(),
+        deadline: Deadline::after(args.once.timeout.unwrap_or_default()),
         json: args.once.json,
         show: Show::Events,
     };
@@ -73,8 +73,7 @@ fn converse(request: &Request<'_>, front: &Arc<OpenSipsFront>, log: &Log) -> End
         }
     };
     let mut line = Local::start(front.session(Mode::Original), Arc::clone(front));
-    let mut out = |text: &str| println!("{text}");
-    let end = runtime.block_on(follow(request, &mut line, log, &mut interrupts, &mut out));
+    let end = runtime.block_on(follow(request, &mut line, log, &mut interrupts, &mut print));
     line.finish();
     end
 }

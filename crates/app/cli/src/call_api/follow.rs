@@ -1,6 +1,7 @@
 //! Sends one request and follows its command to the end: what `call-cmd` and `call-api-client` have in common.
 
 use std::future::Future;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -71,6 +72,35 @@ pub enum Show {
     Events,
 }
 
+/// When somebody's patience is over.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    at: Option<Instant>,
+    patience: Duration,
+}
+
+impl Deadline {
+    /// So long from now; zero: never.
+    #[must_use]
+    pub fn after(patience: Duration) -> Self {
+        Self { at: (!patience.is_zero()).then(|| Instant::now() + patience), patience }
+    }
+
+    /// How long that was at the start.
+    #[must_use]
+    pub const fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// Waits until then, or for ever.
+    pub async fn passed(self) {
+        match self.at {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// One request to be followed.
 pub struct Request<'a> {
     /// Its method.
@@ -79,8 +109,8 @@ pub struct Request<'a> {
     pub params: &'a str,
     /// Its `id`.
     pub id: Value,
-    /// How long all of it may take; zero: any time.
-    pub timeout: Duration,
+    /// When all of it must be over.
+    pub deadline: Deadline,
     /// Whether every message goes to standard output, instead of what is shown.
     pub json: bool,
     /// What is shown.
@@ -112,7 +142,7 @@ struct Follower<'a, L> {
     out: &'a mut dyn FnMut(&str),
     course: Course,
     hurry: Option<Hurry>,
-    deadline: Option<Instant>,
+    deadline: Deadline,
 }
 
 /// Sends the request and follows its command until it is over, time is up or somebody interrupts; a CallStart that runs
@@ -124,9 +154,8 @@ pub async fn follow<L: Line>(
     interrupts: &mut mpsc::Receiver<()>,
     out: &mut dyn FnMut(&str),
 ) -> End {
-    let deadline = (!request.timeout.is_zero()).then(|| Instant::now() + request.timeout);
     let course = Course::new(request.id.clone());
-    let mut follower = Follower { request, line, log, out, course, hurry: None, deadline };
+    let mut follower = Follower { request, line, log, out, course, hurry: None, deadline: request.deadline };
     let text = request.text();
     if request.show == Show::Messages && !request.json {
         log.info(&format!("send: {text}"));
@@ -138,14 +167,14 @@ pub async fn follow<L: Line>(
     loop {
         let next = tokio::select! {
             message = follower.line.receive() => match message {
-                Ok(text) => follower.heard(&text),
+                Ok(text) => follower.heard(&text).await,
                 Err(error) => {
                     log.error(&format!("read: {error}"));
                     Some(follower.end())
                 }
             },
             Some(()) = interrupts.recv() => follower.hasten(Hurry::Interrupted).await,
-            () = at(follower.deadline) => follower.hasten(Hurry::TimedOut).await,
+            () = follower.deadline.passed() => follower.hasten(Hurry::TimedOut).await,
         };
         if let Some(end) = next {
             return end;
@@ -153,16 +182,8 @@ pub async fn follow<L: Line>(
     }
 }
 
-/// Waits until then, or for ever.
-async fn at(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}
-
 impl<L: Line> Follower<'_, L> {
-    fn heard(&mut self, text: &str) -> Option<End> {
+    async fn heard(&mut self, text: &str) -> Option<End> {
         let quiet = self.request.json;
         if self.request.show == Show::Messages && !quiet {
             self.log.info(&format!("recv: {text}"));
@@ -180,11 +201,15 @@ impl<L: Line> Follower<'_, L> {
             let line = if text.contains(['\n', '\r']) { message.to_string() } else { text.to_owned() };
             (self.out)(&line);
         }
-        for heard in self.course.hear(message) {
-            self.show(&heard);
-        }
+        let heard = self.course.hear(message);
+        heard.iter().for_each(|heard| self.show(heard));
         if self.course.verdict().is_some() {
             return Some(self.end());
+        }
+        // It was wanted over before it had a name.
+        let is_started = heard.iter().any(|heard| matches!(heard, Heard::Started(_)));
+        if is_started && matches!(self.hurry, Some(Hurry::Interrupted | Hurry::TimedOut)) {
+            return self.end_call().await;
         }
         if self.course.error().is_some() && self.hurry.is_none() {
             self.hurry_up(Hurry::Failed);
@@ -204,24 +229,30 @@ impl<L: Line> Follower<'_, L> {
         }
     }
 
-    /// Somebody wants it over: a CallStart is ended and its end awaited, for a while; everything else is left.
+    /// Somebody wants it over: a CallStart is ended, as soon as it has a name, and its end awaited for a while; everything
+    /// else is left.
     async fn hasten(&mut self, why: Hurry) -> Option<End> {
         let is_second = self.hurry.is_some();
         if !is_second {
             match why {
                 Hurry::Interrupted => self.log.info("interrupt"),
                 Hurry::TimedOut | Hurry::Failed => {
-                    self.log.fatal(&format!("no end of {} within {:?}", self.request.method, self.request.timeout));
+                    let patience = self.request.deadline.patience();
+                    self.log.fatal(&format!("no end of {} within {patience:?}", self.request.method));
                 }
             }
         }
-        let running = self.course.cmd_id().filter(|_| self.request.method == CALL_START).map(str::to_owned);
-        let Some(cmd_id) = running.filter(|_| !is_second) else {
+        if is_second || self.request.method != CALL_START {
             self.hurry.get_or_insert(why);
             return Some(self.end());
-        };
+        }
         self.hurry_up(why);
-        let callid = Value::from(cmd_id);
+        if self.course.cmd_id().is_some() { self.end_call().await } else { None }
+    }
+
+    /// Has the CallStart ended that runs.
+    async fn end_call(&mut self) -> Option<End> {
+        let callid = Value::from(self.course.cmd_id().unwrap_or_default());
         let end = format!(r#"{{"jsonrpc":"2.0","id":"{END_ID}","method":"CallEnd","params":{{"callid":{callid}}}}}"#);
         if self.request.show == Show::Messages && !self.request.json {
             self.log.info(&format!("send: {end}"));
@@ -231,7 +262,7 @@ impl<L: Line> Follower<'_, L> {
 
     fn hurry_up(&mut self, why: Hurry) {
         self.hurry = Some(why);
-        self.deadline = Some(Instant::now() + GRACE);
+        self.deadline = Deadline::after(GRACE);
     }
 
     fn end(&self) -> End {
@@ -242,4 +273,10 @@ impl<L: Line> Follower<'_, L> {
             (_, Some(Verdict::Failed(_)) | None) => End::Failed,
         }
     }
+}
+
+/// Prints one line of `-json`.
+pub fn print(line: &str) {
+    // Whoever reads no more has heard enough; the command goes on.
+    let _ = writeln!(std::io::stdout(), "{line}");
 }

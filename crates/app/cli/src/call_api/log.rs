@@ -17,6 +17,9 @@ use std::time::Duration;
 
 use hookswitch_drive::Clock;
 use jiff::Zoned;
+use tracing::Metadata;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::Context;
 
 use super::redact::redacted;
 
@@ -277,24 +280,43 @@ fn quoted(text: &str) -> String {
 /// Hands on what the parts below say.
 struct Tracing(Arc<Log>);
 
-impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Tracing {
-    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
-        let meta = event.metadata();
-        let level = match *meta.level() {
+impl Tracing {
+    /// What a level of theirs is called here.
+    fn level(theirs: tracing::Level) -> Level {
+        match theirs {
             tracing::Level::ERROR => Level::Error,
             tracing::Level::WARN => Level::Warning,
             tracing::Level::INFO => Level::Info,
             tracing::Level::DEBUG => Level::Debug,
             tracing::Level::TRACE => Level::Trace,
-        };
+        }
+    }
+}
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Tracing {
+    /// Asked once for each place that could say something, so that what nobody wants costs nothing.
+    fn enabled(&self, meta: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        let level = Self::level(*meta.level());
         // Libraries of others say more than anybody wants to know.
         let ours = meta.target().starts_with("hookswitch");
-        if level > self.0.level || (!ours && level > Level::Warning) {
-            return;
-        }
+        level <= self.0.level && (ours || level <= Level::Warning)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(match self.0.level {
+            Level::Fatal => LevelFilter::OFF,
+            Level::Error => LevelFilter::ERROR,
+            Level::Warning => LevelFilter::WARN,
+            Level::Info => LevelFilter::INFO,
+            Level::Debug => LevelFilter::DEBUG,
+            Level::Trace => LevelFilter::TRACE,
+        })
+    }
+
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        self.0.line_with(level, &fields.message, &fields.others);
+        self.0.line_with(Self::level(*event.metadata().level()), &fields.message, &fields.others);
     }
 }
 

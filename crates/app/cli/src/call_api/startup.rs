@@ -1,5 +1,6 @@
 //! What the three tools do before anything else: version, configuration, log.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -43,13 +44,13 @@ pub fn start<T: Tool>(args: &T) -> Result<Started, ExitCode> {
     let settings = loaded.settings;
     if common.check_config {
         loaded.warnings.iter().for_each(|warning| first.warn(warning));
-        match &loaded.file {
-            Some(file) => println!("# {}", file.display()),
-            None => println!("# no configuration file: these are the defaults"),
-        }
-        print!("{settings}");
-        let exposure = settings.web.check_exposure();
-        return Err(exposure.map_or_else(|error| fail(&error.to_string()), |()| ExitCode::SUCCESS));
+        let source = match &loaded.file {
+            Some(file) => file.display().to_string(),
+            None => "no configuration file: these are the defaults".to_owned(),
+        };
+        // Whoever reads no more has seen enough.
+        let _ = write!(std::io::stdout(), "# {source}\n{settings}");
+        return Err(T::check(&settings).map_or_else(|error| fail(&error.to_string()), |()| ExitCode::SUCCESS));
     }
     let (level, pii) = (settings.log.level, settings.log.pii);
     let log = match &settings.log.file {

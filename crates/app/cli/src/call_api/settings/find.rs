@@ -50,10 +50,10 @@ pub fn named(path: &Path) -> Result<PathBuf, FindError> {
 pub fn search(names: &[&str], home: Option<&OsStr>, here: &Path) -> Result<PathBuf, FindError> {
     let mut tested = Vec::new();
     for name in names {
-        if let Some(home) = home.filter(|home| !home.is_empty()) {
-            if let Ok(found) = named(&Path::new(home).join(format!(".{name}.yml"))) {
-                return Ok(found);
-            }
+        if let Some(home) = home.filter(|home| !home.is_empty())
+            && let Ok(found) = named(&Path::new(home).join(format!(".{name}.yml")))
+        {
+            return Ok(found);
         }
         for folder in FOLDERS {
             let candidate = format!("{folder}/{name}.yml");

@@ -24,13 +24,11 @@ pub fn resolve(url: &str, transport: Option<&str>) -> Result<String, SettingsErr
         path if path.starts_with('/') => Some("unix"),
         _ => SCHEMES.iter().find(|(_, scheme)| url.starts_with(scheme)).map(|(name, _)| *name),
     };
-    if let (Some(written), Some(told)) = (written, transport) {
-        if written != told {
-            return Err(SettingsError::value(
-                "mi.transport",
-                format!("`{told}` does not fit mi.url, which is {written}"),
-            ));
-        }
+    if let (Some(written), Some(told)) = (written, transport)
+        && written != told
+    {
+        let why = format!("`{told}` does not fit mi.url, which is {written}");
+        return Err(SettingsError::value("mi.transport", why));
     }
     let name = written.or(transport).unwrap_or("udp");
     let scheme = SCHEMES.iter().find(|(known, _)| *known == name).map_or("udp:", |(_, scheme)| scheme);
