@@ -41,11 +41,20 @@ enum Command {
     Phone(hookswitch_cli::phone::PhoneArgs),
     /// Load for any SIP server
     Bench(hookswitch_cli::bench::BenchArgs),
+    /// Play an OpenSIPS with phones, for tests
+    #[command(hide = true)]
+    SimulateOpensips(hookswitch_cli::simulate::SimulateArgs),
     /// Check the configuration and print it with all defaults
     CheckConfig(CheckArgs),
     /// Print the reference page of the configuration
     #[command(hide = true)]
     ConfigReference,
+    /// Write man pages and completions of all programs
+    #[command(hide = true)]
+    GeneratePages {
+        /// Folder to write to
+        dir: PathBuf,
+    },
 }
 
 /// Where the configuration and the data are.
@@ -88,10 +97,15 @@ fn main() -> ExitCode {
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Phone(args)) => return hookswitch_cli::phone::run(&args),
         Some(Command::Bench(args)) => return hookswitch_cli::bench::run(&args),
+        Some(Command::SimulateOpensips(args)) => return hookswitch_cli::simulate::run(&args),
         Some(Command::CheckConfig(args)) => check_config(&args),
         Some(Command::ConfigReference) => {
             print!("{}", config::reference());
             Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::GeneratePages { dir }) => {
+            let pages = hookswitch_cli::call_api::pages::generate(<Cli as clap::CommandFactory>::command(), &dir);
+            pages.map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
     };
     done.unwrap_or_else(|error| {

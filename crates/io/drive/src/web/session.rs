@@ -143,14 +143,14 @@ pub(super) fn router(gateway: Gateway, config: ApplicationConfig) -> Router {
     let config = Arc::new(config);
     let upgrade = move |Extension(remote): Extension<Remote>, headers: HeaderMap, request: Handshake| {
         let (gateway, config) = (gateway.clone(), Arc::clone(&config));
-        async move { answer(gateway, &config, remote, &headers, request).unwrap_or_else(|refusal| refusal) }
+        async move { answer(gateway, &config, remote, &headers, request).await.unwrap_or_else(|refusal| refusal) }
     };
     Router::new().route(&path, any(upgrade))
 }
 
 type Handshake = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
-fn answer(
+async fn answer(
     gateway: Gateway,
     config: &ApplicationConfig,
     Remote(remote): Remote,
