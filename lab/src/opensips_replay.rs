@@ -193,9 +193,14 @@ impl Replay {
                 && line.payload["method"] == request["method"]
                 && match request["method"].as_str() {
                     Some("t_uac_dlg") => theirs["ruri"] == params["ruri"] && theirs["method"] == params["method"],
-                    _ => self.in_our_names(theirs.to_string()) == params.to_string(),
+                    _ => self.is_same(theirs, params),
                 }
         })
+    }
+
+    fn is_same(&self, theirs: &Value, ours: &Value) -> bool {
+        let theirs: Value = serde_json::from_str(&self.in_our_names(theirs.to_string())).expect("JSON");
+        theirs == *ours
     }
 
     fn in_our_names(&self, mut text: String) -> String {
@@ -224,11 +229,11 @@ impl Replay {
             let text = self.in_our_names(payload.to_string());
             self.put(self.now + (reply.at - request.at), Item::Reply(text));
         }
-        let subscribed = self.lines[..=index].iter().filter(|line| {
+        let mut subscribed = self.lines[..=index].iter().filter(|line| {
             let params = &line.payload["params"];
             is_mine(line) && line.payload["method"] == "event_subscribe" && params["expire"] != 0
         });
-        let Some(socket) = subscribed.last().map(|line| line.payload["params"]["socket"].to_string()) else {
+        let Some(socket) = subscribed.next_back().map(|line| line.payload["params"]["socket"].to_string()) else {
             return;
         };
         let until = later.iter().position(|line| {

@@ -46,6 +46,26 @@ pub(crate) struct Transfer {
     is_mute: bool,
 }
 
+/// The new call of a phone that was referred.
+struct NewCall<'a> {
+    key: u64,
+    /// The contact that it reached, or what was dialled.
+    destination: &'a str,
+    /// The same if it fails.
+    failed_at: &'a str,
+    /// What its party says when it answers.
+    ok: &'static str,
+}
+
+/// What an event says, but for the name of the new call.
+struct Word<'a> {
+    callid: &'a str,
+    leg: Option<&'a str>,
+    destination: &'a str,
+    state: &'a str,
+    status: &'a str,
+}
+
 #[derive(Serialize)]
 struct TransferEvent<'a> {
     callid: &'a str,
@@ -105,40 +125,22 @@ impl Sim {
         {
             dialog.was_transferred = true;
         }
-        self.refer(now, key, callid, leg, other, &end, uri);
-        Reply::result(&"Accepted")
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the facts of one REFER")]
-    fn refer(
-        &mut self,
-        now: Time,
-        dialog: u64,
-        callid: CompactString,
-        leg: Leg,
-        other: Option<(u64, CompactString, Leg)>,
-        end: &End,
-        uri: CompactString,
-    ) {
-        let Some(user) = end.user.as_ref().filter(|_| end.is_there) else {
-            return;
+        let Some((user, phone)) = end.user.filter(|_| end.is_there).and_then(|user| self.phones.get_key_value(&user))
+        else {
+            return Reply::result(&"Accepted");
         };
-        let Some(phone) = self.phones.get(user) else {
-            return;
-        };
-        if phone.refer != Reaction::Accepts {
-            return;
+        if phone.refer == Reaction::Accepts {
+            let (make, transferee) = (phone.make, user.clone());
+            let host = phone.host().split(':').next().unwrap_or_default().to_owned();
+            let new_callid = match make {
+                Make::Baresip => CompactString::from(self.chance.hex(16)),
+                Make::Scripted => format_compact!("{}@{host}", self.chance.hex(12)),
+            };
+            let is_mute = self.chance.percent(self.config.oddities.mute_transfer);
+            let transfer = Transfer { dialog: key, callid, leg, other, transferee, make, new_callid, uri, is_mute };
+            self.agenda.put(now + self.config.hop * 3, Step::Calls(Box::new(transfer)));
         }
-        let make = phone.make;
-        let host = phone.host().split(':').next().unwrap_or_default().to_owned();
-        let new_callid = match make {
-            Make::Baresip => CompactString::from(self.chance.hex(16)),
-            Make::Scripted => format_compact!("{}@{host}", self.chance.hex(12)),
-        };
-        let is_mute = self.chance.percent(self.config.oddities.mute_transfer);
-        let transferee = user.clone();
-        let transfer = Transfer { dialog, callid, leg, other, transferee, make, new_callid, uri, is_mute };
-        self.agenda.put(now + self.config.hop * 3, Step::Calls(Box::new(transfer)));
+        Reply::result(&"Accepted")
     }
 
     /// The referred phone's new INVITE has arrived.
@@ -181,8 +183,9 @@ impl Sim {
         let failed_at = if contact.is_some() { start_at.clone() } else { transfer.uri.clone() };
         let end = fates.last().map_or(now, |(after, _)| now + *after);
         self.first_notify(now, transfer, end);
+        let call = NewCall { key, destination: &start_at, failed_at: &failed_at, ok };
         for (after, fate) in fates {
-            self.transfer_goes_on(now + after, transfer, key, fate, &start_at, &failed_at, ok);
+            self.transfer_goes_on(now + after, transfer, &call, fate);
         }
         if transfer.make == Make::Baresip {
             self.agenda.put(now + BARESIP_LEAVES, Step::Dialog(transfer.dialog, State::Deleted));
@@ -190,17 +193,17 @@ impl Sim {
     }
 
     fn raise_start(&mut self, now: Time, transfer: &Transfer, destination: &str) {
-        let new = transfer.new_callid.as_str();
+        let callid = transfer.callid.as_str();
+        let word = |callid, leg| Word { callid, leg: Some(leg), destination, state: "start", status: "" };
         match &transfer.other {
             // The name of the leg is read from where the new Call-ID stands by then; not so in 3.1.
-            None => {
-                let leg = if self.config.version == Version::V3_1 { transfer.leg.name() } else { new };
-                self.raise_transfer(now, transfer, &transfer.callid, Some(leg), destination, "start", "");
+            None if self.config.version == Version::V3_1 => {
+                self.raise_transfer(now, transfer, &word(callid, transfer.leg.name()));
             }
-            Some((_, callid, leg)) => {
-                let own = Some(transfer.leg.name());
-                self.raise_transfer(now, transfer, &transfer.callid, own, destination, "start", "");
-                self.raise_transfer(now, transfer, callid, Some(leg.name()), destination, "start", "");
+            None => self.raise_transfer(now, transfer, &word(callid, &transfer.new_callid)),
+            Some((_, other, leg)) => {
+                self.raise_transfer(now, transfer, &word(callid, transfer.leg.name()));
+                self.raise_transfer(now, transfer, &word(other, leg.name()));
             }
         }
     }
@@ -216,17 +219,8 @@ impl Sim {
     }
 
     /// One thing that the new call does, all of which is known when it begins.
-    #[expect(clippy::too_many_arguments, reason = "the facts of one transfer")]
-    fn transfer_goes_on(
-        &mut self,
-        at: Time,
-        transfer: &Transfer,
-        key: u64,
-        fate: Fate,
-        destination: &str,
-        failed_at: &str,
-        ok: &str,
-    ) {
+    fn transfer_goes_on(&mut self, at: Time, transfer: &Transfer, call: &NewCall<'_>, fate: Fate) {
+        let key = call.key;
         let hop = self.config.hop;
         match fate {
             Fate::Rings => {
@@ -238,12 +232,12 @@ impl Sim {
             Fate::Answered => {
                 self.agenda.put(at, Step::Dialog(key, State::Unacknowledged));
                 self.agenda.put(at + hop * ACK_HOPS, Step::Dialog(key, State::Confirmed));
-                self.raise_end(at, transfer, destination, "ok", ok);
+                self.raise_end(at, transfer, call.destination, "ok", call.ok);
                 if let Some((other, ..)) = &transfer.other {
                     self.agenda.put(at + REPLACED_LEAVES, Step::Dialog(*other, State::Deleted));
                 }
                 if transfer.make == Make::Scripted {
-                    self.notify(at + hop * 2, transfer, ok, true);
+                    self.notify(at + hop * 2, transfer, call.ok, true);
                 }
             }
             Fate::Refused(_) | Fate::Rejected(_) | Fate::TimedOut => {
@@ -254,7 +248,7 @@ impl Sim {
                 // An answer that the script made itself is not seen as one.
                 let seen = if matches!(fate, Fate::Rejected(_)) { status(408) } else { truth.clone() };
                 self.agenda.put(at, Step::Dialog(key, State::Deleted));
-                self.raise_end(at, transfer, failed_at, "fail", &seen);
+                self.raise_end(at, transfer, call.failed_at, "fail", &seen);
                 if transfer.make == Make::Scripted {
                     self.notify(at + hop, transfer, &truth, false);
                 }
@@ -263,14 +257,14 @@ impl Sim {
     }
 
     fn raise_end(&mut self, at: Time, transfer: &Transfer, destination: &str, state: &'static str, status: &str) {
-        let own = Some(transfer.leg.name());
+        let word = |callid, leg| Word { callid, leg: Some(leg), destination, state, status };
+        let own = word(&transfer.callid, transfer.leg.name());
         match &transfer.other {
-            None => self.raise_transfer(at, transfer, &transfer.callid, own, destination, state, status),
+            None => self.raise_transfer(at, transfer, &own),
             Some((_, callid, leg)) => {
                 // The one whose party was replaced usually comes first.
-                self.raise_transfer(at, transfer, callid, Some(leg.name()), destination, state, status);
-                let then = at + self.config.hop;
-                self.raise_transfer(then, transfer, &transfer.callid, own, destination, state, status);
+                self.raise_transfer(at, transfer, &word(callid, leg.name()));
+                self.raise_transfer(at + self.config.hop, transfer, &own);
             }
         }
     }
@@ -278,23 +272,15 @@ impl Sim {
     fn notify(&mut self, at: Time, transfer: &Transfer, status: &str, is_late: bool) {
         let is_null = is_late && self.chance.percent(self.config.oddities.null_leg);
         let leg = (!is_null).then(|| transfer.leg.name());
-        self.raise_transfer(at, transfer, &transfer.callid, leg, "", "notify", status);
+        let word = Word { callid: &transfer.callid, leg, destination: "", state: "notify", status };
+        self.raise_transfer(at, transfer, &word);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one event")]
-    fn raise_transfer(
-        &mut self,
-        at: Time,
-        transfer: &Transfer,
-        callid: &str,
-        leg: Option<&str>,
-        destination: &str,
-        state: &str,
-        status: &str,
-    ) {
+    fn raise_transfer(&mut self, at: Time, transfer: &Transfer, word: &Word<'_>) {
         if transfer.is_mute {
             return;
         }
+        let Word { callid, leg, destination, state, status } = *word;
         let is_unknown = self.chance.percent(self.config.oddities.unknown_names);
         let (leg, transfer_callid) =
             if is_unknown { (Some("unknown"), "unknown") } else { (leg, transfer.new_callid.as_str()) };
