@@ -85,8 +85,9 @@ struct Facts {
     connecting: bool,
     callee_called: bool,
     callee_answered: bool,
-    caller_leg: Option<CompactString>,
-    callee_leg: Option<CompactString>,
+    /// The Call-ID of each leg, and the call that it belongs to: a carrier beyond us makes two.
+    caller_leg: Option<(CompactString, CallId)>,
+    callee_leg: Option<(CompactString, CallId)>,
     /// A status of the callee that the client must still be told.
     pending: Option<CompactString>,
     /// The call is over, why, and for how long the parties talked.
@@ -181,13 +182,9 @@ impl CallStart {
     /// (a service of the switch); our own name for it as long as neither is known.
     fn callid(&mut self) -> CompactString {
         let facts = &self.facts;
-        let known = [&facts.callee_leg, &facts.caller_leg, &self.wire_id];
-        self.callid
-            .get_or_insert_with(|| {
-                let leg = known.into_iter().flatten().next();
-                leg.unwrap_or(&self.cmd_id).clone()
-            })
-            .clone()
+        let legs = [&facts.callee_leg, &facts.caller_leg].map(|leg| leg.as_ref().map(|(wire_id, _)| wire_id));
+        let known = legs.into_iter().chain([self.wire_id.as_ref()]).flatten().next().unwrap_or(&self.cmd_id);
+        self.callid.get_or_insert_with(|| known.clone()).clone()
     }
 
     fn say_ended(&mut self, say: &mut Vec<Notice>) {
@@ -275,10 +272,10 @@ impl Task for CallStart {
         }
         match &told.event {
             Event::Dialing { party: Party::Caller, wire_id, .. } => {
-                facts.caller_leg.get_or_insert_with(|| wire_id.clone());
+                facts.caller_leg.get_or_insert_with(|| (wire_id.clone(), told.call));
             }
             Event::Dialing { party: Party::Callee, wire_id, .. } => {
-                facts.callee_leg.get_or_insert_with(|| wire_id.clone());
+                facts.callee_leg.get_or_insert_with(|| (wire_id.clone(), told.call));
                 facts.callee_called = true;
             }
             Event::Connecting { .. } => facts.connecting = true,
@@ -338,12 +335,13 @@ impl Task for CallStart {
         true
     }
 
-    fn call_name(&self) -> Option<&str> {
+    fn call_name(&self) -> Option<(&str, CallId)> {
         // Only what the carrier itself called a leg: a name made up by a client might be the
         // Call-ID of somebody else's call.
         let legs = [&self.facts.callee_leg, &self.facts.caller_leg];
         let name = self.callid.as_ref()?;
-        legs.into_iter().flatten().find(|leg| *leg == name).map(CompactString::as_str)
+        let (wire_id, call) = legs.into_iter().flatten().find(|(wire_id, _)| wire_id == name)?;
+        Some((wire_id, *call))
     }
 }
 

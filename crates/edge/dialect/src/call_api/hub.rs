@@ -398,8 +398,8 @@ impl Hub {
             && let Some(task) = running.task.as_mut()
         {
             task.told(running.mode, told, &mut saying);
-            if let Some(name) = task.call_name() {
-                self.names.give(name, told.call);
+            if let Some((name, call)) = task.call_name() {
+                self.names.give(name, call);
             }
             if let Some(call) = task.watches().filter(|_| running.watching.is_none()) {
                 running.watching = Some(call);

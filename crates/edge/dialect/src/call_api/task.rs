@@ -48,8 +48,8 @@ pub(crate) trait Task: fmt::Debug + Send {
         false
     }
 
-    /// The name by which the client was told to call its call.
-    fn call_name(&self) -> Option<&str> {
+    /// The name by which the client was told to call its call, and that call.
+    fn call_name(&self) -> Option<(&str, CallId)> {
         None
     }
 }

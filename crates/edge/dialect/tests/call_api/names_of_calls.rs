@@ -101,6 +101,29 @@ fn the_callid_given_is_good_to_the_end_of_the_call() {
     assert_eq!(target(&rig), &CallRef::Wire("fork-1".into()));
 }
 
+/// With a carrier beyond us the second leg is a call of its own: the name is that call's, also if it
+/// was told of before the caller had answered.
+#[test]
+fn the_callid_given_is_the_second_call_of_a_carrier_beyond() {
+    for early in [false, true] {
+        let mut rig = Rig::new(Mode::Original);
+        let start = rig.start("x");
+        let owner = Some(start);
+        rig.tell_of(8, owner, dialing(Party::Caller, "x"));
+        if early {
+            rig.tell_of(9, owner, dialing(Party::Callee, "new"));
+            rig.tell_of(8, owner, answered(Party::Caller));
+        } else {
+            rig.tell_of(8, owner, answered(Party::Caller));
+            rig.tell_of(9, owner, dialing(Party::Callee, "new"));
+        }
+        rig.settle(start, Ok(()));
+        rig.tell_of(8, None, over());
+        rig.send(&end("new"));
+        assert_eq!(target(&rig), &CallRef::Id(CallId(9)));
+    }
+}
+
 /// A `cmd_id` that is somebody's Call-ID gives no hold on that call.
 #[test]
 fn a_cmd_id_never_takes_the_place_of_a_strangers_call_id() {
