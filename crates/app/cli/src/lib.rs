@@ -3,11 +3,12 @@
 //! Each command is a [`clap::Args`] structure and a function that runs it and says with which code the process should
 //! end, so that one binary can mount them all.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod bench;
 pub mod call_api;
 pub mod line;
+pub mod memory;
 pub mod phone;
 pub mod simulate;
 mod sound;

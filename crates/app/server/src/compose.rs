@@ -22,7 +22,7 @@ use hookswitch_sip_msg::digest::Algorithm;
 mod call_api;
 mod opensips;
 
-use crate::config::{Config, ConfigError, MediaAddress, SipTransport};
+use crate::config::{Config, ConfigError, MediaAddress, MediaIo, SipTransport};
 pub use opensips::front_config;
 
 /// What the switch is called in User-Agent and Server.
@@ -61,6 +61,11 @@ fn media(config: &Config) -> Result<MediaConfig, ConfigError> {
     let mut media = MediaConfig::new(engine);
     media.ports = PortRange { first: config.media.ports.first, last: config.media.ports.last };
     media.threads = config.media.threads;
+    media.io = match config.media.io {
+        MediaIo::Auto => hookswitch_drive::MediaIo::Auto,
+        MediaIo::Epoll => hookswitch_drive::MediaIo::Epoll,
+        MediaIo::IoUring => hookswitch_drive::MediaIo::Ring,
+    };
     Ok(media)
 }
 

@@ -25,6 +25,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
     let running = Running::start(&found.config)?;
+    hookswitch_cli::memory::tidy();
     running.announce();
     if found.config.call_api.allowed_origins.is_empty() && found.config.call_api.tokens.is_empty() {
         tracing::warn!(

@@ -14,6 +14,7 @@ use super::front;
 use super::log::Log;
 use super::settings::{Settings, Web};
 use super::startup::{self, Started};
+use crate::memory;
 
 /// How often it is looked whether the front has drained, or ended by itself.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -39,6 +40,7 @@ fn serve(settings: &Settings, log: &Log) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
     let front = OpenSipsFront::start(front::serving(settings)?)?;
+    memory::tidy();
     warn_about_exposure(&settings.web, log);
     announce(settings, &front, log);
     let code = runtime.block_on(watch(&front, &mut signals, settings.drain, log));
