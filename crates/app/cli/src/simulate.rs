@@ -204,7 +204,8 @@ impl SimulateArgs {
             config.udp = Some(([127, 0, 0, 1], 8080).into());
         }
         if let Some(user) = &self.http_user {
-            let (user, password) = user.split_once(':').ok_or_else(|| anyhow::anyhow!("--http-user wants USER:PASSWORD"))?;
+            let (user, password) =
+                user.split_once(':').ok_or_else(|| anyhow::anyhow!("--http-user wants USER:PASSWORD"))?;
             config.user = Some((user.to_owned(), password.to_owned()));
         }
         Ok(config)
@@ -257,8 +258,17 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         for bad in [
-            "", "=busy", "a=dance", "a=answer:soon", "a=answer:-1s", "a=refuse", "a=refuse:200", "a=hang-up", "a=ring:5s",
-            "a=busy:1s:2s", "a=refuse:486:1s:2s",
+            "",
+            "=busy",
+            "a=dance",
+            "a=answer:soon",
+            "a=answer:-1s",
+            "a=refuse",
+            "a=refuse:200",
+            "a=hang-up",
+            "a=ring:5s",
+            "a=busy:1s:2s",
+            "a=refuse:486:1s:2s",
         ] {
             assert!(bad.parse::<Phone>().is_err(), "{bad}");
         }

@@ -75,6 +75,17 @@ fn http_and_tcp() {
 }
 
 #[test]
+fn http_and_tcp_over_ipv6() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut set_up = opensips(folder.path(), &[]);
+    set_up.http = Some("[::1]:0".parse().unwrap());
+    let simulator = Simulator::start(set_up).unwrap();
+    let front = front(&mi_of(&simulator, Mi::Http), "tcp");
+    assert!(front.addresses().event_socket.starts_with("tcp:[::1]:"));
+    Client::of(&front).whole_call();
+}
+
+#[test]
 fn stopping_takes_no_longer_than_it_is_allowed_to_when_nobody_answers() {
     let folder = tempfile::tempdir().unwrap();
     let simulator = Simulator::start(opensips(folder.path(), &[Mi::Udp])).unwrap();

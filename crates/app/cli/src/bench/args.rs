@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::call_api::CallApiArgs;
 use super::ratios::RatiosArgs;
 
-/// Load for SIP servers, and what it costs them.
+/// Load for SIP servers and Call API daemons, and what it costs them.
 #[derive(Debug, Clone, Args)]
 pub struct BenchArgs {
     #[command(subcommand)]
@@ -18,6 +19,8 @@ pub struct BenchArgs {
 pub(super) enum What {
     /// Complete calls through a server, caller and callee in this process
     Calls(CallsArgs),
+    /// What a Call API daemon adds between its applications and a simulated OpenSIPS
+    CallApi(CallApiArgs),
     /// Figures of two servers side by side, from files with what `calls --json` printed
     Ratios(RatiosArgs),
 }

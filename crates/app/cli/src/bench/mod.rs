@@ -1,4 +1,4 @@
-//! `hookswitch bench`: load for SIP servers, and what it costs them.
+//! `hookswitch bench`: load for SIP servers and Call API daemons, and what it costs them.
 //!
 //! `bench calls` is caller and callee at once, in one thread, small enough that the server is what is measured:
 //!
@@ -10,6 +10,7 @@
 
 mod args;
 mod audio;
+mod call_api;
 mod callee;
 mod caller;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use std::process::ExitCode;
 pub use args::BenchArgs;
 
 use args::{CallsArgs, What};
+use call_api::CallApiArgs;
 use measure::Measure;
 use run::Run;
 
@@ -37,6 +39,7 @@ use run::Run;
 pub fn run(args: &BenchArgs) -> ExitCode {
     match &args.what {
         What::Calls(args) => calls(args),
+        What::CallApi(args) => call_api(args),
         What::Ratios(args) => match ratios::run(args) {
             Ok(table) => {
                 print!("{table}");
@@ -61,6 +64,19 @@ fn calls(args: &CallsArgs) -> ExitCode {
                 print!("{}", summary.text());
             }
             ExitCode::from(u8::from(!summary.is_clean()))
+        }
+        Err(error) => fail(&error, 3),
+    }
+}
+
+fn call_api(args: &CallApiArgs) -> ExitCode {
+    if let Err(error) = call_api::check(args) {
+        return fail(&error, 2);
+    }
+    match call_api::run(args) {
+        Ok((text, is_clean)) => {
+            print!("{text}");
+            ExitCode::from(u8::from(!is_clean))
         }
         Err(error) => fail(&error, 3),
     }
