@@ -41,6 +41,8 @@ pub(crate) struct Call {
     pub(crate) made_by: Option<Ticket>,
     /// Its dialog is over; what that means is up to the command that makes it.
     pub(crate) is_over: bool,
+    /// Whether its dialog has been seen answered.
+    pub(crate) is_answered: bool,
     /// Since when both parties are joined.
     pub(crate) joined: Option<Time>,
     /// How many commands deal with it.
@@ -110,6 +112,7 @@ impl Book {
                 introduced: made_by.is_some(),
                 made_by,
                 is_over: false,
+                is_answered: false,
                 joined: None,
                 users: 0,
                 transferred: None,

@@ -187,17 +187,26 @@ impl OpenSips {
         let Some(id) = self.book.named(&sign.callid) else { return self.stranger(now, sign) };
         let Some(call) = self.book.get(id) else { return };
         let is_being_made = call.made_by.is_some_and(|ticket| self.running.contains_key(&ticket));
+        if sign.state == state::DELETED && call.is_answered && !sign.is_the_end() {
+            // The second dialog of a doubled INVITE.
+            return;
+        }
         if sign.state != state::DELETED {
             let wire_id = sign.callid.clone();
             if !call.introduced {
                 self.introduce(now, id, wire_id);
+            }
+            if sign.state >= state::ANSWERED
+                && let Some(call) = self.book.get_mut(id)
+            {
+                call.is_answered = true;
             }
             self.book.audit_at(id, now + AUDIT_AFTER);
         } else if !is_being_made {
             self.end_call(now, id, None, Cause::hangup());
         } else if let Some(call) = self.book.get_mut(id) {
             // The command that makes a call says itself what has become of it.
-            call.is_over = true;
+            call.is_over |= sign.is_the_end();
         }
     }
 

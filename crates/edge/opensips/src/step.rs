@@ -108,6 +108,7 @@ impl OpenSips {
         let patience = match ask {
             // The command cancels when ringing is over; the reply comes after that.
             Ask::Invite(_) => self.config.ring_timeout + self.config.mi_timeout * 2,
+            _ if self.is_occupied() => self.config.ring_timeout + self.config.mi_timeout,
             _ => self.config.mi_timeout,
         };
         let how = Sending { patience, repeats: self.config.mi == MiKind::Datagram };

@@ -13,7 +13,7 @@ use crate::mi::reply::Answer;
 use crate::mi::request::Ask;
 use crate::names::Version;
 use crate::port::Output;
-use crate::{AUDIT_AFTER, Health, Link, OpenSips, Timer};
+use crate::{AUDIT_AFTER, Health, Link, MiKind, OpenSips, Timer};
 
 /// How often an OpenSIPS that does not answer is asked whether it is back.
 pub(crate) const PROBE_WHEN_DOWN: Duration = Duration::from_secs(2);
@@ -71,10 +71,12 @@ impl OpenSips {
 
     /// The regular look.
     pub(crate) fn watch(&mut self, now: Time) {
-        self.probe(now);
-        if self.health.mi == Link::Up {
-            self.check(now);
-            self.audit(now);
+        if !self.is_occupied() {
+            self.probe(now);
+            if self.health.mi == Link::Up {
+                self.check(now);
+                self.audit(now);
+            }
         }
         let pause = if self.health.mi.is_down() { PROBE_WHEN_DOWN } else { self.config.health_every };
         self.timers.insert((now + pause, Timer::Health));
@@ -138,6 +140,12 @@ impl OpenSips {
         }
     }
 
+    /// Whether OpenSIPS may be unable to answer anything for as long as a caller's phone rings: `mi_http` has one
+    /// process, and it waits with the INVITE for its final answer. Silence means nothing then.
+    pub(crate) fn is_occupied(&self) -> bool {
+        self.config.mi == MiKind::Http && self.requests.is_calling()
+    }
+
     fn probe(&mut self, now: Time) {
         if !self.stopping && !std::mem::replace(&mut self.probe.is_under_way, true) {
             self.send(now, Asker::Probe, &Ask::Version { namespaced: self.probe.namespaced });
@@ -146,7 +154,7 @@ impl OpenSips {
 
     /// Something went unanswered: is OpenSIPS there?
     pub(crate) fn suspect(&mut self, now: Time) {
-        if self.health.mi == Link::Up {
+        if self.health.mi == Link::Up && !self.is_occupied() {
             self.probe(now);
         }
     }
@@ -154,6 +162,7 @@ impl OpenSips {
     pub(crate) fn probed(&mut self, now: Time, answer: &Answer) {
         self.probe.is_under_way = false;
         match answer {
+            Answer::Lost if self.is_occupied() => return,
             Answer::Lost => return self.down(now, CompactString::const_new("no answer")),
             Answer::Result(result) => {
                 let version = Version::read(result);

@@ -15,6 +15,7 @@ use compact_str::CompactString;
 use hookswitch_call::{Cause, Event, Failure, Fault, Kind, Party, Stage, Time};
 use serde::{Deserialize, Serialize};
 
+use super::ready::{NOT_READY, Ready};
 use super::referral::RESTARTED;
 use super::{CONFIRM_AFTER, Cx, News, Step, failure};
 use crate::evi::{HoldSign, HoldStep, Turn, state};
@@ -32,6 +33,7 @@ pub(crate) struct Hold {
     on: bool,
     party: Option<Party>,
     headers: Option<String>,
+    ready: Ready,
     reply: Reply,
     caller: State,
     callee: State,
@@ -76,6 +78,7 @@ impl Hold {
             on,
             party,
             headers,
+            ready: Ready::new(),
             reply: Reply::Awaited,
             caller: State::Idle,
             callee: State::Idle,
@@ -93,7 +96,10 @@ impl Hold {
 
     pub(crate) fn deadline(&self) -> Option<Time> {
         let leg = |state| if let State::Asked { until } = state { Some(until) } else { None };
-        [self.alone_at, self.give_up_at, self.over_at, leg(self.caller), leg(self.callee)].into_iter().flatten().min()
+        [self.ready.again_at, self.alone_at, self.give_up_at, self.over_at, leg(self.caller), leg(self.callee)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(crate) fn holds(&self, callid: &str, on: Option<bool>) -> bool {
@@ -108,7 +114,12 @@ impl Hold {
             News::Hold(sign) => self.sign(cx, sign),
             News::Due => self.due(cx),
             News::Restarted => cx.ask(Matter::Dialog, Ask::Dialog { callid: self.callid.clone() }),
-            News::Dialog(sign) if sign.callid == self.callid && sign.state == state::DELETED => {
+            News::Dialog(sign) if sign.callid == self.callid && sign.state == state::CONFIRMED => {
+                if self.ready.confirmed() {
+                    self.begin(cx);
+                }
+            }
+            News::Dialog(sign) if sign.callid == self.callid && sign.is_the_end() => {
                 self.over_at.get_or_insert(cx.now + CONFIRM_AFTER);
             }
             News::Abandon(failure) => self.fail(cx, failure.clone()),
@@ -141,6 +152,7 @@ impl Hold {
                 }
                 self.conclude(cx);
             }
+            Answer::Error { code: NOT_READY, .. } if !self.heard_of() && self.ready.was_not(cx.now) => {}
             Answer::Error { code, text } => {
                 let failure = failure::refused(self.stage(), *code, text);
                 self.fail(cx, failure);
@@ -228,6 +240,9 @@ impl Hold {
     }
 
     fn due(&mut self, cx: &mut Cx<'_>) {
+        if self.ready.is_due(cx.now) {
+            self.begin(cx);
+        }
         for party in [Party::Caller, Party::Callee] {
             if matches!(*self.leg(party), State::Asked { until } if until <= cx.now) {
                 *self.leg(party) = State::Silent;

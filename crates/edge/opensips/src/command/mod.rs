@@ -4,6 +4,7 @@
 pub(crate) mod end;
 pub(crate) mod failure;
 pub(crate) mod hold;
+pub(crate) mod ready;
 pub(crate) mod referral;
 pub(crate) mod start;
 pub(crate) mod transfer;

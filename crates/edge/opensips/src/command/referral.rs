@@ -19,6 +19,7 @@ use compact_str::CompactString;
 use hookswitch_call::{Cause, Failure, Fault, Kind, Party, Stage, Time};
 use serde::{Deserialize, Serialize};
 
+use super::ready::{NOT_READY, Ready};
 use super::{CONFIRM_AFTER, Cx, News, Step, failure};
 use crate::evi::{DialogSign, TransferSign, TransferStep, state};
 use crate::mi::Matter;
@@ -64,6 +65,7 @@ pub(crate) struct Referral {
     failed: Option<(u16, CompactString)>,
     /// Why the call was looked up.
     doubt: Option<Doubt>,
+    ready: Ready,
     wait: Wait,
     deadline: Option<Time>,
 }
@@ -129,13 +131,14 @@ impl Referral {
             reported: None,
             failed: None,
             doubt: None,
+            ready: Ready::new(),
             wait: Wait::Reply,
             deadline: None,
         }
     }
 
-    pub(crate) const fn deadline(&self) -> Option<Time> {
-        self.deadline
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        [self.deadline, self.ready.again_at].into_iter().flatten().min()
     }
 
     pub(crate) const fn new_call(&self) -> Option<&CompactString> {
@@ -184,6 +187,7 @@ impl Referral {
                 self.accept(turns);
                 self.await_start(cx);
             }
+            Answer::Error { code: NOT_READY, .. } if !self.accepted && self.ready.was_not(cx.now) => {}
             Answer::Error { code, text } => {
                 let mut failure = failure::refused(Stage::Transfer, *code, text);
                 if *code == PENDING {
@@ -287,10 +291,15 @@ impl Referral {
         if self.new.as_ref() == Some(&sign.callid) {
             match sign.state {
                 state::ANSWERED | state::CONFIRMED => self.proven(cx, Wait::Confirmation),
+                state::DELETED if sign.was_answered() => self.proven(cx, Wait::Confirmation),
                 state::DELETED => self.proven(cx, Wait::Refusal),
                 _ => {}
             }
-        } else if sign.callid == self.callid && sign.state == state::DELETED && self.wait == Wait::Start {
+        } else if sign.callid == self.callid && sign.state == state::CONFIRMED {
+            if self.ready.confirmed() {
+                self.begin(cx);
+            }
+        } else if sign.callid == self.callid && sign.is_the_end() && self.wait == Wait::Start {
             // Some phones hang up as soon as they have been asked; what they do then comes at once or never.
             let until = cx.now + GONE_AFTER;
             self.deadline = Some(self.deadline.map_or(until, |deadline| deadline.min(until)));
@@ -352,7 +361,12 @@ impl Referral {
     }
 
     fn due(&mut self, cx: &mut Cx<'_>, turns: &mut Vec<Turn>) {
-        self.deadline = None;
+        if self.ready.is_due(cx.now) {
+            self.begin(cx);
+        }
+        if self.deadline.take_if(|at| *at <= cx.now).is_none() {
+            return;
+        }
         match self.wait {
             Wait::Reply | Wait::LookUp => {}
             Wait::Start => {

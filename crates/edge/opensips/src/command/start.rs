@@ -272,11 +272,6 @@ impl Start {
         if calling.ring_until <= cx.now {
             return self.cancel(cx, Failure::new(Stage::Caller, Cause::new(Kind::NoAnswer, Fault::Peer)));
         }
-        if calling.over {
-            let cause =
-                Cause::new(Kind::Unreachable, Fault::Peer).with_text("the call ended, and OpenSIPS's reply is lost");
-            return cx.fail(Failure::new(Stage::Caller, cause));
-        }
         calling.look_at = Some(cx.now + LOOK_EVERY);
         cx.ask(Matter::Dialog, Ask::Dialog { callid: self.callid.clone() });
     }
@@ -284,6 +279,7 @@ impl Start {
     fn looked_up(&mut self, cx: &mut Cx<'_>, truth: Truth) {
         let State::Calling(calling) = &mut self.state else { return };
         let restarted = std::mem::take(&mut calling.restarted);
+        let over = std::mem::take(&mut calling.over);
         match truth {
             Truth::There(state::ANSWERED | state::CONFIRMED) => {
                 self.confirmed |= truth == Truth::There(state::CONFIRMED);
@@ -295,6 +291,10 @@ impl Start {
                 calling.seen = true;
                 calling.missed = 0;
                 cx.steps.push(Step::Learned);
+            }
+            Truth::Gone | Truth::Unknown if over && calling.lost.is_none() => {
+                let cause = Cause::new(Kind::Unreachable, Fault::Peer).with_text(ENDED_EARLY);
+                self.abandon(cx, Failure::new(Stage::Caller, cause));
             }
             Truth::Gone | Truth::Unknown if calling.lost.is_some() => {
                 let why = calling.lost.take().unwrap_or_else(|| failure::backend(REPLY_LOST));
@@ -324,7 +324,7 @@ impl Start {
 
     fn ready(&mut self, cx: &mut Cx<'_>, news: News<'_>) {
         match news {
-            News::Dialog(sign) if sign.callid == self.callid && sign.state == state::DELETED => {
+            News::Dialog(sign) if sign.callid == self.callid && sign.is_the_end() => {
                 let cause = Cause::new(Kind::Cancelled, Fault::Peer);
                 cx.fail(Failure::new(Stage::Caller, cause));
             }
@@ -399,8 +399,12 @@ impl Start {
 
     fn cancel(&mut self, cx: &mut Cx<'_>, why: Failure) {
         cx.ask(Matter::Cancel, Ask::Cancel { callid: self.callid.clone() });
-        self.state =
-            State::Cancelling(Cancelling { why, until: cx.now + cx.config.mi_timeout, again_at: None, cancels: 1 });
+        let patience = match cx.config.mi {
+            MiKind::Datagram => cx.config.mi_timeout,
+            // Over HTTP OpenSIPS may read this only after the INVITE has been answered.
+            MiKind::Http => cx.config.ring_timeout,
+        };
+        self.state = State::Cancelling(Cancelling { why, until: cx.now + patience, again_at: None, cancels: 1 });
     }
 
     fn cancelling(&mut self, cx: &mut Cx<'_>, news: News<'_>) {
@@ -431,4 +435,5 @@ impl Start {
     }
 }
 
+const ENDED_EARLY: &str = "the call ended, and OpenSIPS's reply is lost";
 const REPLY_LOST: &str = "OpenSIPS knows of no such call, and its reply is lost";

@@ -33,7 +33,7 @@ impl Transfer {
         Self { party, to: to.clone(), referral: Referral::new(callid, party, to, Some(other)) }
     }
 
-    pub(crate) const fn deadline(&self) -> Option<Time> {
+    pub(crate) fn deadline(&self) -> Option<Time> {
         self.referral.deadline()
     }
 

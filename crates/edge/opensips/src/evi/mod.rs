@@ -98,7 +98,22 @@ pub(crate) enum Turn {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct DialogSign {
     pub(crate) callid: CompactString,
+    /// The state before, if it was told.
+    pub(crate) old: Option<u8>,
     pub(crate) state: u8,
+}
+
+impl DialogSign {
+    /// Whether it had been answered before this.
+    pub(crate) fn was_answered(&self) -> bool {
+        self.old.is_some_and(|old| old >= state::ANSWERED)
+    }
+
+    /// Whether an answered call is over. A dialog that ends unanswered may be the second of a doubled INVITE's two,
+    /// which have one Call-ID.
+    pub(crate) fn is_the_end(&self) -> bool {
+        self.state == state::DELETED && self.old.is_none_or(|old| old >= state::ANSWERED)
+    }
 }
 
 /// Dialog states, as OpenSIPS numbers them.
@@ -192,7 +207,8 @@ fn hold(params: &Value) -> Option<HoldSign> {
 fn dialog(params: &Value) -> Option<DialogSign> {
     let state = u8::try_from(number(params.get("new_state")?)?).ok()?;
     (1..=state::DELETED).contains(&state).then_some(())?;
-    Some(DialogSign { callid: callid(params)?, state })
+    let old = params.get("old_state").and_then(number).and_then(|old| u8::try_from(old).ok());
+    Some(DialogSign { callid: callid(params)?, old, state })
 }
 
 fn callid(params: &Value) -> Option<CompactString> {

@@ -93,11 +93,13 @@ pub(crate) struct Requests {
     prefix: CompactString,
     next: u64,
     flights: BTreeMap<RequestId, Flight>,
+    /// How many of them are INVITEs.
+    invites: usize,
 }
 
 impl Requests {
     pub(crate) fn new(process: &str) -> Self {
-        Self { prefix: format_compact!("hs-{process}-"), next: 1, flights: BTreeMap::new() }
+        Self { prefix: format_compact!("hs-{process}-"), next: 1, flights: BTreeMap::new(), invites: 0 }
     }
 
     /// A new request and its bytes.
@@ -108,6 +110,7 @@ impl Requests {
         let repeat = (how.repeats && ask.is_repeatable()).then(|| (now + REPEAT_AFTER, REPEAT_AFTER * 2));
         let flight = Flight { asker, bytes: bytes.clone(), deadline: now + how.patience, repeat, doubted: None };
         self.flights.insert(id, flight);
+        self.invites += usize::from(is_invite(asker));
         (id, bytes)
     }
 
@@ -127,7 +130,14 @@ impl Requests {
     }
 
     pub(crate) fn close(&mut self, id: RequestId) -> Option<Flight> {
-        self.flights.remove(&id)
+        let flight = self.flights.remove(&id)?;
+        self.invites -= usize::from(is_invite(flight.asker));
+        Some(flight)
+    }
+
+    /// Whether a party is being called, as far as OpenSIPS has answered.
+    pub(crate) const fn is_calling(&self) -> bool {
+        self.invites > 0
     }
 
     /// The names of all requests that this concerns.
@@ -138,6 +148,10 @@ impl Requests {
     pub(crate) fn len(&self) -> usize {
         self.flights.len()
     }
+}
+
+const fn is_invite(asker: Asker) -> bool {
+    matches!(asker, Asker::Command(_, Matter::Invite))
 }
 
 /// How a request is sent.

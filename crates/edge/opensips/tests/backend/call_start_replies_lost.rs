@@ -51,6 +51,8 @@ fn a_dialog_that_ends_without_a_reply_ends_the_command() {
     rig.dialog_event("one", 2);
     rig.dialog_event("one", 5);
     rig.pass(seconds(1));
+    let lookup = rig.take("dlg_list");
+    rig.error(&lookup, 404, "No such dialog");
     assert!(rig.read().pop().unwrap().starts_with("failed Caller: 480 the call ended"));
 }
 
@@ -129,6 +131,11 @@ fn a_lost_ok_is_proven_by_the_new_dialog_or_by_the_phone() {
     by_dialog.pass(seconds(1));
     assert_eq!(by_dialog.read()[4..], ["answered callee", "ok"]);
 
+    let mut over_already = referred();
+    over_already.dialog_event("two", 5);
+    over_already.pass(seconds(1));
+    assert_eq!(over_already.read()[4..], ["answered callee", "ok", "ended 200 OK"]);
+
     let mut by_phone = referred();
     by_phone.transfer_event("one", "two", "notify", "200 OK");
     by_phone.pass(seconds(1));
@@ -157,7 +164,7 @@ fn a_lost_fail_is_proven_by_the_new_dialog_or_by_the_phone() {
     assert_eq!(by_phone.read().pop().unwrap(), "failed Callee: 486 Busy Here (Peer)");
 
     let mut by_dialog = referred();
-    by_dialog.dialog_event("two", 5);
+    by_dialog.unanswered_dialog_ends("two");
     by_dialog.pass(seconds(1));
     let last = by_dialog.read().pop().unwrap();
     assert_eq!(last, "failed Callee: 480 the new call ended before it was answered (Peer)");

@@ -75,6 +75,27 @@ fn a_doubled_invite_goes_on_ringing_where_its_dialog_is() {
 }
 
 #[test]
+fn the_end_of_a_doubled_invites_second_dialog_ends_nothing() {
+    let mut rig = Rig::up();
+    rig.call_start("one");
+    let invite = rig.take("t_uac_dlg");
+    rig.dialog_event("one", 2);
+    rig.unanswered_dialog_ends("one");
+    rig.pass(seconds(1));
+    rig.accept("dlg_list", dialog(2));
+    rig.result(&invite, answered());
+    rig.unanswered_dialog_ends("one");
+    rig.dialog_event("one", 4);
+    rig.unanswered_dialog_ends("one");
+    rig.accept("call_transfer", json!("Accepted"));
+    rig.transfer_event("one", "two", "start", "");
+    rig.transfer_event("one", "two", "ok", "200 OK");
+    assert_eq!(rig.read().pop().unwrap(), "ok", "and the first leg is not over yet");
+    rig.dialog_event("one", 5);
+    rig.expect(&["ended 200 OK"]);
+}
+
+#[test]
 fn a_482_without_a_dialog_is_the_truth_and_leaves_nothing_behind() {
     let mut rig = Rig::up();
     rig.call_start("one");

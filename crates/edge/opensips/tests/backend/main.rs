@@ -14,6 +14,8 @@ mod events_of_others;
 mod garbage;
 mod health_and_restart;
 mod mi_requests;
+mod not_ready_yet;
+mod one_request_at_a_time;
 mod orders;
 mod rig;
 mod subscriptions;

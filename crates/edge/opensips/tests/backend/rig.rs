@@ -172,6 +172,12 @@ impl Rig {
         self.event("E_DLG_STATE_CHANGED", params);
     }
 
+    /// The end of a dialog that nobody had answered.
+    pub(crate) fn unanswered_dialog_ends(&mut self, callid: &str) {
+        let params = json!({"id": "4d.e7806df5", "callid": callid, "old_state": 2, "new_state": 5});
+        self.event("E_DLG_STATE_CHANGED", params);
+    }
+
     /// The next request of this kind, whatever was sent besides.
     pub(crate) fn take(&mut self, method: &str) -> Sent {
         self.try_take(method).unwrap_or_else(|| panic!("no {method} was sent, but {:?}", self.methods()))
