@@ -10,6 +10,7 @@ use clap::{Args, Parser};
 
 use super::front;
 use super::go_flags;
+use super::log::Level;
 use super::settings::{Settings, SettingsError};
 use super::span;
 
@@ -166,6 +167,8 @@ pub trait Tool: Parser {
     const NAME: &'static str;
     /// What its configuration may be called, without `.yml`; the best first.
     const FILES: &'static [&'static str];
+    /// At which level it logs what its parts say at info.
+    const PARTS: Level;
     /// The flags that all have.
     fn common(&self) -> &CommonArgs;
     /// Whether it could work with these settings, as far as that can be told without a socket.
@@ -178,6 +181,7 @@ pub trait Tool: Parser {
 impl Tool for ApiArgs {
     const NAME: &'static str = "call-api";
     const FILES: &'static [&'static str] = &["call-api"];
+    const PARTS: Level = Level::Info;
     fn common(&self) -> &CommonArgs {
         &self.common
     }
@@ -189,6 +193,8 @@ impl Tool for ApiArgs {
 impl Tool for CmdArgs {
     const NAME: &'static str = "call-cmd";
     const FILES: &'static [&'static str] = &["call-cmd"];
+    // At info it shows the events of its command and nothing else.
+    const PARTS: Level = Level::Debug;
     fn common(&self) -> &CommonArgs {
         &self.common
     }
@@ -201,6 +207,7 @@ impl Tool for ClientArgs {
     const NAME: &'static str = "call-api-client";
     // The original read the daemon's file and documented one of the client's own: both are right.
     const FILES: &'static [&'static str] = &["call-api-client", "call-api"];
+    const PARTS: Level = Level::Debug;
     fn common(&self) -> &CommonArgs {
         &self.common
     }

@@ -224,7 +224,11 @@ impl<L: Line> Follower<'_, L> {
                 let cmd_id = self.course.cmd_id().unwrap_or_default();
                 self.log.info(&format!("{}:{cmd_id}: {name}{data}", self.request.method));
             }
-            Heard::Refused(error) | Heard::Failed(error) => self.log.fatal(error),
+            // Of a command that was ended, this is what was wanted.
+            Heard::Refused(error) | Heard::Failed(error) => match self.hurry {
+                Some(Hurry::Interrupted | Hurry::TimedOut) => self.log.info(error),
+                Some(Hurry::Failed) | None => self.log.fatal(error),
+            },
             Heard::Started(_) | Heard::Event { .. } | Heard::Ended => {}
         }
     }

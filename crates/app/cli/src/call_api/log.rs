@@ -200,12 +200,13 @@ impl Log {
         Ok(())
     }
 
-    /// Makes what the switch's own parts say (`tracing`) lines of this log. Once per process; later calls do nothing.
-    pub fn take_tracing(self: &Arc<Self>) {
+    /// Makes what the switch's own parts say (`tracing`) lines of this log; what they say at info is at `info` here. Once
+    /// per process; later calls do nothing.
+    pub fn take_tracing(self: &Arc<Self>, info: Level) {
         use tracing_subscriber::layer::SubscriberExt as _;
         use tracing_subscriber::util::SubscriberInitExt as _;
         hookswitch_drive::show_pii(self.pii);
-        let _ = tracing_subscriber::registry().with(Tracing(Arc::clone(self))).try_init();
+        let _ = tracing_subscriber::registry().with(Tracing { log: Arc::clone(self), info }).try_init();
     }
 }
 
@@ -278,15 +279,18 @@ fn quoted(text: &str) -> String {
 }
 
 /// Hands on what the parts below say.
-struct Tracing(Arc<Log>);
+struct Tracing {
+    log: Arc<Log>,
+    info: Level,
+}
 
 impl Tracing {
     /// What a level of theirs is called here.
-    fn level(theirs: tracing::Level) -> Level {
+    const fn level(&self, theirs: tracing::Level) -> Level {
         match theirs {
             tracing::Level::ERROR => Level::Error,
             tracing::Level::WARN => Level::Warning,
-            tracing::Level::INFO => Level::Info,
+            tracing::Level::INFO => self.info,
             tracing::Level::DEBUG => Level::Debug,
             tracing::Level::TRACE => Level::Trace,
         }
@@ -296,14 +300,14 @@ impl Tracing {
 impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Tracing {
     /// Asked once for each place that could say something, so that what nobody wants costs nothing.
     fn enabled(&self, meta: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        let level = Self::level(*meta.level());
+        let level = self.level(*meta.level());
         // Libraries of others say more than anybody wants to know.
         let ours = meta.target().starts_with("hookswitch");
-        level <= self.0.level && (ours || level <= Level::Warning)
+        level <= self.log.level && (ours || level <= Level::Warning)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(match self.0.level {
+        Some(match self.log.level {
             Level::Fatal => LevelFilter::OFF,
             Level::Error => LevelFilter::ERROR,
             Level::Warning => LevelFilter::WARN,
@@ -316,7 +320,7 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Tracing {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        self.0.line_with(Self::level(*event.metadata().level()), &fields.message, &fields.others);
+        self.log.line_with(self.level(*event.metadata().level()), &fields.message, &fields.others);
     }
 }
 

@@ -59,7 +59,7 @@ pub fn start<T: Tool>(args: &T) -> Result<Started, ExitCode> {
         None => Log::stderr(level, pii),
     };
     let log = Arc::new(log);
-    log.take_tracing();
+    log.take_tracing(T::PARTS);
     loaded.warnings.iter().for_each(|warning| log.warn(warning));
     Ok(Started { settings, log })
 }
