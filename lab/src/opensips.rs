@@ -122,7 +122,12 @@ impl OpenSipsLab {
         let mut sim = Sim::new(config.sim, dice.seed());
         opensips_cast::enter(&mut sim);
         let mut lab = Self::with(config.front, sim, config.network, START, dice);
-        lab.pass(crate::seconds(1));
+        for _ in 0..60 {
+            lab.pass(crate::seconds(1));
+            if lab.is_up() {
+                break;
+            }
+        }
         assert!(lab.is_up(), "OpenSIPS was not found: {:?}", lab.front.health());
         lab
     }

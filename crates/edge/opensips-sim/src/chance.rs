@@ -8,11 +8,8 @@ pub(crate) struct Chance(u64);
 
 impl Chance {
     pub(crate) fn new(seed: [u8; 32]) -> Self {
-        let mut number = [0; 8];
-        for (index, byte) in seed.iter().enumerate() {
-            number[index % 8] ^= byte;
-        }
-        Self(u64::from_le_bytes(number))
+        let mix = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        Self(seed.iter().fold(0xcbf2_9ce4_8422_2325, mix))
     }
 
     pub(crate) fn roll(&mut self) -> u64 {
