@@ -7,9 +7,6 @@ use ahash::{AHashMap, AHashSet};
 use compact_str::CompactString;
 use hookswitch_call::{CallId, Ticket, Time};
 
-/// Most calls that are known at once; calls of others beyond that go unnoticed.
-pub const MAX_CALLS: usize = 100_000;
-
 /// After how long without a sign of life OpenSIPS is asked whether a call still exists.
 pub const AUDIT_AFTER: Duration = Duration::from_secs(300);
 
@@ -69,10 +66,6 @@ impl Book {
 
     pub(crate) fn len(&self) -> usize {
         self.calls.len()
-    }
-
-    pub(crate) fn is_full(&self) -> bool {
-        self.calls.len() >= MAX_CALLS
     }
 
     pub(crate) fn named(&self, wire: &str) -> Option<CallId> {

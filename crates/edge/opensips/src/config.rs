@@ -51,6 +51,8 @@ pub struct Config {
     pub health_every: Duration,
     /// Most commands that run at once. 10,000 by default.
     pub max_commands: usize,
+    /// Most calls that are known at once, those of others included, which go unnoticed beyond that. 100,000 by default.
+    pub max_calls: usize,
     /// The first of the numbers that name calls within this node.
     pub first_call: u64,
 }
@@ -73,6 +75,7 @@ impl Default for Config {
             subscription_refresh: Duration::from_secs(40),
             health_every: Duration::from_secs(10),
             max_commands: 10_000,
+            max_calls: 100_000,
             first_call: 1,
         }
     }

@@ -58,7 +58,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use address::{MAX_NOTES, is_address};
-pub use book::{AUDIT_AFTER, MAX_CALLS};
+pub use book::AUDIT_AFTER;
 pub use command::hold::OTHER_LEG;
 pub use command::referral::TRUTH_WITHIN;
 pub use config::{Config, MiKind};

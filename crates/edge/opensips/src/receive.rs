@@ -230,7 +230,7 @@ impl OpenSips {
         if sign.state == state::DELETED {
             return;
         }
-        if self.book.is_full() {
+        if self.book.len() >= self.config.max_calls {
             self.counts.calls_unnoticed += 1;
             return;
         }

@@ -13,8 +13,9 @@ use crate::{Link, MiKind, OpenSips, Running, Timer};
 /// How soon after its end was asked for a call is looked up, should nothing tell of the end.
 const AUDIT_SOON: Time = Time::from_secs(5);
 
-/// Most dialogs that are being ended for commands that are over; those beyond are left to OpenSIPS's own time-outs.
-const MAX_LEFTOVERS: usize = 20_000;
+/// Most dialogs that are being ended for commands that are over, per command that may run; those beyond are left to
+/// OpenSIPS's own time-outs.
+const MAX_LEFTOVERS: usize = 2;
 
 impl OpenSips {
     /// Lets a command hear something, and does what it does about it.
@@ -180,7 +181,7 @@ impl OpenSips {
 
     /// A dialog of ours is left over: sees to its end, and tells nobody.
     pub(crate) fn leave(&mut self, now: Time, callid: CompactString, ringing: bool) {
-        if self.leftovers >= MAX_LEFTOVERS {
+        if self.leftovers >= self.config.max_commands.saturating_mul(MAX_LEFTOVERS) {
             self.counts.leftovers_dropped += 1;
             return;
         }

@@ -151,8 +151,8 @@ impl OpenSips {
         {
             return Err(Refused::WireIdInUse(wire_id.clone()));
         }
-        if self.book.is_full() {
-            return Err(Refused::TooManyCalls(crate::MAX_CALLS));
+        if self.book.len() >= self.config.max_calls {
+            return Err(Refused::TooManyCalls(self.config.max_calls));
         }
         if !is_address(&caller.0) || !is_address(&callee.0) {
             return Ok(Plan::Fail(bad_address()));

@@ -183,14 +183,3 @@ fn a_name_is_not_given_to_a_new_call_while_the_old_one_is_being_ended() {
     rig.result(&invite, answered());
     assert!(rig.try_take("dlg_end_dlg").is_none());
 }
-
-#[test]
-fn what_is_left_over_is_bounded_too() {
-    let mut rig = Rig::up();
-    for number in 0..20_010 {
-        rig.call_start(&format!("{number}"));
-        rig.accept("t_uac_dlg", json!({"Status": "202 Accepted"}));
-        rig.sent.clear();
-    }
-    assert_eq!((rig.core.counts().leftovers, rig.core.counts().leftovers_dropped), (20_000, 10));
-}
