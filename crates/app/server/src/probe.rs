@@ -142,7 +142,7 @@ fn subscriptions(mut config: OpenSipsFrontConfig) -> anyhow::Result<Vec<Finding>
 /// A way to ask one thing after the other.
 enum Line {
     Udp(UdpSocket),
-    Unix { socket: UnixDatagram, ours: PathBuf, folder: Option<PathBuf> },
+    Unix { socket: UnixDatagram, theirs: PathBuf, ours: PathBuf, folder: Option<PathBuf> },
     Http { client: reqwest::Client, runtime: tokio::runtime::Runtime, url: String },
 }
 
@@ -176,12 +176,9 @@ impl Line {
                 (folder.join("mi"), Some(folder))
             }
         };
-        let bound = UnixDatagram::bind(&ours).with_context(|| ours.display().to_string());
-        let line = bound.map(|socket| Self::Unix { socket, ours, folder })?;
-        if let Self::Unix { socket, .. } = &line {
-            socket.connect(path).with_context(|| path.display().to_string())?;
-        }
-        Ok(line)
+        // Not connected: OpenSIPS answers from another socket than the one that it takes requests on.
+        let socket = UnixDatagram::bind(&ours).with_context(|| ours.display().to_string())?;
+        Ok(Self::Unix { socket, theirs: path.to_owned(), ours, folder })
     }
 
     /// Asks once more when no answer comes, which hurts nobody: nothing is asked here that changes anything.
@@ -220,8 +217,8 @@ impl Line {
                     socket.recv(buffer)
                 })
             }
-            Self::Unix { socket, .. } => {
-                socket.send(request)?;
+            Self::Unix { socket, theirs, .. } => {
+                socket.send_to(request, &*theirs)?;
                 await_reply(timeout, id, |left, buffer| {
                     socket.set_read_timeout(Some(left))?;
                     socket.recv(buffer)

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use futures_util::{SinkExt, StreamExt};
 use harness::{PATIENCE, config, tcp};
-use hookswitch_drive::Switch;
+use hookswitch_drive::{MAX_OUTBOX_BYTES, Switch};
 use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
@@ -118,17 +118,16 @@ fn whoever_talks_and_never_reads_is_disconnected() {
     upgraded(&mut stream);
     let word = "x".repeat(60_000);
     let echo = frame(&format!(r#"{{"jsonrpc":"2.0","id":"1","method":"Echo","params":{{"word":"{word}"}}}}"#));
-    for _ in 0..60 {
-        stream.write_all(&echo).unwrap();
-    }
+    // Fewer bytes than may wait for one application, more than the network takes.
+    const { assert!(60 * 61_000 < MAX_OUTBOX_BYTES) };
+    let mut alive = (0..60).all(|_| stream.write_all(&echo).is_ok());
     // It goes on to prove that it is alive, and so no ping is ever missed.
     let start = Instant::now();
-    while stream.write_all(&[0x89, 0x80, 0, 0, 0, 0]).is_ok() {
+    while alive {
         assert!(start.elapsed() < PATIENCE, "was never disconnected");
         sleep(Duration::from_millis(50));
+        alive = stream.write_all(&[0x89, 0x80, 0, 0, 0, 0]).is_ok();
     }
-    let counted = start.elapsed();
-    assert!(counted > Duration::from_millis(300), "{counted:?}");
 }
 
 #[test]
