@@ -1,5 +1,5 @@
 //! `CallAttendedTransfer`: connects one party of a call with one party of another. See
-//! [`Transfer`](super::transfer::Transfer).
+//! [`Transfer`].
 
 use compact_str::CompactString;
 use hookswitch_call::{Address, Command, Party};

@@ -1,5 +1,5 @@
 //! `CallBlindTransfer`: connects one party of a call with somebody else. See
-//! [`Transfer`](super::transfer::Transfer).
+//! [`Transfer`].
 
 use compact_str::CompactString;
 use hookswitch_call::{Address, Command, Party};

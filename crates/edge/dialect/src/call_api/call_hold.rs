@@ -1,4 +1,4 @@
-//! `CallHold`: puts both parties of a call on hold, or one. See [`Hold`](super::hold::Hold).
+//! `CallHold`: puts both parties of a call on hold, or one. See [`Hold`].
 
 use super::command::{CommandRow, Modes};
 use super::event_name::EventName;

@@ -1,4 +1,4 @@
-//! `CallUnhold`: resumes both parties of a call on hold, or one. See [`Hold`](super::hold::Hold).
+//! `CallUnhold`: resumes both parties of a call on hold, or one. See [`Hold`].
 
 use super::command::{CommandRow, Modes};
 use super::event_name::EventName;
