@@ -123,3 +123,15 @@ fn the_same_socket_for_replies_can_be_chosen() {
     assert!(front.stop());
     assert!(!reply.exists());
 }
+
+#[test]
+fn a_session_inside_the_program_may_say_a_lot() {
+    // Nobody answers, but an echo needs nobody.
+    let front = hookswitch_drive::OpenSipsFront::start(config("udp:127.0.0.1:9", "udp")).unwrap();
+    let mut client = Client::of(&front);
+    let commands: Vec<String> =
+        (0..2_000).map(|number| client.start("Echo", serde_json::json!({ "word": number.to_string() }))).collect();
+    for command in commands {
+        assert_eq!(client.end_of(&command).len(), 3);
+    }
+}

@@ -9,7 +9,7 @@ use hookswitch_shard::SessionId;
 
 use super::Message;
 use crate::inbox::Inbox;
-use crate::web::{MAX_OUTBOX, Outboxes};
+use crate::web::{MAX_OUTBOX, MAX_UNHANDLED, Outboxes};
 
 /// Numbers of sessions without a socket begin here; the web counts from 1.
 const FIRST: u64 = 1 << 63;
@@ -24,17 +24,31 @@ pub struct LocalSession {
     session: SessionId,
     inbox: Arc<Inbox<Message>>,
     texts: Receiver<String>,
+    /// One for each text that the front has not handled.
+    unhandled: SyncSender<()>,
+}
+
+/// The front's end of a session without a socket.
+pub(super) struct LocalEnd {
+    texts: SyncSender<String>,
+    unhandled: Receiver<()>,
 }
 
 impl LocalSession {
     /// A session, and the end of it that the loop holds.
-    pub(super) fn new(session: SessionId, inbox: &Arc<Inbox<Message>>) -> (Self, SyncSender<String>) {
+    pub(super) fn new(session: SessionId, inbox: &Arc<Inbox<Message>>) -> (Self, LocalEnd) {
         let (says, texts) = sync_channel(MAX_OUTBOX);
-        (Self { session, inbox: Arc::clone(inbox), texts }, says)
+        let (unhandled, handled) = sync_channel(MAX_UNHANDLED);
+        let ours = Self { session, inbox: Arc::clone(inbox), texts, unhandled };
+        (ours, LocalEnd { texts: says, unhandled: handled })
     }
 
-    /// Says something: one JSON text, as in a WebSocket message.
+    /// Says something: one JSON text, as in a WebSocket message. Waits while [`MAX_UNHANDLED`] of them are not handled
+    /// yet; says nothing to a front that has closed the session.
     pub fn send(&self, text: impl Into<String>) {
+        if self.unhandled.send(()).is_err() {
+            return;
+        }
         self.inbox.push_always(Message::LocalText { session: self.session, text: text.into() });
     }
 
@@ -56,12 +70,20 @@ impl Drop for LocalSession {
 #[derive(Default)]
 pub(super) struct Sessions {
     pub(super) web: Outboxes,
-    local: HashMap<SessionId, SyncSender<String>>,
+    local: HashMap<SessionId, LocalEnd>,
 }
 
 impl Sessions {
-    pub(super) fn open_local(&mut self, session: SessionId, texts: SyncSender<String>) {
-        self.local.insert(session, texts);
+    pub(super) fn open_local(&mut self, session: SessionId, end: LocalEnd) {
+        self.local.insert(session, end);
+    }
+
+    /// A text of a session without a socket was handled, which makes room for another.
+    pub(super) fn handled_local(&mut self, session: SessionId) {
+        if let Some(end) = self.local.get(&session) {
+            // There is one for each text, and it was put there first.
+            let _ = end.unhandled.try_recv();
+        }
     }
 
     pub(super) fn closed_local(&mut self, session: SessionId) {
@@ -73,7 +95,7 @@ impl Sessions {
         if session.0 < FIRST {
             return self.web.say(session, text);
         }
-        let full = self.local.get(&session).map(|texts| texts.try_send(text));
+        let full = self.local.get(&session).map(|end| end.texts.try_send(text));
         if let Some(Err(TrySendError::Full(_))) = full {
             tracing::warn!("a session inside the program does not read and is closed");
             self.local.remove(&session);

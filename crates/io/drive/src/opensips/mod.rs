@@ -47,6 +47,7 @@ use events::EventSocket;
 pub use events::{BoundEvents, MAX_EVENT_STREAMS};
 use host::{Peers, Resolver};
 use http::HttpRequests;
+use local::LocalEnd;
 pub use local::LocalSession;
 use run::{FrontLoop, Mi};
 
@@ -139,7 +140,7 @@ enum Message {
     /// Applications and HTTP requests.
     Web(WebMessage),
     /// A session inside the program begins.
-    LocalOpened { session: SessionId, mode: Mode, texts: SyncSender<String> },
+    LocalOpened { session: SessionId, mode: Mode, end: LocalEnd },
     /// It says something.
     LocalText { session: SessionId, text: String },
     /// It ends.
@@ -306,8 +307,8 @@ impl OpenSipsFront {
     #[must_use]
     pub fn session(&self, mode: Mode) -> LocalSession {
         let session = local::name(self.next_session.fetch_add(1, Ordering::Relaxed));
-        let (ours, texts) = LocalSession::new(session, &self.inbox);
-        self.inbox.push_always(Message::LocalOpened { session, mode, texts });
+        let (ours, end) = LocalSession::new(session, &self.inbox);
+        self.inbox.push_always(Message::LocalOpened { session, mode, end });
         ours
     }
 

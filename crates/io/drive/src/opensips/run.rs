@@ -178,11 +178,14 @@ impl FrontLoop {
     fn message(&mut self, now: Duration, message: Message) {
         match message {
             Message::Web(message) => self.web(now, message),
-            Message::LocalOpened { session, mode, texts } => {
-                self.sessions.open_local(session, texts);
+            Message::LocalOpened { session, mode, end } => {
+                self.sessions.open_local(session, end);
                 self.give(now, FrontInput::SessionOpened { session, admission: Admission::open(mode) });
             }
-            Message::LocalText { session, text } => self.give(now, FrontInput::Text { session, text }),
+            Message::LocalText { session, text } => {
+                self.give(now, FrontInput::Text { session, text });
+                self.sessions.handled_local(session);
+            }
             Message::LocalClosed(session) => {
                 self.sessions.closed_local(session);
                 self.give(now, FrontInput::SessionClosed(session));
@@ -323,10 +326,8 @@ fn log_change(before: &Health, after: &Health) {
         }
         match now {
             Link::Unknown => {}
-            Link::Up => {
-                let version = after.version.as_deref().unwrap_or("not known");
-                tracing::info!(version, "OpenSIPS: {what} works");
-            }
+            // Nothing is written where the version is not known yet.
+            Link::Up => tracing::info!(version = after.version.as_deref(), "OpenSIPS: {what} works"),
             Link::Down { why, .. } => tracing::warn!(%why, "OpenSIPS: {what} does not work"),
         }
     }

@@ -25,10 +25,12 @@ pub(crate) fn log(told: &Told) {
         Event::HoldAsked { party, hold } => tracing::debug!(%call, ?party, hold, "hold asked"),
         Event::Held { party, hold } => tracing::info!(%call, ?party, hold, "held"),
         Event::Transferring { party, to } => {
-            tracing::info!(%call, ?party, to = ?to.as_ref().map(Pii), "transferring");
+            let to = to.as_ref().map(|to| tracing::field::display(Pii(to)));
+            tracing::info!(%call, ?party, to, "transferring");
         }
         Event::TransferStarted { wire_id, to } => {
-            tracing::info!(%call, %wire_id, to = ?to.as_ref().map(Pii), "transfer started");
+            let to = to.as_ref().map(|to| tracing::field::display(Pii(to)));
+            tracing::info!(%call, %wire_id, to, "transfer started");
         }
         Event::TransferProgress { status, text } => tracing::debug!(%call, status, %text, "transfer progress"),
         Event::Transferred => tracing::info!(%call, "transferred"),
