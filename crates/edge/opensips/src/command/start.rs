@@ -287,7 +287,7 @@ impl Start {
                 cx.steps.push(Step::Drop(Matter::Invite));
                 self.answered(cx);
             }
-            Truth::There(_) => {
+            Truth::There(state) if state != state::DELETED => {
                 calling.seen = true;
                 calling.missed = 0;
                 cx.steps.push(Step::Learned);
@@ -300,7 +300,8 @@ impl Start {
                 let why = calling.lost.take().unwrap_or_else(|| failure::backend(REPLY_LOST));
                 self.abandon(cx, why);
             }
-            Truth::Gone if calling.seen || cx.knows_dialogs => {
+            // One that ended unanswered is listed for a while, and may be the second dialog of a doubled INVITE.
+            Truth::Gone | Truth::There(_) if calling.seen || cx.knows_dialogs => {
                 calling.missed += 1;
                 if restarted {
                     self.abandon(cx, failure::backend(RESTARTED));
@@ -310,7 +311,7 @@ impl Start {
                     calling.look_at = Some(cx.now + cx.config.mi_timeout);
                 }
             }
-            Truth::Gone | Truth::Unknown => {}
+            Truth::Gone | Truth::There(_) | Truth::Unknown => {}
         }
     }
 

@@ -201,3 +201,16 @@ fn a_lost_transfer_reply_is_settled_by_the_events_or_by_a_look_up() {
     silent.pass(config().refer_timeout);
     assert_eq!(silent.read().pop().unwrap(), "failed Transfer: 408 transfer not started (Peer)");
 }
+
+#[test]
+fn a_dialog_that_is_listed_as_ended_is_not_waited_for() {
+    let mut rig = Rig::up();
+    answered_without_reply(&mut rig);
+    rig.dialog_event("one", 2);
+    rig.read();
+    for _ in 0..3 {
+        rig.pass(config().mi_timeout);
+        rig.accept("dlg_list", dialog(5));
+    }
+    assert!(rig.read().pop().unwrap().starts_with("failed Backend: 503 OpenSIPS knows of no such call"));
+}
