@@ -119,6 +119,24 @@ fn json_is_one_message_a_line_and_nothing_else_on_standard_output() {
 }
 
 #[test]
+fn whoever_reads_only_the_first_line_harms_nothing() {
+    let opensips = opensips();
+    let place = Place::new().with("a.yml", &yml(&opensips));
+    let words = call_start("alice", "bob");
+    let mut tool = place.start("call-cmd", &["-config", "a.yml", "-json", &words[0], &words[1], &words[2]]);
+    drop(tool.child.stdout.take());
+    assert_eq!(tool.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_request_that_is_too_long_is_a_failure_and_no_waiting() {
+    let place = Place::new().with("a.yml", "mi: { url: '127.0.0.1:9' }");
+    let long = format!("x={}", "y".repeat(70_000));
+    let ran = place.run("call-cmd", &["-config", "a.yml", "Echo", &long]);
+    assert_eq!((ran.status, ran.of_level("error")), (1, vec!["read: the session was closed"]), "{:#?}", ran.log.len());
+}
+
+#[test]
 fn calls_are_held_resumed_transferred_and_ended_one_command_after_the_other() {
     let opensips = opensips();
     let callid = format!("callid={}", call(&opensips));

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::error::ErrorKind;
 use clap::{Args, Parser};
+use hookswitch_dialect::call_api::{COMMANDS, Mode};
 
 use super::front;
 use super::go_flags;
@@ -99,9 +101,12 @@ pub struct CmdArgs {
     #[expect(missing_docs)]
     #[command(flatten)]
     pub once: OnceArgs,
-    /// The command, then its parameters, each as name=value
-    #[arg(value_name = "COMMAND [NAME=VALUE]")]
-    pub words: Vec<String>,
+    /// What to do
+    #[arg(value_name = "COMMAND")]
+    pub command: Option<String>,
+    /// Its parameters
+    #[arg(value_name = "NAME=VALUE")]
+    pub parameters: Vec<String>,
 }
 
 /// Send one command to a Call API daemon and follow it
@@ -214,6 +219,15 @@ impl Tool for ClientArgs {
     fn check(_: &Settings) -> Result<(), SettingsError> {
         Ok(())
     }
+}
+
+/// The same for pages and completions, which know the names of the commands where `argument` takes one; the tools
+/// themselves have their own words for a name that is none.
+#[must_use]
+pub fn command_with_names<T: Tool>(argument: &str) -> clap::Command {
+    let rows = COMMANDS.iter().filter(|row| row.modes.has(Mode::Original) && row.name != "Test");
+    let names: Vec<PossibleValue> = rows.map(|row| PossibleValue::new(row.name).help(row.about)).collect();
+    command::<T>().mut_args(|each| if each.get_id() == argument { each.value_parser(names.clone()) } else { each })
 }
 
 /// The command of a tool as clap knows it, with everything that its help and its man page say.

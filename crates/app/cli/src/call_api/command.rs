@@ -6,7 +6,7 @@ use std::sync::mpsc::{self as blocking, TryRecvError};
 use std::time::Duration;
 
 use hookswitch_dialect::call_api::{COMMANDS, Mode};
-use hookswitch_drive::{LocalSession, OpenSipsFront, Phase};
+use hookswitch_drive::{Clock, LocalSession, OpenSipsFront, Phase};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
@@ -22,6 +22,9 @@ const TURN: Duration = Duration::from_millis(20);
 /// Messages that may wait to be read here.
 const MOST_WAITING: usize = 1_024;
 
+/// Why there is nothing more to read.
+const CLOSED: &str = "the session was closed";
+
 /// Runs the tool; standard output gets the lines of `-json`.
 #[must_use]
 pub fn run(args: &CmdArgs) -> ExitCode {
@@ -29,7 +32,7 @@ pub fn run(args: &CmdArgs) -> ExitCode {
         Ok(started) => started,
         Err(over) => return over,
     };
-    let Some((method, arguments)) = args.words.split_first() else {
+    let Some(method) = args.command.as_deref() else {
         log.error("no command specified!");
         log.fatal(&format!("Usage: {} command [arguments...]", CmdArgs::NAME));
         return End::Failed.into();
@@ -50,7 +53,7 @@ pub fn run(args: &CmdArgs) -> ExitCode {
     };
     let request = Request {
         method,
-        params: &parameters(arguments).to_string(),
+        params: &parameters(&args.parameters).to_string(),
         id: Value::from(1),
         deadline: Deadline::after(args.once.timeout.unwrap_or_default()),
         json: args.once.json,
@@ -100,15 +103,18 @@ impl Local {
         let (sends, to_send) = blocking::channel::<String>();
         let (heard, texts) = mpsc::channel(MOST_WAITING);
         let thread = std::thread::spawn(move || {
+            let clock = Clock::start();
             loop {
                 match to_send.try_recv() {
                     Ok(text) => session.send(text),
                     Err(TryRecvError::Empty) => {}
                     Err(TryRecvError::Disconnected) => break,
                 }
+                let asked = clock.now();
                 let is_over = match session.recv_timeout(TURN) {
                     Some(text) => heard.blocking_send(text).is_err(),
-                    None => front.phase() >= Phase::Stopped,
+                    // A session that was closed says so by not waiting.
+                    None => front.phase() >= Phase::Stopped || clock.now() - asked < TURN / 2,
                 };
                 if is_over {
                     break;
@@ -132,11 +138,11 @@ impl Local {
 impl Line for Local {
     async fn send(&mut self, text: String) -> Result<(), String> {
         let sent = self.sends.as_ref().is_some_and(|sends| sends.send(text).is_ok());
-        if sent { Ok(()) } else { Err("the session has ended".into()) }
+        if sent { Ok(()) } else { Err(CLOSED.into()) }
     }
 
     async fn receive(&mut self) -> Result<String, String> {
-        self.texts.recv().await.ok_or_else(|| "the session has ended".into())
+        self.texts.recv().await.ok_or_else(|| CLOSED.into())
     }
 }
 

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use clap::Command;
 use clap_complete::{Shell, generate_to};
+use clap_mangen::Man;
 
-use super::args::{ApiArgs, ClientArgs, CmdArgs, command};
+use super::args::{ApiArgs, ClientArgs, CmdArgs, command, command_with_names};
 
 /// Shells, with the folders for them.
 const SHELLS: [(Shell, &str); 3] = [(Shell::Bash, "bash"), (Shell::Zsh, "zsh"), (Shell::Fish, "fish")];
@@ -18,7 +19,8 @@ const SHELLS: [(Shell, &str); 3] = [(Shell::Bash, "bash"), (Shell::Zsh, "zsh"), 
 /// # Errors
 /// A file cannot be written.
 pub fn generate(program: Command, folder: &Path) -> io::Result<()> {
-    for program in [program, command::<ApiArgs>(), command::<CmdArgs>(), command::<ClientArgs>()] {
+    let (cmd, client) = (command_with_names::<CmdArgs>("command"), command_with_names::<ClientArgs>("method"));
+    for program in [program, command::<ApiArgs>(), cmd, client] {
         of_one(program, folder)?;
     }
     Ok(())
@@ -46,10 +48,51 @@ fn of_one(mut program: Command, folder: &Path) -> io::Result<()> {
 }
 
 fn man_page(command: &Command, title: &str, folder: &Path) -> io::Result<()> {
-    let mut text = Vec::new();
+    let notes = command.get_after_long_help().or(command.get_after_help()).map(ToString::to_string);
     // A page whose text is the same whenever it is made.
-    clap_mangen::Man::new(command.clone()).title(title.to_ascii_uppercase()).date("").render(&mut text)?;
+    let man = Man::new(command.clone()).title(title.to_ascii_uppercase()).date("");
+    let mut text = Vec::new();
+    man.render_title(&mut text)?;
+    man.render_name_section(&mut text)?;
+    man.render_synopsis_section(&mut text)?;
+    man.render_description_section(&mut text)?;
+    if command.get_arguments().any(|argument| !argument.is_hide_set()) {
+        man.render_options_section(&mut text)?;
+    }
+    if command.get_subcommands().any(|sub| !sub.is_hide_set()) {
+        man.render_subcommands_section(&mut text)?;
+    }
+    text.extend(notes.map(|notes| section(&notes)).unwrap_or_default().into_bytes());
     fs::write(folder.join(format!("{title}.1")), text)
+}
+
+/// Examples and notes as a section of their own: lines that are set in stay as they are, the others are filled.
+fn section(notes: &str) -> String {
+    let mut text = String::from(".SH NOTES\n");
+    let mut is_set_in = false;
+    for line in notes.lines() {
+        let sets_in = line.starts_with("  ");
+        match (is_set_in, sets_in) {
+            (false, true) => text.push_str(".PP\n.nf\n"),
+            (true, false) => text.push_str(".fi\n"),
+            (true, true) | (false, false) => {}
+        }
+        is_set_in = sets_in;
+        if line.is_empty() {
+            text.push_str(".PP\n");
+            continue;
+        }
+        // A dot or an apostrophe at the beginning of a line would be a command.
+        if line.starts_with(['.', '\'']) {
+            text.push_str("\\&");
+        }
+        text.push_str(&line.replace('\\', "\\e").replace('-', "\\-"));
+        text.push('\n');
+    }
+    if is_set_in {
+        text.push_str(".fi\n");
+    }
+    text
 }
 
 #[cfg(test)]
@@ -81,6 +124,25 @@ mod tests {
         for text in ["\\-\\-method", "\\-\\-params", "\\-\\-timeout", "Examples", "CALL_API_TOKEN"] {
             assert!(page.contains(text), "{text}: {page}");
         }
+    }
+
+    #[test]
+    fn completions_know_the_commands() {
+        let (_folder, read) = made();
+        for file in ["bash/call-cmd", "zsh/_call-cmd", "fish/call-api-client.fish", "bash/call-api-client"] {
+            let text = read(file);
+            for name in ["CallStart", "CallEnd", "CallHold", "CallBlindTransfer", "Echo"] {
+                assert!(text.contains(name), "{file}: {name}");
+            }
+            assert!(!text.contains("CallCancel"), "{file}: only strict sessions have it");
+        }
+    }
+
+    #[test]
+    fn examples_keep_their_lines() {
+        let notes = section("Examples:\n  call-cmd -json \\\\\n  more\n\n.dot 'quote\n'quote");
+        let expected = ".SH NOTES\nExamples:\n.PP\n.nf\n  call\\-cmd \\-json \\e\\e\n  more\n.fi\n.PP\n\\&.dot 'quote\n\\&'quote\n";
+        assert_eq!(notes, expected);
     }
 
     #[test]
