@@ -8,11 +8,13 @@ use serde_json::value::RawValue;
 
 use crate::rig::{NOW, Rig, event, events, request, start_text};
 
-const GOOD: [&str; 4] = [
+const GOOD: [&str; 6] = [
     r#"{"jsonrpc":"2.0","id":1,"method":"CallStart","params":{"caller":"sip:a@b","callee":"sip:c@d","cmd_id":"x"}}"#,
     r#"{"jsonrpc":"2.0","id":"\ud83d\ude00","method":"Echo","params":{"x":"\u0000","y":"ü"}}"#,
     r#"[{"jsonrpc":"2.0","id":null,"method":"CallEnd","params":{"callid":"x"}},{"jsonrpc":"2.0","method":"Subscribe"}]"#,
     r#"{"JSONRPC":null,"ID":{"a":[1.5e300]},"Method":"CallBlindTransfer","Params":{"callid":"","leg":"","destination":""}}"#,
+    r#"{"jsonrpc":"2.0","id":1,"method":"CallHold","params":{"callid":"x","leg":"caller","headers":["A: b",{"name":"C","value":""}]}}"#,
+    r#"{"jsonrpc":"2.0","id":1,"method":"CallUnhold","params":{"callid":"x","headers":"A: b\r\nC:\r\n","idempotency_key":"k"}}"#,
 ];
 
 /// Feeds one message to both kinds of session beside a quiet neighbour.
