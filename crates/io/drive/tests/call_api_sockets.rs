@@ -163,6 +163,23 @@ fn a_message_too_long_costs_its_sender_only_and_tells_it_so() {
 }
 
 #[test]
+fn a_listener_may_take_shorter_messages_only() {
+    let mut config = config(29_000);
+    config.application.as_mut().unwrap().max_message = 1_000;
+    let switch = Switch::start(config).unwrap();
+    let address = switch.addresses().call_api[0];
+    run(async {
+        let mut socket = connect(address).await;
+        socket.send(Message::text(format!("{ECHO}{}", " ".repeat(1_000 - ECHO.len())))).await.unwrap();
+        assert!(text(&mut socket).await.contains("Started"));
+        socket.send(Message::text(" ".repeat(1_001))).await.unwrap();
+        while !matches!(next(&mut socket).await.expect("closed without a frame"),
+            Message::Close(Some(frame)) if u16::from(frame.code) == 1009)
+        {}
+    });
+}
+
+#[test]
 fn broken_frames_are_a_protocol_error() {
     let switch = Switch::start(config(29_000)).unwrap();
     let address = switch.addresses().call_api[0];

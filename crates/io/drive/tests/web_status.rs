@@ -10,7 +10,7 @@ use harness::{PATIENCE, config, http, tcp};
 use hookswitch_dialect::call_api::Access;
 use hookswitch_drive::opensips::simulator::{Simulator, SimulatorConfig};
 use hookswitch_drive::opensips::{EventsAddress, OpenSipsFront, OpenSipsFrontConfig};
-use hookswitch_drive::{Phase, Switch, Token};
+use hookswitch_drive::{ApplicationConfig, Phase, Switch, Token};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -75,7 +75,7 @@ fn metrics_count_commands_sessions_refusals_and_ports() {
     assert_eq!(value(&page, r#"hookswitch_sessions{carrier="sip"}"#), 1);
     assert_eq!(value(&page, r#"hookswitch_commands_total{carrier="sip"}"#), 1);
     assert_eq!(value(&page, r#"hookswitch_commands_refused_total{carrier="sip"}"#), 1);
-    assert_eq!(value(&page, "hookswitch_unauthorized_total"), 1);
+    assert_eq!(value(&page, r#"hookswitch_unauthorized_total{carrier="sip"}"#), 1);
     assert_eq!(value(&page, "hookswitch_media_ports_taken"), 0);
     assert!(value(&page, "hookswitch_media_ports") > 0);
     assert_eq!(value(&page, r#"hookswitch_rtp_packets_total{direction="sent"}"#), 0);
@@ -91,6 +91,9 @@ fn an_opensips_is_shown_beside_our_own_switch_and_its_loss_is_everybodys() {
         events: EventsAddress::Udp(Some(Ipv4Addr::LOCALHOST.into()), 0),
         ..OpenSipsFrontConfig::default()
     };
+    let mut application = ApplicationConfig::new(harness::web("127.0.0.1:0"));
+    application.tokens = vec![Token::new("0123456789abcdef", Access::default()).unwrap()];
+    front.application = Some(application);
     front.opensips.health_every = Duration::from_millis(200);
     front.opensips.mi_timeout = Duration::from_millis(500);
     let front = OpenSipsFront::start(front).unwrap();
@@ -102,7 +105,12 @@ fn an_opensips_is_shown_beside_our_own_switch_and_its_loss_is_everybodys() {
     let up = when(&mut stream, 200);
     assert_eq!(up["carriers"]["sip"]["state"], "up");
     assert!(up["carriers"]["opensips"]["version"].as_str().unwrap().starts_with("4.1"), "{up}");
+    let url = format!("ws://{}/call-api", front.addresses().call_api[0]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert!(runtime.block_on(connect_async(url)).is_err(), "without a token");
     let page = http(&mut stream, "GET", "/metrics", "").body;
+    assert_eq!(value(&page, r#"hookswitch_unauthorized_total{carrier="opensips"}"#), 1);
+    assert_eq!(value(&page, r#"hookswitch_unauthorized_total{carrier="sip"}"#), 0);
     assert_eq!(value(&page, r#"hookswitch_link_up{carrier="opensips",link="mi"}"#), 1);
     assert!(value(&page, r#"hookswitch_mi_requests_total{carrier="opensips"}"#) > 1);
     drop(simulator);

@@ -292,7 +292,11 @@ impl OpenSipsFront {
     /// Asks the front how it is, for the `/health` and `/metrics` of another listener.
     #[must_use]
     pub fn status(&self) -> StatusHandle {
-        StatusHandle::new(report::CARRIER, Arc::clone(&self.inbox) as _)
+        let handle = StatusHandle::new(report::CARRIER, Arc::clone(&self.inbox) as _);
+        match &self.web {
+            Some(web) => web.counted(handle),
+            None => handle,
+        }
     }
 
     /// Reads certificate and key of the Call API again, without harm to any connection. Files that cannot be used are

@@ -174,6 +174,7 @@ pub(crate) struct Web {
     sessions: Arc<Semaphore>,
     max_sessions: u32,
     identity: Option<Arc<Identity>>,
+    unauthorized: Arc<AtomicU64>,
 }
 
 impl Web {
@@ -201,6 +202,7 @@ impl Web {
             unauthorized: Arc::default(),
         };
         let sessions = Arc::clone(&gateway.sessions);
+        let unauthorized = Arc::clone(&gateway.unauthorized);
         let mut identity = None;
         let entered = runtime.enter();
         if let Some((config, bound, tls)) = sockets.application {
@@ -212,13 +214,18 @@ impl Web {
             identity = tls;
         }
         if let Some((config, bound)) = sockets.http {
-            let mut loops = vec![StatusHandle::new(carrier, sink)];
+            let mut loops = vec![StatusHandle::new(carrier, sink).counting(&gateway.unauthorized)];
             loops.extend(config.also.iter().cloned());
-            let witnesses = Witnesses { loops, media, unauthorized: Arc::clone(&gateway.unauthorized) };
+            let witnesses = Witnesses { loops, media };
             serve(&runtime, http::router(gateway, witnesses), bound, &config.terms())?;
         }
         drop(entered);
-        Ok(Self { runtime: Some(runtime), sessions, max_sessions, identity })
+        Ok(Self { runtime: Some(runtime), sessions, max_sessions, identity, unauthorized })
+    }
+
+    /// This loop as others may ask for it, with what its listener has counted.
+    pub(crate) fn counted(&self, handle: StatusHandle) -> StatusHandle {
+        handle.counting(&self.unauthorized)
     }
 
     /// Reads certificate and key again. Connections stay as they are.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -138,6 +139,8 @@ pub(crate) fn hub_figures(hub: hookswitch_dialect::call_api::Counts, sessions: (
 pub struct StatusHandle {
     carrier: &'static str,
     sink: Arc<dyn Sink>,
+    /// Handshakes that its listener has refused for want of a token.
+    unauthorized: Option<Arc<AtomicU64>>,
 }
 
 impl fmt::Debug for StatusHandle {
@@ -149,14 +152,25 @@ impl fmt::Debug for StatusHandle {
 impl StatusHandle {
     /// The loop behind `sink`, which drives the carrier of this name.
     pub(crate) fn new(carrier: &'static str, sink: Arc<dyn Sink>) -> Self {
-        Self { carrier, sink }
+        Self { carrier, sink, unauthorized: None }
+    }
+
+    /// The same with what its listener has counted.
+    pub(super) fn counting(self, unauthorized: &Arc<AtomicU64>) -> Self {
+        Self { unauthorized: Some(Arc::clone(unauthorized)), ..self }
     }
 
     /// None when the loop does not answer in time.
     async fn ask(&self) -> Option<StatusReport> {
         let (reply, answer) = oneshot::channel();
         self.sink.push(WebMessage::Status { reply }).ok()?;
-        timeout(STATUS_PATIENCE, answer).await.ok()?.ok()
+        let mut report = timeout(STATUS_PATIENCE, answer).await.ok()?.ok()?;
+        if let Some(unauthorized) = &self.unauthorized {
+            let refused = unauthorized.load(Ordering::Relaxed);
+            let help = "Handshakes refused for want of a valid token.";
+            report.figures.push(Figure::total("unauthorized", help, refused));
+        }
+        Some(report)
     }
 }
 
@@ -165,8 +179,6 @@ impl StatusHandle {
 pub(super) struct Witnesses {
     pub(super) loops: Vec<StatusHandle>,
     pub(super) media: Option<Weak<MediaPlane>>,
-    /// Handshakes refused for want of a token.
-    pub(super) unauthorized: Arc<std::sync::atomic::AtomicU64>,
 }
 
 type Answers = Vec<(&'static str, Option<StatusReport>)>;
@@ -189,10 +201,7 @@ impl Witnesses {
 
     pub(super) async fn metrics(&self) -> Response {
         let answers = self.ask().await;
-        let mut own = self.media_figures().await;
-        let refused = self.unauthorized.load(std::sync::atomic::Ordering::Relaxed);
-        own.push(Figure::total("unauthorized", "Handshakes refused for want of a valid token.", refused));
-        match exposition(&answers, own) {
+        match exposition(&answers, self.media_figures().await) {
             Ok(text) => ([(header::CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS))], text).into_response(),
             Err(error) => {
                 tracing::error!(%error, "the metrics cannot be written");
@@ -412,14 +421,14 @@ mod tests {
     #[test]
     fn metrics_are_families_with_labels_and_an_end() {
         let answers = vec![("opensips", Some(report(vec![("mi", Link::Up)])))];
-        let text = exposition(&answers, vec![Figure::total("unauthorized", "Refused.", 1)]).unwrap();
+        let text = exposition(&answers, vec![Figure::now("media_ports", "Ports.", 1)]).unwrap();
         for line in [
             "# TYPE hookswitch_commands counter",
             "hookswitch_commands_total{carrier=\"opensips\"} 7",
             "hookswitch_events_total{carrier=\"opensips\",kind=\"late\"} 3",
             "hookswitch_events_total{carrier=\"opensips\",kind=\"bad\"} 4",
             "hookswitch_link_up{carrier=\"opensips\",link=\"mi\"} 1",
-            "hookswitch_unauthorized_total 1",
+            "hookswitch_media_ports 1",
         ] {
             assert!(text.lines().any(|one| one == line), "{line}\n{text}");
         }
