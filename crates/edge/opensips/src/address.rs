@@ -36,7 +36,8 @@ const RESERVED: [&str; 17] = [
     "content-type",
 ];
 
-/// Whether a text is one URI that can be called: `sip:`, `sips:` (RFC 3261 section 25.1) or `tel:` (RFC 3966).
+/// Whether a text is one URI that can be called: `sip:`, `sips:` (RFC 3261 section 25.1) or `tel:` (RFC 3966), without
+/// header fields (`?name=value`), which a phone that is asked to call it would put into its INVITE.
 #[must_use]
 pub fn is_address(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once(':') else { return false };
@@ -51,10 +52,10 @@ fn is_sip(rest: &str) -> bool {
         Some((user, place)) => (Some(user), place),
         None => (None, rest),
     };
-    let (host, tail) = place.split_at(place.find([';', '?']).unwrap_or(place.len()));
+    let (host, tail) = place.split_at(place.find(';').unwrap_or(place.len()));
     user.is_none_or(|user| !user.is_empty() && is_escaped(user, b"-_.!~*'()&=+$,;?/:"))
         && is_host_and_port(host)
-        && is_escaped(tail, b"-_.!~*'();?:/[]&+$=")
+        && is_escaped(tail, b"-_.!~*'();:/[]&+$=")
 }
 
 fn is_host_and_port(text: &str) -> bool {
@@ -158,7 +159,7 @@ mod tests {
     fn uris_of_three_schemes_are_addresses() {
         for good in [
             "sip:alice@10.0.0.10",
-            "SIP:alice@localhost:5080;transport=tcp?Subject=hi%20there",
+            "SIP:alice@localhost:5080;transport=tcp",
             "sips:bob@[2001:db8::1]:5061",
             "sip:127.0.0.2",
             "sip:alice-0x560b6157bcc0@127.0.0.11:5060",
@@ -188,6 +189,8 @@ mod tests {
             "sip:a@host;x=\\n",
             "sip:a@host>;tag=1",
             "sip:a@host\0",
+            "sip:a@host?Replaces=x%3Bto-tag%3Dy",
+            "sip:a@host;x=1?Subject=hi",
             "sip:ü@host",
             "http://example.test",
             "tel:",
