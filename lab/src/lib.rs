@@ -34,6 +34,7 @@ mod mail;
 mod nat;
 pub mod opensips;
 pub mod opensips_cast;
+mod opensips_client;
 pub mod opensips_replay;
 mod sound;
 mod streams;

@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::dice::Dice;
 use crate::lab::START;
 use crate::opensips_cast;
+pub use crate::opensips_client::{Client, Heard, Progress};
 
 /// Where the front gets its events.
 pub const EVENT_SOCKET: &str = "udp:127.0.0.1:49136";
@@ -239,7 +240,7 @@ impl OpenSipsLab {
     /// An application is gone.
     pub fn close(&mut self, session: SessionId) {
         if let Some(client) = self.clients.get_mut(&session) {
-            client.is_gone = true;
+            client.leave();
         }
         self.put(FrontInput::SessionClosed(session));
     }
@@ -314,7 +315,7 @@ impl OpenSipsLab {
     /// If a command is still running then.
     pub fn settle(&mut self, most: Duration) {
         let until = self.now + most;
-        while self.clients.values().any(|client| !client.running.is_empty() && !client.is_gone) {
+        while self.clients.values().any(|client| !client.running.is_empty() && !client.is_gone()) {
             let next = self.next().filter(|next| *next <= until);
             let Some(next) = next else {
                 let running: Vec<_> = self.clients.values().flat_map(|client| client.running.keys()).collect();
@@ -374,7 +375,7 @@ impl OpenSipsLab {
                 FrontOutput::CloseSession { session, code } => {
                     let client = self.clients.get_mut(&session).expect("a session that was opened");
                     client.closed_with = Some(code);
-                    client.is_gone = true;
+                    client.leave();
                 }
                 FrontOutput::Told(_) => {}
                 FrontOutput::Health(health) => self.healths.push(health),
@@ -410,174 +411,5 @@ impl OpenSipsLab {
             let at = self.now + delay + late + self.dice.within(jitter);
             self.mail.insert((at, self.sent), parcel());
         }
-    }
-}
-
-/// One message that a session got.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Heard {
-    /// When.
-    pub at: Time,
-    /// What.
-    pub message: Value,
-}
-
-impl Heard {
-    /// The members of a notification, or of the reply that starts a command.
-    fn body(&self) -> &Value {
-        if self.message["params"].is_object() { &self.message["params"] } else { &self.message["result"] }
-    }
-
-    /// The command's `cmd_id`; empty if it is about none.
-    #[must_use]
-    pub fn cmd_id(&self) -> &str {
-        self.body()["cmd_id"].as_str().unwrap_or_default()
-    }
-
-    /// The event's name; empty if it is none.
-    #[must_use]
-    pub fn event(&self) -> &str {
-        self.body()["event"].as_str().unwrap_or_default()
-    }
-
-    /// The event's data; null if there is none.
-    #[must_use]
-    pub fn data(&self) -> &Value {
-        &self.body()["data"]
-    }
-}
-
-/// What a session has heard.
-#[derive(Debug, Default)]
-pub struct Client {
-    /// All of it, in order.
-    pub heard: Vec<Heard>,
-    /// The commands that run, and how far they have come.
-    pub running: BTreeMap<String, Progress>,
-    /// Commands that have ended, well or not.
-    pub ended: u64,
-    /// Commands that have ended with an `Error`.
-    pub failed: u64,
-    /// The code that its connection was closed with.
-    pub closed_with: Option<u16>,
-    is_gone: bool,
-}
-
-/// How far a command has come.
-#[derive(Debug, Default)]
-pub struct Progress {
-    rank: u8,
-    asked: Vec<String>,
-    failed: bool,
-}
-
-/// The place of an event in its command. Those of one rank may follow each other in any order.
-fn rank(event: &str) -> u8 {
-    match event {
-        "Started" => 0,
-        "CallerAnswered" => 1,
-        "Transferring" | "CallHolding" | "CallUnholding" => 2,
-        "TransferStart" => 3,
-        "TransferPending" => 4,
-        "CalleeAnswered" | "TransferSuccessful" => 5,
-        "CallHoldStart" | "CallUnholdStart" | "CallHoldSuccessful" | "CallUnholdSuccessful" => 6,
-        "Reply" | "CallEnded" => 7,
-        concat!("TO", "DO") => 7,
-        "Error" => 8,
-        "Ended" => 9,
-        other => panic!("no event is called {other:?}"),
-    }
-}
-
-/// Events that come once in a command, if at all.
-fn comes_once(event: &str) -> bool {
-    !matches!(
-        event,
-        "TransferPending" | "CallHoldStart" | "CallUnholdStart" | "CallHoldSuccessful" | "CallUnholdSuccessful"
-    )
-}
-
-impl Client {
-    /// It is gone, and must not hear another word.
-    pub(crate) fn leave(&mut self) {
-        self.is_gone = true;
-    }
-
-    pub(crate) fn hear(&mut self, at: Time, text: &str) {
-        assert!(!self.is_gone, "the front speaks to a session that is gone: {text}");
-        let message: Value = serde_json::from_str(text).expect("the front writes JSON");
-        let messages = match message {
-            Value::Array(batch) => batch,
-            one => vec![one],
-        };
-        for message in messages {
-            let heard = Heard { at, message };
-            if !heard.event().is_empty() {
-                self.follow(&heard, text);
-            }
-            self.heard.push(heard);
-        }
-    }
-
-    fn follow(&mut self, heard: &Heard, text: &str) {
-        let (cmd_id, event) = (heard.cmd_id(), heard.event());
-        if heard.message["result"].is_object() {
-            assert_eq!(event, "Started", "only the reply starts a command: {text}");
-            let before = self.running.insert(cmd_id.to_owned(), Progress::default());
-            assert!(before.is_none(), "{cmd_id} begins twice: {text}");
-            return;
-        }
-        let progress = self.running.get_mut(cmd_id);
-        let progress = progress.unwrap_or_else(|| panic!("{cmd_id} does not run: {text}"));
-        let rank = rank(event);
-        let in_order = if comes_once(event) { rank > progress.rank } else { rank >= progress.rank };
-        assert!(in_order, "{event} of {cmd_id} comes too late, or twice: {text}");
-        progress.rank = rank;
-        let leg = heard.data()["leg"].as_str().unwrap_or_default();
-        if event.ends_with("holdStart") || event == "CallHoldStart" {
-            assert!(!progress.asked.iter().any(|asked| asked == leg), "twice: {text}");
-            progress.asked.push(leg.to_owned());
-        }
-        if event.ends_with("holdSuccessful") || event == "CallHoldSuccessful" {
-            let asked = progress.asked.iter().position(|asked| asked == leg);
-            progress.asked.remove(asked.unwrap_or_else(|| panic!("a leg that was not asked: {text}")));
-            progress.asked.push(format!("{leg} done"));
-        }
-        progress.failed |= event == "Error";
-        if event == "Ended" {
-            self.failed += u64::from(progress.failed);
-            self.ended += 1;
-            self.running.remove(cmd_id);
-        }
-    }
-
-    /// The names of a command's events in their order.
-    #[must_use]
-    pub fn events(&self, cmd_id: &str) -> Vec<&str> {
-        self.heard.iter().filter(|heard| heard.cmd_id() == cmd_id).map(Heard::event).collect()
-    }
-
-    /// The data of a command's first event of this name; null if there is none.
-    #[must_use]
-    pub fn data(&self, cmd_id: &str, event: &str) -> &Value {
-        self.find(cmd_id, event).map_or(&Value::Null, Heard::data)
-    }
-
-    /// The text of a command's `Error`; empty if it had none.
-    #[must_use]
-    pub fn error(&self, cmd_id: &str) -> &str {
-        self.data(cmd_id, "Error").as_str().unwrap_or_default()
-    }
-
-    /// The member `reason` of a command's `Error`; null if there is none.
-    #[must_use]
-    pub fn reason(&self, cmd_id: &str) -> &Value {
-        self.find(cmd_id, "Error").map_or(&Value::Null, |heard| &heard.message["params"]["reason"])
-    }
-
-    /// A command's first event of this name.
-    #[must_use]
-    pub fn find(&self, cmd_id: &str, event: &str) -> Option<&Heard> {
-        self.heard.iter().find(|heard| heard.cmd_id() == cmd_id && heard.event() == event)
     }
 }

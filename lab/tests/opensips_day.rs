@@ -111,6 +111,15 @@ fn fill_the_memory_of_what_has_ended(lab: &mut OpenSipsLab) {
     lab.close(session);
 }
 
+/// Waits for the end of every command; the follower's never ends.
+fn settle(lab: &mut OpenSipsLab, sessions: &[SessionId]) {
+    let most = lab.now() + seconds(200);
+    while sessions.iter().any(|session| !lab.client(*session).running.is_empty()) {
+        assert!(lab.now() < most, "a command does not end");
+        lab.pass(seconds(1));
+    }
+}
+
 #[test]
 fn a_day_of_commands_over_a_bad_network_with_an_opensips_that_restarts_every_hour() {
     let mut lab = OpenSipsLab::new(LabConfig::default());
@@ -119,6 +128,8 @@ fn a_day_of_commands_over_a_bad_network_with_an_opensips_that_restarts_every_hou
     people(&mut lab);
     let mut dice = Dice::new(7);
     let sessions = [lab.open(Mode::Original), lab.open(Mode::Original), lab.open(Mode::Strict)];
+    let follower = lab.open(Mode::Strict);
+    lab.ask(follower, "Subscribe", "all", &[]);
     let (mut asked, mut memory) = (0, Vec::new());
     for hour in 0..HOURS {
         let begun = lab.now();
@@ -132,13 +143,13 @@ fn a_day_of_commands_over_a_bad_network_with_an_opensips_that_restarts_every_hou
             }
             lab.pass(seconds(EVERY));
         }
-        lab.settle(seconds(200));
-        for session in sessions {
+        settle(&mut lab, &sessions);
+        for session in sessions.into_iter().chain([follower]) {
             lab.forget(session);
         }
         lab.pass((begun + seconds(3_600)).saturating_sub(lab.now()));
         let counts = lab.front().counts();
-        assert_eq!((counts.commands, lab.front().commands_running()), (0, 0), "hour {hour}");
+        assert_eq!((counts.commands, lab.front().commands_running()), (0, 1), "hour {hour}: only the follower");
         assert!(counts.calls < 150, "hour {hour}: {counts:?}");
         assert!(lab.is_up(), "hour {hour}: {:?}", lab.front().health());
         let now = lab.now();
@@ -148,6 +159,9 @@ fn a_day_of_commands_over_a_bad_network_with_an_opensips_that_restarts_every_hou
     lab.pass(seconds(900));
     let counts = lab.front().counts();
     assert_eq!((counts.calls, lab.sim().counts().dialogs), (0, 0), "everybody has hung up: {counts:?}");
+    let told = lab.client(follower);
+    assert_eq!(told.followed, std::collections::BTreeMap::new(), "every call that was told of has its end told");
+    assert!(told.seen_to_end > asked / 10, "{}", told.seen_to_end);
     let ended: u64 = sessions.iter().map(|session| lab.client(*session).ended).sum();
     let failed: u64 = sessions.iter().map(|session| lab.client(*session).failed).sum();
     assert_eq!(ended, asked - asked.div_ceil(10), "every command has ended, and once");
