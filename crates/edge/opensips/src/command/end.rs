@@ -19,11 +19,17 @@ use crate::mi::Matter;
 use crate::mi::reply::{Answer, Truth};
 use crate::mi::request::Ask;
 
-/// How often a dialog that still exists is ended again.
+/// How often a dialog that still exists is ended for a controller.
 const MAX_TRIES: u8 = 3;
 
-/// How long until a leftover is tried again that OpenSIPS would not end.
+/// How often for nobody: with the pauses between, for more than half an hour.
+const MAX_LEFTOVER_TRIES: u8 = 14;
+
+/// How long until a leftover is tried again; doubles each time.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// Most doublings of that.
+const MAX_DOUBLINGS: u8 = 6;
 
 /// The end of a dialog.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -58,6 +64,7 @@ impl End {
             News::Begin => {
                 self.parked = false;
                 self.tries = 0;
+                self.again_at = None;
                 self.begin(cx);
             }
             News::Due => {
@@ -100,10 +107,8 @@ impl End {
             // It was there when it was asked for the second time; the first attempt has had its effect after all.
             Answer::Error { code: 404, .. } if self.tries > 1 || self.leftover.is_some() => cx.finish(Ok(())),
             Answer::Error { code, text } => {
-                if self.leftover.is_none() || self.tries >= MAX_TRIES {
+                if !self.later(cx) {
                     cx.fail(failure::refused(Stage::End, *code, text));
-                } else {
-                    self.again_at = Some(cx.now + AGAIN_AFTER);
                 }
             }
             Answer::Lost => cx.ask(Matter::Dialog, Ask::Dialog { callid: self.dialog.clone() }),
@@ -114,11 +119,19 @@ impl End {
         match truth {
             Truth::Gone | Truth::There(state::DELETED) => cx.finish(Ok(())),
             Truth::There(_) if self.tries < MAX_TRIES => self.ask(cx),
+            Truth::There(_) | Truth::Unknown if self.later(cx) => {}
             Truth::There(_) => cx.fail(failure::backend("OpenSIPS did not reply, and the call goes on")),
-            Truth::Unknown if self.leftover.is_some() && self.tries < MAX_TRIES => {
-                self.again_at = Some(cx.now + AGAIN_AFTER);
-            }
             Truth::Unknown => cx.fail(failure::backend("OpenSIPS did not reply")),
         }
+    }
+
+    /// Whether it is tried again later, which only a leftover can wait for.
+    fn later(&mut self, cx: &Cx<'_>) -> bool {
+        let is_worth_it = self.leftover.is_some() && self.tries < MAX_LEFTOVER_TRIES;
+        if is_worth_it {
+            let doublings = self.tries.saturating_sub(1).min(MAX_DOUBLINGS);
+            self.again_at = Some(cx.now + AGAIN_AFTER * (1 << doublings));
+        }
+        is_worth_it
     }
 }

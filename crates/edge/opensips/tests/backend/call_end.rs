@@ -121,3 +121,40 @@ fn where_no_ends_are_told_ours_is_said_at_once() {
     rig.expect(&["ok", "ended 200 OK"]);
     assert_eq!(rig.core.counts().calls, 0);
 }
+
+#[test]
+fn a_first_leg_that_is_left_over_is_ended_however_long_that_takes() {
+    let mut rig = Rig::up();
+    rig.call_start("one");
+    // Answered, but not as it should be.
+    rig.accept("t_uac_dlg", json!({"Status": "202 Accepted"}));
+    for _ in 0..6 {
+        while rig.sent.is_empty() {
+            rig.pass(seconds(1));
+        }
+        // The request is lost, and the dialog stays.
+        rig.take("dlg_end_dlg");
+        rig.pass(config().mi_timeout);
+        rig.accept("dlg_list", dialog(4));
+    }
+    assert_eq!(rig.core.counts().leftovers, 1);
+    while rig.sent.is_empty() {
+        rig.pass(seconds(1));
+    }
+    rig.accept("dlg_end_dlg", json!("OK"));
+    assert_eq!(rig.core.counts().leftovers, 0);
+}
+
+#[test]
+fn a_first_leg_that_opensips_never_ends_is_left_to_it_at_last() {
+    let mut rig = Rig::up();
+    rig.call_start("one");
+    rig.accept("t_uac_dlg", json!({"Status": "202 Accepted"}));
+    for _ in 0..3_600 {
+        if let Some(end) = rig.try_take("dlg_end_dlg") {
+            rig.error(&end, 403, "Node is backup for requested dialog");
+        }
+        rig.pass(seconds(1));
+    }
+    assert_eq!(rig.core.counts().leftovers, 0);
+}
