@@ -235,7 +235,12 @@ pub fn command_with_names<T: Tool>(argument: &str) -> clap::Command {
 pub fn command<T: Tool>() -> clap::Command {
     let command = T::command();
     let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    let notes = format!("{examples}\n\n{FLAGS}\n{}", FILES.replace("TOOL", T::NAME));
+    let mut files = FILES.replace("TOOL", T::NAME);
+    for other in &T::FILES[1..] {
+        files = files
+            .replace(", else the defaults", &format!(", then\nof {other}.yml in the same places, else the defaults"));
+    }
+    let notes = format!("{examples}\n\n{FLAGS}\n\n{files}");
     // Of a flag that is given twice the later one counts, in Go too.
     command.version(env!("CARGO_PKG_VERSION")).after_help(notes).args_override_self(true)
 }
