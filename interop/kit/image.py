@@ -9,21 +9,34 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import time
+import socket
 
 from . import network, programs, root, verdict
 
 NAME = "hookswitch-interop:latest"
 BUILD_SECONDS = 2100
+PULL_SECONDS = 300
 
 
 def engine():
-    """`docker` or `podman`, if an engine answers: a client alone is not enough."""
+    """`docker` or `podman`, if an engine answers (a client alone is not enough) and has the base images, or gets them."""
+    bases = re.findall(r"(?m)^FROM (\S+)", (root.SOURCE / "Dockerfile").read_text())
     for name in ("docker", "podman"):
-        if shutil.which(name) and root.run([name, "info"], 30).returncode == 0:
+        if not shutil.which(name):
+            continue
+        done = root.run([name, "info"], 30)
+        if done.returncode != 0:
+            verdict.say(f"{name} is installed, no engine answers it: {done.text.strip().splitlines()[-1]}")
+            continue
+        if all(_has(name, base) for base in bases):
             return name
+        verdict.say(f"{name} runs, but cannot get {' and '.join(bases)}")
     return None
+
+
+def _has(name, base):
+    here = root.run([name, "image", "inspect", base]).returncode == 0
+    return here or root.run([name, "pull", "--quiet", base], PULL_SECONDS).returncode == 0
 
 
 class ByEngine:
@@ -228,8 +241,6 @@ def _copy_context(into):
 
 def wait_for_port(address, port, seconds=20):
     """Until somebody takes connections there."""
-    import socket
-
     def taken():
         try:
             socket.create_connection((address, port), 1).close()
