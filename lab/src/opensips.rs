@@ -19,8 +19,11 @@ use crate::lab::START;
 use crate::opensips_cast;
 pub use crate::opensips_client::{Client, Heard, Progress};
 
-/// Where the front gets its events.
+/// Where the front gets its events as datagrams.
 pub const EVENT_SOCKET: &str = "udp:127.0.0.1:49136";
+
+/// Where it gets them as a stream.
+pub const EVENT_STREAM: &str = "tcp:127.0.0.1:5071";
 
 /// The front, to OpenSIPS.
 const US: PeerId = PeerId(1);
@@ -65,6 +68,8 @@ enum Parcel {
     Request(Bytes),
     Reply(Bytes),
     Event(Bytes),
+    /// A piece of a stream of events.
+    Piece(u64, Bytes),
     /// Nobody listens at the MI port.
     Refusal,
 }
@@ -74,6 +79,8 @@ pub struct OpenSipsLab {
     now: Time,
     dice: Dice,
     network: Network,
+    /// The connection on which events come, where they come as a stream.
+    stream: u64,
     /// What is going to happen to one datagram, and how many go before it.
     mishap: Option<(Mishap, u32)>,
     front: Front,
@@ -98,6 +105,8 @@ pub struct LabConfig {
     pub sim: SimConfig,
     /// Between them.
     pub network: Network,
+    /// Whether events come as a stream, cut anywhere, instead of as datagrams.
+    pub stream: bool,
     /// For everything that happens by chance.
     pub seed: u64,
 }
@@ -105,7 +114,8 @@ pub struct LabConfig {
 impl Default for LabConfig {
     fn default() -> Self {
         let front = FrontConfig::default();
-        Self { front, sim: SimConfig::default(), network: Network::CLEAR, seed: crate::DEFAULT_SEED }
+        let seed = crate::DEFAULT_SEED;
+        Self { front, sim: SimConfig::default(), network: Network::CLEAR, stream: false, seed }
     }
 }
 
@@ -122,7 +132,11 @@ impl OpenSipsLab {
         let mut dice = Dice::new(config.seed);
         let mut sim = Sim::new(config.sim, dice.seed());
         opensips_cast::enter(&mut sim);
-        let mut lab = Self::with(config.front, sim, config.network, START, dice);
+        let mut front = config.front;
+        if config.stream {
+            front.opensips.event_socket = EVENT_STREAM.into();
+        }
+        let mut lab = Self::with(front, sim, config.network, START, dice);
         for _ in 0..60 {
             lab.pass(crate::seconds(1));
             if lab.is_up() {
@@ -136,12 +150,15 @@ impl OpenSipsLab {
     /// A lab with an OpenSIPS that has been set up, at a time; nothing has happened yet.
     #[must_use]
     pub fn with(mut front: FrontConfig, sim: Sim, network: Network, now: Time, mut dice: Dice) -> Self {
-        front.opensips = Config { event_socket: EVENT_SOCKET.into(), ..front.opensips };
+        if front.opensips.event_socket != EVENT_STREAM {
+            front.opensips = Config { event_socket: EVENT_SOCKET.into(), ..front.opensips };
+        }
         let mut lab = Self {
             now,
             front: Front::new(front, dice.seed()),
             dice,
             network,
+            stream: 1,
             mishap: None,
             sim,
             mail: BTreeMap::new(),
@@ -173,6 +190,13 @@ impl OpenSipsLab {
     /// OpenSIPS.
     pub fn sim(&mut self) -> &mut Sim {
         &mut self.sim
+    }
+
+    /// OpenSIPS closes the stream of events, in the middle of whatever it says, and opens another one.
+    pub fn cut_stream(&mut self) {
+        self.mail.retain(|_, parcel| !matches!(parcel, Parcel::Piece(..)));
+        self.put(FrontInput::OpenSips(Input::EventClosed { connection: self.stream }));
+        self.stream += 1;
     }
 
     /// Changes the network from now on.
@@ -356,6 +380,9 @@ impl OpenSipsLab {
             }
             Parcel::Reply(bytes) => self.put(FrontInput::OpenSips(Input::Reply(bytes))),
             Parcel::Event(bytes) => self.put(FrontInput::OpenSips(Input::Event(bytes))),
+            Parcel::Piece(connection, bytes) => {
+                self.put(FrontInput::OpenSips(Input::EventBytes { connection, bytes }));
+            }
             Parcel::Refusal => self.put(FrontInput::OpenSips(Input::MiDown(MiError::Refused))),
         }
         self.deliver();
@@ -387,11 +414,24 @@ impl OpenSipsLab {
             }
             match output {
                 SimOutput::MiReply { bytes, .. } => self.post(|| Parcel::Reply(bytes.clone())),
+                SimOutput::Event { socket, bytes } if socket == EVENT_STREAM => self.stream_out(&bytes),
                 SimOutput::Event { socket, bytes } => {
                     assert_eq!(socket, EVENT_SOCKET);
                     self.post(|| Parcel::Event(bytes.clone()));
                 }
             }
+        }
+    }
+
+    /// A piece of a stream: all of it arrives, in order, cut anywhere.
+    fn stream_out(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let length = (self.dice.below(40) as usize + 1).min(bytes.len());
+            let (piece, rest) = bytes.split_at(length);
+            self.sent += 1;
+            let parcel = Parcel::Piece(self.stream, Bytes::copy_from_slice(piece));
+            self.mail.insert((self.now + self.network.delay, self.sent), parcel);
+            bytes = rest;
         }
     }
 

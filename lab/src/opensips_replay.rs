@@ -44,6 +44,8 @@ pub struct Replay {
     used: Vec<bool>,
     /// The original's name for a thing, and ours.
     renamed: Vec<(String, String)>,
+    /// First INVITEs as the original asked for them, in our names, and as ours did.
+    invites: Vec<(Value, Value)>,
     /// Sessions by the client's port then.
     clients: BTreeMap<u64, Client>,
 }
@@ -66,6 +68,7 @@ impl Replay {
             used: vec![false; lines.len()],
             lines,
             renamed: Vec::new(),
+            invites: Vec::new(),
             clients: BTreeMap::new(),
         };
         replay.front.start(begin);
@@ -82,6 +85,12 @@ impl Replay {
     #[must_use]
     pub fn clients(&self) -> &BTreeMap<u64, Client> {
         &self.clients
+    }
+
+    /// What the original asked `t_uac_dlg` for, in our names, and what ours did.
+    #[must_use]
+    pub fn invites(&self) -> &[(Value, Value)] {
+        &self.invites
     }
 
     /// The recording.
@@ -217,6 +226,8 @@ impl Replay {
         let headers = |params: &Value| params["headers"].as_str().and_then(call_id).map(str::to_owned);
         if let (Some(theirs), Some(ours)) = (headers(&request.payload["params"]), headers(params)) {
             self.renamed.push((theirs, ours));
+            let theirs = self.in_our_names(request.payload["params"].to_string());
+            self.invites.push((serde_json::from_str(&theirs).expect("JSON"), params.clone()));
         }
         let later = self.lines[index + 1..].to_vec();
         let is_mine = |line: &Line| line.channel == "mi" && line.socket == request.socket;

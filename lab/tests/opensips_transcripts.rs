@@ -361,6 +361,19 @@ fn staged(name: &str) -> OpenSipsLab {
 }
 
 #[test]
+fn the_first_invite_is_asked_for_as_the_original_did() {
+    let mut compared = 0;
+    for (name, _) in TABLE {
+        for (theirs, ours) in Replay::of(name, false).invites() {
+            assert_eq!(theirs, ours, "{name}");
+            compared += 1;
+        }
+    }
+    // All but the one whose caller is no URI: that never reaches OpenSIPS.
+    assert_eq!(compared, 12);
+}
+
+#[test]
 fn ruling_26_a_client_that_leaves_hears_nothing_more_and_its_command_runs_on() {
     let replay = Replay::of("callstart-client-disconnect", true);
     let (port, client) = replay.clients().first_key_value().unwrap();
