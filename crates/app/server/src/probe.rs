@@ -90,7 +90,7 @@ pub fn probe(config: OpenSipsFrontConfig, mi: &str) -> anyhow::Result<Vec<Findin
     findings.push(Finding::Unknown(format!(
         "fr_inv_timeout of the module tm, which MI does not show: it has to be less than opensips.ring_timeout, {ring} s"
     )));
-    findings.extend(subscriptions(config)?);
+    findings.extend(subscriptions(config, mi)?);
     Ok(findings)
 }
 
@@ -119,9 +119,9 @@ fn event_finding(name: &str, module: &str, reply: &Value) -> Finding {
 }
 
 /// Subscribes as the server would, and sees whether that stands.
-fn subscriptions(mut config: OpenSipsFrontConfig) -> anyhow::Result<Vec<Finding>> {
+fn subscriptions(mut config: OpenSipsFrontConfig, mi: &str) -> anyhow::Result<Vec<Finding>> {
     config.application = None;
-    let front = OpenSipsFront::start(config).context("the front of OpenSIPS does not start")?;
+    let front = OpenSipsFront::start(config.clone()).context("the front of OpenSIPS does not start")?;
     let socket = front.addresses().event_socket.clone();
     let start = Instant::now();
     let mut health = front.health();
@@ -129,14 +129,30 @@ fn subscriptions(mut config: OpenSipsFrontConfig) -> anyhow::Result<Vec<Finding>
         std::thread::sleep(Duration::from_millis(20));
         health = front.health();
     }
-    let finding = match health.events {
-        Link::Up => Finding::Good(format!("subscriptions for {socket}")),
+    let mut findings = vec![match health.events {
+        Link::Up => Finding::Good(format!("subscriptions for {socket} are taken")),
         Link::Down { why, .. } => Finding::Missing(format!("subscriptions for {socket}: {why}")),
         Link::Unknown => Finding::Missing(format!("subscriptions for {socket}: no answer in time")),
-    };
+    }];
+    // Where there is one path for replies, the front has it now.
+    let is_free = !matches!((&config.mi, &config.mi_reply), (MiAddress::Unix(_), Some(_)));
+    if is_free && matches!(findings[0], Finding::Good(_)) {
+        let mut line = Line::open(&config, mi)?;
+        let list = line.ask(config.opensips.mi_timeout, "subscribers_list", json!({ "event": EVENTS[0].0 }))?;
+        findings.push(listed(&socket, &list));
+    }
     // Whether it could say goodbye does not matter: subscriptions end by themselves.
     let _ = front.stop();
-    Ok(vec![finding])
+    Ok(findings)
+}
+
+fn listed(socket: &str, list: &Value) -> Finding {
+    let subscribers = list["result"]["Event"]["Subscribers"].as_array();
+    match subscribers.map(|all| all.iter().any(|one| one["socket"] == socket)) {
+        Some(true) => Finding::Good(format!("subscription for {socket} is listed")),
+        Some(false) => Finding::Missing(format!("subscription for {socket} is not listed, although it was taken")),
+        None => Finding::Unknown(format!("subscription for {socket}: subscribers_list says {list}")),
+    }
 }
 
 /// A way to ask one thing after the other.
@@ -314,7 +330,7 @@ mod tests {
             let findings = ask(&way);
             assert_eq!(missing(&findings), [""; 0], "{findings:?}");
             let good = findings.iter().filter(|finding| matches!(finding, Finding::Good(_))).count();
-            assert_eq!(good, 1 + COMMANDS.len() + EVENTS.len() + 1, "{findings:?}");
+            assert_eq!(good, 1 + COMMANDS.len() + EVENTS.len() + 2, "{findings:?}");
             assert!(findings.iter().all(|finding| !finding.to_string().contains("p4ss")));
         }
     }

@@ -12,7 +12,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_call::MediaReport;
+use hookswitch_call::{Event, MediaReport};
 use hookswitch_shard::{Counts, Input, Output, Shard, Stored};
 use hookswitch_store::Committed;
 use mio::{Events, Poll, Token};
@@ -82,13 +82,15 @@ pub(crate) struct ShardLoop {
     pub(crate) pending: Pending,
 }
 
-/// What a shard has taken in and not yet handled.
+/// What a shard has taken in and not yet handled, and how far it is with its end.
 #[derive(Default)]
 pub(crate) struct Pending {
     inputs: VecDeque<hookswitch_sip::Input>,
     messages: VecDeque<Message>,
     draining: bool,
     idle_since: Option<Duration>,
+    /// Calls that have ended since the start.
+    ended: u64,
 }
 
 impl ShardLoop {
@@ -208,6 +210,7 @@ impl ShardLoop {
         let counts = self.shard.counts();
         let mut figures = hub_figures(self.shard.hub_counts(), self.shard.sessions());
         figures.extend([
+            Figure::total("calls_ended", "Calls that have ended.", self.pending.ended),
             Figure::now("legs", "Legs of calls.", counts.legs),
             Figure::now("sip_transactions", "SIP transactions.", counts.transactions),
             Figure::now("sip_dialogs", "SIP dialogs.", counts.dialogs),
@@ -249,6 +252,7 @@ impl ShardLoop {
                 }
                 Output::Store(change) => self.desk.remember(&change),
                 Output::Told(told) => {
+                    self.pending.ended += u64::from(matches!(told.event, Event::Ended { .. }));
                     told::log(&told);
                     if let Some(tap) = &self.tap {
                         tap.told(&told);

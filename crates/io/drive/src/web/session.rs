@@ -88,7 +88,8 @@ pub struct ApplicationConfig {
     pub max_message: usize,
     /// Certificate and key, for `wss:`. Default none: in the clear.
     pub tls: Option<TlsFiles>,
-    /// Whoever connects has to show one of these, unless there are none. Default none. At most [`MAX_TOKENS`].
+    /// Whoever connects has to show one of these, unless there are none. Default none. At most
+    /// [`MAX_TOKENS`](crate::MAX_TOKENS).
     pub tokens: Vec<Token>,
     /// Connections from one address. Default [`MAX_PER_ADDRESS`] from other hosts, no such limit from this one.
     pub max_per_address: Option<NonZeroUsize>,
