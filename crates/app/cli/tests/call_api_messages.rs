@@ -112,6 +112,35 @@ fn the_files_of_this_repository_are_understood() {
 }
 
 #[test]
+fn every_key_that_the_example_mentions_is_understood() {
+    let text = std::fs::read_to_string(repository("config/call-api.yml")).unwrap();
+    // Comments have one space behind their mark, keys that are commented out none or more.
+    let uncommented = |line: &str| {
+        let (indent, rest) = line.split_at(line.len() - line.trim_start().len());
+        let key = rest.strip_prefix('#').filter(|key| !key.starts_with(' ') || key.starts_with("  "));
+        format!("{indent}{}\n", key.unwrap_or(rest))
+    };
+    let text: String = text.lines().map(uncommented).collect();
+    let text = text.replace("secret_file: /etc/call-api/desk.token", "secret: 0123456789abcdef");
+    let ran = Place::new().with("call-api.yml", &text).run("call-api", &["-check-config", "-config", "call-api.yml"]);
+    assert!(ran.status == 0 && ran.log.is_empty(), "{ran:#?}\n{text}");
+    for key in [
+        "tls",
+        "name: \"desk\"",
+        "allowed_origins",
+        "rate: 100",
+        "reply",
+        "ca",
+        "advertise",
+        "uri",
+        "from",
+        "file_path",
+    ] {
+        assert!(ran.stdout.contains(key), "{key}: {}", ran.stdout);
+    }
+}
+
+#[test]
 fn of_a_flag_given_twice_the_later_one_counts() {
     let place = Place::new().with("a.yml", "ws_server: { port: 7 }").with("b.yml", "ws_server: { port: 8 }");
     let ran = place.run("call-cmd", &["-config", "a.yml", "-check-config", "-config=b.yml", "-check-config"]);

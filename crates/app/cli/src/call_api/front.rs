@@ -17,6 +17,8 @@ pub fn config(settings: &Settings) -> Result<OpenSipsFrontConfig, SettingsError>
     let calls = &settings.calls;
     Ok(OpenSipsFrontConfig {
         mi: settings.mi.parse::<MiAddress>().map_err(|error| SettingsError::value("mi.url", error))?,
+        mi_reply: settings.mi_reply.clone(),
+        mi_ca: settings.mi_ca.clone(),
         events: events.map_err(|error| SettingsError::value("evi.listen", error))?.unwrap_or_default(),
         advertise: text(&settings.advertise),
         opensips: hookswitch_opensips::Config {
@@ -29,6 +31,10 @@ pub fn config(settings: &Settings) -> Result<OpenSipsFrontConfig, SettingsError>
             ring_timeout: calls.ring,
             refer_timeout: calls.refer,
             hold_timeout: calls.hold,
+            subscription_expiry: settings.subscription.0,
+            subscription_refresh: settings.subscription.1,
+            health_every: settings.health_every,
+            max_commands: calls.max_commands,
             ..hookswitch_opensips::Config::default()
         },
         call_api: call_api::Config {

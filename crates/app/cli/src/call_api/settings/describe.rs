@@ -15,12 +15,17 @@ impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_web(f)?;
         writeln!(f, "mi:\n  url: {}\n  timeout: {}", text(&self.shown_mi()), span(self.mi_timeout))?;
+        writeln!(f, "  health: {}", span(self.health_every))?;
+        path(f, "reply", self.mi_reply.as_deref())?;
+        path(f, "ca", self.mi_ca.as_deref())?;
         writeln!(f, "evi:\n  listen: {}", text(self.events.as_deref().unwrap_or("udp")))?;
+        writeln!(f, "  expiry: {}\n  refresh: {}", span(self.subscription.0), span(self.subscription.1))?;
         optional(f, "advertise", self.advertise.as_deref())?;
         if let Some(uri) = &self.calls.next_hop {
             writeln!(f, "sip:\n  uri: {}", text(uri))?;
         }
         writeln!(f, "opensips:\n  dialog_events: {}", self.calls.dialog_events)?;
+        writeln!(f, "  max_commands: {}", self.calls.max_commands)?;
         optional(f, "from", self.calls.from.as_deref())?;
         optional(f, "contact", self.calls.contact.as_deref())?;
         list(f, "registered_domains", &self.calls.registered_domains)?;
@@ -30,13 +35,13 @@ impl fmt::Display for Settings {
             writeln!(f, "http:\n  listen: {}", text(listen))?;
         }
         writeln!(f, "client:\n  timeout: {}", span(self.client.timeout))?;
-        optional(f, "ca", self.client.ca.as_deref().map(Path::to_string_lossy).as_deref())?;
+        path(f, "ca", self.client.ca.as_deref())?;
         if self.client.token.is_some() {
             writeln!(f, "  token: {SECRET}")?;
         }
         let level = format!("{:?}", self.log.level).to_ascii_lowercase();
         writeln!(f, "log:\n  level: {level}\n  pii: {}", self.log.pii)?;
-        optional(f, "file_path", self.log.file.as_deref().map(Path::to_string_lossy).as_deref())
+        path(f, "file_path", self.log.file.as_deref())
     }
 }
 
@@ -87,6 +92,10 @@ fn optional(f: &mut fmt::Formatter<'_>, key: &str, value: Option<&str>) -> fmt::
     value.map_or(Ok(()), |value| writeln!(f, "  {key}: {}", text(value)))
 }
 
+fn path(f: &mut fmt::Formatter<'_>, key: &str, value: Option<&Path>) -> fmt::Result {
+    optional(f, key, value.map(Path::to_string_lossy).as_deref())
+}
+
 fn list(f: &mut fmt::Formatter<'_>, key: &str, values: &[String]) -> fmt::Result {
     let values: Vec<String> = values.iter().map(|value| text(value)).collect();
     if values.is_empty() { Ok(()) } else { writeln!(f, "  {key}: [ {} ]", values.join(", ")) }
@@ -110,7 +119,7 @@ mod tests {
     #[test]
     fn what_is_shown_means_the_same_and_tells_no_secret() {
         let written = "ws_server:\n  host: '::1'\n  tls: { certificate: a, key: b }\n  auth: { tokens: [ { name: x, secret: s3cret } ] }\n  \
-                       allowed_origins: [ a, b ]\n  rate: 3\n  max_per_address: 4\nmi: { url: 'http://joe:s3cret@h:1/mi' }\nsip: { uri: 'sip:h' }\n\
+                       allowed_origins: [ a, b ]\n  rate: 3\n  max_per_address: 4\nmi: { url: 'http://joe:s3cret@h:1/mi', reply: /r, ca: d }\nsip: { uri: 'sip:h' }\n\
                        evi: { advertise: 'udp:h:1' }\nopensips: { from: 'sip:x@h', contact: 'sip:y@h', registered_domains: [ z ] }\n\
                        http: { listen: 'h:1' }\nclient: { token: s3cret, ca: c }\nlog: { file_path: f, level: trace }\n";
         for written in [written, ""] {

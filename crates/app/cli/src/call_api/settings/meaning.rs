@@ -38,6 +38,10 @@ pub fn settings(written: Written) -> Result<Settings, SettingsError> {
         web: web(written.ws_server.unwrap_or_default())?,
         mi: mi_address::resolve(url.as_deref().unwrap_or(DEFAULT_MI), mi.transport.as_deref())?,
         mi_timeout: positive("mi.timeout", or(mi.timeout, defaults.mi_timeout))?,
+        health_every: positive("mi.health", or(mi.health, defaults.health_every))?,
+        mi_reply: mi.reply,
+        mi_ca: mi.ca,
+        subscription: subscription(&evi)?,
         events: evi.listen,
         advertise: evi.advertise,
         drain: or(timeouts.drain, DRAIN),
@@ -50,6 +54,16 @@ pub fn settings(written: Written) -> Result<Settings, SettingsError> {
 
 fn positive(key: &'static str, span: Duration) -> Result<Duration, SettingsError> {
     if span.is_zero() { Err(SettingsError::value(key, "must be more than 0")) } else { Ok(span) }
+}
+
+fn subscription(evi: &written::Evi) -> Result<(Duration, Duration), SettingsError> {
+    let defaults = hookswitch_opensips::Config::default();
+    let expiry = or(evi.expiry, defaults.subscription_expiry);
+    let refresh = positive("evi.refresh", or(evi.refresh, defaults.subscription_refresh))?;
+    if refresh >= expiry {
+        return Err(SettingsError::value("evi.refresh", "must be less than evi.expiry"));
+    }
+    Ok((expiry, refresh))
 }
 
 fn web(written: written::WsServer) -> Result<Web, SettingsError> {
@@ -89,12 +103,15 @@ fn web(written: written::WsServer) -> Result<Web, SettingsError> {
     })
 }
 
-fn limits(written: &written::WsServer) -> Result<Limits, SettingsError> {
-    let defaults = call_api::Config::default();
-    let at_least_one = |key, given: Option<usize>, default| match given {
+fn at_least_one(key: &'static str, given: Option<usize>, default: usize) -> Result<usize, SettingsError> {
+    match given {
         Some(0) => Err(SettingsError::value(key, "must be more than 0")),
         given => Ok(given.unwrap_or(default)),
-    };
+    }
+}
+
+fn limits(written: &written::WsServer) -> Result<Limits, SettingsError> {
+    let defaults = call_api::Config::default();
     let limits = Limits {
         sessions: at_least_one("ws_server.max_sessions", written.max_sessions, defaults.max_sessions)?,
         per_address: written.max_per_address,
@@ -171,6 +188,7 @@ fn calls(sip: written::Sip, opensips: written::Opensips, timeouts: &written::Tim
         contact: uri("opensips.contact", opensips.contact)?,
         dialog_events: opensips.dialog_events.unwrap_or(defaults.dialog_events),
         registered_domains: opensips.registered_domains.unwrap_or_default(),
+        max_commands: at_least_one("opensips.max_commands", opensips.max_commands, defaults.max_commands)?,
         ring: positive("timeouts.ring", or(timeouts.ring, defaults.ring_timeout))?,
         refer: positive("timeouts.refer", or(timeouts.refer, defaults.refer_timeout))?,
         hold: positive("timeouts.hold", or(timeouts.hold, defaults.hold_timeout))?,
@@ -227,9 +245,9 @@ mod tests {
             "ws_server:\n  host: '[::1]'\n  tls: { certificate: a.pem, key: b.pem }\n  compat: strict\n  on_disconnect: end\n  \
              reason: false\n  max_sessions: 5\n  max_per_address: 2\n  max_in_flight: 6\n  rate: 8\n  max_message: 4096\n  allowed_origins: [ 'https://desk.example' ]\n  auth:\n    tokens:\n      - name: desk\n        \
              secret: abc\n        commands: [ CallStart ]\n        callers: [ 'sip:*@a' ]\n        max_in_flight: 3\n        rate: 7\n\
-             mi: { transport: unix, url: /run/mi, timeout: 1.5 }\nevi: { listen: 'udp:127.0.0.1:0', advertise: 'udp:192.0.2.1:9' }\n\
+             mi: { transport: unix, url: /run/mi, timeout: 1.5, health: 2, reply: /run/r, ca: c }\nevi: { listen: 'udp:127.0.0.1:0', advertise: 'udp:192.0.2.1:9', expiry: 60, refresh: 20 }\n\
              sip: { uri: 'sip:127.0.0.1' }\nopensips: { from: 'sip:desk@a', contact: 'sip:c@a', dialog_events: false, \
-             registered_domains: [ a ] }\ntimeouts: { ring: 20, refer: 4s, hold: 5, drain: 0 }\nhttp: { listen: '127.0.0.1:9001' }\n\
+             registered_domains: [ a ], max_commands: 9 }\ntimeouts: { ring: 20, refer: 4s, hold: 5, drain: 0 }\nhttp: { listen: '127.0.0.1:9001' }\n\
              client: { token: t, ca: ca.pem, timeout: 0 }\nlog: { file_path: x.log, level: warn, pii: true }\n",
         )
         .unwrap();
@@ -246,6 +264,11 @@ mod tests {
         assert_eq!((set.mi.as_str(), set.mi_timeout), ("unix:/run/mi", Duration::from_millis(1_500)));
         assert_eq!((set.calls.ring.as_secs(), set.calls.refer.as_secs(), set.calls.hold.as_secs()), (20, 4, 5));
         assert_eq!((set.drain, set.client.timeout, set.log.pii), (Duration::ZERO, Duration::ZERO, true));
+        assert_eq!(
+            (set.health_every.as_secs(), set.subscription.0.as_secs(), set.subscription.1.as_secs()),
+            (2, 60, 20)
+        );
+        assert_eq!((set.mi_reply, set.mi_ca, set.calls.max_commands), (Some("/run/r".into()), Some("c".into()), 9));
         assert!(!set.calls.dialog_events && set.calls.registered_domains == ["a"]);
     }
 
@@ -261,6 +284,8 @@ mod tests {
                 "ws_server.auth.tokens: a: there is no command `Dance`",
             ),
             ("mi: { timeout: 0 }", "mi.timeout: must be more than 0"),
+            ("evi: { expiry: 30 }", "evi.refresh: must be less than evi.expiry"),
+            ("opensips: { max_commands: 0 }", "opensips.max_commands: must be more than 0"),
             ("timeouts: { ring: 0 }", "timeouts.ring: must be more than 0"),
             ("opensips: { from: \"sip:a@b\\r\\nX: y\" }", "opensips.from: \"sip:a@b\\r\\nX: y\" is not one SIP URI"),
             ("sip: { uri: '127.0.0.1:5060' }", "sip.uri: \"127.0.0.1:5060\" is not one SIP URI"),

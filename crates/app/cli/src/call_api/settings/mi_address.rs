@@ -51,7 +51,9 @@ pub fn resolve(url: &str, transport: Option<&str>) -> Result<String, SettingsErr
 
 /// The original said the same of an address that it could not use.
 fn host_and_port(text: &str) -> Result<(), SettingsError> {
-    let bad = |why: &str| SettingsError::value("mi.url", format!("address {text}: {why}"));
+    // A password that was written in a wrong place must not reach a log.
+    let shown = text.rsplit_once('@').map_or(text, |(_, place)| place);
+    let bad = |why: &str| SettingsError::value("mi.url", format!("address {shown}: {why}"));
     let Some((host, port)) = text.rsplit_once(':') else { return Err(bad("missing port in address")) };
     if host.is_empty() || (host.contains(':') && !(host.starts_with('[') && host.ends_with(']'))) {
         return Err(bad("write HOST:PORT, an IPv6 address in brackets"));
@@ -94,6 +96,7 @@ mod tests {
             ("127.0.0.1", None, "mi.url: address 127.0.0.1: missing port in address"),
             ("::1:8080", None, "mi.url: address ::1:8080: write HOST:PORT"),
             ("a:b", None, "mi.url: address a:b: the port"),
+            ("joe:secret@a:1", None, "mi.url: address a:1: write HOST:PORT"),
             ("a:1", Some("fifo"), "mi.transport: `fifo` is none of"),
             ("udp:a:1", Some("http"), "mi.transport: `http` does not fit"),
             ("mi.sock", Some("unix"), "mi.url: `mi.sock`: a UNIX socket"),

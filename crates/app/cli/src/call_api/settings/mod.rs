@@ -43,10 +43,18 @@ pub struct Settings {
     pub mi: String,
     /// How long an answer of OpenSIPS may take.
     pub mi_timeout: Duration,
+    /// How often OpenSIPS is asked whether it is there.
+    pub health_every: Duration,
+    /// Where OpenSIPS answers over a UNIX socket.
+    pub mi_reply: Option<PathBuf>,
+    /// Certificates to trust with `https` beside those of the system.
+    pub mi_ca: Option<PathBuf>,
     /// Where events are received; by default UDP on the address from which OpenSIPS is reached.
     pub events: Option<String>,
     /// What OpenSIPS is told about that.
     pub advertise: Option<String>,
+    /// For how long events are subscribed to, and how often that is repeated.
+    pub subscription: (Duration, Duration),
     /// What OpenSIPS is told about calls.
     pub calls: Calls,
     /// How long SIGTERM waits.
@@ -127,6 +135,8 @@ pub struct Calls {
     pub dialog_events: bool,
     /// Domains whose callers must have registered.
     pub registered_domains: Vec<String>,
+    /// Most commands that run at once.
+    pub max_commands: usize,
     /// How long a party may ring.
     pub ring: Duration,
     /// How long a phone may take to begin a transfer.

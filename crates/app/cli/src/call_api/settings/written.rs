@@ -109,16 +109,28 @@ pub struct Mi {
     pub transport: Option<String>,
     /// How long an answer may take. Default 3 s.
     pub timeout: Option<Span>,
+    /// How often OpenSIPS is asked whether it is there. Default 10 s.
+    pub health: Option<Span>,
+    /// Where OpenSIPS answers requests over a UNIX socket: a path that it may write to. Default: a socket in a folder of
+    /// our own, which suits an OpenSIPS of the same user or of root.
+    pub reply: Option<PathBuf>,
+    /// Certificates to trust with `https` beside those of the system, in PEM.
+    pub ca: Option<PathBuf>,
 }
 
 /// `evi`.
 #[derive(Debug, Default, Deserialize)]
 pub struct Evi {
-    /// `udp:ADDRESS:PORT`, `unix:/PATH` or `tcp:ADDRESS:PORT`; port 0 is any. Default: UDP on the address from which
-    /// OpenSIPS is reached.
+    /// `udp`, `udp:ADDRESS:PORT`, `unix:/PATH`, `tcp` or `tcp:ADDRESS:PORT`; port 0 is any. Default `udp`: the address from
+    /// which OpenSIPS is reached.
     pub listen: Option<String>,
-    /// The socket that OpenSIPS is told to send events to, when it sees us by another address.
+    /// Where OpenSIPS is told to send events, when it sees us by another address: `HOST`, `HOST:PORT`, or a whole socket
+    /// as OpenSIPS writes them.
     pub advertise: Option<String>,
+    /// For how long events are subscribed to. Default 120 s.
+    pub expiry: Option<Span>,
+    /// How often a subscription is repeated. Default 40 s.
+    pub refresh: Option<Span>,
 }
 
 /// `sip`.
@@ -139,6 +151,8 @@ pub struct Opensips {
     pub dialog_events: Option<bool>,
     /// Domains whose callers must have registered: others are refused before anybody is rung. Default: none.
     pub registered_domains: Option<Vec<String>>,
+    /// Most commands that run at once. Default 10,000.
+    pub max_commands: Option<usize>,
 }
 
 /// `timeouts`.
