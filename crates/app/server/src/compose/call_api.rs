@@ -122,9 +122,15 @@ fn positive(key: &str, value: usize) -> Result<usize, ConfigError> {
     if value == 0 { Err(too_small(key)) } else { Ok(value) }
 }
 
+/// Longest time of a key, in seconds: a day.
+const MAX_SECONDS: u64 = 86_400;
+
 /// A time in seconds that is more than none.
 pub(super) fn seconds(key: &str, value: u64) -> Result<Duration, ConfigError> {
-    if value == 0 { Err(too_small(key)) } else { Ok(Duration::from_secs(value)) }
+    if !(1..=MAX_SECONDS).contains(&value) {
+        return Err(ConfigError::value(key, format!("must be 1 to {MAX_SECONDS}")));
+    }
+    Ok(Duration::from_secs(value))
 }
 
 #[cfg(test)]
@@ -167,7 +173,7 @@ mod tests {
         for (key, value) in [("max_sessions", 0), ("max_per_address", 0), ("max_in_flight", 0), ("rate", 0)] {
             assert!(listen(&format!("call_api: {{ {key}: {value} }}")).unwrap_err().contains(key));
         }
-        for (key, value) in [("max_message", 70_000), ("ping_time", 0), ("handshake_time", 0)] {
+        for (key, value) in [("max_message", 70_000), ("ping_time", 0), ("ping_time", 86_401), ("handshake_time", 0)] {
             assert!(listen(&format!("call_api: {{ {key}: {value} }}")).unwrap_err().contains(key));
         }
     }

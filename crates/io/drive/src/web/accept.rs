@@ -67,7 +67,7 @@ pub(super) struct Place {
 
 impl Places {
     pub(super) fn new(all: usize, per_address: PerAddress) -> Self {
-        Self { all: Arc::new(Semaphore::new(all)), per_address, taken: Arc::default() }
+        Self { all: Arc::new(Semaphore::new(all.min(Semaphore::MAX_PERMITS))), per_address, taken: Arc::default() }
     }
 
     /// A place for a connection from there, if there is one.

@@ -126,7 +126,7 @@ impl ApplicationConfig {
             self.max_per_address.map_or(PerAddress::Others(MAX_PER_ADDRESS), |limit| PerAddress::All(limit.get()));
         Terms {
             // Those that shake hands and those that say goodbye have no session.
-            places: Places::new(self.max_sessions * 2, per_address),
+            places: Places::new(self.max_sessions.saturating_mul(2), per_address),
             idle: self.idle_timeout(),
             head: self.handshake_time,
             tls,
@@ -186,8 +186,8 @@ async fn answer(
         .try_acquire_owned()
         .map_err(|_| (StatusCode::SERVICE_UNAVAILABLE, "too many sessions\n").into_response())?;
     let session = Terminal {
+        session: SessionId(gateway.next_session.fetch_add(1, Ordering::Relaxed)),
         gateway,
-        session: SessionId(0),
         admission: Admission { mode, access },
         ping_every: config.ping_every,
         max_message: config.max_message.min(MAX_MESSAGE),
@@ -215,24 +215,21 @@ struct Terminal {
 
 impl Terminal {
     /// One connection from its beginning to its end.
-    async fn serve(mut self, socket: WebSocket, place: OwnedSemaphorePermit) {
-        self.session = SessionId(self.gateway.next_session.fetch_add(1, Ordering::Relaxed));
+    async fn serve(self, socket: WebSocket, place: OwnedSemaphorePermit) {
         let (outbox, waiting, abort) = outbox();
         let (mut sink, mut stream) = socket.split();
-        let opened = WebMessage::Opened { session: self.session, admission: self.admission.clone(), outbox };
-        let sink_of_loop = Arc::clone(&self.gateway.sink);
-        if sink_of_loop.push(opened).is_err() {
+        let session = self.session;
+        let opened = WebMessage::Opened { session, admission: self.admission.clone(), outbox };
+        if self.gateway.sink.push(opened).is_err() {
             goodbye(&mut sink, &mut stream, Some(code::TRY_AGAIN)).await;
             return;
         }
-        let session = self.session;
-        let ping_every = self.ping_every;
         let missed = AtomicU32::new(0);
         let code = tokio::select! {
             code = self.listen(&mut stream, &missed) => code,
-            code = speak(waiting, abort, &mut sink, ping_every, &missed) => code,
+            code = speak(waiting, abort, &mut sink, self.ping_every, &missed) => code,
         };
-        sink_of_loop.push_always(WebMessage::Closed(session));
+        self.gateway.sink.push_always(WebMessage::Closed(session));
         goodbye(&mut sink, &mut stream, code).await;
         drop(place);
     }
