@@ -30,7 +30,7 @@ use chance::Chance;
 use dialog::{Dialogs, State};
 use evi::{EventName, Subscription};
 use hold::Reinvited;
-use transfer::Transfer;
+use transfer::{NewCall, Transfer};
 use uac::{Fate, Uac};
 
 pub use config::{Modules, Oddities, SimConfig, Version};
@@ -81,6 +81,7 @@ enum Step {
     Forget(u64),
     Uac(CompactString, u64, Fate),
     Calls(Box<Transfer>),
+    NewCall(u64, Fate),
     Reinvited(Reinvited),
 }
 
@@ -94,6 +95,8 @@ pub struct Sim {
     subscriptions: Vec<Subscription>,
     uacs: HashMap<CompactString, Uac, ahash::RandomState>,
     last_uac: u64,
+    /// Calls of referred phones that are not answered yet, by dialog.
+    new_calls: HashMap<u64, NewCall, ahash::RandomState>,
     /// INVITEs of OpenSIPS's own that have a final answer, for as long as their transactions last.
     over: Vec<(Time, CompactString)>,
     agenda: Agenda<Step>,
@@ -113,6 +116,7 @@ impl Sim {
             subscriptions: Vec::new(),
             uacs: HashMap::with_hasher(ahash::RandomState::with_seeds(1, 2, 3, 4)),
             last_uac: 0,
+            new_calls: HashMap::with_hasher(ahash::RandomState::with_seeds(5, 6, 7, 8)),
             over: Vec::new(),
             agenda: Agenda::new(),
             out: VecDeque::new(),
@@ -144,6 +148,7 @@ impl Sim {
                 Step::Dialog(key, state) => self.set_state(at, key, state),
                 Step::Uac(callid, serial, fate) => self.uac_goes_on(at, &callid, serial, fate),
                 Step::Calls(transfer) => self.transfer_calls(at, &transfer),
+                Step::NewCall(key, fate) => self.new_call_goes_on(at, key, fate),
                 Step::Reinvited(done) => self.reinvited(at, &done),
             }
         }
@@ -212,6 +217,7 @@ impl Sim {
         self.subscriptions.clear();
         self.uacs.clear();
         self.over.clear();
+        self.new_calls.clear();
         self.agenda.clear();
         self.out.clear();
     }

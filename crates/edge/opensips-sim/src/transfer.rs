@@ -46,13 +46,14 @@ pub(crate) struct Transfer {
     is_mute: bool,
 }
 
-/// The new call of a phone that was referred.
-struct NewCall<'a> {
-    key: u64,
+/// The new call of a phone that was referred, until it has come to an end or been answered.
+#[derive(Clone, Debug)]
+pub(crate) struct NewCall {
+    transfer: Transfer,
     /// The contact that it reached, or what was dialled.
-    destination: &'a str,
+    destination: CompactString,
     /// The same if it fails.
-    failed_at: &'a str,
+    failed_at: CompactString,
     /// What its party says when it answers.
     ok: &'static str,
 }
@@ -183,9 +184,10 @@ impl Sim {
         let failed_at = if contact.is_some() { start_at.clone() } else { transfer.uri.clone() };
         let end = fates.last().map_or(now, |(after, _)| now + *after);
         self.first_notify(now, transfer, end);
-        let call = NewCall { key, destination: &start_at, failed_at: &failed_at, ok };
+        let call = NewCall { transfer: transfer.clone(), destination: start_at, failed_at, ok };
+        self.new_calls.insert(key, call);
         for (after, fate) in fates {
-            self.transfer_goes_on(now + after, transfer, &call, fate);
+            self.agenda.put(now + after, Step::NewCall(key, fate));
         }
         if transfer.make == Make::Baresip {
             self.agenda.put(now + BARESIP_LEAVES, Step::Dialog(transfer.dialog, State::Deleted));
@@ -218,26 +220,33 @@ impl Sim {
         self.notify(at, transfer, "100 Trying", at > end);
     }
 
-    /// One thing that the new call does, all of which is known when it begins.
-    fn transfer_goes_on(&mut self, at: Time, transfer: &Transfer, call: &NewCall<'_>, fate: Fate) {
-        let key = call.key;
+    /// One thing that the new call of a referred phone does.
+    pub(crate) fn new_call_goes_on(&mut self, at: Time, key: u64, fate: Fate) {
         let hop = self.config.hop;
+        let is_last = !matches!(fate, Fate::Rings);
+        let call = if is_last { self.new_calls.remove(&key) } else { self.new_calls.get(&key).cloned() };
+        let Some(NewCall { transfer, destination, failed_at, ok }) = call else {
+            return;
+        };
+        let is_scripted = transfer.make == Make::Scripted;
+        let is_over = self.dialogs.get(key).is_none_or(|dialog| dialog.state == State::Deleted);
+        let fate = if is_over { Fate::Refused(487) } else { fate };
         match fate {
             Fate::Rings => {
-                self.agenda.put(at, Step::Dialog(key, State::Early));
-                if transfer.make == Make::Scripted {
-                    self.notify(at + hop, transfer, "180 Ringing", false);
+                self.set_state(at, key, State::Early);
+                if is_scripted {
+                    self.notify(at + hop, &transfer, "180 Ringing", false);
                 }
             }
             Fate::Answered => {
-                self.agenda.put(at, Step::Dialog(key, State::Unacknowledged));
+                self.set_state(at, key, State::Unacknowledged);
                 self.agenda.put(at + hop * ACK_HOPS, Step::Dialog(key, State::Confirmed));
-                self.raise_end(at, transfer, call.destination, "ok", call.ok);
+                self.raise_end(at, &transfer, &destination, "ok", ok);
                 if let Some((other, ..)) = &transfer.other {
                     self.agenda.put(at + REPLACED_LEAVES, Step::Dialog(*other, State::Deleted));
                 }
-                if transfer.make == Make::Scripted {
-                    self.notify(at + hop * 2, transfer, call.ok, true);
+                if is_scripted {
+                    self.notify(at + hop * 2, &transfer, ok, true);
                 }
             }
             Fate::Refused(_) | Fate::Rejected(_) | Fate::TimedOut => {
@@ -247,10 +256,10 @@ impl Sim {
                 };
                 // An answer that the script made itself is not seen as one.
                 let seen = if matches!(fate, Fate::Rejected(_)) { status(408) } else { truth.clone() };
-                self.agenda.put(at, Step::Dialog(key, State::Deleted));
-                self.raise_end(at, transfer, call.failed_at, "fail", &seen);
-                if transfer.make == Make::Scripted {
-                    self.notify(at + hop, transfer, &truth, false);
+                self.set_state(at, key, State::Deleted);
+                self.raise_end(at, &transfer, &failed_at, "fail", &seen);
+                if is_scripted {
+                    self.notify(at + hop, &transfer, &truth, false);
                 }
             }
         }

@@ -304,6 +304,7 @@ impl Sim {
         let at = now + self.config.hop * 2;
         match self.uacs.get(callid).filter(|uac| uac.dialog == Some(key)) {
             Some(uac) => self.agenda.put(at, Step::Uac(callid.clone(), uac.serial, Fate::Refused(487))),
+            None if self.new_calls.contains_key(&key) => self.agenda.put(at, Step::NewCall(key, Fate::Refused(487))),
             None => self.agenda.put(at, Step::Dialog(key, State::Deleted)),
         }
         Reply::result(&"OK")

@@ -279,6 +279,20 @@ fn a_doubled_invite_is_refused_as_a_loop_and_makes_a_second_dialog() {
 }
 
 #[test]
+fn a_transfer_fails_when_its_new_call_is_ended_while_it_rings() {
+    let mut bench = Bench::orderly();
+    bench.sim.phone("frank", Behaviour::scripted("frank", "127.0.0.23:5060").answering(Answer::Rings));
+    bench.call("a", "dave", "erin");
+    bench.transfer("a");
+    let new = bench.sim.calls().find(|call| *call != "a").unwrap().to_owned();
+    assert_eq!(bench.ask("dlg_end_dlg", json!({"dialog_id": new}))["result"], "OK");
+    bench.pass(Duration::from_secs(60));
+    let ends: Vec<&Value> = bench.events.iter().filter(|event| event["params"]["state"] == "fail").collect();
+    assert_eq!(ends.len(), 1, "{ends:?}");
+    assert_eq!(ends[0]["params"]["status"], "487 Request Terminated");
+}
+
+#[test]
 fn methods_are_named_by_version_and_module() {
     let found = |version, modules, method: &str| {
         let mut bench = Bench::new(SimConfig { version, ..SimConfig::default() });
