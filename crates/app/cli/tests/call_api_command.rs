@@ -76,7 +76,10 @@ fn a_command_that_fails_is_a_fatal_line_and_status_1() {
         (&["CallEnd", "callid=nobody-knows"][..], "404 Requested Dialog not found"),
         (&["CallHold", "callid=nobody-knows"], "404 Dialog not found"),
         (&["CallEnd"], "callid not specified"),
-        (&["CallStart", "caller=nonsense", "callee=sip:bob@127.0.0.1:5080"], "400 Invalid ruri"),
+        (
+            &["CallStart", "caller=nonsense", "callee=sip:bob@127.0.0.1:5080"],
+            r#"400 Invalid ruri" reason="caller must be one SIP, SIPS or tel URI without header fields"#,
+        ),
     ] {
         let ran = cmd(&opensips, words);
         assert_eq!((ran.status, ran.of_level("fatal")), (1, vec![expected]), "{words:?}: {ran:#?}");

@@ -29,7 +29,12 @@ pub enum Heard {
         data: Option<Value>,
     },
     /// It failed; `Ended` still follows.
-    Failed(String),
+    Failed {
+        /// With this error.
+        error: String,
+        /// What explains it, if the error itself does not say so.
+        why: Option<String>,
+    },
     /// It is over.
     Ended,
 }
@@ -142,7 +147,8 @@ impl Course {
                 let data = &params["data"];
                 let text = data.as_str().map_or_else(|| data.to_string(), str::to_owned);
                 self.error.get_or_insert_with(|| text.clone());
-                Some(Heard::Failed(text))
+                let why = params["reason"]["text"].as_str().filter(|why| !text.contains(why)).map(str::to_owned);
+                Some(Heard::Failed { error: text, why })
             }
             name => Some(Heard::Event { name: name.to_owned(), data: params.get("data").cloned() }),
         }
@@ -200,11 +206,24 @@ mod tests {
         course.hear(reply());
         assert_eq!(
             course.hear(event("c1", "Error", json!("404 Dialog not found"))),
-            [Heard::Failed("404 Dialog not found".into())]
+            [Heard::Failed { error: "404 Dialog not found".into(), why: None }]
         );
         assert_eq!((course.verdict(), course.error()), (None, Some("404 Dialog not found")));
         course.hear(event("c1", "Ended", Value::Null));
         assert_eq!(course.verdict(), Some(Verdict::Failed("404 Dialog not found".into())));
+    }
+
+    #[test]
+    fn the_reason_of_an_error_is_told_where_it_says_more() {
+        for (reason, expected) in
+            [("Dialog not found", None), ("gone for an hour", Some("gone for an hour".to_owned()))]
+        {
+            let mut course = Course::new(json!("7"));
+            course.hear(reply());
+            let mut message = event("c1", "Error", json!("404 Dialog not found"));
+            message["params"]["reason"] = json!({"code": 404, "text": reason});
+            assert_eq!(course.hear(message), [Heard::Failed { error: "404 Dialog not found".into(), why: expected }]);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::course::{Course, Heard, Verdict, go_text};
-use super::log::Log;
+use super::log::{Level, Log};
 
 /// How long the last words may take after an error, an interruption or the end of patience.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -224,13 +224,20 @@ impl<L: Line> Follower<'_, L> {
                 let cmd_id = self.course.cmd_id().unwrap_or_default();
                 self.log.info(&format!("{}:{cmd_id}: {name}{data}", self.request.method));
             }
-            // Of a command that was ended, this is what was wanted.
-            Heard::Refused(error) | Heard::Failed(error) => match self.hurry {
-                Some(Hurry::Interrupted | Hurry::TimedOut) => self.log.info(error),
-                Some(Hurry::Failed) | None => self.log.fatal(error),
-            },
+            Heard::Refused(error) => self.show_error(error, None),
+            Heard::Failed { error, why } => self.show_error(error, why.as_deref()),
             Heard::Started(_) | Heard::Event { .. } | Heard::Ended => {}
         }
+    }
+
+    fn show_error(&self, error: &str, why: Option<&str>) {
+        let level = match self.hurry {
+            // Of a command that was ended, this is what was wanted.
+            Some(Hurry::Interrupted | Hurry::TimedOut) => Level::Info,
+            Some(Hurry::Failed) | None => Level::Fatal,
+        };
+        let fields: Vec<_> = why.map(|why| ("reason".to_owned(), why.to_owned())).into_iter().collect();
+        self.log.line_with(level, error, &fields);
     }
 
     /// Somebody wants it over: a CallStart is ended, as soon as it has a name, and its end awaited for a while; everything
