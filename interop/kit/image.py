@@ -4,6 +4,7 @@ Both give a thing with `start(words, env)`, whose result has `.address`, `.said(
 result has `.returncode` and `.text`.
 """
 
+import atexit
 import fnmatch
 import json
 import os
@@ -68,6 +69,8 @@ class ByEngine:
 class Container:
     def __init__(self, name, number):
         self.name, self.number = name, number
+        # However the test ends.
+        atexit.register(root.run, [name, "rm", "--force", "--volumes", number])
         found = root.run([name, "inspect", number]).text
         self.address = re.search(r'"IPAddress": "([0-9.]+)"', found)[1]
 
@@ -76,15 +79,12 @@ class Container:
 
     def ids(self):
         """User and group that its program runs as."""
-        words = [self.name, "top", self.number, *(["-o", "pid,uid,gid"] if self.name == "docker" else ["user", "group"])]
-        return root.run(words).text.splitlines()[1].split()[-2:]
+        return _ids(root.run([self.name, "inspect", "--format", "{{.State.Pid}}", self.number]).text.split()[-1])
 
     def stop(self):
         """As `docker stop` does it; the result is its exit status."""
         root.run([self.name, "stop", "--time", "15", self.number])
-        status = int(root.run([self.name, "inspect", "--format", "{{.State.ExitCode}}", self.number]).text)
-        root.run([self.name, "rm", "--force", "--volumes", self.number])
-        return status
+        return int(root.run([self.name, "inspect", "--format", "{{.State.ExitCode}}", self.number]).text)
 
 
 class ByHand:
@@ -197,11 +197,17 @@ class Process:
         return self.log.read_text(errors="replace")
 
     def ids(self):
-        status = open(f"/proc/{self.program.pid}/status", encoding="ascii").read()
-        return [re.search(rf"(?m)^{key}:\t(\d+)", status)[1] for key in ("Uid", "Gid")]
+        return _ids(self.program.pid)
 
     def stop(self):
         return programs.stop(self.program, 15)
+
+
+def _ids(pid):
+    """User and group of a process, as this machine sees them."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        status = file.read()
+    return [re.search(rf"(?m)^{key}:\t(\d+)", status)[1] for key in ("Uid", "Gid")]
 
 
 def _instructions(text):
