@@ -3,6 +3,7 @@
 use hookswitch_lab::opensips::{LabConfig, OpenSipsLab};
 use hookswitch_lab::opensips_cast::scripted;
 use hookswitch_lab::{millis, seconds};
+use hookswitch_opensips::MiKind;
 use hookswitch_opensips_sim::{Answer, Modules, Oddities, SimConfig, Version};
 use hookswitch_shard::{Mode, SessionId};
 
@@ -55,6 +56,30 @@ fn every_command_works_with_every_version() {
         // Calls of others are seen, and one's own are not forgotten twice.
         assert_eq!(lab.front().counts().events_bad, 0);
     }
+}
+
+#[test]
+fn every_command_works_where_requests_go_over_http() {
+    let mut config = LabConfig::default();
+    config.front.opensips.mi = MiKind::Http;
+    let mut lab = OpenSipsLab::new(config);
+    let now = lab.now();
+    for (callid, caller, callee) in
+        [("call-1", "dave", "erin"), ("call-2", "frank", "grace"), ("call-3", "heidi", "erin")]
+    {
+        lab.sim().call(now, callid, caller, callee);
+    }
+    lab.pass(seconds(1));
+    let session = lab.open(Mode::Original);
+    let mut errors = all_commands(&mut lab, session);
+    assert_eq!(errors.pop().unwrap(), "404 Requested Dialog not found");
+    assert!(errors.iter().all(String::is_empty), "{errors:?}");
+    lab.sim().phone("dave", scripted("dave").answering(Answer::After(seconds(15))));
+    let parties = [("caller", "sip:dave@127.0.0.1:5080"), ("callee", "sip:erin@127.0.0.1:5080")];
+    lab.ask(session, "CallStart", "late", &parties);
+    lab.settle(seconds(60));
+    assert_eq!(lab.client(session).error("late"), "");
+    assert_eq!(lab.front().counts().losses, 0, "a party that rings is no OpenSIPS that is lost");
 }
 
 #[test]
