@@ -47,23 +47,16 @@ impl UnixSocket {
         &self.file.path
     }
 
-    /// Sends to this path from now on and hears nobody else. May be called again, after whoever listened there was
-    /// started anew.
+    /// Sends one datagram to the socket at `path`, whoever has made it. Whoever receives it may answer from another
+    /// socket, as OpenSIPS does: a connected socket would not be allowed to hear that.
     ///
     /// # Errors
-    /// The system's: nobody listens there, or we may not write to it.
-    pub fn connect(&self, path: &Path) -> io::Result<()> {
-        self.socket.connect(path)
-    }
-
-    /// Sends one datagram to where the socket is connected.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when the receiver has too many unread ones, until the socket is writable;
-    /// [`io::ErrorKind::ConnectionRefused`] when the receiver is gone.
-    pub fn send(&self, bytes: &[u8]) -> io::Result<()> {
+    /// [`io::ErrorKind::WouldBlock`] when the receiver has too many unread ones, and then nothing tells when it has
+    /// read them: try again after a while. [`io::ErrorKind::ConnectionRefused`] when the receiver is gone and
+    /// [`io::ErrorKind::NotFound`] when its file is, too.
+    pub fn send_to(&self, bytes: &[u8], path: &Path) -> io::Result<()> {
         loop {
-            match self.socket.send(bytes) {
+            match self.socket.send_to(bytes, path) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return result.map(|_| ()),
             }

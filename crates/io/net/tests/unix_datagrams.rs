@@ -23,10 +23,8 @@ fn datagrams_go_both_ways_and_the_files_are_removed() {
     let ours = UnixSocket::bind(&path.join("a"), 0o600).unwrap();
     let theirs = UnixSocket::bind(&path.join("b"), 0o660).unwrap();
     assert_eq!(fs::metadata(theirs.path()).unwrap().permissions().mode() & 0o777, 0o660);
-    ours.connect(theirs.path()).unwrap();
-    theirs.connect(ours.path()).unwrap();
-    ours.send(b"ping").unwrap();
-    theirs.send(b"pong").unwrap();
+    ours.send_to(b"ping", theirs.path()).unwrap();
+    theirs.send_to(b"pong", ours.path()).unwrap();
     let mut room = [0; 16];
     assert_eq!(theirs.receive(&mut room).unwrap(), Some(4));
     assert_eq!(&room[..4], b"ping");
@@ -44,16 +42,27 @@ fn a_receiver_that_does_not_read_and_one_that_is_gone() {
     let ours = UnixSocket::bind(&folder.path().join("a"), 0o600).unwrap();
     let path = folder.path().join("b");
     let theirs = UnixSocket::bind(&path, 0o600).unwrap();
-    ours.connect(&path).unwrap();
-    let full = (0..100_000).find_map(|_| ours.send(b"x").err()).unwrap();
+    let full = (0..100_000).find_map(|_| ours.send_to(b"x", &path).err()).unwrap();
     assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
     drop(theirs);
-    assert_eq!(ours.send(b"x").unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-    assert_eq!(ours.connect(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+    assert_eq!(ours.send_to(b"x", &path).unwrap_err().kind(), io::ErrorKind::NotFound);
+    // A process that was killed leaves its file behind.
+    drop(std::os::unix::net::UnixDatagram::bind(&path).unwrap());
+    assert_eq!(ours.send_to(b"x", &path).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     let again = UnixSocket::bind(&path, 0o600).unwrap();
-    ours.connect(&path).unwrap();
-    ours.send(b"x").unwrap();
+    ours.send_to(b"x", &path).unwrap();
     assert_eq!(again.receive(&mut [0; 4]).unwrap(), Some(1));
+}
+
+#[test]
+fn an_answer_may_come_from_another_socket_than_the_one_that_was_asked() {
+    let folder = folder();
+    let ours = UnixSocket::bind(&folder.path().join("a"), 0o600).unwrap();
+    let theirs = UnixSocket::bind(&folder.path().join("b"), 0o600).unwrap();
+    ours.send_to(b"ping", theirs.path()).unwrap();
+    let other = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    other.send_to(b"pong", ours.path()).unwrap();
+    assert_eq!(ours.receive(&mut [0; 16]).unwrap(), Some(4));
 }
 
 #[test]

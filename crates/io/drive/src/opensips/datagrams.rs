@@ -3,7 +3,8 @@
 //! ```text
 //!           send()                    error of the socket
 //!  Closed ──────────▶ Open ─────────────────────────────────▶ Closed, not before a pause that grows
-//!                      │ the system takes no more: what follows waits until the socket is writable
+//!                      │ the system takes no more: what follows waits until the socket is writable (UDP), or for
+//!                      │ a millisecond (UNIX)
 //! ```
 
 use std::collections::VecDeque;
@@ -29,6 +30,9 @@ const MAX_UNIX_REPLY: usize = 128 * 1024;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
+/// How long OpenSIPS is given to read, before a UNIX socket that was full is tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(1);
+
 /// Who may write to the socket in a private folder: that folder lets in nobody else anyway.
 const PRIVATE_MODE: u32 = 0o600;
 
@@ -45,7 +49,7 @@ pub(super) enum Target {
 
 enum Socket {
     Udp { socket: UdpSocket, batch: RecvBatch },
-    Unix { socket: UnixSocket, room: Box<[u8]>, is_connected: bool },
+    Unix { socket: UnixSocket, room: Box<[u8]> },
 }
 
 /// The socket that requests leave from and replies come to.
@@ -59,6 +63,8 @@ pub(super) struct Datagrams {
     is_failing: bool,
     /// The system took no more.
     is_blocked: bool,
+    /// When to try again, where nothing tells that there is room: sockets in the file system.
+    retry_at: Option<Duration>,
     waiting: VecDeque<(RequestId, Bytes)>,
     /// Not opened again before.
     again_at: Duration,
@@ -96,7 +102,7 @@ impl Datagrams {
             .register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)
             .map_err(|source| NetError::Path { path: reply, source })?;
         let room = vec![0; MAX_UNIX_REPLY].into_boxed_slice();
-        let socket = Socket::Unix { socket, room, is_connected: false };
+        let socket = Socket::Unix { socket, room };
         Ok(Self::new(registry, token, Target::Unix(to), Some(socket), folder))
     }
 
@@ -115,6 +121,7 @@ impl Datagrams {
             is_readable: false,
             is_failing: false,
             is_blocked: false,
+            retry_at: None,
             waiting: VecDeque::new(),
             again_at: Duration::ZERO,
             pause: FIRST_PAUSE,
@@ -153,7 +160,7 @@ impl Datagrams {
         match self.send_now(now, &bytes) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.is_blocked = true;
+                self.block(now);
                 self.waiting.push_back((request, bytes));
             }
             Err(error) => into.push_back(Input::MiFailed { request, error: described(&error) }),
@@ -164,9 +171,7 @@ impl Datagrams {
         self.open(now)?;
         let sent = match (&mut self.socket, &self.target) {
             (Some(Socket::Udp { socket, .. }), _) => socket.send(bytes),
-            (Some(Socket::Unix { socket, is_connected, .. }), Target::Unix(to)) => {
-                send_unix(socket, is_connected, to, bytes)
-            }
+            (Some(Socket::Unix { socket, .. }), Target::Unix(to)) => socket.send_to(bytes, to),
             (Some(Socket::Unix { .. }), Target::Udp(_)) | (None, _) => Err(io::ErrorKind::NotConnected.into()),
         };
         match &sent {
@@ -237,6 +242,25 @@ impl Datagrams {
         }
     }
 
+    fn block(&mut self, now: Duration) {
+        self.is_blocked = true;
+        self.retry_at = matches!(self.target, Target::Unix(_)).then_some(now + RETRY_AFTER);
+    }
+
+    /// When [`Datagrams::handle_timeout`] wants to be called next.
+    pub(super) const fn poll_timeout(&self) -> Option<Duration> {
+        self.retry_at
+    }
+
+    /// Lets time pass.
+    pub(super) fn handle_timeout(&mut self, now: Duration, into: &mut VecDeque<Input>) {
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+            self.is_blocked = false;
+            self.send_waiting(now, into);
+        }
+    }
+
     /// Sends what had to wait, as far as there is room.
     fn send_waiting(&mut self, now: Duration, into: &mut VecDeque<Input>) {
         while !self.is_blocked
@@ -245,7 +269,7 @@ impl Datagrams {
             match self.send_now(now, &bytes) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.is_blocked = true;
+                    self.block(now);
                     self.waiting.push_front((request, bytes));
                 }
                 Err(error) => into.push_back(Input::MiFailed { request, error: described(&error) }),
@@ -296,20 +320,6 @@ fn receive_unix(socket: &UnixSocket, room: &mut [u8], into: &mut VecDeque<Input>
     Ok(true)
 }
 
-/// Sends to OpenSIPS's UNIX socket, which may have been made anew since the last request.
-fn send_unix(socket: &UnixSocket, is_connected: &mut bool, to: &std::path::Path, bytes: &[u8]) -> io::Result<()> {
-    if *is_connected {
-        match socket.send(bytes) {
-            // Somebody else may listen there by now.
-            Err(error) if !is_about_this_datagram(&error) => *is_connected = false,
-            sent => return sent,
-        }
-    }
-    socket.connect(to)?;
-    *is_connected = true;
-    socket.send(bytes)
-}
-
 /// Errors after which the way to OpenSIPS is as good as before.
 fn is_about_this_datagram(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EMSGSIZE))
@@ -321,5 +331,48 @@ fn described(error: &io::Error) -> MiError {
         // No file is as good as nobody behind it: OpenSIPS is not running.
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => MiError::Refused,
         _ => MiError::Other(compact_str::format_compact!("{error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+
+    const MANY: u64 = 500;
+
+    #[test]
+    fn what_a_full_unix_socket_does_not_take_is_sent_in_its_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let theirs = UnixDatagram::bind(folder.path().join("mi")).unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let poll = mio::Poll::new().unwrap();
+        let registry = poll.registry().try_clone().unwrap();
+        let (to, reply) = (folder.path().join("mi"), folder.path().join("reply"));
+        let mut ours = Datagrams::unix(registry, Token(0), to, Some(reply), 0).unwrap();
+        let (mut now, mut news) = (Duration::ZERO, VecDeque::new());
+        for n in 0..MANY {
+            ours.send(now, RequestId(n), Bytes::from(n.to_string()), &mut news);
+        }
+        assert!(ours.poll_timeout().is_some(), "the system takes {MANY} at once");
+        // It is read a little at a time, and everything comes, in order.
+        let mut next = 0;
+        while next < MANY {
+            let mut room = [0; 16];
+            while let Ok(len) = theirs.recv(&mut room) {
+                assert_eq!(&room[..len], next.to_string().as_bytes());
+                next += 1;
+            }
+            let Some(at) = ours.poll_timeout() else {
+                assert_eq!(next, MANY, "nothing waits any more");
+                break;
+            };
+            assert!(at > now);
+            now = at;
+            ours.handle_timeout(now, &mut news);
+        }
+        assert_eq!(ours.poll_timeout(), None);
+        assert!(news.is_empty(), "{news:?}");
     }
 }

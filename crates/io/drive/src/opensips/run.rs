@@ -141,14 +141,15 @@ impl FrontLoop {
     /// How long there is nothing to do unless something comes.
     fn wait(&self) -> Option<Duration> {
         let pending = &self.pending;
-        let unread = match &self.mi {
-            Mi::Datagrams(socket) => socket.has_more(),
-            Mi::Http(_) => false,
+        let (unread, retry_at) = match &self.mi {
+            Mi::Datagrams(socket) => (socket.has_more(), socket.poll_timeout()),
+            Mi::Http(_) => (false, None),
         };
         if !pending.inputs.is_empty() || !pending.messages.is_empty() || unread || self.events.has_more() {
             return Some(Duration::ZERO);
         }
-        let next = [self.front.poll_timeout(), self.events.poll_timeout(), pending.stop_at, pending.look_up_at];
+        let next =
+            [self.front.poll_timeout(), self.events.poll_timeout(), retry_at, pending.stop_at, pending.look_up_at];
         Some(next.into_iter().flatten().min()?.saturating_sub(self.clock.now()))
     }
 
@@ -163,6 +164,7 @@ impl FrontLoop {
         }
         if let Mi::Datagrams(socket) = &mut self.mi {
             socket.receive(now, &mut self.pending.inputs);
+            socket.handle_timeout(now, &mut self.pending.inputs);
         }
         self.events.receive(now, &mut self.pending.inputs);
     }

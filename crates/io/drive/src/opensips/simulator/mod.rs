@@ -132,6 +132,7 @@ impl Simulator {
             sim,
             udp,
             unix,
+            unix_replies: UnixDatagram::unbound()?,
             path: config.unix,
             inbox: Arc::clone(&inbox),
             messages: VecDeque::new(),
@@ -175,6 +176,8 @@ struct SimLoop {
     sim: Sim,
     udp: Option<UdpSocket>,
     unix: Option<UnixDatagram>,
+    /// Replies leave from a socket of their own, as OpenSIPS's do.
+    unix_replies: UnixDatagram,
     /// Removed at the end.
     path: Option<PathBuf>,
     inbox: Arc<Inbox<Message>>,
@@ -319,8 +322,7 @@ impl SimLoop {
                 queue.flush(socket, drop);
             }
             Some(Peer::Unix(to)) => {
-                let sent = self.unix.as_ref().map(|socket| socket.send_to(&bytes, to));
-                if let Some(Err(error)) = sent {
+                if let Err(error) = self.unix_replies.send_to(&bytes, to) {
                     tracing::debug!(%error, "a simulated reply was lost");
                 }
             }
