@@ -7,6 +7,7 @@
 //! ```
 
 mod course;
+mod floor;
 mod opensips;
 mod report;
 mod round;
@@ -83,6 +84,7 @@ pub(super) fn run(args: &CallApiArgs) -> anyhow::Result<(String, bool)> {
     let seconds = (clock.now() - begun).as_secs_f64();
     let core = |(after, before): (Cpu, Cpu)| (after.since(before).total().as_secs_f64() / seconds * 1e3).round() / 10.0;
     let report = Report {
+        wake_ups: floor::measure(args.rate)?,
         rounds,
         core_percent: watch.as_ref().map(used).zip(before).map(core),
         pss_kb: watch.as_ref().map(Watch::pss_kb),

@@ -11,6 +11,8 @@ use crate::bench::histogram::Histogram;
 /// All figures.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
+    /// A datagram to another thread and back on this machine: two wake-ups. Each figure of a round holds at least three.
+    pub(super) wake_ups: Spread,
     pub(super) rounds: Vec<RoundReport>,
     /// What the watched processes used, in percent of one core over all rounds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,6 +91,11 @@ impl Report {
 
     pub(super) fn text(&self) -> String {
         let mut out = String::new();
+        let Spread { p50_us, p99_us, max_us } = self.wake_ups;
+        let _ = writeln!(
+            out,
+            "this machine: a datagram to another thread and back: p50 {p50_us:.1} µs, p99 {p99_us:.1} µs, max {max_us:.1} µs"
+        );
         for round in &self.rounds {
             round.write(&mut out);
         }
