@@ -99,6 +99,7 @@ test: ## run every test (as root it installs what they need)
 	./test
 
 deb: build ## make the Debian package, below DEB (needs cargo-deb)
+	gzip --keep --force --best --no-name $(PAGES)/man/*.1
 	$(CARGO) deb --package hookswitch-server --no-build --locked --strip --output $(DEB)
 
 docker: ## build the container image IMAGE
