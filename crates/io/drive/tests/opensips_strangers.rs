@@ -2,12 +2,13 @@
 
 mod opensips_kit;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use hookswitch_drive::opensips::simulator::Simulator;
 use hookswitch_drive::opensips::{BoundEvents, MAX_EVENT_STREAMS, OpenSipsFront};
@@ -99,7 +100,12 @@ fn there_is_a_limit_of_streams() {
     assert!(matches!(beyond.read(&mut [0; 8]), Ok(0) | Err(_)));
     // OpenSIPS finds room again once those have gone.
     drop((streams, beyond));
-    thread::sleep(std::time::Duration::from_millis(100));
+    wait_until("there is room", || {
+        let mut stream = TcpStream::connect(at).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        // One that is let in hears nothing.
+        matches!(stream.read(&mut [0; 8]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+    });
     Client::of(&front).whole_call();
 }
 

@@ -168,6 +168,11 @@ impl Client {
         self.notices.get(command).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether a command's end was among what was read so far.
+    pub fn has_ended(&self, command: &str) -> bool {
+        self.said(command).iter().any(|notice| notice.event == "Ended")
+    }
+
     /// Waits until a command has ended, and returns all that it said.
     pub fn end_of(&mut self, command: &str) -> Vec<Notice> {
         while self.said(command).last().is_none_or(|notice| notice.event != "Ended") {
