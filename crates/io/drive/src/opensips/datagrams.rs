@@ -375,4 +375,25 @@ mod tests {
         assert_eq!(ours.poll_timeout(), None);
         assert!(news.is_empty(), "{news:?}");
     }
+
+    #[test]
+    fn what_waits_has_a_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let deaf = UnixDatagram::bind(folder.path().join("mi")).unwrap();
+        let poll = mio::Poll::new().unwrap();
+        let registry = poll.registry().try_clone().unwrap();
+        let (to, reply) = (folder.path().join("mi"), folder.path().join("reply"));
+        let mut ours = Datagrams::unix(registry, Token(0), to, Some(reply), 0).unwrap();
+        let mut news = VecDeque::new();
+        let mut asked = 0;
+        while news.is_empty() {
+            ours.send(Duration::ZERO, RequestId(asked), Bytes::from_static(b"{}"), &mut news);
+            asked += 1;
+            assert!(asked < 100_000, "there is no limit");
+        }
+        let error = MiError::Other(CompactString::const_new("too many requests wait to be sent"));
+        assert_eq!(news, [Input::MiFailed { request: RequestId(asked - 1), error }]);
+        assert_eq!(ours.waiting.len(), MAX_WAITING);
+        drop(deaf);
+    }
 }

@@ -174,3 +174,74 @@ fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
         None => error.source(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::thread;
+
+    use super::super::MiAddress;
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A client of a server that sends this head and so many bytes, or nothing at all, to everybody.
+    fn client(says: Option<(&'static str, usize)>) -> (mio::Poll, Arc<Inbox<Message>>, HttpRequests) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let text = format!("http://{}/mi", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            let mut open = Vec::new();
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                if let Some((head, len)) = says {
+                    let _ = stream.write_all(head.as_bytes());
+                    let _ = stream.write_all(&vec![b' '; len]);
+                }
+                open.push(stream);
+            }
+        });
+        let poll = mio::Poll::new().unwrap();
+        let inbox = Arc::new(Inbox::new(poll.registry(), mio::Token(0), 100).unwrap());
+        let MiAddress::Http(address) = text.parse().unwrap() else { panic!("{text}") };
+        let requests = HttpRequests::new(&address, None, &inbox).unwrap();
+        (poll, inbox, requests)
+    }
+
+    /// The next thing that the loop would be told.
+    fn next(poll: &mut mio::Poll, inbox: &Inbox<Message>) -> Input {
+        let (mut events, mut taken) = (mio::Events::with_capacity(4), VecDeque::new());
+        for _ in 0..100 {
+            inbox.take(&mut taken);
+            if let Some(Message::OpenSips(input)) = taken.pop_front() {
+                return input;
+            }
+            poll.poll(&mut events, Some(PATIENCE)).unwrap();
+        }
+        panic!("nothing came")
+    }
+
+    fn failed(request: u64, why: &'static str) -> Input {
+        Input::MiFailed { request: RequestId(request), error: MiError::Other(CompactString::const_new(why)) }
+    }
+
+    #[test]
+    fn a_reply_has_a_limit() {
+        let (mut poll, inbox, requests) = client(Some(("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", MAX_REPLY + 1)));
+        requests.send(RequestId(7), Bytes::from_static(b"{}"), PATIENCE);
+        assert_eq!(next(&mut poll, &inbox), failed(7, "a reply is longer than 4 MiB"));
+    }
+
+    #[test]
+    fn requests_in_flight_have_a_limit_and_each_its_own_patience() {
+        let (mut poll, inbox, mut requests) = client(None);
+        requests.in_flight = Arc::new(Semaphore::new(1));
+        requests.send(RequestId(1), Bytes::from_static(b"{}"), Duration::from_millis(200));
+        requests.send(RequestId(2), Bytes::from_static(b"{}"), PATIENCE);
+        assert_eq!(next(&mut poll, &inbox), failed(2, "too many requests in flight"));
+        let late = Input::MiFailed { request: RequestId(1), error: MiError::Timeout };
+        assert_eq!(next(&mut poll, &inbox), late);
+    }
+}
