@@ -1,4 +1,4 @@
-//! 100,000 bindings, and what they cost.
+//! Tens of thousands of bindings, and what they cost. With `--release` a hundred thousand.
 
 mod registrar_phone;
 
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use hookswitch_sip::registrar::{Registrar, RegistrarCounts};
 use registrar_phone::*;
 
-const PHONES: usize = 100_000;
+const PHONES: usize = if cfg!(debug_assertions) { 25_000 } else { 100_000 };
 /// Bytes one binding may take, indexes and strings included.
 const BYTES_PER_BINDING: usize = 1_000;
 
@@ -48,7 +48,7 @@ fn round(registrar: &mut Registrar, second: u64, cseq: u32) {
 }
 
 #[test]
-fn a_hundred_thousand_phones_fit_and_leave_nothing_behind() {
+fn tens_of_thousands_of_phones_fit_and_leave_nothing_behind() {
     let start = IN_USE.load(Ordering::Relaxed);
     let in_use = || IN_USE.load(Ordering::Relaxed).saturating_sub(start);
     let mut registrar = registrar();

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use hookswitch_call::{CallId, Cause, Fault, Kind, MediaOp, MediaReport};
 use hookswitch_media::{CallStats, EngineConfig, Totals};
-use hookswitch_net::{PortPool, PortRange, allowed_cpus, pin_current_thread};
+use hookswitch_net::{PortPool, PortRange, allowed_cpus, pin_current_thread, prefer_current_thread};
 use mio::{Poll, Token};
 
 use crate::clock::Clock;
@@ -159,6 +159,10 @@ impl MediaPlane {
             let thread = thread::Builder::new().name(format!("media-{index}")).spawn(move || {
                 if let Some(Err(error)) = cpu.map(pin_current_thread) {
                     tracing::warn!(%error, ?cpu, "a media thread could not be kept on its CPU");
+                }
+                // Audio is late after milliseconds, everything else after seconds.
+                if let Err(error) = prefer_current_thread() {
+                    tracing::debug!(%error, "a media thread runs at ordinary priority");
                 }
                 let _watch = FailureWatch(failed);
                 Worker::new(parts).run();
