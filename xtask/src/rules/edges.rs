@@ -31,10 +31,7 @@ const IMPORTS: &[(&str, May)] = &[
     // OpenSIPS's side of the wire, told by nothing but captures and rules: it may not know ours.
     ("crates/edge/opensips-sim", May::Only(&[])),
     // The composition of rings 0-2: one shard, still without I/O.
-    (
-        "crates/edge/shard",
-        May::RingsBelow(2, &["crates/edge/dialect", "crates/edge/b2bua", "crates/edge/opensips"]),
-    ),
+    ("crates/edge/shard", May::RingsBelow(2, &["crates/edge/dialect", "crates/edge/b2bua", "crates/edge/opensips"])),
     (
         "crates/edge/phone",
         May::Only(&[
