@@ -61,8 +61,9 @@ pub struct UdpRing {
     shape: Box<libc::msghdr>,
     slots: Vec<Slot>,
     completed: VecDeque<cqueue::Entry>,
-    /// Sockets whose standing request has ended, because there were no buffers or for another passing reason.
-    ended: Vec<u32>,
+    /// Sockets, with their generation, whose standing request has ended: there were no buffers, or for another passing
+    /// reason.
+    ended: Vec<(u32, u32)>,
     /// Buffers that are free as soon as what is to be sent has been handed over.
     spent: Vec<u16>,
 }
@@ -167,8 +168,8 @@ impl UdpRing {
     /// # Errors
     /// The ring does not work any more.
     pub fn wait(&mut self, time: Option<Duration>) -> io::Result<()> {
-        for slot in std::mem::take(&mut self.ended) {
-            if self.slots.get(slot as usize).is_some_and(|entry| entry.is_watched) {
+        for (slot, generation) in std::mem::take(&mut self.ended) {
+            if self.is_present(slot, generation) {
                 self.receive_at(slot);
             }
         }
@@ -230,9 +231,9 @@ impl UdpRing {
         let slot = entry.user_data() as u32;
         let generation = (entry.user_data() >> 32) as u32 & 0xff_ffff;
         let buffer = cqueue::buffer_select(entry.flags());
-        let present = self.slots.get(slot as usize).is_some_and(|s| s.is_watched && s.generation == generation);
+        let present = self.is_present(slot, generation);
         if present && !cqueue::more(entry.flags()) {
-            self.ended.push(slot);
+            self.ended.push((slot, generation));
         }
         let buffer = buffer?;
         match self.buffers.arrival(buffer, entry.result(), &self.shape) {
@@ -242,6 +243,11 @@ impl UdpRing {
                 None
             }
         }
+    }
+
+    /// Whether this is still the socket in its slot.
+    fn is_present(&self, slot: u32, generation: u32) -> bool {
+        self.slots.get(slot as usize).is_some_and(|entry| entry.is_watched && entry.generation == generation)
     }
 
     fn receive_at(&mut self, slot: u32) {

@@ -202,3 +202,39 @@ fn an_answer_to_nowhere_costs_nothing_else() {
     assert_eq!(ring.bytes(&arrival), b"y");
     ring.give_back(arrival);
 }
+
+#[test]
+fn a_socket_that_ran_out_of_buffers_and_its_successor_both_let_go_of_their_ports() {
+    let Some(mut ring) = ring(2) else { return };
+    let (near, alice) = (socket(), socket());
+    ring.watch(0, &near).unwrap();
+    let mut held = Vec::new();
+    while held.len() < 1_023 {
+        let portion = (1_023 - held.len()).min(60);
+        for _ in 0..portion {
+            alice.send_to(b"x", address(&near)).unwrap();
+        }
+        held.extend(arrivals(&mut ring, portion));
+    }
+    alice.send_to(b"one too many", address(&near)).unwrap();
+    assert!(is_quiet(&mut ring));
+    // Forgotten while it waits for buffers; the next socket takes its slot before it would be watched again.
+    let first = address(&near);
+    ring.forget(0);
+    drop(near);
+    let next = socket();
+    let second = address(&next);
+    ring.watch(0, &next).unwrap();
+    for arrival in held {
+        ring.give_back(arrival);
+    }
+    alice.send_to(b"y", second).unwrap();
+    let arrival = arrivals(&mut ring, 1).remove(0);
+    assert_eq!(ring.bytes(&arrival), b"y");
+    ring.give_back(arrival);
+    ring.forget(0);
+    drop(next);
+    for port in [first, second] {
+        drop(UdpSocket::bind(port).unwrap());
+    }
+}
