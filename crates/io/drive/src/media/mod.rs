@@ -67,7 +67,7 @@ impl MediaConfig {
 /// Who hears from the media threads. Called on them.
 pub type ReportSink = Arc<dyn Fn(MediaReport) + Send + Sync>;
 
-/// Called on a media thread that panics.
+/// Called on a media thread that panics or cannot go on.
 pub(crate) type FailureSink = Arc<dyn Fn() + Send + Sync>;
 
 struct FailureWatch(FailureSink);
@@ -122,7 +122,7 @@ impl MediaPlane {
         Self::start_watched(config, clock, seed, report, &(Arc::new(|| {}) as FailureSink))
     }
 
-    /// The same, with somebody who is told when a thread ends by a defect.
+    /// The same, with somebody who is told when a thread ends by itself.
     pub(crate) fn start_watched(
         config: &MediaConfig,
         clock: Clock,
@@ -164,8 +164,11 @@ impl MediaPlane {
                 if let Err(error) = prefer_current_thread() {
                     tracing::debug!(%error, "a media thread runs at ordinary priority");
                 }
-                let _watch = FailureWatch(failed);
-                Worker::new(parts).run();
+                let watch = FailureWatch(failed);
+                if let Err(error) = Worker::new(parts).run() {
+                    tracing::error!(%error, "a media thread cannot wait for packets and ends");
+                    (watch.0)();
+                }
             })?;
             plane.threads.push(MediaThread { orders, thread: Some(thread) });
         }

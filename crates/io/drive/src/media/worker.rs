@@ -84,23 +84,20 @@ impl Worker {
         }
     }
 
-    pub(super) fn run(mut self) {
+    /// Relays until it is told to stop.
+    ///
+    /// # Errors
+    /// The system does not let it wait for packets any more.
+    pub(super) fn run(mut self) -> io::Result<()> {
         loop {
             let wait = self.wait();
-            let turn = match self.sockets.watch {
-                Watch::Epoll(_) => self.turn_by_epoll(wait),
-                Watch::Ring(_) => self.turn_by_ring(wait),
-            };
-            let now = match turn {
-                Ok(now) => now,
-                Err(error) => {
-                    tracing::error!(%error, "a media thread cannot wait for packets and ends");
-                    return;
-                }
+            let now = match self.sockets.watch {
+                Watch::Epoll(_) => self.turn_by_epoll(wait)?,
+                Watch::Ring(_) => self.turn_by_ring(wait)?,
             };
             // Events of this turn are done with, so sockets may be closed and their numbers used again.
             if !self.carry_out_orders(now) {
-                return;
+                return Ok(());
             }
             if self.engine.next_tick().is_some_and(|at| at <= now) {
                 let sockets = &self.sockets;
