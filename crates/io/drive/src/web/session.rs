@@ -51,6 +51,9 @@ pub const SUBPROTOCOL: &str = "call-api";
 /// Connections from one other host, by default.
 pub const MAX_PER_ADDRESS: usize = 250;
 
+/// What is still read, in bytes, of an application that talks on while it is told to go.
+const MAX_LAST_WORDS: usize = 4 * 1024 * 1024;
+
 /// Time for the last words of a connection.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -323,7 +326,12 @@ async fn goodbye(sink: &mut SplitSink<WebSocket, Frame>, stream: &mut SplitStrea
     let frame = Frame::Close(Some(CloseFrame { code, reason: "".into() }));
     let words = async {
         if sink.send(frame).await.is_ok() {
-            while let Some(Ok(_)) = stream.next().await {}
+            let mut read = 0;
+            while read < MAX_LAST_WORDS
+                && let Some(Ok(frame)) = stream.next().await
+            {
+                read += frame.into_data().len();
+            }
         }
     };
     // Whoever does not even take that has had its chance.
