@@ -198,6 +198,10 @@ impl Switch {
             | Event::HoldAccepted { .. }
             | Event::HoldAsked { .. }
             | Event::Held { .. }
+            | Event::HeldBy { .. }
+            | Event::Diverted { .. }
+            | Event::Replaced { .. }
+            | Event::TransferFailed { .. }
             | Event::Transferring { .. }
             | Event::TransferStarted { .. }
             | Event::TransferProgress { .. }

@@ -54,6 +54,10 @@ pub enum Kind {
     NotAcknowledged,
     /// The request went round in circles or too far.
     TooManyHops,
+    /// Its time is up: the longest duration of a call, or a session that nobody refreshed.
+    Expired,
+    /// Somebody is changing the session just now; may be tried again.
+    Pending,
     /// Whoever carries the call cannot do this.
     Unsupported,
     /// Anything else; the code says what.
@@ -95,6 +99,8 @@ impl Cause {
             Kind::Overloaded => (503, "Service Unavailable", Some(42)),
             Kind::NotAcknowledged => (408, "Request Timeout", Some(102)),
             Kind::TooManyHops => (483, "Too Many Hops", Some(25)),
+            Kind::Expired => (408, "Session Expired", Some(102)),
+            Kind::Pending => (491, "Request Pending", None),
             Kind::Unsupported => (501, "Not Implemented", Some(79)),
             Kind::Other => (500, "Server Internal Error", Some(41)),
         };
@@ -115,6 +121,7 @@ impl Cause {
             482 | 483 => Kind::TooManyHops,
             486 | 600 => Kind::Busy,
             487 => Kind::Cancelled,
+            491 => Kind::Pending,
             501 => Kind::Unsupported,
             503 => Kind::Overloaded,
             603 | 607 | 608 => Kind::Declined,

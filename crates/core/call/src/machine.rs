@@ -32,8 +32,8 @@ use smallvec::SmallVec;
 use crate::cause::Cause;
 use crate::switchboard::{Limits, Outbox};
 use crate::words::{
-    Address, CallId, Codecs, Event, Failure, LegId, MediaOp, MediaReport, Op, Outcome, Party, Report, Sdp, Service,
-    Source, Target, Ticket, Time, Told,
+    Address, CallId, Codecs, Event, Failure, LegId, MediaOp, MediaReport, Op, Outcome, Party, Report, Sdp, Seat,
+    Service, Source, Target, Ticket, Time, Told,
 };
 
 /// What a call waits for.
@@ -215,12 +215,19 @@ impl Call {
         match report {
             // The switchboard makes the call out of this one.
             Report::Incoming(_) => {}
-            Report::Located { found, codecs, .. } => self.located(scene, found, codecs),
+            Report::Located { found, codecs, forwards, .. } => self.located(scene, found, codecs, forwards),
             Report::Dialed { leg, wire_id, .. } => self.dialed(scene, leg, wire_id),
             Report::Progress { leg, status, text, sdp, .. } => self.progressed(scene, leg, (status, text), sdp),
             Report::Answered { leg, sdp, .. } => self.answered(scene, leg, sdp),
             Report::Confirmed { leg, sdp, .. } => self.confirmed(scene, leg, sdp),
             Report::Reoffered { leg, sdp, .. } => self.reoffered(scene, leg, sdp),
+            Report::Reaccepted { leg, sdp, .. } => self.reaccepted(scene, leg, sdp),
+            Report::ReferAsked { leg, to, by, .. } => self.refer_asked(scene, leg, to, by),
+            Report::ReferAnswered { leg, result, .. } => self.refer_answered(scene, leg, result),
+            Report::ReferProgress { leg, status, text, .. } => self.refer_progress(scene, leg, status, text),
+            Report::Brought { leg, receipt, parcel, .. } => self.brought(scene, leg, receipt, parcel),
+            Report::Delivered { leg, receipt, status, .. } => self.delivered(scene, leg, receipt, status),
+            Report::Digit { leg, digit, .. } => self.digit_told(scene, leg, digit),
             Report::Ended { leg, cause, .. } => self.leg_ended(scene, leg, cause),
         }
     }
@@ -230,6 +237,10 @@ impl Call {
             MediaReport::Local { leg, sdp, .. } => self.described(scene, leg, sdp),
             MediaReport::Refused { leg, cause, .. } => self.media_refused(scene, leg, cause),
             MediaReport::Silent { party, .. } => self.probe(scene, party),
+            MediaReport::Direction { party, sends, listens, .. } => {
+                self.direction_changed(scene, party, sends, listens)
+            }
+            MediaReport::Digit { party, digit, .. } => self.digit_heard(scene, party, digit),
         }
     }
 
@@ -292,7 +303,7 @@ impl Call {
     pub(crate) fn hear(&self, scene: &mut Scene<'_>, party: Party, source: Source) {
         if self.media_open {
             let call = self.id;
-            scene.out.media(MediaOp::Hear { call, party, source });
+            scene.out.media(MediaOp::Hear { call, seat: Seat::Of(party), source });
         }
     }
 

@@ -149,6 +149,13 @@ impl Switchboard {
             | Report::Answered { call, .. }
             | Report::Confirmed { call, .. }
             | Report::Reoffered { call, .. }
+            | Report::Reaccepted { call, .. }
+            | Report::ReferAsked { call, .. }
+            | Report::ReferAnswered { call, .. }
+            | Report::ReferProgress { call, .. }
+            | Report::Brought { call, .. }
+            | Report::Delivered { call, .. }
+            | Report::Digit { call, .. }
             | Report::Ended { call, .. } => *call,
         };
         self.touch(now, id, |call, scene| call.tell(scene, report));
@@ -156,8 +163,11 @@ impl Switchboard {
 
     /// Tells what the media engine reports.
     pub fn tell_media(&mut self, now: Time, report: MediaReport) {
-        let (MediaReport::Local { call, .. } | MediaReport::Refused { call, .. } | MediaReport::Silent { call, .. }) =
-            &report;
+        let (MediaReport::Local { call, .. }
+        | MediaReport::Refused { call, .. }
+        | MediaReport::Silent { call, .. }
+        | MediaReport::Direction { call, .. }
+        | MediaReport::Digit { call, .. }) = &report;
         self.touch(now, *call, |call, scene| call.tell_media(scene, report));
     }
 
@@ -287,7 +297,7 @@ impl Switchboard {
         let Report::Incoming(incoming) = report else {
             return;
         };
-        let Incoming { handle, wire_id, from, to, offer, hops, near } = *incoming;
+        let Incoming { handle, wire_id, from, to, offer, hops, near, .. } = *incoming;
         let too_long = from.0.len() > MAX_ADDRESS || to.0.len() > MAX_ADDRESS;
         let cause = match self.room() {
             _ if too_long => Some(Cause::new(Kind::BadAddress, Fault::Peer)),

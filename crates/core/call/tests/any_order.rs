@@ -61,7 +61,7 @@ fn take(desk: &mut Desk, step: Step) {
         }
         Step::Located(call, branches) => {
             let found = Found::Targets((0..branches).map(|n| target(&format!("sip:{n}@y"))).collect());
-            desk.tell(Report::Located { call: id(call), found, codecs: None });
+            desk.tell(Report::Located { call: id(call), found, codecs: None, forwards: None });
         }
         Step::Nowhere(call) => desk.nowhere(id(call), Kind::NotFound),
         Step::Progress(call, leg, media) => desk.progress(id(call), u16::from(leg), 180, sdp(media)),
@@ -79,7 +79,7 @@ fn take(desk: &mut Desk, step: Step) {
         Step::MediaRefused(call, leg) => {
             let cause = Cause::new(Kind::NotAcceptable, Fault::Peer);
             let refused =
-                MediaReport::Refused { call: id(call), party: Party::Callee, leg: LegId(u16::from(leg)), cause };
+                MediaReport::Refused { call: id(call), seat: Party::Callee.into(), leg: LegId(u16::from(leg)), cause };
             desk.board.tell_media(desk.now, refused);
             desk.drain();
         }

@@ -6,15 +6,8 @@ use support::*;
 use hookswitch_call::*;
 
 fn incoming_as(desk: &mut Desk, wire_id: &str) -> CallId {
-    let incoming = Incoming {
-        handle: Handle(77),
-        wire_id: wire_id.into(),
-        from: Address::from("sip:mallory@x"),
-        to: Address::from("sip:bob@x"),
-        offer: Some(Sdp::from("m")),
-        hops: 69,
-        near: None,
-    };
+    let (from, to) = (Address::from("sip:mallory@x"), Address::from("sip:bob@x"));
+    let incoming = Incoming::new(Handle(77), wire_id.into(), from, to, Some(Sdp::from("m")));
     desk.tell(Report::Incoming(Box::new(incoming)));
     desk.events.last().map(|told| told.call).expect("an incoming call is told")
 }
@@ -30,7 +23,7 @@ fn talking(desk: &mut Desk) -> CallId {
 
 fn refuse_media(desk: &mut Desk, call: CallId, party: Party, leg: u16) {
     let cause = Cause::new(Kind::NotAcceptable, Fault::Peer);
-    desk.board.tell_media(desk.now, MediaReport::Refused { call, party, leg: LegId(leg), cause });
+    desk.board.tell_media(desk.now, MediaReport::Refused { call, seat: party.into(), leg: LegId(leg), cause });
     desk.drain();
 }
 

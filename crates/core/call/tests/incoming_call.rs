@@ -164,7 +164,7 @@ fn an_answer_that_overtakes_the_media_engine_is_not_lost() {
     desk.answered(call, 1, Some("b"));
     desk.since();
     let (party, leg, sdp) = (Party::Caller, LegId(0), Sdp::from("late"));
-    desk.board.tell_media(desk.now, MediaReport::Local { call, party, leg, sdp });
+    desk.board.tell_media(desk.now, MediaReport::Local { call, seat: party.into(), leg, sdp });
     desk.drain();
     assert_eq!(desk.since(), ["answer 0 late", "Caller hears Peer", "Callee hears Peer"]);
     let answers = desk.media.iter().filter(|op| matches!(op, MediaOp::MakeAnswer { .. })).count();
@@ -200,7 +200,7 @@ fn an_offer_that_is_never_answered_ends_the_call() {
 fn a_service_answers_by_itself() {
     let mut desk = Desk::new(Limits::default());
     let call = desk.incoming(Some("a"));
-    desk.tell(Report::Located { call, found: Found::Service(Service::Echo), codecs: None });
+    desk.tell(Report::Located { call, found: Found::Service(Service::Echo), codecs: None, forwards: None });
     assert_eq!(desk.since()[2..], ["answer 0 our-answer".to_string(), "Caller hears Echo".into()]);
     desk.ended(call, 0, Cause::hangup());
     assert_eq!(desk.board.live(), 0);
@@ -260,7 +260,7 @@ fn no_common_codec_refuses_the_caller_and_hangs_up_the_callee() {
     desk.answered(call, 1, Some("b"));
     desk.since();
     let cause = Cause::new(Kind::NotAcceptable, Fault::Peer);
-    let refused = MediaReport::Refused { call, party: Party::Caller, leg: LegId(0), cause };
+    let refused = MediaReport::Refused { call, seat: Party::Caller.into(), leg: LegId(0), cause };
     desk.board.tell_media(desk.now, refused);
     desk.drain();
     assert_eq!(desk.since(), ["hangup 0 488 Not Acceptable Here", "hangup 1 488 Not Acceptable Here"]);

@@ -144,7 +144,7 @@ fn the_caller_can_be_connected_with_a_service_but_not_be_one() {
     let call = call_of(&desk);
     desk.located(call, &["sip:a1@x"]);
     desk.answered(call, 0, Some("a"));
-    desk.tell(Report::Located { call, found: Found::Service(Service::Echo), codecs: None });
+    desk.tell(Report::Located { call, found: Found::Service(Service::Echo), codecs: None, forwards: None });
     assert_eq!(desk.since().last().unwrap(), "Caller hears Echo");
     assert_eq!(desk.outcomes[0].result, Ok(()));
     desk.ended(call, 0, Cause::hangup());
@@ -153,7 +153,7 @@ fn the_caller_can_be_connected_with_a_service_but_not_be_one() {
     let mut desk = Desk::new(Limits::default());
     desk.start();
     let call = call_of(&desk);
-    desk.tell(Report::Located { call, found: Found::Service(Service::Echo), codecs: None });
+    desk.tell(Report::Located { call, found: Found::Service(Service::Echo), codecs: None, forwards: None });
     assert!(desk.outcomes[0].result.is_err());
 }
 

@@ -57,12 +57,12 @@ fn set_up(engine: &mut Engine, ports: &mut Counting, call: u32) {
     let call = CallId(u64::from(call));
     let offer = Some((Party::Caller, Sdp::from(phone(a).as_str())));
     perform(engine, ports, MediaOp::Open { call, offer, codecs: None, near: None });
-    perform(engine, ports, MediaOp::MakeOffer { call, party: Party::Callee, leg: CALLEE_LEG, near: None });
+    perform(engine, ports, MediaOp::MakeOffer { call, seat: Party::Callee.into(), leg: CALLEE_LEG, near: None });
     let sdp = Sdp::from(phone(b).as_str());
-    perform(engine, ports, MediaOp::Accept { call, party: Party::Callee, leg: CALLEE_LEG, sdp });
-    perform(engine, ports, MediaOp::MakeAnswer { call, party: Party::Caller, leg: CALLER_LEG });
-    perform(engine, ports, MediaOp::Hear { call, party: Party::Caller, source: Source::Peer });
-    perform(engine, ports, MediaOp::Hear { call, party: Party::Callee, source: Source::Peer });
+    perform(engine, ports, MediaOp::Accept { call, seat: Party::Callee.into(), leg: CALLEE_LEG, sdp });
+    perform(engine, ports, MediaOp::MakeAnswer { call, seat: Party::Caller.into(), leg: CALLER_LEG });
+    perform(engine, ports, MediaOp::Hear { call, seat: Party::Caller.into(), source: Source::Peer });
+    perform(engine, ports, MediaOp::Hear { call, seat: Party::Callee.into(), source: Source::Peer });
 }
 
 fn engine_with(calls: u32) -> (Engine, Counting) {
@@ -139,7 +139,7 @@ fn relay(c: &mut Criterion) {
 fn ring_first(engine: &mut Engine, ports: &mut Counting) {
     for source in [Source::Ringback, Source::Peer] {
         for call in 0..1_000 {
-            perform(engine, ports, MediaOp::Hear { call: CallId(call), party: Party::Caller, source });
+            perform(engine, ports, MediaOp::Hear { call: CallId(call), seat: Party::Caller.into(), source });
         }
         engine.tick(NOW, &mut |_, _, _| {});
     }
@@ -148,7 +148,7 @@ fn ring_first(engine: &mut Engine, ports: &mut Counting) {
 fn tones(c: &mut Criterion) {
     let (mut engine, mut ports) = engine_with(1_000);
     for call in 0..1_000 {
-        let op = MediaOp::Hear { call: CallId(call), party: Party::Caller, source: Source::Ringback };
+        let op = MediaOp::Hear { call: CallId(call), seat: Party::Caller.into(), source: Source::Ringback };
         perform(&mut engine, &mut ports, op);
     }
     let mut now = NOW;

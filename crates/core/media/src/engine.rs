@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use hookswitch_call::{CallId, Codecs, LegId, MediaOp, MediaReport, Party, Sdp, Source, Time};
+use hookswitch_call::{CallId, Codecs, LegId, MediaOp, MediaReport, Party, Sdp, Seat, Source, Time};
 use hookswitch_codec::{CODECS, Codec};
 use hookswitch_sdp::{OwnOrigin, SessionDescription};
 use slab::Slab;
@@ -72,25 +72,34 @@ impl Engine {
     pub fn perform(&mut self, now: Time, op: MediaOp, ports: &mut dyn Ports) {
         match op {
             MediaOp::Open { call, offer, codecs, near } => self.open(call, offer, codecs.as_ref(), near),
-            MediaOp::MakeOffer { call, party, leg, near } => {
-                let result = self.offer(call, party, leg, near, ports);
-                self.reports.push_back(report(call, party, leg, result));
+            MediaOp::MakeOffer { call, seat, leg, near } => {
+                let result = at_table(seat).and_then(|party| self.offer(call, party, leg, near, ports));
+                self.reports.push_back(report(call, seat, leg, result));
             }
-            MediaOp::MakeAnswer { call, party, leg } => {
-                let result = self.answer(now, call, party, leg, ports);
-                self.reports.push_back(report(call, party, leg, result));
+            MediaOp::MakeAnswer { call, seat, leg } => {
+                let result = at_table(seat).and_then(|party| self.answer(now, call, party, leg, ports));
+                self.reports.push_back(report(call, seat, leg, result));
             }
-            MediaOp::Offered { call, party, sdp } => {
-                if let Some(call) = self.call_mut(call) {
+            MediaOp::Offered { call, seat, sdp } => {
+                if let (Some(call), Ok(party)) = (self.call_mut(call), at_table(seat)) {
                     call.end_mut(party).offer = Some(sdp);
                 }
             }
-            MediaOp::Accept { call, party, leg, sdp } => {
-                if let Err(refusal) = self.accept(now, call, party, sdp) {
-                    self.reports.push_back(report(call, party, leg, Err(refusal)));
+            MediaOp::Accept { call, seat, leg, sdp } => {
+                if let Err(refusal) = at_table(seat).and_then(|party| self.accept(now, call, party, sdp)) {
+                    self.reports.push_back(report(call, seat, leg, Err(refusal)));
                 }
             }
-            MediaOp::Hear { call, party, source } => self.hear(now, call, party, source),
+            MediaOp::Hear { call, seat, source } => {
+                if let Ok(party) = at_table(seat) {
+                    self.hear(now, call, party, source);
+                }
+            }
+            MediaOp::Hold { .. }
+            | MediaOp::OpenSpare { .. }
+            | MediaOp::Swap { .. }
+            | MediaOp::CloseSpare { .. }
+            | MediaOp::Digit { .. } => {}
             MediaOp::Close { call } => self.close(now, call, ports),
         }
     }
@@ -398,10 +407,17 @@ fn codecs_named(names: &Codecs) -> SmallVec<[&'static Codec; 4]> {
     rows
 }
 
-fn report(call: CallId, party: Party, leg: LegId, result: Result<Sdp, Refusal>) -> MediaReport {
+fn at_table(seat: Seat) -> Result<Party, Refusal> {
+    match seat {
+        Seat::Of(party) => Ok(party),
+        Seat::Spare => Err(Refusal::NoOffer),
+    }
+}
+
+fn report(call: CallId, seat: Seat, leg: LegId, result: Result<Sdp, Refusal>) -> MediaReport {
     match result {
-        Ok(sdp) => MediaReport::Local { call, party, leg, sdp },
-        Err(refusal) => MediaReport::Refused { call, party, leg, cause: refusal.cause() },
+        Ok(sdp) => MediaReport::Local { call, seat, leg, sdp },
+        Err(refusal) => MediaReport::Refused { call, seat, leg, cause: refusal.cause() },
     }
 }
 

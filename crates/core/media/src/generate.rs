@@ -60,6 +60,7 @@ impl Generator {
             Source::Echo => None,
             Source::Ringback => Some(ToneKind::Ringback),
             Source::Reference => Some(ToneKind::Reference),
+            Source::Hold => return None,
         };
         Some(Self {
             call,

@@ -63,7 +63,7 @@ fn branches_of_both_families_get_a_pair_each() {
     let mut stage = Stage::new();
     stage.open(Some(&phone(ALICE, "0")));
     let v4 = stage.make_offer(CALLEE, LegId(1)).expect("an offer");
-    let op = MediaOp::MakeOffer { call: CALL, party: CALLEE, leg: LegId(2), near: Some(ip(SWITCH_V6)) };
+    let op = MediaOp::MakeOffer { call: CALL, seat: CALLEE.into(), leg: LegId(2), near: Some(ip(SWITCH_V6)) };
     let reports = stage.perform(op);
     let [MediaReport::Local { sdp: v6, leg, .. }] = reports.as_slice() else { panic!("{reports:?}") };
     assert_eq!(*leg, LegId(2));
@@ -115,6 +115,6 @@ fn a_new_offer_of_the_callee_moves_its_media() {
 fn an_offer_that_is_not_answered_yet_changes_nothing() {
     let mut stage = Stage::talking();
     let sdp = phone(CAROL, "0 8 101").as_str().into();
-    stage.perform(MediaOp::Offered { call: CALL, party: CALLEE, sdp });
+    stage.perform(MediaOp::Offered { call: CALL, seat: CALLEE.into(), sdp });
     assert_eq!(sent_to(stage.send(CALLER, ALICE, &mut rtp(0, 1, 1))), at(BOB));
 }

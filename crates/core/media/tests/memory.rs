@@ -132,12 +132,12 @@ fn set_up(stage: &mut Stage, n: u64) {
     let call = CallId(n);
     let offer = Some((Party::Caller, Sdp::from(phone(ALICE, "0 8 101").as_str())));
     stage.perform(MediaOp::Open { call, offer, codecs: None, near: None });
-    stage.perform(MediaOp::MakeOffer { call, party: Party::Callee, leg: CALLEE_LEG, near: None });
+    stage.perform(MediaOp::MakeOffer { call, seat: Party::Callee.into(), leg: CALLEE_LEG, near: None });
     let sdp = Sdp::from(phone(BOB, "0 8 101").as_str());
-    stage.perform(MediaOp::Accept { call, party: Party::Callee, leg: CALLEE_LEG, sdp });
-    stage.perform(MediaOp::MakeAnswer { call, party: Party::Caller, leg: CALLER_LEG });
+    stage.perform(MediaOp::Accept { call, seat: Party::Callee.into(), leg: CALLEE_LEG, sdp });
+    stage.perform(MediaOp::MakeAnswer { call, seat: Party::Caller.into(), leg: CALLER_LEG });
     for party in [Party::Caller, Party::Callee] {
-        stage.perform(MediaOp::Hear { call, party, source: Source::Peer });
+        stage.perform(MediaOp::Hear { call, seat: party.into(), source: Source::Peer });
     }
 }
 

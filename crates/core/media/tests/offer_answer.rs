@@ -149,7 +149,7 @@ fn the_address_is_the_one_the_party_sees_unless_it_is_fixed() {
     ] {
         let mut stage = Stage::with(EngineConfig::new(policy), 4);
         stage.open(None);
-        let reports = stage.perform(MediaOp::MakeOffer { call: CALL, party: CALLEE, leg: CALLEE_LEG, near });
+        let reports = stage.perform(MediaOp::MakeOffer { call: CALL, seat: CALLEE.into(), leg: CALLEE_LEG, near });
         let [MediaReport::Local { sdp, .. }] = reports.as_slice() else { panic!("{reports:?}") };
         assert!(sdp.0.contains(&format!("c=IN IP4 {expected}\r\n")), "{}", sdp.0);
     }

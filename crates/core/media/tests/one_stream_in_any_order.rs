@@ -179,7 +179,7 @@ proptest! {
                 Step::CalleeHears(source) => { stage.hear(CALLEE, source); }
                 Step::Answered(bob) => {
                     let sdp = Sdp::from(phone(if bob { BOB } else { CAROL }, "0 8 101").as_str());
-                    stage.perform(MediaOp::Accept { call: CALL, party: CALLEE, leg: LegId(1), sdp });
+                    stage.perform(MediaOp::Accept { call: CALL, seat: CALLEE.into(), leg: LegId(1), sdp });
                 }
                 Step::Packet { from, late, skipped, event: is_event } => {
                     stage.wait(20);

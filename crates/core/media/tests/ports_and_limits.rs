@@ -84,7 +84,7 @@ fn a_socket_number_beyond_the_table_is_given_back() {
     let mut stage = Stage::new();
     stage.open(None);
     let mut ports = Huge(0);
-    let op = MediaOp::MakeOffer { call: CALL, party: CALLEE, leg: CALLEE_LEG, near: None };
+    let op = MediaOp::MakeOffer { call: CALL, seat: CALLEE.into(), leg: CALLEE_LEG, near: None };
     stage.engine.perform(stage.now, op, &mut ports);
     assert_eq!(ports.0, 0);
     assert!(matches!(stage.engine.poll_report(), Some(hookswitch_call::MediaReport::Refused { .. })));
@@ -213,7 +213,7 @@ fn a_timeout_of_zero_means_that_silence_is_never_reported() {
 fn the_record_of_a_call_survives_writing_and_reading() {
     let mut stage = Stage::talking();
     stage.stream(CALLER, "192.0.2.200:31000", 1, 0, 6);
-    stage.perform(MediaOp::Offered { call: CALL, party: CALLEE, sdp: Sdp::from("v=0\r\n") });
+    stage.perform(MediaOp::Offered { call: CALL, seat: CALLEE.into(), sdp: Sdp::from("v=0\r\n") });
     let record = stage.engine.record(CALL).expect("the call");
     assert_eq!(record.caller.source, Some(at("192.0.2.200:31000")));
     assert_eq!(record.caller.agreed, Some(("PCMU".to_owned(), 0, Some(101))));

@@ -45,11 +45,11 @@ fn operation() -> impl Strategy<Value = MediaOp> {
         |(call, leg, party, near, sdp, source, which)| match which {
             0 => MediaOp::Open { call, offer: Some((party, sdp)), codecs: None, near },
             1 => MediaOp::Open { call, offer: None, codecs: None, near },
-            2 => MediaOp::MakeOffer { call, party, leg, near },
-            3 => MediaOp::MakeAnswer { call, party, leg },
-            4 => MediaOp::Offered { call, party, sdp },
-            5 => MediaOp::Accept { call, party, leg, sdp },
-            6 | 7 => MediaOp::Hear { call, party, source },
+            2 => MediaOp::MakeOffer { call, seat: party.into(), leg, near },
+            3 => MediaOp::MakeAnswer { call, seat: party.into(), leg },
+            4 => MediaOp::Offered { call, seat: party.into(), sdp },
+            5 => MediaOp::Accept { call, seat: party.into(), leg, sdp },
+            6 | 7 => MediaOp::Hear { call, seat: party.into(), source },
             _ => MediaOp::Close { call },
         },
     )

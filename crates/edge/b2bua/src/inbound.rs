@@ -25,13 +25,9 @@ impl B2bua {
         self.next_handle += 1;
         self.offered.insert(handle, dialog);
         let incoming = Incoming {
-            handle,
-            wire_id: wire_id.into(),
-            from: Address::from(from),
-            to: Address::from(to),
-            offer: sdp_of(request),
             hops: request.max_forwards().ok().flatten().unwrap_or(70).saturating_sub(1),
             near: self.near(flow),
+            ..Incoming::new(handle, wire_id.into(), Address::from(from), Address::from(to), sdp_of(request))
         };
         // Until the core adopts it, the leg belongs to no call; the display name waits with it.
         let mut record = LegRecord::new(hookswitch_call::CallId(0), hookswitch_call::LegId(0), true);

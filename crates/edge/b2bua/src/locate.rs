@@ -98,11 +98,8 @@ impl B2bua {
             .bindings(now, &aor)
             .filter_map(|binding| {
                 let flow = self.flow_to(binding)?;
-                Some(Target {
-                    address: Address(binding.contact.as_ref().into()),
-                    via: Some(binding.id.0),
-                    near: self.near(flow),
-                })
+                let contact = Address(binding.contact.as_ref().into());
+                Some(Target::new(contact, Some(binding.id.0), self.near(flow)))
             })
             .collect();
         if targets.is_empty() {
@@ -113,9 +110,7 @@ impl B2bua {
 
     fn direct(&self, address: &str) -> Found {
         match self.direct_flow(address) {
-            Some(flow) => {
-                Found::Targets(vec![Target { address: Address::from(address), via: None, near: self.near(flow) }])
-            }
+            Some(flow) => Found::Targets(vec![Target::new(Address::from(address), None, self.near(flow))]),
             None => Found::Nowhere(Cause::new(Kind::Unreachable, Fault::Server)),
         }
     }

@@ -23,7 +23,7 @@ impl B2bua {
             Op::Locate { call, to, anywhere } => {
                 let found = self.locate(now, &to, anywhere);
                 let codecs = self.codecs_for(&to);
-                self.report(Report::Located { call, found, codecs });
+                self.report(Report::Located { call, found, codecs, forwards: None });
             }
             Op::Dial { call, leg, dial } => self.dial(now, call, leg, *dial),
             Op::Ring { call, leg, status, sdp } => self.respond(now, (call, leg), status, sdp),
@@ -35,6 +35,19 @@ impl B2bua {
             }
             Op::Confirm { call, leg, sdp } => self.confirm(now, call, leg, sdp),
             Op::Reanswer { call, leg, sdp } => self.reanswer(now, call, leg, sdp),
+            Op::Reoffer { call, leg, .. } => {
+                let sdp = Err(Cause::new(Kind::Unsupported, Fault::Server));
+                self.report(Report::Reaccepted { call, leg, sdp });
+            }
+            Op::Refer { call, leg, .. } => {
+                let result = Err(Cause::new(Kind::Unsupported, Fault::Server));
+                self.report(Report::ReferAnswered { call, leg, result });
+            }
+            Op::Deliver { call, leg, receipt, .. } => {
+                self.report(Report::Delivered { call, leg, receipt, status: 501 });
+            }
+            // Nothing is reported yet that these would answer.
+            Op::AnswerRefer { .. } | Op::TellRefer { .. } | Op::Receipt { .. } | Op::Move { .. } => {}
             Op::Probe { call, leg } => self.probe(now, call, leg),
             Op::Hangup { call, leg, cause } => self.hang_up(now, call, leg, &cause),
         }

@@ -13,9 +13,9 @@ fn dial(from: &str, to: &str, target: &str, wire_id: Option<&str>) -> Option<Kin
     let listen = Listen { transport: Transport::Udp, address: "10.0.0.1:5060".parse().unwrap(), advertise: None };
     let endpoint = EndpointConfig { listen: vec![listen], ..EndpointConfig::default() };
     let mut b2bua = B2bua::new(B2buaConfig { endpoint, ..B2buaConfig::default() }, Directory::new(), [3; 32]);
-    let target = Target { address: Address::from(target), via: None, near: None };
+    let target = Target::new(Address::from(target), None, None);
     let dial = (Address::from(from), Address::from(to));
-    let dial = Dial { target, from: dial.0, to: dial.1, offer: None, wire_id: wire_id.map(Into::into), hops: 70 };
+    let dial = Dial { wire_id: wire_id.map(Into::into), ..Dial::new(target, dial.0, dial.1, None) };
     b2bua.perform(NOW, Op::Dial { call: CallId(1), leg: LegId(0), dial: Box::new(dial) });
     let sent = matches!(b2bua.step(NOW), Some(Step::Send { .. }));
     match b2bua.poll_report().expect("a word about it") {

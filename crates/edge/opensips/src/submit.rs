@@ -2,7 +2,7 @@
 
 use compact_str::{CompactString, format_compact};
 use hookswitch_call::{
-    Address, CallRef, Cause, Command, Failure, Kind, MAX_ADDRESS, Notes, Outcome, Party, Refused, Ticket, Time,
+    Address, By, CallRef, Cause, Command, Failure, Kind, MAX_ADDRESS, Notes, Outcome, Party, Refused, Ticket, Time,
 };
 
 use crate::address::{header_fields, is_address, is_call_id, is_name};
@@ -109,7 +109,8 @@ impl OpenSips {
             }),
             Command::Hold { call, party, notes } => self.plan_hold(&call, true, party, &notes),
             Command::Unhold { call, party, notes } => self.plan_hold(&call, false, party, &notes),
-            Command::Transfer { call, party, to } => {
+            Command::Transfer { call, party, to, by } => {
+                only_refer(by)?;
                 self.needs(Topic::Transfer)?;
                 fits(&to)?;
                 let callid = self.dialog(&call)?;
@@ -118,7 +119,8 @@ impl OpenSips {
                 }
                 Ok(Plan::Run(Machine::Transfer(Transfer::blind(callid.clone(), party, to.0)), callid))
             }
-            Command::Join { call, party, other, other_party, to } => {
+            Command::Join { call, party, other, other_party, to, by } => {
+                only_refer(by)?;
                 self.needs(Topic::Transfer)?;
                 if let Some(to) = &to {
                     fits(to)?;
@@ -275,5 +277,13 @@ fn reason(cause: &Cause) -> Option<String> {
         (Kind::Hangup, _) => None,
         (_, Some(q850)) => Some(format!("Reason: SIP;cause={}\r\nReason: Q.850;cause={q850}\r\n", cause.code)),
         (_, None) => Some(format!("Reason: SIP;cause={}\r\n", cause.code)),
+    }
+}
+
+/// OpenSIPS leaves every transfer to the phones.
+fn only_refer(by: Option<By>) -> Result<(), Refused> {
+    match by {
+        None | Some(By::Refer) => Ok(()),
+        Some(By::Bridge) => Err(Refused::Unsupported("OpenSIPS cannot bridge, only ask phones to transfer".into())),
     }
 }

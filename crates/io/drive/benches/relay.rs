@@ -225,16 +225,16 @@ fn connect(
 ) -> [SocketAddr; 2] {
     let local = || match reports.recv_timeout(Duration::from_secs(5)).unwrap() {
         MediaReport::Local { sdp, .. } => audio_address(&sdp),
-        other @ (MediaReport::Refused { .. } | MediaReport::Silent { .. }) => panic!("{other:?}"),
+        other => panic!("{other:?}"),
     };
     plane.perform(MediaOp::Open { call, offer: Some((Party::Caller, sdp(caller))), codecs: None, near: None });
-    plane.perform(MediaOp::MakeOffer { call, party: Party::Callee, leg: LEG, near: None });
+    plane.perform(MediaOp::MakeOffer { call, seat: Party::Callee.into(), leg: LEG, near: None });
     let for_callee = local();
-    plane.perform(MediaOp::Accept { call, party: Party::Callee, leg: LEG, sdp: sdp(callee) });
-    plane.perform(MediaOp::MakeAnswer { call, party: Party::Caller, leg: LEG });
+    plane.perform(MediaOp::Accept { call, seat: Party::Callee.into(), leg: LEG, sdp: sdp(callee) });
+    plane.perform(MediaOp::MakeAnswer { call, seat: Party::Caller.into(), leg: LEG });
     let for_caller = local();
     for party in [Party::Caller, Party::Callee] {
-        plane.perform(MediaOp::Hear { call, party, source: Source::Peer });
+        plane.perform(MediaOp::Hear { call, seat: party.into(), source: Source::Peer });
     }
     [for_caller, for_callee]
 }

@@ -103,13 +103,13 @@ impl Bench {
         let near = Some(LOOPBACK.ip());
         let offer = Some((Party::Caller, caller.sdp()));
         self.plane.perform(MediaOp::Open { call, offer, codecs: None, near });
-        self.plane.perform(MediaOp::MakeOffer { call, party: Party::Callee, leg: LEG, near });
+        self.plane.perform(MediaOp::MakeOffer { call, seat: Party::Callee.into(), leg: LEG, near });
         let for_callee = self.local();
-        self.plane.perform(MediaOp::Accept { call, party: Party::Callee, leg: LEG, sdp: callee.sdp() });
-        self.plane.perform(MediaOp::MakeAnswer { call, party: Party::Caller, leg: LEG });
+        self.plane.perform(MediaOp::Accept { call, seat: Party::Callee.into(), leg: LEG, sdp: callee.sdp() });
+        self.plane.perform(MediaOp::MakeAnswer { call, seat: Party::Caller.into(), leg: LEG });
         let for_caller = self.local();
         for party in [Party::Caller, Party::Callee] {
-            self.plane.perform(MediaOp::Hear { call, party, source: Source::Peer });
+            self.plane.perform(MediaOp::Hear { call, seat: party.into(), source: Source::Peer });
         }
         // Orders of a call are carried out in order: when this is answered, all before has been done.
         assert!(self.plane.stats(call).is_some());
@@ -206,12 +206,15 @@ fn when_the_ports_run_out_calls_are_refused_and_none_is_lost(io: MediaIo) {
     let calls: Vec<_> = (0..120).map(CallId).collect();
     for call in &calls {
         bench.plane.perform(MediaOp::Open { call: *call, offer: None, codecs: None, near });
-        bench.plane.perform(MediaOp::MakeOffer { call: *call, party: Party::Caller, leg: LEG, near });
+        bench.plane.perform(MediaOp::MakeOffer { call: *call, seat: Party::Caller.into(), leg: LEG, near });
     }
     let reports: Vec<_> = calls.iter().map(|_| bench.reports.recv_timeout(PATIENCE).unwrap()).collect();
     let refused = reports.iter().filter_map(|report| match report {
         MediaReport::Refused { cause, .. } => Some(cause.code),
-        MediaReport::Local { .. } | MediaReport::Silent { .. } => None,
+        MediaReport::Local { .. }
+        | MediaReport::Silent { .. }
+        | MediaReport::Direction { .. }
+        | MediaReport::Digit { .. } => None,
     });
     assert_eq!(refused.collect::<Vec<_>>(), [503; 20]);
     for call in calls {
@@ -226,9 +229,9 @@ fn tones_are_played_in_time(io: MediaIo) {
     let call = CallId(3);
     let near = Some(LOOPBACK.ip());
     bench.plane.perform(MediaOp::Open { call, offer: Some((Party::Caller, phone.sdp())), codecs: None, near });
-    bench.plane.perform(MediaOp::MakeAnswer { call, party: Party::Caller, leg: LEG });
+    bench.plane.perform(MediaOp::MakeAnswer { call, seat: Party::Caller.into(), leg: LEG });
     bench.local();
-    bench.plane.perform(MediaOp::Hear { call, party: Party::Caller, source: Source::Reference });
+    bench.plane.perform(MediaOp::Hear { call, seat: Party::Caller.into(), source: Source::Reference });
     let first = phone.receive();
     let started = Instant::now();
     for _ in 0..25 {

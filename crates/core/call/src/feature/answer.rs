@@ -31,7 +31,7 @@ impl Call {
         if self.anchored
             && let Some(sdp) = sdp.clone()
         {
-            scene.out.media(MediaOp::Accept { call, party, leg: id, sdp });
+            scene.out.media(MediaOp::Accept { call, seat: party.into(), leg: id, sdp });
         }
         match (party, self.third_party) {
             (Party::Caller, _) => {
@@ -90,9 +90,9 @@ impl Call {
         };
         leg.purpose = Some(purpose);
         scene.out.media(if late_offer {
-            MediaOp::MakeOffer { call, party, leg: caller, near }
+            MediaOp::MakeOffer { call, seat: party.into(), leg: caller, near }
         } else {
-            MediaOp::MakeAnswer { call, party, leg: caller }
+            MediaOp::MakeAnswer { call, seat: party.into(), leg: caller }
         });
     }
 

@@ -2,5 +2,8 @@
 
 mod answer;
 mod end;
+mod hold;
+mod parcel;
+mod refer;
 mod ring;
 mod session;

@@ -5,10 +5,18 @@ use smallvec::SmallVec;
 
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Call, LegState, Purpose, Scene, State};
-use crate::words::{Codecs, Dial, Event, Found, LegId, MAX_BRANCHES, MediaOp, Op, Party, Sdp, Service, Source, Target};
+use crate::words::{
+    Codecs, Dial, Event, Forwards, Found, LegId, MAX_BRANCHES, MediaOp, Op, Party, Sdp, Service, Source, Target,
+};
 
 impl Call {
-    pub(crate) fn located(&mut self, scene: &mut Scene<'_>, found: Found, codecs: Option<Codecs>) {
+    pub(crate) fn located(
+        &mut self,
+        scene: &mut Scene<'_>,
+        found: Found,
+        codecs: Option<Codecs>,
+        _forwards: Option<Box<Forwards>>,
+    ) {
         let State::AwaitLocation(party) = self.state else {
             return;
         };
@@ -25,6 +33,7 @@ impl Call {
                 self.end(scene, cause);
             }
             (Found::Nowhere(cause), _) => self.end(scene, cause),
+            (Found::Diverted { .. }, _) => self.end(scene, Cause::new(Kind::Unsupported, Fault::Server)),
         }
     }
 
@@ -47,7 +56,7 @@ impl Call {
         for leg in branches {
             if self.anchored {
                 let near = self.leg(leg).and_then(|l| l.target.as_ref()?.near);
-                scene.out.media(MediaOp::MakeOffer { call: self.id, party, leg, near });
+                scene.out.media(MediaOp::MakeOffer { call: self.id, seat: party.into(), leg, near });
             } else {
                 self.dial(scene, leg, self.caller_offer.clone());
             }
@@ -71,7 +80,7 @@ impl Call {
             Party::Caller => (callee, caller),
             Party::Callee => (caller, callee),
         };
-        let dial = Dial { target, from, to, offer, wire_id, hops };
+        let dial = Dial { wire_id, hops, ..Dial::new(target, from, to, offer) };
         scene.out.op(Op::Dial { call, leg: id, dial: Box::new(dial) });
     }
 
@@ -151,7 +160,7 @@ impl Call {
             return;
         }
         let party = Party::Callee;
-        scene.out.media(MediaOp::Accept { call, party, leg: id, sdp });
+        scene.out.media(MediaOp::Accept { call, seat: party.into(), leg: id, sdp });
         self.hear(scene, Party::Caller, Source::Peer);
         self.hear(scene, Party::Callee, Source::Peer);
         if self.third_party {

@@ -24,7 +24,7 @@ impl Call {
             return;
         };
         if self.anchored {
-            scene.out.media(MediaOp::Accept { call, party, leg: id, sdp });
+            scene.out.media(MediaOp::Accept { call, seat: party.into(), leg: id, sdp });
             return;
         }
         // The callee made the offer and waits for this answer in its acknowledgement.
@@ -65,11 +65,11 @@ impl Call {
         leg.purpose = Some(Purpose::Reanswer);
         let party = leg.party;
         if let Some(sdp) = sdp {
-            scene.out.media(MediaOp::Offered { call, party, sdp });
-            scene.out.media(MediaOp::MakeAnswer { call, party, leg: id });
+            scene.out.media(MediaOp::Offered { call, seat: party.into(), sdp });
+            scene.out.media(MediaOp::MakeAnswer { call, seat: party.into(), leg: id });
         } else {
             leg.owes_answer = true;
-            scene.out.media(MediaOp::MakeOffer { call, party, leg: id, near: None });
+            scene.out.media(MediaOp::MakeOffer { call, seat: party.into(), leg: id, near: None });
         }
     }
 

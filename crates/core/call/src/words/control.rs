@@ -55,6 +55,8 @@ pub enum Command {
         party: Party,
         /// With whom.
         to: Address,
+        /// How; none leaves it to the carrier.
+        by: Option<By>,
     },
     /// Connect one party of a call with one party of another and let the remaining two go
     /// (attended transfer). The outcome comes when the two are joined.
@@ -69,7 +71,19 @@ pub enum Command {
         other_party: Party,
         /// Where the second party is reached, if not at the address it has in its call.
         to: Option<Address>,
+        /// How; none leaves it to the carrier.
+        by: Option<By>,
     },
+}
+
+/// How a party is connected with another one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// The switch calls the other one and joins the two; their phones need to know nothing.
+    Bridge,
+    /// The party's phone is asked to call the other one (REFER, RFC 3515).
+    Refer,
 }
 
 /// What parties are told beside a command: names and values, which a carrier that speaks SIP writes
@@ -106,6 +120,13 @@ pub enum Refused {
     /// The switch is draining: running calls go on, new ones are refused.
     #[error("the switch is shutting down and takes no new calls")]
     Draining,
+    /// Another command or a party is changing the call just now; the text says what. May be tried
+    /// again when that is over.
+    #[error("{0}")]
+    Pending(CompactString),
+    /// The call is not in a state in which this can be done: a party is not on the line yet.
+    #[error("the call is not answered")]
+    NotAnswered,
     /// An address is longer than [`MAX_ADDRESS`] bytes.
     #[error("an address is longer than {MAX_ADDRESS} bytes")]
     AddressTooLong,

@@ -4,11 +4,27 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallId, Codecs, LegId, Party, Sdp};
+use super::{CallId, Codecs, Digit, LegId, Party, Sdp};
 use crate::cause::Cause;
 
+/// One place at the table of a call, with a channel of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Seat {
+    /// That of one end.
+    Of(Party),
+    /// Beside the table: for somebody who is to take the place of one end, or who has lost it.
+    Spare,
+}
+
+impl From<Party> for Seat {
+    fn from(party: Party) -> Self {
+        Self::Of(party)
+    }
+}
+
 /// What the media engine is asked to do for a call. Each call has at most one channel per
-/// [`Party`]; ops of one call are carried out in order.
+/// [`Seat`]; ops of one call are carried out in order.
 #[derive(Clone, PartialEq, Debug)]
 pub enum MediaOp {
     /// First op of a call that is anchored here. No report.
@@ -27,8 +43,8 @@ pub enum MediaOp {
     MakeOffer {
         /// The call.
         call: CallId,
-        /// To which end.
-        party: Party,
+        /// Whose seat.
+        seat: Seat,
         /// For which leg of that end: given back in the report. Forked legs share the channel.
         leg: LegId,
         /// Our address as that party sees it; none keeps the channel's.
@@ -39,8 +55,8 @@ pub enum MediaOp {
     MakeAnswer {
         /// The call.
         call: CallId,
-        /// To which end.
-        party: Party,
+        /// Whose seat.
+        seat: Seat,
         /// For which leg: given back in the report.
         leg: LegId,
     },
@@ -48,8 +64,8 @@ pub enum MediaOp {
     Offered {
         /// The call.
         call: CallId,
-        /// From which end.
-        party: Party,
+        /// Whose seat.
+        seat: Seat,
         /// Its offer.
         sdp: Sdp,
     },
@@ -57,8 +73,8 @@ pub enum MediaOp {
     Accept {
         /// The call.
         call: CallId,
-        /// From which end.
-        party: Party,
+        /// Whose seat.
+        seat: Seat,
         /// From which leg of that end.
         leg: LegId,
         /// The answer.
@@ -68,10 +84,51 @@ pub enum MediaOp {
     Hear {
         /// The call.
         call: CallId,
-        /// Which end.
-        party: Party,
+        /// Whose seat.
+        seat: Seat,
         /// What.
         source: Source,
+    },
+    /// Put a party on hold, or take it off: our next description for it says that we send at most,
+    /// and whatever comes from it goes nowhere. No report; what it hears is said by
+    /// [`MediaOp::Hear`].
+    Hold {
+        /// The call.
+        call: CallId,
+        /// Which end.
+        party: Party,
+        /// On hold, or off.
+        on: bool,
+    },
+    /// Open the spare seat for somebody who is to take the place of `party`; it is described with a
+    /// view to the other end, as that one would be. Nothing if it is open already. No report.
+    OpenSpare {
+        /// The call.
+        call: CallId,
+        /// Whose place.
+        party: Party,
+    },
+    /// Whoever is in the spare seat and the end whose place it was opened for change places; the one
+    /// that leaves hears silence, the one that comes hears what the other one heard. May be undone
+    /// by another swap. No report.
+    Swap {
+        /// The call.
+        call: CallId,
+    },
+    /// Free the spare seat. No report.
+    CloseSpare {
+        /// The call.
+        call: CallId,
+    },
+    /// Send a party the press of a key: as a telephone event if it takes those (RFC 4733), else as
+    /// a tone. No report.
+    Digit {
+        /// The call.
+        call: CallId,
+        /// To which end.
+        party: Party,
+        /// Which, and how long.
+        digit: Digit,
     },
     /// The call is over: free its channels and ports. No report; nothing follows.
     Close {
@@ -94,6 +151,8 @@ pub enum Source {
     Ringback,
     /// A reference tone: 1004 Hz at -16 dBm0.
     Reference,
+    /// Music on hold, or what is configured in its place.
+    Hold,
 }
 
 /// What the media engine tells. Late reports are ignored.
@@ -103,8 +162,8 @@ pub enum MediaReport {
     Local {
         /// The call.
         call: CallId,
-        /// For which end.
-        party: Party,
+        /// For whose seat.
+        seat: Seat,
         /// For which leg, as asked.
         leg: LegId,
         /// The description to send.
@@ -114,8 +173,8 @@ pub enum MediaReport {
     Refused {
         /// The call.
         call: CallId,
-        /// For which end.
-        party: Party,
+        /// For whose seat.
+        seat: Seat,
         /// For which leg, as asked.
         leg: LegId,
         /// Why, as the party is told.
@@ -128,5 +187,25 @@ pub enum MediaReport {
         call: CallId,
         /// Which end.
         party: Party,
+    },
+    /// The direction of a party's audio has changed: by its own offer, or by its answer to ours.
+    Direction {
+        /// The call.
+        call: CallId,
+        /// Which end.
+        party: Party,
+        /// It sends. A party that sends and does not listen has put the other one on hold.
+        sends: bool,
+        /// It listens.
+        listens: bool,
+    },
+    /// A party has pressed a key, and the other end does not take telephone events.
+    Digit {
+        /// The call.
+        call: CallId,
+        /// Which end.
+        party: Party,
+        /// Which, and how long.
+        digit: Digit,
     },
 }

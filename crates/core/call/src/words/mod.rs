@@ -16,9 +16,12 @@ use std::time::Duration;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-pub use carrier::{Dial, Found, Incoming, Op, Report, Service, Target};
-pub use control::{CallRef, Command, Failure, Notes, Outcome, Refused, Stage, Upstream};
-pub use media::{MediaOp, MediaReport, Source};
+pub use carrier::{
+    Alerting, Dial, Digit, Diversion, Diverting, Forwards, Found, Identity, Incoming, Op, Parcel, ParcelKind, ReferTo,
+    Replaces, Report, Service, Target,
+};
+pub use control::{By, CallRef, Command, Failure, Notes, Outcome, Refused, Stage, Upstream};
+pub use media::{MediaOp, MediaReport, Seat, Source};
 pub use told::{Event, Told};
 
 /// A moment: time since the UNIX epoch on a clock that never goes back.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use super::{Address, CallId, LegId, Party, Ticket, Time};
+use super::{Address, CallId, Diverting, LegId, Party, Ticket, Time};
 use crate::cause::Cause;
 
 /// What subscribers are told about a call, in causal order; [`Told`] says which call and when.
@@ -79,6 +79,37 @@ pub enum Event {
         party: Party,
         /// On hold, or off.
         hold: bool,
+    },
+    /// A party has put the other one on hold by itself, or taken it back.
+    HeldBy {
+        /// Which end pressed the key.
+        party: Party,
+        /// On hold, or off.
+        hold: bool,
+    },
+    /// The call goes to somebody else than was dialled.
+    Diverted {
+        /// Who was to be called.
+        from: Address,
+        /// Who is called instead.
+        to: Address,
+        /// Why.
+        why: Diverting,
+    },
+    /// Somebody else has taken the place of a party: a pickup, or the end of a transfer. The leg
+    /// that was there before ends.
+    Replaced {
+        /// The leg that is there now.
+        leg: LegId,
+        /// Which end.
+        party: Party,
+        /// Who it is.
+        by: Address,
+    },
+    /// A transfer that a party asked for has failed; the parties are where they were.
+    TransferFailed {
+        /// Why.
+        cause: Cause,
     },
     /// A party has been asked to call somebody else.
     Transferring {

@@ -25,7 +25,7 @@ pub fn sec(n: u64) -> Duration {
 }
 
 pub fn target(address: &str) -> Target {
-    Target { address: Address::from(address), via: None, near: None }
+    Target::new(Address::from(address), None, None)
 }
 
 impl Desk {
@@ -45,13 +45,14 @@ impl Desk {
     pub fn incoming(&mut self, offer: Option<&str>) -> CallId {
         let live = self.board.live() as u64;
         let incoming = Incoming {
-            handle: Handle(live),
-            wire_id: format!("a-{live}@phone").as_str().into(),
-            from: Address::from("sip:alice@x"),
-            to: Address::from("sip:bob@x"),
-            offer: offer.map(Sdp::from),
             hops: 69,
-            near: None,
+            ..Incoming::new(
+                Handle(live),
+                format!("a-{live}@phone").as_str().into(),
+                Address::from("sip:alice@x"),
+                Address::from("sip:bob@x"),
+                offer.map(Sdp::from),
+            )
         };
         self.tell(Report::Incoming(Box::new(incoming)));
         self.events.last().map(|told| told.call).expect("an incoming call is told")
@@ -76,7 +77,7 @@ impl Desk {
 
     pub fn located(&mut self, call: CallId, contacts: &[&str]) {
         let found = Found::Targets(contacts.iter().map(|c| target(c)).collect());
-        self.tell(Report::Located { call, found, codecs: None });
+        self.tell(Report::Located { call, found, codecs: None, forwards: None });
         // The backend says under which name each request went out.
         let dialed: Vec<_> = self
             .ops
@@ -95,7 +96,12 @@ impl Desk {
     }
 
     pub fn nowhere(&mut self, call: CallId, kind: Kind) {
-        self.tell(Report::Located { call, found: Found::Nowhere(Cause::new(kind, Fault::Peer)), codecs: None });
+        self.tell(Report::Located {
+            call,
+            found: Found::Nowhere(Cause::new(kind, Fault::Peer)),
+            codecs: None,
+            forwards: None,
+        });
     }
 
     pub fn progress(&mut self, call: CallId, leg: u16, status: u16, sdp: Option<&str>) {
@@ -144,9 +150,9 @@ impl Desk {
 
     fn media_op(&mut self, op: MediaOp) {
         let reply = match &op {
-            MediaOp::MakeOffer { call, party, leg, .. } => Some((*call, *party, *leg, "our-offer")),
-            MediaOp::MakeAnswer { call, party, leg } => Some((*call, *party, *leg, "our-answer")),
-            MediaOp::Hear { party, source, .. } => {
+            MediaOp::MakeOffer { call, seat, leg, .. } => Some((*call, *seat, *leg, "our-offer")),
+            MediaOp::MakeAnswer { call, seat, leg } => Some((*call, *seat, *leg, "our-answer")),
+            MediaOp::Hear { seat: Seat::Of(party), source, .. } => {
                 self.said.push(format!("{party:?} hears {source:?}"));
                 None
             }
@@ -155,12 +161,18 @@ impl Desk {
                 None
             }
             MediaOp::Open { .. } | MediaOp::Offered { .. } | MediaOp::Accept { .. } => None,
+            MediaOp::Hear { seat: Seat::Spare, .. }
+            | MediaOp::Hold { .. }
+            | MediaOp::OpenSpare { .. }
+            | MediaOp::Swap { .. }
+            | MediaOp::CloseSpare { .. }
+            | MediaOp::Digit { .. } => None,
         };
         self.media.push(op);
-        if let Some((call, party, leg, sdp)) = reply
+        if let Some((call, seat, leg, sdp)) = reply
             && !self.silent_media
         {
-            self.board.tell_media(self.now, MediaReport::Local { call, party, leg, sdp: Sdp::from(sdp) });
+            self.board.tell_media(self.now, MediaReport::Local { call, seat, leg, sdp: Sdp::from(sdp) });
         }
     }
 
@@ -186,6 +198,10 @@ pub fn event_text(event: &Event) -> String {
         | Event::HoldAccepted { .. }
         | Event::HoldAsked { .. }
         | Event::Held { .. }
+        | Event::HeldBy { .. }
+        | Event::Diverted { .. }
+        | Event::Replaced { .. }
+        | Event::TransferFailed { .. }
         | Event::Transferring { .. }
         | Event::TransferStarted { .. }
         | Event::TransferProgress { .. }
@@ -209,6 +225,16 @@ fn op_text(op: &Op) -> String {
             Ok(sdp) => format!("reanswer {leg} {}", sdp.0),
             Err(cause) => format!("reanswer {leg} refused {}", cause.code),
         },
+        Op::Reoffer { leg, sdp, .. } => format!("reoffer {leg}{}", of(sdp)),
+        Op::Refer { leg, to, .. } => format!("refer {leg} {to}"),
+        Op::AnswerRefer { leg, result, .. } => match result {
+            Ok(()) => format!("refer {leg} accepted"),
+            Err(cause) => format!("refer {leg} refused {}", cause.code),
+        },
+        Op::TellRefer { leg, status, .. } => format!("tell {leg} {status}"),
+        Op::Deliver { leg, receipt, .. } => format!("deliver {leg} {receipt}"),
+        Op::Receipt { leg, receipt, status, .. } => format!("receipt {leg} {receipt} {status}"),
+        Op::Move { from, to } => format!("move {} to {} {}", from.1, to.0, to.1),
         Op::Probe { leg, .. } => format!("probe {leg}"),
         Op::Hangup { leg, cause, .. } => format!("hangup {leg} {cause}"),
     }

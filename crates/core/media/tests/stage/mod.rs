@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use hookswitch_call::{CallId, Cause, LegId, MediaOp, MediaReport, Party, Sdp, Source};
+use hookswitch_call::{CallId, Cause, LegId, MediaOp, MediaReport, Party, Sdp, Seat, Source};
 use hookswitch_media::{AddressPolicy, DropReason, Engine, EngineConfig, Forward, PortPair, Ports, SocketIx};
 use hookswitch_rtp::{Header, Packet};
 use hookswitch_sdp::SessionDescription;
@@ -123,7 +123,7 @@ impl Stage {
         self.engine.perform(self.now, op, &mut self.ports);
         let reports: Vec<_> = std::iter::from_fn(|| self.engine.poll_report()).collect();
         for report in &reports {
-            if let MediaReport::Local { party, sdp, .. } = report {
+            if let MediaReport::Local { seat: Seat::Of(party), sdp, .. } = report {
                 let parsed = SessionDescription::parse(sdp.0.as_bytes()).expect("our own description");
                 let (_, audio) = parsed.first_audio().expect("audio");
                 self.our_port.insert(*party, audio.port());
@@ -149,16 +149,16 @@ impl Stage {
     }
 
     pub fn make_offer(&mut self, party: Party, leg: LegId) -> Result<String, Cause> {
-        self.ask(MediaOp::MakeOffer { call: CALL, party, leg, near: None })
+        self.ask(MediaOp::MakeOffer { call: CALL, seat: party.into(), leg, near: None })
     }
 
     pub fn make_answer(&mut self, party: Party) -> Result<String, Cause> {
-        self.ask(MediaOp::MakeAnswer { call: CALL, party, leg: CALLER_LEG })
+        self.ask(MediaOp::MakeAnswer { call: CALL, seat: party.into(), leg: CALLER_LEG })
     }
 
     pub fn accept(&mut self, party: Party, leg: LegId, sdp: &str) -> Result<(), Cause> {
         let sdp = Sdp::from(sdp);
-        match self.perform(MediaOp::Accept { call: CALL, party, leg, sdp }).as_slice() {
+        match self.perform(MediaOp::Accept { call: CALL, seat: party.into(), leg, sdp }).as_slice() {
             [] => Ok(()),
             [MediaReport::Refused { cause, .. }] => Err(cause.clone()),
             other => panic!("no report or a refusal expected, not {other:?}"),
@@ -167,12 +167,12 @@ impl Stage {
 
     pub fn reoffer(&mut self, party: Party, sdp: &str) -> Result<String, Cause> {
         let sdp = Sdp::from(sdp);
-        self.perform(MediaOp::Offered { call: CALL, party, sdp });
+        self.perform(MediaOp::Offered { call: CALL, seat: party.into(), sdp });
         self.make_answer(party)
     }
 
     pub fn hear(&mut self, party: Party, source: Source) -> &mut Self {
-        let reports = self.perform(MediaOp::Hear { call: CALL, party, source });
+        let reports = self.perform(MediaOp::Hear { call: CALL, seat: party.into(), source });
         assert!(reports.is_empty(), "hearing has no report");
         self
     }

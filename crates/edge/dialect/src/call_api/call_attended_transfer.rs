@@ -65,6 +65,7 @@ impl Asked for Attended {
             other: calls.find(&self.second),
             other_party: self.second_party,
             to: self.to.clone(),
+            by: None,
         }
     }
 }

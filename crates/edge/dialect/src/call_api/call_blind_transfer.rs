@@ -46,7 +46,7 @@ struct Blind {
 
 impl Asked for Blind {
     fn command(&self, calls: &dyn Calls) -> Command {
-        Command::Transfer { call: calls.find(&self.callid), party: self.party, to: Address(self.to.clone()) }
+        Command::Transfer { call: calls.find(&self.callid), party: self.party, to: Address(self.to.clone()), by: None }
     }
 }
 

@@ -72,6 +72,8 @@ impl Task for CallEnd {
             | Refused::TooManyCalls(_)
             | Refused::Draining
             | Refused::AddressTooLong
+            | Refused::Pending(_)
+            | Refused::NotAnswered
             | Refused::Unsupported(_)
             | Refused::CarrierDown(_)
             | Refused::TooManyCommands(_) => Notice::refused(why, Stage::End, NOT_FOUND),

@@ -254,6 +254,8 @@ impl Task for CallStart {
             Refused::WireIdInUse(_)
             | Refused::NoSuchCall
             | Refused::Ending
+            | Refused::Pending(_)
+            | Refused::NotAnswered
             | Refused::TooManyCalls(_)
             | Refused::TooManyCommands(_)
             | Refused::Draining => {
@@ -292,6 +294,10 @@ impl Task for CallStart {
             | Event::HoldAccepted { .. }
             | Event::HoldAsked { .. }
             | Event::Held { .. }
+            | Event::HeldBy { .. }
+            | Event::Diverted { .. }
+            | Event::Replaced { .. }
+            | Event::TransferFailed { .. }
             | Event::Transferring { .. }
             | Event::TransferStarted { .. }
             | Event::TransferProgress { .. }

@@ -75,13 +75,23 @@ pub enum EventName {
     CallTransferProgress,
     /// `Subscribe`: the new call of a transferred party is answered.
     CallTransferred,
+    /// `Subscribe`: a transfer that a party asked for has failed.
+    CallTransferFailed,
+    /// `Subscribe`: a party has put the other one on hold.
+    CallHeldBy,
+    /// `Subscribe`: a party has taken the other one off hold.
+    CallUnheldBy,
+    /// `Subscribe`: the call goes to somebody else than was dialled.
+    CallDiverted,
+    /// `Subscribe`: somebody else has taken the place of a party.
+    CallReplaced,
     /// `Subscribe`: a leg is over.
     CallLegEnded,
 }
 
 impl EventName {
     /// Every name, in the order of the documents.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 41] = [
         Self::Started,
         Self::Error,
         Self::Ended,
@@ -117,6 +127,11 @@ impl EventName {
         Self::CallTransferStarted,
         Self::CallTransferProgress,
         Self::CallTransferred,
+        Self::CallTransferFailed,
+        Self::CallHeldBy,
+        Self::CallUnheldBy,
+        Self::CallDiverted,
+        Self::CallReplaced,
         Self::CallLegEnded,
     ];
 
@@ -160,6 +175,11 @@ impl EventName {
             Self::CallTransferStarted => "CallTransferStarted",
             Self::CallTransferProgress => "CallTransferProgress",
             Self::CallTransferred => "CallTransferred",
+            Self::CallTransferFailed => "CallTransferFailed",
+            Self::CallHeldBy => "CallHeldBy",
+            Self::CallUnheldBy => "CallUnheldBy",
+            Self::CallDiverted => "CallDiverted",
+            Self::CallReplaced => "CallReplaced",
             Self::CallLegEnded => "CallLegEnded",
         }
     }

@@ -101,6 +101,10 @@ impl Task for Hold {
             Event::HoldAccepted { .. }
             | Event::HoldAsked { .. }
             | Event::Held { .. }
+            | Event::HeldBy { .. }
+            | Event::Diverted { .. }
+            | Event::Replaced { .. }
+            | Event::TransferFailed { .. }
             | Event::Incoming { .. }
             | Event::Connecting { .. }
             | Event::Dialing { .. }

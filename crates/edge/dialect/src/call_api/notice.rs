@@ -41,6 +41,8 @@ impl Notice {
         let error = |data, stage, code, fault| Self::error(data, Reason::new(stage, code, fault, &text));
         match why {
             Refused::NoSuchCall | Refused::Ending => error(not_found.into(), stage, 404, Fault::Controller),
+            Refused::Pending(_) => error(format_compact!("491 {text}"), stage, 491, Fault::Controller),
+            Refused::NotAnswered => error(format_compact!("481 {text}"), stage, 481, Fault::Controller),
             Refused::AddressTooLong => error(BAD_ADDRESS.into(), Stage::Request, 400, Fault::Controller),
             Refused::Unsupported(_) => error(format_compact!("501 {text}"), Stage::Backend, 501, Fault::Server),
             Refused::CarrierDown(_) => error(format_compact!("503 {text}"), Stage::Backend, 503, Fault::Upstream),

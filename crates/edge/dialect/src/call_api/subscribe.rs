@@ -1,7 +1,7 @@
 //! `Subscribe`: tells of every call of the switch until `Unsubscribe`.
 
 use compact_str::{CompactString, format_compact};
-use hookswitch_call::{Address, Cause, Event, LegId, Party, Told};
+use hookswitch_call::{Address, Cause, Diverting, Event, LegId, Party, Told};
 
 use super::command::{CommandRow, Modes};
 use super::event_name::EventName;
@@ -34,6 +34,11 @@ pub(super) const ROW: CommandRow = CommandRow {
         EventName::CallTransferStarted,
         EventName::CallTransferProgress,
         EventName::CallTransferred,
+        EventName::CallTransferFailed,
+        EventName::CallHeldBy,
+        EventName::CallUnheldBy,
+        EventName::CallDiverted,
+        EventName::CallReplaced,
         EventName::CallLegEnded,
         EventName::CallEnded,
     ],
@@ -81,6 +86,26 @@ fn members(event: &Event) -> (EventName, Members) {
         Event::HoldAccepted { hold } => (hold_name(*hold, ACCEPTED), Vec::new()),
         Event::HoldAsked { party, hold } => (hold_name(*hold, ASKED), vec![("party", end(*party))]),
         Event::Held { party, hold } => (hold_name(*hold, HELD), vec![("party", end(*party))]),
+        Event::HeldBy { party, hold } => {
+            let event = if *hold { EventName::CallHeldBy } else { EventName::CallUnheldBy };
+            (event, vec![("party", end(*party))])
+        }
+        Event::Diverted { from, to, why } => {
+            let why = match why {
+                Diverting::Always => "always",
+                Diverting::Busy => "busy",
+                Diverting::NoAnswer => "no_answer",
+                Diverting::Unreachable => "unreachable",
+            };
+            let members = vec![("from", address(from)), ("to", address(to)), ("why", Member::Text(why.into()))];
+            (EventName::CallDiverted, members)
+        }
+        Event::Replaced { leg, party, by } => {
+            let mut members = vec![("by", address(by))];
+            members.extend(which(*leg, *party));
+            (EventName::CallReplaced, members)
+        }
+        Event::TransferFailed { cause } => (EventName::CallTransferFailed, vec![("cause", reason(cause))]),
         Event::Transferring { party, to } => {
             let mut members = vec![("party", end(*party))];
             members.extend(to.as_ref().map(|to| ("to", address(to))));

@@ -173,6 +173,10 @@ impl<A: Asked> Task for Transfer<A> {
             | Event::HoldAccepted { .. }
             | Event::HoldAsked { .. }
             | Event::Held { .. }
+            | Event::HeldBy { .. }
+            | Event::Diverted { .. }
+            | Event::Replaced { .. }
+            | Event::TransferFailed { .. }
             | Event::LegEnded { .. }
             | Event::Ended { .. } => {}
         }

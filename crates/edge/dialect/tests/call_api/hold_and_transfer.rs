@@ -51,7 +51,7 @@ fn parties_of_a_transfer() {
     let mut rig = Rig::new(Mode::Original);
     rig.send(&request("CallBlindTransfer", &json!({"callid": "x", "leg": "caller", "destination": "sip:c@d"})));
     let to = Address::from("sip:c@d");
-    let expected = Command::Transfer { call: wire("x"), party: Party::Caller, to: to.clone() };
+    let expected = Command::Transfer { call: wire("x"), party: Party::Caller, to: to.clone(), by: None };
     assert_eq!(rig.submitted.last(), Some(&expected));
     for destination in [None, Some(to)] {
         let mut params = json!({"callidA": "x", "legA": "caller", "callidB": "y", "legB": "callee"});
@@ -65,6 +65,7 @@ fn parties_of_a_transfer() {
             other: wire("y"),
             other_party: Party::Callee,
             to: destination,
+            by: None,
         };
         assert_eq!(rig.submitted.last(), Some(&expected));
     }

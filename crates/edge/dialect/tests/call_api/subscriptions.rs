@@ -1,6 +1,6 @@
 //! Ruling 34: events about all calls only for those who ask, and only in strict sessions.
 
-use hookswitch_call::{Address, Cause, Event, LegId, Party};
+use hookswitch_call::{Address, Cause, Diverting, Event, Fault, Kind, LegId, Party};
 use hookswitch_dialect::call_api::{Admission, COMMANDS, Mode, SessionId};
 
 use crate::rig::{Rig, answered, connecting, dialing, events, over, request, ringing};
@@ -83,6 +83,7 @@ fn nobody_hears_of_calls_without_asking() {
 /// own command.
 #[test]
 fn a_subscriber_hears_of_holds_and_transfers() {
+    let carol = || Address::from("sip:carol@192.0.2.7");
     let to = || Some(Address::from("sip:carol@192.0.2.7"));
     let party = Party::Callee;
     let mut rig = Rig::new(Mode::Strict);
@@ -100,6 +101,11 @@ fn a_subscriber_hears_of_holds_and_transfers() {
         Event::TransferStarted { wire_id: "new".into(), to: to() },
         Event::TransferProgress { status: 180, text: "Ringing".into() },
         Event::Transferred,
+        Event::TransferFailed { cause: Cause::new(Kind::Busy, Fault::Peer) },
+        Event::HeldBy { party, hold: true },
+        Event::HeldBy { party, hold: false },
+        Event::Diverted { from: carol(), to: carol(), why: Diverting::Busy },
+        Event::Replaced { leg: LegId(3), party, by: carol() },
     ] {
         heard.extend(rig.tell(None, event));
     }
@@ -116,7 +122,12 @@ fn a_subscriber_hears_of_holds_and_transfers() {
             "CallTransferAsked",
             "CallTransferStarted",
             "CallTransferProgress",
-            "CallTransferred"
+            "CallTransferred",
+            "CallTransferFailed",
+            "CallHeldBy",
+            "CallUnheldBy",
+            "CallDiverted",
+            "CallReplaced"
         ]
     );
     let data = |index: usize, name: &str| heard[index]["params"]["data"][name].clone();

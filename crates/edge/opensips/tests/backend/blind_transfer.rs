@@ -154,7 +154,7 @@ fn an_address_that_is_none_is_not_sent() {
     let mut rig = Rig::up();
     for to in ["sip:a@h\r\nX-Evil: 1", "sip:a@h\\r\\nX: 1", "bob", "sip:a@h, sip:b@h"] {
         let to = Address::from(to);
-        rig.submit(Command::Transfer { call: wire("a"), party: Party::Caller, to }).unwrap();
+        rig.submit(Command::Transfer { call: wire("a"), party: Party::Caller, to, by: None }).unwrap();
         rig.expect(&["failed Request: 400 Invalid ruri (Controller)"]);
     }
     assert!(rig.methods().is_empty());

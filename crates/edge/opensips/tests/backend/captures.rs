@@ -34,7 +34,7 @@ fn command(request: &Value, callids: &HashMap<String, String>) -> Option<Command
         "CallHold" => Command::Hold { call: call("callid")?, party: None, notes: Notes::default() },
         "CallUnhold" => Command::Unhold { call: call("callid")?, party: None, notes: Notes::default() },
         "CallBlindTransfer" => {
-            Command::Transfer { call: call("callid")?, party: party("leg")?, to: text("destination")?.into() }
+            Command::Transfer { call: call("callid")?, party: party("leg")?, to: text("destination")?.into(), by: None }
         }
         "CallAttendedTransfer" => Command::Join {
             call: call("callidA")?,
@@ -42,6 +42,7 @@ fn command(request: &Value, callids: &HashMap<String, String>) -> Option<Command
             other: call("callidB")?,
             other_party: party("legB")?,
             to: None,
+            by: None,
         },
         _ => return None,
     })

@@ -98,13 +98,14 @@ fn command(rig: &mut Rig, kind: u8, call: u8) {
         1 => Command::End { call: wire(&name), cause: Cause::hangup() },
         2 => Command::Hold { call: wire(&name), party: None, notes: Notes::default() },
         3 => Command::Unhold { call: wire(&name), party: Some(Party::Caller), notes: Notes::default() },
-        4 => Command::Transfer { call: wire(&name), party: Party::Caller, to: "sip:c@h".into() },
+        4 => Command::Transfer { call: wire(&name), party: Party::Caller, to: "sip:c@h".into(), by: None },
         _ => Command::Join {
             call: wire(&name),
             party: Party::Caller,
             other: wire("c0"),
             other_party: Party::Callee,
             to: None,
+            by: None,
         },
     });
 }

@@ -125,7 +125,7 @@ fn the_party_is_named_as_opensips_names_it() {
     let mut rig = Rig::up();
     for (party, word) in [(Party::Caller, "caller"), (Party::Callee, "callee")] {
         let to = "sip:c@h".into();
-        rig.submit(Command::Transfer { call: wire("a"), party, to }).unwrap();
+        rig.submit(Command::Transfer { call: wire("a"), party, to, by: None }).unwrap();
         assert_eq!(rig.take("call_transfer").params["leg"], word);
     }
 }

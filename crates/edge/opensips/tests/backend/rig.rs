@@ -111,13 +111,13 @@ impl Rig {
 
     pub(crate) fn transfer(&mut self, callid: &str) -> Ticket {
         let to = Address::from("sip:cindy@10.0.0.12");
-        self.submit(Command::Transfer { call: wire(callid), party: Party::Callee, to }).unwrap()
+        self.submit(Command::Transfer { call: wire(callid), party: Party::Callee, to, by: None }).unwrap()
     }
 
     pub(crate) fn join(&mut self, a: &str, b: &str, to: Option<&str>) -> Ticket {
         let (party, other_party) = (Party::Caller, Party::Callee);
         let to = to.map(Address::from);
-        self.submit(Command::Join { call: wire(a), party, other: wire(b), other_party, to }).unwrap()
+        self.submit(Command::Join { call: wire(a), party, other: wire(b), other_party, to, by: None }).unwrap()
     }
 
     pub(crate) fn handle(&mut self, input: Input) {

@@ -253,17 +253,30 @@ const fn call_of(op: &MediaOp) -> CallId {
         | MediaOp::Offered { call, .. }
         | MediaOp::Accept { call, .. }
         | MediaOp::Hear { call, .. }
+        | MediaOp::Hold { call, .. }
+        | MediaOp::OpenSpare { call, .. }
+        | MediaOp::Swap { call }
+        | MediaOp::CloseSpare { call }
+        | MediaOp::Digit { call, .. }
         | MediaOp::Close { call } => *call,
     }
 }
 
 /// The report that stands for an operation which was not carried out.
 fn refused(op: &MediaOp) -> Option<MediaReport> {
-    let (call, party, leg) = match op {
-        MediaOp::MakeOffer { call, party, leg, .. }
-        | MediaOp::MakeAnswer { call, party, leg }
-        | MediaOp::Accept { call, party, leg, .. } => (*call, *party, *leg),
-        MediaOp::Open { .. } | MediaOp::Offered { .. } | MediaOp::Hear { .. } | MediaOp::Close { .. } => return None,
+    let (call, seat, leg) = match op {
+        MediaOp::MakeOffer { call, seat, leg, .. }
+        | MediaOp::MakeAnswer { call, seat, leg }
+        | MediaOp::Accept { call, seat, leg, .. } => (*call, *seat, *leg),
+        MediaOp::Open { .. }
+        | MediaOp::Offered { .. }
+        | MediaOp::Hear { .. }
+        | MediaOp::Hold { .. }
+        | MediaOp::OpenSpare { .. }
+        | MediaOp::Swap { .. }
+        | MediaOp::CloseSpare { .. }
+        | MediaOp::Digit { .. }
+        | MediaOp::Close { .. } => return None,
     };
-    Some(MediaReport::Refused { call, party, leg, cause: Cause::new(Kind::Overloaded, Fault::Server) })
+    Some(MediaReport::Refused { call, seat, leg, cause: Cause::new(Kind::Overloaded, Fault::Server) })
 }

@@ -24,6 +24,15 @@ pub(crate) fn log(told: &Told) {
         Event::HoldAccepted { hold } => tracing::debug!(%call, hold, "hold accepted"),
         Event::HoldAsked { party, hold } => tracing::debug!(%call, ?party, hold, "hold asked"),
         Event::Held { party, hold } => tracing::info!(%call, ?party, hold, "held"),
+        Event::HeldBy { party, hold } => tracing::info!(%call, ?party, hold, "held by a party"),
+        Event::Diverted { from, to, why } => {
+            tracing::info!(%call, from = %Pii(from), to = %Pii(to), ?why, "diverted");
+        }
+        Event::Replaced { leg, party, by } => tracing::info!(%call, %leg, ?party, by = %Pii(by), "replaced"),
+        Event::TransferFailed { cause } => {
+            let (code, text, fault) = (cause.code, &cause.text, cause.fault);
+            tracing::info!(%call, code, %text, ?fault, "transfer failed");
+        }
         Event::Transferring { party, to } => {
             let to = to.as_ref().map(|to| tracing::field::display(Pii(to)));
             tracing::info!(%call, ?party, to, "transferring");
