@@ -5,8 +5,8 @@
 //! be sent or told is taken out with [`Endpoint::poll_output`] until it is empty. It owns no socket, reads no clock and
 //! draws no random numbers of its own.
 //!
-//! [`auth`] checks digest credentials and [`registrar`] keeps bindings; both are separate machines, which the user of
-//! the endpoint consults about the requests it gets.
+//! [`auth`] checks digest credentials, [`registrar`] keeps bindings and [`resolve`] finds where URIs lead; they are
+//! separate machines, which the user of the endpoint consults about the requests it gets and sends.
 #![forbid(unsafe_code)]
 
 pub mod auth;
@@ -18,6 +18,7 @@ mod event;
 mod ids;
 mod outgoing;
 pub mod registrar;
+pub mod resolve;
 mod timers;
 mod transaction;
 mod transport;
