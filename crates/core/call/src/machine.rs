@@ -30,10 +30,11 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::cause::Cause;
+use crate::feature::fork::Hunt;
 use crate::switchboard::{Limits, Outbox};
 use crate::words::{
-    Address, CallId, Codecs, Event, Failure, LegId, MediaOp, MediaReport, Op, Outcome, Party, Report, Sdp, Seat,
-    Service, Source, Target, Ticket, Time, Told,
+    Address, Alerting, CallId, Codecs, Diversion, Event, Failure, Identity, LegId, MediaOp, MediaReport, Outcome,
+    Party, Report, Sdp, Seat, Service, Source, Target, Ticket, Time, Told,
 };
 
 /// What a call waits for.
@@ -82,6 +83,29 @@ pub(crate) enum Purpose {
     Reanswer,
 }
 
+/// What is due when one of a call's times is up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Alarm {
+    /// What the call itself waits for: [`Call::wait`].
+    Stage,
+    /// The look-up of a party, or the time that it may ring.
+    Hunt,
+    /// The next place of a group is to be called.
+    Place,
+    /// This branch has rung as long as it may.
+    Ring(LegId),
+}
+
+/// What a caller's own request said about it, for whoever is called.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    pub identity: Identity,
+    pub diversions: Vec<Diversion>,
+    pub alerting: Alerting,
+    pub referred_by: Option<Address>,
+}
+
 /// One dialogue with one party, or one attempt at it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Leg {
@@ -102,7 +126,8 @@ pub struct Leg {
     pub(crate) local: Option<Sdp>,
     /// The party owes an answer to our offer in its acknowledgement.
     pub(crate) owes_answer: bool,
-    pub(crate) early_media: bool,
+    /// The early media that an unanswered branch last announced.
+    pub(crate) early: Option<Sdp>,
 }
 
 impl Leg {
@@ -117,7 +142,7 @@ impl Leg {
             purpose: None,
             local: None,
             owes_answer: false,
-            early_media: false,
+            early: None,
         }
     }
 
@@ -153,8 +178,10 @@ pub struct Call {
     pub(crate) settled: bool,
     pub(crate) hops: u8,
     pub(crate) seq: u32,
-    pub(crate) deadline: Option<Time>,
-    pub(crate) best_failure: Option<Cause>,
+    /// Soonest first, each kind at most once.
+    pub(crate) alarms: SmallVec<[(Time, Alarm); 2]>,
+    pub(crate) hunt: Option<Box<Hunt>>,
+    pub(crate) origin: Option<Box<Origin>>,
     pub(crate) ring_status: u16,
     pub(crate) late_offer: bool,
     pub(crate) caller_offer: Option<Sdp>,
@@ -188,8 +215,9 @@ impl Call {
             settled: true,
             hops: scene.limits.hops,
             seq: 0,
-            deadline: Some(scene.now + scene.limits.setup_time),
-            best_failure: None,
+            alarms: SmallVec::new(),
+            hunt: None,
+            origin: None,
             ring_status: 0,
             late_offer: false,
             caller_offer: None,
@@ -247,7 +275,7 @@ impl Call {
     // What the features share.
 
     pub(crate) fn add_leg(&mut self, party: Party, state: LegState) -> LegId {
-        // MAX_BRANCHES per party bounds the legs of a call far below u16::MAX.
+        // MAX_PLACES for each look for a party bounds the legs of a call far below u16::MAX.
         let id = LegId(u16::try_from(self.legs.len()).unwrap_or(u16::MAX));
         self.legs.push(Leg::blank(id, party, state));
         id
@@ -307,18 +335,23 @@ impl Call {
         }
     }
 
-    pub(crate) fn locate(&mut self, scene: &mut Scene<'_>, party: Party) {
-        let to = match party {
-            Party::Caller => self.caller.clone(),
-            Party::Callee => self.callee.clone(),
-        };
-        let op = Op::Locate { call: self.id, to, anywhere: self.third_party };
-        self.state = State::AwaitLocation(party);
-        self.wait(scene, scene.limits.setup_time);
-        scene.out.op(op);
+    /// Sets the time of what the call itself waits for.
+    pub(crate) fn wait(&mut self, scene: &Scene<'_>, time: Duration) {
+        self.set_alarm(scene.now + time, Alarm::Stage);
     }
 
-    pub(crate) fn wait(&mut self, scene: &Scene<'_>, time: Duration) {
-        self.deadline = Some(scene.now + time);
+    pub(crate) fn set_alarm(&mut self, at: Time, alarm: Alarm) {
+        self.clear_alarm(alarm);
+        let place = self.alarms.partition_point(|(other, _)| *other <= at);
+        self.alarms.insert(place, (at, alarm));
+    }
+
+    pub(crate) fn clear_alarm(&mut self, alarm: Alarm) {
+        self.alarms.retain(|(_, other)| *other != alarm);
+    }
+
+    /// When the call wants [`Call::timed_out`].
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.alarms.first().map(|(at, _)| *at)
     }
 }

@@ -11,7 +11,7 @@ use compact_str::{CompactString, format_compact};
 use smallvec::smallvec;
 
 use crate::cause::{Cause, Fault, Kind};
-use crate::machine::{Call, Leg, LegState, Scene, State};
+use crate::machine::{Call, Leg, LegState, Origin, Scene, State};
 use crate::words::{
     Address, CallId, CallRef, Command, Event, Incoming, LegId, MAX_ADDRESS, MediaOp, MediaReport, Op, Outcome, Party,
     Refused, Report, Ticket, Time, Told,
@@ -38,6 +38,9 @@ pub struct Limits {
     /// Whether the audio of calls runs through the media engine. Default true. Calls that the
     /// switch itself starts and calls to its services always do.
     pub anchor: bool,
+    /// Whether the phone that [`Command::Start`] rings up first is asked to answer by itself.
+    /// Default false.
+    pub auto_answer: bool,
 }
 
 impl Default for Limits {
@@ -50,6 +53,7 @@ impl Default for Limits {
             probe_time: Duration::from_secs(60),
             hops: 70,
             anchor: true,
+            auto_answer: false,
         }
     }
 }
@@ -297,7 +301,9 @@ impl Switchboard {
         let Report::Incoming(incoming) = report else {
             return;
         };
-        let Incoming { handle, wire_id, from, to, offer, hops, near, .. } = *incoming;
+        let Incoming { handle, wire_id, from, to, offer, hops, near, identity, .. } = *incoming;
+        let Incoming { diversions, alerting, referred_by, .. } = *incoming;
+        let origin = Origin { identity, diversions, alerting, referred_by };
         let too_long = from.0.len() > MAX_ADDRESS || to.0.len() > MAX_ADDRESS;
         let cause = match self.room() {
             _ if too_long => Some(Cause::new(Kind::BadAddress, Fault::Peer)),
@@ -321,6 +327,7 @@ impl Switchboard {
             call.late_offer = offer.is_none();
             call.caller_offer = offer;
             call.caller_near = near;
+            call.origin = (origin != Origin::default()).then(|| Box::new(origin));
             call.legs = smallvec![Leg::incoming(leg, wire_id)];
             call.event(scene, Event::Incoming { from, to: to.clone() });
             call.event(scene, Event::Connecting { to });
@@ -339,9 +346,6 @@ impl Switchboard {
         self.next_call += 1;
         let scene = Scene { now, limits: &self.limits, out: &mut self.out };
         let call = Call::new(id, caller, callee, &scene);
-        if let Some(at) = call.deadline {
-            self.deadlines.insert((at, id));
-        }
         self.calls.insert(id, call);
         id
     }
@@ -351,14 +355,14 @@ impl Switchboard {
         let Some(call) = self.calls.get_mut(&id) else {
             return;
         };
-        let before = call.deadline;
+        let before = call.deadline();
         let mut scene = Scene { now, limits: &self.limits, out: &mut self.out };
         act(call, &mut scene);
         let over = call.is_over();
         if over {
             call.finish(&mut scene);
         }
-        let after = call.deadline.filter(|_| !over);
+        let after = call.deadline().filter(|_| !over);
         if before != after {
             if let Some(at) = before {
                 self.deadlines.remove(&(at, id));

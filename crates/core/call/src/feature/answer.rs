@@ -1,37 +1,40 @@
 //! A party answers: the other branches lose, the descriptions meet, and the two are joined.
 
 use crate::cause::{Cause, Fault, Kind};
-use crate::machine::{Call, LegState, Purpose, Scene, State};
+use crate::machine::{Alarm, Call, LegState, Purpose, Scene, State};
 use crate::words::{Event, LegId, MediaOp, Op, Party, Sdp, Service, Source};
 
 impl Call {
     pub(crate) fn answered(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Option<Sdp>) {
-        let Some(leg) = self.leg_mut(id) else { return };
-        let party = leg.party;
+        let Some(leg) = self.leg(id) else { return };
         if leg.state != LegState::AwaitAnswer {
             return;
         }
+        let wins = self.branch_of_hunt(id).is_some();
+        let Some(leg) = self.leg_mut(id) else { return };
         leg.state = LegState::Up;
-        let (owes_answer, early) = (leg.owes_answer, leg.early_media);
-        if self.state != State::AwaitAnswer(party) {
+        let (party, owes_answer, early) = (leg.party, leg.owes_answer, leg.early.take());
+        if !wins {
             self.hang_up(scene, id, Cause::new(Kind::AnsweredElsewhere, Fault::Nobody));
             return;
         }
-        self.cancel_branches(scene, party, id);
+        self.end_branches(scene, &Cause::new(Kind::AnsweredElsewhere, Fault::Nobody));
+        let Some(hunt) = self.hunt_over() else { return };
         let call = self.id;
         if !owes_answer || sdp.is_none() {
             // With a late offer the acknowledgement waits for the caller's answer.
             scene.out.op(Op::Confirm { call, leg: id, sdp: None });
         }
-        if sdp.is_none() && !early {
+        // The early media of the branch serves where the answer brings none; of another branch it may be that is
+        // heard.
+        let heard = hunt.heard == Some(id) && sdp.is_none();
+        let Some(sdp) = sdp.or(early) else {
             let cause = Cause::new(Kind::NotAcceptable, Fault::Peer).with_text("Answer without session description");
             self.end(scene, cause);
             return;
-        }
-        if self.anchored
-            && let Some(sdp) = sdp.clone()
-        {
-            scene.out.media(MediaOp::Accept { call, seat: party.into(), leg: id, sdp });
+        };
+        if self.anchored && !heard {
+            scene.out.media(MediaOp::Accept { call, seat: hunt.seat, leg: id, sdp: sdp.clone() });
         }
         match (party, self.third_party) {
             (Party::Caller, _) => {
@@ -45,26 +48,15 @@ impl Call {
         }
     }
 
-    fn cancel_branches(&mut self, scene: &mut Scene<'_>, party: Party, winner: LegId) {
-        for leg in self.live_legs(party) {
-            if leg != winner {
-                let cause = Cause::new(Kind::AnsweredElsewhere, Fault::Nobody);
-                self.hang_up(scene, leg, cause);
-            }
-        }
-    }
-
     /// The callee has answered a call that came in: now the caller is.
-    fn answer_caller(&mut self, scene: &mut Scene<'_>, callee_sdp: Option<Sdp>) {
+    fn answer_caller(&mut self, scene: &mut Scene<'_>, callee_sdp: Sdp) {
         let Some(caller) = self.caller_leg() else {
             return;
         };
         self.state = State::AwaitDescription;
         self.wait(scene, scene.limits.setup_time);
         if !self.anchored {
-            if let Some(sdp) = callee_sdp.or_else(|| self.leg(caller)?.local.clone()) {
-                self.send_answer(scene, caller, sdp);
-            }
+            self.send_answer(scene, caller, callee_sdp);
             return;
         }
         let leg = self.leg(caller);
@@ -105,7 +97,7 @@ impl Call {
         let call = self.id;
         let Some(leg) = self.leg_mut(id) else { return };
         match leg.purpose.take() {
-            Some(Purpose::Dial) => self.dial(scene, id, Some(sdp)),
+            Some(Purpose::Dial) => self.offer_ready(scene, id, sdp),
             Some(Purpose::EarlyMedia) => {
                 leg.local = Some(sdp.clone());
                 let status = self.ring_status;
@@ -140,11 +132,23 @@ impl Call {
         }
     }
 
+    /// What only the way to the answer needed would otherwise be carried through the whole call.
+    fn forget_setup(&mut self) {
+        self.caller_offer = None;
+        for leg in &mut self.legs {
+            leg.local = None;
+            leg.early = None;
+        }
+    }
+
     /// Both parties are on the line.
     pub(crate) fn join(&mut self, scene: &mut Scene<'_>, callee: LegId) {
         self.state = State::Talking;
-        let may_vanish = !self.anchored && !scene.limits.probe_time.is_zero();
-        self.deadline = may_vanish.then(|| scene.now + scene.limits.probe_time);
+        self.clear_alarm(Alarm::Stage);
+        if !self.anchored && !scene.limits.probe_time.is_zero() {
+            self.wait(scene, scene.limits.probe_time);
+        }
+        self.forget_setup();
         self.joined = Some(scene.now);
         let service = self.leg(callee).and_then(|l| l.service);
         let heard_by_caller = match service {

@@ -1,7 +1,7 @@
 //! Every way in which a call ends, and the one cause that all of them carry through.
 
 use crate::cause::{Cause, Fault, Kind};
-use crate::machine::{Call, LegState, Scene, State};
+use crate::machine::{Alarm, Call, LegState, Scene, State};
 use crate::words::{Event, Failure, LegId, MediaOp, Op, Party, Stage};
 
 impl Call {
@@ -42,6 +42,8 @@ impl Call {
             cause.clone()
         };
         self.state = State::AwaitEnds;
+        self.alarms.clear();
+        self.hunt = None;
         // A leg whose end is never reported would otherwise keep the call for ever.
         self.wait(scene, scene.limits.end_time);
         self.cause = Some(cause.clone());
@@ -67,23 +69,31 @@ impl Call {
             return;
         }
         match waited {
-            LegState::AwaitAnswer if self.state == State::AwaitAnswer(party) => {
-                self.branch_failed(scene, party, cause);
+            LegState::AwaitAnswer if self.hunt.as_ref().is_some_and(|hunt| hunt.party == party) => {
+                self.branch_failed(scene, id, cause);
             }
             _ => self.end(scene, cause),
         }
     }
 
+    /// One of the call's times is up.
     pub(crate) fn timed_out(&mut self, scene: &mut Scene<'_>) {
+        let due = self.alarms.first().copied().filter(|(at, _)| *at <= scene.now);
+        let Some((_, alarm)) = due else { return };
+        self.alarms.remove(0);
+        match alarm {
+            Alarm::Stage => self.stage_timed_out(scene),
+            Alarm::Hunt => self.hunt_timed_out(scene),
+            Alarm::Place => self.call_places(scene),
+            Alarm::Ring(leg) => self.branch_rang_out(scene, leg),
+        }
+    }
+
+    fn stage_timed_out(&mut self, scene: &mut Scene<'_>) {
         match self.state {
-            State::AwaitAnswer(_) => {
-                // A branch that failed with something definite says more than the clock.
-                let cause = self.best_failure.take();
-                let cause = cause.filter(|c| c.kind == Kind::Busy || c.kind == Kind::Declined);
-                let no_answer = || Cause::new(Kind::NoAnswer, Fault::Peer);
-                self.end(scene, cause.unwrap_or_else(no_answer));
-            }
-            State::AwaitLocation(_) | State::AwaitDescription => {
+            // The look for a party has times of its own.
+            State::AwaitLocation(_) | State::AwaitAnswer(_) => {}
+            State::AwaitDescription => {
                 let cause = Cause::new(Kind::Other, Fault::Server).with_text("Setup Timeout");
                 self.end(scene, cause);
             }

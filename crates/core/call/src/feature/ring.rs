@@ -1,86 +1,99 @@
-//! Finding a party, calling all its contacts at once, and hearing them ring.
+//! Finding a party, calling it, and hearing it ring.
 
 use compact_str::CompactString;
-use smallvec::SmallVec;
 
 use crate::cause::{Cause, Fault, Kind};
-use crate::machine::{Call, LegState, Purpose, Scene, State};
-use crate::words::{
-    Codecs, Dial, Event, Forwards, Found, LegId, MAX_BRANCHES, MediaOp, Op, Party, Sdp, Service, Source, Target,
-};
+use crate::machine::{Alarm, Call, LegState, Purpose, Scene, State};
+use crate::words::{Codecs, Dial, Event, Forwards, Found, LegId, Op, Party, Sdp, Seat, Service, Source};
+
+use super::fork::Hunt;
+use super::forward::FORWARDED;
+
+/// Ringing (RFC 3261 section 21.1.2).
+const RINGING: u16 = 180;
 
 impl Call {
+    /// Looks for one end of the call.
+    pub(crate) fn locate(&mut self, scene: &mut Scene<'_>, party: Party) {
+        let to = match party {
+            Party::Caller => self.caller.clone(),
+            Party::Callee => self.callee.clone(),
+        };
+        let mut hunt = Hunt::new(party, Seat::Of(party), to, self.third_party);
+        if party == Party::Callee
+            && let Some(origin) = self.origin.as_mut()
+        {
+            hunt.diversions = std::mem::take(&mut origin.diversions);
+            hunt.referred_by = origin.referred_by.take();
+        }
+        self.look_up(scene, hunt);
+    }
+
     pub(crate) fn located(
         &mut self,
         scene: &mut Scene<'_>,
         found: Found,
         codecs: Option<Codecs>,
-        _forwards: Option<Box<Forwards>>,
+        forwards: Option<Box<Forwards>>,
     ) {
-        let State::AwaitLocation(party) = self.state else {
+        if !self.awaits_location() {
             return;
-        };
+        }
+        let Some(hunt) = self.hunt.as_mut() else { return };
+        let no_answer_after = forwards.as_ref().filter(|f| f.no_answer.is_some()).and_then(|f| f.no_answer_after);
+        hunt.forwards = forwards;
+        let seat = hunt.seat;
         // The first domain with wishes decides: media opens before the second party is looked up.
         self.codecs = self.codecs.take().or(codecs);
-        match (found, party) {
-            (Found::Targets(targets), _) if !targets.is_empty() => {
-                self.ring(scene, party, targets);
+        match found {
+            Found::Targets(targets) if !targets.is_empty() => {
+                let ring_time = no_answer_after.unwrap_or(scene.limits.ring_time);
+                self.ring(scene, targets, ring_time);
             }
-            (Found::Service(service), Party::Callee) => self.connect_service(scene, service),
+            Found::Service(service) if seat == Seat::Of(Party::Callee) => self.connect_service(scene, service),
             // A service cannot be rung up and asked to call somebody.
-            (Found::Service(_), Party::Caller) | (Found::Targets(_), _) => {
+            Found::Service(_) | Found::Targets(_) => {
                 let cause = Cause::new(Kind::NotFound, Fault::Controller);
-                self.end(scene, cause);
+                self.hunt_failed(scene, cause);
             }
-            (Found::Nowhere(cause), _) => self.end(scene, cause),
-            (Found::Diverted { .. }, _) => self.end(scene, Cause::new(Kind::Unsupported, Fault::Server)),
-        }
-    }
-
-    fn ring(&mut self, scene: &mut Scene<'_>, party: Party, targets: Vec<Target>) {
-        self.state = State::AwaitAnswer(party);
-        self.best_failure = None;
-        self.wait(scene, scene.limits.ring_time);
-        if self.anchored {
-            self.open_media(scene);
-        }
-        let mut branches: SmallVec<[LegId; 4]> = SmallVec::new();
-        for target in targets.into_iter().take(MAX_BRANCHES) {
-            let leg = self.add_leg(party, LegState::AwaitOffer);
-            if let Some(leg) = self.leg_mut(leg) {
-                leg.target = Some(target);
-                leg.purpose = Some(Purpose::Dial);
+            Found::Nowhere(cause) => {
+                hunt.failure = Some(cause);
+                self.nobody_answers(scene);
             }
-            branches.push(leg);
-        }
-        for leg in branches {
-            if self.anchored {
-                let near = self.leg(leg).and_then(|l| l.target.as_ref()?.near);
-                scene.out.media(MediaOp::MakeOffer { call: self.id, seat: party.into(), leg, near });
-            } else {
-                self.dial(scene, leg, self.caller_offer.clone());
-            }
+            Found::Diverted { to, why } => self.divert(scene, to, why),
         }
     }
 
     /// Sends the request of a branch whose offer is ready.
-    pub(crate) fn dial(&mut self, scene: &mut Scene<'_>, id: LegId, offer: Option<Sdp>) {
-        let wire_id = self.wanted_wire_id.take();
+    pub(super) fn dial(&mut self, scene: &mut Scene<'_>, id: LegId, offer: Option<Sdp>) {
         let (caller, callee) = (self.caller.clone(), self.callee.clone());
-        let (call, hops) = (self.id, self.hops);
-        let Some(leg) = self.leg_mut(id) else { return };
-        let Some(target) = leg.target.clone() else {
-            return;
-        };
+        let (call, hops, third_party) = (self.id, self.hops, self.third_party);
+        let Some(hunt) = self.hunt.as_ref() else { return };
+        let to = hunt.to.clone();
+        let (diversions, referred_by) = (hunt.diversions.clone(), hunt.referred_by.clone());
+        let Some(leg) = self.legs.get_mut(usize::from(id.0)) else { return };
+        let Some(target) = leg.target.clone() else { return };
         leg.state = LegState::AwaitAnswer;
         leg.purpose = None;
         leg.owes_answer = offer.is_none();
         // A caller that is rung up on somebody's behalf is shown whom it will talk to.
-        let (from, to) = match leg.party {
-            Party::Caller => (callee, caller),
-            Party::Callee => (caller, callee),
+        let from = match leg.party {
+            Party::Caller => callee,
+            Party::Callee => caller,
         };
-        let dial = Dial { wire_id, hops, ..Dial::new(target, from, to, offer) };
+        let mut dial = Dial { hops, diversions, referred_by, ..Dial::new(target, from, to, offer) };
+        dial.wire_id = self.wanted_wire_id.take();
+        match (leg.party, self.origin.as_ref()) {
+            (Party::Callee, Some(origin)) => {
+                dial.identity = origin.identity.clone();
+                dial.alerting = origin.alerting.clone();
+            }
+            (Party::Caller, _) if third_party && scene.limits.auto_answer => dial.alerting.answer_after = Some(0),
+            (Party::Caller | Party::Callee, _) => {}
+        }
+        if let Some(time) = dial.target.ring_time {
+            self.set_alarm(scene.now + time, Alarm::Ring(id));
+        }
         scene.out.op(Op::Dial { call, leg: id, dial: Box::new(dial) });
     }
 
@@ -103,32 +116,39 @@ impl Call {
         (status, text): (u16, CompactString),
         sdp: Option<Sdp>,
     ) {
-        let Some(leg) = self.leg(id) else { return };
-        if leg.state != LegState::AwaitAnswer || self.state != State::AwaitAnswer(leg.party) {
-            return;
+        let Some(party) = self.branch_of_hunt(id) else { return };
+        if let Some(hunt) = self.hunt.as_mut() {
+            hunt.rang = true;
         }
-        let party = leg.party;
         let event = Event::Progress { leg: id, party, status, text };
         self.event(scene, event);
-        if party == Party::Callee {
+        if party == Party::Callee || self.hunts_spare() {
             match sdp {
                 Some(sdp) => self.early_media(scene, id, status, sdp),
-                None => self.tell_caller_of_ringing(scene, status),
+                None => self.tell_ringing(scene, status),
             }
         }
     }
 
-    fn tell_caller_of_ringing(&mut self, scene: &mut Scene<'_>, status: u16) {
-        let has_early_media = self.legs.iter().any(|l| l.early_media);
+    /// Tells the other end how far the look for a party has come.
+    pub(crate) fn tell_ringing(&mut self, scene: &mut Scene<'_>, status: u16) {
+        let Some(hunt) = self.hunt.as_ref() else { return };
+        let (heard, waits) = (hunt.heard.is_some(), hunt.party.other());
+        if self.hunts_spare() {
+            if status == RINGING && !heard {
+                self.hear(scene, waits, Source::Ringback);
+            }
+            return;
+        }
         if self.third_party {
-            if status == 180 && !has_early_media && self.ring_status != 180 {
-                self.ring_status = 180;
+            if status == RINGING && !heard && self.ring_status != RINGING {
+                self.ring_status = RINGING;
                 self.hear(scene, Party::Caller, Source::Ringback);
             }
             return;
         }
         // Several branches ring as one.
-        if self.ring_status == status {
+        if self.ring_status == status && status != FORWARDED {
             return;
         }
         self.ring_status = status;
@@ -137,60 +157,13 @@ impl Call {
         }
     }
 
-    /// The first branch that plays something is heard until one answers.
-    fn early_media(&mut self, scene: &mut Scene<'_>, id: LegId, status: u16, sdp: Sdp) {
-        let Some(caller) = self.caller_leg() else {
-            return;
-        };
-        if self.legs.iter().any(|l| l.early_media) {
-            self.tell_caller_of_ringing(scene, status);
-            return;
-        }
-        if let Some(leg) = self.leg_mut(id) {
-            leg.early_media = true;
-        }
-        let call = self.id;
-        if !self.anchored {
-            self.ring_status = status;
-            // It serves for the answer if that brings none of its own.
-            if let Some(leg) = self.leg_mut(caller) {
-                leg.local = Some(sdp.clone());
-            }
-            scene.out.op(Op::Ring { call, leg: caller, status, sdp: Some(sdp) });
-            return;
-        }
-        let party = Party::Callee;
-        scene.out.media(MediaOp::Accept { call, seat: party.into(), leg: id, sdp });
-        self.hear(scene, Party::Caller, Source::Peer);
-        self.hear(scene, Party::Callee, Source::Peer);
-        if self.third_party {
-            return;
-        }
-        if self.late_offer {
-            // Without the caller's offer there is nothing to answer before our 200.
-            self.tell_caller_of_ringing(scene, status);
-        } else {
-            self.ring_status = status;
-            self.describe_caller(scene, caller, Purpose::EarlyMedia);
-        }
-    }
-
-    /// A branch is over before it was answered.
-    pub(crate) fn branch_failed(&mut self, scene: &mut Scene<'_>, party: Party, cause: Cause) {
-        let final_for_all = cause.code >= 600;
-        let better = self.best_failure.as_ref().is_none_or(|best| cause.fork_rank() < best.fork_rank());
-        if better {
-            self.best_failure = Some(cause);
-        }
-        let left = self.live_legs(party);
-        if left.is_empty() || final_for_all {
-            let cause = self.best_failure.take();
-            let cause = cause.unwrap_or_else(|| Cause::new(Kind::Unreachable, Fault::Peer));
-            self.end(scene, cause);
-        }
+    /// Whether the party that is looked for is to take somebody's place: everybody else is on the line.
+    pub(super) fn hunts_spare(&self) -> bool {
+        self.hunt.as_ref().is_some_and(|hunt| hunt.seat == Seat::Spare)
     }
 
     fn connect_service(&mut self, scene: &mut Scene<'_>, service: Service) {
+        self.hunt_over();
         self.anchored = true;
         self.open_media(scene);
         let id = self.add_leg(Party::Callee, LegState::Up);

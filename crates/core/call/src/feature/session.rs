@@ -2,7 +2,7 @@
 
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Call, LegState, Purpose, Scene, State};
-use crate::words::{LegId, MediaOp, Op, Party, Sdp, Source};
+use crate::words::{LegId, MediaOp, Op, Party, Sdp};
 
 impl Call {
     pub(crate) fn confirmed(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Option<Sdp>) {
@@ -90,22 +90,15 @@ impl Call {
         if !leg.live() {
             return;
         }
-        let party = leg.party;
         match leg.purpose.take() {
             Some(Purpose::Reanswer) => {
                 leg.owes_answer = false;
                 scene.out.op(Op::Reanswer { call, leg: id, sdp: Err(cause) });
             }
-            Some(Purpose::Dial) => {
-                leg.state = LegState::Ended;
-                self.branch_failed(scene, party, cause);
-            }
+            Some(Purpose::Dial) => self.offer_refused(scene, id, cause),
             // Early media is a courtesy: without it the call goes on.
             Some(Purpose::EarlyMedia) => {}
-            None if leg.state == LegState::AwaitAnswer => {
-                leg.early_media = false;
-                self.hear(scene, Party::Caller, Source::Ringback);
-            }
+            None if leg.state == LegState::AwaitAnswer => self.early_media_refused(scene, id),
             Some(Purpose::Answer) | None => self.end(scene, cause),
         }
     }

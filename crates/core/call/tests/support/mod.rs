@@ -76,8 +76,16 @@ impl Desk {
     }
 
     pub fn located(&mut self, call: CallId, contacts: &[&str]) {
-        let found = Found::Targets(contacts.iter().map(|c| target(c)).collect());
-        self.tell(Report::Located { call, found, codecs: None, forwards: None });
+        self.found(call, contacts.iter().map(|c| target(c)).collect(), None);
+    }
+
+    pub fn found(&mut self, call: CallId, targets: Vec<Target>, forwards: Option<Forwards>) {
+        let (found, forwards) = (Found::Targets(targets), forwards.map(Box::new));
+        self.tell(Report::Located { call, found, codecs: None, forwards });
+        self.name_branches(call);
+    }
+
+    fn name_branches(&mut self, call: CallId) {
         // The backend says under which name each request went out.
         let dialed: Vec<_> = self
             .ops
@@ -194,12 +202,12 @@ pub fn event_text(event: &Event) -> String {
         Event::Progress { party, status, .. } => format!("progress {party:?} {status}"),
         Event::Answered { party, .. } => format!("answered {party:?}"),
         Event::Bridged => "bridged".into(),
+        Event::Diverted { from, to, why } => format!("diverted {from} {to} {why:?}"),
         Event::Noticed { .. }
         | Event::HoldAccepted { .. }
         | Event::HoldAsked { .. }
         | Event::Held { .. }
         | Event::HeldBy { .. }
-        | Event::Diverted { .. }
         | Event::Replaced { .. }
         | Event::TransferFailed { .. }
         | Event::Transferring { .. }
