@@ -31,10 +31,12 @@ use smallvec::SmallVec;
 
 use crate::cause::Cause;
 use crate::feature::fork::Hunt;
+use crate::feature::hold::Holds;
+use crate::feature::operation::Operation;
 use crate::switchboard::{Limits, Outbox};
 use crate::words::{
     Address, Alerting, CallId, Codecs, Diversion, Event, Failure, Identity, LegId, MediaOp, MediaReport, Outcome,
-    Party, Report, Sdp, Seat, Service, Source, Target, Ticket, Time, Told,
+    Party, Report, Sdp, Seat, Service, Source, Target, Ticket, Time,
 };
 
 /// What a call waits for.
@@ -81,6 +83,10 @@ pub(crate) enum Purpose {
     EarlyMedia,
     Answer,
     Reanswer,
+    /// A change of ours: the party is offered it.
+    Reoffer,
+    /// No description any more: the party has been offered our change and owes its answer.
+    Reaccept,
 }
 
 /// What is due when one of a call's times is up.
@@ -95,6 +101,8 @@ pub(crate) enum Alarm {
     Place,
     /// This branch has rung as long as it may.
     Ring(LegId),
+    /// What is being done to the answered call has taken too long.
+    Operation,
 }
 
 /// What a caller's own request said about it, for whoever is called.
@@ -128,6 +136,8 @@ pub struct Leg {
     pub(crate) owes_answer: bool,
     /// The early media that an unanswered branch last announced.
     pub(crate) early: Option<Sdp>,
+    /// Its session with us is not what it should be: it is offered anew once that can be.
+    pub(crate) stale: bool,
 }
 
 impl Leg {
@@ -143,6 +153,7 @@ impl Leg {
             local: None,
             owes_answer: false,
             early: None,
+            stale: false,
         }
     }
 
@@ -189,6 +200,9 @@ pub struct Call {
     pub(crate) codecs: Option<Codecs>,
     pub(crate) media_open: bool,
     pub(crate) wanted_wire_id: Option<CompactString>,
+    pub(crate) holds: Holds,
+    /// What is being done to the call since it was answered.
+    pub(crate) op: Option<Box<Operation>>,
 }
 
 /// What a machine may touch while it works: the time, the limits, and where its words go.
@@ -225,6 +239,8 @@ impl Call {
             codecs: None,
             media_open: false,
             wanted_wire_id: None,
+            holds: Holds::default(),
+            op: None,
         }
     }
 
@@ -301,9 +317,7 @@ impl Call {
     }
 
     pub(crate) fn event(&mut self, scene: &mut Scene<'_>, event: Event) {
-        let told = Told { at: scene.now, seq: self.seq, call: self.id, owner: self.owner, event };
-        self.seq += 1;
-        scene.out.event(told);
+        self.event_of(scene, self.owner, event);
     }
 
     pub(crate) fn settle(&mut self, scene: &mut Scene<'_>, result: Result<(), Failure>) {

@@ -13,8 +13,8 @@ use smallvec::smallvec;
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Call, Leg, LegState, Origin, Scene, State};
 use crate::words::{
-    Address, CallId, CallRef, Command, Event, Incoming, LegId, MAX_ADDRESS, MediaOp, MediaReport, Op, Outcome, Party,
-    Refused, Report, Ticket, Time, Told,
+    Address, CallId, CallRef, Command, Event, Incoming, LegId, MAX_ADDRESS, MediaOp, MediaReport, Notes, Op, Outcome,
+    Party, Refused, Report, Ticket, Time, Told,
 };
 
 /// What a switchboard holds at most, and for how long it waits.
@@ -133,7 +133,8 @@ impl Switchboard {
         match command {
             Command::Start { caller, callee, wire_id } => self.start(now, caller, callee, wire_id),
             Command::End { call, cause } => self.end(now, &call, cause),
-            Command::Hold { .. } | Command::Unhold { .. } => Err(unsupported("hold")),
+            Command::Hold { call, party, notes } => self.hold(now, &call, true, (party, notes)),
+            Command::Unhold { call, party, notes } => self.hold(now, &call, false, (party, notes)),
             Command::Transfer { .. } | Command::Join { .. } => Err(unsupported("transfer")),
         }
     }
@@ -279,18 +280,35 @@ impl Switchboard {
         Ok(ticket)
     }
 
-    fn end(&mut self, now: Time, which: &CallRef, cause: Cause) -> Result<Ticket, Refused> {
+    fn find(&self, which: &CallRef) -> Result<&Call, Refused> {
         let id = match which {
             CallRef::Id(id) => Some(*id),
             CallRef::Wire(wire_id) => self.by_wire(wire_id),
             CallRef::Ticket(ticket) => self.by_ticket.get(ticket).copied(),
         };
-        let id = id.ok_or(Refused::NoSuchCall)?;
-        match self.calls.get(&id).map(|call| call.state) {
-            None => return Err(Refused::NoSuchCall),
-            Some(State::AwaitEnds) => return Err(Refused::Ending),
-            Some(_) => {}
+        id.and_then(|id| self.calls.get(&id)).ok_or(Refused::NoSuchCall)
+    }
+
+    fn hold(
+        &mut self,
+        now: Time,
+        which: &CallRef,
+        on: bool,
+        (party, notes): (Option<Party>, Notes),
+    ) -> Result<Ticket, Refused> {
+        let call = self.find(which)?;
+        call.may_hold(party)?;
+        let (id, ticket) = (call.id, self.ticket());
+        self.touch(now, id, |call, scene| call.hold(scene, ticket, on, party, notes));
+        Ok(ticket)
+    }
+
+    fn end(&mut self, now: Time, which: &CallRef, cause: Cause) -> Result<Ticket, Refused> {
+        let call = self.find(which)?;
+        if call.state == State::AwaitEnds {
+            return Err(Refused::Ending);
         }
+        let id = call.id;
         let ticket = self.ticket();
         self.touch(now, id, |call, scene| call.end(scene, cause));
         self.out.outcome(Outcome { ticket, result: Ok(()) });

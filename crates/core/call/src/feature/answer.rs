@@ -112,7 +112,11 @@ impl Call {
             Some(Purpose::Answer) => self.send_answer(scene, id, sdp),
             Some(Purpose::Reanswer) => {
                 scene.out.op(Op::Reanswer { call, leg: id, sdp: Ok(sdp) });
+                self.change_over(scene, id);
             }
+            Some(Purpose::Reoffer) => self.send_reoffer(scene, id, sdp),
+            // Not asked for.
+            Some(Purpose::Reaccept) => leg.purpose = Some(Purpose::Reaccept),
             None => {}
         }
     }

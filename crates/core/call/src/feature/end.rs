@@ -47,6 +47,7 @@ impl Call {
         // A leg whose end is never reported would otherwise keep the call for ever.
         self.wait(scene, scene.limits.end_time);
         self.cause = Some(cause.clone());
+        self.abandon(scene, &cause);
         self.settle(scene, Err(Failure::new(stage, reported)));
         for party in [Party::Caller, Party::Callee] {
             for leg in self.live_legs(party) {
@@ -86,6 +87,7 @@ impl Call {
             Alarm::Hunt => self.hunt_timed_out(scene),
             Alarm::Place => self.call_places(scene),
             Alarm::Ring(leg) => self.branch_rang_out(scene, leg),
+            Alarm::Operation => self.op_timed_out(scene),
         }
     }
 

@@ -15,6 +15,7 @@ impl Call {
             leg.state = LegState::Up;
         }
         if !std::mem::take(&mut leg.owes_answer) {
+            self.change_over(scene, id);
             return;
         }
         let party = leg.party;
@@ -25,6 +26,7 @@ impl Call {
         };
         if self.anchored {
             scene.out.media(MediaOp::Accept { call, seat: party.into(), leg: id, sdp });
+            self.change_over(scene, id);
             return;
         }
         // The callee made the offer and waits for this answer in its acknowledgement.
@@ -49,7 +51,10 @@ impl Call {
             // Whoever changes the session has got our answer; the acknowledgement was lost on the way.
             leg.state = LegState::Up;
         }
-        let refusal = if leg.purpose.is_some() {
+        let refusal = if matches!(leg.purpose, Some(Purpose::Reoffer | Purpose::Reaccept)) {
+            // Both sides change the session at once (RFC 3261 section 14.2).
+            Some(Cause::new(Kind::Pending, Fault::Peer))
+        } else if leg.purpose.is_some() {
             // The party took a change back and made another one, while the engine still describes the first.
             Some(Cause::new(Kind::Other, Fault::Peer).with_text("Another Change Is Pending"))
         } else if !anchored || state == State::AwaitEnds {
@@ -94,8 +99,12 @@ impl Call {
             Some(Purpose::Reanswer) => {
                 leg.owes_answer = false;
                 scene.out.op(Op::Reanswer { call, leg: id, sdp: Err(cause) });
+                self.change_over(scene, id);
             }
             Some(Purpose::Dial) => self.offer_refused(scene, id, cause),
+            Some(Purpose::Reoffer) => self.reoffer_refused(scene, id, cause),
+            // About an answer of before, which is about to be replaced.
+            Some(Purpose::Reaccept) => leg.purpose = Some(Purpose::Reaccept),
             // Early media is a courtesy: without it the call goes on.
             Some(Purpose::EarlyMedia) => {}
             None if leg.state == LegState::AwaitAnswer => self.early_media_refused(scene, id),

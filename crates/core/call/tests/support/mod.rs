@@ -121,6 +121,55 @@ impl Desk {
         self.tell(Report::Answered { call, leg: LegId(leg), sdp: sdp.map(Sdp::from) });
     }
 
+    /// A call that has come in and is answered: leg 0 with leg 1.
+    pub fn talking(&mut self) -> CallId {
+        let call = self.incoming(Some("a"));
+        self.located(call, &["sip:b1@x"]);
+        self.answered(call, 1, Some("b"));
+        self.tell(Report::Confirmed { call, leg: LegId(0), sdp: None });
+        self.since();
+        self.events.clear();
+        call
+    }
+
+    pub fn hold(&mut self, call: CallId, on: bool, party: Option<Party>) -> Result<Ticket, Refused> {
+        let (call, notes) = (CallRef::Id(call), Notes::default());
+        let command = if on { Command::Hold { call, party, notes } } else { Command::Unhold { call, party, notes } };
+        self.submit(command)
+    }
+
+    pub fn submit(&mut self, command: Command) -> Result<Ticket, Refused> {
+        let result = self.board.submit(self.now, command);
+        self.drain();
+        result
+    }
+
+    /// A party agrees to a change of ours.
+    pub fn reaccepted(&mut self, call: CallId, leg: u16, sdp: &str) {
+        self.tell(Report::Reaccepted { call, leg: LegId(leg), sdp: Ok(Some(Sdp::from(sdp))) });
+    }
+
+    /// It does not.
+    pub fn refused(&mut self, call: CallId, leg: u16, status: u16) {
+        self.tell(Report::Reaccepted { call, leg: LegId(leg), sdp: Err(Cause::from_status(status, "")) });
+    }
+
+    /// A phone's own hold key.
+    pub fn presses_hold(&mut self, call: CallId, party: Party, on: bool) {
+        self.board.tell_media(self.now, MediaReport::Direction { call, party, sends: true, listens: !on });
+        self.drain();
+    }
+
+    pub fn tell_media(&mut self, report: MediaReport) {
+        self.board.tell_media(self.now, report);
+        self.drain();
+    }
+
+    /// The outcomes since the last look.
+    pub fn results(&mut self) -> Vec<Result<(), Failure>> {
+        self.outcomes.drain(..).map(|outcome| outcome.result).collect()
+    }
+
     pub fn ended(&mut self, call: CallId, leg: u16, cause: Cause) {
         self.tell(Report::Ended { call, leg: LegId(leg), cause });
     }
@@ -169,12 +218,23 @@ impl Desk {
                 None
             }
             MediaOp::Open { .. } | MediaOp::Offered { .. } | MediaOp::Accept { .. } => None,
-            MediaOp::Hear { seat: Seat::Spare, .. }
-            | MediaOp::Hold { .. }
-            | MediaOp::OpenSpare { .. }
-            | MediaOp::Swap { .. }
-            | MediaOp::CloseSpare { .. }
-            | MediaOp::Digit { .. } => None,
+            MediaOp::Hold { party, on, .. } => {
+                self.said.push(format!("{party:?} {} hold", if *on { "on" } else { "off" }));
+                None
+            }
+            MediaOp::OpenSpare { party, .. } => {
+                self.said.push(format!("spare seat for {party:?}"));
+                None
+            }
+            MediaOp::Swap { .. } => {
+                self.said.push("swap".into());
+                None
+            }
+            MediaOp::CloseSpare { .. } => {
+                self.said.push("spare seat closed".into());
+                None
+            }
+            MediaOp::Hear { seat: Seat::Spare, .. } | MediaOp::Digit { .. } => None,
         };
         self.media.push(op);
         if let Some((call, seat, leg, sdp)) = reply
@@ -202,18 +262,18 @@ pub fn event_text(event: &Event) -> String {
         Event::Progress { party, status, .. } => format!("progress {party:?} {status}"),
         Event::Answered { party, .. } => format!("answered {party:?}"),
         Event::Bridged => "bridged".into(),
+        Event::HoldAccepted { hold } => format!("hold {hold} accepted"),
+        Event::HoldAsked { party, hold } => format!("{party:?} asked hold {hold}"),
+        Event::Held { party, hold } => format!("{party:?} hold {hold}"),
+        Event::HeldBy { party, hold } => format!("hold {hold} by {party:?}"),
         Event::Diverted { from, to, why } => format!("diverted {from} {to} {why:?}"),
-        Event::Noticed { .. }
-        | Event::HoldAccepted { .. }
-        | Event::HoldAsked { .. }
-        | Event::Held { .. }
-        | Event::HeldBy { .. }
-        | Event::Replaced { .. }
-        | Event::TransferFailed { .. }
-        | Event::Transferring { .. }
-        | Event::TransferStarted { .. }
-        | Event::TransferProgress { .. }
-        | Event::Transferred => panic!("not said by this switch: {event:?}"),
+        Event::Replaced { leg, party, by } => format!("{party:?} replaced {leg} {by}"),
+        Event::TransferFailed { cause } => format!("transfer failed {}", cause.code),
+        Event::Transferring { party, .. } => format!("transferring {party:?}"),
+        Event::TransferStarted { wire_id, .. } => format!("transfer started {wire_id}"),
+        Event::TransferProgress { status, .. } => format!("transfer progress {status}"),
+        Event::Transferred => "transferred".into(),
+        Event::Noticed { .. } => panic!("not said by this switch: {event:?}"),
         Event::LegEnded { leg, cause, .. } => format!("leg {leg} ended {}", cause.code),
         Event::Ended { cause, .. } => format!("ended {}", cause.code),
     }

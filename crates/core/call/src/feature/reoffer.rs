@@ -1,0 +1,116 @@
+//! A session that we change: described anew, offered, answered.
+//!
+//! ```text
+//!            MakeOffer            Op::Reoffer               Reaccepted
+//!  nothing ────────────► Reoffer ────────────► Reaccept ────────────────► nothing
+//!     ▲                                            │ given up: stale         │ stale
+//!     └─── the party's own change comes first: stale, and once more ◄────────┘
+//! ```
+//!
+//! A party that may have taken a change which nobody waits for any more is offered what holds now.
+
+use crate::cause::{Cause, Fault, Kind};
+use crate::machine::{Call, Leg, LegState, Purpose, Scene};
+use crate::words::{LegId, MediaOp, Notes, Op, Sdp};
+
+use super::operation::Doing;
+
+impl Leg {
+    /// A change of the session is under way, ours or the party's.
+    const fn is_changing(&self) -> bool {
+        self.purpose.is_some() || self.owes_answer || matches!(self.state, LegState::AwaitConfirm)
+    }
+}
+
+impl Call {
+    /// Offers a party its session anew, as soon as no other change of it is under way. The answer
+    /// goes to whatever is being done then.
+    pub(crate) fn reoffer(&mut self, scene: &mut Scene<'_>, id: LegId) {
+        let (call, seat) = (self.id, self.seat(id));
+        let Some(leg) = self.leg_mut(id) else { return };
+        if !leg.live() {
+            return;
+        }
+        leg.stale = leg.is_changing();
+        if !leg.stale {
+            leg.purpose = Some(Purpose::Reoffer);
+            scene.out.media(MediaOp::MakeOffer { call, seat, leg: id, near: None });
+        }
+    }
+
+    /// A change of a session is over.
+    pub(crate) fn change_over(&mut self, scene: &mut Scene<'_>, id: LegId) {
+        if self.leg(id).is_some_and(|leg| leg.stale && !leg.is_changing()) {
+            self.reoffer(scene, id);
+        }
+    }
+
+    /// Nobody waits for the change of this leg any more.
+    pub(crate) fn give_up_reoffer(&mut self, id: LegId) {
+        let Some(leg) = self.leg_mut(id) else { return };
+        if leg.purpose == Some(Purpose::Reoffer) {
+            leg.purpose = None;
+        }
+        leg.stale = leg.purpose == Some(Purpose::Reaccept);
+    }
+
+    /// Our offer is ready.
+    pub(crate) fn send_reoffer(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Sdp) {
+        let call = self.id;
+        let party = self.leg(id).map(|leg| leg.party);
+        let notes = match (self.op.as_ref().map(|op| &op.doing), party) {
+            (Some(Doing::Hold(hold)), Some(party)) => hold.notes(party),
+            (None, _) | (_, None) => Notes::default(),
+        };
+        if let Some(leg) = self.leg_mut(id) {
+            leg.purpose = Some(Purpose::Reaccept);
+        }
+        scene.out.op(Op::Reoffer { call, leg: id, sdp: Some(sdp), notes });
+        self.hold_sent(scene, id);
+    }
+
+    /// What a party says to our offer.
+    pub(crate) fn reaccepted(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Result<Option<Sdp>, Cause>) {
+        let Some(leg) = self.leg_mut(id) else { return };
+        if !leg.live() || leg.purpose != Some(Purpose::Reaccept) {
+            return;
+        }
+        leg.purpose = None;
+        let missing = || Cause::new(Kind::NotAcceptable, Fault::Peer).with_text("Answer without session description");
+        let sdp = sdp.and_then(|sdp| sdp.ok_or_else(missing));
+        let stale = std::mem::take(&mut leg.stale);
+        if stale && (sdp.is_ok() || self.awaits_change(id)) {
+            self.reoffer(scene, id);
+        } else if !stale {
+            self.changed(scene, id, sdp);
+        }
+    }
+
+    /// No offer can be made.
+    pub(crate) fn reoffer_refused(&mut self, scene: &mut Scene<'_>, id: LegId, cause: Cause) {
+        self.changed(scene, id, Err(cause));
+    }
+
+    fn changed(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Result<Sdp, Cause>) {
+        match self.op.as_ref().map(|op| &op.doing) {
+            Some(Doing::Hold(_)) if self.awaits_change(id) => self.hold_answered(scene, id, sdp),
+            Some(Doing::Hold(_)) | None => {
+                if let Ok(sdp) = sdp {
+                    self.accept(scene, id, sdp);
+                }
+            }
+        }
+    }
+
+    fn awaits_change(&self, id: LegId) -> bool {
+        let Some(party) = self.leg(id).map(|leg| leg.party) else { return false };
+        match self.op.as_ref().map(|op| &op.doing) {
+            Some(Doing::Hold(hold)) => hold.awaits(party),
+            None => false,
+        }
+    }
+
+    pub(crate) fn accept(&self, scene: &mut Scene<'_>, id: LegId, sdp: Sdp) {
+        self.media(scene, MediaOp::Accept { call: self.id, seat: self.seat(id), leg: id, sdp });
+    }
+}

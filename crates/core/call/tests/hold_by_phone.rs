@@ -1,0 +1,67 @@
+//! A phone's hold key: the other party hears music, whatever an application does besides.
+
+mod support;
+use support::*;
+
+use hookswitch_call::*;
+
+#[test]
+fn the_other_party_hears_music_until_it_is_taken_back() {
+    let mut desk = Desk::new(Limits::default());
+    let call = desk.talking();
+    desk.presses_hold(call, Party::Callee, true);
+    assert_eq!(desk.since(), ["Caller hears Hold", "Callee hears Silence"]);
+    desk.presses_hold(call, Party::Callee, true);
+    assert_eq!(desk.since(), [""; 0], "said again, nothing new");
+    desk.presses_hold(call, Party::Callee, false);
+    assert_eq!(desk.since(), ["Caller hears Peer", "Callee hears Peer"]);
+    assert!(desk.events.iter().all(|told| told.owner.is_none()));
+    assert_eq!(desk.event_names(), ["hold true by Callee", "hold false by Callee"]);
+}
+
+#[test]
+fn each_holds_the_other() {
+    let mut desk = Desk::new(Limits::default());
+    let call = desk.talking();
+    desk.presses_hold(call, Party::Callee, true);
+    desk.presses_hold(call, Party::Caller, true);
+    assert_eq!(desk.since(), ["Caller hears Hold", "Callee hears Silence", "Callee hears Hold"]);
+    desk.presses_hold(call, Party::Callee, false);
+    assert_eq!(desk.since(), ["Caller hears Silence"]);
+    desk.presses_hold(call, Party::Caller, false);
+    assert_eq!(desk.since(), ["Caller hears Peer", "Callee hears Peer"]);
+}
+
+#[test]
+fn audio_flows_only_when_phone_and_application_have_both_let_go() {
+    for phone_first in [false, true] {
+        let mut desk = Desk::new(Limits::default());
+        let call = desk.talking();
+        desk.presses_hold(call, Party::Callee, true);
+        desk.hold(call, true, Some(Party::Caller)).unwrap();
+        desk.reaccepted(call, 0, "a-held");
+        desk.since();
+        let mut heard = Vec::new();
+        for step in [phone_first, !phone_first] {
+            if step {
+                desk.presses_hold(call, Party::Callee, false);
+            } else {
+                desk.hold(call, false, Some(Party::Caller)).unwrap();
+                desk.reaccepted(call, 0, "a");
+            }
+            heard.push(desk.since().into_iter().filter(|line| line.contains("hears")).collect::<Vec<_>>());
+        }
+        assert_eq!(heard, [vec![], vec!["Caller hears Peer".to_owned(), "Callee hears Peer".into()]]);
+    }
+}
+
+#[test]
+fn what_a_phone_says_of_its_direction_before_the_answer_is_no_hold() {
+    let mut desk = Desk::new(Limits::default());
+    let call = desk.incoming(Some("a"));
+    desk.presses_hold(call, Party::Caller, true);
+    desk.located(call, &["sip:b1@x"]);
+    desk.answered(call, 1, Some("b"));
+    assert!(desk.since().contains(&"Callee hears Peer".to_owned()));
+    assert!(!desk.event_names().iter().any(|event| event.starts_with("hold")));
+}
