@@ -440,8 +440,7 @@ impl Lab {
             match output {
                 PhoneOutput::Sip { flow, bytes } => self.carry(place, flow, bytes),
                 PhoneOutput::Close { flow } => self.close(flow),
-                PhoneOutput::Rtp { to, bytes } => {
-                    let from = self.phones[index].phone.config().rtp;
+                PhoneOutput::Rtp { from, to, bytes } => {
                     self.send_datagram(from, to, bytes);
                 }
                 PhoneOutput::Event(event) => self.phones[index].events.push((self.now, event)),

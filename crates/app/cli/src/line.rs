@@ -237,7 +237,7 @@ impl Line {
                         connections.close(self.poll.registry(), now, conn.0);
                     }
                 }
-                Output::Rtp { to, bytes } => drop(self.rtp_queue.push(self.rtp.local(), to, bytes)),
+                Output::Rtp { to, bytes, .. } => drop(self.rtp_queue.push(self.rtp.local(), to, bytes)),
                 Output::Event(event) => self.told.push_back(event),
             }
         }

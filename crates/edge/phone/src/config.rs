@@ -9,7 +9,7 @@ use hookswitch_codec::{Codec, pcma, pcmu, telephone_event};
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::{Timers, Transport};
 
-/// What the phone does with a call that comes in. A second call while one stands is always busy.
+/// What the phone does with a call that comes in. When all lines are taken it is busy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnswerPolicy {
     /// Rings this long, then answers.
@@ -26,6 +26,8 @@ pub enum AnswerPolicy {
     },
     /// Rings until the caller gives up.
     Ring,
+    /// Says nothing at all, as somebody does who is away.
+    Silent,
 }
 
 impl AnswerPolicy {
@@ -33,6 +35,15 @@ impl AnswerPolicy {
     pub const BUSY: AnswerPolicy = AnswerPolicy::Refuse { status: 486, after: Duration::ZERO };
     /// Declined at once.
     pub const DECLINE: AnswerPolicy = AnswerPolicy::Refuse { status: 603, after: Duration::ZERO };
+}
+
+/// What the phone does when it is asked to call somebody else (REFER).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReferPolicy {
+    /// Calls, and tells how far it has come.
+    Accept,
+    /// Refuses with 400 to 699.
+    Refuse(u16),
 }
 
 /// What the phone sends as audio while a call stands.
@@ -95,6 +106,14 @@ pub struct PhoneConfig {
     pub sound: Sound,
     /// Keep what is heard for [`Phone::take_recording`](crate::Phone::take_recording); default false.
     pub record: bool,
+    /// Calls at a time; one more may come to be because of a REFER or an INVITE with Replaces. Default 1.
+    pub lines: u8,
+    /// What to do when asked to call somebody else; default accept.
+    pub refer: ReferPolicy,
+    /// Rings with 183 and a description instead of 180; default false.
+    pub early_media: bool,
+    /// A faulty network card that sends every SIP message twice; for tests. Default false.
+    pub doubles: bool,
     /// A broken phone that never acknowledges an answer; for tests. Default false.
     pub withhold_ack: bool,
     /// SIP timers.
@@ -120,6 +139,10 @@ impl PhoneConfig {
             hang_up_after: None,
             sound: Sound::Nothing,
             record: false,
+            lines: 1,
+            refer: ReferPolicy::Accept,
+            early_media: false,
+            doubles: false,
             withhold_ack: false,
             timers: Timers::default(),
         }

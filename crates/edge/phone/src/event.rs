@@ -26,8 +26,11 @@ pub enum Output {
         /// Which one.
         flow: Flow,
     },
-    /// Send an RTP packet from the phone's RTP socket.
+    /// Send an RTP packet.
     Rtp {
+        /// The address of ours that it leaves from: [`PhoneConfig::rtp`](crate::PhoneConfig::rtp) for the first line, as
+        /// long as its session has not moved.
+        from: SocketAddr,
         /// Where to.
         to: SocketAddr,
         /// The packet.
@@ -100,6 +103,51 @@ pub enum Event {
     Heard(Heard),
     /// All samples have been played.
     Played,
+    /// The other side has pressed a key.
+    Digit {
+        /// `0` to `9`, `*`, `#`, `A` to `D`.
+        digit: char,
+        /// How it was told.
+        by: Keys,
+    },
+    /// The other side has sent a text.
+    Text {
+        /// The text.
+        text: CompactString,
+    },
+    /// An INFO or MESSAGE of ours was answered.
+    Delivered {
+        /// 200 to 699; 408 and 503 may be our own conclusion.
+        status: u16,
+    },
+    /// The other side asks us to call somebody else.
+    ReferAsked {
+        /// Whom: a URI.
+        to: CompactString,
+        /// Whether we do it.
+        accepted: bool,
+    },
+    /// The other side answered our REFER.
+    ReferAnswered {
+        /// 200 to 699; 408 and 503 may be our own conclusion.
+        status: u16,
+    },
+    /// How far the other side has come with what our REFER asked.
+    ReferProgress {
+        /// 100 to 699.
+        status: u16,
+        /// It was the last word.
+        is_last: bool,
+    },
+}
+
+/// How the press of a key travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keys {
+    /// In the signalling: INFO with `application/dtmf-relay`.
+    Info,
+    /// In the audio stream: telephone events (RFC 4733).
+    Rtp,
 }
 
 /// Why a call is over.
@@ -132,6 +180,8 @@ pub enum EndCause {
     Unreachable,
     /// The other side fell silent, or forgot the call.
     Lost,
+    /// Another call has taken its place (RFC 3891).
+    Replaced,
     /// There was nothing both sides could speak.
     Media(Refusal),
 }
@@ -148,6 +198,7 @@ impl fmt::Display for EndCause {
             EndCause::NoReply => f.write_str("no reply"),
             EndCause::Unreachable => f.write_str("unreachable"),
             EndCause::Lost => f.write_str("lost: the other side fell silent"),
+            EndCause::Replaced => f.write_str("replaced by another call"),
             EndCause::Media(refusal) => write!(f, "no common media: {refusal}"),
         }
     }
@@ -159,9 +210,15 @@ pub enum PhoneError {
     /// A call stands already.
     #[error("a call stands already")]
     InCall,
-    /// There is no call.
+    /// There is no call, or it is not in a stage in which this can be done.
     #[error("there is no call")]
     NoCall,
+    /// A change of the session is under way.
+    #[error("a change is under way")]
+    Pending,
+    /// The other side does not take this, or it is no key.
+    #[error("this cannot be sent")]
+    Unsendable,
     /// The endpoint refused.
     #[error(transparent)]
     Sip(#[from] SipError),

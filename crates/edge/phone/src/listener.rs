@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use hookswitch_codec::{Kind, SILENCE_DBFS, measure};
 use hookswitch_media::Negotiated;
 use hookswitch_media::negotiate::Content;
-use hookswitch_rtp::{Arrival, Packet, SequenceTracker};
+use hookswitch_rtp::{Arrival, EventReceiver, EventReport, Packet, SequenceTracker, TelephoneEvent};
 use hookswitch_sip::Time;
 
 use crate::talker::FRAME_SAMPLES;
@@ -67,12 +67,21 @@ pub struct MediaStats {
     pub jitter: Duration,
 }
 
+/// What a packet made known.
+pub(crate) enum Sounded {
+    /// The next 200 ms.
+    Block(Heard),
+    /// The other side has pressed a key.
+    Key(char),
+}
+
 /// Receives the packets of one call.
 pub(crate) struct Listener {
     tracker: SequenceTracker,
     ssrc: Option<u32>,
     block: Vec<i16>,
     recording: Option<Vec<i16>>,
+    keys: EventReceiver,
     /// Of sources that were replaced by another.
     before: MediaStats,
     invalid: u64,
@@ -86,20 +95,21 @@ impl Listener {
             ssrc: None,
             block: Vec::with_capacity(BLOCK_SAMPLES),
             recording: record.then(Vec::new),
+            keys: EventReceiver::new(),
             before: MediaStats::default(),
             invalid: 0,
             strangers: 0,
         }
     }
 
-    /// Takes a packet; `heard` is told of each block that it completes.
+    /// Takes a packet; `heard` is told of each block that it completes and of each key.
     pub(crate) fn packet(
         &mut self,
         now: Time,
         from: SocketAddr,
         bytes: &[u8],
         session: &Negotiated,
-        mut heard: impl FnMut(Heard),
+        mut heard: impl FnMut(Sounded),
     ) {
         let Ok(packet) = Packet::parse(bytes) else {
             self.invalid += 1;
@@ -109,6 +119,7 @@ impl Listener {
             Some(Content::Audio) => {}
             Some(Content::Event) => {
                 self.tracker.sequence_only(packet.sequence());
+                self.key(now, &packet, &mut heard);
                 return;
             }
             None => {
@@ -135,6 +146,21 @@ impl Listener {
         self.hear(&samples[..count], &mut heard);
     }
 
+    /// A key counts when it is pressed; how long it is held is no news.
+    fn key(&mut self, now: Time, packet: &Packet<'_>, heard: &mut impl FnMut(Sounded)) {
+        let Some(payload) = TelephoneEvent::parse(packet.payload()) else {
+            self.invalid += 1;
+            return;
+        };
+        for report in self.keys.packet(now, packet.marker(), packet.timestamp(), payload).iter() {
+            if let EventReport::Started { event, .. } = report
+                && let Some(digit) = TelephoneEvent::digit_of(event)
+            {
+                heard(Sounded::Key(digit));
+            }
+        }
+    }
+
     /// Another SSRC is another source, whose numbers have nothing to do with those before (RFC 3550 5.1).
     fn follow(&mut self, ssrc: u32) {
         if self.ssrc == Some(ssrc) {
@@ -146,7 +172,7 @@ impl Listener {
         }
     }
 
-    fn hear(&mut self, mut samples: &[i16], heard: &mut impl FnMut(Heard)) {
+    fn hear(&mut self, mut samples: &[i16], heard: &mut impl FnMut(Sounded)) {
         if let Some(recording) = &mut self.recording {
             let room = MAX_RECORDED_SAMPLES.saturating_sub(recording.len());
             recording.extend_from_slice(&samples[..samples.len().min(room)]);
@@ -156,7 +182,7 @@ impl Listener {
             self.block.extend_from_slice(now);
             samples = later;
             if self.block.len() == BLOCK_SAMPLES {
-                heard(describe(&self.block));
+                heard(Sounded::Block(describe(&self.block)));
                 self.block.clear();
             }
         }

@@ -1,47 +1,66 @@
-//! The phone itself: what it is asked, and what the endpoint tells it.
+//! The phone itself: what it is asked, and to whom it gives what the endpoint tells it.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use compact_str::CompactString;
 use hookswitch_sip::{
-    Body, DialogId, Ender, Endpoint, EndpointConfig, Event as SipEvent, FailCause, Flow, Invite, Listen,
-    Output as SipOutput, Response, Time, Transport, TxnId,
+    Body, Counts, DialogId, Endpoint, EndpointConfig, Event as SipEvent, Flow, Header, Input, Invite, Listen,
+    Output as SipOutput, RequestId, Time, Transport,
 };
-use hookswitch_sip::{Counts, Input};
-use hookswitch_sip_msg::{HeaderName, Message, Method};
+use hookswitch_sip_msg::Method;
 
-use crate::call::{Call, Stage};
+use crate::call::{Call, CallView, Line, PORTS_PER_LINE, Stage};
 use crate::config::{AnswerPolicy, PhoneConfig};
 use crate::event::{EndCause, Event, Output, PhoneError};
-use crate::listener::MediaStats;
+use crate::listener::{MediaStats, Sounded};
 use crate::register::Registration;
-use crate::session::Hold;
+use crate::session::Session;
 
 /// A scripted SIP phone. See the crate's description for how to drive it.
 pub struct Phone {
     pub(crate) config: PhoneConfig,
     pub(crate) endpoint: Endpoint,
     pub(crate) registration: Registration,
-    call: Option<Call>,
+    pub(crate) calls: Vec<Call>,
+    /// The line that orders without one are for.
+    pub(crate) chosen: Line,
+    /// Requests of ours inside calls that have no answer yet.
+    pub(crate) asked: Vec<(RequestId, Asking)>,
     /// The recording of the last call.
-    recorded: Option<Vec<i16>>,
+    pub(crate) recorded: Option<Vec<i16>>,
     out: VecDeque<Output>,
     random: u64,
 }
+
+/// What a request of ours inside a call was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asking {
+    /// REFER.
+    Refer,
+    /// NOTIFY: nobody waits for what comes of it.
+    Notice,
+    /// INFO or MESSAGE.
+    Parcel,
+}
+
+/// Lines beside those of [`PhoneConfig::lines`]: for a call that takes another one's place.
+const SPARE_LINES: u8 = 1;
 
 impl Phone {
     /// A phone on the hook. All its random names follow from `seed`.
     #[must_use]
     pub fn new(config: PhoneConfig, seed: [u8; 32]) -> Phone {
         let listen = Listen { transport: config.transport, address: config.local, advertise: None };
-        let sip = EndpointConfig {
+        let mut sip = EndpointConfig {
             timers: config.timers,
             product: CompactString::const_new("Hookswitch phone"),
-            allow: vec![Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options, Method::Info],
             listen: vec![listen],
             ..EndpointConfig::default()
         };
+        sip.allow.retain(|method| *method != Method::Register);
+        sip.allow.extend([Method::Refer, Method::Notify, Method::Message]);
+        sip.supported.push(CompactString::const_new("replaces"));
         // What media needs of randomness is no secret; the endpoint's names are.
         let random = seed
             .iter()
@@ -50,7 +69,9 @@ impl Phone {
             config,
             endpoint: Endpoint::new(sip, seed),
             registration: Registration::default(),
-            call: None,
+            calls: Vec::new(),
+            chosen: Line(0),
+            asked: Vec::new(),
             recorded: None,
             out: VecDeque::new(),
             random,
@@ -73,16 +94,42 @@ impl Phone {
         self.config.sound = sound;
     }
 
+    /// Changes what happens to the next REFER.
+    pub fn set_refer(&mut self, refer: crate::ReferPolicy) {
+        self.config.refer = refer;
+    }
+
     /// Whether there is a call, in whatever stage.
     #[must_use]
     pub fn in_call(&self) -> bool {
-        self.call.is_some()
+        !self.calls.is_empty()
+    }
+
+    /// All calls, in the order in which they began.
+    pub fn calls(&self) -> impl Iterator<Item = CallView<'_>> {
+        self.calls.iter().map(Call::view)
+    }
+
+    /// The line that orders without one are for: that of the youngest call, or the one chosen since.
+    #[must_use]
+    pub fn chosen(&self) -> Line {
+        self.chosen
+    }
+
+    /// From now on orders are for this line.
+    ///
+    /// # Errors
+    /// There is no call on it.
+    pub fn choose(&mut self, line: Line) -> Result<(), PhoneError> {
+        self.calls.iter().find(|call| call.line == line).ok_or(PhoneError::NoCall)?;
+        self.chosen = line;
+        Ok(())
     }
 
     /// Counts of the present call's media.
     #[must_use]
     pub fn stats(&self) -> Option<MediaStats> {
-        self.call.as_ref().map(Call::stats)
+        self.current().map(Call::stats)
     }
 
     /// What the endpoint holds; all zero some time after the last call.
@@ -93,33 +140,69 @@ impl Phone {
 
     /// What was heard in the present call so far, or else in the last one, at 8 kHz; `None` unless it was to be kept.
     pub fn take_recording(&mut self) -> Option<Vec<i16>> {
-        self.call.as_mut().and_then(|call| call.listener.take_recording()).or_else(|| self.recorded.take())
+        self.current_mut().and_then(|call| call.listener.take_recording()).or_else(|| self.recorded.take())
     }
 
-    /// Calls `uri`, a SIP URI.
+    /// Calls `uri`, a SIP URI, on a free line, which is chosen.
     ///
     /// # Errors
-    /// There is a call already, or the endpoint refuses.
+    /// All lines are taken, or the endpoint refuses.
     pub fn call(&mut self, now: Time, uri: &str) -> Result<(), PhoneError> {
-        if self.call.is_some() {
-            return Err(PhoneError::InCall);
-        }
+        self.call_with(now, uri, Vec::new())
+    }
+
+    /// The same with more headers in the INVITE: `Replaces` to take over somebody's call, `Referred-By`, …
+    ///
+    /// # Errors
+    /// All lines are taken, or the endpoint refuses.
+    pub fn call_with(&mut self, now: Time, uri: &str, headers: Vec<Header>) -> Result<(), PhoneError> {
+        let line = self.free_line(self.config.lines).ok_or(PhoneError::InCall)?;
+        self.place(now, line, uri, headers)?;
+        self.chosen = line;
+        self.drain(now);
+        Ok(())
+    }
+
+    pub(crate) fn place(
+        &mut self,
+        now: Time,
+        line: Line,
+        uri: &str,
+        headers: Vec<Header>,
+    ) -> Result<DialogId, PhoneError> {
         let from = format!("<{}>", self.config.address());
         let mut invite = Invite::new(uri, from, format!("<{uri}>"), flow_to(&self.config));
         invite.credentials = self.config.credentials.clone();
-        let random = [self.random(), self.random()];
+        invite.headers = headers;
         // The dialog's name comes from the endpoint, and the offer has to be made before.
-        let mut session = crate::session::Session::new(&self.config.codecs, self.config.rtp, random[0]);
+        let mut session = self.session(line);
         if !self.config.late_offer {
             invite.body = session.offer().ok().map(Body::sdp);
         }
         let dialog = self.endpoint.invite(now, invite)?;
-        let mut call = Call::new(&self.config, dialog, Stage::Calling, random);
-        call.session = session;
+        let random = self.random();
+        let mut call = Call::new(&self.config, line, dialog, Stage::Calling, session, random);
         call.call_id = self.endpoint.dialog(dialog).map(|dialog| dialog.call_id().into()).unwrap_or_default();
-        self.call = Some(call);
-        self.drain(now);
-        Ok(())
+        self.calls.push(call);
+        Ok(dialog)
+    }
+
+    /// The session of a new call.
+    pub(crate) fn session(&mut self, line: Line) -> Session {
+        let mut local = self.config.rtp;
+        local.set_port(local.port() + u16::from(line.0) * PORTS_PER_LINE);
+        let id = self.random();
+        Session::new(&self.config.codecs, local, id)
+    }
+
+    /// A line without a call, among so many.
+    pub(crate) fn free_line(&self, lines: u8) -> Option<Line> {
+        (0..lines).map(Line).find(|line| self.calls.iter().all(|call| call.line != *line))
+    }
+
+    /// The same where one more is allowed.
+    pub(crate) fn spare_line(&self) -> Option<Line> {
+        self.free_line(self.config.lines + SPARE_LINES)
     }
 
     /// Ends the call, in whatever stage: takes it back, refuses it or hangs up.
@@ -127,19 +210,19 @@ impl Phone {
     /// # Errors
     /// There is no call.
     pub fn hang_up(&mut self, now: Time) -> Result<(), PhoneError> {
-        let call = self.call.as_ref().ok_or(PhoneError::NoCall)?;
-        match call.stage {
-            Stage::Calling => {
-                self.ending(now, EndCause::Cancelled);
-                self.with_dialog(|phone, dialog| phone.endpoint.cancel(now, dialog, None));
-            }
-            Stage::Offered { .. } => self.refuse(now, 603),
-            Stage::Answered | Stage::Talking => {
-                self.ending(now, EndCause::HungUp);
-                self.with_dialog(|phone, dialog| phone.endpoint.bye(now, dialog, Vec::new()));
-            }
-            Stage::Ending { .. } => {}
-        }
+        let dialog = self.current().ok_or(PhoneError::NoCall)?.dialog;
+        self.leave(now, dialog, EndCause::HungUp);
+        self.drain(now);
+        Ok(())
+    }
+
+    /// Refuses the call that rings, with 400 to 699.
+    ///
+    /// # Errors
+    /// No call rings.
+    pub fn refuse(&mut self, now: Time, status: u16) -> Result<(), PhoneError> {
+        let dialog = self.ringing()?;
+        self.decline(now, dialog, status);
         self.drain(now);
         Ok(())
     }
@@ -149,31 +232,15 @@ impl Phone {
     /// # Errors
     /// No call rings.
     pub fn answer(&mut self, now: Time) -> Result<(), PhoneError> {
-        let rings = self.call.as_ref().is_some_and(|call| matches!(call.stage, Stage::Offered { .. }));
-        if !rings {
-            return Err(PhoneError::NoCall);
-        }
-        self.pick_up(now);
+        let dialog = self.ringing()?;
+        self.pick_up(now, dialog);
         self.drain(now);
         Ok(())
     }
 
-    /// Asks the other side for another direction of media, by re-INVITE.
-    ///
-    /// # Errors
-    /// No call stands, or a change is under way.
-    pub fn hold(&mut self, now: Time, hold: Hold) -> Result<(), PhoneError> {
-        let call = self.call.as_mut().filter(|call| call.stage == Stage::Talking).ok_or(PhoneError::NoCall)?;
-        let before = call.session.set_hold(hold);
-        let offer = call.session.offer().ok().map(Body::sdp);
-        let dialog = call.dialog;
-        let asked = self.endpoint.reinvite(now, dialog, offer, Vec::new());
-        if let (Err(_), Some(call)) = (&asked, &mut self.call) {
-            call.session.set_hold(before);
-            call.session.settle();
-        }
-        self.drain(now);
-        Ok(asked?)
+    pub(crate) fn ringing(&self) -> Result<DialogId, PhoneError> {
+        let call = self.current().filter(|call| matches!(call.stage, Stage::Offered { .. }));
+        call.map(|call| call.dialog).ok_or(PhoneError::NoCall)
     }
 
     /// Takes what arrived on the SIP socket, or what happened to it.
@@ -182,15 +249,23 @@ impl Phone {
         self.drain(now);
     }
 
-    /// Takes what arrived on the RTP socket.
+    /// Takes what arrived at [`PhoneConfig::rtp`], where the first line listens as long as its session has not moved.
     pub fn handle_rtp(&mut self, now: Time, from: SocketAddr, bytes: &[u8]) {
-        let Some(call) = &mut self.call else {
+        self.handle_rtp_at(now, self.config.rtp, from, bytes);
+    }
+
+    /// Takes what arrived at any address of ours for RTP.
+    pub fn handle_rtp_at(&mut self, now: Time, local: SocketAddr, from: SocketAddr, bytes: &[u8]) {
+        let Some(call) = self.calls.iter_mut().find(|call| call.session.local() == local) else {
             return;
         };
         if let Some(session) = call.session.agreed() {
             let out = &mut self.out;
-            call.listener.packet(now, from, bytes, session, |heard| {
-                out.push_back(Output::Event(Event::Heard(heard)));
+            call.listener.packet(now, from, bytes, session, |sounded| {
+                out.push_back(Output::Event(match sounded {
+                    Sounded::Block(heard) => Event::Heard(heard),
+                    Sounded::Key(digit) => Event::Digit { digit, by: crate::Keys::Rtp },
+                }));
             });
         }
     }
@@ -200,17 +275,20 @@ impl Phone {
         self.endpoint.handle_timeout(now);
         self.drain(now);
         self.refresh_registration(now);
-        if let Some(call) = &mut self.call {
+        let dialogs: Vec<DialogId> = self.calls.iter().map(|call| call.dialog).collect();
+        for dialog in dialogs {
             let out = &mut self.out;
+            let Some(call) = self.calls.iter_mut().find(|call| call.dialog == dialog) else {
+                continue;
+            };
             call.speak(now, |output| out.push_back(output));
             let over = call.hang_up_at.is_some_and(|at| at <= now);
             let decide = matches!(call.stage, Stage::Offered { decide_at: Some(at) } if at <= now);
             if over {
                 call.hang_up_at = None;
-                // There is a call, or there would be no time at which it ends.
-                let _ = self.hang_up(now);
+                self.leave(now, dialog, EndCause::HungUp);
             } else if decide {
-                self.decide(now);
+                self.decide(now, dialog);
             }
         }
         self.drain(now);
@@ -219,8 +297,8 @@ impl Phone {
     /// The earliest time at which [`Phone::handle_timeout`] has something to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        let call = self.call.as_ref().and_then(Call::deadline);
-        [self.endpoint.poll_timeout(), call, self.registration.deadline()].into_iter().flatten().min()
+        let calls = self.calls.iter().filter_map(Call::deadline);
+        calls.chain(self.endpoint.poll_timeout()).chain(self.registration.deadline()).min()
     }
 
     /// What is to be sent and told; to be called until `None` after every other call.
@@ -236,7 +314,12 @@ impl Phone {
     pub(crate) fn drain(&mut self, now: Time) {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
-                SipOutput::Send { flow, bytes } => self.out.push_back(Output::Sip { flow, bytes }),
+                SipOutput::Send { flow, bytes } => {
+                    if self.config.doubles {
+                        self.out.push_back(Output::Sip { flow, bytes: bytes.clone() });
+                    }
+                    self.out.push_back(Output::Sip { flow, bytes });
+                }
                 SipOutput::Close { flow } => self.out.push_back(Output::Close { flow }),
                 SipOutput::Event(event) => self.handle_event(now, event),
             }
@@ -246,278 +329,43 @@ impl Phone {
     fn handle_event(&mut self, now: Time, event: SipEvent) {
         match event {
             SipEvent::Invite { dialog, request, flow: _ } => self.offered(now, dialog, &request),
-            SipEvent::Cancelled { dialog, request: _ } => self.end_of(dialog, EndCause::Cancelled),
-            SipEvent::Progress { dialog, response } => self.progress(dialog, &response),
+            SipEvent::Cancelled { dialog, request: _ } => self.end_of(now, dialog, EndCause::Cancelled),
+            SipEvent::Progress { dialog, response } => self.progress(now, dialog, &response),
             SipEvent::Answered { dialog, response } => self.answered(now, dialog, &response),
             SipEvent::Failed { dialog, status, reason, response: _, cause } => {
-                self.failed(dialog, (status, reason), cause);
+                self.failed(now, dialog, (status, reason), cause);
             }
             SipEvent::Acked { dialog, request } => self.acked(now, dialog, &request),
             SipEvent::Reinvite { dialog, request } => self.reinvited(now, dialog, &request),
-            SipEvent::ReinviteCancelled { .. } | SipEvent::FlowClosed { .. } => {}
+            SipEvent::ReinviteCancelled { dialog, .. } => self.reinvite_withdrawn(dialog),
+            SipEvent::FlowClosed { .. } => {}
             SipEvent::Reanswered { dialog, response } => self.reanswered(now, dialog, &response),
-            SipEvent::ReinviteFailed { dialog, status, .. } => {
-                if let Some(call) = self.call_of(dialog) {
-                    call.session.settle();
-                    self.tell(Event::ChangeFailed { status });
-                }
-            }
-            SipEvent::Request { txn, .. } => self.requested(now, txn),
+            SipEvent::ReinviteFailed { dialog, status, .. } => self.change_failed(dialog, status),
+            SipEvent::Request { txn, dialog, request, flow: _ } => self.requested(now, txn, dialog, &request),
             SipEvent::Response { id, status, response, cause } => {
-                self.register_answered(now, id, (status, cause), response.as_ref());
-            }
-            SipEvent::Ended { dialog, by, request } => self.ended(dialog, by, request.as_ref()),
-        }
-    }
-
-    /// An OPTIONS or INFO: there is nothing to do about them, and nothing wrong with them.
-    fn requested(&mut self, now: Time, txn: TxnId) {
-        self.endpoint.reply(now, txn, Response::new(200));
-    }
-
-    fn offered(&mut self, now: Time, dialog: DialogId, request: &Message) {
-        if self.call.is_some() {
-            self.endpoint.respond(now, dialog, Response::new(486));
-            return;
-        }
-        let random = [self.random(), self.random()];
-        let (ring, decide_at) = match self.config.answer {
-            AnswerPolicy::Answer { after } | AnswerPolicy::Refuse { after, .. } => {
-                (!after.is_zero(), Some(now + after))
-            }
-            AnswerPolicy::Ring => (true, None),
-        };
-        let mut call = Call::new(&self.config, dialog, Stage::Offered { decide_at }, random);
-        call.offer = Some(request.body()).filter(|body| !body.is_empty());
-        call.call_id = request.call_id().unwrap_or_default().into();
-        let from = request.from().ok().and_then(|from| from.uri_str()).unwrap_or_default().into();
-        let incoming = Event::Incoming { from, call_id: call.call_id.clone() };
-        self.call = Some(call);
-        self.tell(incoming);
-        if ring {
-            self.endpoint.respond(now, dialog, Response::new(180));
-        } else {
-            self.decide(now);
-        }
-    }
-
-    /// Its time to ring is over.
-    fn decide(&mut self, now: Time) {
-        // The policy may have changed meanwhile, for the next call.
-        match self.call.as_ref().map(|call| call.answer) {
-            Some(AnswerPolicy::Answer { .. }) => self.pick_up(now),
-            Some(AnswerPolicy::Refuse { status, .. }) => self.refuse(now, status),
-            Some(AnswerPolicy::Ring) | None => {}
-        }
-    }
-
-    fn refuse(&mut self, now: Time, status: u16) {
-        self.with_dialog(|phone, dialog| {
-            phone.endpoint.respond(now, dialog, Response::new(status));
-            phone.end_of(dialog, EndCause::Declined { status });
-        });
-    }
-
-    fn pick_up(&mut self, now: Time) {
-        let Some(call) = &mut self.call else {
-            return;
-        };
-        let dialog = call.dialog;
-        let description = match call.offer.take() {
-            Some(offer) => call.session.answer(&offer),
-            None => call.session.offer(),
-        };
-        match description {
-            Ok(description) => {
-                call.stage = Stage::Answered;
-                call.hang_up_at = self.config.hang_up_after.map(|after| now + after);
-                self.endpoint.respond(now, dialog, Response::new(200).with_body(Body::sdp(description)));
-                self.established(now);
-            }
-            Err(refusal) => {
-                self.endpoint.respond(now, dialog, Response::new(488));
-                self.end_of(dialog, EndCause::Media(refusal));
-            }
-        }
-    }
-
-    /// Tells that the call stands, once both sides know what to send.
-    fn established(&mut self, now: Time) {
-        let Some(call) = &mut self.call else {
-            return;
-        };
-        call.steer(now);
-        if let Some(session) = call.session.agreed() {
-            let answered = Event::Answered { codec: session.codec.name, call_id: call.call_id.clone() };
-            self.tell(answered);
-        }
-    }
-
-    fn progress(&mut self, dialog: DialogId, response: &Message) {
-        let body = response.body_bytes();
-        let Some(call) = self.call_of(dialog) else {
-            return;
-        };
-        let early_media = !body.is_empty() && call.session.awaits_answer() && call.session.accept(body).is_ok();
-        let status = response.status().unwrap_or(180);
-        self.tell(Event::Ringing { status, early_media });
-    }
-
-    fn answered(&mut self, now: Time, dialog: DialogId, response: &Message) {
-        let (withhold, body) = (self.config.withhold_ack, response.body_bytes());
-        let hang_up_at = self.config.hang_up_after.map(|after| now + after);
-        let Some(call) = self.call_of(dialog) else {
-            // Nobody waits for it any more.
-            self.endpoint.ack(now, dialog, None);
-            self.endpoint.bye(now, dialog, Vec::new());
-            return;
-        };
-        let mut answer = None;
-        let outcome = if call.session.awaits_answer() {
-            match (body.is_empty(), call.session.agreed()) {
-                // The answer came with a provisional response already.
-                (true, Some(_)) => Ok(()),
-                _ => call.session.accept(body),
-            }
-        } else {
-            call.session.answer(body).map(|text| answer = Some(Body::sdp(text)))
-        };
-        call.session.settle();
-        call.stage = Stage::Talking;
-        call.hang_up_at = hang_up_at;
-        if !withhold {
-            self.endpoint.ack(now, dialog, answer);
-        }
-        match outcome {
-            Ok(()) => self.established(now),
-            Err(refusal) => {
-                self.ending(now, EndCause::Media(refusal));
-                self.endpoint.bye(now, dialog, Vec::new());
-            }
-        }
-    }
-
-    fn failed(&mut self, dialog: DialogId, (status, reason): (u16, CompactString), cause: FailCause) {
-        let cause = match cause {
-            FailCause::Response => EndCause::Refused { status, reason },
-            FailCause::Timeout => EndCause::NoReply,
-            FailCause::Unreachable => EndCause::Unreachable,
-            FailCause::Cancelled => EndCause::Cancelled,
-        };
-        self.end_of(dialog, cause);
-    }
-
-    fn acked(&mut self, now: Time, dialog: DialogId, request: &Message) {
-        let Some(call) = self.call_of(dialog) else {
-            return;
-        };
-        if call.stage == Stage::Answered {
-            call.stage = Stage::Talking;
-        }
-        if !call.session.awaits_answer() {
-            return;
-        }
-        let first = call.session.agreed().is_none();
-        match call.session.accept(request.body_bytes()) {
-            Ok(()) => {
-                call.session.settle();
-                if first { self.established(now) } else { self.changed(now) }
-            }
-            Err(refusal) => {
-                self.ending(now, EndCause::Media(refusal));
-                self.endpoint.bye(now, dialog, Vec::new());
-            }
-        }
-    }
-
-    fn reinvited(&mut self, now: Time, dialog: DialogId, request: &Message) {
-        let body = request.body_bytes();
-        let Some(call) = self.call_of(dialog) else {
-            self.endpoint.respond(now, dialog, Response::new(481));
-            return;
-        };
-        let description = if body.is_empty() { call.session.offer() } else { call.session.answer(body) };
-        match description {
-            Ok(description) => {
-                self.endpoint.respond(now, dialog, Response::new(200).with_body(Body::sdp(description)));
-                if !body.is_empty() {
-                    self.changed(now);
+                if !self.asked_answered(id, status) {
+                    self.register_answered(now, id, (status, cause), response.as_ref());
                 }
             }
-            Err(_) => self.endpoint.respond(now, dialog, Response::new(488)),
+            SipEvent::Ended { dialog, by, request } => self.ended(now, dialog, by, request.as_ref()),
         }
     }
 
-    fn reanswered(&mut self, now: Time, dialog: DialogId, response: &Message) {
-        self.endpoint.ack(now, dialog, None);
-        let Some(call) = self.call_of(dialog) else {
-            return;
-        };
-        match call.session.accept(response.body_bytes()) {
-            Ok(()) => {
-                call.session.settle();
-                self.changed(now);
-            }
-            Err(refusal) => {
-                self.ending(now, EndCause::Media(refusal));
-                self.endpoint.bye(now, dialog, Vec::new());
-            }
-        }
+    pub(crate) fn call_of(&mut self, dialog: DialogId) -> Option<&mut Call> {
+        self.calls.iter_mut().find(|call| call.dialog == dialog)
     }
 
-    fn changed(&mut self, now: Time) {
-        if let Some(call) = &mut self.call {
-            call.steer(now);
-            let (sends, receives) = (call.session.sends(), call.session.receives());
-            self.tell(Event::Changed { sends, receives });
-        }
+    /// The call that orders are for.
+    pub(crate) fn current(&self) -> Option<&Call> {
+        self.calls.iter().find(|call| call.line == self.chosen)
     }
 
-    fn ended(&mut self, dialog: DialogId, by: Ender, request: Option<&Message>) {
-        let reason = request.and_then(|request| request.header_str(HeaderName::Reason)).map(CompactString::from);
-        let cause = match by {
-            Ender::Peer => EndCause::PeerHungUp { reason },
-            Ender::Local => EndCause::HungUp,
-            Ender::AckTimeout | Ender::Unreachable | Ender::Gone => EndCause::Lost,
-        };
-        self.end_of(dialog, cause);
-    }
-
-    /// We have decided to end the call; nothing is sent into it any more.
-    fn ending(&mut self, now: Time, cause: EndCause) {
-        if let Some(call) = &mut self.call {
-            call.stage = Stage::Ending { cause };
-            call.hang_up_at = None;
-            call.steer(now);
-        }
-    }
-
-    /// The call is gone; a cause of our own goes before what the network saw.
-    fn end_of(&mut self, dialog: DialogId, cause: EndCause) {
-        let Some(mut call) = self.call.take_if(|call| call.dialog == dialog) else {
-            return;
-        };
-        let cause = match call.stage {
-            Stage::Ending { cause } => cause,
-            Stage::Calling | Stage::Offered { .. } | Stage::Answered | Stage::Talking => cause,
-        };
-        let stats = call.listener.stats(call.talker.sent);
-        self.recorded = call.listener.take_recording();
-        self.tell(Event::Ended { cause, stats });
-    }
-
-    fn call_of(&mut self, dialog: DialogId) -> Option<&mut Call> {
-        self.call.as_mut().filter(|call| call.dialog == dialog)
-    }
-
-    fn with_dialog(&mut self, act: impl FnOnce(&mut Phone, DialogId)) {
-        if let Some(dialog) = self.call.as_ref().map(|call| call.dialog) {
-            act(self, dialog);
-        }
+    pub(crate) fn current_mut(&mut self) -> Option<&mut Call> {
+        self.calls.iter_mut().find(|call| call.line == self.chosen)
     }
 
     /// Good enough for numbers that must differ and need not be secret (splitmix64).
-    fn random(&mut self) -> u64 {
+    pub(crate) fn random(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.random;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,6 +1,6 @@
 //! What the two sides of a call agree to send: offers and answers of a phone.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hookswitch_codec::Codec;
 use hookswitch_media::negotiate::{Formats, Local, Peer, accept, make_answer, make_offer};
@@ -19,12 +19,14 @@ pub enum Hold {
     On,
     /// Neither way.
     Silent,
+    /// As RFC 2543 had it: nothing is wanted, because our address is `0.0.0.0`.
+    Nowhere,
 }
 
 impl Hold {
     fn direction(self) -> Direction {
         match self {
-            Hold::Off => Direction::SendRecv,
+            Hold::Off | Hold::Nowhere => Direction::SendRecv,
             Hold::On => Direction::SendOnly,
             Hold::Silent => Direction::Inactive,
         }
@@ -43,6 +45,16 @@ pub(crate) struct Session {
     agreed: Option<Negotiated>,
     /// The other side's last description.
     remote: Option<SessionDescription>,
+    /// What was wanted before the change that is under way.
+    before: Option<Wish>,
+}
+
+/// What we want of a session.
+#[derive(Debug, Clone)]
+struct Wish {
+    codecs: Vec<&'static Codec>,
+    local: SocketAddr,
+    hold: Hold,
 }
 
 impl Session {
@@ -57,7 +69,17 @@ impl Session {
             offered: None,
             agreed: None,
             remote: None,
+            before: None,
         }
+    }
+
+    /// Where we want audio.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    pub(crate) fn hold(&self) -> Hold {
+        self.hold
     }
 
     pub(crate) fn agreed(&self) -> Option<&Negotiated> {
@@ -69,9 +91,30 @@ impl Session {
         self.offered.is_some()
     }
 
-    /// Returns what was wanted before.
-    pub(crate) fn set_hold(&mut self, hold: Hold) -> Hold {
-        core::mem::replace(&mut self.hold, hold)
+    /// Begins a change: [`Session::revert`] undoes what the others change.
+    pub(crate) fn begin(&mut self) {
+        self.before = Some(Wish { codecs: self.codecs.clone(), local: self.local, hold: self.hold });
+    }
+
+    pub(crate) fn set_hold(&mut self, hold: Hold) {
+        self.hold = hold;
+    }
+
+    /// Audio is wanted at another port.
+    pub(crate) fn set_port(&mut self, port: u16) {
+        self.local.set_port(port);
+    }
+
+    pub(crate) fn set_codecs(&mut self, codecs: &[&'static Codec]) {
+        self.codecs = codecs.to_vec();
+    }
+
+    /// The change was refused: everything is as before.
+    pub(crate) fn revert(&mut self) {
+        self.offered = None;
+        if let Some(Wish { codecs, local, hold }) = self.before.take() {
+            (self.codecs, self.local, self.hold) = (codecs, local, hold);
+        }
     }
 
     pub(crate) fn sends(&self) -> bool {
@@ -117,6 +160,7 @@ impl Session {
     /// The offer is answered for good, or refused: a further answer would belong to another one.
     pub(crate) fn settle(&mut self) {
         self.offered = None;
+        self.before = None;
     }
 
     fn own(&self) -> Local {
@@ -133,6 +177,11 @@ impl Session {
         };
         if let Some(mut media) = description.media_mut(audio_index) {
             media.set_direction(direction);
+        }
+        if self.hold == Hold::Nowhere {
+            let nowhere: IpAddr =
+                if self.local.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            description.set_all_connections(nowhere);
         }
         description.to_bytes()
     }

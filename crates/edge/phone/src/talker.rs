@@ -4,7 +4,8 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use hookswitch_codec::{Codec, Kind, Tone, ToneGenerator};
-use hookswitch_rtp::{HEADER_LEN, Header};
+use hookswitch_media::negotiate::PayloadTypes;
+use hookswitch_rtp::{EventPacket, EventSender, HEADER_LEN, Header};
 use hookswitch_sip::Time;
 
 use crate::config::Sound;
@@ -14,6 +15,9 @@ pub(crate) const FRAME: Duration = Duration::from_millis(20);
 
 /// Samples per packet at 8 kHz.
 pub(crate) const FRAME_SAMPLES: usize = 160;
+
+/// Level of the tone that a key stands for, in dBm0 without its sign (RFC 4733 2.3.3).
+const KEY_VOLUME: u8 = 10;
 
 /// A driver that was held up longer than this skips the packets it missed.
 const MAX_BEHIND: Duration = Duration::from_millis(200);
@@ -33,6 +37,8 @@ pub(crate) struct Talker {
     marker: bool,
     /// When the next packet is due; `None` while nothing is to be sent.
     next: Option<Time>,
+    /// A key that is pressed goes before the voice.
+    key: Option<EventSender>,
     pub(crate) sent: u64,
 }
 
@@ -62,6 +68,7 @@ impl Talker {
             timestamp: (random >> 16) as u32,
             marker: true,
             next: None,
+            key: None,
             sent: 0,
         }
     }
@@ -76,34 +83,55 @@ impl Talker {
         }
     }
 
+    /// Presses a key for so long; the number is that of RFC 4733.
+    pub(crate) fn press(&mut self, now: Time, event: u8, length: Duration) {
+        self.key = Some(EventSender::new(event, KEY_VOLUME, self.timestamp, 8_000, FRAME, length));
+        self.next.get_or_insert(now);
+    }
+
     pub(crate) fn deadline(&self) -> Option<Time> {
         self.next
     }
 
     /// The packet that is due, if one is.
-    pub(crate) fn frame(&mut self, now: Time, codec: &Codec, payload_type: u8) -> Option<Frame> {
+    pub(crate) fn frame(&mut self, now: Time, codec: &Codec, numbers: PayloadTypes) -> Option<Frame> {
         let due = self.next.filter(|due| *due <= now)?;
         self.catch_up(now, due);
+        let key = self.key.as_mut().and_then(EventSender::next_packet);
+        if let (Some(packet), Some(number)) = (key, numbers.event) {
+            return Some(self.key_frame(packet, number));
+        }
+        if self.key.take().is_some() {
+            self.marker = true;
+        }
         let (mut samples, mut encoded) = ([0; FRAME_SAMPLES], [0; FRAME_SAMPLES]);
-        let played = self.voice.as_mut()?.fill(&mut samples);
+        let Some(voice) = self.voice.as_mut() else {
+            self.next = None;
+            return None;
+        };
+        let played = voice.fill(&mut samples);
         let Kind::Audio { encode, .. } = codec.kind else {
             return None;
         };
         let length = encode(&samples, &mut encoded);
-        let header = Header {
-            marker: core::mem::take(&mut self.marker),
-            payload_type,
-            sequence: self.sequence,
-            timestamp: self.timestamp,
-            ssrc: self.ssrc,
-        };
+        let (marker, timestamp) = (core::mem::take(&mut self.marker), self.timestamp);
+        Some(Frame { bytes: self.packet(marker, numbers.audio, timestamp, &encoded[..length]), played })
+    }
+
+    fn key_frame(&mut self, key: EventPacket, number: u8) -> Frame {
+        let bytes = self.packet(key.marker, number, key.timestamp, &key.payload.to_bytes());
+        Frame { bytes, played: false }
+    }
+
+    fn packet(&mut self, marker: bool, payload_type: u8, timestamp: u32, payload: &[u8]) -> Bytes {
+        let header = Header { marker, payload_type, sequence: self.sequence, timestamp, ssrc: self.ssrc };
         self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(FRAME_SAMPLES as u32);
         self.sent += 1;
-        let mut packet = Vec::with_capacity(HEADER_LEN + length);
+        let mut packet = Vec::with_capacity(HEADER_LEN + payload.len());
         packet.extend_from_slice(&header.to_bytes());
-        packet.extend_from_slice(&encoded[..length]);
-        Some(Frame { bytes: packet.into(), played })
+        packet.extend_from_slice(payload);
+        packet.into()
     }
 
     /// Sets the time of the next packet; a long pause of the driver is a pause in the stream.

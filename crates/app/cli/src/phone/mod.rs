@@ -175,6 +175,7 @@ impl Script {
             | EndCause::Declined { .. }
             | EndCause::Cancelled
             | EndCause::Lost
+            | EndCause::Replaced
             | EndCause::Media(_) => Verdict::CallFailed,
         };
         let text = match (verdict, &cause) {

@@ -174,6 +174,20 @@ fn describe(event: &Event) -> (&'static str, String, Value) {
             json!({ "hz": heard.frequency.map(tenths), "level_dbfs": tenths(heard.level_dbfs), "purity": heard.purity }),
         ),
         Event::Played => ("Played", "all is played".into(), json!({})),
+        Event::Digit { digit, by: _ } => ("Digit", format!("key {digit}"), json!({ "digit": digit })),
+        Event::Text { text } => ("Text", format!("text: {text}"), json!({ "text": text.as_str() })),
+        Event::Delivered { status } => ("Delivered", format!("delivered: {status}"), json!({ "status": status })),
+        Event::ReferAsked { to, accepted } => (
+            "ReferAsked",
+            format!("asked to call {to}: {}", if *accepted { "accepted" } else { "refused" }),
+            json!({ "to": to.as_str(), "accepted": accepted }),
+        ),
+        Event::ReferAnswered { status } => {
+            ("ReferAnswered", format!("transfer answered: {status}"), json!({ "status": status }))
+        }
+        Event::ReferProgress { status, is_last } => {
+            ("ReferProgress", format!("transfer: {status}"), json!({ "status": status, "is_last": is_last }))
+        }
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Line {
     pub bob_heard: Vec<Event>,
     pub ladder: Ladder,
     pub drawn: String,
+    /// Every SIP message, whole.
+    pub sent: Vec<String>,
     /// SIP messages that contain this text are lost.
     pub lose: Option<&'static str>,
     /// Every n-th RTP packet is lost.
@@ -65,6 +67,7 @@ impl Line {
             bob_heard: Vec::new(),
             ladder,
             drawn: String::new(),
+            sent: Vec::new(),
             lose: None,
             lose_rtp: None,
             rtp_count: 0,
@@ -108,30 +111,35 @@ impl Line {
                 phone.handle_sip(now, Input::Datagram { flow: Flow::udp(to, from), bytes });
             }
             Packet::Rtp { from, to, bytes } => {
-                let phone = if to == self.alice.config().rtp { &mut self.alice } else { &mut self.bob };
-                phone.handle_rtp(now, from, &bytes);
+                let phone = if to.ip() == self.alice.config().rtp.ip() { &mut self.alice } else { &mut self.bob };
+                phone.handle_rtp_at(now, to, from, &bytes);
             }
         }
+    }
+
+    /// The requests of a method, whole, each time that they were sent.
+    pub fn requests(&self, method: &str) -> Vec<&String> {
+        self.sent.iter().filter(|text| text.starts_with(method)).collect()
     }
 
     pub fn collect(&mut self) {
         for is_alice in [true, false] {
             let phone = if is_alice { &mut self.alice } else { &mut self.bob };
-            let rtp = phone.config().rtp;
             while let Some(output) = phone.poll_output() {
                 match output {
                     Output::Sip { flow, bytes } => {
                         self.drawn += &self.ladder.message(self.now, flow.local, flow.remote, &bytes);
-                        let text = String::from_utf8_lossy(&bytes);
+                        let text = String::from_utf8_lossy(&bytes).into_owned();
+                        self.sent.push(text.clone());
                         if self.lose.is_none_or(|lose| !text.contains(lose)) {
                             let packet = Packet::Sip { from: flow.local, to: flow.remote, bytes };
                             self.wire.push_back((self.now + DELAY, packet));
                         }
                     }
-                    Output::Rtp { to, bytes } => {
+                    Output::Rtp { from, to, bytes } => {
                         self.rtp_count += 1;
                         if self.lose_rtp.is_none_or(|nth| !self.rtp_count.is_multiple_of(nth)) {
-                            self.wire.push_back((self.now + DELAY, Packet::Rtp { from: rtp, to, bytes }));
+                            self.wire.push_back((self.now + DELAY, Packet::Rtp { from, to, bytes }));
                         }
                     }
                     Output::Close { .. } => {}

@@ -1,0 +1,147 @@
+//! Changes of a session that stands: hold and resume, another port, another codec, by either side.
+
+use hookswitch_codec::Codec;
+use hookswitch_sip::{Body, DialogId, Response, Time};
+use hookswitch_sip_msg::Message;
+
+use crate::call::{Asked, PORTS_PER_LINE, Stage};
+use crate::event::{EndCause, Event, PhoneError};
+use crate::phone::Phone;
+use crate::session::{Hold, Session};
+
+impl Phone {
+    /// Asks the other side for another direction of media, by re-INVITE.
+    ///
+    /// # Errors
+    /// No call stands, or a change is under way.
+    pub fn hold(&mut self, now: Time, hold: Hold) -> Result<(), PhoneError> {
+        self.change(now, |session| session.set_hold(hold))
+    }
+
+    /// Moves audio to the next port of the line, by re-INVITE.
+    ///
+    /// # Errors
+    /// No call stands, or a change is under way.
+    pub fn move_audio(&mut self, now: Time) -> Result<(), PhoneError> {
+        let first = self.config.rtp.port();
+        self.change(now, |session| {
+            let steps = session.local().port() - first;
+            let (line, step) = (steps / PORTS_PER_LINE, steps % PORTS_PER_LINE);
+            session.set_port(first + line * PORTS_PER_LINE + (step + 2) % PORTS_PER_LINE);
+        })
+    }
+
+    /// Asks for other codecs, or for the same in another order of preference, by re-INVITE.
+    ///
+    /// # Errors
+    /// No call stands, or a change is under way.
+    pub fn prefer(&mut self, now: Time, codecs: &[&'static Codec]) -> Result<(), PhoneError> {
+        self.change(now, |session| session.set_codecs(codecs))
+    }
+
+    /// Sends a re-INVITE without an offer: the other side makes it and the ACK carries our answer.
+    ///
+    /// # Errors
+    /// No call stands, or a change is under way.
+    pub fn reoffer_late(&mut self, now: Time) -> Result<(), PhoneError> {
+        let call = self.changeable()?;
+        let dialog = call.dialog;
+        self.endpoint.reinvite(now, dialog, None, Vec::new())?;
+        if let Some(call) = self.call_of(dialog) {
+            call.asked = Some(Asked::Late);
+        }
+        self.drain(now);
+        Ok(())
+    }
+
+    fn changeable(&mut self) -> Result<&mut crate::call::Call, PhoneError> {
+        let call = self.current_mut().filter(|call| call.stage == Stage::Talking).ok_or(PhoneError::NoCall)?;
+        if call.asked.is_some() || call.session.awaits_answer() {
+            return Err(PhoneError::Pending);
+        }
+        Ok(call)
+    }
+
+    fn change(&mut self, now: Time, what: impl FnOnce(&mut Session)) -> Result<(), PhoneError> {
+        let call = self.changeable()?;
+        call.session.begin();
+        what(&mut call.session);
+        let offer = call.session.offer().ok().map(Body::sdp);
+        let dialog = call.dialog;
+        let asked = self.endpoint.reinvite(now, dialog, offer, Vec::new());
+        if let Some(call) = self.call_of(dialog) {
+            match asked {
+                Ok(()) => call.asked = Some(Asked::Offer),
+                Err(_) => call.session.revert(),
+            }
+        }
+        self.drain(now);
+        Ok(asked?)
+    }
+
+    pub(crate) fn reinvited(&mut self, now: Time, dialog: DialogId, request: &Message) {
+        let body = request.body_bytes();
+        let Some(call) = self.call_of(dialog) else {
+            self.endpoint.respond(now, dialog, Response::new(481));
+            return;
+        };
+        let description = if body.is_empty() { call.session.offer() } else { call.session.answer(body) };
+        match description {
+            Ok(description) => {
+                self.endpoint.respond(now, dialog, Response::new(200).with_body(Body::sdp(description)));
+                if !body.is_empty() {
+                    self.changed(now, dialog);
+                }
+            }
+            Err(_) => self.endpoint.respond(now, dialog, Response::new(488)),
+        }
+    }
+
+    /// The other side has taken back its re-INVITE, which we answer at once: it crossed our answer.
+    pub(crate) fn reinvite_withdrawn(&mut self, dialog: DialogId) {
+        if let Some(call) = self.call_of(dialog)
+            && call.asked.is_none()
+        {
+            call.session.settle();
+        }
+    }
+
+    pub(crate) fn reanswered(&mut self, now: Time, dialog: DialogId, response: &Message) {
+        let body = response.body_bytes();
+        let Some(call) = self.call_of(dialog) else {
+            self.endpoint.ack(now, dialog, None);
+            return;
+        };
+        let mut answer = None;
+        let outcome = match call.asked.take() {
+            Some(Asked::Late) => call.session.answer(body).map(|text| answer = Some(Body::sdp(text))),
+            Some(Asked::Offer) | None => call.session.accept(body),
+        };
+        self.endpoint.ack(now, dialog, answer);
+        match outcome {
+            Ok(()) => {
+                if let Some(call) = self.call_of(dialog) {
+                    call.session.settle();
+                }
+                self.changed(now, dialog);
+            }
+            Err(refusal) => self.leave(now, dialog, EndCause::Media(refusal)),
+        }
+    }
+
+    pub(crate) fn change_failed(&mut self, dialog: DialogId, status: u16) {
+        if let Some(call) = self.call_of(dialog) {
+            call.asked = None;
+            call.session.revert();
+            self.tell(Event::ChangeFailed { status });
+        }
+    }
+
+    pub(crate) fn changed(&mut self, now: Time, dialog: DialogId) {
+        if let Some(call) = self.call_of(dialog) {
+            call.steer(now);
+            let (sends, receives) = (call.session.sends(), call.session.receives());
+            self.tell(Event::Changed { sends, receives });
+        }
+    }
+}
