@@ -25,8 +25,11 @@ pub const MAX_PENDING_PER_SOURCE: u32 = 2_000;
 /// response counts as none.
 pub const MAX_ROUTES: usize = 32;
 
-/// Most forks of one INVITE that are answered with ACK and BYE; further ones are ignored.
+/// Most forks of one INVITE that are answered with ACK and BYE, and most of its early dialogs; further ones are ignored.
 pub const MAX_FORKS: usize = 16;
+
+/// Most provisional responses that wait for the acknowledgement of the one before; another replaces the last of them.
+pub const MAX_QUEUED_PROVISIONALS: usize = 8;
 
 /// How long a stream may hold an unfinished message before it is closed.
 pub const PARTIAL_MESSAGE_PATIENCE: Duration = Duration::from_secs(32);
@@ -88,9 +91,10 @@ pub struct EndpointConfig {
     pub timers: Timers,
     /// Value of User-Agent in requests and of Server in responses; left out when empty.
     pub product: CompactString,
-    /// Methods accepted, which is also the value of Allow.
+    /// Methods accepted, which is also the value of Allow. PRACK is always one of them when `100rel` is supported.
     pub allow: Vec<Method>,
-    /// Option tags understood: the value of Supported, and what a Require may ask for.
+    /// Option tags understood: the value of Supported, and what a Require may ask for. Default `100rel`, which the
+    /// endpoint does itself; list others that its user does.
     pub supported: Vec<CompactString>,
     /// Body types taken in an INVITE, which is also the value of Accept.
     pub accept: Vec<CompactString>,
@@ -123,6 +127,13 @@ pub struct EndpointConfig {
     pub refuse_exhausted: bool,
 }
 
+impl EndpointConfig {
+    /// True when that option tag is listed.
+    pub(crate) fn supports(&self, tag: &str) -> bool {
+        self.supported.iter().any(|known| known.eq_ignore_ascii_case(tag))
+    }
+}
+
 impl Default for EndpointConfig {
     fn default() -> EndpointConfig {
         EndpointConfig {
@@ -136,8 +147,9 @@ impl Default for EndpointConfig {
                 Method::Options,
                 Method::Info,
                 Method::Register,
+                Method::Prack,
             ],
-            supported: Vec::new(),
+            supported: vec![CompactString::const_new("100rel")],
             accept: vec![CompactString::const_new("application/sdp")],
             schemes: vec![CompactString::const_new("sip"), CompactString::const_new("sips")],
             listen: Vec::new(),

@@ -67,10 +67,17 @@ pub enum Event {
         /// The CANCEL, or a BYE inside the early dialog; may carry a Reason.
         request: Message,
     },
-    /// A provisional response, 101 to 199, to our INVITE.
+    /// A provisional response, 101 to 199, to our INVITE. One that must be acknowledged (RFC 3262) is, unless
+    /// `prack_due`.
     Progress {
         /// The call.
         dialog: DialogId,
+        /// Which early dialog of the INVITE it belongs to: numbered from 0 as they appear, see
+        /// [`Endpoint::early`](crate::Endpoint::early).
+        fork: u8,
+        /// It carries the offer, because our INVITE had none. To be acknowledged by
+        /// [`Endpoint::prack`](crate::Endpoint::prack) with the answer.
+        prack_due: bool,
         /// The response.
         response: Message,
     },
@@ -79,11 +86,25 @@ pub enum Event {
     Answered {
         /// The call.
         dialog: DialogId,
+        /// Which early dialog has become the call; a number that no provisional response had is one without any.
+        fork: u8,
         /// The response.
         response: Message,
     },
+    /// The other side acknowledges a reliable provisional response of ours with a body: the answer to the offer in
+    /// that response, or else a new offer (RFC 3262 5). To be answered by [`Endpoint::reply`](crate::Endpoint::reply);
+    /// a 2xx we have for the INVITE waits for that. A PRACK without body is answered by the endpoint.
+    Prack {
+        /// The call.
+        dialog: DialogId,
+        /// What to answer.
+        txn: TxnId,
+        /// The PRACK.
+        request: Message,
+    },
     /// Our INVITE failed, or nobody answered one that we received within
-    /// [`EndpointConfig::max_ringing`](crate::EndpointConfig::max_ringing). The dialog is gone.
+    /// [`EndpointConfig::max_ringing`](crate::EndpointConfig::max_ringing), or a reliable provisional response of ours
+    /// got no PRACK (504). The dialog is gone.
     Failed {
         /// The call.
         dialog: DialogId,
@@ -110,12 +131,13 @@ pub enum Event {
         /// The INVITE.
         request: Message,
     },
-    /// The other side took back its re-INVITE; the 487 is sent and the dialog stands as before.
+    /// The other side took back its re-INVITE, or it has been refused for want of an answer or of a PRACK in time: the
+    /// dialog stands as before, and an answer finds nobody any more.
     ReinviteCancelled {
         /// The call.
         dialog: DialogId,
-        /// The CANCEL.
-        request: Message,
+        /// The CANCEL, when there is one.
+        request: Option<Message>,
     },
     /// Our re-INVITE was accepted. To be acknowledged by [`Endpoint::ack`](crate::Endpoint::ack).
     Reanswered {

@@ -29,7 +29,7 @@ pub use dialog::{Dialog, DialogState, Role};
 pub use endpoint::{Counts, Dropped, Endpoint};
 pub use error::SipError;
 pub use event::{DialogId, Ender, Event, FailCause, RequestId, TxnId};
-pub use outgoing::{Body, Header, Invite, MAX_FORWARDS, RequestOut, Response};
+pub use outgoing::{Body, Header, Invite, MAX_FORWARDS, Rel100, RequestOut, Response};
 pub use timers::{PROVISIONAL_REFRESH, T1, T2, T4, Timers};
 pub use transport::{ConnId, Flow, Input, Output, Transport};
 

@@ -111,6 +111,20 @@ pub struct Invite {
     pub body: Option<Body>,
     /// Answers a 401 or 407.
     pub credentials: Option<Credentials>,
+    /// Reliable provisional responses; offered by default.
+    pub rel100: Rel100,
+}
+
+/// Whether the provisional responses to an INVITE shall be acknowledged (RFC 3262).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Rel100 {
+    /// They shall not.
+    Off,
+    /// They may, when [`EndpointConfig::supported`](crate::EndpointConfig::supported) lists `100rel`.
+    #[default]
+    Offered,
+    /// They must; who cannot do that refuses the call with 420.
+    Required,
 }
 
 impl Invite {
@@ -128,6 +142,7 @@ impl Invite {
             headers: Vec::new(),
             body: None,
             credentials: None,
+            rel100: Rel100::default(),
         }
     }
 }
@@ -163,6 +178,9 @@ pub struct RequestOut {
     pub body: Option<Body>,
     /// Answers a 401 or 407; inside a dialog those of the dialog serve when it is `None`.
     pub credentials: Option<Credentials>,
+    /// Which early dialog of an INVITE of ours, see [`Event::Progress`](crate::Event::Progress); of no meaning once the
+    /// call is answered.
+    pub fork: u8,
 }
 
 impl RequestOut {
@@ -183,6 +201,7 @@ impl RequestOut {
             headers: Vec::new(),
             body: None,
             credentials: None,
+            fork: 0,
         }
     }
 
@@ -203,6 +222,7 @@ impl RequestOut {
             headers: Vec::new(),
             body: None,
             credentials: None,
+            fork: 0,
         }
     }
 }
@@ -220,6 +240,9 @@ pub struct Response {
     pub body: Option<Body>,
     /// User part of our Contact; that of the Request-URI when it is `None`.
     pub contact_user: Option<CompactString>,
+    /// A provisional response to an INVITE shall be acknowledged (RFC 3262). It is sent plainly to a caller who cannot
+    /// do that, and is always acknowledged to one who insists.
+    pub reliable: bool,
 }
 
 impl Response {
@@ -231,6 +254,12 @@ impl Response {
     /// The same with a body.
     pub fn with_body(mut self, body: Body) -> Response {
         self.body = Some(body);
+        self
+    }
+
+    /// The same, to be acknowledged.
+    pub fn reliably(mut self) -> Response {
+        self.reliable = true;
         self
     }
 

@@ -17,6 +17,7 @@ enum Act {
     Invite,
     Respond(DialogId, u16),
     Ack(DialogId),
+    Prack(DialogId, u8),
     Cancel(DialogId),
     Bye(DialogId),
     Reinvite(DialogId),
@@ -112,12 +113,16 @@ impl Play {
             }
             Act::Respond(id, status) => {
                 let early = endpoint.dialog(id).is_some_and(|d| d.state() == hookswitch_sip::DialogState::Early);
-                endpoint.respond(now, id, Response::new(status).with_body(Body::sdp(OFFER)));
+                let response = Response::new(status).with_body(Body::sdp(OFFER));
+                endpoint.respond(now, id, Response { reliable: self.dice.percent(50), ..response });
                 if early && endpoint.dialog(id).is_none() {
                     self.refused.push((host, id));
                 }
             }
             Act::Ack(id) => endpoint.ack(now, id, None),
+            Act::Prack(id, fork) => {
+                let _ = endpoint.prack(now, id, fork, Some(Body::sdp(OFFER)));
+            }
             Act::Cancel(id) => endpoint.cancel(now, id, None),
             Act::Bye(id) => {
                 let early = endpoint.dialog(id).is_some();
@@ -180,7 +185,13 @@ impl Play {
             Event::Cancelled { dialog, .. } | Event::Failed { dialog, .. } | Event::Ended { dialog, .. } => {
                 *self.ends.entry((host, dialog)).or_insert(0) += 1;
             }
-            Event::Progress { .. }
+            Event::Prack { txn, .. } => {
+                let now = self.net.now;
+                self.net.hosts[host].endpoint.reply(now, txn, Response::new(200));
+                self.net.drain(host);
+            }
+            Event::Progress { dialog, fork, prack_due: true, .. } => self.plan(100, host, Act::Prack(dialog, fork)),
+            Event::Progress { prack_due: false, .. }
             | Event::Acked { .. }
             | Event::ReinviteCancelled { .. }
             | Event::ReinviteFailed { .. }

@@ -28,7 +28,7 @@ fn refused(text: &str, status: u16) -> support::lone::Sent {
 #[test]
 fn a_method_that_is_known_but_not_allowed_gets_405_and_allow() {
     let sent = refused(&request("PUBLISH", "z9hG4bK-1", 1, "a", "", ""), 405);
-    assert_eq!(sent.header(HeaderName::Allow), "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REGISTER");
+    assert_eq!(sent.header(HeaderName::Allow), "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REGISTER, PRACK");
 }
 
 #[test]
@@ -60,8 +60,8 @@ fn an_encoded_body_gets_415_and_accept_encoding() {
 
 #[test]
 fn an_extension_we_do_not_know_gets_420_and_unsupported() {
-    let sent = refused(&invite("z9hG4bK-1", 1, "a", "Require: 100rel, foo\n"), 420);
-    assert_eq!(sent.header(HeaderName::Unsupported), "100rel, foo");
+    let sent = refused(&invite("z9hG4bK-1", 1, "a", "Require: gruu, 100rel, foo\n"), 420);
+    assert_eq!(sent.header(HeaderName::Unsupported), "gruu, foo");
 }
 
 #[test]

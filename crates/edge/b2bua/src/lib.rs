@@ -36,7 +36,9 @@ use hookswitch_call::port::Backend;
 use hookswitch_call::{CallId, Codecs, Handle, LegId, Op, Report, Time};
 use hookswitch_sip::auth::{Gate, GateConfig};
 use hookswitch_sip::registrar::{Registrar, RegistrarConfig};
-use hookswitch_sip::{Dialog, DialogId, Endpoint, EndpointConfig, Event, Flow, Input, Interface, Network, Output};
+use hookswitch_sip::{
+    Dialog, DialogId, Endpoint, EndpointConfig, Event, Flow, Input, Interface, Network, Output, Response,
+};
 use hookswitch_sip_msg::Method;
 
 pub use leg::LegRecord;
@@ -45,8 +47,8 @@ pub use perform::MAX_SDP;
 use route::Route;
 
 /// What may be asked of the switch.
-const METHODS: [Method; 6] =
-    [Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options, Method::Register];
+const METHODS: [Method; 7] =
+    [Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options, Method::Register, Method::Prack];
 
 /// What a [`B2bua`] is told at the start.
 #[derive(Clone, Debug, Default)]
@@ -207,13 +209,15 @@ impl B2bua {
             Event::Acked { dialog, request } => self.acked(dialog, &request),
             Event::Reinvite { dialog, request } => self.reinvited(now, dialog, &request),
             Event::ReinviteCancelled { dialog, .. } => self.reinvite_cancelled(dialog),
-            Event::Progress { dialog, response } => self.progressed(dialog, &response),
-            Event::Answered { dialog, response } => self.answered(now, dialog, &response),
+            Event::Progress { dialog, response, .. } => self.progressed(dialog, &response),
+            Event::Answered { dialog, response, .. } => self.answered(now, dialog, &response),
             Event::Failed { dialog, status, reason, response, cause } => {
                 self.failed(dialog, (status, &reason), response.as_ref(), cause);
             }
             Event::Ended { dialog, by, request } => self.ended(dialog, by, request.as_ref()),
             Event::Request { txn, dialog, request, flow } => self.requested(now, txn, dialog, &request, flow),
+            // We offer nothing in provisional responses, and take no offer in what acknowledges them.
+            Event::Prack { txn, .. } => self.endpoint.reply(now, txn, Response::new(488)),
             // We change no session of our own accord and send no other requests; should that ever
             // come back, an unacknowledged 2xx would be repeated for half a minute.
             Event::Reanswered { dialog, .. } => self.endpoint.ack(now, dialog, None),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use compact_str::CompactString;
 use hookswitch_sip::{
     Body, Counts, DialogId, Endpoint, EndpointConfig, Event as SipEvent, Flow, Header, Input, Invite, Listen,
-    Output as SipOutput, RequestId, Time, Transport,
+    Output as SipOutput, RequestId, Response, Time, Transport,
 };
 use hookswitch_sip_msg::Method;
 
@@ -330,8 +330,8 @@ impl Phone {
         match event {
             SipEvent::Invite { dialog, request, flow: _ } => self.offered(now, dialog, &request),
             SipEvent::Cancelled { dialog, request: _ } => self.end_of(now, dialog, EndCause::Cancelled),
-            SipEvent::Progress { dialog, response } => self.progress(now, dialog, &response),
-            SipEvent::Answered { dialog, response } => self.answered(now, dialog, &response),
+            SipEvent::Progress { dialog, response, .. } => self.progress(now, dialog, &response),
+            SipEvent::Answered { dialog, response, .. } => self.answered(now, dialog, &response),
             SipEvent::Failed { dialog, status, reason, response: _, cause } => {
                 self.failed(now, dialog, (status, reason), cause);
             }
@@ -341,6 +341,8 @@ impl Phone {
             SipEvent::FlowClosed { .. } => {}
             SipEvent::Reanswered { dialog, response } => self.reanswered(now, dialog, &response),
             SipEvent::ReinviteFailed { dialog, status, .. } => self.change_failed(dialog, status),
+            // It offers nothing in provisional responses, and takes no offer in what acknowledges them.
+            SipEvent::Prack { txn, .. } => self.endpoint.reply(now, txn, Response::new(488)),
             SipEvent::Request { txn, dialog, request, flow: _ } => self.requested(now, txn, dialog, &request),
             SipEvent::Response { id, status, response, cause } => {
                 if !self.asked_answered(id, status) {

@@ -1,11 +1,13 @@
 //! What both sides of a call remember about it (RFC 3261 section 12), as plain data.
 
+pub(crate) mod peer;
 pub(crate) mod route;
 
 use bytes::Bytes;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
+use self::peer::Peer;
 use crate::transport::Flow;
 
 /// Who started the dialog.
@@ -54,6 +56,9 @@ pub struct Dialog {
     pub(crate) flow: Flow,
     /// The flow stands although the target names another address: a NAT is in between, or a name nobody resolved.
     pub(crate) pinned: bool,
+    /// What the other side can do.
+    #[serde(default)]
+    pub(crate) peer: Peer,
 }
 
 impl Dialog {

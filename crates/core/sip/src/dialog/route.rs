@@ -6,6 +6,7 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_sip_msg::{HeaderName, Message, NameAddr, Uri};
 
+use super::peer::Peer;
 use super::{Dialog, DialogState, Role};
 use crate::config::MAX_ROUTES;
 use crate::outgoing::one_line;
@@ -114,6 +115,7 @@ impl Dialog {
             contact: CompactString::default(),
             flow,
             pinned: false,
+            peer: Peer::default(),
         };
         dialog.learn(response, flow);
         Some(dialog)

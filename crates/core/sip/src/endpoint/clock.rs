@@ -6,8 +6,7 @@ use super::Endpoint;
 use super::request::Inside;
 use super::tables::{ClientMachine, Due, Owner, ServerMachine, TxnRef};
 use crate::Time;
-use crate::dialog::DialogState;
-use crate::event::{Ender, Event, FailCause};
+use crate::event::{Ender, FailCause};
 use crate::outgoing::Response;
 use crate::transaction::Fired;
 
@@ -25,6 +24,7 @@ impl Endpoint {
                     self.on_server_time(now, slot);
                 }
                 Due::Retry(dialog) => self.on_retry_time(now, dialog),
+                Due::Unpracked(dialog) => self.on_unpracked(now, dialog),
                 Due::Partial(conn) => self.on_partial_timeout(now, conn),
             }
         }
@@ -73,15 +73,17 @@ impl Endpoint {
         if let Some(txn) = self.tables.client_mut(invite) {
             txn.owner = Owner::Nobody;
         }
-        self.fail_call(id, 408, None, FailCause::Timeout);
+        self.fail_call(now, id, 408, None, FailCause::Timeout);
     }
 
     pub(super) fn on_server_time(&mut self, now: Time, slot: u32) {
         let txn = &mut self.tables.servers[slot as usize];
+        let awaits_final = txn.machine.awaits_final();
         match txn.machine.on_time(now, &self.config.timers) {
             Fired::Trying => {
                 self.send_response(now, slot, &Response::new(100));
             }
+            Fired::Repeat if awaits_final && self.refresh_reliable(now, slot) => self.arm_server(slot),
             Fired::Repeat => {
                 let (flow, bytes) = (self.reply_flow(slot), self.tables.servers[slot as usize].last.clone());
                 self.send(flow, bytes);
@@ -103,13 +105,7 @@ impl Endpoint {
                     self.remove_server(slot);
                     return;
                 };
-                let first = self.tables.call(id).is_some_and(|call| call.dialog.state == DialogState::Early);
-                self.respond(now, id, Response::new(480));
-                if first {
-                    let (status, cause) = (408, FailCause::Timeout);
-                    let reason = hookswitch_sip_msg::reason_phrase(status).into();
-                    self.emit(Event::Failed { dialog: id, status, reason, response: None, cause });
-                }
+                self.give_up_invite(now, id, 480, 408);
             }
             ServerMachine::Invite(_) => {
                 let unacked = id.filter(|id| {

@@ -5,11 +5,12 @@ use hookswitch_sip_msg::{HeaderName, Message, Method};
 use super::Endpoint;
 use super::receive::Told;
 use super::request::{Inside, refreshes_target};
-use super::tables::{Call, Owner, ServerMachine};
+use super::tables::{Asked, AskedKind, Call, Owner, ServerMachine};
 use super::uas::Fresh;
 use crate::Time;
+use crate::dialog::peer::Said;
 use crate::dialog::{DialogState, Role};
-use crate::event::{DialogId, Ender, Event};
+use crate::event::{DialogId, Ender, Event, TxnId};
 use crate::outgoing::{Header, Response};
 
 /// A second INVITE may be tried again after at most so many seconds (RFC 3261 14.2).
@@ -17,13 +18,16 @@ const RETRY_AFTER_MOST: u64 = 10;
 
 impl Endpoint {
     /// A checked request, neither ACK nor CANCEL, inside a dialog that stands.
-    pub(super) fn on_dialog_request(&mut self, now: Time, fresh: Fresh<'_>, id: DialogId) -> Told {
+    pub(super) fn on_dialog_request(&mut self, now: Time, fresh: Fresh<'_>, (id, fork): (DialogId, u8)) -> Told {
         let (flow, request, cseq) = (fresh.flow, fresh.request, fresh.facts.cseq);
         let full = self.full();
         let Some(call) = self.tables.call_mut(id) else {
             return Told::Nothing;
         };
-        if call.dialog.remote_seq.is_some_and(|last| cseq < last) {
+        let Some(dialog) = call.dialog_at_mut(fork) else {
+            return Told::Nothing;
+        };
+        if dialog.remote_seq.is_some_and(|last| cseq < last) {
             return self.refuse(flow, request, 500, Some("CSeq Out Of Order"), &[]);
         }
         let too_early = call.dialog.state == DialogState::Early && call.dialog.role == Role::Caller;
@@ -35,15 +39,26 @@ impl Endpoint {
             Method::Invite if too_early => self.refuse(flow, request, 491, None, &[]),
             Method::Invite => self.on_reinvite(now, fresh, id),
             _ if full => self.refuse_overload(flow, request),
+            Method::Prack => self.on_prack(now, fresh, id),
             method => {
-                call.dialog.remote_seq = Some(cseq);
-                if refreshes_target(method) {
-                    call.dialog.refresh(request, flow);
+                if let Some(dialog) = call.dialog_at_mut(fork) {
+                    dialog.remote_seq = Some(cseq);
+                    if refreshes_target(method) {
+                        dialog.refresh(request, flow);
+                    }
                 }
                 let slot = self.start_server(now, &fresh, None, Some(id));
-                Told::Request(self.tables.servers[slot as usize].id, Some(id))
+                Told::Request(self.ask(id, slot, AskedKind::Other), Some(id))
             }
         }
+    }
+
+    /// Remembers a request that our user is to answer, as long as the dialog stands.
+    pub(super) fn ask(&mut self, id: DialogId, slot: u32, kind: AskedKind) -> TxnId {
+        if let Some(call) = self.tables.call_mut(id) {
+            call.asked.push(Asked { slot, kind });
+        }
+        self.tables.servers[slot as usize].id
     }
 
     fn on_bye(&mut self, now: Time, fresh: Fresh<'_>, id: DialogId) -> Told {
@@ -96,7 +111,9 @@ impl Endpoint {
             call.unacked = None;
             call.dialog.remote_seq = Some(fresh.facts.cseq);
             call.dialog.refresh(request, flow);
-            call.theirs = Some(fresh.received(slot));
+            let said = Said::by(request);
+            call.dialog.peer.hear(&said);
+            call.theirs = Some(fresh.received(slot, &said));
         }
         Told::Reinvite(id)
     }
@@ -117,7 +134,7 @@ impl Endpoint {
     /// The dialog whose 2xx a request acknowledges, and the transaction of that.
     fn acked_by(&self, request: &Message) -> Option<(DialogId, u32)> {
         let (from, to) = (request.from().ok()?, request.to().ok()?);
-        let id = self.tables.find_call(request.call_id().ok()?, to.tag()?, from.tag().unwrap_or_default())?;
+        let id = self.tables.find_call(request.call_id().ok()?, to.tag()?, from.tag().unwrap_or_default())?.0;
         let unacked = self.tables.call(id)?.unacked?;
         (unacked.cseq == request.cseq().ok()?.number).then_some((id, unacked.txn))
     }
@@ -213,7 +230,7 @@ impl Endpoint {
         if self.tables.call(id).is_some_and(|call| call.theirs.is_some()) {
             self.respond(now, id, Response::new(487));
         }
-        let Some(call) = self.drop_call(id) else {
+        let Some(call) = self.drop_call(now, id) else {
             return false;
         };
         if let Some(unacked) = call.unacked {
@@ -222,11 +239,22 @@ impl Endpoint {
         true
     }
 
-    /// Forgets a call; its transactions end by themselves.
-    pub(super) fn drop_call(&mut self, id: DialogId) -> Option<Call> {
+    /// Takes a call out with its timers.
+    pub(super) fn take_call(&mut self, id: DialogId) -> Option<Call> {
         let call = self.tables.take_call(id)?;
-        if let Some(timer) = call.retry {
+        let unpracked = call.reliable.as_ref().and_then(|reliable| reliable.timer());
+        for timer in [call.retry, unpracked].into_iter().flatten() {
             self.wheel.remove(timer);
+        }
+        Some(call)
+    }
+
+    /// Forgets a call; its transactions end by themselves.
+    pub(super) fn drop_call(&mut self, now: Time, id: DialogId) -> Option<Call> {
+        let mut call = self.take_call(id)?;
+        // Whoever asked something is still owed an answer (RFC 3261 15.1.2).
+        for asked in std::mem::take(&mut call.asked) {
+            self.send_response(now, asked.slot, &Response::new(487));
         }
         Some(call)
     }

@@ -11,12 +11,14 @@ mod checks;
 mod clock;
 mod compose;
 mod facts;
+mod fork;
 mod guard;
 mod indialog;
 mod names;
 mod orders;
 mod outcome;
 mod receive;
+mod reliable;
 mod request;
 mod streams;
 mod tables;
@@ -96,7 +98,11 @@ const IDLE_QUEUE: usize = 1_024;
 
 impl Endpoint {
     /// A new endpoint. All its random names follow from `seed`, which must therefore be secret and never used twice.
-    pub fn new(config: EndpointConfig, seed: [u8; 32]) -> Endpoint {
+    pub fn new(mut config: EndpointConfig, seed: [u8; 32]) -> Endpoint {
+        // Whoever asks for acknowledgements has to take them.
+        if config.supports("100rel") && !config.allow.contains(&Method::Prack) {
+            config.allow.push(Method::Prack);
+        }
         let mut ids = Ids::new(seed);
         let tables = Tables::new([ids.next(), ids.next(), ids.next(), ids.next()]);
         Endpoint {
@@ -126,6 +132,23 @@ impl Endpoint {
     /// A dialog, while it stands.
     pub fn dialog(&self, dialog: DialogId) -> Option<&Dialog> {
         self.tables.call(dialog).map(|call| &call.dialog)
+    }
+
+    /// The dialog with that Call-ID and those tags, `local_tag` being ours: that of a Replaces, for instance (RFC 3891 3).
+    /// [`Dialog::state`] says how far it is, [`Dialog::role`] who called. Early dialogs are found by each of their tags.
+    pub fn find_dialog(&self, call_id: &str, local_tag: &str, remote_tag: &str) -> Option<DialogId> {
+        self.tables.find_call(call_id, local_tag, remote_tag).map(|(dialog, _)| dialog)
+    }
+
+    /// True when the other side has said that it takes this method, and has not refused it since.
+    pub fn allows(&self, dialog: DialogId, method: &Method) -> bool {
+        self.tables.call(dialog).is_some_and(|call| call.dialog.peer.allows(method))
+    }
+
+    /// True when the other side has said that it supports this extension: one of `100rel`, `timer`, `replaces`,
+    /// `norefersub` and `join`; others are not remembered.
+    pub fn supports(&self, dialog: DialogId, tag: &str) -> bool {
+        self.tables.call(dialog).is_some_and(|call| call.dialog.peer.supports(tag))
     }
 
     /// Sends further requests of this dialog there: for who resolves names, or knows better.
@@ -287,6 +310,7 @@ impl Endpoint {
         if let Some(source) = txn.pending {
             self.uncount(source);
         }
+        self.no_longer_asked(txn.dialog, slot);
     }
 }
 

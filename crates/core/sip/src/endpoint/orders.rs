@@ -8,6 +8,7 @@ use super::request::{Inside, check_order, check_size, user_part};
 use super::tables::{Due, Owner, Reinvite};
 use super::uac::with_tag;
 use crate::Time;
+use crate::dialog::peer::Peer;
 use crate::dialog::{Dialog, DialogState, Role};
 use crate::error::SipError;
 use crate::event::{DialogId, Event, FailCause, RequestId};
@@ -142,14 +143,15 @@ impl Endpoint {
         dialog: DialogId,
         request: RequestOut,
     ) -> Result<(), SipError> {
+        let RequestOut { method, max_forwards, headers, body, credentials, fork, .. } = request;
         let call = self.tables.call_mut(dialog).ok_or(SipError::UnknownDialog)?;
-        if call.dialog.remote_tag.is_empty() || call.dialog.state == DialogState::Ending {
+        let inside = call.dialog_at_mut(fork).ok_or(SipError::NotEstablished)?;
+        if inside.remote_tag.is_empty() || inside.state == DialogState::Ending {
             return Err(SipError::NotEstablished);
         }
-        let cseq = call.dialog.next_seq();
-        let RequestOut { method, max_forwards, headers, body, credentials, .. } = request;
+        let cseq = inside.next_seq();
         let owner = Owner::Request { id, dialog: Some(dialog), credentials: credentials.map(Box::new) };
-        let what = Inside { max_forwards, headers: &headers, body: body.as_ref(), ..Inside::new(method, cseq) };
+        let what = Inside { max_forwards, headers: &headers, body: body.as_ref(), fork, ..Inside::new(method, cseq) };
         self.send_inside(now, dialog, owner, &what);
         Ok(())
     }
@@ -180,6 +182,7 @@ impl Endpoint {
             contact: self.contact(&flow, &user),
             flow,
             pinned: false,
+            peer: Peer::default(),
         };
         let owner = Owner::Request { id, dialog: None, credentials: request.credentials.map(Box::new) };
         let branch = self.next_branch();

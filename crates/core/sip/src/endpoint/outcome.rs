@@ -5,12 +5,14 @@ use compact_str::CompactString;
 use hookswitch_sip_msg::{AuthParams, HeaderName, Message, Method, reason_phrase};
 
 use super::compose::{Draft, keep};
+use super::fork::Heard;
 use super::request::Inside;
 use super::tables::{AckDue, Call, Cancel, Owner, TxnRef};
 use super::{Endpoint, NewClient};
 use crate::Time;
 use crate::auth::{Credentials, Session};
 use crate::config::MAX_FORKS;
+use crate::dialog::peer::Said;
 use crate::dialog::{Dialog, DialogState, Role};
 use crate::event::{DialogId, Ender, Event, FailCause, RequestId};
 use crate::transport::Flow;
@@ -45,21 +47,29 @@ fn reason_of(response: &Message) -> CompactString {
 
 impl Endpoint {
     pub(super) fn on_provisional(&mut self, now: Time, txn: TxnRef, flow: Flow, status: u16, response: Message) {
-        let Some(&Owner::Invite(id)) = self.tables.client(txn).map(|txn| &txn.owner) else {
+        let Some(found) = self.tables.client(txn) else {
+            return;
+        };
+        let (&Owner::Invite(id), cseq) = (&found.owner, found.cseq) else {
             return;
         };
         let Some(call) = self.tables.call_mut(id) else {
             return;
         };
+        let cancelled = call.cancel.is_some();
         if let Some(Cancel::Wanted(reason)) = &mut call.cancel {
             let reason = reason.take();
             call.cancel = Some(Cancel::Sent);
             self.cancel_now(now, txn, reason.as_deref());
-        } else if status > 100 && call.cancel.is_none() {
-            if response.to().is_ok_and(|to| to.tag().is_some()) {
-                call.learn(&response, flow);
-            }
-            self.emit(Event::Progress { dialog: id, response });
+        }
+        if status == 100 {
+            return;
+        }
+        // What must be acknowledged is, even when nobody wants to know it any more: until then it is repeated.
+        if let Heard::Told { fork, prack_due } = self.hear_provisional(now, id, cseq, flow, &response)
+            && !cancelled
+        {
+            self.emit(Event::Progress { dialog: id, fork, prack_due, response });
         }
     }
 
@@ -74,13 +84,14 @@ impl Endpoint {
         }
         match owner {
             Owner::Invite(id) if accepted => self.on_answer(now, id, answer),
-            Owner::Invite(id) => self.on_refusal(id, answer),
+            Owner::Invite(id) => self.on_refusal(now, id, answer),
             Owner::Reinvite(id) if accepted => self.on_reanswer(now, id, answer),
             Owner::Reinvite(id) => self.on_reinvite_refusal(now, id, answer),
             Owner::Bye(id) => self.end_call(now, id, Ender::Local),
             Owner::Request { id, dialog, .. } => self.on_reply(now, id, dialog, answer),
             Owner::Nobody if accepted && is_invite => self.on_orphan_answer(now, answer),
-            Owner::Nobody => {}
+            // A refused PRACK changes nothing: the INVITE has an end of its own.
+            Owner::Prack(_) | Owner::Nobody => {}
         }
     }
 
@@ -106,14 +117,15 @@ impl Endpoint {
                     // Other forks may answer yet.
                     txn.owner = Owner::Nobody;
                 }
-                self.fail_call(id, 487, None, FailCause::Cancelled);
+                self.fail_call(now, id, 487, None, FailCause::Cancelled);
             }
             DialogState::Early => {
-                call.learn(&answer.response, answer.flow);
+                let fork = call.choose(&answer.response, cseq, answer.flow);
+                call.dialog.peer.hear(&Said::by(&answer.response));
                 call.dialog.state = DialogState::Confirmed;
                 call.ours = None;
                 call.ack_due = Some(AckDue { txn: answer.txn, cseq });
-                self.emit(Event::Answered { dialog: id, response: answer.response });
+                self.emit(Event::Answered { dialog: id, fork, response: answer.response });
             }
             // A repeat, while our user has not acknowledged the first yet.
             DialogState::Confirmed | DialogState::Ending if call.dialog.remote_tag == tag => {}
@@ -171,15 +183,22 @@ impl Endpoint {
         self.start_client(now, NewClient::new(branch, Method::Bye, cseq + 1, Owner::Nobody, flow, bytes));
     }
 
-    fn on_refusal(&mut self, id: DialogId, answer: Final) {
+    fn on_refusal(&mut self, now: Time, id: DialogId, answer: Final) {
         let cancelled = self.tables.call(id).is_some_and(|call| call.cancel.is_some());
         let cause = if cancelled && answer.status == 487 { FailCause::Cancelled } else { FailCause::Response };
-        self.fail_call(id, answer.status, Some(answer.response), cause);
+        self.fail_call(now, id, answer.status, Some(answer.response), cause);
     }
 
     /// Our INVITE that starts a call has failed for good.
-    pub(super) fn fail_call(&mut self, id: DialogId, status: u16, response: Option<Message>, cause: FailCause) {
-        if self.drop_call(id).is_some() {
+    pub(super) fn fail_call(
+        &mut self,
+        now: Time,
+        id: DialogId,
+        status: u16,
+        response: Option<Message>,
+        cause: FailCause,
+    ) {
+        if self.drop_call(now, id).is_some() {
             let reason = response.as_ref().map_or_else(|| CompactString::from(reason_phrase(status)), reason_of);
             self.emit(Event::Failed { dialog: id, status, reason, response, cause });
         }
@@ -247,7 +266,7 @@ impl Endpoint {
             Owner::Invite(id) => {
                 let cancelled = self.tables.call(id).is_some_and(|call| call.cancel.is_some());
                 let (status, cause) = if cancelled { (487, FailCause::Cancelled) } else { (status, cause) };
-                self.fail_call(id, status, None, cause);
+                self.fail_call(now, id, status, None, cause);
             }
             Owner::Reinvite(id) => {
                 let Some(call) = self.tables.call_mut(id) else {
@@ -265,7 +284,7 @@ impl Endpoint {
                     self.hang_up(now, dialog, Ender::Unreachable);
                 }
             }
-            Owner::Nobody => {}
+            Owner::Prack(_) | Owner::Nobody => {}
         }
     }
 
@@ -308,7 +327,7 @@ impl Endpoint {
 
     fn credentials_for(&self, owner: &Owner) -> Option<Box<Credentials>> {
         match owner {
-            Owner::Invite(id) | Owner::Reinvite(id) | Owner::Bye(id) => {
+            Owner::Invite(id) | Owner::Reinvite(id) | Owner::Bye(id) | Owner::Prack(id) => {
                 let call = self.tables.call(*id)?;
                 call.credentials.clone().filter(|_| call.cancel.is_none())
             }
@@ -322,7 +341,7 @@ impl Endpoint {
     /// The number for a request that is sent again.
     fn advance_cseq(&mut self, owner: &Owner, last: u32) -> u32 {
         let dialog = match owner {
-            Owner::Invite(id) | Owner::Reinvite(id) | Owner::Bye(id) => Some(*id),
+            Owner::Invite(id) | Owner::Reinvite(id) | Owner::Bye(id) | Owner::Prack(id) => Some(*id),
             Owner::Request { dialog, .. } => *dialog,
             Owner::Nobody => None,
         };
@@ -394,12 +413,12 @@ impl NewClient {
 
 impl Call {
     /// Takes tag, target and routes from a response to the INVITE that starts this call.
-    fn learn(&mut self, response: &Message, flow: Flow) {
+    pub(super) fn learn(&mut self, response: &Message, flow: Flow) {
         self.dialog.learn(response, flow);
     }
 
     /// The dialog another fork has made of the same INVITE.
-    fn fork(&self, response: &Message, flow: Flow) -> Dialog {
+    pub(super) fn fork(&self, response: &Message, flow: Flow) -> Dialog {
         let mut dialog = self.dialog.clone();
         dialog.role = Role::Caller;
         dialog.learn(response, flow);

@@ -20,6 +20,7 @@ pub(super) enum Told {
     Invite(DialogId),
     Reinvite(DialogId),
     Request(TxnId, Option<DialogId>),
+    Prack(TxnId, DialogId),
     Cancelled(DialogId),
     ReinviteCancelled(DialogId),
     Acked(DialogId),
@@ -63,8 +64,9 @@ impl Endpoint {
             Told::Invite(dialog) => self.emit(Event::Invite { dialog, request, flow }),
             Told::Reinvite(dialog) => self.emit(Event::Reinvite { dialog, request }),
             Told::Request(txn, dialog) => self.emit(Event::Request { txn, dialog, request, flow }),
+            Told::Prack(txn, dialog) => self.emit(Event::Prack { dialog, txn, request }),
             Told::Cancelled(dialog) => self.emit(Event::Cancelled { dialog, request }),
-            Told::ReinviteCancelled(dialog) => self.emit(Event::ReinviteCancelled { dialog, request }),
+            Told::ReinviteCancelled(dialog) => self.emit(Event::ReinviteCancelled { dialog, request: Some(request) }),
             Told::Acked(dialog) => {
                 self.emit(Event::Acked { dialog, request });
                 self.on_acked(now, dialog);

@@ -14,7 +14,7 @@ use crate::dialog::Dialog;
 use crate::dialog::route::Hop;
 use crate::error::SipError;
 use crate::event::DialogId;
-use crate::outgoing::{Body, Header, MAX_FORWARDS};
+use crate::outgoing::{Body, Header, MAX_FORWARDS, Rel100};
 use crate::transport::{Flow, Transport};
 
 /// What a request inside a dialog adds to the dialog.
@@ -24,6 +24,10 @@ pub(super) struct Inside<'a> {
     pub(super) max_forwards: u8,
     pub(super) headers: &'a [Header],
     pub(super) body: Option<&'a Body>,
+    /// In which early dialog, see [`Call::dialog_at`](super::tables::Call::dialog_at).
+    pub(super) fork: u8,
+    /// What an INVITE says about reliable provisional responses.
+    pub(super) rel100: Rel100,
     /// Our Contact is sent although the method does not ask for it.
     pub(super) contact: bool,
     /// A whole line, or nothing.
@@ -38,6 +42,8 @@ impl<'a> Inside<'a> {
             max_forwards: MAX_FORWARDS,
             headers: &[],
             body: None,
+            fork: 0,
+            rel100: Rel100::Off,
             contact: false,
             authorization: &[],
         }
@@ -50,8 +56,12 @@ pub(super) struct Desk {
     pub(super) buffer: BytesMut,
     /// `Allow` and `Supported` lines.
     pub(super) abilities: Box<str>,
+    /// The same without `100rel`.
+    pub(super) plain_abilities: Box<str>,
     /// These and an `Accept` line.
     pub(super) full_abilities: Box<str>,
+    /// Whether `100rel` is among them.
+    pub(super) reliable: bool,
     /// `User-Agent` line.
     pub(super) user_agent: Box<str>,
     /// `Server` line.
@@ -65,16 +75,21 @@ impl Desk {
             product => format!("{name}: {}\r\n", product.replace(['\r', '\n'], " ")).into_boxed_str(),
         };
         let methods: Vec<&str> = config.allow.iter().map(Method::as_str).collect();
-        let mut abilities = format!("Allow: {}\r\n", methods.join(", "));
-        if !config.supported.is_empty() {
-            abilities.push_str(&format!("Supported: {}\r\n", config.supported.join(", ")));
-        }
+        let abilities = |tags: &[&str]| match tags {
+            [] => format!("Allow: {}\r\n", methods.join(", ")),
+            tags => format!("Allow: {}\r\nSupported: {}\r\n", methods.join(", "), tags.join(", ")),
+        };
+        let tags: Vec<&str> = config.supported.iter().map(|tag| tag.as_str()).collect();
+        let plain: Vec<&str> = tags.iter().copied().filter(|tag| !tag.eq_ignore_ascii_case("100rel")).collect();
+        let (abilities, plain_abilities) = (abilities(&tags), abilities(&plain));
         let full_abilities = format!("{abilities}Accept: {}\r\n", config.accept.join(", "));
         Desk {
             full_abilities: full_abilities.into(),
+            reliable: config.supports("100rel"),
             names: Names::new(config),
             buffer: BytesMut::with_capacity(BUFFER),
             abilities: abilities.into(),
+            plain_abilities: plain_abilities.into(),
             user_agent: line("User-Agent"),
             server: line("Server"),
         }
@@ -93,7 +108,14 @@ impl Desk {
             draft.line("Contact", dialog.contact.as_bytes());
         }
         if what.method == Method::Invite {
-            draft.text(&self.abilities);
+            match what.rel100 {
+                Rel100::Off => draft.text(&self.plain_abilities),
+                Rel100::Offered => draft.text(&self.abilities),
+                Rel100::Required => {
+                    draft.text(&self.abilities);
+                    draft.text("Require: 100rel\r\n");
+                }
+            }
         }
         draft.text(&self.user_agent);
         if !what.authorization.is_empty() {
@@ -125,9 +147,9 @@ pub(super) fn refreshes_target(method: &Method) -> bool {
 impl Endpoint {
     /// Sends a request inside a dialog and returns its transaction. `None` when there is no such dialog.
     pub(super) fn send_inside(&mut self, now: Time, id: DialogId, owner: Owner, what: &Inside<'_>) -> Option<u32> {
-        let flow = self.flow_of(&self.tables.call(id)?.dialog);
+        let flow = self.flow_of(self.tables.call(id)?.dialog_at(what.fork)?);
         let branch = self.next_branch();
-        let bytes = self.desk.inside(&self.tables.call(id)?.dialog, &flow, branch, what);
+        let bytes = self.desk.inside(self.tables.call(id)?.dialog_at(what.fork)?, &flow, branch, what);
         let method = what.method.clone();
         let authorization = keep(what.authorization);
         let new = NewClient { branch, method, cseq: what.cseq, owner, flow, bytes, authorization, attempts: 0 };

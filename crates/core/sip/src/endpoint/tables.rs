@@ -11,11 +11,13 @@ use hookswitch_sip_msg::Method;
 use slab::Slab;
 
 use super::compose::Head;
+use super::fork::Early;
+use super::reliable::Reliable;
 use crate::Time;
 use crate::auth::Credentials;
 use crate::dialog::Dialog;
 use crate::event::{DialogId, RequestId, TxnId};
-use crate::outgoing::{Body, Header};
+use crate::outgoing::{Body, Header, Rel100};
 use crate::timers::Timers;
 use crate::transaction::{Client, ClientInvite, Fired, Repeated, Server, ServerInvite};
 use crate::transport::Flow;
@@ -34,6 +36,8 @@ pub(super) enum Due {
     Server(u32),
     /// A re-INVITE that met another one is to be tried again.
     Retry(DialogId),
+    /// A reliable provisional response has no PRACK.
+    Unpracked(DialogId),
     /// A stream holds half a message.
     Partial(crate::transport::ConnId),
 }
@@ -75,6 +79,8 @@ pub(super) enum Owner {
     Reinvite(DialogId),
     /// The BYE that ends one.
     Bye(DialogId),
+    /// A PRACK in an early dialog of one.
+    Prack(DialogId),
     /// A request of the user.
     Request { id: RequestId, dialog: Option<DialogId>, credentials: Option<Box<Credentials>> },
     /// Nobody waits for the outcome: CANCEL, and what is left of calls that ended.
@@ -196,6 +202,23 @@ pub(super) struct Received {
     pub(super) cseq: u32,
     /// It carries an offer; else our 2xx does, and the ACK carries the answer.
     pub(super) offered: bool,
+    /// Whether its sender takes reliable provisional responses.
+    pub(super) rel100: Rel100,
+}
+
+/// A request of theirs inside a dialog, other than INVITE, that our user has not answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) slot: u32,
+    pub(super) kind: AskedKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AskedKind {
+    /// A PRACK with a body.
+    Prack,
+    /// Anything else.
+    Other,
 }
 
 /// A 2xx of theirs that our user has not acknowledged yet.
@@ -238,6 +261,14 @@ pub(super) struct Call {
     pub(super) credentials: Option<Box<Credentials>>,
     pub(super) reinvite: Option<Box<Reinvite>>,
     pub(super) retry: Option<TimerKey>,
+    /// Our INVITE under way carries an offer.
+    pub(super) offered: bool,
+    /// Early dialogs of our INVITE, when there are several or they are acknowledged.
+    pub(super) early: Option<Box<Early>>,
+    /// Our reliable provisional responses to their INVITE.
+    pub(super) reliable: Option<Box<Reliable>>,
+    /// Their requests that our user has not answered.
+    pub(super) asked: Vec<Asked>,
 }
 
 impl Call {
@@ -351,13 +382,12 @@ impl Tables {
         self.servers.get(slot as usize).filter(|txn| txn.id == id).map(|_| slot)
     }
 
-    /// The dialog a message inside it belongs to.
-    pub(super) fn find_call(&self, call_id: &str, local_tag: &str, remote_tag: &str) -> Option<DialogId> {
+    /// The dialog a message inside it belongs to, and which of its early dialogs.
+    pub(super) fn find_call(&self, call_id: &str, local_tag: &str, remote_tag: &str) -> Option<(DialogId, u8)> {
         let slot = *self.call_keys.get(&self.call_key(call_id, local_tag))?;
         let call = self.calls.get(slot as usize)?;
-        let dialog = &call.dialog;
-        let same = dialog.call_id == call_id && dialog.local_tag == local_tag && dialog.remote_tag == remote_tag;
-        same.then_some(call.id)
+        let same = call.dialog.call_id == call_id && call.dialog.local_tag == local_tag;
+        Some((call.id, call.fork_of(remote_tag).filter(|_| same)?))
     }
 
     pub(super) fn add_call(&mut self, dialog: Dialog, credentials: Option<Box<Credentials>>) -> DialogId {
@@ -378,6 +408,10 @@ impl Tables {
             credentials,
             reinvite: None,
             retry: None,
+            offered: false,
+            early: None,
+            reliable: None,
+            asked: Vec::new(),
         });
         id
     }

@@ -9,6 +9,7 @@ use super::compose::keep;
 use super::request::{Inside, check_order, check_size, user_part};
 use super::tables::{Cancel, ClientMachine, Owner, TxnRef};
 use crate::Time;
+use crate::dialog::peer::Peer;
 use crate::dialog::{Dialog, DialogState, Role};
 use crate::error::SipError;
 use crate::event::DialogId;
@@ -31,7 +32,8 @@ impl Endpoint {
         let caller = check_order(&invite.uri, &invite.from, &invite.to, &invite.routes, invite.call_id.as_deref())?;
         let user = user_part(invite.contact_user.as_deref().or(caller).unwrap_or_default());
         check_size(&invite.headers, invite.body.as_ref())?;
-        let Invite { uri, from, to, call_id, flow, routes, max_forwards, headers, body, credentials, .. } = invite;
+        let Invite { uri, from, to, call_id, flow, routes, max_forwards, headers, body, credentials, rel100, .. } =
+            invite;
         let local_tag = self.ids.tag();
         let dialog = Dialog {
             role: Role::Caller,
@@ -48,12 +50,15 @@ impl Endpoint {
             contact: self.contact(&flow, &user),
             flow,
             pinned: false,
+            peer: Peer::default(),
         };
         let id = self.tables.add_call(dialog, credentials.map(Box::new));
-        let what = Inside { max_forwards, headers: &headers, body: body.as_ref(), ..Inside::new(Method::Invite, 1) };
+        let what =
+            Inside { max_forwards, headers: &headers, body: body.as_ref(), rel100, ..Inside::new(Method::Invite, 1) };
         let slot = self.send_inside(now, id, Owner::Invite(id), &what);
         if let Some(call) = self.tables.call_mut(id) {
             call.ours = slot;
+            call.offered = body.is_some();
         }
         Ok(id)
     }

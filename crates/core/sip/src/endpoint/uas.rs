@@ -10,13 +10,14 @@ use super::compose::{Draft, Head, keep};
 use super::facts::Facts;
 use super::receive::Told;
 use super::request::{check_size, user_part};
-use super::tables::{Adds, Received, ServerMachine, ServerTxn};
+use super::tables::{Adds, Asked, AskedKind, Received, ServerMachine, ServerTxn};
 use super::uac::with_tag;
 use crate::Time;
+use crate::dialog::peer::{Peer, Said};
 use crate::dialog::route::{recorded_by, unfolded};
 use crate::dialog::{Dialog, DialogState, Role};
 use crate::event::{DialogId, TxnId};
-use crate::outgoing::Response;
+use crate::outgoing::{Rel100, Response};
 use crate::transaction::{Server, ServerInvite};
 use crate::transport::{Flow, Transport};
 
@@ -30,8 +31,13 @@ pub(super) struct Fresh<'m> {
 
 impl Fresh<'_> {
     /// This INVITE, in a transaction.
-    pub(super) fn received(&self, txn: u32) -> Received {
-        Received { txn, cseq: self.facts.cseq, offered: !self.request.body_bytes().is_empty() }
+    pub(super) fn received(&self, txn: u32, said: &Said) -> Received {
+        let rel100 = match (said.requires_reliable(), said.takes_reliable()) {
+            (true, _) => Rel100::Required,
+            (false, true) => Rel100::Offered,
+            (false, false) => Rel100::Off,
+        };
+        Received { txn, cseq: self.facts.cseq, offered: !self.request.body_bytes().is_empty(), rel100 }
     }
 }
 
@@ -53,7 +59,9 @@ impl Endpoint {
         let id = self.tables.add_call(dialog, None);
         let slot = self.start_server(now, &fresh, Some(merge_key), Some(id));
         if let Some(call) = self.tables.call_mut(id) {
-            call.theirs = Some(fresh.received(slot));
+            let said = Said::by(request);
+            call.dialog.peer.hear(&said);
+            call.theirs = Some(fresh.received(slot, &said));
         }
         Told::Invite(id)
     }
@@ -76,6 +84,7 @@ impl Endpoint {
             contact: self.contact(&flow, &facts.uri.user.map(user_part).unwrap_or_default()),
             flow,
             pinned: false,
+            peer: Peer::default(),
         };
         dialog.aim(flow, facts.via.host.ip().map(|ip| (ip, facts.via.port_or_default())));
         Some(dialog)
@@ -165,6 +174,17 @@ impl Endpoint {
             }
         }
         let response = fitting(response);
+        if self.desk.reliable && received.is_reliable(&response) {
+            self.respond_reliably(now, dialog, received, response);
+            return;
+        }
+        let response = match response.status {
+            ..200 => Some(response),
+            _ => self.behind_reliable(dialog, response),
+        };
+        let Some(response) = response else {
+            return;
+        };
         if !self.send_response(now, received.txn, &response) || response.status < 200 {
             return;
         }
@@ -176,15 +196,31 @@ impl Endpoint {
             call.dialog.state = DialogState::Confirmed;
             call.unacked = Some(received);
         } else if call.dialog.state == DialogState::Early {
-            self.drop_call(dialog);
+            self.drop_call(now, dialog);
         }
     }
 
     /// Answers [`Event::Request`](crate::Event::Request). Ignored when it has got its final answer, or the other side has given up.
     pub fn reply(&mut self, now: Time, txn: TxnId, response: Response) {
-        if let Some(slot) = self.tables.server_slot(txn) {
-            self.send_response(now, slot, &fitting(response));
+        let Some(slot) = self.tables.server_slot(txn) else {
+            return;
+        };
+        let (dialog, accepted) = (self.tables.servers[slot as usize].dialog, response.status < 300);
+        let asked = dialog.and_then(|id| self.tables.call(id)?.asked.iter().find(|asked| asked.slot == slot).copied());
+        if self.send_response(now, slot, &fitting(response))
+            && let (Some(id), Some(asked)) = (dialog, asked)
+            && self.answered(id, asked)
+        {
+            match asked.kind {
+                AskedKind::Prack => self.on_prack_answered(now, id, accepted),
+                AskedKind::Other => {}
+            }
         }
+    }
+
+    /// True when a request of theirs has got its final answer and is forgotten by that.
+    fn answered(&self, id: DialogId, asked: Asked) -> bool {
+        self.tables.call(id).is_some_and(|call| call.asked.iter().all(|other| other.slot != asked.slot))
     }
 
     /// Refuses the call of [`Event::Invite`](crate::Event::Invite), which the event has brought together with `request`
@@ -198,7 +234,7 @@ impl Endpoint {
         let (Some(received), DialogState::Early) = (call.theirs, call.dialog.state) else {
             return;
         };
-        self.drop_call(dialog);
+        self.take_call(dialog);
         self.remove_server(received.txn);
         self.refuse_bare(flow, request, response);
     }
@@ -234,13 +270,24 @@ impl Endpoint {
         txn.last = keep(&bytes);
         if status >= 200 {
             txn.head = None;
+            let dialog = txn.dialog;
             if let Some(source) = txn.pending.take() {
                 self.uncount(source);
             }
+            self.no_longer_asked(dialog, slot);
         }
         self.send(flow, bytes);
         self.settle_server(now, slot);
         true
+    }
+
+    /// A request of theirs inside a dialog has its answer, or will get none.
+    pub(super) fn no_longer_asked(&mut self, dialog: Option<DialogId>, slot: u32) {
+        if let Some(call) = dialog.and_then(|id| self.tables.call_mut(id))
+            && !call.asked.is_empty()
+        {
+            call.asked.retain(|asked| asked.slot != slot);
+        }
     }
 
     fn write_response(&mut self, slot: u32, response: &Response) -> Bytes {
