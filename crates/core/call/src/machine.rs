@@ -87,6 +87,10 @@ pub(crate) enum Purpose {
     Reoffer,
     /// No description any more: the party has been offered our change and owes its answer.
     Reaccept,
+    /// For a leg of another call that is to come here.
+    Join,
+    /// For somebody who has called in to take a place.
+    Replace,
 }
 
 /// What is due when one of a call's times is up.
@@ -138,6 +142,8 @@ pub struct Leg {
     pub(crate) early: Option<Sdp>,
     /// Its session with us is not what it should be: it is offered anew once that can be.
     pub(crate) stale: bool,
+    /// It is beside the table: on the way to the place of an end, or away from it.
+    pub spare: bool,
 }
 
 impl Leg {
@@ -154,6 +160,7 @@ impl Leg {
             owes_answer: false,
             early: None,
             stale: false,
+            spare: false,
         }
     }
 
@@ -266,7 +273,8 @@ impl Call {
             Report::Confirmed { leg, sdp, .. } => self.confirmed(scene, leg, sdp),
             Report::Reoffered { leg, sdp, .. } => self.reoffered(scene, leg, sdp),
             Report::Reaccepted { leg, sdp, .. } => self.reaccepted(scene, leg, sdp),
-            Report::ReferAsked { leg, to, by, .. } => self.refer_asked(scene, leg, to, by),
+            // The switchboard looks up whom it means.
+            Report::ReferAsked { .. } => {}
             Report::ReferAnswered { leg, result, .. } => self.refer_answered(scene, leg, result),
             Report::ReferProgress { leg, status, text, .. } => self.refer_progress(scene, leg, status, text),
             Report::Brought { leg, receipt, parcel, .. } => self.brought(scene, leg, receipt, parcel),
@@ -306,7 +314,9 @@ impl Call {
         self.legs
             .iter()
             .find(|l| {
-                l.party == Party::Caller && matches!(l.state, LegState::Offered | LegState::AwaitConfirm | LegState::Up)
+                l.party == Party::Caller
+                    && !l.spare
+                    && matches!(l.state, LegState::Offered | LegState::AwaitConfirm | LegState::Up)
             })
             .map(|l| l.id)
     }

@@ -3,17 +3,20 @@
 //! One thread owns a switchboard; `&mut self` is the only lock. After every touch the owner drains
 //! [`Switchboard::poll_output`] until it is empty.
 
+mod answered;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use ahash::AHashMap;
-use compact_str::{CompactString, format_compact};
+use compact_str::CompactString;
 use smallvec::smallvec;
 
 use crate::cause::{Cause, Fault, Kind};
+use crate::feature::join::Letter;
 use crate::machine::{Call, Leg, LegState, Origin, Scene, State};
 use crate::words::{
-    Address, CallId, CallRef, Command, Event, Incoming, LegId, MAX_ADDRESS, MediaOp, MediaReport, Notes, Op, Outcome,
+    Address, By, CallId, CallRef, Command, Event, Incoming, LegId, MAX_ADDRESS, MediaOp, MediaReport, Op, Outcome,
     Party, Refused, Report, Ticket, Time, Told,
 };
 
@@ -41,6 +44,10 @@ pub struct Limits {
     /// Whether the phone that [`Command::Start`] rings up first is asked to answer by itself.
     /// Default false.
     pub auto_answer: bool,
+    /// How transfers are done if a command does not say, and those that phones ask for: by the
+    /// switch, or by the phones themselves. Default [`By::Bridge`]. Calls whose audio does not run
+    /// through the media engine are always transferred by the phones.
+    pub transfers: By,
 }
 
 impl Default for Limits {
@@ -54,6 +61,7 @@ impl Default for Limits {
             hops: 70,
             anchor: true,
             auto_answer: false,
+            transfers: By::Bridge,
         }
     }
 }
@@ -76,20 +84,30 @@ pub enum Output {
 
 /// Where the machines put their words; order is the order of things.
 #[derive(Default)]
-pub(crate) struct Outbox(VecDeque<Output>);
+pub(crate) struct Outbox {
+    outputs: VecDeque<Output>,
+    /// What calls write to each other.
+    letters: VecDeque<Letter>,
+}
 
 impl Outbox {
+    pub(crate) fn letter(&mut self, letter: Letter) {
+        self.letters.push_back(letter);
+    }
+    fn next_letter(&mut self) -> Option<Letter> {
+        self.letters.pop_front()
+    }
     pub(crate) fn op(&mut self, op: Op) {
-        self.0.push_back(Output::Op(op));
+        self.outputs.push_back(Output::Op(op));
     }
     pub(crate) fn media(&mut self, op: MediaOp) {
-        self.0.push_back(Output::Media(op));
+        self.outputs.push_back(Output::Media(op));
     }
     pub(crate) fn event(&mut self, told: Told) {
-        self.0.push_back(Output::Event(told));
+        self.outputs.push_back(Output::Event(told));
     }
     pub(crate) fn outcome(&mut self, outcome: Outcome) {
-        self.0.push_back(Output::Outcome(outcome));
+        self.outputs.push_back(Output::Outcome(outcome));
     }
 }
 
@@ -135,7 +153,10 @@ impl Switchboard {
             Command::End { call, cause } => self.end(now, &call, cause),
             Command::Hold { call, party, notes } => self.hold(now, &call, true, (party, notes)),
             Command::Unhold { call, party, notes } => self.hold(now, &call, false, (party, notes)),
-            Command::Transfer { .. } | Command::Join { .. } => Err(unsupported("transfer")),
+            Command::Transfer { call, party, to, by } => self.transfer(now, &call, party, (to, by)),
+            Command::Join { call, party, other, other_party, to, by } => {
+                self.join(now, (&call, party), (&other, other_party), (to, by))
+            }
         }
     }
 
@@ -143,6 +164,10 @@ impl Switchboard {
     pub fn tell(&mut self, now: Time, report: Report) {
         let id = match &report {
             Report::Incoming(_) => return self.incoming(now, report),
+            Report::ReferAsked { call, leg, to, by } => {
+                let (to, by) = (to.clone(), by.clone());
+                return self.refer_asked(now, (*call, *leg), to, by);
+            }
             Report::Dialed { call, wire_id, .. } => {
                 if self.calls.contains_key(call) {
                     self.by_wire.insert(wire_id.clone(), *call);
@@ -155,7 +180,6 @@ impl Switchboard {
             | Report::Confirmed { call, .. }
             | Report::Reoffered { call, .. }
             | Report::Reaccepted { call, .. }
-            | Report::ReferAsked { call, .. }
             | Report::ReferAnswered { call, .. }
             | Report::ReferProgress { call, .. }
             | Report::Brought { call, .. }
@@ -193,7 +217,7 @@ impl Switchboard {
 
     /// The next thing to say or do.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.out.0.pop_front()
+        self.out.outputs.pop_front()
     }
 
     /// Takes no new calls from now on. Running ones go on.
@@ -280,29 +304,6 @@ impl Switchboard {
         Ok(ticket)
     }
 
-    fn find(&self, which: &CallRef) -> Result<&Call, Refused> {
-        let id = match which {
-            CallRef::Id(id) => Some(*id),
-            CallRef::Wire(wire_id) => self.by_wire(wire_id),
-            CallRef::Ticket(ticket) => self.by_ticket.get(ticket).copied(),
-        };
-        id.and_then(|id| self.calls.get(&id)).ok_or(Refused::NoSuchCall)
-    }
-
-    fn hold(
-        &mut self,
-        now: Time,
-        which: &CallRef,
-        on: bool,
-        (party, notes): (Option<Party>, Notes),
-    ) -> Result<Ticket, Refused> {
-        let call = self.find(which)?;
-        call.may_hold(party)?;
-        let (id, ticket) = (call.id, self.ticket());
-        self.touch(now, id, |call, scene| call.hold(scene, ticket, on, party, notes));
-        Ok(ticket)
-    }
-
     fn end(&mut self, now: Time, which: &CallRef, cause: Cause) -> Result<Ticket, Refused> {
         let call = self.find(which)?;
         if call.state == State::AwaitEnds {
@@ -319,6 +320,9 @@ impl Switchboard {
         let Report::Incoming(incoming) = report else {
             return;
         };
+        if let Some(replaces) = incoming.replaces {
+            return self.takes_over(now, replaces, *incoming);
+        }
         let Incoming { handle, wire_id, from, to, offer, hops, near, identity, .. } = *incoming;
         let Incoming { diversions, alerting, referred_by, .. } = *incoming;
         let origin = Origin { identity, diversions, alerting, referred_by };
@@ -333,11 +337,7 @@ impl Switchboard {
             return;
         }
         let id = self.insert(now, from.clone(), to.clone());
-        // A caller chooses its own name; that of a running call it cannot take away.
-        let taken = self.by_wire(&wire_id).and_then(|other| self.calls.get(&other));
-        if taken.is_none_or(|other| other.state == State::AwaitEnds) {
-            self.by_wire.insert(wire_id.clone(), id);
-        }
+        self.name(&wire_id, id);
         let leg = LegId(0);
         self.out.op(Op::Adopt { handle, call: id, leg });
         self.touch(now, id, |call, scene| {
@@ -351,6 +351,14 @@ impl Switchboard {
             call.event(scene, Event::Connecting { to });
             call.locate(scene, Party::Callee);
         });
+    }
+
+    /// A caller chooses its own name; that of a running call it cannot take away.
+    fn name(&mut self, wire_id: &CompactString, id: CallId) {
+        let taken = self.by_wire(wire_id).and_then(|other| self.calls.get(&other));
+        if taken.is_none_or(|other| other.state == State::AwaitEnds) {
+            self.by_wire.insert(wire_id.clone(), id);
+        }
     }
 
     fn ticket(&mut self) -> Ticket {
@@ -368,8 +376,14 @@ impl Switchboard {
         id
     }
 
-    /// Runs one call's machine and keeps the indexes true to it.
+    /// Runs one call's machine, and those of the calls that it writes to.
     fn touch(&mut self, now: Time, id: CallId, act: impl FnOnce(&mut Call, &mut Scene<'_>)) {
+        self.touch_one(now, id, act);
+        self.deliver(now);
+    }
+
+    /// Runs one call's machine and keeps the indexes true to it.
+    fn touch_one(&mut self, now: Time, id: CallId, act: impl FnOnce(&mut Call, &mut Scene<'_>)) {
         let Some(call) = self.calls.get_mut(&id) else {
             return;
         };
@@ -412,10 +426,6 @@ impl Switchboard {
             self.by_ticket.shrink_to(IDLE_CALLS);
         }
     }
-}
-
-fn unsupported(what: &str) -> Refused {
-    Refused::Unsupported(format_compact!("{what} is not supported by this switch"))
 }
 
 impl Leg {

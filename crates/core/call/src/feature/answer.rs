@@ -2,7 +2,7 @@
 
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Alarm, Call, LegState, Purpose, Scene, State};
-use crate::words::{Event, LegId, MediaOp, Op, Party, Sdp, Service, Source};
+use crate::words::{Event, LegId, MediaOp, Op, Party, Sdp, Seat, Service, Source};
 
 impl Call {
     pub(crate) fn answered(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Option<Sdp>) {
@@ -19,8 +19,8 @@ impl Call {
             return;
         }
         self.end_branches(scene, &Cause::new(Kind::AnsweredElsewhere, Fault::Nobody));
+        let (call, seat) = (self.id, self.seat(id));
         let Some(hunt) = self.hunt_over() else { return };
-        let call = self.id;
         if !owes_answer || sdp.is_none() {
             // With a late offer the acknowledgement waits for the caller's answer.
             scene.out.op(Op::Confirm { call, leg: id, sdp: None });
@@ -30,12 +30,27 @@ impl Call {
         let heard = hunt.heard == Some(id) && sdp.is_none();
         let Some(sdp) = sdp.or(early) else {
             let cause = Cause::new(Kind::NotAcceptable, Fault::Peer).with_text("Answer without session description");
-            self.end(scene, cause);
+            if hunt.seat == Seat::Spare {
+                self.hang_up(scene, id, cause.clone());
+                self.target_failed(scene, party, cause);
+            } else {
+                self.end(scene, cause);
+            }
             return;
         };
         if self.anchored && !heard {
-            scene.out.media(MediaOp::Accept { call, seat: hunt.seat, leg: id, sdp: sdp.clone() });
+            scene.out.media(MediaOp::Accept { call, seat, leg: id, sdp: sdp.clone() });
         }
+        if hunt.seat == Seat::Spare {
+            self.transferred(scene, id, hunt.to);
+        } else {
+            self.party_answered(scene, id, sdp);
+        }
+    }
+
+    /// A party is on the line: the next one is looked for, or the two are joined.
+    pub(crate) fn party_answered(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Sdp) {
+        let Some(party) = self.leg(id).map(|leg| leg.party) else { return };
         match (party, self.third_party) {
             (Party::Caller, _) => {
                 self.event(scene, Event::Answered { leg: id, party });
@@ -114,6 +129,8 @@ impl Call {
                 scene.out.op(Op::Reanswer { call, leg: id, sdp: Ok(sdp) });
                 self.change_over(scene, id);
             }
+            Some(Purpose::Join) => self.offer_to_other_call(scene, id, sdp),
+            Some(Purpose::Replace) => self.seat_newcomer(scene, id, sdp),
             Some(Purpose::Reoffer) => self.send_reoffer(scene, id, sdp),
             // Not asked for.
             Some(Purpose::Reaccept) => leg.purpose = Some(Purpose::Reaccept),
@@ -168,5 +185,6 @@ impl Call {
         self.event(scene, Event::Answered { leg: callee, party });
         self.event(scene, Event::Bridged);
         self.settle(scene, Ok(()));
+        self.lend_ready(scene);
     }
 }

@@ -53,11 +53,13 @@ impl Call {
 
     fn listen_to(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Sdp) {
         let Some(hunt) = self.hunt.as_mut() else { return };
-        let (party, seat) = (hunt.party, hunt.seat);
+        let (party, spare) = (hunt.party, hunt.seat == Seat::Spare);
         hunt.heard = Some(id);
-        scene.out.media(MediaOp::Accept { call: self.id, seat, leg: id, sdp });
-        self.hear(scene, party.other(), Source::Peer);
-        if seat == Seat::Of(party) {
+        scene.out.media(MediaOp::Accept { call: self.id, seat: self.seat(id), leg: id, sdp });
+        if spare {
+            self.target_plays(scene);
+        } else {
+            self.hear(scene, party.other(), Source::Peer);
             self.hear(scene, party, Source::Peer);
         }
     }
@@ -78,6 +80,7 @@ impl Call {
         let next = self.branches().into_iter().find_map(|leg| Some((leg, self.leg(leg)?.early.clone()?)));
         match next {
             Some((leg, sdp)) => self.listen_to(scene, leg, sdp),
+            None if self.hunts_spare() => self.target_silent(scene),
             None => self.hear(scene, party.other(), Source::Ringback),
         }
     }

@@ -73,6 +73,7 @@ impl Call {
             LegState::AwaitAnswer if self.hunt.as_ref().is_some_and(|hunt| hunt.party == party) => {
                 self.branch_failed(scene, id, cause);
             }
+            _ if self.goes_on_without(scene, id) => {}
             _ => self.end(scene, cause),
         }
     }

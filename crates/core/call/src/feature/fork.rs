@@ -152,7 +152,7 @@ impl Call {
     /// Calls every place of the group whose time has come.
     pub(crate) fn call_places(&mut self, scene: &mut Scene<'_>) {
         let Some(hunt) = self.hunt.as_mut() else { return };
-        let (party, began) = (hunt.party, hunt.began);
+        let (party, spare, began) = (hunt.party, hunt.seat == Seat::Spare, hunt.began);
         let mut due: SmallVec<[Target; 4]> = SmallVec::new();
         while hunt.next_of_group().is_some_and(|place| began + place.after <= scene.now) {
             due.extend(hunt.waiting.pop());
@@ -177,6 +177,7 @@ impl Call {
             let leg = self.add_leg(party, LegState::AwaitOffer);
             if let Some(leg) = self.leg_mut(leg) {
                 leg.target = Some(target);
+                leg.spare = spare;
             }
             branches.push(leg);
         }
@@ -207,7 +208,7 @@ impl Call {
 
     fn ask_for_offer(&mut self, scene: &mut Scene<'_>, leg: LegId, near: Option<IpAddr>) {
         let call = self.id;
-        let Some(seat) = self.hunt.as_ref().map(|hunt| hunt.seat) else { return };
+        let seat = self.seat(leg);
         if let Some(leg) = self.leg_mut(leg) {
             leg.purpose = Some(Purpose::Dial);
         }
@@ -320,7 +321,14 @@ impl Call {
     pub(crate) fn hunt_failed(&mut self, scene: &mut Scene<'_>, cause: Cause) {
         let earlier = self.hunt.as_mut().and_then(|hunt| hunt.earlier.take());
         let cause = better(earlier, cause);
-        self.end(scene, cause);
+        let spare = self.hunt.as_ref().filter(|hunt| hunt.seat == Seat::Spare).map(|hunt| hunt.party);
+        if let Some(party) = spare {
+            self.end_branches(scene, &cause);
+            self.hunt_over();
+            self.target_failed(scene, party, cause);
+        } else {
+            self.end(scene, cause);
+        }
     }
 
     /// Somebody else is looked for, or nobody any more: the branches end.

@@ -3,7 +3,7 @@
 
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Call, Scene};
-use crate::words::{Address, Diversion, Diverting, Event, Source};
+use crate::words::{Address, Diversion, Diverting, Event, Seat, Source};
 
 /// Most diversions of one call, those included which it brought along.
 pub const MAX_DIVERSIONS: usize = 10;
@@ -67,8 +67,10 @@ impl Call {
         let from = std::mem::replace(&mut hunt.to, to.clone());
         hunt.diversions.push(Diversion { from: from.clone(), why });
         hunt.anywhere = true;
-        if hunt.heard.take().is_some() {
-            self.hear(scene, hunt.party.other(), Source::Ringback);
+        match hunt.heard.take() {
+            Some(_) if hunt.seat == Seat::Spare => self.target_silent(scene),
+            Some(_) => self.hear(scene, hunt.party.other(), Source::Ringback),
+            None => {}
         }
         self.event(scene, Event::Diverted { from, to, why });
         self.look_up(scene, hunt);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::operation::Doing;
+use super::operation::{Doing, Whose};
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Call, Scene, State};
 use crate::words::{Event, Failure, LegId, MediaOp, Notes, Outcome, Party, Refused, Sdp, Stage, Ticket};
@@ -152,7 +152,8 @@ impl Call {
         for party in &asked {
             hold.put(*party, Step::Asked);
         }
-        self.begin(scene, Some(ticket), CHANGE_TIME, Doing::Hold(hold));
+        self.begin(scene, Whose::Command(ticket), Doing::Hold(hold));
+        self.op_wait(scene, CHANGE_TIME);
         self.op_event(scene, Event::HoldAccepted { hold: on });
         for party in asked {
             self.ask_to_hold(scene, party, on);
@@ -188,7 +189,9 @@ impl Call {
                 hold.put(party, if asked { Step::Done } else { Step::Out });
                 let now = asked == on;
                 self.accept(scene, id, sdp);
-                self.tuned(scene, |call| call.holds.commanded.set(party, now));
+                let before = self.heard();
+                self.holds.commanded.set(party, now);
+                self.retune(scene, before);
                 self.op_event(scene, Event::Held { party, hold: now });
             }
             Err(cause) => {
@@ -238,9 +241,7 @@ impl Call {
     }
 
     fn hold_op(&mut self) -> Option<&mut Hold> {
-        match &mut self.op.as_mut()?.doing {
-            Doing::Hold(hold) => Some(hold),
-        }
+        if let Doing::Hold(hold) = &mut self.op.as_mut()?.doing { Some(hold) } else { None }
     }
 
     fn held(&self) -> Vec<Party> {
@@ -254,7 +255,9 @@ impl Call {
         if self.state != State::Talking || self.holds.pressed.has(party) == hold {
             return;
         }
-        self.tuned(scene, |call| call.holds.pressed.set(party, hold));
+        let before = self.heard();
+        self.holds.pressed.set(party, hold);
+        self.retune(scene, before);
         self.event_of(scene, None, Event::HeldBy { party, hold });
     }
 }

@@ -17,7 +17,7 @@ use super::operation::Doing;
 
 impl Leg {
     /// A change of the session is under way, ours or the party's.
-    const fn is_changing(&self) -> bool {
+    pub(crate) const fn is_changing(&self) -> bool {
         self.purpose.is_some() || self.owes_answer || matches!(self.state, LegState::AwaitConfirm)
     }
 }
@@ -43,6 +43,7 @@ impl Call {
         if self.leg(id).is_some_and(|leg| leg.stale && !leg.is_changing()) {
             self.reoffer(scene, id);
         }
+        self.send_offer_of_other(scene);
     }
 
     /// Nobody waits for the change of this leg any more.
@@ -60,7 +61,7 @@ impl Call {
         let party = self.leg(id).map(|leg| leg.party);
         let notes = match (self.op.as_ref().map(|op| &op.doing), party) {
             (Some(Doing::Hold(hold)), Some(party)) => hold.notes(party),
-            (None, _) | (_, None) => Notes::default(),
+            _ => Notes::default(),
         };
         if let Some(leg) = self.leg_mut(id) {
             leg.purpose = Some(Purpose::Reaccept);
@@ -92,9 +93,12 @@ impl Call {
     }
 
     fn changed(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Result<Sdp, Cause>) {
+        let awaited = self.awaits_change(id);
         match self.op.as_ref().map(|op| &op.doing) {
-            Some(Doing::Hold(_)) if self.awaits_change(id) => self.hold_answered(scene, id, sdp),
-            Some(Doing::Hold(_)) | None => {
+            Some(Doing::Hold(_)) if awaited => self.hold_answered(scene, id, sdp),
+            Some(Doing::Lend(_)) if awaited => self.lend_answered(scene, id, sdp),
+            // What holds now was offered, and nobody waits for the answer.
+            _ => {
                 if let Ok(sdp) = sdp {
                     self.accept(scene, id, sdp);
                 }
@@ -106,7 +110,8 @@ impl Call {
         let Some(party) = self.leg(id).map(|leg| leg.party) else { return false };
         match self.op.as_ref().map(|op| &op.doing) {
             Some(Doing::Hold(hold)) => hold.awaits(party),
-            None => false,
+            Some(Doing::Lend(lend)) => lend.sent && lend.party == party,
+            _ => false,
         }
     }
 

@@ -51,6 +51,7 @@ impl Call {
                 self.ring(scene, targets, ring_time);
             }
             Found::Service(service) if seat == Seat::Of(Party::Callee) => self.connect_service(scene, service),
+            Found::Service(service) if seat == Seat::Spare => self.target_is_service(scene, service),
             // A service cannot be rung up and asked to call somebody.
             Found::Service(_) | Found::Targets(_) => {
                 let cause = Cause::new(Kind::NotFound, Fault::Controller);
@@ -88,7 +89,9 @@ impl Call {
                 dial.identity = origin.identity.clone();
                 dial.alerting = origin.alerting.clone();
             }
-            (Party::Caller, _) if third_party && scene.limits.auto_answer => dial.alerting.answer_after = Some(0),
+            (Party::Caller, _) if third_party && !leg.spare && scene.limits.auto_answer => {
+                dial.alerting.answer_after = Some(0)
+            }
             (Party::Caller | Party::Callee, _) => {}
         }
         if let Some(time) = dial.target.ring_time {
@@ -105,6 +108,10 @@ impl Call {
             return;
         };
         let to = target.address.clone();
+        if leg.spare {
+            self.target_dialed(scene, id, wire_id, to);
+            return;
+        }
         let event = Event::Dialing { leg: id, party, wire_id, to };
         self.event(scene, event);
     }
@@ -120,8 +127,11 @@ impl Call {
         if let Some(hunt) = self.hunt.as_mut() {
             hunt.rang = true;
         }
-        let event = Event::Progress { leg: id, party, status, text };
-        self.event(scene, event);
+        if self.hunts_spare() {
+            self.target_progressed(scene, status, text);
+        } else {
+            self.event(scene, Event::Progress { leg: id, party, status, text });
+        }
         if party == Party::Callee || self.hunts_spare() {
             match sdp {
                 Some(sdp) => self.early_media(scene, id, status, sdp),
@@ -133,10 +143,10 @@ impl Call {
     /// Tells the other end how far the look for a party has come.
     pub(crate) fn tell_ringing(&mut self, scene: &mut Scene<'_>, status: u16) {
         let Some(hunt) = self.hunt.as_ref() else { return };
-        let (heard, waits) = (hunt.heard.is_some(), hunt.party.other());
+        let heard = hunt.heard.is_some();
         if self.hunts_spare() {
             if status == RINGING && !heard {
-                self.hear(scene, waits, Source::Ringback);
+                self.target_rings(scene);
             }
             return;
         }

@@ -18,14 +18,13 @@ impl Call {
             self.change_over(scene, id);
             return;
         }
-        let party = leg.party;
         let Some(sdp) = sdp else {
             let cause = Cause::new(Kind::NotAcceptable, Fault::Peer).with_text("Offer was never answered");
             self.end(scene, cause);
             return;
         };
         if self.anchored {
-            scene.out.media(MediaOp::Accept { call, seat: party.into(), leg: id, sdp });
+            scene.out.media(MediaOp::Accept { call, seat: self.seat(id), leg: id, sdp });
             self.change_over(scene, id);
             return;
         }
@@ -68,13 +67,14 @@ impl Call {
             return;
         }
         leg.purpose = Some(Purpose::Reanswer);
-        let party = leg.party;
         if let Some(sdp) = sdp {
-            scene.out.media(MediaOp::Offered { call, seat: party.into(), sdp });
-            scene.out.media(MediaOp::MakeAnswer { call, seat: party.into(), leg: id });
+            let seat = self.seat(id);
+            scene.out.media(MediaOp::Offered { call, seat, sdp });
+            scene.out.media(MediaOp::MakeAnswer { call, seat, leg: id });
         } else {
             leg.owes_answer = true;
-            scene.out.media(MediaOp::MakeOffer { call, seat: party.into(), leg: id, near: None });
+            let seat = self.seat(id);
+            scene.out.media(MediaOp::MakeOffer { call, seat, leg: id, near: None });
         }
     }
 
@@ -83,7 +83,8 @@ impl Call {
         if self.state != State::Talking {
             return;
         }
-        let up = self.legs.iter().filter(|l| l.party == party && l.state == LegState::Up && l.service.is_none());
+        let up =
+            self.legs.iter().filter(|l| l.party == party && !l.spare && l.state == LegState::Up && l.service.is_none());
         for leg in up {
             scene.out.op(Op::Probe { call: self.id, leg: leg.id });
         }
@@ -102,6 +103,8 @@ impl Call {
                 self.change_over(scene, id);
             }
             Some(Purpose::Dial) => self.offer_refused(scene, id, cause),
+            Some(Purpose::Join) => self.join_refused(scene, id, cause),
+            Some(Purpose::Replace) => self.refuse_newcomer(scene, cause),
             Some(Purpose::Reoffer) => self.reoffer_refused(scene, id, cause),
             // About an answer of before, which is about to be replaced.
             Some(Purpose::Reaccept) => leg.purpose = Some(Purpose::Reaccept),
