@@ -20,6 +20,7 @@ use crate::streams::Streams;
 use crate::switch::{SWITCH, SWITCH_V6, Switch, SwitchConfig, switch_sip, switch_sip_v6};
 use crate::weather::Weather;
 use crate::wire::Letter;
+use crate::zone::Zone;
 
 /// When every run begins.
 pub const START: Time = Duration::from_secs(1_700_000_000);
@@ -114,6 +115,7 @@ pub struct Lab {
     /// No packet could have been lost or overtaken.
     pub(crate) was_always_clear: bool,
     pub(crate) mail: Mail,
+    pub(crate) zone: Zone,
     pub(crate) streams: Streams,
     pub(crate) journal: Journal,
     pub(crate) switch: Switch,
@@ -179,6 +181,7 @@ impl Lab {
             weather,
             was_always_clear: weather.is_in_order(),
             mail: Mail::default(),
+            zone: Zone::default(),
             streams: Streams::default(),
             journal,
             switch,
@@ -276,6 +279,7 @@ impl Lab {
             Parcel::News { to, input } => self.deliver_news(to, input),
             Parcel::Break(conn) => self.break_stream(conn),
             Parcel::Order(op) => self.perform(op),
+            Parcel::Answer(id, answer) => self.deliver_answer(id, answer),
             Parcel::Report(report) => match self.busy_until(Place::Switch) {
                 Some(at) => self.mail.post(at, Parcel::Report(report)),
                 None => self.tell_switch(Input::Media(report)),
@@ -387,6 +391,7 @@ impl Lab {
                     self.orders_until = self.orders_until.max(self.now + wait);
                     self.mail.post(self.orders_until, Parcel::Order(op));
                 }
+                Output::Lookup { id, name, kind } => self.look_up(id, &name, kind),
                 Output::Text { session, text } => self.tell_app(session, &text),
                 Output::CloseSession { session, code } => {
                     self.journal.note(self.now, format!("the switch closes session {} with {code}", session.0));

@@ -42,6 +42,7 @@ mod switch;
 mod verbs;
 mod weather;
 mod wire;
+mod zone;
 
 use std::time::Duration;
 
@@ -53,6 +54,7 @@ pub use sound::{Ear, LEVEL_DBFS};
 pub use switch::{DOMAIN, SIP_PORT, SWITCH, SWITCH_V6, SwitchConfig, TRUSTED, USERS, switch_sip, switch_sip_v6};
 pub use weather::Weather;
 pub use wire::{Letter, sdp};
+pub use zone::Zone;
 
 /// The environment variable that names the one seed to play, or a range of them: `84`, `0..10000`.
 pub const SEED_VARIABLE: &str = "HOOKSWITCH_SEED";

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use hookswitch_call::{MediaOp, MediaReport, Time};
+use hookswitch_sip::resolve::{Answer, LookupId};
 use hookswitch_sip::{ConnId, Input};
 
 /// Whoever takes part.
@@ -31,6 +32,8 @@ pub(crate) enum Parcel {
     Order(MediaOp),
     /// And back.
     Report(MediaReport),
+    /// From the name servers to the switch.
+    Answer(LookupId, Answer),
 }
 
 /// Everything on its way. What arrives at the same moment arrives in the order it was sent.

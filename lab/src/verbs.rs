@@ -302,9 +302,8 @@ impl Lab {
         self.journal.note(self.now, "the switch is killed and started again");
         self.close_all_of(Place::Switch);
         self.mail.retain(|parcel| {
-            let is_lost =
-                matches!(parcel, Parcel::Order(_) | Parcel::Report(_) | Parcel::News { to: Place::Switch, .. });
-            !is_lost
+            let to_switch = matches!(parcel, Parcel::Report(_) | Parcel::Answer(..));
+            !(to_switch || matches!(parcel, Parcel::Order(_) | Parcel::News { to: Place::Switch, .. }))
         });
         for app in self.apps.iter_mut().filter(|app| app.is_open) {
             app.is_open = false;

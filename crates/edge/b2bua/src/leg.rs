@@ -45,6 +45,7 @@ impl B2bua {
     pub(crate) fn over(&mut self, dialog: DialogId, cause: Cause) {
         if let Some(record) = self.legs.remove(&dialog) {
             self.dialogs.remove(&(record.call, record.leg));
+            self.names.spares.remove(&(record.call, record.leg));
             self.report(Report::Ended { call: record.call, leg: record.leg, cause });
         }
     }

@@ -11,6 +11,7 @@
 //! | `outbound.rs` | a party is called, and what comes back |
 //! | `perform.rs` | what the core asks of a leg |
 //! | `locate.rs`, [`route`] | where an address is: routes, services, users' bindings |
+//! | `named.rs` | what waits for the domain name system |
 //! | `register.rs` | REGISTER, OPTIONS and everything else outside of a call |
 //! | `reason.rs` | causes as Reason headers and back (RFC 3326) |
 
@@ -19,6 +20,7 @@
 mod inbound;
 mod leg;
 mod locate;
+mod named;
 mod outbound;
 mod perform;
 mod reason;
@@ -36,6 +38,7 @@ use hookswitch_call::port::Backend;
 use hookswitch_call::{CallId, Codecs, Handle, LegId, Op, Report, Time};
 use hookswitch_sip::auth::{Gate, GateConfig};
 use hookswitch_sip::registrar::{Registrar, RegistrarConfig};
+use hookswitch_sip::resolve::{LookupId, Reach, RecordKind, ResolverConfig};
 use hookswitch_sip::{
     Dialog, DialogId, Endpoint, EndpointConfig, Event, Flow, Input, Interface, Network, Output, Response,
 };
@@ -43,6 +46,8 @@ use hookswitch_sip_msg::Method;
 
 pub use leg::LegRecord;
 pub use locate::aor;
+use named::Names;
+pub use outbound::{MAX_SHUN_TIME, SHUN_TIME};
 pub use perform::MAX_SDP;
 use route::Route;
 
@@ -65,6 +70,8 @@ pub struct B2buaConfig {
     pub routes: Vec<Route>,
     /// Codec preferences of domains that have their own.
     pub codecs: AHashMap<CompactString, Codecs>,
+    /// Look-ups of names. What can be reached is taken from the sockets of the endpoint.
+    pub resolver: ResolverConfig,
 }
 
 /// What happened in one step of the SIP side.
@@ -80,6 +87,15 @@ pub enum Step {
     Close {
         /// Which.
         flow: Flow,
+    },
+    /// Ask the domain name system; the answer goes to [`B2bua::handle_answer`].
+    Lookup {
+        /// Names the question.
+        id: LookupId,
+        /// A name without the last dot.
+        name: CompactString,
+        /// What is wanted.
+        kind: RecordKind,
     },
     /// An event was handled; drain the reports before the next step, so that the core's answer to
     /// one event comes before the next event.
@@ -97,6 +113,7 @@ pub struct B2bua {
     dialogs: AHashMap<(CallId, LegId), DialogId>,
     offered: AHashMap<Handle, DialogId>,
     next_handle: u64,
+    names: Names,
     reports: VecDeque<Report>,
 }
 
@@ -113,7 +130,11 @@ impl B2bua {
         // The gate's nonces must not be predictable from anything the endpoint shows.
         gate_seed.rotate_left(7);
         gate_seed[0] ^= 0x5a;
+        config.resolver.reach = Reach::of(&config.endpoint.listen);
+        let mut names_seed = seed;
+        names_seed.rotate_left(13);
         Self {
+            names: Names::new(config.resolver.clone(), names_seed),
             endpoint: Endpoint::new(config.endpoint.clone(), seed),
             gate: Gate::new(config.gate.clone(), gate_seed),
             registrar: Registrar::new(config.registrar.clone()),
@@ -136,17 +157,20 @@ impl B2bua {
     pub fn handle_timeout(&mut self, now: Time) {
         self.endpoint.handle_timeout(now);
         self.registrar.handle_timeout(now);
+        self.names.resolver.handle_timeout(now);
     }
 
     /// When [`B2bua::handle_timeout`] wants to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        [self.endpoint.poll_timeout(), self.registrar.poll_timeout()].into_iter().flatten().min()
+        let names = self.names.resolver.poll_timeout();
+        [self.endpoint.poll_timeout(), self.registrar.poll_timeout(), names].into_iter().flatten().min()
     }
 
     /// The next step of the SIP side; `None` when everything is done.
     pub fn step(&mut self, now: Time) -> Option<Step> {
-        Some(match self.endpoint.poll_output()? {
+        let Some(output) = self.endpoint.poll_output() else { return self.step_names(now) };
+        Some(match output {
             Output::Event(event) => {
                 self.event(now, event);
                 Step::Handled
@@ -194,7 +218,7 @@ impl B2bua {
     /// How many legs there are: none when no call is left.
     #[must_use]
     pub fn live_legs(&self) -> usize {
-        self.legs.len() + self.offered.len()
+        self.legs.len() + self.offered.len() + self.names.legs()
     }
 
     /// The domains and users, to be changed, beside the bindings.
@@ -212,7 +236,7 @@ impl B2bua {
             Event::Progress { dialog, response, .. } => self.progressed(dialog, &response),
             Event::Answered { dialog, response, .. } => self.answered(now, dialog, &response),
             Event::Failed { dialog, status, reason, response, cause } => {
-                self.failed(dialog, (status, &reason), response.as_ref(), cause);
+                self.failed(now, dialog, (status, &reason), response.as_ref(), cause);
             }
             Event::Ended { dialog, by, request } => self.ended(dialog, by, request.as_ref()),
             Event::Request { txn, dialog, request, flow } => self.requested(now, txn, dialog, &request, flow),

@@ -4,22 +4,69 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use compact_str::{CompactString, format_compact};
-use hookswitch_call::{Address, Cause, Codecs, Dial, Fault, Found, Kind, Service, Target, Time};
-use hookswitch_sip::registrar::{Binding, BindingId, aor_of};
+use hookswitch_call::{Address, CallId, Cause, Codecs, Dial, Fault, Found, Kind, Report, Service, Target, Time};
+use hookswitch_sip::registrar::{Binding, aor_of};
+use hookswitch_sip::resolve::Hop;
 use hookswitch_sip::{Flow, Transport};
-use hookswitch_sip_msg::{Host, NameAddr, Scheme, Uri};
+use hookswitch_sip_msg::{Host, NameAddr, Uri};
 
 use crate::B2bua;
+use crate::named::Way;
+use crate::route::Choice;
 
-/// How to get to a target: the first hop, and the Route set to send along.
-pub(crate) struct Way {
-    pub flow: Flow,
-    pub routes: Vec<CompactString>,
+/// [`Target::via`] of a place that a trusted route names: the party there is told who calls even if the caller wishes
+/// to stay unknown (RFC 3325). No key of a binding.
+pub(crate) const TRUSTED_ROUTE: u64 = u64::MAX;
+
+/// One place and the way to it; its `near` is still to be found out.
+pub(crate) struct Place {
+    pub target: Target,
+    pub way: Way,
+}
+
+impl Place {
+    fn direct(address: &str, choice: Option<&Choice>) -> Self {
+        let via = choice.filter(|choice| choice.trusted).map(|_| TRUSTED_ROUTE);
+        let target = Target::new(Address::from(address), via, None);
+        Self { target, way: Way::Uri(address.into()) }.placed(choice)
+    }
+
+    /// With group and times of a route's destination.
+    fn placed(mut self, choice: Option<&Choice>) -> Self {
+        if let Some(choice) = choice {
+            self.target.group = choice.group;
+            self.target.after = choice.after;
+            self.target.ring_time = choice.ring_time;
+        }
+        self
+    }
+}
+
+/// Where an address is, as far as that is known without looking up names.
+enum Whereabouts {
+    Places(Vec<Place>),
+    Found(Found),
+}
+
+fn nowhere(kind: Kind, fault: Fault) -> Whereabouts {
+    Whereabouts::Found(Found::Nowhere(Cause::new(kind, fault)))
 }
 
 impl B2bua {
-    pub(crate) fn locate(&self, now: Time, to: &Address, anywhere: bool) -> Found {
-        let nowhere = |kind, fault| Found::Nowhere(Cause::new(kind, fault));
+    /// Finds out where an address is and tells the core, at once or when its names are looked up.
+    pub(crate) fn look_for(&mut self, now: Time, call: CallId, to: &Address, anywhere: bool) {
+        match self.locate(now, to, anywhere) {
+            Whereabouts::Places(places) => self.find_places(now, call, to, places),
+            Whereabouts::Found(found) => self.located(call, to, found),
+        }
+    }
+
+    pub(crate) fn located(&mut self, call: CallId, to: &Address, found: Found) {
+        let codecs = self.codecs_for(to);
+        self.report(Report::Located { call, found, codecs, forwards: None });
+    }
+
+    fn locate(&mut self, now: Time, to: &Address, anywhere: bool) -> Whereabouts {
         let Ok(uri) = Uri::parse(&to.0) else { return nowhere(Kind::BadAddress, Fault::Controller) };
         let is_tel = uri.scheme_text().eq_ignore_ascii_case("tel");
         if !uri.is_sip() && !is_tel {
@@ -28,26 +75,18 @@ impl B2bua {
         if uri.is_sip() && uri.host == Host::Name("") {
             return nowhere(Kind::BadAddress, Fault::Controller);
         }
-        if let Some(found) = self.routed(&uri) {
-            return found;
+        if let Some(choices) = self.routed(&uri) {
+            return self.chosen(now, &choices);
         }
         match self.our_domain(&uri) {
             Some(domain) => self.user(now, &uri, domain),
-            None if anywhere && uri.is_sip() => self.direct(&to.0),
+            None if anywhere && uri.is_sip() => Whereabouts::Places(vec![Place::direct(&to.0, None)]),
             None => nowhere(Kind::NotFound, Fault::Peer),
         }
     }
 
-    /// The codecs that the domain of an address wants.
-    pub(crate) fn codecs_for(&self, address: &Address) -> Option<Codecs> {
-        if self.config.codecs.is_empty() {
-            return None;
-        }
-        let uri = Uri::parse(&address.0).ok()?;
-        self.config.codecs.get(self.our_domain(&uri)?).cloned()
-    }
-
-    fn routed(&self, uri: &Uri<'_>) -> Option<Found> {
+    /// The destinations of the route that an address matches.
+    fn routed(&mut self, uri: &Uri<'_>) -> Option<Vec<Choice>> {
         if self.config.routes.is_empty() {
             return None;
         }
@@ -59,7 +98,42 @@ impl B2bua {
             plain.push_str(&host_text(uri.host));
         }
         let route = self.config.routes.iter().find(|route| route.matches(&plain))?;
-        Some(self.direct(&route.destination(uri.user)))
+        Some(route.choices(uri.user, &mut self.names.chance))
+    }
+
+    /// The places of a route's destinations: those of users of ours are where they have registered. A service can only
+    /// stand alone.
+    fn chosen(&self, now: Time, choices: &[Choice]) -> Whereabouts {
+        let (mut places, mut first_failure) = (Vec::new(), None);
+        for choice in choices {
+            let Ok(uri) = Uri::parse(&choice.to) else { continue };
+            // A number, or a port, is a place on the wire even where it is our own.
+            let named = matches!(uri.host, Host::Name(name) if !name.eq_ignore_ascii_case("localhost"));
+            let domain = self.our_domain(&uri).filter(|_| named && uri.port.is_none());
+            match domain.map(|domain| self.user(now, &uri, domain)) {
+                None => places.push(Place::direct(&choice.to, Some(choice))),
+                Some(Whereabouts::Places(some)) => {
+                    places.extend(some.into_iter().map(|place| place.placed(Some(choice))));
+                }
+                Some(Whereabouts::Found(found)) if choices.len() == 1 => return Whereabouts::Found(found),
+                Some(Whereabouts::Found(found)) => {
+                    first_failure.get_or_insert(found);
+                }
+            }
+        }
+        match first_failure {
+            Some(found) if places.is_empty() => Whereabouts::Found(found),
+            _ => Whereabouts::Places(places),
+        }
+    }
+
+    /// The codecs that the domain of an address wants.
+    pub(crate) fn codecs_for(&self, address: &Address) -> Option<Codecs> {
+        if self.config.codecs.is_empty() {
+            return None;
+        }
+        let uri = Uri::parse(&address.0).ok()?;
+        self.config.codecs.get(self.our_domain(&uri)?).cloned()
     }
 
     /// The domain of ours that a URI is in. A numeric host is ours only if it is this host.
@@ -83,85 +157,46 @@ impl B2bua {
         }) || endpoint.interfaces.iter().any(|interface| interface.addr == ip)
     }
 
-    fn user(&self, now: Time, uri: &Uri<'_>, domain: &str) -> Found {
+    fn user(&self, now: Time, uri: &Uri<'_>, domain: &str) -> Whereabouts {
         let user = uri.user_unescaped().unwrap_or_default();
         if !self.directory.has_user(domain, &user) {
             return match &*user {
-                "echo" => Found::Service(Service::Echo),
-                "tone" => Found::Service(Service::Tone),
-                _ => Found::Nowhere(Cause::new(Kind::NotFound, Fault::Peer)),
+                "echo" => Whereabouts::Found(Found::Service(Service::Echo)),
+                "tone" => Whereabouts::Found(Found::Service(Service::Tone)),
+                _ => nowhere(Kind::NotFound, Fault::Peer),
             };
         }
         let aor = aor(&user, domain);
-        let targets: Vec<Target> = self
-            .registrar
-            .bindings(now, &aor)
-            .filter_map(|binding| {
-                let flow = self.flow_to(binding)?;
-                let contact = Address(binding.contact.as_ref().into());
-                Some(Target::new(contact, Some(binding.id.0), self.near(flow)))
-            })
-            .collect();
-        if targets.is_empty() {
-            return Found::Nowhere(Cause::new(Kind::Unreachable, Fault::Peer));
+        let bindings = self.registrar.bindings(now, &aor).filter_map(|binding| {
+            let contact = Address(binding.contact.as_ref().into());
+            let target = Target::new(contact, self.registrar.key_of(binding), None);
+            Some(Place { target, way: way_to_binding(binding)? })
+        });
+        let places: Vec<Place> = bindings.collect();
+        if places.is_empty() {
+            return nowhere(Kind::Unreachable, Fault::Peer);
         }
-        Found::Targets(targets)
+        Whereabouts::Places(places)
     }
 
-    fn direct(&self, address: &str) -> Found {
-        match self.direct_flow(address) {
-            Some(flow) => Found::Targets(vec![Target::new(Address::from(address), None, self.near(flow))]),
-            None => Found::Nowhere(Cause::new(Kind::Unreachable, Fault::Server)),
-        }
-    }
-
-    /// The way to a target that [`B2bua::locate`] has named.
-    pub(crate) fn way_to(&self, now: Time, dial: &Dial) -> Option<Way> {
-        let Some(id) = dial.target.via else {
-            let flow = self.direct_flow(&dial.target.address.0)?;
-            return Some(Way { flow, routes: Vec::new() });
-        };
-        let to = Uri::parse(&dial.to.0).ok()?;
-        let domain = self.our_domain(&to)?;
-        let aor = aor(&to.user_unescaped()?, domain);
-        let binding = self.registrar.bindings(now, &aor).find(|binding| binding.id == BindingId(id))?;
-        let routes = binding.path.iter().map(|hop| CompactString::from(hop.as_ref())).collect();
-        Some(Way { flow: self.flow_to(binding)?, routes })
-    }
-
-    /// Back through the flow that the phone registered on, whatever its Contact says: that is the
-    /// only way through a NAT. A connection that is gone leaves the first proxy of the Path
-    /// (RFC 3327 section 5.3), or without one the Contact.
-    fn flow_to(&self, binding: &Binding) -> Option<Flow> {
-        binding.flow.or_else(|| match binding.path.first() {
-            Some(hop) => self.direct_flow(NameAddr::parse(hop.as_bytes()).ok()?.uri_str()?),
-            None => self.direct_flow(&binding.contact),
-        })
-    }
-
-    /// The first hop to a URI whose host is a number or this machine. Names need DNS.
-    fn direct_flow(&self, address: &str) -> Option<Flow> {
-        let uri = Uri::parse(address).ok()?;
-        if uri.scheme != Scheme::Sip {
-            // `sips:` asks for TLS on the way, and nothing less will do (RFC 3261 section 26.2.2).
-            return None;
-        }
-        let transport = match uri.param("transport") {
-            Some(name) => Transport::from_name(name)?,
-            None => Transport::Udp,
-        };
-        let ip = match uri.param("maddr").and_then(|maddr| maddr.parse().ok()).or_else(|| uri.host.ip()) {
-            Some(ip) => ip,
-            None if matches!(uri.host, Host::Name(name) if name.eq_ignore_ascii_case("localhost")) => {
-                IpAddr::from([127, 0, 0, 1])
+    /// The way to a target that [`B2bua::look_for`] has named, and the Route set to send along.
+    pub(crate) fn way_to(&self, now: Time, dial: &Dial) -> Option<(Way, Vec<CompactString>)> {
+        match dial.target.via {
+            None | Some(TRUSTED_ROUTE) => Some((Way::Uri(dial.target.address.0.clone()), Vec::new())),
+            Some(key) => {
+                let binding = self.registrar.by_key(now, key)?;
+                let routes = binding.path.iter().map(|hop| CompactString::from(hop.as_ref())).collect();
+                Some((way_to_binding(binding)?, routes))
             }
-            None => return None,
-        };
-        let remote = SocketAddr::new(ip, uri.port.unwrap_or(transport.default_port()));
-        let local = self.socket_towards(transport, remote)?;
-        Some(match transport {
-            Transport::Udp => Flow::udp(local, remote),
-            Transport::Tcp => Flow::tcp(local, remote),
+        }
+    }
+
+    /// The flow to a hop, from the socket that fits best. None if there is no such socket.
+    pub(crate) fn flow_of(&self, hop: Hop) -> Option<Flow> {
+        let local = self.socket_towards(hop.transport, hop.address)?;
+        Some(match hop.transport {
+            Transport::Udp => Flow::udp(local, hop.address),
+            Transport::Tcp => Flow::tcp(local, hop.address),
         })
     }
 
@@ -180,6 +215,18 @@ impl B2bua {
         });
         best.map(|listen| listen.address)
     }
+}
+
+/// Back through the flow that the phone registered on, whatever its Contact says: that is the only way through a NAT. A
+/// connection that is gone leaves the first proxy of the Path (RFC 3327 section 5.3), or without one the Contact.
+fn way_to_binding(binding: &Binding) -> Option<Way> {
+    if let Some(flow) = binding.flow {
+        return Some(Way::Flow(flow));
+    }
+    Some(Way::Uri(match binding.path.first() {
+        Some(hop) => NameAddr::parse(hop.as_bytes()).ok()?.uri_str()?.into(),
+        None => binding.contact.as_ref().into(),
+    }))
 }
 
 /// A host as text; names, which most are, are borrowed.

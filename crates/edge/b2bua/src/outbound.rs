@@ -1,22 +1,66 @@
 //! A party is called, and what comes back.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use bytes::Bytes;
+use compact_str::CompactString;
 use hookswitch_call::{CallId, Cause, Dial, Fault, Kind, LegId, Report, Time};
-use hookswitch_sip::{Body, DialogId, Ender, FailCause, Invite, SipError};
-use hookswitch_sip_msg::{Message, Uri};
+use hookswitch_sip::resolve::{Hop, Hops, ResolveError};
+use hookswitch_sip::{Body, DialogId, Ender, FailCause, Flow, Invite, SipError};
+use hookswitch_sip_msg::{HeaderName, Message, Uri};
 
 use crate::B2bua;
 use crate::leg::{LegRecord, sdp_of};
-use crate::locate::Way;
+use crate::named::{Toward, unresolved};
 use crate::reason;
 
 impl B2bua {
     pub(crate) fn dial(&mut self, now: Time, call: CallId, leg: LegId, dial: Dial) {
-        let Some(Way { flow, routes }) = self.way_to(now, &dial) else {
-            let cause = Cause::new(Kind::Unreachable, Fault::Peer);
-            self.report(Report::Ended { call, leg, cause });
-            return;
+        let ended = |cause| Report::Ended { call, leg, cause };
+        let Some((way, routes)) = self.way_to(now, &dial) else {
+            return self.report(ended(Cause::new(Kind::Unreachable, Fault::Peer)));
         };
+        match self.resolve(now, &way) {
+            Ok(Toward::Flow(flow)) => {
+                let invite = self.invite_for(call, dial, flow, routes);
+                self.send_invite(now, (call, leg), invite);
+            }
+            Ok(Toward::Hops(hops)) => self.call_out(now, (call, leg), dial, hops, routes),
+            Ok(Toward::Asked(query)) => self.call_when_known((call, leg), dial, query, routes),
+            Err(error) => self.report(ended(unresolved(error))),
+        }
+    }
+
+    /// Calls the party at the first of these places; the others are for when that one is out of order.
+    pub(crate) fn call_out(
+        &mut self,
+        now: Time,
+        (call, leg): (CallId, LegId),
+        dial: Dial,
+        mut hops: Hops,
+        routes: Vec<CompactString>,
+    ) {
+        if dial.target.near.is_some() && hops.len() > 1 {
+            // Our offer names the address that was near when the party was located.
+            hops.sort_by_key(|hop| self.flow_of(*hop).and_then(|flow| self.near(flow)) != dial.target.near);
+        }
+        let mut left = hops.into_iter();
+        let Some((hop, flow)) = left.by_ref().find_map(|hop| Some((hop, self.flow_of(hop)?))) else {
+            let cause = unresolved(ResolveError::NoSocket);
+            return self.report(Report::Ended { call, leg, cause });
+        };
+        let left: VecDeque<Hop> = left.collect();
+        let invite = self.invite_for(call, dial, flow, routes);
+        let again = (!left.is_empty()).then(|| invite.clone());
+        let sent = self.send_invite(now, (call, leg), invite);
+        if let (Some(mut invite), Some(call_id)) = (again, sent) {
+            invite.call_id = Some(call_id);
+            self.names.spares.insert((call, leg), Box::new(Spare { invite, hop, left, sent_at: now }));
+        }
+    }
+
+    fn invite_for(&self, call: CallId, dial: Dial, flow: Flow, routes: Vec<CompactString>) -> Invite {
         let from = name_addr(self.caller_display(call), &dial.from.0);
         let to = name_addr(None, &dial.to.0);
         let mut invite = Invite::new(request_uri(&dial.target.address.0), from, to, flow);
@@ -24,13 +68,71 @@ impl B2bua {
         invite.routes = routes;
         invite.max_forwards = dial.hops;
         invite.body = dial.offer.map(|sdp| Body::sdp(Bytes::copy_from_slice(sdp.0.as_bytes())));
+        invite
+    }
+
+    /// Sends an INVITE for a leg and says under which Call-ID.
+    fn send_invite(&mut self, now: Time, (call, leg): (CallId, LegId), invite: Invite) -> Option<CompactString> {
         match self.endpoint.invite(now, invite) {
             Ok(dialog) => {
                 self.remember(dialog, LegRecord::new(call, leg, false));
-                let wire_id = self.endpoint.dialog(dialog).map(|d| d.call_id().into()).unwrap_or_default();
-                self.report(Report::Dialed { call, leg, wire_id });
+                let wire_id: CompactString =
+                    self.endpoint.dialog(dialog).map(|d| d.call_id().into()).unwrap_or_default();
+                self.report(Report::Dialed { call, leg, wire_id: wire_id.clone() });
+                Some(wire_id)
             }
-            Err(error) => self.report(Report::Ended { call, leg, cause: cannot_send(&error) }),
+            Err(error) => {
+                self.report(Report::Ended { call, leg, cause: cannot_send(&error) });
+                None
+            }
+        }
+    }
+
+    /// Calls the party at its next place, if this one has failed in a way that says nothing about the party
+    /// (RFC 3263 4.3). The core sees one leg all the time.
+    fn try_next(
+        &mut self,
+        now: Time,
+        dialog: DialogId,
+        status: u16,
+        response: Option<&Message>,
+        why: FailCause,
+    ) -> bool {
+        let Some(record) = self.legs.get(&dialog).filter(|record| !record.ending) else { return false };
+        let name = (record.call, record.leg);
+        let Some(spare) = self.names.spares.get_mut(&name) else { return false };
+        let silent = spare.sent_at + self.config.endpoint.timers.b() + Duration::from_secs(1);
+        let time = match why {
+            FailCause::Unreachable => SHUN_TIME,
+            // Later, a 100 had come and it is the party that did not answer.
+            FailCause::Timeout if now <= silent => SHUN_TIME,
+            FailCause::Response if status == 503 => retry_after(response).unwrap_or(SHUN_TIME).min(MAX_SHUN_TIME),
+            FailCause::Timeout | FailCause::Response | FailCause::Cancelled => return false,
+        };
+        self.names.resolver.shun(now, spare.hop, time);
+        while let Some(hop) = self.names.spares.get_mut(&name).and_then(|spare| spare.left.pop_front()) {
+            let Some(flow) = self.flow_of(hop) else { continue };
+            let Some(spare) = self.names.spares.get_mut(&name) else { break };
+            spare.hop = hop;
+            spare.sent_at = now;
+            let invite = Invite { flow, ..spare.invite.clone() };
+            let Ok(next) = self.endpoint.invite(now, invite) else { break };
+            if let Some(record) = self.legs.remove(&dialog) {
+                self.remember(next, record);
+            }
+            return true;
+        }
+        false
+    }
+
+    /// The party has been heard: it stays where it is.
+    fn heard(&mut self, dialog: DialogId) {
+        if self.names.spares.is_empty() {
+            return;
+        }
+        let name = self.legs.get(&dialog).map(|record| (record.call, record.leg));
+        if let Some(spare) = name.and_then(|name| self.names.spares.remove(&name)) {
+            self.names.resolver.pardon(spare.hop);
         }
     }
 
@@ -41,6 +143,7 @@ impl B2bua {
     }
 
     pub(crate) fn progressed(&mut self, dialog: DialogId, response: &Message) {
+        self.heard(dialog);
         if let Some((call, leg)) = self.name_of(dialog) {
             let status = response.status().unwrap_or(183);
             let text = String::from_utf8_lossy(response.reason()).as_ref().into();
@@ -50,6 +153,7 @@ impl B2bua {
     }
 
     pub(crate) fn answered(&mut self, now: Time, dialog: DialogId, response: &Message) {
+        self.heard(dialog);
         let Some(record) = self.legs.get_mut(&dialog) else { return };
         record.answered = true;
         if record.ending {
@@ -65,11 +169,15 @@ impl B2bua {
 
     pub(crate) fn failed(
         &mut self,
+        now: Time,
         dialog: DialogId,
         (status, phrase): (u16, &str),
         response: Option<&Message>,
         why: FailCause,
     ) {
+        if self.try_next(now, dialog, status, response, why) {
+            return;
+        }
         let cause = match why {
             FailCause::Response => reason::refine(Cause::from_status(status, phrase), response),
             FailCause::Timeout => Cause::new(Kind::NoAnswer, Fault::Peer),
@@ -87,6 +195,29 @@ impl B2bua {
         };
         self.over(dialog, reason::refine(cause, request));
     }
+}
+
+/// Where else a party may be, while the one place has not been heard from.
+pub(crate) struct Spare {
+    /// What was sent, for the next place.
+    invite: Invite,
+    /// The place that was asked last.
+    hop: Hop,
+    left: VecDeque<Hop>,
+    sent_at: Time,
+}
+
+/// How long a place that failed is tried last, where it does not say.
+pub const SHUN_TIME: Duration = Duration::from_secs(60);
+
+/// Longest time a place is tried last, whatever it says.
+pub const MAX_SHUN_TIME: Duration = Duration::from_secs(3_600);
+
+/// What a 503 says of when to come back (RFC 3261 20.33): a number of seconds, perhaps with a comment or parameters.
+fn retry_after(response: Option<&Message>) -> Option<Duration> {
+    let value = response?.header(HeaderName::RetryAfter)?;
+    let digits = value.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(value.len());
+    std::str::from_utf8(&value[..digits]).ok()?.parse().ok().map(Duration::from_secs)
 }
 
 /// Why an INVITE could not even be sent.

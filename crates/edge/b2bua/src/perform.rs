@@ -20,11 +20,7 @@ impl B2bua {
         match op {
             Op::Adopt { handle, call, leg } => self.adopt(handle, call, leg),
             Op::Refuse { handle, cause } => self.refuse(now, handle, &cause),
-            Op::Locate { call, to, anywhere } => {
-                let found = self.locate(now, &to, anywhere);
-                let codecs = self.codecs_for(&to);
-                self.report(Report::Located { call, found, codecs, forwards: None });
-            }
+            Op::Locate { call, to, anywhere } => self.look_for(now, call, &to, anywhere),
             Op::Dial { call, leg, dial } => self.dial(now, call, leg, *dial),
             Op::Ring { call, leg, status, sdp } => self.respond(now, (call, leg), status, sdp),
             Op::Answer { call, leg, sdp } => {
@@ -118,7 +114,8 @@ impl B2bua {
 
     fn hang_up(&mut self, now: Time, call: CallId, leg: LegId, cause: &Cause) {
         let Some(dialog) = self.dialog(call, leg) else {
-            // Already over; the core has been told.
+            // It still waits for a look-up, or it is over already and the core has been told.
+            self.give_up(call, leg, cause);
             return;
         };
         let Some(record) = self.legs.get_mut(&dialog) else { return };

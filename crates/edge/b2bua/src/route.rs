@@ -1,15 +1,60 @@
 //! Routes of the configuration: where addresses go before the directory is asked.
 
+use std::time::Duration;
+
 use compact_str::CompactString;
+use hookswitch_call::MAX_BRANCHES;
+use hookswitch_sip::resolve::Chance;
+use hookswitch_sip_msg::Uri;
 
 /// Longest pattern or destination, in bytes.
 pub const MAX_ROUTE: usize = 512;
 
-/// One route: addresses that match go to the destination.
+/// Most destinations of one route: as many as a call has branches.
+pub const MAX_DESTINATIONS: usize = MAX_BRANCHES;
+
+/// One route: addresses that match go to the destinations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     pattern: CompactString,
-    to: CompactString,
+    to: Vec<Destination>,
+    trusted: bool,
+}
+
+/// One destination of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// A SIP URI. If it has no user part, the dialled user is kept. One of our own users is called where it has
+    /// registered.
+    pub to: CompactString,
+    /// Destinations of one group are called together, groups one after the other in ascending order. Default 0.
+    pub group: u8,
+    /// How long after its group began it is called. Default zero.
+    pub after: Duration,
+    /// How long it may ring; none means as long as its group.
+    pub ring_time: Option<Duration>,
+    /// Where one destination of a group has a weight, they are not called together but one after the other, in an
+    /// order drawn for each call: the weight is the share of calls in which this one is first (RFC 2782). In such a
+    /// group none means 1.
+    pub weight: Option<u16>,
+}
+
+impl Destination {
+    /// A destination that is called at once.
+    #[must_use]
+    pub fn new(to: &str) -> Self {
+        Self { to: to.into(), group: 0, after: Duration::ZERO, ring_time: None, weight: None }
+    }
+}
+
+/// One destination as it is called for one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub to: CompactString,
+    pub group: u8,
+    pub after: Duration,
+    pub ring_time: Option<Duration>,
+    pub trusted: bool,
 }
 
 /// What is wrong with a route.
@@ -24,6 +69,12 @@ pub enum RouteError {
     /// Longer than [`MAX_ROUTE`].
     #[error("a route is longer than {MAX_ROUTE} bytes")]
     TooLong,
+    /// No destination.
+    #[error("a route needs a destination")]
+    NoDestination,
+    /// More than [`MAX_DESTINATIONS`].
+    #[error("a route has more than {MAX_DESTINATIONS} destinations")]
+    TooManyDestinations,
 }
 
 impl Route {
@@ -33,18 +84,44 @@ impl Route {
     /// # Errors
     /// See [`RouteError`].
     pub fn new(pattern: &str, to: &str) -> Result<Self, RouteError> {
-        if pattern.len() > MAX_ROUTE || to.len() > MAX_ROUTE {
+        Self::to_all(pattern, vec![Destination::new(to)])
+    }
+
+    /// A route from a pattern to several destinations.
+    ///
+    /// # Errors
+    /// See [`RouteError`].
+    pub fn to_all(pattern: &str, to: Vec<Destination>) -> Result<Self, RouteError> {
+        if pattern.len() > MAX_ROUTE || to.iter().any(|destination| destination.to.len() > MAX_ROUTE) {
             return Err(RouteError::TooLong);
         }
         if !["sip:", "sips:", "tel:"].iter().any(|scheme| pattern.starts_with(scheme)) {
             return Err(RouteError::Pattern(pattern.into()));
         }
-        match hookswitch_sip_msg::Uri::parse(to) {
-            Ok(uri) if uri.is_sip() => {}
-            Ok(_) => return Err(RouteError::Destination(to.into(), String::from("another scheme"))),
-            Err(error) => return Err(RouteError::Destination(to.into(), error.to_string())),
+        if to.is_empty() {
+            return Err(RouteError::NoDestination);
         }
-        Ok(Self { pattern: pattern.into(), to: to.into() })
+        if to.len() > MAX_DESTINATIONS {
+            return Err(RouteError::TooManyDestinations);
+        }
+        for destination in &to {
+            match Uri::parse(&destination.to) {
+                Ok(uri) if uri.is_sip() => {}
+                Ok(_) => {
+                    return Err(RouteError::Destination(destination.to.clone(), String::from("another scheme")));
+                }
+                Err(error) => return Err(RouteError::Destination(destination.to.clone(), error.to_string())),
+            }
+        }
+        Ok(Self { pattern: pattern.into(), to, trusted: false })
+    }
+
+    /// The same route to parties that are trusted: they are told who calls even if the caller wishes to stay unknown
+    /// (RFC 3325), and the history of the call.
+    #[must_use]
+    pub fn trusted(mut self, trusted: bool) -> Self {
+        self.trusted = trusted;
+        self
     }
 
     /// Whether an address, written `scheme:user@host`, goes this way.
@@ -53,19 +130,58 @@ impl Route {
         glob(self.pattern.as_bytes(), address.as_bytes())
     }
 
-    /// The request URI for a dialled user.
-    #[must_use]
-    pub fn destination(&self, user: Option<&str>) -> CompactString {
-        match (self.to.split_once(':'), user) {
-            (Some((scheme, rest)), Some(user)) if !rest.contains('@') => {
-                let mut uri = CompactString::with_capacity(self.to.len() + user.len() + 1);
-                for part in [scheme, ":", user, "@", rest] {
-                    uri.push_str(part);
-                }
-                uri
+    /// The destinations for one call to a dialled user, numbered in the groups in which they are called.
+    pub(crate) fn choices(&self, user: Option<&str>, chance: &mut Chance) -> Vec<Choice> {
+        let mut sorted: Vec<&Destination> = self.to.iter().collect();
+        sorted.sort_by_key(|destination| destination.group);
+        let mut choices = Vec::with_capacity(sorted.len());
+        let mut number = 0;
+        for group in sorted.chunk_by(|a, b| a.group == b.group) {
+            let weighted = group.iter().any(|destination| destination.weight.is_some());
+            let order = if weighted { drawn(group, chance) } else { group.to_vec() };
+            let last = order.len() - 1;
+            for (index, destination) in order.into_iter().enumerate() {
+                let Destination { after, ring_time, .. } = *destination;
+                let to = destination_for(&destination.to, user);
+                choices.push(Choice { to, group: number, after, ring_time, trusted: self.trusted });
+                number += u8::from(weighted && index < last);
             }
-            _ => self.to.clone(),
+            number += 1;
         }
+        choices
+    }
+}
+
+/// The destinations in an order drawn by weight.
+fn drawn<'d>(group: &[&'d Destination], chance: &mut Chance) -> Vec<&'d Destination> {
+    let weight = |destination: &Destination| usize::from(destination.weight.unwrap_or(1));
+    let mut left = group.to_vec();
+    let mut order = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let sum: usize = left.iter().map(|destination| weight(destination)).sum();
+        let mark = chance.below(sum);
+        let mut running = 0;
+        let first = left.iter().position(|destination| {
+            running += weight(destination);
+            running > mark
+        });
+        // Only where nobody has a weight is none chosen: then they come in their order.
+        order.push(left.remove(first.unwrap_or(0)));
+    }
+    order
+}
+
+/// The request URI for a dialled user.
+fn destination_for(to: &CompactString, user: Option<&str>) -> CompactString {
+    match (to.split_once(':'), user) {
+        (Some((scheme, rest)), Some(user)) if !rest.contains('@') => {
+            let mut uri = CompactString::with_capacity(to.len() + user.len() + 1);
+            for part in [scheme, ":", user, "@", rest] {
+                uri.push_str(part);
+            }
+            uri
+        }
+        _ => to.clone(),
     }
 }
 
@@ -113,10 +229,10 @@ mod tests {
 
     #[test]
     fn the_dialled_user_is_kept_unless_the_destination_names_one() {
-        let keep = Route::new("sip:*", "sip:127.0.0.2:5070;transport=tcp").unwrap();
-        assert_eq!(keep.destination(Some("bob")), "sip:bob@127.0.0.2:5070;transport=tcp");
-        let fixed = Route::new("sip:*", "sip:desk@127.0.0.2").unwrap();
-        assert_eq!(fixed.destination(Some("bob")), "sip:desk@127.0.0.2");
+        let to =
+            |to: &str| Route::new("sip:*", to).unwrap().choices(Some("bob"), &mut Chance::new(1, ""))[0].to.clone();
+        assert_eq!(to("sip:127.0.0.2:5070;transport=tcp"), "sip:bob@127.0.0.2:5070;transport=tcp");
+        assert_eq!(to("sip:desk@127.0.0.2"), "sip:desk@127.0.0.2");
     }
 
     #[test]
@@ -124,11 +240,75 @@ mod tests {
         assert!(matches!(Route::new("bench-*", "sip:h"), Err(RouteError::Pattern(_))));
         assert!(matches!(Route::new("sip:*", "127.0.0.1"), Err(RouteError::Destination(..))));
         assert_eq!(Route::new(&"sip:*".repeat(200), "sip:h"), Err(RouteError::TooLong));
+        assert_eq!(Route::to_all("sip:*", Vec::new()), Err(RouteError::NoDestination));
+        let many = |n| vec![Destination::new("sip:h"); n];
+        assert!(Route::to_all("sip:*", many(MAX_DESTINATIONS)).is_ok());
+        assert_eq!(Route::to_all("sip:*", many(MAX_DESTINATIONS + 1)), Err(RouteError::TooManyDestinations));
     }
 
     #[test]
     fn many_stars_do_not_take_for_ever() {
         let route = Route::new(&format!("sip:{}b", "*a".repeat(100)), "sip:h").unwrap();
         assert!(!route.matches(&format!("sip:{}", "a".repeat(2_000))));
+    }
+
+    fn destination(to: &str, group: u8, weight: Option<u16>) -> Destination {
+        Destination { group, weight, ..Destination::new(to) }
+    }
+
+    #[test]
+    fn groups_follow_each_other_whatever_their_numbers() {
+        let all =
+            vec![destination("sip:c@h", 7, None), destination("sip:a@h", 2, None), destination("sip:b@h", 2, None)];
+        let route = Route::to_all("sip:*", all).unwrap().trusted(true);
+        let choices = route.choices(Some("x"), &mut Chance::new(1, ""));
+        let named: Vec<(&str, u8)> = choices.iter().map(|choice| (&*choice.to, choice.group)).collect();
+        assert_eq!(named, [("sip:a@h", 0), ("sip:b@h", 0), ("sip:c@h", 1)]);
+        assert!(choices.iter().all(|choice| choice.trusted));
+    }
+
+    #[test]
+    fn times_stay_with_their_destination() {
+        let late = Destination {
+            after: Duration::from_secs(5),
+            ring_time: Some(Duration::from_secs(9)),
+            ..Destination::new("sip:b@h")
+        };
+        let route = Route::to_all("sip:*", vec![Destination::new("sip:a@h"), late]).unwrap();
+        let choices = route.choices(None, &mut Chance::new(1, ""));
+        assert_eq!((choices[0].after, choices[0].ring_time), (Duration::ZERO, None));
+        assert_eq!((choices[1].after, choices[1].ring_time), (Duration::from_secs(5), Some(Duration::from_secs(9))));
+    }
+
+    #[test]
+    fn weights_draw_who_is_first_and_the_others_follow_one_by_one() {
+        let all = vec![
+            destination("sip:last@h", 1, None),
+            destination("sip:a@h", 0, Some(6)),
+            destination("sip:b@h", 0, Some(3)),
+            destination("sip:c@h", 0, None),
+        ];
+        let route = Route::to_all("sip:*", all).unwrap();
+        let mut chance = Chance::new(5, "");
+        let mut first = [0; 3];
+        for _ in 0..10_000 {
+            let choices = route.choices(None, &mut chance);
+            let groups: Vec<u8> = choices.iter().map(|choice| choice.group).collect();
+            assert_eq!(groups, [0, 1, 2, 3]);
+            assert_eq!(choices[3].to, "sip:last@h");
+            let which = ["sip:a@h", "sip:b@h", "sip:c@h"].iter().position(|to| choices[0].to == *to);
+            first[which.expect("one of them")] += 1;
+        }
+        for (count, share) in first.into_iter().zip([6_000, 3_000, 1_000]) {
+            assert!((share - 200..share + 200).contains(&count), "{first:?}");
+        }
+    }
+
+    #[test]
+    fn a_weight_of_zero_is_first_only_where_nobody_else_is_left() {
+        let route =
+            Route::to_all("sip:*", vec![destination("sip:a@h", 0, Some(0)), destination("sip:b@h", 0, Some(1))]);
+        let (route, mut chance) = (route.unwrap(), Chance::new(5, ""));
+        assert!((0..1_000).all(|_| route.choices(None, &mut chance)[0].to == "sip:b@h"));
     }
 }

@@ -52,7 +52,7 @@ fn only_addresses_that_are_one_uri_are_dialled() {
     for bad in ["a b", "a\r\nEvil: 1", ""] {
         assert_eq!(dial(good, good, target, Some(bad)), Some(Kind::BadAddress), "Call-ID {bad:?}");
     }
-    // Who resolves no names cannot reach these.
-    assert_eq!(dial(good, good, "sip:b@elsewhere.test", None), Some(Kind::Unreachable));
+    assert_eq!(dial(good, good, "sip:b@elsewhere.test;transport=tls", None), Some(Kind::Unreachable));
+    assert_eq!(dial(good, good, "sips:b@10.0.0.3", None), Some(Kind::Unreachable));
     assert_eq!(dial(good, good, "sip:b@10.0.0.3\r\nEvil: 1", None), Some(Kind::Unreachable));
 }

@@ -9,6 +9,7 @@ use hookswitch_call::{MediaOp, MediaReport, Told};
 use hookswitch_dialect::call_api::{Admission, SessionId};
 use hookswitch_sip::Flow;
 use hookswitch_sip::registrar::{Binding, BindingId};
+use hookswitch_sip::resolve::{Answer, LookupId, RecordKind};
 
 /// One HTTP request, named by the driver.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -21,6 +22,13 @@ pub enum Input {
     Sip(hookswitch_sip::Input),
     /// A media thread answers.
     Media(MediaReport),
+    /// The domain name system answers [`Output::Lookup`].
+    Answer {
+        /// Which question.
+        id: LookupId,
+        /// What came of it.
+        answer: Answer,
+    },
     /// An application has connected.
     SessionOpened {
         /// Its name from now on.
@@ -73,6 +81,15 @@ pub enum Output {
     },
     /// Ask the media thread of this call.
     Media(MediaOp),
+    /// Ask the domain name system; wants [`Input::Answer`], whenever it comes.
+    Lookup {
+        /// Names the question.
+        id: LookupId,
+        /// A name without the last dot.
+        name: CompactString,
+        /// What is wanted.
+        kind: RecordKind,
+    },
     /// Say something to an application.
     Text {
         /// To whom.

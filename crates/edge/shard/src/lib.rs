@@ -97,6 +97,7 @@ impl Shard {
         match input {
             Input::Sip(input) => self.b2bua.handle_input(now, input),
             Input::Media(report) => self.board.tell_media(now, report),
+            Input::Answer { id, answer } => self.b2bua.handle_answer(now, id, answer),
             Input::SessionOpened { session, admission } => {
                 if self.hub.open(session, admission).is_err() {
                     self.out.push_back(Output::CloseSession { session, code: TRY_AGAIN_LATER });
@@ -207,6 +208,7 @@ impl Shard {
                     Some(Step::Handled) => {}
                     Some(Step::Send { flow, bytes }) => self.out.push_back(Output::Send { flow, bytes }),
                     Some(Step::Close { flow }) => self.out.push_back(Output::Close { flow }),
+                    Some(Step::Lookup { id, name, kind }) => self.out.push_back(Output::Lookup { id, name, kind }),
                     None => break,
                 }
             }

@@ -8,11 +8,15 @@
 //!               ◀─ │ shard thread│ ◀─ report ──── │ media threads │
 //!   WebSocket,  ─▶ │             │                └───────────────┘
 //!   HTTP (tokio)◀─ └─────────────┘ ── changes ──▶ store thread
+//!                     │ look-up ▲
+//!                     ▼  answer │
+//!                   thread of names ◀─▶ name servers
 //! ```
 
 #![forbid(unsafe_code)]
 
 mod clock;
+mod dns;
 mod inbox;
 pub mod media;
 pub mod opensips;
@@ -25,6 +29,7 @@ mod tap;
 mod web;
 
 pub use clock::Clock;
+pub use dns::{DnsConfig, MAX_NAME_SERVERS};
 pub use media::{MediaConfig, MediaIo, MediaPlane, MediaTotals};
 pub use opensips::{LocalSession, OpenSipsFront, OpenSipsFrontConfig};
 pub use persist::RestoreError;

@@ -16,6 +16,7 @@ use mio::Poll;
 use rand::Rng;
 
 use crate::clock::Clock;
+use crate::dns::{AnswerSink, Dns, DnsConfig};
 use crate::inbox::Inbox;
 use crate::media::{self, MediaConfig, MediaPlane, MediaTotals};
 use crate::persist::{self, RestoreError};
@@ -38,6 +39,8 @@ pub struct SwitchConfig {
     pub tcp: ConnectionsConfig,
     /// Media.
     pub media: MediaConfig,
+    /// Look-ups of names.
+    pub dns: DnsConfig,
     /// The Call API; none switches it off.
     pub application: Option<ApplicationConfig>,
     /// Directory and registrations over HTTP; none switches it off.
@@ -72,6 +75,7 @@ impl SwitchConfig {
             udp: UdpOptions::default(),
             tcp: ConnectionsConfig::default(),
             media,
+            dns: DnsConfig::default(),
             application: None,
             http: None,
             store: None,
@@ -161,6 +165,7 @@ impl Switch {
         let clock = Clock::start();
         let status = Arc::new(Status::new());
         let media = Arc::new(start_media(&config.media, clock, &inbox, &status)?);
+        let dns = start_dns(config.dns, clock, &inbox)?;
         let shard = complete(config.shard, &addresses, clock)?;
         let mut switch = Self {
             addresses,
@@ -181,6 +186,7 @@ impl Switch {
                 inbox,
                 desk: Desk::new(store),
                 media,
+                dns,
                 tap,
                 status,
                 restore,
@@ -294,6 +300,13 @@ fn start_media(
     let status = Arc::clone(status);
     let failed: media::FailureSink = Arc::new(move || status.set(Phase::Failed));
     MediaPlane::start_watched(config, clock, rand::rng().random(), report, &failed)
+}
+
+fn start_dns(config: DnsConfig, clock: Clock, inbox: &Arc<Inbox<Message>>) -> io::Result<Dns> {
+    let inbox = Arc::clone(inbox);
+    // As many as there are look-ups in flight, which the resolver bounds.
+    let sink: AnswerSink = Arc::new(move |id, answer| inbox.push_always(Message::Answer(id, answer)));
+    Dns::start(config, clock, sink)
 }
 
 /// Fills in what only the system knows.

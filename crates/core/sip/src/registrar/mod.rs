@@ -163,6 +163,19 @@ impl Registrar {
         self.sorted(now, self.table.slots(aor))
     }
 
+    /// A key by which [`Registrar::by_key`] finds this binding again while this registrar lives, whatever the user is
+    /// called by then.
+    pub fn key_of(&self, binding: &Binding) -> Option<u64> {
+        let slot = self.table.slots(&binding.aor).iter().find(|slot| self.table.get(**slot).id == binding.id)?;
+        Some((*slot as u64) << 32 | u64::from(binding.id.0 as u32))
+    }
+
+    /// The binding with this key, if it is still there.
+    pub fn by_key(&self, now: Time, key: u64) -> Option<&Binding> {
+        let binding = self.table.find((key >> 32) as Slot)?;
+        (binding.id.0 as u32 == key as u32 && !binding.is_expired(now)).then_some(binding)
+    }
+
     /// Whether the user can be reached.
     pub fn is_registered(&self, now: Time, aor: &str) -> bool {
         self.table.slots(aor).iter().any(|slot| !self.table.get(*slot).is_expired(now))

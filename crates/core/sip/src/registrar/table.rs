@@ -79,6 +79,11 @@ impl Table {
         &self.bindings[slot]
     }
 
+    /// The binding in a slot that may be empty.
+    pub(super) fn find(&self, slot: Slot) -> Option<&Binding> {
+        self.bindings.get(slot)
+    }
+
     /// Armed timers.
     pub(super) fn timers(&self) -> usize {
         self.timers.len()

@@ -43,6 +43,7 @@ use plan::{Asking, Goal, Slot};
 pub use record::{Answer, MAX_RECORDS, Naptr, RecordKind, Records, Srv};
 use record::{Known, Question};
 use shunned::Shunned;
+pub use weigh::Chance;
 
 /// One place to send to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

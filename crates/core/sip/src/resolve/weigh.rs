@@ -3,7 +3,8 @@
 use super::record::Srv;
 
 /// A stream of numbers that looks random and follows from its seed (SplitMix64). Not for secrets.
-pub(super) struct Chance(u64);
+#[derive(Debug, Clone)]
+pub struct Chance(u64);
 
 impl Chance {
     /// Chance for one name under one seed: the same two give the same numbers.

@@ -225,7 +225,7 @@ impl World {
                     Output::Http { status, body, .. } => self.answers.push((status, body)),
                     Output::Store(change) => self.stored.push(change),
                     Output::Told(told) => self.told.push(told),
-                    Output::Close { .. } | Output::Media(_) | Output::CloseSession { .. } => {}
+                    Output::Close { .. } | Output::Media(_) | Output::Lookup { .. } | Output::CloseSession { .. } => {}
                 }
             }
             for agent in &mut self.agents {

@@ -14,10 +14,12 @@ use std::time::Duration;
 
 use hookswitch_call::{Event, MediaReport};
 use hookswitch_shard::{Counts, Input, Output, Shard, Stored};
+use hookswitch_sip::resolve::{Answer, LookupId};
 use hookswitch_store::Committed;
 use mio::{Events, Poll, Token};
 
 use crate::clock::Clock;
+use crate::dns::Dns;
 use crate::inbox::Inbox;
 use crate::media::MediaPlane;
 use crate::status::{Phase, Status};
@@ -49,6 +51,8 @@ pub(crate) const FIRST_SOCKET: usize = 1;
 pub(crate) enum Message {
     /// A media thread reports.
     Media(MediaReport),
+    /// The thread of names answers.
+    Answer(LookupId, Answer),
     /// Applications and HTTP requests.
     Web(WebMessage),
     /// The store has something to say.
@@ -76,6 +80,7 @@ pub(crate) struct ShardLoop {
     pub(crate) inbox: Arc<Inbox<Message>>,
     pub(crate) desk: Desk,
     pub(crate) media: Arc<MediaPlane>,
+    pub(crate) dns: Dns,
     pub(crate) tap: Option<Arc<dyn Tap>>,
     pub(crate) status: Arc<Status>,
     pub(crate) restore: Vec<Stored>,
@@ -166,6 +171,7 @@ impl ShardLoop {
     fn message(&mut self, now: Duration, message: Message) -> bool {
         match message {
             Message::Media(report) => self.give(now, Input::Media(report)),
+            Message::Answer(id, answer) => self.give(now, Input::Answer { id, answer }),
             Message::Web(message) => self.web(now, message),
             Message::Committed(news) => self.desk.committed(&news),
             Message::Count(answer) => {
@@ -245,6 +251,7 @@ impl ShardLoop {
                 }
                 Output::Close { flow } => self.sockets.close(now, flow),
                 Output::Media(op) => self.media.perform(op),
+                Output::Lookup { id, name, kind } => self.dns.ask(id, name, kind),
                 Output::Text { session, text } => self.desk.sessions.say(session, text),
                 Output::CloseSession { session, code } => self.desk.sessions.dismiss(session, code),
                 Output::Http { id, status, content_type, allow, body } => {
