@@ -1,9 +1,11 @@
-//! One party's end of a call, and the call that holds both.
+//! One party's end of a call, and the call that holds both and, at times, a third.
 
 use std::net::{IpAddr, SocketAddr};
 
-use hookswitch_call::{CallId, LegId, Party, Sdp, Source, Time};
+use hookswitch_call::{CallId, LegId, Party, Sdp, Seat, Source, Time};
 use hookswitch_codec::Codec;
+use hookswitch_rtp::EventReceiver;
+use hookswitch_sdp::Direction;
 use smallvec::SmallVec;
 
 use crate::config::{PortPair, SocketIx};
@@ -60,6 +62,10 @@ pub(crate) struct LegVersion {
 pub(crate) struct Channel {
     pub session: Option<Negotiated>,
     pub hears: Source,
+    /// We have put the party on hold: what comes from it goes nowhere.
+    pub held: bool,
+    /// Its entry among the keyers, while the party is sent keys: it hears nothing else meanwhile.
+    pub keyer: Option<u32>,
     /// Its entry among the generators, while the party hears something that is made here.
     pub generator: Option<u32>,
     pub sockets: Sockets,
@@ -68,8 +74,10 @@ pub(crate) struct Channel {
     pub outgoing: Outgoing,
     pub counters: Counters,
     pub rtcp: RtcpLatch,
-    /// When a session was last agreed.
+    /// When a session was last agreed, or the party was last taken off hold.
     pub agreed_at: Time,
+    /// Listens for keys that the other end takes no events for; there only in that case.
+    pub keys: Option<Box<EventReceiver>>,
 
     /// Our address as the party sees it.
     pub near: Option<IpAddr>,
@@ -79,6 +87,8 @@ pub(crate) struct Channel {
     pub offer: Option<Sdp>,
     /// Our last offer to the party.
     pub offered: Option<Formats>,
+    /// The leg that the session in force was agreed with.
+    pub agreed_leg: Option<LegId>,
     /// The same in all our descriptions for the party.
     pub session_id: u64,
     pub versions: SmallVec<[LegVersion; 1]>,
@@ -89,6 +99,8 @@ impl Channel {
         Self {
             session: None,
             hears: Source::Silence,
+            held: false,
+            keyer: None,
             generator: None,
             sockets: Sockets::default(),
             latch: Latch::default(),
@@ -96,10 +108,12 @@ impl Channel {
             counters: Counters::default(),
             rtcp: RtcpLatch::default(),
             agreed_at: Time::ZERO,
+            keys: None,
             near: None,
             remote: None,
             offer: None,
             offered: None,
+            agreed_leg: None,
             session_id,
             versions: SmallVec::new(),
         }
@@ -110,8 +124,35 @@ impl Channel {
         self.remote.as_ref().or(self.offer.as_ref())
     }
 
-    /// Puts a session in force.
-    pub fn agree(&mut self, now: Time, session: Negotiated, remote: Sdp) {
+    /// Whether it is the other party that this one hears now.
+    #[inline]
+    pub fn listens_to_peer(&self) -> bool {
+        self.hears == Source::Peer && self.keyer.is_none()
+    }
+
+    /// What was agreed with which leg about who sends.
+    pub fn direction(&self) -> Option<(LegId, Direction)> {
+        Some((self.agreed_leg?, self.session?.direction))
+    }
+
+    /// What our next offer says: on hold we send at most, and not even that to a party which does
+    /// not listen (RFC 3264 section 8.4).
+    pub fn offered_direction(&self) -> Direction {
+        let listens = self.session.is_none_or(|session| session.direction.receives());
+        if self.held { Direction::new(listens, false) } else { Direction::SendRecv }
+    }
+
+    /// Puts on hold, or takes off. Whoever comes off is given time to speak again.
+    pub fn hold(&mut self, now: Time, on: bool) {
+        if self.held && !on {
+            self.latch.refresh(now);
+            self.agreed_at = now;
+        }
+        self.held = on;
+    }
+
+    /// Puts a session with one leg in force.
+    pub fn agree(&mut self, now: Time, leg: LegId, session: Negotiated, remote: Sdp) {
         let before = self.latch.source().map(|source| source.ip());
         // Hold at 0.0.0.0 says nothing about where the party is.
         if session.rtp.is_some() || session.direction.receives() {
@@ -122,6 +163,7 @@ impl Channel {
             self.rtcp.reset();
         }
         self.session = Some(session);
+        self.agreed_leg = Some(leg);
         self.remote = Some(remote);
         self.agreed_at = now;
     }
@@ -145,18 +187,32 @@ impl Channel {
     }
 }
 
-/// Both ends of a call.
+/// A channel beside the table, for somebody who is to take a place at it, or who has lost it.
+#[derive(Debug)]
+pub(crate) struct Spare {
+    /// Whose place.
+    pub place: Party,
+    pub channel: Channel,
+}
+
+/// Both ends of a call, and whoever else has a channel in it.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub id: CallId,
     /// What may be agreed, best first.
     pub codecs: SmallVec<[&'static Codec; 4]>,
     ends: [Channel; 2],
+    /// Hardly any call has one, so it weighs nothing in the others.
+    pub spare: Option<Box<Spare>>,
+    /// What those who have left the call had sent and had been sent.
+    pub left: Option<Box<Counters>>,
+    /// How many spare seats were opened.
+    pub spares: u32,
 }
 
 impl Call {
     pub fn new(id: CallId, codecs: SmallVec<[&'static Codec; 4]>, ends: [Channel; 2]) -> Self {
-        Self { id, codecs, ends }
+        Self { id, codecs, ends, spare: None, left: None, spares: 0 }
     }
 
     #[inline]
@@ -183,8 +239,69 @@ impl Call {
         }
     }
 
-    pub fn port_pairs(&self) -> impl Iterator<Item = PortPair> + '_ {
-        self.ends.iter().flat_map(|end| end.sockets.iter())
+    /// A channel. `None` if it is the spare one and there is none.
+    pub fn seat(&self, seat: Seat) -> Option<&Channel> {
+        match seat {
+            Seat::Of(party) => Some(self.end(party)),
+            Seat::Spare => self.spare.as_ref().map(|spare| &spare.channel),
+        }
+    }
+
+    #[inline]
+    pub fn seat_mut(&mut self, seat: Seat) -> Option<&mut Channel> {
+        self.pair_mut(seat).map(|(own, _)| own)
+    }
+
+    /// The end that somebody in this seat talks with, or would talk with at the table.
+    pub fn opposite(&self, seat: Seat) -> Option<Party> {
+        match seat {
+            Seat::Of(party) => Some(party.other()),
+            Seat::Spare => self.spare.as_ref().map(|spare| spare.place.other()),
+        }
+    }
+
+    /// A channel, and that of the opposite end.
+    pub fn pair(&self, seat: Seat) -> Option<(&Channel, &Channel)> {
+        Some((self.seat(seat)?, self.end(self.opposite(seat)?)))
+    }
+
+    /// The same, to be changed.
+    #[inline]
+    pub fn pair_mut(&mut self, seat: Seat) -> Option<(&mut Channel, &mut Channel)> {
+        match seat {
+            Seat::Of(party) => Some(self.both_mut(party)),
+            Seat::Spare => {
+                let [caller, callee] = &mut self.ends;
+                let spare = self.spare.as_mut()?;
+                let other = match spare.place {
+                    Party::Caller => callee,
+                    Party::Callee => caller,
+                };
+                Some((&mut spare.channel, other))
+            }
+        }
+    }
+
+    /// Whoever is in the spare seat and the end whose place it is change places; which end that is.
+    pub fn swap(&mut self) -> Option<Party> {
+        let [caller, callee] = &mut self.ends;
+        let spare = self.spare.as_mut()?;
+        let end = match spare.place {
+            Party::Caller => caller,
+            Party::Callee => callee,
+        };
+        std::mem::swap(end, &mut spare.channel);
+        Some(spare.place)
+    }
+
+    /// Everybody who is there.
+    pub fn channels(&self) -> impl Iterator<Item = &Channel> {
+        self.ends.iter().chain(self.spare.as_ref().map(|spare| &spare.channel))
+    }
+
+    /// The same, to be changed.
+    pub fn channels_mut(&mut self) -> impl Iterator<Item = &mut Channel> {
+        self.ends.iter_mut().chain(self.spare.as_mut().map(|spare| &mut spare.channel))
     }
 }
 
@@ -192,6 +309,6 @@ impl Call {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SocketUse {
     pub call: u32,
-    pub party: Party,
+    pub seat: Seat,
     pub rtcp: bool,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hookswitch_codec::{Codec, Tone, pcma, pcmu, telephone_event};
 
+use crate::hold_music::HoldMusic;
 use crate::latch::LatchConfig;
 
 /// Most sockets that one engine knows: every port of both families, once for RTP and once for RTCP.
@@ -66,6 +67,8 @@ pub struct EngineConfig {
     /// The ringing tone. Of a tone whose cadence repeats after more than
     /// [`MAX_LOOP_MS`](crate::MAX_LOOP_MS), only so much is played.
     pub ringback: Tone,
+    /// What a party on hold hears. Default: two soft notes every five seconds.
+    pub hold_music: HoldMusic,
 }
 
 impl EngineConfig {
@@ -80,6 +83,7 @@ impl EngineConfig {
             rtp_timeout: DEFAULT_RTP_TIMEOUT,
             max_calls: DEFAULT_MAX_CALLS,
             ringback: Tone::named("eu-ringback").unwrap_or_else(|| Tone::steady(425.0, 0.25)),
+            hold_music: HoldMusic::default(),
         }
     }
 }

@@ -6,21 +6,25 @@ use std::time::Duration;
 
 use hookswitch_call::{CallId, Codecs, LegId, MediaOp, MediaReport, Party, Sdp, Seat, Source, Time};
 use hookswitch_codec::{CODECS, Codec};
-use hookswitch_sdp::{OwnOrigin, SessionDescription};
+use hookswitch_sdp::Direction;
 use slab::Slab;
 use smallvec::SmallVec;
 
 use crate::channel::{Call, Channel, SocketUse};
-use crate::config::{EngineConfig, MAX_SOCKETS, PortPair, Ports};
-use crate::describe::Draft;
+use crate::config::{EngineConfig, Ports};
 use crate::generate::{Generator, REPORT_INTERVAL, Random, farewell};
-use crate::negotiate::{Formats, Local, Negotiated, Peer, Refusal, accept, make_answer, make_offer};
+use crate::keyer::Keyer;
+use crate::keys::KeysDown;
+use crate::negotiate::Refusal;
 use crate::outgoing::Outgoing;
 use crate::stats::{CallStats, Counters, Totals};
 use crate::tone::Tones;
 
 /// Most closed calls whose counters wait for [`Engine::poll_closed`]; the oldest are dropped.
 pub const MAX_CLOSED: usize = 4_096;
+
+/// Every seat that a call may have.
+pub(crate) const SEATS: [Seat; 3] = [Seat::Of(Party::Caller), Seat::Of(Party::Callee), Seat::Spare];
 
 /// Media for all calls of one thread. See the [crate's description](crate) for how it is driven.
 pub struct Engine {
@@ -31,13 +35,16 @@ pub struct Engine {
     by_id: HashMap<CallId, u32, ahash::RandomState>,
     /// What each socket is used for, by its number.
     pub(crate) sockets: Vec<Option<SocketUse>>,
-    port_pairs: usize,
+    pub(crate) port_pairs: usize,
     pub(crate) generators: Slab<Generator>,
-    pub(crate) tones_running: usize,
-    /// All tones send at the same moments.
+    pub(crate) keyers: Slab<Keyer>,
+    /// How many of both send something at every beat.
+    pub(crate) beats: usize,
+    /// All of them send at the same moments.
     pub(crate) next_frame: Time,
     pub(crate) next_report: Option<Time>,
-    reports: VecDeque<MediaReport>,
+    pub(crate) keys_down: KeysDown,
+    pub(crate) reports: VecDeque<MediaReport>,
     closed: VecDeque<CallStats>,
     pub(crate) closed_counters: Counters,
 }
@@ -47,7 +54,7 @@ impl Engine {
     /// that nobody can guess.
     #[must_use]
     pub fn new(config: EngineConfig, seed: u64) -> Self {
-        let tones = Tones::render(&config.ringback);
+        let tones = Tones::render(&config.ringback, config.hold_music.clone());
         Self {
             config,
             tones,
@@ -58,9 +65,11 @@ impl Engine {
             sockets: Vec::new(),
             port_pairs: 0,
             generators: Slab::new(),
-            tones_running: 0,
+            keyers: Slab::new(),
+            beats: 0,
             next_frame: Time::ZERO,
             next_report: None,
+            keys_down: KeysDown::default(),
             reports: VecDeque::new(),
             closed: VecDeque::new(),
             closed_counters: Counters::default(),
@@ -73,33 +82,37 @@ impl Engine {
         match op {
             MediaOp::Open { call, offer, codecs, near } => self.open(call, offer, codecs.as_ref(), near),
             MediaOp::MakeOffer { call, seat, leg, near } => {
-                let result = at_table(seat).and_then(|party| self.offer(call, party, leg, near, ports));
+                let result = self.offer(call, seat, leg, near, ports);
                 self.reports.push_back(report(call, seat, leg, result));
             }
             MediaOp::MakeAnswer { call, seat, leg } => {
-                let result = at_table(seat).and_then(|party| self.answer(now, call, party, leg, ports));
+                let before = self.direction(call, seat);
+                let result = self.answer(now, call, seat, leg, ports);
                 self.reports.push_back(report(call, seat, leg, result));
+                self.report_direction(call, seat, before);
             }
             MediaOp::Offered { call, seat, sdp } => {
-                if let (Some(call), Ok(party)) = (self.call_mut(call), at_table(seat)) {
-                    call.end_mut(party).offer = Some(sdp);
+                if let Some(end) = self.channel_mut(call, seat) {
+                    end.offer = Some(sdp);
                 }
             }
             MediaOp::Accept { call, seat, leg, sdp } => {
-                if let Err(refusal) = at_table(seat).and_then(|party| self.accept(now, call, party, sdp)) {
+                let before = self.direction(call, seat);
+                if let Err(refusal) = self.accept(now, call, seat, leg, sdp) {
                     self.reports.push_back(report(call, seat, leg, Err(refusal)));
                 }
+                self.report_direction(call, seat, before);
             }
-            MediaOp::Hear { call, seat, source } => {
-                if let Ok(party) = at_table(seat) {
-                    self.hear(now, call, party, source);
+            MediaOp::Hear { call, seat, source } => self.hear(now, call, seat, source),
+            MediaOp::Hold { call, party, on } => {
+                if let Some(end) = self.channel_mut(call, party.into()) {
+                    end.hold(now, on);
                 }
             }
-            MediaOp::Hold { .. }
-            | MediaOp::OpenSpare { .. }
-            | MediaOp::Swap { .. }
-            | MediaOp::CloseSpare { .. }
-            | MediaOp::Digit { .. } => {}
+            MediaOp::OpenSpare { call, party } => self.open_spare(call, party),
+            MediaOp::Swap { call } => self.swap(now, call),
+            MediaOp::CloseSpare { call } => self.close_spare(now, call, ports),
+            MediaOp::Digit { call, party, digit } => self.press(now, call, party.into(), digit),
             MediaOp::Close { call } => self.close(now, call, ports),
         }
     }
@@ -125,13 +138,17 @@ impl Engine {
     pub fn totals(&self) -> Totals {
         let mut counters = self.closed_counters;
         for (_, call) in &self.calls {
-            counters.add(&call.end(Party::Caller).counters);
-            counters.add(&call.end(Party::Callee).counters);
+            for channel in call.channels() {
+                counters.add(&channel.counters);
+            }
+            if let Some(left) = &call.left {
+                counters.add(left);
+            }
         }
         Totals { calls: self.calls.len(), port_pairs: self.port_pairs, generators: self.generators.len(), counters }
     }
 
-    /// Parties that said they send and of which neither RTP nor RTCP has come for
+    /// Parties that said they send, are not on hold, and of which neither RTP nor RTCP has come for
     /// [`EngineConfig::rtp_timeout`]. Looks at every call: for asking every few seconds.
     pub fn silent(&self, now: Time) -> impl Iterator<Item = (CallId, Party)> + '_ {
         let parties = |call| [(call, Party::Caller), (call, Party::Callee)];
@@ -140,7 +157,7 @@ impl Engine {
             let end = call.end(*party);
             let heard = end.counters.last_rtp_at.max(end.counters.last_rtcp_at);
             let since = heard.map_or(end.agreed_at, |heard| heard.max(end.agreed_at));
-            end.session.is_some_and(|session| session.direction.sends())
+            end.session.is_some_and(|session| session.direction.sends() && !end.held)
                 && now.saturating_sub(since) >= self.config.rtp_timeout
         })
         .map(|(call, party)| (call.id, party))
@@ -161,12 +178,33 @@ impl Engine {
         self.calls.get(index as usize).map(|call| &**call)
     }
 
-    fn call_mut(&mut self, call: CallId) -> Option<&mut Call> {
+    pub(crate) fn call_mut(&mut self, call: CallId) -> Option<&mut Call> {
         let index = *self.by_id.get(&call)?;
         self.calls.get_mut(index as usize).map(|call| &mut **call)
     }
 
-    fn index_of(&self, call: CallId) -> Result<u32, Refusal> {
+    fn channel_mut(&mut self, call: CallId, seat: Seat) -> Option<&mut Channel> {
+        self.call_mut(call)?.seat_mut(seat)
+    }
+
+    /// What a party at the table has agreed to about who sends, and with which leg of it.
+    fn direction(&self, call: CallId, seat: Seat) -> Option<(LegId, Direction)> {
+        self.call(call)?.seat(seat)?.direction()
+    }
+
+    /// Tells if that has changed. What another leg says is its first word and no change.
+    fn report_direction(&mut self, call: CallId, seat: Seat, before: Option<(LegId, Direction)>) {
+        let (Seat::Of(party), Some((leg, was))) = (seat, before) else {
+            return;
+        };
+        let now = self.direction(call, seat);
+        if let Some((_, is)) = now.filter(|(with, is)| *with == leg && *is != was) {
+            let (sends, listens) = (is.sends(), is.receives());
+            self.reports.push_back(MediaReport::Direction { call, party, sends, listens });
+        }
+    }
+
+    pub(crate) fn index_of(&self, call: CallId) -> Result<u32, Refusal> {
         let full = self.calls.len() >= self.config.max_calls;
         // Opening has no report, so a call that found no room is refused at its first offer.
         self.by_id.get(&call).copied().ok_or(if full { Refusal::TooManyCalls } else { Refusal::NoSuchCall })
@@ -192,192 +230,94 @@ impl Engine {
         self.by_id.insert(id, index as u32);
     }
 
-    fn offer(
-        &mut self,
-        id: CallId,
-        party: Party,
-        leg: LegId,
-        near: Option<IpAddr>,
-        ports: &mut dyn Ports,
-    ) -> Result<Sdp, Refusal> {
-        let index = self.index_of(id)?;
-        let call = self.calls.get_mut(index as usize).ok_or(Refusal::NoSuchCall)?;
-        let codecs = call.codecs.clone();
-        let (end, other) = call.both_mut(party);
-        end.near = near.or(end.near);
-        let mirror = parse_option(other.description())?;
-        let peer = match (&other.session, &mirror) {
-            (Some(session), _) => Peer::Agreed(session),
-            (None, Some(offer)) => Peer::Offer(offer),
-            (None, None) => Peer::Unknown,
-        };
-        let mut formats = Formats::to_offer(&codecs, peer)?;
-        let earlier = match &end.session {
-            Some(session) => {
-                formats.keep_numbers(session);
-                parse_option(end.remote.as_ref())?.map(|sdp| (sdp, session.audio_index))
-            }
-            None => None,
-        };
-        let (near, other_near) = (end.near, other.near);
-        // Whoever has called in needs an answer later; better to know now that there can be one.
-        let other_waits = other.offer.is_some();
-        let local = self.local(index, party, near, ports)?;
-        if other_waits {
-            self.local(index, party.other(), other_near, ports)?;
-        }
-        let earlier = earlier.as_ref().map(|(sdp, audio)| (sdp, *audio));
-        let draft = make_offer(&local, &formats, mirror.as_ref(), earlier);
-        let call = self.calls.get_mut(index as usize).ok_or(Refusal::NoSuchCall)?;
-        call.end_mut(party).offered = Some(formats);
-        Ok(finish(call, party, leg, local.address, &draft))
-    }
-
-    fn answer(
-        &mut self,
-        now: Time,
-        id: CallId,
-        party: Party,
-        leg: LegId,
-        ports: &mut dyn Ports,
-    ) -> Result<Sdp, Refusal> {
-        let index = self.index_of(id)?;
-        let call = self.calls.get(index as usize).ok_or(Refusal::NoSuchCall)?;
-        let codecs = call.codecs.clone();
-        let (end, other) = (call.end(party), call.end(party.other()));
-        let text = end.offer.clone().ok_or(Refusal::NoOffer)?;
-        let offer = SessionDescription::parse(text.0.as_bytes())?;
-        let mirror = parse_option(other.description())?;
-        let agreed = other.session;
-        let local = self.local(index, party, end.near, ports)?;
-        let (draft, session) = make_answer(&offer, &codecs, agreed.as_ref(), &local, mirror.as_ref())?;
-        let call = self.calls.get_mut(index as usize).ok_or(Refusal::NoSuchCall)?;
-        check_family(call, party, &session)?;
-        call.end_mut(party).agree(now, session, text);
-        Ok(finish(call, party, leg, local.address, &draft))
-    }
-
-    fn accept(&mut self, now: Time, id: CallId, party: Party, sdp: Sdp) -> Result<(), Refusal> {
-        let index = self.index_of(id)?;
-        let call = self.calls.get_mut(index as usize).ok_or(Refusal::NoSuchCall)?;
-        let (end, other) = (call.end(party), call.end(party.other()));
-        let answer = SessionDescription::parse(sdp.0.as_bytes())?;
-        let offered = end.offered.as_ref().ok_or(Refusal::NoOffer)?;
-        let audio_index = end.session.map_or(0, |session| session.audio_index);
-        let agreed = other.session.map(|session| session.codec);
-        let session = accept(offered, audio_index, &answer, agreed)?;
-        check_family(call, party, &session)?;
-        let end = call.end_mut(party);
-        end.offer = None;
-        end.agree(now, session, sdp);
-        Ok(())
-    }
-
-    /// Our end towards a party; takes ports if there are none yet.
-    fn local(
-        &mut self,
-        index: u32,
-        party: Party,
-        near: Option<IpAddr>,
-        ports: &mut dyn Ports,
-    ) -> Result<Local, Refusal> {
-        let address = self.config.address.address(near);
-        let v6 = address.is_ipv6();
-        let call = self.calls.get_mut(index as usize).ok_or(Refusal::NoSuchCall)?;
-        let end = call.end_mut(party);
-        let pair = match end.sockets.get(v6) {
-            Some(pair) => pair,
-            None => {
-                let pair = ports.take(v6).ok_or(Refusal::NoPorts)?;
-                if pair.rtp.0.max(pair.rtcp.0) >= MAX_SOCKETS {
-                    ports.give_back(pair);
-                    return Err(Refusal::NoPorts);
-                }
-                end.sockets.set(v6, pair);
-                self.port_pairs += 1;
-                self.assign(pair, index, party);
-                pair
-            }
-        };
-        Ok(Local { address, port: pair.port, ptime: self.config.ptime })
-    }
-
-    fn assign(&mut self, pair: PortPair, call: u32, party: Party) {
-        for (socket, rtcp) in [(pair.rtp, false), (pair.rtcp, true)] {
-            let at = socket.0 as usize;
-            if self.sockets.len() <= at {
-                self.sockets.resize(at + 1, None);
-            }
-            if let Some(slot) = self.sockets.get_mut(at) {
-                debug_assert!(slot.is_none(), "the driver gave out a socket twice");
-                *slot = Some(SocketUse { call, party, rtcp });
-            }
-        }
-    }
-
-    fn hear(&mut self, now: Time, id: CallId, party: Party, source: Source) {
+    pub(crate) fn hear(&mut self, now: Time, id: CallId, seat: Seat, source: Source) {
         let Some(index) = self.by_id.get(&id).copied() else {
             return;
         };
-        let Some(call) = self.calls.get_mut(index as usize) else {
+        let Some(end) = self.calls.get_mut(index as usize).and_then(|call| call.seat_mut(seat)) else {
             return;
         };
-        let end = call.end_mut(party);
         if end.hears == source {
             return;
         }
         end.hears = source;
-        self.stop_generator(index, party);
+        self.stop_generator(index, seat);
         let random = self.random.source();
-        let Some(generator) = Generator::new(now, index, party, source, &random) else {
+        let first_beat = if self.beats == 0 { now } else { self.next_frame };
+        let Some(mut generator) = Generator::new(now, index, seat, source, &random) else {
             return;
         };
+        generator.come_in(first_beat, &self.tones);
         if generator.is_tone() {
-            if self.tones_running == 0 {
-                self.next_frame = now;
-            }
-            self.tones_running += 1;
+            self.keep_time(now);
         }
         let due = generator.next_report();
         self.next_report = Some(self.next_report.map_or(due, |next| next.min(due)));
         let key = self.generators.insert(generator);
-        if let Some(call) = self.calls.get_mut(index as usize) {
-            // One per party at most, so it fits as calls do.
-            call.end_mut(party).generator = Some(key as u32);
+        if let Some(end) = self.calls.get_mut(index as usize).and_then(|call| call.seat_mut(seat)) {
+            // One per channel at most, so it fits as calls do.
+            end.generator = Some(key as u32);
         }
     }
 
+    /// One more that sends at every beat.
+    pub(crate) fn keep_time(&mut self, now: Time) {
+        if self.beats == 0 {
+            self.next_frame = now;
+        }
+        self.beats += 1;
+    }
+
     /// Whoever feeds the stream next goes on with it, so nobody says goodbye here.
-    fn stop_generator(&mut self, index: u32, party: Party) {
-        let call = self.calls.get_mut(index as usize);
-        let Some(key) = call.and_then(|call| call.end_mut(party).generator.take()) else {
+    fn stop_generator(&mut self, index: u32, seat: Seat) {
+        let channel = self.calls.get_mut(index as usize).and_then(|call| call.seat_mut(seat));
+        let Some(key) = channel.and_then(|channel| channel.generator.take()) else {
             return;
         };
         let Some(generator) = self.generators.try_remove(key as usize) else {
             return;
         };
-        self.tones_running -= usize::from(generator.is_tone());
+        self.beats -= usize::from(generator.is_tone());
         if self.generators.is_empty() {
             self.next_report = None;
         }
     }
 
     fn close(&mut self, now: Time, id: CallId, ports: &mut dyn Ports) {
-        let Some(index) = self.by_id.get(&id).copied() else {
+        let Some(index) = self.by_id.remove(&id) else {
             return;
         };
-        self.stop_generator(index, Party::Caller);
-        self.stop_generator(index, Party::Callee);
-        self.by_id.remove(&id);
+        for seat in SEATS {
+            self.silence(index, seat);
+        }
         let Some(mut call) = self.calls.try_remove(index as usize) else {
             return;
         };
-        for party in [Party::Caller, Party::Callee] {
-            farewell(now, call.end_mut(party), &mut |socket, to, bytes| {
-                ports.send(socket, to, bytes);
-            });
+        for channel in call.channels_mut() {
+            self.vacate(now, channel, ports);
         }
-        for pair in call.port_pairs() {
+        let stats = call_stats(&call);
+        for counters in [&stats.caller, &stats.callee, &stats.others] {
+            self.closed_counters.add(counters);
+        }
+        if self.closed.len() == MAX_CLOSED {
+            self.closed.pop_front();
+        }
+        self.closed.push_back(stats);
+    }
+
+    /// Stops whatever is made for a seat.
+    pub(crate) fn silence(&mut self, index: u32, seat: Seat) {
+        self.stop_generator(index, seat);
+        self.stop_keyer(index, seat);
+    }
+
+    /// Says goodbye to a party and gives its ports back.
+    pub(crate) fn vacate(&mut self, now: Time, channel: &mut Channel, ports: &mut dyn Ports) {
+        farewell(now, channel, &mut |socket, to, bytes| {
+            ports.send(socket, to, bytes);
+        });
+        for pair in channel.sockets.iter() {
             for socket in [pair.rtp, pair.rtcp] {
                 if let Some(slot) = self.sockets.get_mut(socket.0 as usize) {
                     *slot = None;
@@ -386,13 +326,6 @@ impl Engine {
             self.port_pairs -= 1;
             ports.give_back(pair);
         }
-        let stats = call_stats(&call);
-        self.closed_counters.add(&stats.caller);
-        self.closed_counters.add(&stats.callee);
-        if self.closed.len() == MAX_CLOSED {
-            self.closed.pop_front();
-        }
-        self.closed.push_back(stats);
     }
 }
 
@@ -407,13 +340,6 @@ fn codecs_named(names: &Codecs) -> SmallVec<[&'static Codec; 4]> {
     rows
 }
 
-fn at_table(seat: Seat) -> Result<Party, Refusal> {
-    match seat {
-        Seat::Of(party) => Ok(party),
-        Seat::Spare => Err(Refusal::NoOffer),
-    }
-}
-
 fn report(call: CallId, seat: Seat, leg: LegId, result: Result<Sdp, Refusal>) -> MediaReport {
     match result {
         Ok(sdp) => MediaReport::Local { call, seat, leg, sdp },
@@ -421,33 +347,13 @@ fn report(call: CallId, seat: Seat, leg: LegId, result: Result<Sdp, Refusal>) ->
     }
 }
 
-fn parse_option(sdp: Option<&Sdp>) -> Result<Option<SessionDescription>, Refusal> {
-    let parsed = sdp.map(|sdp| SessionDescription::parse(sdp.0.as_bytes()));
-    Ok(parsed.transpose()?)
-}
-
-/// A party that answers with an address of the other family cannot be reached from the socket that
-/// its media comes to, and media from elsewhere would not pass its NAT.
-fn check_family(call: &Call, party: Party, session: &Negotiated) -> Result<(), Refusal> {
-    match session.rtp {
-        Some(rtp) if call.end(party).sockets.rtp_towards(rtp).is_none() => Err(Refusal::WrongFamily),
-        _ => Ok(()),
-    }
-}
-
-fn finish(call: &mut Call, party: Party, leg: LegId, address: IpAddr, draft: &Draft) -> Sdp {
-    let end = call.end_mut(party);
-    let origin = OwnOrigin {
-        username: "-",
-        session_id: end.session_id,
-        session_version: end.version(leg, draft.fingerprint()),
-        address,
-    };
-    Sdp(draft.finish(&origin).into())
-}
-
 fn call_stats(call: &Call) -> CallStats {
-    CallStats { call: call.id, caller: call.end(Party::Caller).counters, callee: call.end(Party::Callee).counters }
+    let mut others = call.left.as_deref().copied().unwrap_or_default();
+    if let Some(spare) = &call.spare {
+        others.add(&spare.channel.counters);
+    }
+    let (caller, callee) = (call.end(Party::Caller).counters, call.end(Party::Callee).counters);
+    CallStats { call: call.id, caller, callee, others }
 }
 
 /// SplitMix64. Enough for numbers that shall differ; nothing here is a secret.
@@ -468,7 +374,7 @@ impl Dice {
     }
 
     /// An end with the numbers that shall differ from call to call.
-    fn channel(&mut self) -> Channel {
+    pub fn channel(&mut self) -> Channel {
         let (ssrc, name) = (self.next() as u32, self.next());
         Channel::new(self.session_id(), Outgoing::new(ssrc, name))
     }
@@ -479,7 +385,7 @@ impl Dice {
         Duration::from_millis(interval / 2 + self.next() % interval)
     }
 
-    fn source(&mut self) -> Random {
+    pub fn source(&mut self) -> Random {
         let (a, b) = (self.next(), self.next());
         Random { ssrc: a as u32, timestamp: (a >> 32) as u32, sequence: b as u16, delay: self.report_delay() }
     }

@@ -1,13 +1,13 @@
-//! What is made here: tones, and the reports that go with them and with echoes.
+//! What is made here: tones, music on hold, and the reports that go with them and with echoes.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hookswitch_call::{Party, Source, Time};
+use hookswitch_call::{Seat, Source, Time};
 use hookswitch_codec::Codec;
 use hookswitch_rtp::{CompoundWriter, HEADER_LEN, Header};
 
-use crate::channel::{Call, Channel};
+use crate::channel::Channel;
 use crate::config::{FRAME, SocketIx};
 use crate::engine::Engine;
 use crate::negotiate::Content;
@@ -30,7 +30,7 @@ const REPORT_ROOM: usize = 96;
 #[derive(Debug)]
 pub(crate) struct Generator {
     pub call: u32,
-    pub party: Party,
+    pub seat: Seat,
     /// Which tone; `None` is an echo.
     tone: Option<ToneKind>,
     ssrc: u32,
@@ -54,17 +54,17 @@ pub(crate) struct Random {
 
 impl Generator {
     /// `None` when nothing has to be made for that.
-    pub fn new(now: Time, call: u32, party: Party, source: Source, random: &Random) -> Option<Self> {
+    pub fn new(now: Time, call: u32, seat: Seat, source: Source, random: &Random) -> Option<Self> {
         let tone = match source {
             Source::Silence | Source::Peer => return None,
             Source::Echo => None,
             Source::Ringback => Some(ToneKind::Ringback),
             Source::Reference => Some(ToneKind::Reference),
-            Source::Hold => return None,
+            Source::Hold => Some(ToneKind::Hold),
         };
         Some(Self {
             call,
-            party,
+            seat,
             tone,
             ssrc: random.ssrc,
             // The upper bit clear, as A.1 of RFC 3550 advises against an early wrap.
@@ -75,6 +75,11 @@ impl Generator {
             has_sent: false,
             next_report: now + random.delay / 2,
         })
+    }
+
+    /// Finds the place where somebody comes in whose first frame is due then.
+    pub fn come_in(&mut self, first_beat: Time, tones: &Tones) {
+        self.at = self.tone.map_or(0, |kind| tones.position(first_beat, kind));
     }
 
     pub fn is_tone(&self) -> bool {
@@ -180,17 +185,17 @@ impl Engine {
     /// that are only relayed cost no tick.
     #[must_use]
     pub fn next_tick(&self) -> Option<Time> {
-        let frame = (self.tones_running > 0).then_some(self.next_frame);
-        match (frame, self.next_report) {
-            (Some(frame), Some(report)) => Some(frame.min(report)),
-            (frame, report) => frame.or(report),
-        }
+        let frame = (self.beats > 0).then_some(self.next_frame);
+        [frame, self.next_report, self.keys_down.deadline()].into_iter().flatten().min()
     }
 
-    /// Sends what is due of tones and reports.
+    /// Sends what is due of tones, keys and reports.
     pub fn tick(&mut self, now: Time, send: &mut dyn FnMut(SocketIx, SocketAddr, &[u8])) {
-        if self.tones_running > 0 {
+        if self.beats > 0 {
             self.play(now, send);
+        }
+        if self.keys_down.deadline().is_some_and(|due| now >= due) {
+            self.lift_keys(now);
         }
         if self.next_report.is_some_and(|due| now >= due) {
             self.report(now, send);
@@ -206,14 +211,19 @@ impl Engine {
         let sent = due.min(MAX_CATCH_UP);
         self.next_frame = self.next_frame.saturating_add(FRAME.saturating_mul(due));
         let mut buffer = [0; HEADER_LEN + MAX_FRAME];
+        self.press_keys(now, (due - sent, sent), &mut buffer, send);
         for (_, generator) in &mut self.generators {
             let call = self.calls.get_mut(generator.call as usize);
-            let Some(channel) = call.map(|call| call.end_mut(generator.party)) else {
+            let Some(channel) = call.and_then(|call| call.seat_mut(generator.seat)) else {
                 continue;
             };
             let Some(session) = channel.session.filter(|_| generator.is_tone()) else {
                 continue;
             };
+            if channel.keyer.is_some() {
+                generator.pass(session.codec, due, &self.tones);
+                continue;
+            }
             if due > sent {
                 generator.pass(session.codec, due - sent, &self.tones);
             }
@@ -232,7 +242,7 @@ impl Engine {
             if now >= generator.next_report {
                 generator.next_report = now + self.random.report_delay();
                 let call = self.calls.get_mut(generator.call as usize);
-                if let Some(channel) = call.map(|call: &mut Box<Call>| call.end_mut(generator.party))
+                if let Some(channel) = call.and_then(|call| call.seat_mut(generator.seat))
                     && generator.has_sent
                     && let Some((socket, to)) = report_destination(channel)
                     && let Some(bytes) = report(now, channel, false, &mut buffer)

@@ -78,14 +78,26 @@ pub struct Latch {
 }
 
 impl Latch {
+    /// A latch that counts its locks from here on: of two that feed one stream in turn, none shall
+    /// have the numbers of the other.
+    #[must_use]
+    pub fn counting_from(locks: u32) -> Self {
+        Self { locks, ..Self::default() }
+    }
+
+    /// Gives a source that was asked to be silent time to speak again.
+    pub fn refresh(&mut self, now: Time) {
+        if let Some(locked) = &mut self.locked {
+            locked.heard = now;
+        }
+    }
+
     /// Learns anew if the address differs from the one advertised before; `None` is an address that
     /// nobody can send to, such as a host name. A party that says the same once more keeps its lock,
     /// and is given time to speak again.
     pub fn advertise(&mut self, now: Time, address: Option<SocketAddr>) {
         if self.advertised == address {
-            if let Some(locked) = &mut self.locked {
-                locked.heard = now;
-            }
+            self.refresh(now);
             return;
         }
         *self = Self { advertised: address, locks: self.locks, ..Self::default() };

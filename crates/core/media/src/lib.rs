@@ -9,34 +9,40 @@
 //!   goes: to the other party as it came, but for the payload type where the parties number
 //!   differently, and for its place in the receiver's stream once that had another source: a party
 //!   is sent one stream with one SSRC, whatever it hears ([`Outgoing`]). Whom to believe is decided
-//!   by a [`latch`]. While a party hears a tone or itself, [`Engine::next_tick`] asks for
+//!   by a [`latch`]. While a party hears a tone, music on hold or itself, or is sent keys, [`Engine::next_tick`] asks for
 //!   [`Engine::tick`].
 //!
 //! ```text
 //!              perform()  ┌───────────────── Engine ─────────────────┐  Ports: take, give_back, send
 //!   MediaOp ────────────▶ │ Call ┌ caller: session, latch, counters ┐│ ─────────▶
-//!   MediaReport ◀──────── │      └ callee: session, latch, counters ┘│
+//!   MediaReport ◀──────── │      ├ callee: session, latch, counters ┤│
+//!                         │      └ spare, while a place is handed on ┘│
 //!            poll_report()│ Generator: tone or echo, SR + SDES + BYE │ ◀───────── tick()
 //!                         └──────────────────────────────────────────┘
 //!                   handle_packet(socket, from, bytes) ─▶ Forward::Send or Drop(why)
 //! ```
 //!
 //! One codec per call, the same on both sides; there is no transcoding. A party's hold is answered
-//! to that party and respected when forwarding, and is not passed on to the other.
+//! to that party, told and respected when forwarding, and is not passed on to the other.
 
 #![forbid(unsafe_code)]
 
+mod agree;
 mod channel;
 mod config;
 mod describe;
 mod engine;
 mod generate;
+mod hold_music;
+mod keyer;
+mod keys;
 pub mod latch;
 pub mod negotiate;
 mod outgoing;
 mod record;
 mod relay;
 mod report;
+mod spare;
 mod stats;
 mod tone;
 
@@ -47,6 +53,8 @@ pub use config::{
 pub use describe::{Draft, MAX_MIRRORED_LINES};
 pub use engine::{Engine, MAX_CLOSED};
 pub use generate::{MAX_CATCH_UP, REPORT_INTERVAL};
+pub use hold_music::{HoldMusic, MAX_MUSIC_FILE, MAX_MUSIC_S, MIN_MUSIC_MS, MUSIC_RATE, MusicError};
+pub use keyer::{MAX_KEY_TIME, MAX_KEYS_WAITING, MIN_KEY_TIME};
 pub use latch::LatchConfig;
 pub use negotiate::{Negotiated, Refusal};
 pub use outgoing::Outgoing;

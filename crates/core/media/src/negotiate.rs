@@ -57,6 +57,9 @@ pub enum Refusal {
     /// The call was never opened here, or is closed.
     #[error("no such call")]
     NoSuchCall,
+    /// No spare seat is open in the call.
+    #[error("no spare seat is open")]
+    NoSpareSeat,
 }
 
 impl Refusal {
@@ -72,7 +75,7 @@ impl Refusal {
             | Self::BadAddress
             | Self::WrongFamily => Cause::new(Kind::NotAcceptable, Fault::Peer),
             Self::NoPorts | Self::TooManyCalls => Cause::new(Kind::Overloaded, Fault::Server),
-            Self::NoOffer | Self::NoSuchCall => Cause::new(Kind::Other, Fault::Server),
+            Self::NoOffer | Self::NoSuchCall | Self::NoSpareSeat => Cause::new(Kind::Other, Fault::Server),
         }
     }
 }
@@ -230,14 +233,16 @@ pub struct Local {
     pub port: u16,
     /// Milliseconds per packet that we ask for, where the other party says nothing.
     pub ptime: u32,
+    /// Which way we let media flow, as we see it.
+    pub direction: Direction,
 }
 
 /// Our offer. `mirror` is the other party's description, whose unknown lines pass on; `earlier` is
 /// this party's last description with the position of its audio stream, if it has a session: a new
 /// offer has the same m-lines (RFC 3264 section 8).
 ///
-/// We always offer both directions: a party's hold is answered here and not passed on, so that
-/// nothing has to be undone at the other end when it is over.
+/// What we offer is what `local` says, whatever the other party does: a party's hold is answered here
+/// and not passed on, so that nothing has to be undone at the other end when it is over.
 #[must_use]
 pub fn make_offer(
     local: &Local,
@@ -257,7 +262,7 @@ pub fn make_offer(
         local,
         proto: "RTP/AVP",
         formats: &lines,
-        direction: Direction::SendRecv,
+        direction: local.direction,
         rtcp_mux: false,
         mirror,
         mirrored,
@@ -266,7 +271,8 @@ pub fn make_offer(
 }
 
 /// Our answer to an offer. `agreed` is what the other party has agreed to, which then is the only
-/// choice; otherwise it is the first of our codecs that the offer has. `mirror` as in [`make_offer`].
+/// choice; otherwise it is the first of our codecs that the offer has, and the offer of the other party
+/// if that waits for an answer as well. `mirror` as in [`make_offer`].
 ///
 /// # Errors
 /// When the offer has no audio over plain RTP, or no codec in common.
@@ -278,17 +284,23 @@ pub fn make_answer(
     mirror: Option<&SessionDescription>,
 ) -> Result<(Draft, Negotiated), Refusal> {
     let (audio_index, media) = select_audio(offer)?;
+    let mirrored = mirror.and_then(|sdp| select_audio(sdp).ok());
+    let other_has = |codec: &Codec| mirrored.is_none_or(|(_, media)| find_format(media, codec).is_some());
     let choose = |codec: &'static Codec| find_format(media, codec).map(|format| (codec, format));
     let (codec, format) = match agreed {
         Some(peer) => choose(peer.codec),
-        None => codecs.iter().filter(|codec| codec.is_audio()).find_map(|codec| choose(codec)),
+        None => {
+            let mut known = codecs.iter().filter(|codec| codec.is_audio() && other_has(codec));
+            known.find_map(|codec| choose(codec))
+        }
     }
     .ok_or(Refusal::NoCommonCodec)?;
     // An event that the other party would not understand is better sent as a sound.
-    let event = match agreed {
-        Some(peer) if peer.send.event.is_none() => None,
-        _ => event_of(codecs, media, codec),
+    let understood = match agreed {
+        Some(peer) => peer.send.event.is_some(),
+        None => mirrored.is_none_or(|(_, media)| find_event(media, codec).is_some()),
     };
+    let event = if understood { event_of(codecs, media, codec) } else { None };
     let numbers = PayloadTypes { audio: format.payload_type, event };
     let remote = Remote::read(media)?;
     let rtcp_mux = media.attributes().any(|attribute| attribute.name == "rtcp-mux");
@@ -302,7 +314,6 @@ pub fn make_answer(
         direction: remote.direction,
         audio_index,
     };
-    let mirrored = mirror.and_then(|sdp| select_audio(sdp).ok());
     let mut lines = SmallVec::<[Format<'_>; 2]>::new();
     lines.push(describe_codec(codec, numbers.audio, mirrored));
     if let Some(number) = event {
@@ -312,7 +323,7 @@ pub fn make_answer(
         local,
         proto: media.proto(),
         formats: &lines,
-        direction: remote.direction.answer(Direction::SendRecv),
+        direction: remote.direction.answer(local.direction),
         rtcp_mux,
         mirror,
         mirrored,

@@ -351,13 +351,15 @@ enum Place {
 }
 
 impl Arrival {
-    /// How long the event in a packet has lasted, in units of its clock; no time if there is none.
+    /// How long the event in a packet has lasted, in units of its clock; no time if there is none. Our
+    /// own state their first frame in advance, as audio does.
     fn lasted(&self, packet: &[u8]) -> u32 {
         if self.content == Content::Audio {
             return 0;
         }
         let event = Packet::parse(packet).ok().and_then(|packet| TelephoneEvent::parse(packet.payload()));
-        event.map_or(0, |event| u32::from(event.duration))
+        let ahead = if self.origin.path == Path::Made { self.codec.ticks_in(FRAME_MS) } else { 0 };
+        event.map_or(0, |event| u32::from(event.duration).saturating_sub(ahead))
     }
 
     /// Where the stream's clock would stand if the packet was moved as that source's are.

@@ -22,6 +22,12 @@ pub struct MediaRecord {
     pub caller: EndRecord,
     /// The called party's end.
     pub callee: EndRecord,
+    /// The spare seat, if it is open: whose place it is for, and who is there.
+    pub spare: Option<(Party, EndRecord)>,
+    /// How many spare seats were opened.
+    pub spares: u32,
+    /// What was counted of those who have left.
+    pub left: Counters,
 }
 
 /// One party's end.
@@ -29,6 +35,8 @@ pub struct MediaRecord {
 pub struct EndRecord {
     /// What the party hears.
     pub hears: Source,
+    /// Whether we have put it on hold.
+    pub held: bool,
     /// Our ports, if it has any.
     pub ports: Vec<u16>,
     /// Our address as the party sees it.
@@ -39,6 +47,8 @@ pub struct EndRecord {
     pub offer: Option<Sdp>,
     /// The agreed codec, and our numbers for it and for telephone-event.
     pub agreed: Option<(String, u8, Option<u8>)>,
+    /// The leg that this was agreed with.
+    pub agreed_leg: Option<LegId>,
     /// The source that is believed.
     pub source: Option<SocketAddr>,
     /// The stream that the party is sent: where it stands, and what its present source is moved by.
@@ -55,6 +65,7 @@ impl EndRecord {
     fn of(end: &Channel) -> Self {
         Self {
             hears: end.hears,
+            held: end.held,
             ports: end.sockets.iter().map(|pair| pair.port).collect(),
             near: end.near,
             remote: end.remote.clone(),
@@ -63,6 +74,7 @@ impl EndRecord {
                 let PayloadTypes { audio, event } = session.receive;
                 (session.codec.name.to_owned(), audio, event)
             }),
+            agreed_leg: end.agreed_leg,
             source: end.latch.source(),
             outgoing: end.outgoing.clone(),
             session_id: end.session_id,
@@ -82,6 +94,9 @@ impl Engine {
             codecs: call.codecs.iter().map(|c| c.name.to_owned()).collect(),
             caller: EndRecord::of(call.end(Party::Caller)),
             callee: EndRecord::of(call.end(Party::Callee)),
+            spare: call.spare.as_ref().map(|spare| (spare.place, EndRecord::of(&spare.channel))),
+            spares: call.spares,
+            left: call.left.as_deref().copied().unwrap_or_default(),
         })
     }
 }

@@ -4,12 +4,13 @@
 
 use std::net::SocketAddr;
 
-use hookswitch_call::{Source, Time};
+use hookswitch_call::{Seat, Source, Time};
 use hookswitch_rtp::{Compound, Packet, is_rtcp};
 
 use crate::channel::Channel;
 use crate::config::SocketIx;
 use crate::engine::Engine;
+use crate::keys::{Presser, take_event};
 use crate::latch::LatchConfig;
 use crate::negotiate::Content;
 use crate::outgoing::Path;
@@ -42,17 +43,28 @@ impl Engine {
             self.closed_counters.drop(DropReason::UnknownSocket);
             return Forward::Drop(DropReason::UnknownSocket);
         };
-        let (sender, other) = call.both_mut(used.party);
+        let (id, at_table) = (call.id, used.seat != Seat::Spare);
+        // The sockets of a spare seat are forgotten with it.
+        let Some((sender, other)) = call.pair_mut(used.seat) else {
+            return Forward::Drop(DropReason::UnknownSocket);
+        };
         let result = if used.rtcp {
-            relay_report(now, sender, other, from, packet)
+            relay_report(now, sender, other, at_table, from, packet)
         } else {
             match receive(now, &self.config.latch, sender, from, packet) {
                 // As media it was refused for its payload type, or its length.
                 Err(DropReason::PayloadType | DropReason::Malformed) if is_muxed_report(sender, packet) => {
-                    relay_report(now, sender, other, from, packet)
+                    relay_report(now, sender, other, at_table, from, packet)
                 }
                 Err(reason) => Err(reason),
-                Ok(content) if other.hears == Source::Peer => {
+                Ok(Content::Event) if at_table && other.hears == Source::Peer && sender.keys.is_some() => {
+                    if let Seat::Of(party) = used.seat {
+                        let who = Presser { index: used.call, call: id, party };
+                        take_event(now, who, sender, packet, &mut self.keys_down, &mut self.reports);
+                    }
+                    Err(DropReason::PayloadType)
+                }
+                Ok(content) if at_table && other.listens_to_peer() => {
                     let path = Path::Relayed(sender.latch.locks());
                     send_on(now, other, content, path, packet)
                 }
@@ -74,7 +86,7 @@ impl Engine {
         match result {
             Ok(route) => Forward::Send { socket: route.socket, to: route.to, len: route.len },
             Err(reason) => {
-                call.end_mut(used.party).counters.drop(reason);
+                sender.counters.drop(reason);
                 Forward::Drop(reason)
             }
         }
@@ -102,8 +114,8 @@ fn receive(
     let session = sender.session.as_ref().ok_or(DropReason::NotNegotiated)?;
     let rtp = Packet::parse(packet).map_err(|_| DropReason::Malformed)?;
     let content = session.content(rtp.payload_type()).ok_or(DropReason::PayloadType)?;
-    // Before the latch: who has said that it is silent gives a stranger no chance to be learned.
-    if !session.direction.sends() {
+    // Before the latch: who has said that it is silent, or is not to be heard, gives a stranger no chance to be learned.
+    if !session.direction.sends() || sender.held {
         return Err(DropReason::Held);
     }
     if !sender.latch.admit(now, config, from, rtp.ssrc(), rtp.sequence()) {
@@ -140,13 +152,14 @@ fn send_on(now: Time, receiver: &mut Channel, content: Content, path: Path, pack
     Ok(Route { socket, to, len: packet.len() })
 }
 
-/// Reports go through between two parties of which at least one hears the other, hold or not
+/// Reports go through between two parties at the table of which at least one hears the other, hold or not
 /// (RFC 3264 section 5.1): unchanged where they speak of sources and sequence numbers that went
 /// through unchanged as well, else translated.
 fn relay_report(
     now: Time,
     sender: &mut Channel,
     other: &mut Channel,
+    at_table: bool,
     from: SocketAddr,
     packet: &mut [u8],
 ) -> Destination {
@@ -160,7 +173,7 @@ fn relay_report(
     for block in blocks_in(&compound) {
         sender.outgoing.note_loss(&block);
     }
-    if other.hears != Source::Peer && sender.hears != Source::Peer {
+    if !at_table || (other.hears != Source::Peer && sender.hears != Source::Peer) {
         return Err(match sender.generator {
             Some(_) => DropReason::Consumed,
             None => DropReason::NoListener,

@@ -131,6 +131,8 @@ pub struct CallStats {
     pub caller: Counters,
     /// The called party.
     pub callee: Counters,
+    /// All others together: whoever is in the spare seat, and those who have left the call.
+    pub others: Counters,
 }
 
 /// What one engine holds and has counted since it began.

@@ -1,8 +1,10 @@
 //! Tones, rendered once per codec, so that playing one is copying bytes.
 
+use hookswitch_call::Time;
 use hookswitch_codec::{CODECS, Codec, Kind, Tone, ToneGenerator};
 
 use crate::config::FRAME_MS;
+use crate::hold_music::HoldMusic;
 
 /// Longest tone that is rendered, in milliseconds; of a longer one this much is repeated.
 pub const MAX_LOOP_MS: u32 = 10_000;
@@ -23,16 +25,21 @@ pub(crate) struct ToneLoop {
 }
 
 impl ToneLoop {
-    fn render(tone: &Tone, codec: &Codec) -> Self {
-        let Kind::Audio { encode, .. } = codec.kind else {
-            return Self { bytes: Vec::new() };
-        };
+    pub fn render(tone: &Tone, codec: &Codec) -> Self {
         // At least one frame, so that a tone of 5 ms does not make the loop shorter than a packet.
         let length_ms = tone.period_ms().clamp(FRAME_MS, MAX_LOOP_MS);
         let mut samples = vec![0; codec.samples_in(length_ms)];
         ToneGenerator::new(tone.clone(), codec.sample_rate).fill(&mut samples);
+        Self::encode(&samples, codec)
+    }
+
+    /// Samples at the codec's own rate.
+    pub fn encode(samples: &[i16], codec: &Codec) -> Self {
+        let Kind::Audio { encode, .. } = codec.kind else {
+            return Self { bytes: Vec::new() };
+        };
         let mut bytes = vec![0; samples.len()];
-        let length = encode(&samples, &mut bytes);
+        let length = encode(samples, &mut bytes);
         bytes.truncate(length);
         Self { bytes }
     }
@@ -57,6 +64,12 @@ impl ToneLoop {
         at
     }
 
+    /// The position so many bytes from the beginning.
+    pub fn wrap(&self, bytes: u128) -> usize {
+        // Less than the length, which is a usize.
+        bytes.checked_rem(self.bytes.len() as u128).unwrap_or(0) as usize
+    }
+
     /// The position so many bytes further on.
     pub fn skip(&self, at: usize, bytes: usize) -> usize {
         (at + bytes).checked_rem(self.bytes.len()).unwrap_or(0)
@@ -68,29 +81,40 @@ impl ToneLoop {
 pub(crate) enum ToneKind {
     Ringback,
     Reference,
+    Hold,
 }
 
 /// Every tone in every codec there is: a domain may want some that the engine's own list lacks.
 #[derive(Debug, Clone)]
 pub(crate) struct Tones {
     rows: Vec<(&'static Codec, ToneLoop, ToneLoop)>,
+    music: HoldMusic,
 }
 
 impl Tones {
-    pub fn render(ringback: &Tone) -> Self {
+    pub fn render(ringback: &Tone, music: HoldMusic) -> Self {
         let reference = Tone::steady(REFERENCE_HZ, REFERENCE_AMPLITUDE);
         let audio = CODECS.iter().filter(|codec| codec.is_audio());
         let row =
             |codec: &'static Codec| (codec, ToneLoop::render(ringback, codec), ToneLoop::render(&reference, codec));
-        Self { rows: audio.map(row).collect() }
+        Self { rows: audio.map(row).collect(), music }
     }
 
     pub fn find(&self, codec: &Codec, kind: ToneKind) -> Option<&ToneLoop> {
-        let (_, ringback, reference) = self.rows.iter().find(|(row, _, _)| *row == codec)?;
-        Some(match kind {
-            ToneKind::Ringback => ringback,
-            ToneKind::Reference => reference,
-        })
+        let row = || self.rows.iter().find(|(row, _, _)| *row == codec);
+        match kind {
+            ToneKind::Ringback => row().map(|(_, ringback, _)| ringback),
+            ToneKind::Reference => row().map(|(_, _, reference)| reference),
+            ToneKind::Hold => self.music.find(codec),
+        }
+    }
+
+    /// Where somebody who begins to listen now comes in: tones begin for everybody.
+    pub fn position(&self, now: Time, kind: ToneKind) -> usize {
+        match kind {
+            ToneKind::Ringback | ToneKind::Reference => 0,
+            ToneKind::Hold => self.music.position(now),
+        }
     }
 }
 

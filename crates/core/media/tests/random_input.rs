@@ -2,7 +2,9 @@
 
 mod stage;
 
-use hookswitch_call::{CallId, LegId, MediaOp, Party, Sdp, Source};
+use std::time::Duration;
+
+use hookswitch_call::{CallId, Digit, LegId, MediaOp, Party, Sdp, Seat, Source};
 use hookswitch_media::latch::{Latch, LatchConfig};
 use hookswitch_media::{DropReason, Forward, SocketIx};
 use proptest::prelude::*;
@@ -18,7 +20,8 @@ fn source() -> impl Strategy<Value = Source> {
         Just(Source::Peer),
         Just(Source::Echo),
         Just(Source::Ringback),
-        Just(Source::Reference)
+        Just(Source::Reference),
+        Just(Source::Hold)
     ]
 }
 
@@ -41,7 +44,7 @@ fn operation() -> impl Strategy<Value = MediaOp> {
     let call = (0u64..3).prop_map(CallId);
     let leg = (0u16..4).prop_map(LegId);
     let near = prop_oneof![Just(None), Just(Some(stage::ip("10.0.0.1"))), Just(Some(stage::ip("2001:db8::1")))];
-    (call, leg, party(), near, description(), source(), 0..9u8).prop_map(
+    (call, leg, party(), near, description(), source(), 0..16u8).prop_map(
         |(call, leg, party, near, sdp, source, which)| match which {
             0 => MediaOp::Open { call, offer: Some((party, sdp)), codecs: None, near },
             1 => MediaOp::Open { call, offer: None, codecs: None, near },
@@ -50,6 +53,16 @@ fn operation() -> impl Strategy<Value = MediaOp> {
             4 => MediaOp::Offered { call, seat: party.into(), sdp },
             5 => MediaOp::Accept { call, seat: party.into(), leg, sdp },
             6 | 7 => MediaOp::Hear { call, seat: party.into(), source },
+            8 => MediaOp::Hold { call, party, on: leg.0 % 2 == 0 },
+            9 => MediaOp::OpenSpare { call, party },
+            10 => MediaOp::MakeOffer { call, seat: Seat::Spare, leg, near },
+            11 => MediaOp::Accept { call, seat: Seat::Spare, leg, sdp },
+            12 => MediaOp::Swap { call },
+            13 => MediaOp::CloseSpare { call },
+            14 => {
+                let digit = Digit { key: if leg.0 == 0 { '#' } else { 'ä' }, time: Duration::from_secs(leg.0.into()) };
+                MediaOp::Digit { call, party, digit }
+            }
             _ => MediaOp::Close { call },
         },
     )
@@ -104,11 +117,13 @@ proptest! {
             let totals = stage.engine.totals();
             prop_assert_eq!(stage.ports.taken.len(), totals.port_pairs);
             prop_assert_eq!(stage.ports.free() + stage.ports.taken.len(), all);
-            prop_assert!(totals.generators > 0 || stage.engine.next_tick().is_none());
+            // Keys may be on their way, or down.
+            prop_assert!(totals.generators > 0 || stage.engine.next_tick() < Some(stage.now + Duration::from_secs(60)));
         }
         for call in 0..3 {
             stage.engine.perform(stage.now, MediaOp::Close { call: CallId(call) }, &mut stage.ports);
         }
+        stage.run(1_000);
         let totals = stage.engine.totals();
         prop_assert_eq!((totals.calls, totals.port_pairs, totals.generators), (0, 0, 0));
         prop_assert_eq!(stage.ports.free(), all);

@@ -164,7 +164,7 @@ impl Session {
     }
 
     fn own(&self) -> Local {
-        Local { address: self.local.ip(), port: self.local.port(), ptime: PTIME }
+        Local { address: self.local.ip(), port: self.local.port(), ptime: PTIME, direction: Direction::SendRecv }
     }
 
     fn write(&mut self, draft: &Draft, audio_index: usize, direction: Direction) -> Vec<u8> {

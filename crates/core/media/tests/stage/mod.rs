@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use hookswitch_call::{CallId, Cause, LegId, MediaOp, MediaReport, Party, Sdp, Seat, Source};
+use hookswitch_call::{CallId, Cause, Digit, LegId, MediaOp, MediaReport, Party, Sdp, Seat, Source};
 use hookswitch_media::{AddressPolicy, DropReason, Engine, EngineConfig, Forward, PortPair, Ports, SocketIx};
 use hookswitch_rtp::{Header, Packet};
 use hookswitch_sdp::SessionDescription;
@@ -14,10 +14,13 @@ use hookswitch_sdp::SessionDescription;
 pub const CALL: CallId = CallId(1);
 pub const CALLER_LEG: LegId = LegId(0);
 pub const CALLEE_LEG: LegId = LegId(1);
+pub const NEW_LEG: LegId = LegId(2);
+pub const NEW_SEAT: Seat = Seat::Spare;
 pub const SWITCH: &str = "192.0.2.10";
 pub const SWITCH_V6: &str = "2001:db8::10";
 pub const ALICE: &str = "198.51.100.1:4000";
 pub const BOB: &str = "203.0.113.2:5000";
+pub const CAROL: &str = "203.0.113.3:7000";
 
 pub fn at(text: &str) -> SocketAddr {
     text.parse().expect("a test address")
@@ -97,6 +100,10 @@ pub struct Stage {
     pub our_port: HashMap<Party, u16>,
     /// The port each party was told last, as a description.
     pub told: HashMap<Party, String>,
+    /// The port that whoever is in the spare seat was told last.
+    pub spare_port: u16,
+    /// What was told of parties, and not as an answer: directions and keys.
+    pub news: Vec<MediaReport>,
 }
 
 impl Stage {
@@ -111,6 +118,8 @@ impl Stage {
             now: Duration::from_secs(1_800_000_000),
             our_port: HashMap::new(),
             told: HashMap::new(),
+            spare_port: 0,
+            news: Vec::new(),
         }
     }
 
@@ -121,16 +130,30 @@ impl Stage {
 
     pub fn perform(&mut self, op: MediaOp) -> Vec<MediaReport> {
         self.engine.perform(self.now, op, &mut self.ports);
-        let reports: Vec<_> = std::iter::from_fn(|| self.engine.poll_report()).collect();
+        let reports = self.reports();
         for report in &reports {
-            if let MediaReport::Local { seat: Seat::Of(party), sdp, .. } = report {
+            if let MediaReport::Local { seat, sdp, .. } = report {
                 let parsed = SessionDescription::parse(sdp.0.as_bytes()).expect("our own description");
                 let (_, audio) = parsed.first_audio().expect("audio");
-                self.our_port.insert(*party, audio.port());
-                self.told.insert(*party, sdp.0.to_string());
+                if let Seat::Of(party) = seat {
+                    self.our_port.insert(*party, audio.port());
+                    self.told.insert(*party, sdp.0.to_string());
+                } else {
+                    self.spare_port = audio.port();
+                }
             }
         }
         reports
+    }
+
+    /// What the engine has to say. Directions and keys are put aside, as news.
+    pub fn reports(&mut self) -> Vec<MediaReport> {
+        let is_news =
+            |report: &MediaReport| matches!(report, MediaReport::Direction { .. } | MediaReport::Digit { .. });
+        let reports = std::iter::from_fn(|| self.engine.poll_report());
+        let (news, answers): (Vec<_>, Vec<_>) = reports.partition(is_news);
+        self.news.extend(news);
+        answers
     }
 
     fn ask(&mut self, op: MediaOp) -> Result<String, Cause> {
@@ -148,33 +171,80 @@ impl Stage {
         self
     }
 
-    pub fn make_offer(&mut self, party: Party, leg: LegId) -> Result<String, Cause> {
-        self.ask(MediaOp::MakeOffer { call: CALL, seat: party.into(), leg, near: None })
+    pub fn make_offer(&mut self, seat: impl Into<Seat>, leg: LegId) -> Result<String, Cause> {
+        self.ask(MediaOp::MakeOffer { call: CALL, seat: seat.into(), leg, near: None })
     }
 
-    pub fn make_answer(&mut self, party: Party) -> Result<String, Cause> {
-        self.ask(MediaOp::MakeAnswer { call: CALL, seat: party.into(), leg: CALLER_LEG })
+    pub fn make_answer(&mut self, seat: impl Into<Seat>) -> Result<String, Cause> {
+        let seat = seat.into();
+        let leg = match seat {
+            Seat::Of(Party::Caller) => CALLER_LEG,
+            Seat::Of(Party::Callee) => CALLEE_LEG,
+            Seat::Spare => NEW_LEG,
+        };
+        self.ask(MediaOp::MakeAnswer { call: CALL, seat, leg })
     }
 
-    pub fn accept(&mut self, party: Party, leg: LegId, sdp: &str) -> Result<(), Cause> {
+    pub fn accept(&mut self, seat: impl Into<Seat>, leg: LegId, sdp: &str) -> Result<(), Cause> {
         let sdp = Sdp::from(sdp);
-        match self.perform(MediaOp::Accept { call: CALL, seat: party.into(), leg, sdp }).as_slice() {
+        match self.perform(MediaOp::Accept { call: CALL, seat: seat.into(), leg, sdp }).as_slice() {
             [] => Ok(()),
             [MediaReport::Refused { cause, .. }] => Err(cause.clone()),
             other => panic!("no report or a refusal expected, not {other:?}"),
         }
     }
 
-    pub fn reoffer(&mut self, party: Party, sdp: &str) -> Result<String, Cause> {
-        let sdp = Sdp::from(sdp);
-        self.perform(MediaOp::Offered { call: CALL, seat: party.into(), sdp });
-        self.make_answer(party)
+    pub fn reoffer(&mut self, seat: impl Into<Seat>, sdp: &str) -> Result<String, Cause> {
+        let (seat, sdp) = (seat.into(), Sdp::from(sdp));
+        self.perform(MediaOp::Offered { call: CALL, seat, sdp });
+        self.make_answer(seat)
     }
 
-    pub fn hear(&mut self, party: Party, source: Source) -> &mut Self {
-        let reports = self.perform(MediaOp::Hear { call: CALL, seat: party.into(), source });
-        assert!(reports.is_empty(), "hearing has no report");
+    pub fn hear(&mut self, seat: impl Into<Seat>, source: Source) -> &mut Self {
+        self.quietly(MediaOp::Hear { call: CALL, seat: seat.into(), source })
+    }
+
+    pub fn hold(&mut self, party: Party, on: bool) -> &mut Self {
+        self.quietly(MediaOp::Hold { call: CALL, party, on })
+    }
+
+    pub fn open_spare(&mut self, party: Party) -> &mut Self {
+        self.quietly(MediaOp::OpenSpare { call: CALL, party })
+    }
+
+    /// Whoever has the spare seat and this party change places.
+    pub fn swap(&mut self, party: Party) -> &mut Self {
+        if let Some(port) = self.our_port.get_mut(&party) {
+            std::mem::swap(port, &mut self.spare_port);
+        }
+        self.quietly(MediaOp::Swap { call: CALL })
+    }
+
+    pub fn close_spare(&mut self) -> &mut Self {
+        self.quietly(MediaOp::CloseSpare { call: CALL })
+    }
+
+    pub fn press(&mut self, party: Party, key: char, ms: u64) -> &mut Self {
+        let digit = Digit { key, time: Duration::from_millis(ms) };
+        self.quietly(MediaOp::Digit { call: CALL, party, digit })
+    }
+
+    /// Performs what has no report.
+    fn quietly(&mut self, op: MediaOp) -> &mut Self {
+        let reports = self.perform(op);
+        assert!(reports.is_empty(), "no report expected, not {reports:?}");
         self
+    }
+
+    /// Somebody's packet to the port that the newcomer was told.
+    pub fn send_spare(&mut self, from: &str, packet: &mut [u8]) -> Forward {
+        let socket = self.ports.socket(self.spare_port);
+        self.engine.handle_packet(self.now, socket, at(from), packet)
+    }
+
+    /// What has become known since the last time that somebody asked.
+    pub fn take_news(&mut self) -> Vec<MediaReport> {
+        std::mem::take(&mut self.news)
     }
 
     pub fn close(&mut self) -> &mut Self {
