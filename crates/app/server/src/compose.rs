@@ -92,6 +92,7 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
             registrar: registrar(config)?,
             routes: routes(config)?,
             codecs: domain_codecs(config)?,
+            ..B2buaConfig::default()
         },
         limits: Limits {
             calls: config.calls.max,
