@@ -147,8 +147,7 @@ impl Call {
         leg.state = LegState::AwaitConfirm;
         leg.owes_answer = late_offer;
         scene.out.op(Op::Answer { call: self.id, leg: caller, sdp });
-        let callee = self.legs.iter().find(|l| l.party == Party::Callee && matches!(l.state, LegState::Up));
-        if let Some(callee) = callee.map(|l| l.id) {
+        if let Some(callee) = self.end_of(Party::Callee) {
             self.join(scene, callee);
         }
     }

@@ -93,7 +93,16 @@ impl Call {
         let stays = party.other();
         let refusal = |why: Refused| match why {
             Refused::Pending(_) => Cause::new(Kind::Pending, Fault::Peer),
-            _ => Cause::new(Kind::Declined, Fault::Server).with_text(why.to_string()),
+            Refused::NoSuchCall
+            | Refused::Ending
+            | Refused::WireIdInUse(_)
+            | Refused::TooManyCalls(_)
+            | Refused::Draining
+            | Refused::NotAnswered
+            | Refused::AddressTooLong
+            | Refused::Unsupported(_)
+            | Refused::CarrierDown(_)
+            | Refused::TooManyCommands(_) => Cause::new(Kind::Declined, Fault::Server).with_text(why.to_string()),
         };
         self.may_transfer(stays).map_err(refusal)?;
         if self.end_of(party) != Some(leg) || self.end_of(stays).is_none() {

@@ -22,6 +22,9 @@ pub(crate) struct Replace {
     pub leg: LegId,
     who: Address,
     late_offer: bool,
+    /// The leg whose place it wants, and whether only while that rings.
+    old: LegId,
+    early_only: bool,
 }
 
 impl Call {
@@ -57,11 +60,13 @@ impl Call {
 
     /// Somebody calls in to take the place of a leg; [`Call::may_replace`] has been asked. The name
     /// of the new leg is what the backend calls it from now on.
-    pub(crate) fn replace(&mut self, scene: &mut Scene<'_>, party: Party, incoming: Incoming) {
+    pub(crate) fn replace(&mut self, scene: &mut Scene<'_>, replaces: Replaces, incoming: Incoming) {
+        let Some(party) = self.leg(replaces.leg).map(|leg| leg.party) else { return };
         let Incoming { handle, wire_id, from, offer, .. } = incoming;
         let call = self.id;
         let leg = self.adopt(scene, handle, party, wire_id);
-        let replace = Replace { leg, who: from, late_offer: offer.is_none() };
+        let replace =
+            Replace { leg, who: from, late_offer: offer.is_none(), old: replaces.leg, early_only: replaces.early_only };
         self.begin(scene, Whose::Nobody, Doing::Replace(replace));
         self.op_wait(scene, scene.limits.setup_time);
         self.media(scene, MediaOp::OpenSpare { call, party });
@@ -86,12 +91,12 @@ impl Call {
     /// The newcomer's description is ready: it takes its place, if that is still there.
     pub(crate) fn seat_newcomer(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Sdp) {
         let call = self.id;
-        let Some((who, late_offer)) = self.replace_op().map(|replace| (replace.who.clone(), replace.late_offer)) else {
-            return;
-        };
+        let Some(replace) = self.replace_op() else { return };
+        let (who, late_offer) = (replace.who.clone(), replace.late_offer);
+        let (old, early_only) = (replace.old, replace.early_only);
         let Some(party) = self.leg(id).map(|leg| leg.party) else { return };
-        let rings = self.hunt.as_ref().is_some_and(|hunt| hunt.party == party && hunt.seat == Seat::Of(party));
-        if !rings && self.end_of(party).is_none() {
+        let rings = self.branch_of_hunt(old).is_some();
+        if !rings && (early_only || self.end_of(party) != Some(old)) {
             self.refuse_newcomer(scene, Cause::new(Kind::Declined, Fault::Peer));
             return;
         }

@@ -139,15 +139,12 @@ impl Switchboard {
     pub(super) fn takes_over(&mut self, now: Time, replaces: Replaces, incoming: Incoming) {
         let gone = || Cause::from_status(481, "Call/Transaction Does Not Exist");
         let call = self.calls.get(&replaces.call);
-        let may = call.ok_or_else(gone).and_then(|call| {
-            call.may_replace(replaces)?;
-            call.leg(replaces.leg).map(|leg| leg.party).ok_or_else(gone)
-        });
+        let may = call.ok_or_else(gone).and_then(|call| call.may_replace(replaces));
         match may {
             Err(cause) => self.out.op(Op::Refuse { handle: incoming.handle, cause }),
-            Ok(party) => {
+            Ok(()) => {
                 self.name(&incoming.wire_id, replaces.call);
-                self.touch(now, replaces.call, |call, scene| call.replace(scene, party, incoming));
+                self.touch(now, replaces.call, |call, scene| call.replace(scene, replaces, incoming));
             }
         }
     }

@@ -132,6 +132,12 @@ impl Desk {
         call
     }
 
+    /// Two of them, which an attended transfer brings together: who transfers is leg 1 of the first
+    /// and leg 0 of the second.
+    pub fn two_calls(&mut self) -> (CallId, CallId) {
+        (self.talking(), self.talking())
+    }
+
     pub fn hold(&mut self, call: CallId, on: bool, party: Option<Party>) -> Result<Ticket, Refused> {
         let (call, notes) = (CallRef::Id(call), Notes::default());
         let command = if on { Command::Hold { call, party, notes } } else { Command::Unhold { call, party, notes } };

@@ -1,0 +1,265 @@
+//! One party of a call is connected with one party of another, at an application's wish.
+
+mod support;
+use support::*;
+
+use hookswitch_call::*;
+
+fn join(
+    desk: &mut Desk,
+    (call, party): (CallId, Party),
+    (other, other_party): (CallId, Party),
+) -> Result<Ticket, Refused> {
+    let (call, other) = (CallRef::Id(call), CallRef::Id(other));
+    desk.submit(Command::Join { call, party, other, other_party, to: None, by: None })
+}
+
+/// The caller of the first call with the callee of the second.
+fn usual(desk: &mut Desk, a: CallId, b: CallId) -> Ticket {
+    join(desk, (a, Party::Caller), (b, Party::Callee)).expect("accepted")
+}
+
+fn failure(desk: &mut Desk) -> Failure {
+    let mut results = desk.results();
+    assert_eq!(results.len(), 1, "one outcome");
+    results.remove(0).expect_err("it fails")
+}
+
+fn state(desk: &Desk, call: CallId) -> Option<machine::State> {
+    desk.board.call(call).map(|call| call.state)
+}
+
+#[test]
+fn the_leg_of_the_other_call_comes_here_and_the_rest_is_let_go() {
+    let mut desk = Desk::new(Limits::default());
+    let (a, b) = desk.two_calls();
+    let ticket = usual(&mut desk, a, b);
+    assert_eq!(desk.since(), ["spare seat for Callee", "reoffer 1 our-offer"]);
+    desk.media.clear();
+    desk.reaccepted(b, 1, "z");
+    assert_eq!(
+        desk.since(),
+        [
+            format!("move 1 to {a} 2").as_str(),
+            "hangup 0 200 OK",
+            "swap",
+            "Caller hears Peer",
+            "Callee hears Peer",
+            "hangup 1 200 OK",
+            "spare seat closed"
+        ]
+    );
+    let accept = MediaOp::Accept { call: a, seat: Seat::Spare, leg: LegId(2), sdp: Sdp::from("z") };
+    assert_eq!(desk.media[0], accept, "the answer belongs to this call's channel");
+    assert_eq!(desk.outcomes, [Outcome { ticket, result: Ok(()) }]);
+    let of_a: Vec<Told> = desk.events.iter().filter(|told| told.call == a).cloned().collect();
+    assert!(of_a.iter().all(|told| told.owner == Some(ticket)), "{of_a:?}");
+    let names: Vec<String> = of_a.iter().map(|told| event_text(&told.event)).collect();
+    let name = format!("b-{b}-1");
+    let started = format!("transfer started {name}");
+    assert_eq!(names, ["transferring Caller", started.as_str(), "Callee replaced 2 sip:b1@x", "transferred"]);
+    assert_eq!(desk.board.by_wire(&name), Some(a), "found here by the name it has always had");
+
+    // The second call ends with its last leg, and takes nothing along.
+    desk.ended(b, 0, Cause::hangup());
+    assert!(desk.board.call(b).is_none());
+    assert_eq!(desk.board.by_wire(&name), Some(a));
+    desk.ended(a, 1, Cause::hangup());
+    desk.since();
+    // What the leg does from now on, it does here.
+    desk.ended(a, 2, Cause::hangup());
+    assert_eq!(desk.since(), ["hangup 0 200 OK"]);
+    desk.ended(a, 0, Cause::hangup());
+    assert_eq!((desk.board.live(), desk.board.poll_timeout()), (0, None));
+}
+
+#[test]
+fn any_end_may_be_joined_with_any_end() {
+    for (party, other_party) in [
+        (Party::Caller, Party::Caller),
+        (Party::Caller, Party::Callee),
+        (Party::Callee, Party::Caller),
+        (Party::Callee, Party::Callee),
+    ] {
+        let mut desk = Desk::new(Limits::default());
+        let (a, b) = desk.two_calls();
+        join(&mut desk, (a, party), (b, other_party)).unwrap();
+        let (leg, gone) = if other_party == Party::Caller { (0, 1) } else { (1, 0) };
+        desk.reaccepted(b, leg, "z");
+        assert_eq!(desk.results(), [Ok(())]);
+        desk.ended(b, gone, Cause::hangup());
+        let record = desk.board.call(a).unwrap();
+        assert_eq!(record.leg(LegId(2)).map(|leg| (leg.party, leg.spare)), Some((party.other(), false)));
+        assert_eq!(desk.board.live(), 1);
+    }
+}
+
+#[test]
+fn a_refusal_leaves_both_calls_as_they_were() {
+    let mut desk = Desk::new(Limits::default());
+    let (a, b) = desk.two_calls();
+    usual(&mut desk, a, b);
+    desk.since();
+    desk.refused(b, 1, 488);
+    assert_eq!(desk.since(), ["spare seat closed"]);
+    assert_eq!(failure(&mut desk).cause.code, 488);
+    usual(&mut desk, a, b);
+    desk.reaccepted(b, 1, "z");
+    assert_eq!(desk.results(), [Ok(())], "tried again");
+}
+
+#[test]
+fn a_party_that_has_taken_the_offer_too_late_gets_its_own_session_again() {
+    let mut desk = Desk::new(Limits::default());
+    let (a, b) = desk.two_calls();
+    usual(&mut desk, a, b);
+    desk.pass(sec(36));
+    assert_eq!(failure(&mut desk).cause.code, 408);
+    desk.since();
+    desk.media.clear();
+    desk.reaccepted(b, 1, "z");
+    assert_eq!(desk.since(), ["reoffer 1 our-offer"]);
+    assert!(!desk.media.iter().any(|op| matches!(op, MediaOp::Accept { .. })), "an answer to somebody else's offer");
+    desk.reaccepted(b, 1, "b");
+    assert!(desk.media.contains(&MediaOp::Accept {
+        call: b,
+        seat: Party::Callee.into(),
+        leg: LegId(1),
+        sdp: Sdp::from("b")
+    }));
+    assert_eq!(state(&desk, b), Some(machine::State::Talking));
+}
+
+#[test]
+fn without_an_offer_of_ours_the_other_call_never_notices() {
+    let mut desk = Desk::new(Limits::default());
+    let (a, b) = desk.two_calls();
+    desk.silent_media = true;
+    usual(&mut desk, a, b);
+    desk.since();
+    let cause = Cause::new(Kind::Overloaded, Fault::Server);
+    desk.tell_media(MediaReport::Refused { call: a, seat: Seat::Spare, leg: LegId(2), cause });
+    assert_eq!(desk.since(), ["spare seat closed"]);
+    assert_eq!(failure(&mut desk).cause.code, 503);
+    desk.silent_media = false;
+    usual(&mut desk, b, a);
+}
+
+#[test]
+fn either_call_may_end_meanwhile() {
+    // (call, leg): who hangs up; whether the other call goes on.
+    for (first, leg) in [(true, 0), (false, 1)] {
+        let mut desk = Desk::new(Limits::default());
+        let (a, b) = desk.two_calls();
+        usual(&mut desk, a, b);
+        let (ends, stays) = if first { (a, b) } else { (b, a) };
+        desk.ended(ends, leg, Cause::hangup());
+        assert_eq!(failure(&mut desk).cause.code, 487);
+        assert_eq!(state(&desk, stays), Some(machine::State::Talking));
+        desk.since();
+        desk.reaccepted(b, 1, "z");
+        let expected: &[&str] = if first { &["reoffer 1 our-offer"] } else { &[] };
+        assert_eq!(desk.since(), expected);
+        desk.pass(sec(60));
+        assert!(desk.board.call(ends).is_none());
+        assert!(desk.hold(stays, true, Some(Party::Caller)).is_ok(), "nothing is left of it");
+    }
+}
+
+#[test]
+fn whoever_is_let_go_may_go_before_that() {
+    let mut desk = Desk::new(Limits::default());
+    let (a, b) = desk.two_calls();
+    usual(&mut desk, a, b);
+    desk.ended(a, 1, Cause::hangup());
+    desk.ended(b, 0, Cause::hangup());
+    assert!(desk.outcomes.is_empty());
+    desk.reaccepted(b, 1, "z");
+    assert_eq!(desk.results(), [Ok(())]);
+    assert_eq!(desk.board.live(), 1);
+}
+
+#[test]
+fn with_nobody_to_return_to_a_refusal_ends_both_calls() {
+    let mut desk = Desk::new(Limits::default());
+    let (a, b) = desk.two_calls();
+    usual(&mut desk, a, b);
+    desk.ended(a, 1, Cause::hangup());
+    desk.ended(b, 0, Cause::hangup());
+    desk.since();
+    desk.refused(b, 1, 488);
+    assert_eq!(failure(&mut desk).cause.code, 488);
+    assert_eq!(
+        desk.since(),
+        ["hangup 1 488 Not Acceptable Here", "spare seat closed", "hangup 0 488 Not Acceptable Here"]
+    );
+}
+
+#[test]
+fn the_two_calls_must_be_two_and_answered_and_idle() {
+    let mut desk = Desk::new(Limits::default());
+    let (a, b) = desk.two_calls();
+    assert!(matches!(join(&mut desk, (a, Party::Caller), (a, Party::Callee)), Err(Refused::Unsupported(_))));
+    assert_eq!(join(&mut desk, (CallId(77), Party::Caller), (b, Party::Callee)), Err(Refused::NoSuchCall));
+    let ticket = join(&mut desk, (a, Party::Caller), (CallId(77), Party::Callee)).unwrap();
+    let outcome = desk.outcomes.remove(0);
+    assert_eq!(outcome.ticket, ticket);
+    assert_eq!(outcome.result.unwrap_err().cause.to_string(), "404 Transfer dialog not found");
+    let ringing = desk.incoming(Some("c"));
+    assert_eq!(join(&mut desk, (a, Party::Caller), (ringing, Party::Callee)), Err(Refused::NotAnswered));
+    usual(&mut desk, a, b);
+    assert!(matches!(join(&mut desk, (b, Party::Caller), (a, Party::Callee)), Err(Refused::Pending(_))), "crossing");
+    assert!(matches!(join(&mut desk, (a, Party::Caller), (b, Party::Callee)), Err(Refused::Pending(_))), "twice");
+    let c = desk.talking();
+    assert!(matches!(join(&mut desk, (c, Party::Caller), (b, Party::Callee)), Err(Refused::Pending(_))), "taken");
+}
+
+#[test]
+fn joins_may_follow_one_another() {
+    let mut desk = Desk::new(Limits::default());
+    let (a, b) = desk.two_calls();
+    let c = desk.talking();
+    usual(&mut desk, a, b);
+    desk.reaccepted(b, 1, "z");
+    desk.ended(b, 0, Cause::hangup());
+    desk.ended(a, 1, Cause::hangup());
+    // The leg that came from the second call goes on to the third.
+    desk.since();
+    usual(&mut desk, c, a);
+    assert_eq!(desk.since(), ["spare seat for Callee", "reoffer 2 our-offer"]);
+    desk.reaccepted(a, 2, "z");
+    assert_eq!(desk.since()[0], format!("move 2 to {c} 2"));
+    assert_eq!(desk.results(), [Ok(()), Ok(())]);
+    desk.ended(a, 0, Cause::hangup());
+    desk.ended(c, 1, Cause::hangup());
+    assert_eq!(desk.board.by_wire(&format!("b-{b}-1")), Some(c));
+    desk.ended(c, 2, Cause::hangup());
+    desk.ended(c, 0, Cause::hangup());
+    assert_eq!((desk.board.live(), desk.board.poll_timeout()), (0, None));
+}
+
+#[test]
+fn a_leg_that_is_just_changing_its_session_is_offered_ours_when_that_is_over() {
+    let mut desk = Desk::new(Limits::default());
+    let (a, b) = desk.two_calls();
+    desk.tell(Report::Reoffered { call: b, leg: LegId(1), sdp: None });
+    desk.since();
+    usual(&mut desk, a, b);
+    assert_eq!(desk.since(), ["spare seat for Callee"]);
+    desk.tell(Report::Confirmed { call: b, leg: LegId(1), sdp: Some(Sdp::from("b2")) });
+    assert_eq!(desk.since(), ["reoffer 1 our-offer"]);
+    desk.reaccepted(b, 1, "z");
+    assert_eq!(desk.results(), [Ok(())]);
+}
+
+#[test]
+fn a_service_is_not_joined() {
+    let mut desk = Desk::new(Limits::default());
+    let a = desk.talking();
+    let b = desk.incoming(Some("c"));
+    desk.tell(Report::Located { call: b, found: Found::Service(Service::Echo), codecs: None, forwards: None });
+    assert!(matches!(join(&mut desk, (a, Party::Caller), (b, Party::Callee)), Err(Refused::Unsupported(_))));
+    usual(&mut desk, b, a);
+    desk.reaccepted(a, 1, "z");
+    assert_eq!(desk.results(), [Ok(())], "but somebody may take its place");
+}
