@@ -96,7 +96,7 @@ pub struct EndpointConfig {
     /// Option tags understood: the value of Supported, and what a Require may ask for. Default `100rel`, which the
     /// endpoint does itself; list others that its user does.
     pub supported: Vec<CompactString>,
-    /// Body types taken in an INVITE, which is also the value of Accept.
+    /// Body types taken in an INVITE, PRACK or UPDATE, which is also the value of Accept.
     pub accept: Vec<CompactString>,
     /// Schemes taken in a Request-URI.
     pub schemes: Vec<CompactString>,
@@ -148,6 +148,7 @@ impl Default for EndpointConfig {
                 Method::Info,
                 Method::Register,
                 Method::Prack,
+                Method::Update,
             ],
             supported: vec![CompactString::const_new("100rel")],
             accept: vec![CompactString::const_new("application/sdp")],

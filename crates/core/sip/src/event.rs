@@ -28,7 +28,7 @@ pub enum FailCause {
     Timeout,
     /// The network refused; the status is 503.
     Unreachable,
-    /// We cancelled it; the status is 487.
+    /// We cancelled it, or what it belongs to is over; the status is 487.
     Cancelled,
 }
 
@@ -151,7 +151,43 @@ pub enum Event {
     ReinviteFailed {
         /// The call.
         dialog: DialogId,
-        /// 300 to 699. 491 only after repeated attempts (RFC 3261 14.1).
+        /// 300 to 699. 491 only after repeated attempts (RFC 3261 14.1); 487 when it was taken back, or the dialog ended
+        /// first.
+        status: u16,
+        /// The response, if there was one.
+        response: Option<Message>,
+        /// How it failed.
+        cause: FailCause,
+    },
+    /// An UPDATE with an offer, to be answered by [`Endpoint::reply`](crate::Endpoint::reply): a 2xx carries the answer.
+    /// One without body is answered by the endpoint, and so is one that meets another offer (RFC 3311 5.2).
+    Update {
+        /// The call.
+        dialog: DialogId,
+        /// Which early dialog of an INVITE of ours; 0 otherwise.
+        fork: u8,
+        /// What to answer.
+        txn: TxnId,
+        /// The UPDATE.
+        request: Message,
+    },
+    /// Our UPDATE was accepted.
+    Updated {
+        /// The call.
+        dialog: DialogId,
+        /// Which early dialog of an INVITE of ours; 0 otherwise.
+        fork: u8,
+        /// The 2xx, with the answer when there was an offer.
+        response: Message,
+    },
+    /// Our UPDATE was refused and the session stands as before. After 481 and 408 an established dialog does not:
+    /// [`Event::Ended`] follows.
+    UpdateFailed {
+        /// The call.
+        dialog: DialogId,
+        /// Which early dialog of an INVITE of ours; 0 otherwise.
+        fork: u8,
+        /// 300 to 699. 491 only after repeated attempts; 487 when the dialog ended first, or another early dialog won.
         status: u16,
         /// The response, if there was one.
         response: Option<Message>,

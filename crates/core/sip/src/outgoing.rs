@@ -152,7 +152,7 @@ impl Invite {
 pub struct RequestOut {
     /// The dialog it belongs to. `uri`, `from`, `to`, `call_id`, `cseq`, `routes` and `flow` are then the dialog's.
     pub dialog: Option<DialogId>,
-    /// The method: anything but INVITE, ACK, CANCEL and BYE, which have functions of their own.
+    /// The method: anything but INVITE, ACK, CANCEL, BYE, PRACK and UPDATE, which have functions of their own.
     pub method: Method,
     /// Request-URI.
     pub uri: CompactString,

@@ -6,7 +6,7 @@ mod support;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use hookswitch_sip::{Body, DialogId, Event, Invite, RequestOut, Response, Time, Transport};
+use hookswitch_sip::{Body, DialogId, DialogState, Event, Invite, RequestOut, Response, Time, Transport, TxnId};
 use hookswitch_sip_msg::Method;
 use support::net::{Net, Weather};
 use support::{Dice, HERE, OFFER, THERE, addr, config, ms};
@@ -21,6 +21,9 @@ enum Act {
     Cancel(DialogId),
     Bye(DialogId),
     Reinvite(DialogId),
+    Update(DialogId, u8, bool),
+    CancelChange(DialogId),
+    Reply(TxnId, u16),
     Info(DialogId),
     Cut,
 }
@@ -36,6 +39,8 @@ struct Play {
     seen: [usize; 2],
     /// Dialogs that the user itself refused, which is not told back.
     refused: Vec<(usize, DialogId)>,
+    /// Re-INVITEs and UPDATEs without an outcome.
+    changes: HashMap<(usize, DialogId), i32>,
 }
 
 impl Play {
@@ -57,6 +62,7 @@ impl Play {
             begun: Vec::new(),
             seen: [0; 2],
             refused: Vec::new(),
+            changes: HashMap::new(),
         }
     }
 
@@ -132,7 +138,23 @@ impl Play {
                 }
             }
             Act::Reinvite(id) => {
-                let _ = endpoint.reinvite(now, id, Some(Body::sdp(OFFER)), Vec::new());
+                if endpoint.reinvite(now, id, Some(Body::sdp(OFFER)), Vec::new()).is_ok() {
+                    *self.changes.entry((host, id)).or_insert(0) += 1;
+                }
+            }
+            Act::Update(id, fork, offer) => {
+                let body = offer.then(|| Body::sdp(OFFER));
+                if endpoint.update(now, id, fork, body, Vec::new()).is_ok() {
+                    *self.changes.entry((host, id)).or_insert(0) += 1;
+                }
+            }
+            Act::CancelChange(id) => {
+                if endpoint.dialog(id).is_some_and(|dialog| dialog.state() == DialogState::Confirmed) {
+                    endpoint.cancel(now, id, None);
+                }
+            }
+            Act::Reply(txn, status) => {
+                endpoint.reply(now, txn, Response::new(status).with_body(Body::sdp(OFFER)));
             }
             Act::Info(id) => {
                 let _ = endpoint.request(now, RequestOut::inside(id, Method::Info));
@@ -168,7 +190,19 @@ impl Play {
                 }
                 self.live(host, dialog);
             }
-            Event::Reanswered { dialog, .. } => self.plan(100, host, Act::Ack(dialog)),
+            Event::Reanswered { dialog, .. } => {
+                *self.changes.entry((host, dialog)).or_insert(0) -= 1;
+                self.plan(100, host, Act::Ack(dialog));
+            }
+            Event::ReinviteFailed { dialog, .. }
+            | Event::Updated { dialog, .. }
+            | Event::UpdateFailed { dialog, .. } => *self.changes.entry((host, dialog)).or_insert(0) -= 1,
+            Event::Update { txn, .. } => {
+                let status = if self.dice.percent(80) { 200 } else { 488 };
+                if self.dice.percent(95) {
+                    self.plan(2_000, host, Act::Reply(txn, status));
+                }
+            }
             Event::Reinvite { dialog, .. } => {
                 let status = if self.dice.percent(80) { 200 } else { 488 };
                 if self.dice.percent(95) {
@@ -191,10 +225,14 @@ impl Play {
                 self.net.drain(host);
             }
             Event::Progress { dialog, fork, prack_due: true, .. } => self.plan(100, host, Act::Prack(dialog, fork)),
-            Event::Progress { prack_due: false, .. }
-            | Event::Acked { .. }
+            Event::Progress { dialog, fork, prack_due: false, .. } => {
+                if self.dice.percent(40) {
+                    let offer = self.dice.percent(50);
+                    self.plan(2_000, host, Act::Update(dialog, fork, offer));
+                }
+            }
+            Event::Acked { .. }
             | Event::ReinviteCancelled { .. }
-            | Event::ReinviteFailed { .. }
             | Event::Response { .. }
             | Event::FlowClosed { .. } => {}
         }
@@ -202,7 +240,13 @@ impl Play {
 
     fn live(&mut self, host: usize, dialog: DialogId) {
         for _ in 0..self.dice.below(3) {
-            let act = if self.dice.percent(60) { Act::Reinvite(dialog) } else { Act::Info(dialog) };
+            let act = match self.dice.below(10) {
+                0..4 => Act::Reinvite(dialog),
+                4 => Act::CancelChange(dialog),
+                5 => Act::Update(dialog, 0, false),
+                6..8 => Act::Update(dialog, 0, true),
+                _ => Act::Info(dialog),
+            };
             self.plan(20_000, host, act);
         }
         // At least one side hangs up in the end.
@@ -219,6 +263,7 @@ fn play(seed: u64) {
         let refused = u32::from(play.refused.contains(dialog));
         assert_eq!(told + refused, 1, "seed {seed}: {dialog:?} ended {told} times");
     }
+    assert!(play.changes.values().all(|open| *open == 0), "seed {seed}: {:?}", play.changes);
     assert!(play.begun.len() >= 30);
 }
 

@@ -28,7 +28,7 @@ fn refused(text: &str, status: u16) -> support::lone::Sent {
 #[test]
 fn a_method_that_is_known_but_not_allowed_gets_405_and_allow() {
     let sent = refused(&request("PUBLISH", "z9hG4bK-1", 1, "a", "", ""), 405);
-    assert_eq!(sent.header(HeaderName::Allow), "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REGISTER, PRACK");
+    assert_eq!(sent.header(HeaderName::Allow), "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REGISTER, PRACK, UPDATE");
 }
 
 #[test]

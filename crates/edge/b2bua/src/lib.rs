@@ -52,8 +52,16 @@ pub use perform::MAX_SDP;
 use route::Route;
 
 /// What may be asked of the switch.
-const METHODS: [Method; 7] =
-    [Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options, Method::Register, Method::Prack];
+const METHODS: [Method; 8] = [
+    Method::Invite,
+    Method::Ack,
+    Method::Cancel,
+    Method::Bye,
+    Method::Options,
+    Method::Register,
+    Method::Prack,
+    Method::Update,
+];
 
 /// What a [`B2bua`] is told at the start.
 #[derive(Clone, Debug, Default)]
@@ -242,6 +250,9 @@ impl B2bua {
             Event::Request { txn, dialog, request, flow } => self.requested(now, txn, dialog, &request, flow),
             // We offer nothing in provisional responses, and take no offer in what acknowledges them.
             Event::Prack { txn, .. } => self.endpoint.reply(now, txn, Response::new(488)),
+            // A session is changed by re-INVITE only.
+            Event::Update { txn, .. } => self.endpoint.reply(now, txn, Response::new(488)),
+            Event::Updated { .. } | Event::UpdateFailed { .. } => {}
             // We change no session of our own accord and send no other requests; should that ever
             // come back, an unacknowledged 2xx would be repeated for half a minute.
             Event::Reanswered { dialog, .. } => self.endpoint.ack(now, dialog, None),

@@ -343,6 +343,9 @@ impl Phone {
             SipEvent::ReinviteFailed { dialog, status, .. } => self.change_failed(dialog, status),
             // It offers nothing in provisional responses, and takes no offer in what acknowledges them.
             SipEvent::Prack { txn, .. } => self.endpoint.reply(now, txn, Response::new(488)),
+            // A session is changed by re-INVITE only.
+            SipEvent::Update { txn, .. } => self.endpoint.reply(now, txn, Response::new(488)),
+            SipEvent::Updated { .. } | SipEvent::UpdateFailed { .. } => {}
             SipEvent::Request { txn, dialog, request, flow: _ } => self.requested(now, txn, dialog, &request),
             SipEvent::Response { id, status, response, cause } => {
                 if !self.asked_answered(id, status) {

@@ -31,7 +31,6 @@ impl Peer {
     }
 
     /// It has answered that it does not take that method, whatever its Allow says.
-    #[allow(dead_code, reason = "UPDATE comes next")]
     pub(crate) fn refuses(&mut self, method: &Method) {
         self.methods &= !method_bit(method);
     }

@@ -107,7 +107,7 @@ impl Endpoint {
             return Some(Refusal::with(415, HeaderName::AcceptEncoding, "identity".to_owned()));
         }
         // Other methods carry what their users agree on; only a session description is ours to judge.
-        if *facts.method != Method::Invite {
+        if !matches!(facts.method, Method::Invite | Method::Prack | Method::Update) {
             return None;
         }
         let known = request

@@ -3,6 +3,7 @@
 use hookswitch_sip_msg::{HeaderName, Message, Method};
 
 use super::Endpoint;
+use super::change::Failure;
 use super::receive::Told;
 use super::request::{Inside, refreshes_target};
 use super::tables::{Asked, AskedKind, Call, Owner, ServerMachine};
@@ -12,9 +13,6 @@ use crate::dialog::peer::Said;
 use crate::dialog::{DialogState, Role};
 use crate::event::{DialogId, Ender, Event, TxnId};
 use crate::outgoing::{Header, Response};
-
-/// A second INVITE may be tried again after at most so many seconds (RFC 3261 14.2).
-const RETRY_AFTER_MOST: u64 = 10;
 
 impl Endpoint {
     /// A checked request, neither ACK nor CANCEL, inside a dialog that stands.
@@ -40,6 +38,7 @@ impl Endpoint {
             Method::Invite => self.on_reinvite(now, fresh, id),
             _ if full => self.refuse_overload(flow, request),
             Method::Prack => self.on_prack(now, fresh, id),
+            Method::Update => self.on_update(now, fresh, id, fork),
             method => {
                 if let Some(dialog) = call.dialog_at_mut(fork) {
                     dialog.remote_seq = Some(cseq);
@@ -80,14 +79,12 @@ impl Endpoint {
         let Some(call) = self.tables.call(id) else {
             return Told::Nothing;
         };
-        if call.theirs.is_some() {
-            let seconds = self.ids.below(RETRY_AFTER_MOST + 1).to_string();
-            return self.refuse(flow, request, 500, None, &[(HeaderName::RetryAfter, &seconds)]);
-        }
         // While the ACK that carries the answer is due, another offer would meet the first.
-        let awaits_answer = call.unacked.is_some_and(|unacked| !unacked.offered);
-        if call.ours.is_some() || call.ack_due.is_some() || awaits_answer {
+        if call.theirs.is_none() && (call.ack_due.is_some() || call.awaits_answer(0)) {
             return self.refuse(flow, request, 491, None, &[]);
+        }
+        if call.owes_answer(0) {
+            return self.refuse_for_now(&fresh);
         }
         let (unacked, ends) = (call.unacked, call.bye_due.is_some());
         if self.full() && !ends {
@@ -252,6 +249,9 @@ impl Endpoint {
     /// Forgets a call; its transactions end by themselves.
     pub(super) fn drop_call(&mut self, now: Time, id: DialogId) -> Option<Call> {
         let mut call = self.take_call(id)?;
+        if let Some(change) = call.change.take() {
+            self.tell_failure(id, &change, Failure::cancelled());
+        }
         // Whoever asked something is still owed an answer (RFC 3261 15.1.2).
         for asked in std::mem::take(&mut call.asked) {
             self.send_response(now, asked.slot, &Response::new(487));

@@ -3,10 +3,11 @@
 //! ```text
 //!   Input ─▶ streams ─▶ receive ─▶ checks ─▶ uas, indialog ─┐
 //!                          └─ responses ─▶ uac, outcome ────┼─▶ Output (Send, Close, Event)
-//!   orders (invite, respond, bye...) ─▶ uac, uas, indialog ─┤
+//!   orders (invite, respond, bye...) ─▶ uac, uas, change ...┤
 //!   time ─▶ clock ──────────────────────────────────────────┘
 //! ```
 
+mod change;
 mod checks;
 mod clock;
 mod compose;
@@ -24,6 +25,7 @@ mod streams;
 mod tables;
 mod uac;
 mod uas;
+mod update;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_sip_msg::{AuthParams, HeaderName, Message, Method, reason_phrase};
 
+use super::change::Failure;
 use super::compose::{Draft, keep};
 use super::fork::Heard;
 use super::request::Inside;
@@ -50,8 +51,10 @@ impl Endpoint {
         let Some(found) = self.tables.client(txn) else {
             return;
         };
-        let (&Owner::Invite(id), cseq) = (&found.owner, found.cseq) else {
-            return;
+        let (id, first, cseq) = match found.owner {
+            Owner::Invite(id) => (id, true, found.cseq),
+            Owner::Reinvite(id) => (id, false, found.cseq),
+            _ => return,
         };
         let Some(call) = self.tables.call_mut(id) else {
             return;
@@ -62,7 +65,7 @@ impl Endpoint {
             call.cancel = Some(Cancel::Sent);
             self.cancel_now(now, txn, reason.as_deref());
         }
-        if status == 100 {
+        if status == 100 || !first {
             return;
         }
         // What must be acknowledged is, even when nobody wants to know it any more: until then it is repeated.
@@ -85,8 +88,9 @@ impl Endpoint {
         match owner {
             Owner::Invite(id) if accepted => self.on_answer(now, id, answer),
             Owner::Invite(id) => self.on_refusal(now, id, answer),
-            Owner::Reinvite(id) if accepted => self.on_reanswer(now, id, answer),
+            Owner::Reinvite(id) if accepted => self.on_reanswer(id, answer),
             Owner::Reinvite(id) => self.on_reinvite_refusal(now, id, answer),
+            Owner::Update(id) => self.on_updated(now, id, answer),
             Owner::Bye(id) => self.end_call(now, id, Ender::Local),
             Owner::Request { id, dialog, .. } => self.on_reply(now, id, dialog, answer),
             Owner::Nobody if accepted && is_invite => self.on_orphan_answer(now, answer),
@@ -125,6 +129,7 @@ impl Endpoint {
                 call.dialog.state = DialogState::Confirmed;
                 call.ours = None;
                 call.ack_due = Some(AckDue { txn: answer.txn, cseq });
+                self.forget_change_elsewhere(id, fork);
                 self.emit(Event::Answered { dialog: id, fork, response: answer.response });
             }
             // A repeat, while our user has not acknowledged the first yet.
@@ -164,23 +169,43 @@ impl Endpoint {
         }
     }
 
+    /// A 2xx to an INVITE inside a dialog that has ended meanwhile.
+    fn ack_orphan(&mut self, answer: &Final) {
+        let Some(txn) = self.tables.client(answer.txn) else {
+            return;
+        };
+        let cseq = txn.cseq;
+        if let Some(dialog) = Dialog::from_answer(&answer.response, txn.flow) {
+            self.ack_fork(answer.txn, &dialog, cseq);
+        }
+    }
+
     /// Acknowledges a 2xx and ends what it started at once (RFC 3261 13.2.2.4).
     fn end_fork(&mut self, now: Time, txn: TxnRef, dialog: Dialog, cseq: u32) {
         let flow = self.flow_of(&dialog);
+        if !self.ack_fork(txn, &dialog, cseq) {
+            return;
+        }
+        let branch = self.next_branch();
+        let what = Inside::new(Method::Bye, cseq + 1);
+        let bytes = self.desk.inside(&dialog, &flow, branch, &what);
+        self.start_client(now, NewClient::new(branch, Method::Bye, cseq + 1, Owner::Nobody, flow, bytes));
+    }
+
+    /// Acknowledges a 2xx that makes no call of ours; false beyond the limit.
+    fn ack_fork(&mut self, txn: TxnRef, dialog: &Dialog, cseq: u32) -> bool {
+        let flow = self.flow_of(dialog);
         let branch = self.lone_branch();
-        let ack = self.desk.inside(&dialog, &flow, branch, &Inside::new(Method::Ack, cseq));
+        let ack = self.desk.inside(dialog, &flow, branch, &Inside::new(Method::Ack, cseq));
         match self.tables.client_mut(txn) {
             Some(txn) if txn.acks.len() < MAX_FORKS => {
                 txn.acks.reserve_exact(1);
                 txn.acks.push((dialog.remote_tag.clone(), flow, keep(&ack)));
             }
-            _ => return,
+            _ => return false,
         }
         self.send(flow, ack);
-        let branch = self.next_branch();
-        let what = Inside::new(Method::Bye, cseq + 1);
-        let bytes = self.desk.inside(&dialog, &flow, branch, &what);
-        self.start_client(now, NewClient::new(branch, Method::Bye, cseq + 1, Owner::Nobody, flow, bytes));
+        true
     }
 
     fn on_refusal(&mut self, now: Time, id: DialogId, answer: Final) {
@@ -204,7 +229,7 @@ impl Endpoint {
         }
     }
 
-    fn on_reanswer(&mut self, now: Time, id: DialogId, answer: Final) {
+    fn on_reanswer(&mut self, id: DialogId, answer: Final) {
         if self.repeat_ack(&answer) {
             return;
         }
@@ -212,14 +237,15 @@ impl Endpoint {
             return;
         };
         let Some(call) = self.tables.call_mut(id) else {
-            self.on_orphan_answer(now, answer);
+            self.ack_orphan(&answer);
             return;
         };
         if call.ours != Some(answer.txn.slot) {
             return;
         }
         call.ours = None;
-        call.reinvite = None;
+        call.change = None;
+        call.cancel = None;
         call.dialog.refresh(&answer.response, answer.flow);
         call.ack_due = Some(AckDue { txn: answer.txn, cseq });
         self.emit(Event::Reanswered { dialog: id, response: answer.response });
@@ -230,19 +256,18 @@ impl Endpoint {
             return;
         };
         call.ours = None;
-        if answer.status == 491 && self.retry_later(now, id) {
+        let cancelled = call.cancel.take().is_some();
+        if answer.status == 491 && !cancelled && self.retry_later(now, id) {
             return;
         }
-        if let Some(call) = self.tables.call_mut(id) {
-            call.reinvite = None;
-        }
         let (status, response) = (answer.status, Some(answer.response));
-        self.emit(Event::ReinviteFailed { dialog: id, status, response, cause: FailCause::Response });
+        let cause = if cancelled && status == 487 { FailCause::Cancelled } else { FailCause::Response };
+        self.fail_change(id, Failure { status, response, cause });
         self.end_if_gone(now, id, status);
     }
 
     /// After 481 and 408 the dialog does not exist any more (RFC 3261 12.2.1.2).
-    fn end_if_gone(&mut self, now: Time, id: DialogId, status: u16) {
+    pub(super) fn end_if_gone(&mut self, now: Time, id: DialogId, status: u16) {
         match status {
             481 => self.hang_up(now, id, Ender::Gone),
             408 => self.hang_up(now, id, Ender::Unreachable),
@@ -261,6 +286,7 @@ impl Endpoint {
     /// A request of ours will get no final response.
     pub(super) fn give_up(&mut self, now: Time, slot: u32, cause: FailCause) {
         let txn = self.remove_client(slot);
+        let of = TxnRef { slot, nonce: txn.nonce };
         let status = conclusion(cause);
         match txn.owner {
             Owner::Invite(id) => {
@@ -273,10 +299,19 @@ impl Endpoint {
                     return;
                 };
                 call.ours = None;
-                call.reinvite = None;
-                self.emit(Event::ReinviteFailed { dialog: id, status, response: None, cause });
+                if call.cancel.take().is_some() {
+                    // Without a word behind our CANCEL, it counts as cancelled (RFC 3261 9.1).
+                    self.fail_change(id, Failure::cancelled());
+                    return;
+                }
+                self.fail_change(id, Failure { status, response: None, cause });
                 self.hang_up(now, id, Ender::Unreachable);
             }
+            Owner::Update(id) if self.is_change(id, of) => {
+                self.fail_change(id, Failure { status, response: None, cause });
+                self.hang_up(now, id, Ender::Unreachable);
+            }
+            Owner::Update(_) => {}
             Owner::Bye(id) => self.end_call(now, id, Ender::Local),
             Owner::Request { id, dialog, .. } => {
                 self.emit(Event::Response { id, status, response: None, cause });
@@ -322,12 +357,15 @@ impl Endpoint {
         {
             call.ours = Some(slot);
         }
+        if let Owner::Reinvite(id) | Owner::Update(id) = owner {
+            self.change_moved(id, TxnRef { slot, nonce: branch.nonce });
+        }
         true
     }
 
     fn credentials_for(&self, owner: &Owner) -> Option<Box<Credentials>> {
         match owner {
-            Owner::Invite(id) | Owner::Reinvite(id) | Owner::Bye(id) | Owner::Prack(id) => {
+            Owner::Invite(id) | Owner::Reinvite(id) | Owner::Update(id) | Owner::Bye(id) | Owner::Prack(id) => {
                 let call = self.tables.call(*id)?;
                 call.credentials.clone().filter(|_| call.cancel.is_none())
             }
@@ -341,7 +379,9 @@ impl Endpoint {
     /// The number for a request that is sent again.
     fn advance_cseq(&mut self, owner: &Owner, last: u32) -> u32 {
         let dialog = match owner {
-            Owner::Invite(id) | Owner::Reinvite(id) | Owner::Bye(id) | Owner::Prack(id) => Some(*id),
+            Owner::Invite(id) | Owner::Reinvite(id) | Owner::Update(id) | Owner::Bye(id) | Owner::Prack(id) => {
+                Some(*id)
+            }
             Owner::Request { dialog, .. } => *dialog,
             Owner::Nobody => None,
         };

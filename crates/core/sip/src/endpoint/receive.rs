@@ -21,6 +21,7 @@ pub(super) enum Told {
     Reinvite(DialogId),
     Request(TxnId, Option<DialogId>),
     Prack(TxnId, DialogId),
+    Update(TxnId, DialogId, u8),
     Cancelled(DialogId),
     ReinviteCancelled(DialogId),
     Acked(DialogId),
@@ -65,6 +66,7 @@ impl Endpoint {
             Told::Reinvite(dialog) => self.emit(Event::Reinvite { dialog, request }),
             Told::Request(txn, dialog) => self.emit(Event::Request { txn, dialog, request, flow }),
             Told::Prack(txn, dialog) => self.emit(Event::Prack { dialog, txn, request }),
+            Told::Update(txn, dialog, fork) => self.emit(Event::Update { dialog, fork, txn, request }),
             Told::Cancelled(dialog) => self.emit(Event::Cancelled { dialog, request }),
             Told::ReinviteCancelled(dialog) => self.emit(Event::ReinviteCancelled { dialog, request: Some(request) }),
             Told::Acked(dialog) => {

@@ -16,7 +16,7 @@ use hookswitch_sip_msg::HeaderName;
 
 use super::Endpoint;
 use super::receive::Told;
-use super::tables::{Asked, AskedKind, Due, Received};
+use super::tables::{AskedKind, Due, Received};
 use super::uas::Fresh;
 use crate::Time;
 use crate::config::MAX_QUEUED_PROVISIONALS;
@@ -57,6 +57,11 @@ struct Waiting {
 }
 
 impl Reliable {
+    /// Number of the INVITE.
+    pub(super) fn cseq(&self) -> u32 {
+        self.cseq
+    }
+
     /// The timer that repeats the last response.
     pub(super) fn timer(&self) -> Option<TimerKey> {
         self.waiting.as_ref().and_then(|waiting| waiting.timer)
@@ -182,11 +187,7 @@ impl Endpoint {
         }
         let slot = self.start_server(now, &fresh, None, Some(id));
         if described {
-            let txn = self.tables.servers[slot as usize].id;
-            if let Some(call) = self.tables.call_mut(id) {
-                call.asked.push(Asked { slot, kind: AskedKind::Prack });
-            }
-            return Told::Prack(txn, id);
+            return Told::Prack(self.ask(id, slot, AskedKind::Prack), id);
         }
         self.send_response(now, slot, &Response::new(200));
         self.after_prack(now, id);

@@ -10,6 +10,7 @@ use compact_str::CompactString;
 use hookswitch_sip_msg::Method;
 use slab::Slab;
 
+use super::change::Change;
 use super::compose::Head;
 use super::fork::Early;
 use super::reliable::Reliable;
@@ -17,7 +18,7 @@ use crate::Time;
 use crate::auth::Credentials;
 use crate::dialog::Dialog;
 use crate::event::{DialogId, RequestId, TxnId};
-use crate::outgoing::{Body, Header, Rel100};
+use crate::outgoing::{Header, Rel100};
 use crate::timers::Timers;
 use crate::transaction::{Client, ClientInvite, Fired, Repeated, Server, ServerInvite};
 use crate::transport::Flow;
@@ -34,7 +35,7 @@ pub(super) const NO_SLOT: u32 = u32::MAX;
 pub(super) enum Due {
     Client(u32),
     Server(u32),
-    /// A re-INVITE that met another one is to be tried again.
+    /// A change that met another one is to be tried again.
     Retry(DialogId),
     /// A reliable provisional response has no PRACK.
     Unpracked(DialogId),
@@ -77,6 +78,8 @@ pub(super) enum Owner {
     Invite(DialogId),
     /// An INVITE inside one.
     Reinvite(DialogId),
+    /// An UPDATE inside one.
+    Update(DialogId),
     /// The BYE that ends one.
     Bye(DialogId),
     /// A PRACK in an early dialog of one.
@@ -217,6 +220,8 @@ pub(super) struct Asked {
 pub(super) enum AskedKind {
     /// A PRACK with a body.
     Prack,
+    /// An UPDATE in one of the early dialogs of our INVITE, or in the only one.
+    Update { offer: bool, fork: u8 },
     /// Anything else.
     Other,
 }
@@ -235,14 +240,6 @@ pub(super) struct TxnRef {
     pub(super) nonce: u64,
 }
 
-/// A re-INVITE that may have to be sent again.
-pub(super) struct Reinvite {
-    pub(super) body: Option<Body>,
-    pub(super) headers: Vec<Header>,
-    /// How many times it has met another one.
-    pub(super) collisions: u8,
-}
-
 /// A dialog and what is under way in it.
 pub(super) struct Call {
     pub(super) id: DialogId,
@@ -259,7 +256,8 @@ pub(super) struct Call {
     /// A BYE that waits for the ACK to our 2xx (RFC 3261 15).
     pub(super) bye_due: Option<Vec<Header>>,
     pub(super) credentials: Option<Box<Credentials>>,
-    pub(super) reinvite: Option<Box<Reinvite>>,
+    /// A change of the session that our user asked for.
+    pub(super) change: Option<Box<Change>>,
     pub(super) retry: Option<TimerKey>,
     /// Our INVITE under way carries an offer.
     pub(super) offered: bool,
@@ -406,7 +404,7 @@ impl Tables {
             cancel: None,
             bye_due: None,
             credentials,
-            reinvite: None,
+            change: None,
             retry: None,
             offered: false,
             early: None,

@@ -63,15 +63,19 @@ impl Endpoint {
         Ok(id)
     }
 
-    /// Takes a call back that has no final answer yet; `reason` is the value of a Reason header.
+    /// Takes a call back that has no final answer yet, or a re-INVITE; `reason` is the value of a Reason header.
     ///
-    /// The CANCEL is held back until a provisional response has come (RFC 3261 9.1). The end is told by
-    /// [`Event::Failed`](crate::Event::Failed), even when a 2xx crosses the CANCEL.
+    /// The CANCEL is held back until a provisional response has come (RFC 3261 9.1). The end of a call is told by
+    /// [`Event::Failed`](crate::Event::Failed), even when a 2xx crosses the CANCEL; a re-INVITE ends as any other,
+    /// with [`Event::Reanswered`](crate::Event::Reanswered) when the 2xx was faster.
     pub fn cancel(&mut self, now: Time, dialog: DialogId, reason: Option<&str>) {
         let Some(call) = self.tables.calls.get_mut(dialog.0 as u32 as usize).filter(|call| call.id == dialog) else {
             return;
         };
-        let (Some(slot), DialogState::Early, None) = (call.ours, call.dialog.state, &call.cancel) else {
+        let (Some(slot), DialogState::Early | DialogState::Confirmed, None) =
+            (call.ours, call.dialog.state, &call.cancel)
+        else {
+            self.forget_waiting_change(dialog);
             return;
         };
         let txn = &self.tables.clients[slot as usize];

@@ -213,7 +213,7 @@ impl Endpoint {
         {
             match asked.kind {
                 AskedKind::Prack => self.on_prack_answered(now, id, accepted),
-                AskedKind::Other => {}
+                AskedKind::Update { .. } | AskedKind::Other => {}
             }
         }
     }
