@@ -164,6 +164,11 @@ impl Leg {
         }
     }
 
+    /// A carrier knows it.
+    pub(crate) const fn is_carried(&self) -> bool {
+        !matches!(self.state, LegState::AwaitOffer | LegState::Ended) && self.service.is_none()
+    }
+
     pub(crate) fn live(&self) -> bool {
         !matches!(self.state, LegState::AwaitEnd | LegState::Ended)
     }
@@ -263,6 +268,9 @@ impl Call {
     }
 
     pub(crate) fn tell(&mut self, scene: &mut Scene<'_>, report: Report) {
+        if report.leg().is_some_and(|leg| self.leg(leg).is_none_or(|leg| !leg.is_carried())) {
+            return;
+        }
         match report {
             // The switchboard makes the call out of this one.
             Report::Incoming(_) => {}

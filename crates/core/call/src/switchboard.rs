@@ -249,6 +249,32 @@ impl Switchboard {
         self.calls.get(&id)
     }
 
+    /// Takes a call out, to be stored or carried on elsewhere.
+    pub fn take(&mut self, id: CallId) -> Option<Call> {
+        let call = self.calls.remove(&id)?;
+        if let Some(at) = call.deadline() {
+            self.deadlines.remove(&(at, id));
+        }
+        self.forget(&call);
+        Some(call)
+    }
+
+    /// Takes over a call that was taken out of a switchboard, this one or another. Its names must
+    /// not be in use here.
+    pub fn put(&mut self, call: Call) {
+        let names = call.legs.iter().filter_map(|leg| leg.wire_id.as_ref()).chain(&call.wanted_wire_id);
+        for wire_id in names.cloned().collect::<Vec<_>>() {
+            self.name(&wire_id, call.id);
+        }
+        if let Some(at) = call.deadline() {
+            self.deadlines.insert((at, call.id));
+        }
+        if let Some(ticket) = call.owner {
+            self.by_ticket.insert(ticket, call.id);
+        }
+        self.calls.insert(call.id, call);
+    }
+
     /// All calls, in no order.
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
         self.calls.values()

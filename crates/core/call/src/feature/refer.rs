@@ -60,6 +60,9 @@ impl Call {
         goal: Result<Goal, Cause>,
         by: Option<Address>,
     ) {
+        if self.leg(leg).is_none_or(|leg| !leg.is_carried() || !leg.live()) {
+            return;
+        }
         let goal = goal.and_then(|goal| self.may_be_referred(leg, &goal).map(|stays| (stays, goal)));
         let (stays, goal) = match goal {
             Ok(goal) => goal,

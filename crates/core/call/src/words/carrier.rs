@@ -583,3 +583,26 @@ impl Incoming {
         }
     }
 }
+
+impl Report {
+    /// The leg that it is about.
+    #[must_use]
+    pub const fn leg(&self) -> Option<LegId> {
+        match self {
+            Self::Incoming(_) | Self::Located { .. } => None,
+            Self::Dialed { leg, .. }
+            | Self::Progress { leg, .. }
+            | Self::Answered { leg, .. }
+            | Self::Confirmed { leg, .. }
+            | Self::Reoffered { leg, .. }
+            | Self::Reaccepted { leg, .. }
+            | Self::ReferAsked { leg, .. }
+            | Self::ReferAnswered { leg, .. }
+            | Self::ReferProgress { leg, .. }
+            | Self::Brought { leg, .. }
+            | Self::Delivered { leg, .. }
+            | Self::Digit { leg, .. }
+            | Self::Ended { leg, .. } => Some(*leg),
+        }
+    }
+}
