@@ -8,18 +8,40 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mio::{Registry, Token, Waker};
+use tokio::sync::Notify;
 
 /// A queue into one loop.
 pub(crate) struct Inbox<T> {
     items: Mutex<VecDeque<T>>,
-    waker: Waker,
+    waker: Wake,
     limit: usize,
+}
+
+/// How a loop is woken: one that waits for sockets, or one that is a task beside others of its thread, which costs those
+/// no system call.
+enum Wake {
+    Poll(Waker),
+    Task(Notify),
 }
 
 impl<T> Inbox<T> {
     /// A queue of at most `limit` items; its loop sees `token` when there is something.
     pub(crate) fn new(registry: &Registry, token: Token, limit: usize) -> io::Result<Self> {
-        Ok(Self { items: Mutex::new(VecDeque::new()), waker: Waker::new(registry, token)?, limit })
+        Ok(Self { items: Mutex::new(VecDeque::new()), waker: Wake::Poll(Waker::new(registry, token)?), limit })
+    }
+
+    /// A queue of at most `limit` items whose loop waits with [`Inbox::filled`].
+    pub(crate) fn of_task(limit: usize) -> Self {
+        Self { items: Mutex::new(VecDeque::new()), waker: Wake::Task(Notify::new()), limit }
+    }
+
+    /// Waits until there is something that came after the queue was last taken; for ever where the loop waits for
+    /// sockets. May be dropped and called again.
+    pub(crate) async fn filled(&self) {
+        match &self.waker {
+            Wake::Poll(_) => std::future::pending().await,
+            Wake::Task(task) => task.notified().await,
+        }
     }
 
     /// Adds an item; gives it back when the queue is full.
@@ -55,8 +77,16 @@ impl<T> Inbox<T> {
     fn wake_if_first(&self, items: MutexGuard<'_, VecDeque<T>>) {
         let is_first = items.len() == 1;
         drop(items);
-        if is_first && let Err(error) = self.waker.wake() {
-            tracing::error!(%error, "cannot wake a loop");
+        if !is_first {
+            return;
+        }
+        match &self.waker {
+            Wake::Poll(waker) => {
+                if let Err(error) = waker.wake() {
+                    tracing::error!(%error, "cannot wake a loop");
+                }
+            }
+            Wake::Task(task) => task.notify_one(),
         }
     }
 
@@ -95,5 +125,28 @@ mod tests {
         assert_eq!(events.iter().count(), 1);
         inbox.take(&mut taken);
         assert_eq!(taken, [0, 1, 2, 4, 5]);
+    }
+
+    #[tokio::test]
+    async fn a_task_is_woken_by_what_came_before_and_while_it_waits() {
+        let inbox = std::sync::Arc::new(Inbox::of_task(3));
+        let mut taken = VecDeque::new();
+        for item in 0..100 {
+            let pushes = std::sync::Arc::clone(&inbox);
+            let push = move || pushes.push(item).unwrap();
+            // In turn from another thread and before anybody waits.
+            let other = if item % 2 == 0 {
+                Some(std::thread::spawn(push))
+            } else {
+                push();
+                None
+            };
+            tokio::time::timeout(Duration::from_secs(5), inbox.filled()).await.unwrap();
+            inbox.take(&mut taken);
+            assert_eq!(taken.pop_front(), Some(item));
+            if let Some(other) = other {
+                other.join().unwrap();
+            }
+        }
     }
 }

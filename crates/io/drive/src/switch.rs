@@ -24,7 +24,7 @@ use crate::pii::show_pii;
 use crate::sip::{self, Desk, FIRST_SOCKET, MAX_SHARD_QUEUE, Message, ShardLoop, SipListen, SipSockets};
 use crate::status::{Phase, Status};
 use crate::tap::Tap;
-use crate::web::{ApplicationConfig, HttpConfig, Web, WebError, WebSockets};
+use crate::web::{ApplicationConfig, Host, HttpConfig, Web, WebError, WebSockets};
 
 /// How long somebody who asks a shard how much there is waits at most.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -196,7 +196,7 @@ impl Switch {
         })?);
         if !web.is_empty() {
             let media = switch.media.as_ref().map(Arc::downgrade);
-            switch.web = Some(Web::start(Arc::clone(&switch.inbox) as _, sip::CARRIER, web, media)?);
+            switch.web = Some(Web::start(Arc::clone(&switch.inbox) as _, sip::CARRIER, web, media, Host::own()?)?);
         }
         Ok(switch)
     }

@@ -2,9 +2,12 @@
 //!
 //! ```text
 //!   WebSocket ─▶ ┌──────────────┐ ─ MI: UDP, UNIX, HTTP ─▶ ┌──────────┐
-//!   (tokio)   ◀─ │ front thread │ ◀──────── replies ─────── │ OpenSIPS │
+//!             ◀─ │ front thread │ ◀──────── replies ─────── │ OpenSIPS │
 //!                └──────────────┘ ◀─ EVI: UDP, UNIX, TCP ── └──────────┘
 //! ```
+//!
+//! Applications are served by the same thread, as tasks beside the loop: a command wakes one thread on its way in, and
+//! its progress one on its way out.
 
 mod address;
 mod datagrams;
@@ -39,7 +42,7 @@ use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::pii::show_pii;
 use crate::status::{Phase, Status};
-use crate::web::{ApplicationConfig, HttpConfig, StatusHandle, Web, WebMessage, WebSockets};
+use crate::web::{ApplicationConfig, GOODBYE, Host, HttpConfig, StatusHandle, Web, WebMessage, WebSockets};
 pub use address::{BadEventsAddress, BadMiAddress, EventsAddress, HttpAddress, MiAddress};
 use datagrams::Datagrams;
 pub use error::StartError;
@@ -205,7 +208,7 @@ impl OpenSipsFront {
             tracing::warn!(%error, "the limit of descriptors could not be raised");
         }
         let poll = Poll::new()?;
-        let inbox = Arc::new(Inbox::new(poll.registry(), run::WAKER, MAX_FRONT_QUEUE)?);
+        let inbox = Arc::new(Inbox::of_task(MAX_FRONT_QUEUE));
         let target = Target::find(&config.mi)?;
         let events = open_events(poll.registry(), &config.events, &target)?;
         let bound = events.bound();
@@ -226,7 +229,7 @@ impl OpenSipsFront {
         complete(&mut config, event_socket, clock);
         let shared = Arc::new(Shared::new());
         let machine = FrontLoop {
-            poll,
+            poll: Some(poll),
             clock,
             started: clock.now(),
             front: Front::new(
@@ -242,13 +245,20 @@ impl OpenSipsFront {
             log_requests: config.log_requests.then_some(config.log_pii),
             pending: run::Pending::default(),
         };
-        let thread = thread::Builder::new().name("front-0".to_owned()).spawn(move || machine.run())?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let host = Host::Guest(runtime.handle().clone());
+        let start = |sockets| Web::start(Arc::clone(&inbox) as _, report::CARRIER, sockets, None, host);
+        let web = (!web.is_empty()).then_some(web).map(start).transpose()?;
+        let goodbyes = web.as_ref().map(Web::all_ended);
+        let thread = thread::Builder::new().name("front-0".to_owned()).spawn(move || {
+            runtime.block_on(machine.run());
+            if let Some(goodbyes) = goodbyes {
+                runtime.block_on(goodbyes);
+            }
+            runtime.shutdown_timeout(GOODBYE);
+        })?;
         let next_session = AtomicU64::new(1);
-        let mut front = Self { addresses, inbox, shared, web: None, thread: Some(thread), next_session };
-        if !web.is_empty() {
-            front.web = Some(Web::start(Arc::clone(&front.inbox) as _, report::CARRIER, web, None)?);
-        }
-        Ok(front)
+        Ok(Self { addresses, inbox, shared, web, thread: Some(thread), next_session })
     }
 
     /// What is bound.
@@ -328,9 +338,6 @@ impl OpenSipsFront {
         self.inbox.push_always(Message::Stop);
         if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
             tracing::error!("the front of OpenSIPS had panicked");
-        }
-        if let Some(web) = self.web.take() {
-            web.stop();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The loop of a front: one thread, the sockets towards OpenSIPS, and a queue of what everybody else has for it.
 //!
-//! A turn takes one batch of replies and one of events, a bounded piece of the queue and the timers that are due. What
+//! The loop is a task of its thread's runtime; the applications' connections are other tasks of it. A turn takes one batch of replies and one of events, a bounded piece of the queue and the timers that are due. What
 //! is to be sent is sent at once, from this thread: between an application's message and the datagram to OpenSIPS lies
 //! one wake-up.
 
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hookswitch_dialect::call_api::Admission;
+use hookswitch_net::TaskPoll;
 use hookswitch_opensips::{Health, Input, Link, RequestId};
 use hookswitch_shard::{Front, FrontInput, FrontOutput};
 use mio::{Events, Poll, Token};
@@ -28,7 +29,6 @@ use crate::sip::told;
 use crate::status::Phase;
 use crate::web::{HttpAnswer, WebMessage};
 
-pub(super) const WAKER: Token = Token(0);
 pub(super) const MI: Token = Token(1);
 /// The socket for events; streams have the tokens after it.
 pub(super) const EVENTS: Token = Token(2);
@@ -66,7 +66,8 @@ impl Mi {
 }
 
 pub(super) struct FrontLoop {
-    pub(super) poll: Poll,
+    /// The sockets; the loop takes them when it begins.
+    pub(super) poll: Option<Poll>,
     pub(super) clock: Clock,
     pub(super) started: Duration,
     pub(super) front: Front,
@@ -96,29 +97,62 @@ pub(super) struct Pending {
 
 impl FrontLoop {
     /// Runs until it is told to stop, or has failed.
-    pub(super) fn run(mut self) {
+    pub(super) async fn run(mut self) {
         // Whatever ends this thread, a panic included: whoever waits for it hears of it.
         let shared = Arc::clone(&self.shared);
         let _end = shared.status.on_drop();
         let now = self.clock.now();
         self.front.start(now);
         self.carry_out(now);
-        let mut events = Events::with_capacity(READY);
-        while self.turn(&mut events) {}
+        self.turns().await;
         if self.pending.stop_at.is_some() {
             shared.status.set(Phase::Stopped);
         }
     }
 
-    /// One turn. False when it is time to end.
-    fn turn(&mut self, ready: &mut Events) -> bool {
-        if let Err(error) = self.poll.poll(ready, self.wait())
-            && error.kind() != io::ErrorKind::Interrupted
-        {
-            tracing::error!(%error, "the front of OpenSIPS cannot wait for messages and ends");
-            return false;
+    /// Turn after turn, until it is time to end or nothing can be waited for.
+    async fn turns(&mut self) {
+        let mut ready = Events::with_capacity(READY);
+        let mut sockets = match self.poll.take().map(TaskPoll::new) {
+            Some(Ok(sockets)) => sockets,
+            Some(Err(error)) => return tracing::error!(%error, "the front of OpenSIPS cannot wait for its sockets"),
+            None => return,
+        };
+        loop {
+            if let Err(error) = self.rest(&mut sockets, &mut ready).await {
+                return tracing::error!(%error, "the front of OpenSIPS cannot wait for messages and ends");
+            }
+            if !self.turn(&ready) {
+                return;
+            }
         }
+    }
+
+    /// Lets others work until there is something to do.
+    async fn rest(&self, sockets: &mut TaskPoll, ready: &mut Events) -> io::Result<()> {
+        ready.clear();
+        let wait = self.wait();
+        if wait == Some(Duration::ZERO) {
+            tokio::task::yield_now().await;
+            return Ok(());
+        }
+        let time_out = async {
+            match wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            result = sockets.ready(ready) => result,
+            () = self.inbox.filled() => Ok(()),
+            () = time_out => Ok(()),
+        }
+    }
+
+    /// One turn. False when it is time to end.
+    fn turn(&mut self, ready: &Events) -> bool {
         let now = self.clock.now();
+        self.inbox.take(&mut self.pending.messages);
         self.receive(now, ready);
         self.handle_inputs(now);
         for _ in 0..MESSAGE_BUDGET {
@@ -156,7 +190,6 @@ impl FrontLoop {
     fn receive(&mut self, now: Duration, ready: &Events) {
         for event in ready {
             match (event.token(), &mut self.mi) {
-                (WAKER, _) => self.inbox.take(&mut self.pending.messages),
                 (MI, Mi::Datagrams(socket)) => socket.ready(now, event, &mut self.pending.inputs),
                 (MI, Mi::Http(_)) => {}
                 _ => self.events.ready(now, event),

@@ -1,5 +1,5 @@
-//! Applications on WebSockets and requests over HTTP: a small tokio runtime of its own, which only carries text to the
-//! loop behind it and back. Nothing is decided here but who may come in.
+//! Applications on WebSockets and requests over HTTP: tasks of tokio, which only carry text to the loop behind them and
+//! back, on threads of their own or on that of the loop. Nothing is decided here but who may come in.
 
 mod accept;
 mod connection;
@@ -19,7 +19,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
@@ -43,8 +43,8 @@ pub use token::{BadSecret, MAX_SECRET, MAX_TOKENS, MIN_SECRET, SUBPROTOCOL_BEARE
 /// Threads of the runtime: it passes on what others work at.
 const THREADS: usize = 2;
 
-/// What is sent at the end of the runtime may take so long.
-const GOODBYE: Duration = Duration::from_millis(500);
+/// What is sent at the end of a runtime may take so long.
+pub(crate) const GOODBYE: Duration = Duration::from_millis(500);
 
 /// How often it is looked whether the certificate has changed.
 const LOOK_FOR_CERTIFICATE: Duration = Duration::from_secs(2);
@@ -168,9 +168,33 @@ pub(crate) struct Gateway {
     unauthorized: Arc<AtomicU64>,
 }
 
-/// The runtime and everything that runs in it.
+/// What serves the connections.
+pub(crate) enum Host {
+    /// Threads of the web's own: the loop behind it has better things to do.
+    Own(Runtime),
+    /// The thread of the loop itself, so that no message has to wait for another thread to wake up. That thread lets the
+    /// sessions say goodbye at the end ([`Web::all_ended`]).
+    Guest(Handle),
+}
+
+impl Host {
+    /// Threads of the web's own.
+    pub(crate) fn own() -> io::Result<Self> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(THREADS).thread_name("web").enable_all().build().map(Self::Own)
+    }
+
+    fn handle(&self) -> &Handle {
+        match self {
+            Self::Own(runtime) => runtime.handle(),
+            Self::Guest(handle) => handle,
+        }
+    }
+}
+
+/// The listeners and everything that runs for them.
 pub(crate) struct Web {
-    runtime: Option<Runtime>,
+    host: Option<Host>,
     sessions: Arc<Semaphore>,
     max_sessions: u32,
     identity: Option<Arc<Identity>>,
@@ -185,12 +209,9 @@ impl Web {
         carrier: &'static str,
         sockets: WebSockets,
         media: Option<Weak<MediaPlane>>,
+        host: Host,
     ) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(THREADS)
-            .thread_name("web")
-            .enable_all()
-            .build()?;
+        let runtime = host.handle();
         let max_sessions = sockets.application.as_ref().map_or(0, |(config, ..)| config.max_sessions);
         let max_sessions = u32::try_from(max_sessions).unwrap_or(u32::MAX);
         let gateway = Gateway {
@@ -207,7 +228,7 @@ impl Web {
         let entered = runtime.enter();
         if let Some((config, bound, tls)) = sockets.application {
             let terms = config.terms(tls.as_ref().map(|identity| TlsAcceptor::from(identity.server())));
-            serve(&runtime, session::router(gateway.clone(), config), bound, &terms)?;
+            serve(runtime, session::router(gateway.clone(), config), bound, &terms)?;
             if let Some(identity) = &tls {
                 runtime.spawn(look_after(Arc::clone(identity)));
             }
@@ -217,10 +238,10 @@ impl Web {
             let mut loops = vec![StatusHandle::new(carrier, sink).counting(&gateway.unauthorized)];
             loops.extend(config.also.iter().cloned());
             let witnesses = Witnesses { loops, media };
-            serve(&runtime, http::router(gateway, witnesses), bound, &config.terms())?;
+            serve(runtime, http::router(gateway, witnesses), bound, &config.terms())?;
         }
         drop(entered);
-        Ok(Self { runtime: Some(runtime), sessions, max_sessions, identity, unauthorized })
+        Ok(Self { host: Some(host), sessions, max_sessions, identity, unauthorized })
     }
 
     /// This loop as others may ask for it, with what its listener has counted.
@@ -230,9 +251,9 @@ impl Web {
 
     /// Reads certificate and key again. Connections stay as they are.
     pub(crate) fn reload(&self) {
-        if let (Some(identity), Some(runtime)) = (&self.identity, &self.runtime) {
+        if let (Some(identity), Some(host)) = (&self.identity, &self.host) {
             let identity = Arc::clone(identity);
-            runtime.spawn_blocking(move || identity.refresh(true));
+            host.handle().spawn_blocking(move || identity.refresh(true));
         }
     }
 
@@ -241,12 +262,18 @@ impl Web {
         self.finish();
     }
 
+    /// Ends when every session has, or when saying goodbye has taken too long; no new ones begin after the first poll.
+    pub(crate) fn all_ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        // Every session that ends leaves its place to us, and new ones find none.
+        let (sessions, all) = (Arc::clone(&self.sessions), self.max_sessions);
+        async move {
+            let _ = tokio::time::timeout(GOODBYE, sessions.acquire_many(all)).await;
+        }
+    }
+
     fn finish(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // Every session that ends leaves its place to us, and new ones find none.
-            let sessions = Arc::clone(&self.sessions);
-            let all_ended = async move { sessions.acquire_many(self.max_sessions).await.map(drop) };
-            let _ = runtime.block_on(async { tokio::time::timeout(GOODBYE, all_ended).await });
+        if let Some(Host::Own(runtime)) = self.host.take() {
+            runtime.block_on(self.all_ended());
             runtime.shutdown_timeout(GOODBYE);
         }
     }
@@ -267,7 +294,7 @@ async fn look_after(identity: Arc<Identity>) {
     }
 }
 
-fn serve(runtime: &Runtime, router: Router, sockets: Vec<Bound>, terms: &Terms) -> io::Result<()> {
+fn serve(runtime: &Handle, router: Router, sockets: Vec<Bound>, terms: &Terms) -> io::Result<()> {
     for socket in sockets {
         runtime.spawn(accept::serve(socket.into_listener()?, router.clone(), terms.clone()));
     }

@@ -82,6 +82,15 @@ impl Waiting {
         }
         say
     }
+
+    /// The next thing to say, if there is one already.
+    pub(super) fn next_now(&mut self) -> Option<Say> {
+        let say = self.queue.try_recv().ok();
+        if let Some(Say::Text(text)) = &say {
+            self.bytes.fetch_sub(text.len(), Ordering::Relaxed);
+        }
+        say
+    }
 }
 
 impl Abort {

@@ -51,6 +51,9 @@ pub const SUBPROTOCOL: &str = "call-api";
 /// Connections from one other host, by default.
 pub const MAX_PER_ADDRESS: usize = 250;
 
+/// Messages that are sent in one piece at most.
+const MAX_TOGETHER: usize = 64;
+
 /// What is still read, in bytes, of an application that talks on while it is told to go.
 const MAX_LAST_WORDS: usize = 4 * 1024 * 1024;
 
@@ -310,14 +313,37 @@ async fn speak(
         };
         tokio::select! {
             code = abort.requested() => return Some(code),
-            result = timeout(stall, sink.send(frame)) => match result {
-                Ok(Ok(())) => {}
+            result = timeout(stall, say_all(sink, frame, &mut waiting)) => match result {
+                Ok(Ok(None)) => {}
+                Ok(Ok(Some(code))) => return Some(code),
                 Ok(Err(_)) => return None,
                 // It takes nothing, though it may go on talking.
                 Err(_) => return Some(code::POLICY),
             },
         }
     }
+}
+
+/// Sends a frame and what else waits by now in one piece; returns the code to close with, if that is what came next.
+async fn say_all(
+    sink: &mut SplitSink<WebSocket, Frame>,
+    first: Frame,
+    waiting: &mut Waiting,
+) -> Result<Option<u16>, axum::Error> {
+    let mut close = None;
+    sink.feed(first).await?;
+    for _ in 1..MAX_TOGETHER {
+        match waiting.next_now() {
+            Some(Say::Text(text)) => sink.feed(Frame::Text(text.into())).await?,
+            Some(Say::Close(code)) => {
+                close = Some(code);
+                break;
+            }
+            None => break,
+        }
+    }
+    sink.flush().await?;
+    Ok(close)
 }
 
 /// The last words: our close frame, and the peer's. Reading on lets the peer see ours before the connection is gone.
