@@ -18,7 +18,10 @@ pub use error::NetError;
 pub use interfaces::{Interface, interfaces, local_address_towards};
 pub use ports::{BadPortRange, PortPair, PortPool, PortRange};
 pub use ring::{Arrival, Happened, MAX_RING_PACKET, UdpRing};
-pub use sys::{allowed_cpus, pin_current_thread, prefer_current_thread, raise_descriptor_limit, thread_cpu_time};
+pub use sys::{
+    allowed_cpus, pin_current_thread, prefer_current_thread, raise_descriptor_limit, read_stamped, stamp_arrivals,
+    thread_cpu_time,
+};
 pub use task::TaskPoll;
 pub use tcp::{
     AcceptOutcome, CloseReason, Connections, ConnectionsConfig, Listener, MAX_CONNECTIONS, MAX_WRITE_QUEUE, TcpEvent,

@@ -7,7 +7,7 @@
 use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
 use std::time::Duration;
 
@@ -179,6 +179,37 @@ pub(crate) fn receive_batch(
         });
     }
     Ok(())
+}
+
+/// Lets the system note when what comes in on a socket arrived; [`read_stamped`] says it.
+///
+/// # Errors
+/// The system's.
+pub fn stamp_arrivals(socket: &impl AsFd) -> io::Result<()> {
+    set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
+}
+
+/// Reads from a stream, and says when the last piece of what was read arrived: time since the UNIX epoch by the
+/// calendar's clock, where [`stamp_arrivals`] was called before. Never waits.
+///
+/// # Errors
+/// The system's.
+pub fn read_stamped(socket: &impl AsFd, room: &mut [u8]) -> io::Result<(usize, Option<Duration>)> {
+    let mut control = Control([0; CONTROL]);
+    let mut iovec = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
+    // SAFETY: a plain C structure for which all-zero is a value.
+    let mut header = unsafe { mem::zeroed::<libc::msghdr>() };
+    header.msg_iov = &raw mut iovec;
+    header.msg_iovlen = 1;
+    header.msg_control = control.0.as_mut_ptr().cast();
+    header.msg_controllen = CONTROL as _;
+    // SAFETY: the header points to `room` and `control`, which outlive the call, with their own lengths.
+    let read = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT) };
+    if read < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let (_, arrived) = control_messages(&header);
+    Ok((read as usize, arrived))
 }
 
 /// The address of this host that a datagram was sent to, and when it arrived.

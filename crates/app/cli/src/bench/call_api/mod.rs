@@ -3,7 +3,7 @@
 //! ```text
 //!   applications ── WebSocket ─▶ daemon ── MI ─▶ simulated OpenSIPS
 //!        ▲                         │ ▲                │
-//!        └──────── WebSocket ──────┘ └────── EVI ─────┘      one thread and one clock at both ends
+//!        └──────── WebSocket ──────┘ └────── EVI ─────┘      one thread and the kernel's stamps at both ends
 //! ```
 
 mod course;
@@ -84,7 +84,7 @@ pub(super) fn run(args: &CallApiArgs) -> anyhow::Result<(String, bool)> {
     let seconds = (clock.now() - begun).as_secs_f64();
     let core = |(after, before): (Cpu, Cpu)| (after.since(before).total().as_secs_f64() / seconds * 1e3).round() / 10.0;
     let report = Report {
-        wake_ups: floor::measure(args.rate)?,
+        wake_up: floor::measure(args.rate)?,
         rounds,
         core_percent: watch.as_ref().map(used).zip(before).map(core),
         pss_kb: watch.as_ref().map(Watch::pss_kb),

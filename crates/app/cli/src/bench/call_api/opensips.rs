@@ -48,7 +48,7 @@ impl OpenSips {
         registry: &Registry,
         token: Token,
     ) -> anyhow::Result<Self> {
-        let bound = hookswitch_net::UdpSocket::bind(at, UdpOptions::default());
+        let bound = hookswitch_net::UdpSocket::bind(at, UdpOptions { stamps: true, ..UdpOptions::default() });
         let mut socket = bound.context("nowhere to take requests")?;
         registry.register(&mut socket, token, Interest::READABLE)?;
         let config = SimConfig {
@@ -102,22 +102,26 @@ impl OpenSips {
         while self.socket.take_errors(drop) {}
         loop {
             let received = self.socket.receive(&mut self.batch);
-            let at = self.clock.now();
-            let requests = self.batch.datagrams().map(|one| (one.from, Bytes::copy_from_slice(one.bytes)));
+            let clock = self.clock;
+            let requests = self.batch.datagrams().map(|one| {
+                // As the system saw it: that this thread wakes up late is not the daemon's doing.
+                let late = one.arrived.map_or(Duration::ZERO, |arrived| clock.since(arrived));
+                (one.from, clock.now().saturating_sub(late), Bytes::copy_from_slice(one.bytes))
+            });
             let requests: Vec<_> = requests.collect();
             if requests.is_empty() || received.is_err() {
                 return;
             }
-            for (from, bytes) in &requests {
+            for (from, at, bytes) in &requests {
                 if !self.name.is_empty()
                     && has(bytes, b"uac_dlg\"")
                     && let Some(command) = number_after(bytes, self.name.as_bytes())
                 {
-                    self.seen.push(Seen::Dialed { command, at });
+                    self.seen.push(Seen::Dialed { command, at: *at });
                 }
                 self.daemon = Some(*from);
             }
-            for (_, bytes) in &requests {
+            for (_, _, bytes) in &requests {
                 self.sim.handle_mi(self.clock.now(), PeerId(1), bytes);
                 self.carry_out();
             }

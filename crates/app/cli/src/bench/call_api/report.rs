@@ -11,8 +11,9 @@ use crate::bench::histogram::Histogram;
 /// All figures.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    /// A datagram to another thread and back on this machine: two wake-ups. Each figure of a round holds at least three.
-    pub(super) wake_ups: Spread,
+    /// A datagram to another thread and back on this machine: one wake-up, which each message through the daemon takes
+    /// as well.
+    pub(super) wake_up: Spread,
     pub(super) rounds: Vec<RoundReport>,
     /// What the watched processes used, in percent of one core over all rounds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,10 +92,10 @@ impl Report {
 
     pub(super) fn text(&self) -> String {
         let mut out = String::new();
-        let Spread { p50_us, p99_us, max_us } = self.wake_ups;
+        let Spread { p50_us, p99_us, max_us } = self.wake_up;
         let _ = writeln!(
             out,
-            "this machine: a datagram to another thread and back: p50 {p50_us:.1} µs, p99 {p99_us:.1} µs, max {max_us:.1} µs"
+            "this machine: a thread wakes up and answers: p50 {p50_us:.1} µs, p99 {p99_us:.1} µs, max {max_us:.1} µs"
         );
         for round in &self.rounds {
             round.write(&mut out);

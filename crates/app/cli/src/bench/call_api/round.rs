@@ -238,7 +238,9 @@ impl Round {
     fn listen(&mut self, session: usize) -> anyhow::Result<()> {
         self.sessions[session].flush()?;
         self.sessions[session].fill()?;
-        let now = self.clock.now();
+        // As the system saw it: that this thread wakes up late is not the daemon's doing.
+        let late = self.sessions[session].arrived.map_or(Duration::ZERO, |arrived| self.clock.since(arrived));
+        let now = self.clock.now().saturating_sub(late);
         while let Some(text) = self.sessions[session].next()? {
             self.last_heard = now;
             let Some((number, event)) = read(&text, &self.name) else { bail!("the daemon says {text}") };

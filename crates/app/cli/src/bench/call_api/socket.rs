@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use hookswitch_net::{read_stamped, stamp_arrivals};
 use mio::{Interest, Registry, Token};
 
 /// Bytes read by one system call.
@@ -31,6 +32,8 @@ pub(super) struct Socket {
     /// What of `incoming` was handed out already.
     used: usize,
     outgoing: Vec<u8>,
+    /// When the last piece of what was read arrived, by the calendar's clock.
+    pub(super) arrived: Option<Duration>,
 }
 
 impl Socket {
@@ -61,9 +64,10 @@ impl Socket {
             status.lines().next().unwrap_or("")
         );
         stream.set_nonblocking(true)?;
+        stamp_arrivals(&stream)?;
         let mut stream = mio::net::TcpStream::from_std(stream);
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self { stream, incoming, used: end, outgoing: Vec::new() })
+        Ok(Self { stream, incoming, used: end, outgoing: Vec::new(), arrived: None })
     }
 
     /// Queues one text; [`Socket::flush`] sends it.
@@ -110,11 +114,11 @@ impl Socket {
         loop {
             let have = self.incoming.len();
             self.incoming.resize(have + READ, 0);
-            let read = self.stream.read(&mut self.incoming[have..]);
-            self.incoming.truncate(have + *read.as_ref().unwrap_or(&0));
+            let read = read_stamped(&self.stream, &mut self.incoming[have..]);
+            self.incoming.truncate(have + read.as_ref().map_or(0, |(len, _)| *len));
             match read {
-                Ok(0) => bail!("the daemon has closed a session"),
-                Ok(_) => {}
+                Ok((0, _)) => bail!("the daemon has closed a session"),
+                Ok((_, arrived)) => self.arrived = arrived.or(self.arrived),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error).context("a session was lost"),
