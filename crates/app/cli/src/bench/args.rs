@@ -68,6 +68,13 @@ pub(super) struct CallsArgs {
     /// Whom to call; {n} is replaced by the number of the call [default: sip:bench-{n}@SERVER]
     #[arg(long, value_name = "URI")]
     pub(super) to: Option<String>,
+    /// Transfer every call as soon as it is answered: where the server's Call API listens. The caller is connected with
+    /// --transfer-to, which must lead to --callee-addr as well
+    #[arg(long, value_name = "IP:PORT")]
+    pub(super) transfer: Option<SocketAddr>,
+    /// Whom callers are connected with; {n} is replaced by the number of the call [default: as --to]
+    #[arg(long, value_name = "URI", requires = "transfer")]
+    pub(super) transfer_to: Option<String>,
     /// Send PCMU both ways, 50 packets per second, and check what arrives
     #[arg(long)]
     pub(super) rtp: bool,

@@ -21,8 +21,9 @@ use super::work::{CallRef, Leg};
 /// Time between the packets of a stream.
 const FRAME: Duration = Duration::from_millis(20);
 
-/// A stream that is later than this goes on from now: a burst of old packets is no load that phones make.
-const MAX_BEHIND: Duration = Duration::from_millis(100);
+/// If packets are due for longer than this, the generator itself was stopped. For its phones no time passes then:
+/// everybody's packets of that time in one burst are no load that phones make.
+const MAX_BEHIND: Duration = Duration::from_millis(2);
 
 /// Bytes of payload per packet: 20 ms of PCMU.
 const PAYLOAD: usize = 160;
@@ -52,6 +53,8 @@ pub(super) struct Heard {
     pub(super) latency: Histogram,
     /// How late a packet was sent at worst: more than a few milliseconds say that the generator is the bottleneck.
     pub(super) late: Duration,
+    /// For how long no time passed for the phones, because the generator was stopped.
+    pub(super) stopped: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +72,7 @@ struct Stream {
 /// All streams of both ends.
 pub(super) struct Audio {
     streams: [Vec<Option<Stream>>; 2],
-    /// Who is to send when. All streams have the same interval, so the order keeps itself.
+    /// Who is to send when, by the phones' time. All streams have the same interval, so the order keeps itself.
     due: VecDeque<(Duration, Leg, CallRef)>,
     /// When within a frame the latest stream speaks, in parts of 2^32.
     phase: u32,
@@ -104,6 +107,7 @@ impl Audio {
                 strays: 0,
                 latency: Histogram::new(),
                 late: Duration::ZERO,
+                stopped: Duration::ZERO,
             },
         }
     }
@@ -132,7 +136,7 @@ impl Audio {
         // Calls that start at an even pace would all speak at the same few moments of a frame. Phones know nothing of
         // each other, so steps of the golden ratio spread them evenly however many there are.
         self.phase = self.phase.wrapping_add(GOLDEN);
-        let first = now + FRAME.mul_f64(f64::from(self.phase) / f64::from(u32::MAX));
+        let first = self.phones_time(now) + FRAME.mul_f64(f64::from(self.phase) / f64::from(u32::MAX));
         let place = self.due.partition_point(|(at, ..)| *at <= first);
         self.due.insert(place, (first, leg, call));
     }
@@ -175,22 +179,36 @@ impl Audio {
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.due.front().map(|(at, ..)| *at)
+        self.due.front().map(|(at, ..)| *at + self.heard.stopped)
+    }
+
+    fn phones_time(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.heard.stopped)
+    }
+
+    /// Lets no time have passed for the phones while we were stopped.
+    fn catch_up(&mut self, now: Duration) {
+        let Some((first, ..)) = self.due.front() else { return };
+        let late = self.phones_time(now).saturating_sub(*first);
+        self.heard.late = self.heard.late.max(late);
+        if late > MAX_BEHIND {
+            self.heard.stopped += late;
+        }
     }
 
     /// The next packet that is due: from which end, and where to.
     pub(super) fn next(&mut self, now: Duration) -> Option<(Leg, SocketAddr, Bytes)> {
+        self.catch_up(now);
+        let time = self.phones_time(now);
         loop {
-            let (at, leg, call) = self.due.pop_front_if(|(at, ..)| *at <= now)?;
+            let (at, leg, call) = self.due.pop_front_if(|(at, ..)| *at <= time)?;
             let Some(stream) = self.stream(leg, call).filter(|stream| stream.sends) else {
                 continue;
             };
             let (sequence, remote) = (stream.sequence, stream.remote);
             stream.sequence += 1;
             self.heard.sent += 1;
-            self.heard.late = self.heard.late.max(now - at);
-            let next = if now - at > MAX_BEHIND { now } else { at } + FRAME;
-            self.due.push_back((next, leg, call));
+            self.due.push_back((at + FRAME, leg, call));
             return Some((leg, remote, self.packet(now, leg, call, sequence)));
         }
     }
@@ -305,6 +323,22 @@ mod tests {
         let heard = &audio.heard;
         assert_eq!((heard.sent, heard.received, heard.damaged, heard.misrouted, heard.strays), (10, 10, 0, 0, 0));
         assert_eq!(heard.latency.quantile(0.5), Duration::from_micros(300));
+    }
+
+    #[test]
+    fn a_generator_that_was_stopped_makes_no_burst() {
+        let mut audio = talking();
+        let mut sent = Vec::new();
+        // Half a second in which nobody looks.
+        for millis in (0..100).chain(600..700) {
+            while audio.next(at(millis)).is_some() {
+                sent.push(millis);
+            }
+        }
+        assert_eq!(sent.len(), 2 * 10, "{sent:?}");
+        assert!(sent.windows(3).all(|three| three[2] - three[0] >= 20 || three[2] < 21), "{sent:?}");
+        assert!(audio.heard.late > at(480) && audio.heard.stopped == audio.heard.late);
+        assert!(audio.deadline().is_some_and(|due| due > at(699)));
     }
 
     #[test]

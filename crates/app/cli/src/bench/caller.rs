@@ -42,6 +42,8 @@ pub(super) struct Script {
     pub(super) hold: Duration,
     /// Audio flows, and stops before the BYE.
     pub(super) audio: bool,
+    /// Somebody wants to know of each call that stands.
+    pub(super) transfer: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -253,6 +255,9 @@ impl Caller {
         if self.script.audio {
             let remote = media_of(message);
             work.deeds.push(Deed::Talks { leg: Leg::Caller, call: name, number: Some(number), remote });
+        }
+        if self.script.transfer {
+            work.deeds.push(Deed::Answered { number, call_id: self.template.call_id(name) });
         }
         self.arm(name, now + self.script.hold);
     }

@@ -40,6 +40,7 @@ impl Wire {
             to: "sip:bench-{n}@127.0.0.2".into(),
             hold: Duration::from_secs(1),
             audio,
+            transfer: false,
         };
         Wire {
             now: Duration::from_secs(100),

@@ -23,6 +23,7 @@ mod ratios;
 mod run;
 mod summary;
 mod template;
+mod transfers;
 mod work;
 
 use std::process::ExitCode;

@@ -18,13 +18,14 @@ use super::measure::Measure;
 use super::port::Port;
 use super::summary::{Calls, Generator, Repeats, Rtp, Spread, Summary, millis, rounded};
 use super::template::Template;
+use super::transfers::Transfers;
 use super::work::{Deed, Leg, Tally, Work};
 
 /// Calls started before the network is looked at again.
 const START_BURST: usize = 32;
 
 /// Audio packets sent before the network is looked at again.
-const AUDIO_BURST: usize = 256;
+const AUDIO_BURST: usize = 64;
 
 /// While there is audio, what arrives is looked at this often.
 const GATHER: Duration = Duration::from_micros(250);
@@ -36,6 +37,8 @@ const TURN: Duration = Duration::from_millis(50);
 const BUFFER: usize = 64 * 1024;
 
 const TOKENS: [Token; 4] = [Token(0), Token(1), Token(2), Token(3)];
+/// The session that asks for transfers.
+const TRANSFERS: Token = Token(4);
 
 /// Indices of the sockets.
 const CALLER: usize = 0;
@@ -56,6 +59,7 @@ pub(super) struct Run {
     caller: Caller,
     callee: Callee,
     audio: Option<Audio>,
+    transfers: Option<Transfers>,
     work: Work,
     tally: Tally,
     /// How late a call was started at worst.
@@ -87,11 +91,15 @@ impl Run {
             to: plan.to.clone(),
             hold: plan.hold,
             audio: args.rtp,
+            transfer: args.transfer.is_some(),
         };
+        let transfer_to = args.transfer_to.clone().unwrap_or_else(|| plan.to.clone());
+        let transfers = args.transfer.map(|at| Transfers::open(at, transfer_to, poll.registry(), TRANSFERS));
         Ok(Run {
             caller: Caller::new(script, caller),
             callee: Callee::new(callee, plan.ring, args.rtp),
             audio: args.rtp.then(Audio::new),
+            transfers: transfers.transpose()?,
             plan,
             clock: Clock::start(),
             poll,
@@ -134,16 +142,23 @@ impl Run {
         Ok(self.summary((start, last_start, end), used, measure))
     }
 
-    fn turn(&mut self, start: Duration, last_start: &mut Duration) -> io::Result<()> {
+    fn turn(&mut self, start: Duration, last_start: &mut Duration) -> anyhow::Result<()> {
         let now = self.clock.now();
         let wait = self.deadline(start).map_or(TURN, |at| at.saturating_sub(now).min(TURN));
         let wait = if self.pending.contains(&true) || self.gathered() { Duration::ZERO } else { wait };
         match self.poll.poll(&mut self.ready, Some(wait)) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error.into()),
             _ => {}
         }
+        let mut told = false;
         for event in &self.ready {
-            self.pending[event.token().0 & 3] = true;
+            match event.token() {
+                TRANSFERS => told = true,
+                Token(index) => self.pending[index & 3] = true,
+            }
+        }
+        if told && let Some(transfers) = &mut self.transfers {
+            transfers.receive(self.clock.now())?;
         }
         self.receive_audio()?;
         self.receive_sip()?;
@@ -159,9 +174,9 @@ impl Run {
             self.caller.start(now, number, &mut self.work, &mut self.tally);
         }
         self.caller.handle_timeout(now, &mut self.work, &mut self.tally);
-        self.deliver(CALLER, now);
+        self.deliver(CALLER, now)?;
         self.callee.handle_timeout(now, &mut self.work, &mut self.tally);
-        self.deliver(CALLEE, now);
+        self.deliver(CALLEE, now)?;
         self.send_audio();
         Ok(())
     }
@@ -189,7 +204,7 @@ impl Run {
         [next, audio, self.caller.deadline(), self.callee.deadline()].into_iter().flatten().min()
     }
 
-    fn receive_sip(&mut self) -> io::Result<()> {
+    fn receive_sip(&mut self) -> anyhow::Result<()> {
         for index in [CALLER, CALLEE] {
             if !self.pending[index] {
                 continue;
@@ -206,27 +221,33 @@ impl Run {
                     }
                 }
             })?;
-            self.deliver(index, now);
+            self.deliver(index, now)?;
         }
         Ok(())
     }
 
     /// Sends what an end wrote, and passes on what it did.
-    fn deliver(&mut self, index: usize, now: Duration) {
+    fn deliver(&mut self, index: usize, now: Duration) -> anyhow::Result<()> {
         for (to, bytes) in self.work.sip.drain(..) {
             self.ports[index].send(to, bytes);
         }
         self.ports[index].flush();
-        let Some(audio) = &mut self.audio else {
-            return;
-        };
         for deed in self.work.deeds.drain(..) {
-            match deed {
-                Deed::Talks { leg, call, number, remote } => audio.start(now, leg, call, number, remote),
-                Deed::Hush { call } => audio.hush(call),
-                Deed::Over { leg, call } => audio.over(leg, call),
+            match (deed, &mut self.audio) {
+                (Deed::Answered { number, call_id }, _) => {
+                    if let Some(transfers) = &mut self.transfers {
+                        transfers.ask(now, number, &call_id)?;
+                    }
+                }
+                (Deed::Talks { leg, call, number, remote }, Some(audio)) => {
+                    audio.start(now, leg, call, number, remote);
+                }
+                (Deed::Hush { call }, Some(audio)) => audio.hush(call),
+                (Deed::Over { leg, call }, Some(audio)) => audio.over(leg, call),
+                (Deed::Talks { .. } | Deed::Hush { .. } | Deed::Over { .. }, None) => {}
             }
         }
+        Ok(())
     }
 
     fn receive_audio(&mut self) -> io::Result<()> {
@@ -280,6 +301,7 @@ impl Run {
                 strays: heard.strays,
                 latency: Spread::of(&heard.latency),
                 late_ms: millis(heard.late),
+                stopped_ms: millis(heard.stopped),
             }
         });
         Summary {
@@ -294,6 +316,7 @@ impl Run {
                 seconds: rounded((end - start).as_secs_f64()),
             },
             setup: Spread::of(&self.tally.setup),
+            transfers: self.transfers.as_ref().map(Transfers::report),
             repeats: Repeats {
                 sent: self.tally.repeats_sent,
                 seen: self.tally.repeats_seen,

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::histogram::Histogram;
 use super::process::Holdings;
+use super::transfers::TransferReport;
 
 /// All figures of one run.
 #[derive(Debug, Serialize)]
@@ -17,6 +18,8 @@ pub(super) struct Summary {
     pub(super) setup: Spread,
     pub(super) repeats: Repeats,
     pub(super) generator: Generator,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) transfers: Option<TransferReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rtp: Option<Rtp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,6 +87,8 @@ pub(super) struct Rtp {
     pub(super) latency: Spread,
     /// How late a packet was sent at worst.
     pub(super) late_ms: f64,
+    /// For how long no time passed for the phones, because the generator was stopped.
+    pub(super) stopped_ms: f64,
 }
 
 /// What the watched processes cost.
@@ -131,7 +136,8 @@ impl Summary {
     /// Whether every call was completed and all audio arrived as it was sent.
     pub(super) fn is_clean(&self) -> bool {
         let audio = self.rtp.as_ref().is_none_or(|rtp| rtp.lost + rtp.damaged + rtp.misrouted == 0 && rtp.received > 0);
-        self.calls.failed == 0 && self.calls.completed == self.calls.started && audio
+        let transfers = self.transfers.as_ref().is_none_or(TransferReport::is_clean);
+        self.calls.failed == 0 && self.calls.completed == self.calls.started && audio && transfers
     }
 
     /// The figures as people read them.
@@ -147,6 +153,12 @@ impl Summary {
             let _ = writeln!(out, "failed     {count} × {reason}");
         }
         let _ = writeln!(out, "set-up     {}", spread(&self.setup));
+        if let Some(TransferReport { asked, done, failed_by_reason, took }) = &self.transfers {
+            let _ = writeln!(out, "transfers  {asked} asked, {done} done; {}", spread(took));
+            for (reason, count) in failed_by_reason {
+                let _ = writeln!(out, "failed     {count} × {reason}");
+            }
+        }
         let Repeats { sent, seen, strays } = &self.repeats;
         let _ = writeln!(out, "repeats    {sent} sent, {seen} seen; {strays} messages belonged to no call");
         let Generator { cpu_us_per_call, late_ms, dropped } = &self.generator;
@@ -166,13 +178,17 @@ impl Summary {
 
 impl Rtp {
     fn write(&self, out: &mut String) {
-        let Rtp { sent, received, lost, damaged, misrouted, strays, latency, late_ms } = self;
+        let Rtp { sent, received, lost, damaged, misrouted, strays, latency, late_ms, stopped_ms } = self;
         let _ = writeln!(
             out,
             "rtp        {sent} sent, {received} received, {lost} lost, {damaged} damaged, {misrouted} misrouted, \
              {strays} strays"
         );
-        let _ = writeln!(out, "one way    {}; sent at most {late_ms:.1} ms late", spread(latency));
+        let _ = writeln!(
+            out,
+            "one way    {}; sent at most {late_ms:.1} ms late, stood still for {stopped_ms:.1} ms",
+            spread(latency)
+        );
     }
 }
 

@@ -79,6 +79,11 @@ impl Template {
         Key { run: self.run, call }
     }
 
+    /// The Call-ID of a call that starts here.
+    pub(super) fn call_id(&self, call: CallRef) -> String {
+        format!("{}@{}", self.key(call), self.local.ip())
+    }
+
     /// Reads what [`Key`] wrote, if it was this run.
     pub(super) fn read_key(&self, text: &str) -> Option<CallRef> {
         let part = |from: usize| u32::from_str_radix(text.get(from..from + 8)?, 16).ok();

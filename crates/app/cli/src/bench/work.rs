@@ -43,6 +43,8 @@ pub(super) struct CallRef {
 pub(super) enum Deed {
     /// The call stands; audio goes to `remote`.
     Talks { leg: Leg, call: CallRef, number: Option<u64>, remote: Option<SocketAddr> },
+    /// The call stands at the caller's end, under this Call-ID.
+    Answered { number: u64, call_id: String },
     /// Both ends of this caller's call shall be quiet now.
     Hush { call: CallRef },
     /// The call is over.

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use hookswitch_net::TaskPoll;
 use hookswitch_opensips::{Health, Input, Link, RequestId};
 use hookswitch_shard::{Front, FrontInput, FrontOutput};
 use mio::{Events, Poll, Token};
+use tokio::time::{Instant, Sleep};
 
 use super::datagrams::Datagrams;
 use super::events::EventSocket;
@@ -62,6 +64,32 @@ impl Mi {
             Self::Datagrams(socket) => socket.send(now, request, bytes, into),
             Self::Http(client) => client.send(request, bytes, patience),
         }
+    }
+}
+
+/// The one timer of a loop.
+struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    /// When it is set to, until it has rung.
+    at: Option<Instant>,
+}
+
+impl Alarm {
+    fn new() -> Self {
+        Self { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), at: None }
+    }
+
+    /// Waits so long or less, for ever without a time. May be dropped and called again: to set it to a later time would
+    /// cost a system call in every turn, so it then rings early once.
+    async fn after(&mut self, wait: Option<Duration>) {
+        let Some(wait) = wait else { return std::future::pending().await };
+        let at = Instant::now() + wait;
+        if self.at.is_none_or(|earlier| at < earlier) {
+            self.sleep.as_mut().reset(at);
+            self.at = Some(at);
+        }
+        self.sleep.as_mut().await;
+        self.at = None;
     }
 }
 
@@ -113,13 +141,14 @@ impl FrontLoop {
     /// Turn after turn, until it is time to end or nothing can be waited for.
     async fn turns(&mut self) {
         let mut ready = Events::with_capacity(READY);
+        let mut alarm = Alarm::new();
         let mut sockets = match self.poll.take().map(TaskPoll::new) {
             Some(Ok(sockets)) => sockets,
             Some(Err(error)) => return tracing::error!(%error, "the front of OpenSIPS cannot wait for its sockets"),
             None => return,
         };
         loop {
-            if let Err(error) = self.rest(&mut sockets, &mut ready).await {
+            if let Err(error) = self.rest(&mut sockets, &mut ready, &mut alarm).await {
                 return tracing::error!(%error, "the front of OpenSIPS cannot wait for messages and ends");
             }
             if !self.turn(&ready) {
@@ -129,23 +158,17 @@ impl FrontLoop {
     }
 
     /// Lets others work until there is something to do.
-    async fn rest(&self, sockets: &mut TaskPoll, ready: &mut Events) -> io::Result<()> {
+    async fn rest(&self, sockets: &mut TaskPoll, ready: &mut Events, alarm: &mut Alarm) -> io::Result<()> {
         ready.clear();
         let wait = self.wait();
         if wait == Some(Duration::ZERO) {
             tokio::task::yield_now().await;
             return Ok(());
         }
-        let time_out = async {
-            match wait {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             result = sockets.ready(ready) => result,
             () = self.inbox.filled() => Ok(()),
-            () = time_out => Ok(()),
+            () = alarm.after(wait) => Ok(()),
         }
     }
 

@@ -17,6 +17,8 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
+pub(super) use socket::Socket;
+
 use super::process::{Cpu, Watch};
 use report::Report;
 use round::Round;

@@ -26,7 +26,7 @@ const PONG: u8 = 10;
 const MASKED: u8 = 0x80;
 
 /// One session with the daemon.
-pub(super) struct Socket {
+pub(in crate::bench) struct Socket {
     stream: mio::net::TcpStream,
     incoming: Vec<u8>,
     /// What of `incoming` was handed out already.
@@ -38,7 +38,12 @@ pub(super) struct Socket {
 
 impl Socket {
     /// Opens a session.
-    pub(super) fn open(server: SocketAddr, path: &str, registry: &Registry, token: Token) -> anyhow::Result<Self> {
+    pub(in crate::bench) fn open(
+        server: SocketAddr,
+        path: &str,
+        registry: &Registry,
+        token: Token,
+    ) -> anyhow::Result<Self> {
         let mut stream = TcpStream::connect(server).with_context(|| format!("no daemon at {server}"))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -71,7 +76,7 @@ impl Socket {
     }
 
     /// Queues one text; [`Socket::flush`] sends it.
-    pub(super) fn say(&mut self, text: &str) {
+    pub(in crate::bench) fn say(&mut self, text: &str) {
         self.frame(TEXT, text.as_bytes());
     }
 
@@ -93,7 +98,7 @@ impl Socket {
     }
 
     /// Sends as much as the system takes.
-    pub(super) fn flush(&mut self) -> anyhow::Result<()> {
+    pub(in crate::bench) fn flush(&mut self) -> anyhow::Result<()> {
         let mut sent = 0;
         while sent < self.outgoing.len() {
             match self.stream.write(&self.outgoing[sent..]) {
@@ -108,7 +113,7 @@ impl Socket {
     }
 
     /// Reads what has arrived.
-    pub(super) fn fill(&mut self) -> anyhow::Result<()> {
+    pub(in crate::bench) fn fill(&mut self) -> anyhow::Result<()> {
         self.incoming.drain(..self.used);
         self.used = 0;
         loop {
@@ -127,7 +132,7 @@ impl Socket {
     }
 
     /// The next text of those that were read.
-    pub(super) fn next(&mut self) -> anyhow::Result<Option<String>> {
+    pub(in crate::bench) fn next(&mut self) -> anyhow::Result<Option<String>> {
         loop {
             let Some((opcode, from, to)) = frame(&self.incoming[self.used..]) else { return Ok(None) };
             let payload = self.incoming[self.used + from..self.used + to].to_vec();
