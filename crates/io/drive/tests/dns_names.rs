@@ -93,7 +93,7 @@ fn reply(zone: &HashMap<String, Vec<RData>>, question: &[u8], asked: &Mutex<Vec<
         }
     }
     if answer.answers.is_empty() && !zone.contains_key(&owner) {
-        answer.response_code = ResponseCode::NXDomain;
+        answer.metadata.response_code = ResponseCode::NXDomain;
     }
     Some(answer.to_vec().unwrap())
 }
