@@ -172,3 +172,15 @@ fn whoever_answers_first_has_the_call() {
     assert_eq!(desk.since(), ["hangup 2 603 Decline", "spare seat closed"], "it wanted a ringing phone");
     assert_eq!(desk.board.call(call).unwrap().state, machine::State::Talking);
 }
+
+#[test]
+fn a_newcomer_is_described_as_it_sees_us() {
+    let mut desk = Desk::new(Limits::default());
+    let call = desk.talking();
+    let near = Some("192.0.2.7".parse().unwrap());
+    let (from, to) = (Address::from("sip:dave@x"), Address::from("sip:bob@x"));
+    let incoming = Incoming::new(Handle(9), "d-1@phone".into(), from, to, Some(Sdp::from("d")));
+    let replaces = Some(Replaces { call, leg: LegId(1), early_only: false });
+    desk.tell(Report::Incoming(Box::new(Incoming { replaces, near, ..incoming })));
+    assert!(desk.media.contains(&MediaOp::OpenSpare { call, party: Party::Callee, near }));
+}

@@ -109,7 +109,7 @@ impl Engine {
                     end.hold(now, on);
                 }
             }
-            MediaOp::OpenSpare { call, party } => self.open_spare(call, party),
+            MediaOp::OpenSpare { call, party, near } => self.open_spare(call, party, near),
             MediaOp::Swap { call } => self.swap(now, call),
             MediaOp::CloseSpare { call } => self.close_spare(now, call, ports),
             MediaOp::Digit { call, party, digit } => self.press(now, call, party.into(), digit),

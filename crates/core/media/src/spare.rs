@@ -14,6 +14,8 @@
 //! stays known, and goes nowhere. The end that stays hears another source from then on, and what it is
 //! sent remains one stream.
 
+use std::net::IpAddr;
+
 use hookswitch_call::{CallId, Party, Seat, Source, Time};
 
 use crate::channel::Spare;
@@ -25,7 +27,7 @@ use crate::latch::Latch;
 const LOCKS_PER_CHANNEL: u32 = 1 << 20;
 
 impl Engine {
-    pub(crate) fn open_spare(&mut self, id: CallId, place: Party) {
+    pub(crate) fn open_spare(&mut self, id: CallId, place: Party, near: Option<IpAddr>) {
         let mut channel = self.random.channel();
         let Some(call) = self.call_mut(id).filter(|call| call.spare.is_none()) else {
             return;
@@ -33,7 +35,7 @@ impl Engine {
         call.spares = call.spares.wrapping_add(1);
         channel.latch = Latch::counting_from(call.spares.wrapping_mul(LOCKS_PER_CHANNEL));
         // Until somebody says how the newcomer sees us.
-        channel.near = call.end(place).near;
+        channel.near = near.or(call.end(place).near);
         call.spare = Some(Box::new(Spare { place, channel }));
     }
 

@@ -54,7 +54,7 @@ fn operation() -> impl Strategy<Value = MediaOp> {
             5 => MediaOp::Accept { call, seat: party.into(), leg, sdp },
             6 | 7 => MediaOp::Hear { call, seat: party.into(), source },
             8 => MediaOp::Hold { call, party, on: leg.0 % 2 == 0 },
-            9 => MediaOp::OpenSpare { call, party },
+            9 => MediaOp::OpenSpare { call, party, near: None },
             10 => MediaOp::MakeOffer { call, seat: Seat::Spare, leg, near },
             11 => MediaOp::Accept { call, seat: Seat::Spare, leg, sdp },
             12 => MediaOp::Swap { call },

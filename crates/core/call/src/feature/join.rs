@@ -15,6 +15,8 @@
 //! Either side gives up with `Withdraw` or `Refused`; then the other call offers its leg its own
 //! session again, if it had been offered another.
 
+use std::net::IpAddr;
+
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
@@ -38,8 +40,8 @@ pub(crate) struct Letter {
 pub(crate) enum Says {
     /// I want your leg at this end.
     Want { party: Party },
-    /// It is on the line.
-    Ready,
+    /// It is on the line, and sees us at this address.
+    Ready { near: Option<IpAddr> },
     /// Offer it this session; it becomes this leg of mine.
     Offer { leg: LegId, sdp: Sdp },
     /// It has been offered.
@@ -116,9 +118,9 @@ impl Call {
                 }
             }
             Says::Lent { leg, wire_id, who, sdp } => self.lent(scene, (from, leg), wire_id, (who, sdp)),
-            Says::Ready | Says::Sent { .. } | Says::Refused { .. }
+            Says::Ready { .. } | Says::Sent { .. } | Says::Refused { .. }
                 if self.join_op().is_none_or(|join| join.other != from) => {}
-            Says::Ready => self.ask_for_leg(scene),
+            Says::Ready { near } => self.ask_for_leg(scene, near),
             Says::Sent { wire_id, who } => {
                 self.op_event(scene, Event::TransferStarted { wire_id, to: Some(who) });
             }
@@ -133,7 +135,7 @@ impl Call {
     // The call that wants a leg.
 
     /// The other call's leg is on the line: it is offered a session with this one.
-    fn ask_for_leg(&mut self, scene: &mut Scene<'_>) {
+    fn ask_for_leg(&mut self, scene: &mut Scene<'_>, near: Option<IpAddr>) {
         let call = self.id;
         let Some(join) = self.join_op() else { return };
         let party = join.stays.other();
@@ -149,7 +151,7 @@ impl Call {
             join.leg = Some(id);
         }
         self.op_wait(scene, scene.limits.setup_time);
-        self.media(scene, MediaOp::OpenSpare { call, party });
+        self.media(scene, MediaOp::OpenSpare { call, party, near });
         self.media(scene, MediaOp::MakeOffer { call, seat: Seat::Spare, leg: id, near: None });
     }
 
@@ -244,7 +246,8 @@ impl Call {
             self.take_op();
             self.refuse_to_lend(scene, to, Cause::new(Kind::Unsupported, Fault::Server));
         } else {
-            self.write(scene, to, Says::Ready);
+            let near = self.end_of(party).and_then(|leg| self.seen_by(leg));
+            self.write(scene, to, Says::Ready { near });
         }
     }
 
@@ -330,6 +333,15 @@ impl Call {
         let leg = self.leg(id);
         let contact = leg.and_then(|leg| Some(leg.target.as_ref()?.address.clone()));
         contact.unwrap_or_else(|| self.address(leg.map_or(Party::Caller, |leg| leg.party)).clone())
+    }
+
+    /// Our address as a leg sees it, as far as is known.
+    fn seen_by(&self, id: LegId) -> Option<IpAddr> {
+        match self.leg(id)?.target.as_ref() {
+            Some(target) => target.near,
+            None if id == LegId(0) => self.caller_near,
+            None => None,
+        }
     }
 
     /// Who is at an end.

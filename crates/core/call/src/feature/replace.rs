@@ -69,7 +69,7 @@ impl Call {
             Replace { leg, who: from, late_offer: offer.is_none(), old: replaces.leg, early_only: replaces.early_only };
         self.begin(scene, Whose::Nobody, Doing::Replace(replace));
         self.op_wait(scene, scene.limits.setup_time);
-        self.media(scene, MediaOp::OpenSpare { call, party });
+        self.media(scene, MediaOp::OpenSpare { call, party, near: incoming.near });
         match offer {
             Some(sdp) => {
                 self.media(scene, MediaOp::Offered { call, seat: Seat::Spare, sdp });

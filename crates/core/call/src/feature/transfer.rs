@@ -87,7 +87,7 @@ impl Call {
         self.begin(scene, whose, Doing::Bridge(Bridge { stays, rings: false, swapped: false, started: false }));
         self.op_event(scene, Event::Transferring { party: stays, to: Some(to) });
         self.retune(scene, before);
-        self.media(scene, MediaOp::OpenSpare { call: self.id, party });
+        self.media(scene, MediaOp::OpenSpare { call: self.id, party, near: None });
         if let Some(origin) = &mut self.origin {
             // How the first callee was to be alerted is not how this one is.
             origin.alerting = Alerting::default();

@@ -107,6 +107,9 @@ pub enum MediaOp {
         call: CallId,
         /// Whose place.
         party: Party,
+        /// Our address as the newcomer sees it; none takes it to see us as `party` does, until
+        /// [`MediaOp::MakeOffer`] says otherwise.
+        near: Option<IpAddr>,
     },
     /// Whoever is in the spare seat and the end whose place it was opened for change places; the one
     /// that leaves hears silence, the one that comes hears what the other one heard. May be undone

@@ -209,7 +209,7 @@ impl Stage {
     }
 
     pub fn open_spare(&mut self, party: Party) -> &mut Self {
-        self.quietly(MediaOp::OpenSpare { call: CALL, party })
+        self.quietly(MediaOp::OpenSpare { call: CALL, party, near: None })
     }
 
     /// Whoever has the spare seat and this party change places.
