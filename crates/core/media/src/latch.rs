@@ -14,8 +14,13 @@
 //! anybody else is dropped, at most counted as one step towards a lock of its own. That an advertised
 //! address may take a stream back while a learned source is still sending is deliberate: a stranger
 //! who was quicker than the phone must not keep the call.
+//!
+//! Ports are used again, and now and then somebody still sends to one from a call before. So whoever has
+//! advertised an address of the Internet has [`FIRST_WORD`]: meanwhile other hosts are only observed. An
+//! address that the Internet does not route is that of a phone behind NAT, which has to be learned
+//! from elsewhere, or of one in our own network: there nobody waits.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hookswitch_call::Time;
@@ -28,6 +33,9 @@ pub const LATCH_WINDOW: Duration = Duration::from_secs(1);
 
 /// A locked source that has been silent for this long may be replaced.
 pub const RELATCH_AFTER: Duration = Duration::from_secs(2);
+
+/// So long only the host that was advertised is believed, if it could be reached as it stands.
+pub const FIRST_WORD: Duration = Duration::from_secs(1);
 
 /// Sources observed at once. More than one, so that a stranger's packets in between do not keep a
 /// phone behind NAT from being learned.
@@ -42,11 +50,13 @@ pub struct LatchConfig {
     pub window: Duration,
     /// Silence after which a locked source may be replaced; default [`RELATCH_AFTER`].
     pub relatch_after: Duration,
+    /// Time that an advertised host has before another is believed; default [`FIRST_WORD`].
+    pub first_word: Duration,
 }
 
 impl Default for LatchConfig {
     fn default() -> Self {
-        Self { packets: LATCH_PACKETS, window: LATCH_WINDOW, relatch_after: RELATCH_AFTER }
+        Self { packets: LATCH_PACKETS, window: LATCH_WINDOW, relatch_after: RELATCH_AFTER, first_word: FIRST_WORD }
     }
 }
 
@@ -72,6 +82,8 @@ struct Candidate {
 #[derive(Debug, Clone, Default)]
 pub struct Latch {
     advertised: Option<SocketAddr>,
+    /// When it was.
+    since: Time,
     locked: Option<Locked>,
     locks: u32,
     candidates: [Option<Candidate>; CANDIDATES],
@@ -100,7 +112,7 @@ impl Latch {
             self.refresh(now);
             return;
         }
-        *self = Self { advertised: address, locks: self.locks, ..Self::default() };
+        *self = Self { advertised: address, since: now, locks: self.locks, ..Self::default() };
     }
 
     /// Where media for the party goes.
@@ -151,13 +163,21 @@ impl Latch {
         if !vacant && !advertised {
             return false;
         }
-        let proven = (vacant && advertised) || self.observe(now, config, from, ssrc, sequence);
+        let is_too_early = self.has_first_word(now, config, from);
+        let proven = (vacant && advertised) || (self.observe(now, config, from, ssrc, sequence) && !is_too_early);
         if proven {
             self.locked = Some(Locked { source: from, heard: now });
             self.locks = self.locks.wrapping_add(1);
             self.candidates = [None; CANDIDATES];
         }
         proven
+    }
+
+    /// Whether another host than the one this comes from has the first word now.
+    fn has_first_word(&self, now: Time, config: &LatchConfig, from: SocketAddr) -> bool {
+        self.locked.is_none()
+            && now.saturating_sub(self.since) < config.first_word
+            && self.advertised.is_some_and(|address| address.ip() != from.ip() && is_routed(address.ip()))
     }
 
     /// Notes a packet of a candidate, and says whether that completes its row.
@@ -202,6 +222,22 @@ impl Latch {
         });
         // Both searches return an index of the array itself.
         &mut self.candidates[index]
+    }
+}
+
+/// Whether the Internet routes an address.
+fn is_routed(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            let shared = a == 100 && b & 0xc0 == 64;
+            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_documentation() || shared)
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, ..] = v6.segments();
+            let documentation = a == 0x2001 && b == 0xdb8;
+            !(v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local() || documentation)
+        }
     }
 }
 

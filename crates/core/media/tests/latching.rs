@@ -5,7 +5,7 @@ mod stage;
 use std::time::Duration;
 
 use hookswitch_call::{Party, Source};
-use hookswitch_media::latch::{CANDIDATES, LATCH_PACKETS, RELATCH_AFTER};
+use hookswitch_media::latch::{CANDIDATES, FIRST_WORD, LATCH_PACKETS, RELATCH_AFTER};
 use hookswitch_media::{DropReason, Forward};
 use stage::{ALICE, BOB, Stage, at, is_sent, phone, rtp, sent_to};
 
@@ -13,6 +13,8 @@ const CALLER: Party = Party::Caller;
 const CALLEE: Party = Party::Callee;
 /// Where Alice's packets come from when she is behind NAT.
 const NATTED: &str = "192.0.2.200:31000";
+/// An address that is reached as it stands.
+const INTERNET: &str = "9.9.9.9:4000";
 const STRANGER: &str = "203.0.113.66:666";
 
 /// Where media for the caller goes now.
@@ -41,6 +43,51 @@ fn one_stray_packet_changes_nothing() {
     assert!(is_sent(&stage.send(CALLER, ALICE, &mut rtp(0, 1, 1))));
     assert_eq!(towards_caller(&mut stage), at(ALICE));
     assert_eq!(stage.dropped(CALLER, DropReason::Source), 1);
+}
+
+/// A call whose caller has an address of the Internet.
+fn from_the_internet() -> Stage {
+    let mut stage = Stage::new();
+    stage.connect(&phone(INTERNET, "0"), &phone(BOB, "0"));
+    stage
+}
+
+#[test]
+fn somebody_still_sending_to_a_port_from_another_call_does_not_get_in_before_the_party_speaks() {
+    let mut stage = from_the_internet();
+    let fates = stage.stream(CALLER, STRANGER, 9, 0, 40);
+    assert!(fates.iter().all(|fate| *fate == Forward::Drop(DropReason::Source)));
+    assert!(is_sent(&stage.send(CALLER, INTERNET, &mut rtp(0, 1, 1))));
+    let fates = stage.stream(CALLER, STRANGER, 9, 40, 100);
+    assert!(fates.iter().all(|fate| *fate == Forward::Drop(DropReason::Source)));
+    assert_eq!(towards_caller(&mut stage), at(INTERNET));
+}
+
+#[test]
+fn another_host_is_learned_after_the_first_word_of_the_one_that_was_advertised() {
+    let mut stage = from_the_internet();
+    let packets = u16::try_from(FIRST_WORD.as_millis() / 20).expect("a second or so") + u16::from(LATCH_PACKETS);
+    let fates = stage.stream(CALLER, NATTED, 1, 0, packets);
+    let silent = fates.iter().take_while(|fate| !is_sent(fate)).count();
+    assert!(silent * 20 >= FIRST_WORD.as_millis() as usize - 20, "{silent} packets");
+    assert_eq!(towards_caller(&mut stage), at(NATTED));
+}
+
+#[test]
+fn another_port_of_the_advertised_host_does_not_have_to_wait() {
+    let mut stage = from_the_internet();
+    let fates = stage.stream(CALLER, "9.9.9.9:31000", 1, 0, 5);
+    assert!(is_sent(&fates[4]));
+}
+
+#[test]
+fn a_phone_whose_address_is_a_private_one_does_not_have_to_wait() {
+    for private in ["10.1.2.3:4000", "192.168.1.2:4000", "100.100.0.1:4000", "169.254.7.7:4000", "127.0.0.1:4000"] {
+        let mut stage = Stage::new();
+        stage.connect(&phone(private, "0"), &phone(BOB, "0"));
+        let fates = stage.stream(CALLER, NATTED, 1, 0, 5);
+        assert!(is_sent(&fates[4]), "{private}");
+    }
 }
 
 #[test]
