@@ -146,22 +146,24 @@ fn ring_first(engine: &mut Engine, ports: &mut Counting) {
 }
 
 fn tones(c: &mut Criterion) {
-    let (mut engine, mut ports) = engine_with(1_000);
-    for call in 0..1_000 {
-        let op = MediaOp::Hear { call: CallId(call), seat: Party::Caller.into(), source: Source::Ringback };
-        perform(&mut engine, &mut ports, op);
-    }
-    let mut now = NOW;
     let mut group = c.benchmark_group("tone");
     group.throughput(Throughput::Elements(1_000));
-    group.bench_function("one tick of 1000 ringing tones", |b| {
-        b.iter(|| {
-            engine.tick(now, &mut |socket, to, bytes| {
-                black_box((socket, to, bytes));
+    for (name, source) in [("ringing tones", Source::Ringback), ("parties on hold", Source::Hold)] {
+        let (mut engine, mut ports) = engine_with(1_000);
+        for call in 0..1_000 {
+            let op = MediaOp::Hear { call: CallId(call), seat: Party::Caller.into(), source };
+            perform(&mut engine, &mut ports, op);
+        }
+        let mut now = NOW;
+        group.bench_function(format!("one tick of 1000 {name}"), |b| {
+            b.iter(|| {
+                engine.tick(now, &mut |socket, to, bytes| {
+                    black_box((socket, to, bytes));
+                });
+                now += Duration::from_millis(20);
             });
-            now += Duration::from_millis(20);
         });
-    });
+    }
     group.finish();
 }
 

@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use hookswitch_call::{CallId, LegId, Party, Sdp, Seat, Source, Time};
 use hookswitch_codec::Codec;
-use hookswitch_rtp::EventReceiver;
 use hookswitch_sdp::Direction;
 use smallvec::SmallVec;
 
 use crate::config::{PortPair, SocketIx};
+use crate::keys::Ear;
 use crate::latch::{Latch, RtcpLatch};
 use crate::negotiate::{Formats, Negotiated};
 use crate::outgoing::Outgoing;
@@ -77,7 +77,7 @@ pub(crate) struct Channel {
     /// When a session was last agreed, or the party was last taken off hold.
     pub agreed_at: Time,
     /// Listens for keys that the other end takes no events for; there only in that case.
-    pub keys: Option<Box<EventReceiver>>,
+    pub keys: Option<Box<Ear>>,
 
     /// Our address as the party sees it.
     pub near: Option<IpAddr>,
@@ -291,6 +291,8 @@ impl Call {
             Party::Callee => callee,
         };
         std::mem::swap(end, &mut spare.channel);
+        // A key that is down now is nobody's: it was pressed for another.
+        (end.keys, spare.channel.keys) = (None, None);
         Some(spare.place)
     }
 

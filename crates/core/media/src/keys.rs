@@ -4,15 +4,23 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use hookswitch_call::{CallId, Digit, MediaReport, Party, Time};
-use hookswitch_rtp::{EventReport, EventReports, Packet, TelephoneEvent};
+use hookswitch_rtp::{EventReceiver, EventReport, EventReports, Packet, TelephoneEvent};
 
 use crate::channel::Channel;
 use crate::engine::Engine;
 
+/// Listens for the keys of one party.
+#[derive(Debug, Default)]
+pub(crate) struct Ear {
+    receiver: EventReceiver,
+    /// It is among [`KeysDown`].
+    is_noted: bool,
+}
+
 /// Parties of which a key is down: the end of it may get lost, and then time tells.
 #[derive(Debug, Default)]
 pub(crate) struct KeysDown {
-    /// By call and end. Never more than there are of those.
+    /// By call and end, each once.
     parties: Vec<(u32, Party)>,
     next: Option<Time>,
 }
@@ -23,8 +31,12 @@ impl KeysDown {
         self.next
     }
 
-    fn note(&mut self, call: u32, party: Party, deadline: Time) {
-        if !self.parties.contains(&(call, party)) {
+    fn note(&mut self, call: u32, party: Party, ear: &mut Ear) {
+        let Some(deadline) = ear.receiver.deadline() else {
+            return;
+        };
+        if !ear.is_noted {
+            ear.is_noted = true;
             self.parties.push((call, party));
         }
         self.next = Some(self.next.map_or(deadline, |next| next.min(deadline)));
@@ -51,13 +63,11 @@ pub(crate) fn take_event(
 ) {
     let rtp = Packet::parse(packet).ok();
     let event = rtp.and_then(|rtp| Some((rtp, TelephoneEvent::parse(rtp.payload())?)));
-    let (Some(keys), Some((rtp, event))) = (&mut sender.keys, event) else {
+    let (Some(ear), Some((rtp, event))) = (&mut sender.keys, event) else {
         return;
     };
-    let heard = keys.packet(now, rtp.marker(), rtp.timestamp(), event);
-    if let Some(deadline) = keys.deadline() {
-        down.note(who.index, who.party, deadline);
-    }
+    let heard = ear.receiver.packet(now, rtp.marker(), rtp.timestamp(), event);
+    down.note(who.index, who.party, ear);
     let clock_rate = sender.session.map_or(0, |session| session.codec.clock_rate);
     tell(who, heard, clock_rate, reports);
 }
@@ -101,11 +111,12 @@ impl Engine {
             let who = Presser { index: *index, call: call.id, party: *party };
             let end = call.end_mut(*party);
             let clock_rate = end.session.map_or(0, |session| session.codec.clock_rate);
-            let Some(keys) = &mut end.keys else { return false };
-            tell(who, keys.handle_timeout(now), clock_rate, reports);
-            let deadline = keys.deadline();
+            let Some(ear) = &mut end.keys else { return false };
+            tell(who, ear.receiver.handle_timeout(now), clock_rate, reports);
+            let deadline = ear.receiver.deadline();
             next = [next, deadline].into_iter().flatten().min();
-            deadline.is_some()
+            ear.is_noted = deadline.is_some();
+            ear.is_noted
         });
         self.keys_down.next = next;
     }

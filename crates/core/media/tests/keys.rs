@@ -300,6 +300,22 @@ fn a_key_whose_end_is_lost_is_told_all_the_same() {
 }
 
 #[test]
+fn a_key_that_is_down_during_a_swap_is_nobodys_and_the_next_one_is_told() {
+    let mut stage = Stage::talking();
+    stage.reoffer(CALLEE, &phone(BOB, "0")).expect("an answer");
+    stage.open_spare(CALLER);
+    stage.make_offer(stage::NEW_SEAT, NEW_LEG).expect("an offer");
+    stage.accept(stage::NEW_SEAT, NEW_LEG, &phone(CAROL, "0")).expect("usable");
+    stage.send(CALLER, ALICE, &mut key(1, 3, 5_000, 160, false));
+    stage.swap(CALLER).run(1_000);
+    stage.swap(CALLER);
+    stage.send(CALLER, ALICE, &mut key(2, 4, 50_000, 160, false));
+    stage.run(1_000);
+    stage.reports();
+    assert_eq!(stage.take_news(), [pressed('4', 20)]);
+}
+
+#[test]
 fn what_is_no_key_and_what_strangers_press_is_not_told() {
     let mut stage = without_events();
     // A flash.

@@ -121,6 +121,50 @@ fn tones_echoes_and_their_reports_allocate_nothing() {
     assert!(media >= 1_000 && reports >= 4, "{media} packets, {reports} reports");
 }
 
+#[test]
+fn music_on_hold_and_keys_allocate_nothing_while_they_are_sent() {
+    let mut stage = Stage::talking();
+    stage.hear(Party::Caller, Source::Hold).press(Party::Callee, '5', 8_000);
+    let mut plain = Stage::new();
+    plain.connect(&phone(ALICE, "0"), &phone(BOB, "0"));
+    plain.press(Party::Callee, '5', 8_000);
+    // The sound of a key is prepared when it begins.
+    for stage in [&mut stage, &mut plain] {
+        stage.engine.tick(stage.now, &mut |_, _, _| {});
+    }
+    let mut sent = 0;
+    let count = allocations(|| {
+        for _ in 0..300 {
+            for stage in [&mut stage, &mut plain] {
+                stage.wait(20);
+                stage.engine.tick(stage.now, &mut |_, _, _| sent += 1);
+            }
+        }
+    });
+    assert_eq!(count, 0);
+    assert!(sent >= 900, "{sent} packets");
+}
+
+#[test]
+fn a_spare_seat_weighs_something_only_while_it_is_open() {
+    let mut stage = Stage::with(config(), 4);
+    stage.connect(&phone(ALICE, "0 8 101"), &phone(BOB, "0 8 101"));
+    let once = |stage: &mut Stage| {
+        stage.open_spare(Party::Callee);
+        stage.make_offer(stage::NEW_SEAT, stage::NEW_LEG).expect("an offer");
+        stage.accept(stage::NEW_SEAT, stage::NEW_LEG, &phone(stage::CAROL, "0 101")).expect("usable");
+        let open = in_use(stage);
+        stage.swap(Party::Callee).swap(Party::Callee).close_spare();
+        open
+    };
+    // What grows the first time and stays: tables, and the counters of those who have left.
+    once(&mut stage);
+    let before = in_use(&mut stage);
+    let open = once(&mut stage);
+    assert!(open > before);
+    assert_eq!(in_use(&mut stage), before);
+}
+
 /// The bytes in use, what the stage itself remembers aside.
 fn in_use(stage: &mut Stage) -> isize {
     stage.told.clear();
