@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use compact_str::CompactString;
 use hookswitch_sip_msg::Method;
 
+use crate::dialog::session_timer::{LEAST, Wishes};
 use crate::timers::Timers;
 use crate::transport::Transport;
 
@@ -25,7 +26,8 @@ pub const MAX_PENDING_PER_SOURCE: u32 = 2_000;
 /// response counts as none.
 pub const MAX_ROUTES: usize = 32;
 
-/// Most forks of one INVITE that are answered with ACK and BYE, and most of its early dialogs; further ones are ignored.
+/// Most forks of one INVITE that are answered with ACK and BYE, and most of its early dialogs; further ones are
+/// ignored.
 pub const MAX_FORKS: usize = 16;
 
 /// Most provisional responses that wait for the acknowledgement of the one before; another replaces the last of them.
@@ -84,6 +86,18 @@ pub(crate) fn common_bits(a: IpAddr, b: IpAddr) -> Option<u32> {
     }
 }
 
+/// Who keeps a session alive (RFC 4028).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Refresher {
+    /// Whoever the other side names; else the one who called.
+    #[default]
+    Either,
+    /// We do.
+    Ours,
+    /// The other side, when it can.
+    Theirs,
+}
+
 /// Everything an [`Endpoint`](crate::Endpoint) is told at the start.
 #[derive(Debug, Clone)]
 pub struct EndpointConfig {
@@ -93,8 +107,8 @@ pub struct EndpointConfig {
     pub product: CompactString,
     /// Methods accepted, which is also the value of Allow. PRACK is always one of them when `100rel` is supported.
     pub allow: Vec<Method>,
-    /// Option tags understood: the value of Supported, and what a Require may ask for. Default `100rel`, which the
-    /// endpoint does itself; list others that its user does.
+    /// Option tags understood: the value of Supported, and what a Require may ask for. Default `100rel` and `timer`,
+    /// which the endpoint does itself; list others that its user does.
     pub supported: Vec<CompactString>,
     /// Body types taken in an INVITE, PRACK or UPDATE, which is also the value of Accept.
     pub accept: Vec<CompactString>,
@@ -118,6 +132,13 @@ pub struct EndpointConfig {
     pub max_rate_per_source: u32,
     /// Networks to which `max_pending_per_source` and `max_rate_per_source` do not apply.
     pub trusted: Vec<Network>,
+    /// How long a session may go on without a refresh (RFC 4028), asked for and granted where nobody wants less; whole
+    /// seconds, default 30 minutes. Zero switches session timers off, and so does a `supported` without `timer`.
+    pub session_expires: Duration,
+    /// The shortest time between refreshes that is granted, at least 90 s, which is the default.
+    pub min_se: Duration,
+    /// Who refreshes, where that is ours to say.
+    pub refresher: Refresher,
     /// A 100 is sent when an INVITE has no other answer after this time; zero sends it at once. At most 200 ms
     /// (RFC 3261 17.2.1), the default.
     pub trying_after: Duration,
@@ -128,6 +149,15 @@ pub struct EndpointConfig {
 }
 
 impl EndpointConfig {
+    /// Session timers, within the limits of RFC 4028.
+    pub(crate) fn wishes(&self) -> Wishes {
+        let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        let min_se = seconds(self.min_se).max(LEAST);
+        let on = self.supports("timer") && !self.session_expires.is_zero();
+        let interval = if on { seconds(self.session_expires).max(min_se) } else { 0 };
+        Wishes { interval, min_se, refresher: self.refresher }
+    }
+
     /// True when that option tag is listed.
     pub(crate) fn supports(&self, tag: &str) -> bool {
         self.supported.iter().any(|known| known.eq_ignore_ascii_case(tag))
@@ -150,7 +180,7 @@ impl Default for EndpointConfig {
                 Method::Prack,
                 Method::Update,
             ],
-            supported: vec![CompactString::const_new("100rel")],
+            supported: vec![CompactString::const_new("100rel"), CompactString::const_new("timer")],
             accept: vec![CompactString::const_new("application/sdp")],
             schemes: vec![CompactString::const_new("sip"), CompactString::const_new("sips")],
             listen: Vec::new(),
@@ -161,6 +191,9 @@ impl Default for EndpointConfig {
             max_pending_per_source: MAX_PENDING_PER_SOURCE,
             max_rate_per_source: 0,
             trusted: Vec::new(),
+            session_expires: Duration::from_secs(1_800),
+            min_se: Duration::from_secs(90),
+            refresher: Refresher::Either,
             trying_after: Duration::from_millis(200),
             max_ringing: Duration::from_secs(300),
             refuse_exhausted: true,

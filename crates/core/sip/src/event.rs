@@ -45,6 +45,8 @@ pub enum Ender {
     Unreachable,
     /// The other side answered 481: it knows of no such dialog any more.
     Gone,
+    /// Nobody has refreshed the session in time (RFC 4028 10); a BYE was sent.
+    Expired,
 }
 
 /// What happened. Matched exhaustively everywhere, so that a new event asks everyone what it means to them.
@@ -151,16 +153,16 @@ pub enum Event {
     ReinviteFailed {
         /// The call.
         dialog: DialogId,
-        /// 300 to 699. 491 only after repeated attempts (RFC 3261 14.1); 487 when it was taken back, or the dialog ended
-        /// first.
+        /// 300 to 699. 491 only after repeated attempts (RFC 3261 14.1); 487 when it was taken back, or the dialog
+        /// ended first.
         status: u16,
         /// The response, if there was one.
         response: Option<Message>,
         /// How it failed.
         cause: FailCause,
     },
-    /// An UPDATE with an offer, to be answered by [`Endpoint::reply`](crate::Endpoint::reply): a 2xx carries the answer.
-    /// One without body is answered by the endpoint, and so is one that meets another offer (RFC 3311 5.2).
+    /// An UPDATE with an offer, to be answered by [`Endpoint::reply`](crate::Endpoint::reply): a 2xx carries the
+    /// answer. One without body is answered by the endpoint, and so is one that meets another offer (RFC 3311 5.2).
     Update {
         /// The call.
         dialog: DialogId,
@@ -193,6 +195,15 @@ pub enum Event {
         response: Option<Message>,
         /// How it failed.
         cause: FailCause,
+    },
+    /// A refresh of the session of our own by INVITE (RFC 4028) was accepted, and is acknowledged. It has repeated what
+    /// we said last about media; only an answer that differs from the last one is news. A refresh by UPDATE says
+    /// nothing about media and is not told.
+    Refreshed {
+        /// The call.
+        dialog: DialogId,
+        /// The 2xx.
+        response: Message,
     },
     /// Any other request whose method is allowed, to be answered by [`Endpoint::reply`](crate::Endpoint::reply).
     Request {

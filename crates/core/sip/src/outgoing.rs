@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_sip_msg::{HeaderName, Method};
+use serde::{Deserialize, Serialize};
 
 use crate::auth::Credentials;
 use crate::event::DialogId;
@@ -71,7 +72,7 @@ pub(crate) fn one_line(value: Bytes) -> Bytes {
 }
 
 /// A message body.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Body {
     /// Value of Content-Type.
     pub content_type: CompactString,

@@ -6,7 +6,9 @@ mod support;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use hookswitch_sip::{Body, DialogId, DialogState, Event, Invite, RequestOut, Response, Time, Transport, TxnId};
+use hookswitch_sip::{
+    Body, DialogId, DialogState, EndpointConfig, Event, Invite, RequestOut, Response, Time, Transport, TxnId,
+};
 use hookswitch_sip_msg::Method;
 use support::net::{Net, Weather};
 use support::{Dice, HERE, OFFER, THERE, addr, config, ms};
@@ -52,7 +54,9 @@ impl Play {
             delay: ms(dice.below(50)),
             jitter: ms(dice.below(900)),
         };
-        let hosts = [HERE, THERE].map(|at| (addr(at), config(addr(at))));
+        // Sessions are refreshed every 45 s, or expire.
+        let hosts =
+            [HERE, THERE].map(|at| (addr(at), EndpointConfig { session_expires: ms(90_000), ..config(addr(at)) }));
         Play {
             net: Net::new(hosts.into(), weather, dice.next()),
             dice,
@@ -234,6 +238,7 @@ impl Play {
             Event::Acked { .. }
             | Event::ReinviteCancelled { .. }
             | Event::Response { .. }
+            | Event::Refreshed { .. }
             | Event::FlowClosed { .. } => {}
         }
     }
@@ -250,7 +255,8 @@ impl Play {
             self.plan(20_000, host, act);
         }
         // At least one side hangs up in the end.
-        self.plan(40_000, host, Act::Bye(dialog));
+        let longest = if self.dice.percent(20) { 400_000 } else { 40_000 };
+        self.plan(longest, host, Act::Bye(dialog));
     }
 }
 

@@ -196,6 +196,7 @@ fn early_dialogs_beyond_the_limit_are_not_told() {
 fn a_challenged_prack_is_sent_again_with_credentials() {
     let credentials = Credentials { user: "alice".into(), realm: None, secret: "secret".into() };
     let (mut lone, _) = calling(|invite| invite.credentials = Some(credentials));
+    lone.answer("INVITE", 183, "carol", &reliable(1, CAROL));
     lone.answer("INVITE", 183, "bob", &reliable(5, BOB));
     let challenge = "WWW-Authenticate: Digest realm=\"x\", nonce=\"n\", qop=\"auth\", algorithm=SHA-256\n";
     lone.answer("PRACK", 401, "", challenge);

@@ -119,7 +119,7 @@ fn a_cancelled_reinvite_without_any_end_leaves_the_call_standing() {
     assert!(lone.endpoint.dialog(id).is_some());
 }
 
-/// RFC 5407 3.1.5, seen from the side whose re-INVITE is overtaken.
+/// RFC 5407 3.2.2, seen from the side whose re-INVITE meets a BYE.
 #[test]
 fn a_bye_that_meets_our_reinvite_ends_both_once() {
     let (mut lone, id, tag) = established();

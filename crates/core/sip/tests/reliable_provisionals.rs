@@ -296,6 +296,18 @@ fn a_call_that_rings_on_behind_its_prack_is_refreshed_with_a_new_number() {
 }
 
 #[test]
+fn a_second_invite_behind_a_reliable_answer_is_still_told_to_wait() {
+    let (mut lone, id) = called(&with_offer(SUPPORTED));
+    respond(&mut lone, id, described(183).reliably());
+    prack(&mut lone, "183", "z9hG4bK-p", 2, false);
+    let tag = lone.last("183").to_tag();
+    lone.hear(&request("INVITE", "z9hG4bK-re", 3, "alice", &tag, &with_offer("")));
+    assert!(!lone.last("500").header(HeaderName::RetryAfter).is_empty());
+    respond(&mut lone, id, Response::new(200));
+    assert_eq!(lone.last("200").header(HeaderName::CSeq), "1 INVITE");
+}
+
+#[test]
 fn a_repeated_invite_gets_the_last_response_again() {
     let (mut lone, id) = called(SUPPORTED);
     respond(&mut lone, id, Response::new(180).reliably());

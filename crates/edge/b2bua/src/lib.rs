@@ -252,7 +252,7 @@ impl B2bua {
             Event::Prack { txn, .. } => self.endpoint.reply(now, txn, Response::new(488)),
             // A session is changed by re-INVITE only.
             Event::Update { txn, .. } => self.endpoint.reply(now, txn, Response::new(488)),
-            Event::Updated { .. } | Event::UpdateFailed { .. } => {}
+            Event::Updated { .. } | Event::UpdateFailed { .. } | Event::Refreshed { .. } => {}
             // We change no session of our own accord and send no other requests; should that ever
             // come back, an unacknowledged 2xx would be repeated for half a minute.
             Event::Reanswered { dialog, .. } => self.endpoint.ack(now, dialog, None),

@@ -191,7 +191,8 @@ impl B2bua {
         let cause = match by {
             Ender::Peer | Ender::Local => Cause::hangup(),
             Ender::AckTimeout => Cause::new(Kind::NotAcknowledged, Fault::Peer),
-            Ender::Unreachable | Ender::Gone => Cause::new(Kind::Unreachable, Fault::Peer),
+            // Nobody refreshed the session: the other side is taken to have vanished.
+            Ender::Unreachable | Ender::Gone | Ender::Expired => Cause::new(Kind::Unreachable, Fault::Peer),
         };
         self.over(dialog, reason::refine(cause, request));
     }

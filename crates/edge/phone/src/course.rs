@@ -238,7 +238,7 @@ impl Phone {
         let cause = match by {
             Ender::Peer => EndCause::PeerHungUp { reason },
             Ender::Local => EndCause::HungUp,
-            Ender::AckTimeout | Ender::Unreachable | Ender::Gone => EndCause::Lost,
+            Ender::AckTimeout | Ender::Unreachable | Ender::Gone | Ender::Expired => EndCause::Lost,
         };
         self.end_of(now, dialog, cause);
     }

@@ -345,7 +345,7 @@ impl Phone {
             SipEvent::Prack { txn, .. } => self.endpoint.reply(now, txn, Response::new(488)),
             // A session is changed by re-INVITE only.
             SipEvent::Update { txn, .. } => self.endpoint.reply(now, txn, Response::new(488)),
-            SipEvent::Updated { .. } | SipEvent::UpdateFailed { .. } => {}
+            SipEvent::Updated { .. } | SipEvent::UpdateFailed { .. } | SipEvent::Refreshed { .. } => {}
             SipEvent::Request { txn, dialog, request, flow: _ } => self.requested(now, txn, dialog, &request),
             SipEvent::Response { id, status, response, cause } => {
                 if !self.asked_answered(id, status) {

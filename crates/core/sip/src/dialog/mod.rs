@@ -2,12 +2,15 @@
 
 pub(crate) mod peer;
 pub(crate) mod route;
+pub(crate) mod session_timer;
 
 use bytes::Bytes;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use self::peer::Peer;
+use self::session_timer::SessionTimer;
+use crate::outgoing::Body;
 use crate::transport::Flow;
 
 /// Who started the dialog.
@@ -59,6 +62,12 @@ pub struct Dialog {
     /// What the other side can do.
     #[serde(default)]
     pub(crate) peer: Peer,
+    /// How long the session may go on in silence.
+    #[serde(default)]
+    pub(crate) session: SessionTimer,
+    /// What we said last about media, where a refresh has to say it again.
+    #[serde(default)]
+    pub(crate) sent: Option<Box<Body>>,
 }
 
 impl Dialog {

@@ -16,7 +16,6 @@ pub(crate) struct Peer {
 const EXTENSIONS: [&str; 5] = ["100rel", "timer", "replaces", "norefersub", "join"];
 
 const RELIABLE: u8 = 1;
-#[allow(dead_code, reason = "session timers come next")]
 const TIMER: u8 = 2;
 
 impl Peer {
@@ -33,6 +32,11 @@ impl Peer {
     /// It has answered that it does not take that method, whatever its Allow says.
     pub(crate) fn refuses(&mut self, method: &Method) {
         self.methods &= !method_bit(method);
+    }
+
+    /// It has sent a request with that method, which says as much as its Allow.
+    pub(crate) fn uses(&mut self, method: &Method) {
+        self.methods |= method_bit(method);
     }
 
     /// Takes what a message says.
@@ -110,7 +114,6 @@ impl Said {
     }
 
     /// It knows session timers.
-    #[allow(dead_code, reason = "session timers come next")]
     pub(crate) fn knows_timer(&self) -> bool {
         (self.required | self.supported.unwrap_or(0)) & TIMER != 0
     }

@@ -7,6 +7,7 @@ use compact_str::CompactString;
 use hookswitch_sip_msg::{HeaderName, Message, NameAddr, Uri};
 
 use super::peer::Peer;
+use super::session_timer::SessionTimer;
 use super::{Dialog, DialogState, Role};
 use crate::config::MAX_ROUTES;
 use crate::outgoing::one_line;
@@ -116,6 +117,8 @@ impl Dialog {
             flow,
             pinned: false,
             peer: Peer::default(),
+            session: SessionTimer::default(),
+            sent: None,
         };
         dialog.learn(response, flow);
         Some(dialog)

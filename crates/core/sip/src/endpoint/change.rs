@@ -16,6 +16,7 @@ use super::outcome::Final;
 use super::request::{Inside, check_size};
 use super::tables::{Call, Due, Owner, TxnRef};
 use crate::Time;
+use crate::dialog::peer::Said;
 use crate::dialog::{DialogState, Role};
 use crate::error::SipError;
 use crate::event::{DialogId, Event, FailCause};
@@ -138,15 +139,26 @@ impl Endpoint {
         if call.bye_due.is_some() {
             return Err(SipError::NotEstablished);
         }
-        if call.change.is_some() || !call.may_change(&change) {
+        // What is in the way of nobody but ourselves is waited for: our user knows nothing of refreshes.
+        let waits = call.refreshing && call.dialog.state == DialogState::Confirmed;
+        if call.change.is_some() || !(waits || call.may_change(&change)) {
             return Err(SipError::Pending);
         }
         if full {
             return Err(SipError::TransactionLimit);
         }
         call.change = Some(Box::new(change));
-        self.send_change(now, id);
+        if !waits {
+            self.send_change(now, id);
+        }
         Ok(())
+    }
+
+    /// Sends the change that has waited for the end of a refresh.
+    pub(super) fn send_waiting_change(&mut self, now: Time, id: DialogId) {
+        if self.tables.call(id).is_some_and(|call| call.retry.is_none() && call.change.is_some()) {
+            self.on_retry_time(now, id);
+        }
     }
 
     fn send_change(&mut self, now: Time, id: DialogId) {
@@ -161,8 +173,10 @@ impl Endpoint {
             return;
         };
         let cseq = dialog.next_seq();
-        let (headers, body) = (&change.headers[..], change.body.as_ref());
-        let slot = self.send_inside(now, id, owner, &Inside { headers, body, fork, ..Inside::new(method, cseq) });
+        let terms = self.session_terms(id);
+        let what =
+            Inside { headers: &change.headers, body: change.body.as_ref(), fork, terms, ..Inside::new(method, cseq) };
+        let slot = self.send_inside(now, id, owner, &what);
         let invite = change.way == Way::Invite;
         change.sent = slot.map(|slot| TxnRef { slot, nonce: self.tables.clients[slot as usize].nonce });
         if let Some(call) = self.tables.call_mut(id) {
@@ -296,6 +310,13 @@ impl Endpoint {
         }
         if status < 300 {
             call.change = None;
+            let said = Said::by(&answer.response);
+            if let Some(dialog) = call.dialog_at_mut(fork) {
+                dialog.peer.hear(&said);
+            }
+            if call.dialog.state == DialogState::Confirmed {
+                self.session_accepted(now, id, &said);
+            }
             self.emit(Event::Updated { dialog: id, fork, response: answer.response });
             return;
         }

@@ -24,6 +24,7 @@ impl Endpoint {
                     self.on_server_time(now, slot);
                 }
                 Due::Retry(dialog) => self.on_retry_time(now, dialog),
+                Due::Session(dialog) => self.on_session_time(now, dialog),
                 Due::Unpracked(dialog) => self.on_unpracked(now, dialog),
                 Due::Partial(conn) => self.on_partial_timeout(now, conn),
             }

@@ -7,6 +7,7 @@ use hookswitch_sip_msg::{HeaderName, Message, Method, Via, list_members, reason_
 
 use super::facts::Facts;
 use crate::dialog::Dialog;
+use crate::dialog::session_timer::Terms;
 use crate::ids::{self, TOKEN};
 use crate::outgoing::{Body, Header};
 use crate::transport::Transport;
@@ -147,6 +148,12 @@ impl<'b> Draft<'b> {
         self.text("Max-Forwards: ");
         self.number(u32::from(hops));
         self.text("\r\n");
+    }
+
+    pub(super) fn terms(&mut self, terms: &Terms) {
+        use core::fmt::Write;
+        // A buffer of bytes takes all that is written.
+        let _ = write!(self.out, "{terms}\r\n");
     }
 
     pub(super) fn headers(&mut self, headers: &[Header]) {

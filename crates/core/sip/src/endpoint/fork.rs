@@ -7,7 +7,8 @@
 //!               2xx, tag b ──▶ fork 1 becomes the dialog, the others are forgotten
 //! ```
 //!
-//! Fork 0 lives in the dialog itself, so that a call with one early dialog and without reliable responses costs nothing.
+//! Fork 0 lives in the dialog itself, so that a call with one early dialog and without reliable responses costs
+//! nothing.
 
 use hookswitch_sip_msg::{HeaderName, Message, Method};
 
@@ -259,6 +260,7 @@ impl Endpoint {
         let rseq = sequence.rseq;
         let cseq = self.tables.clients[invite as usize].cseq;
         self.send_prack(now, dialog, fork, (rseq, cseq), body.as_ref());
+        self.remember_sent(dialog, body.as_ref());
         Ok(())
     }
 

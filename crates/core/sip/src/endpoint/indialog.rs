@@ -10,6 +10,7 @@ use super::tables::{Asked, AskedKind, Call, Owner, ServerMachine};
 use super::uas::Fresh;
 use crate::Time;
 use crate::dialog::peer::Said;
+use crate::dialog::session_timer::SessionTimer;
 use crate::dialog::{DialogState, Role};
 use crate::event::{DialogId, Ender, Event, TxnId};
 use crate::outgoing::{Header, Response};
@@ -83,12 +84,16 @@ impl Endpoint {
         if call.theirs.is_none() && (call.ack_due.is_some() || call.awaits_answer(0)) {
             return self.refuse(flow, request, 491, None, &[]);
         }
-        if call.owes_answer(0) {
+        if call.theirs.is_some() || call.owes_answer(0) {
             return self.refuse_for_now(&fresh);
         }
         let (unacked, ends) = (call.unacked, call.bye_due.is_some());
         if self.full() && !ends {
             return self.refuse_overload(flow, request);
+        }
+        let said = Said::by(request);
+        if let (Some(min_se), false) = (SessionTimer::refuses(&said, &self.wishes), ends) {
+            return self.refuse(flow, request, 422, None, &[(HeaderName::MinSe, &min_se.to_string())]);
         }
         // Whoever sends this has got our 2xx, so that its ACK may be taken as lost.
         if let Some(unacked) = unacked {
@@ -108,7 +113,6 @@ impl Endpoint {
             call.unacked = None;
             call.dialog.remote_seq = Some(fresh.facts.cseq);
             call.dialog.refresh(request, flow);
-            let said = Said::by(request);
             call.dialog.peer.hear(&said);
             call.theirs = Some(fresh.received(slot, &said));
         }
@@ -240,7 +244,7 @@ impl Endpoint {
     pub(super) fn take_call(&mut self, id: DialogId) -> Option<Call> {
         let call = self.tables.take_call(id)?;
         let unpracked = call.reliable.as_ref().and_then(|reliable| reliable.timer());
-        for timer in [call.retry, unpracked].into_iter().flatten() {
+        for timer in [call.retry, call.session_timer, unpracked].into_iter().flatten() {
             self.wheel.remove(timer);
         }
         Some(call)

@@ -21,6 +21,7 @@ mod outcome;
 mod receive;
 mod reliable;
 mod request;
+mod session;
 mod streams;
 mod tables;
 mod uac;
@@ -41,6 +42,7 @@ use self::streams::Stream;
 use self::tables::{ClientMachine, ClientTxn, Due, NO_SLOT, Owner, Tables, forget};
 use crate::Time;
 use crate::config::EndpointConfig;
+use crate::dialog::session_timer::Wishes;
 use crate::dialog::{Dialog, DialogState};
 use crate::error::SipError;
 use crate::event::{DialogId, Event};
@@ -92,6 +94,8 @@ pub struct Endpoint {
     out: VecDeque<Output>,
     dropped: Dropped,
     guard: Guard,
+    /// What we want of session timers.
+    wishes: Wishes,
     last_request: u64,
 }
 
@@ -106,6 +110,10 @@ impl Endpoint {
             config.allow.push(Method::Prack);
         }
         let mut ids = Ids::new(seed);
+        let wishes = config.wishes();
+        if wishes.interval == 0 {
+            config.supported.retain(|tag| !tag.eq_ignore_ascii_case("timer"));
+        }
         let tables = Tables::new([ids.next(), ids.next(), ids.next(), ids.next()]);
         Endpoint {
             desk: Desk::new(&config),
@@ -117,6 +125,7 @@ impl Endpoint {
             out: VecDeque::new(),
             dropped: Dropped::default(),
             guard: Guard::new(config.max_rate_per_source, config.trusted.clone()),
+            wishes,
             last_request: 0,
             config,
         }
@@ -136,8 +145,9 @@ impl Endpoint {
         self.tables.call(dialog).map(|call| &call.dialog)
     }
 
-    /// The dialog with that Call-ID and those tags, `local_tag` being ours: that of a Replaces, for instance (RFC 3891 3).
-    /// [`Dialog::state`] says how far it is, [`Dialog::role`] who called. Early dialogs are found by each of their tags.
+    /// The dialog with that Call-ID and those tags, `local_tag` being ours: that of a Replaces, for instance (RFC 3891
+    /// 3). [`Dialog::state`] says how far it is, [`Dialog::role`] who called. Early dialogs are found by each of their
+    /// tags.
     pub fn find_dialog(&self, call_id: &str, local_tag: &str, remote_tag: &str) -> Option<DialogId> {
         self.tables.find_call(call_id, local_tag, remote_tag).map(|(dialog, _)| dialog)
     }
@@ -174,7 +184,9 @@ impl Endpoint {
         if self.tables.calls.len() >= self.config.max_dialogs {
             return Err(SipError::DialogLimit);
         }
-        Ok(self.tables.add_call(dialog, None))
+        let id = self.tables.add_call(dialog, None);
+        self.arm_session(id);
+        Ok(id)
     }
 
     /// How much is held right now.

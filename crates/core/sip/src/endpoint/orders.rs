@@ -1,4 +1,5 @@
-//! What the user of the endpoint asks to send inside a dialog or outside of any: all but what has a function of its own.
+//! What the user of the endpoint asks to send inside a dialog or outside of any: all but what has a function of its
+//! own.
 
 use compact_str::CompactString;
 use hookswitch_sip_msg::Method;
@@ -9,6 +10,7 @@ use super::tables::Owner;
 use super::uac::with_tag;
 use crate::Time;
 use crate::dialog::peer::Peer;
+use crate::dialog::session_timer::SessionTimer;
 use crate::dialog::{Dialog, DialogState, Role};
 use crate::error::SipError;
 use crate::event::{DialogId, RequestId};
@@ -89,6 +91,8 @@ impl Endpoint {
             flow,
             pinned: false,
             peer: Peer::default(),
+            session: SessionTimer::default(),
+            sent: None,
         };
         let owner = Owner::Request { id, dialog: None, credentials: request.credentials.map(Box::new) };
         let branch = self.next_branch();

@@ -18,8 +18,9 @@ use crate::dialog::{Dialog, DialogState, Role};
 use crate::event::{DialogId, Ender, Event, FailCause, RequestId};
 use crate::transport::Flow;
 
-/// Challenges answered for one request: by proxies on the way and by its target, each perhaps with a stale nonce.
-const MAX_CHALLENGES_ANSWERED: u8 = 4;
+/// How many times one request is sent again with what was asked for: credentials by proxies on the way and by its
+/// target, each perhaps with a stale nonce, or a longer session.
+const MAX_TRIES: u8 = 4;
 
 /// A final response to a request of ours.
 pub(super) struct Final {
@@ -30,6 +31,16 @@ pub(super) struct Final {
     pub(super) response: Message,
     /// The request it answers; empty for a repeated 2xx.
     pub(super) request: Bytes,
+}
+
+/// What changes in a request that is sent again.
+pub(super) struct Again<'a> {
+    /// A line to add, without its end.
+    pub(super) line: &'a str,
+    /// Answer to a challenge, as a line.
+    pub(super) authorization: Bytes,
+    /// Which lines go.
+    pub(super) replaces: &'a dyn Fn(HeaderName, &[u8]) -> bool,
 }
 
 /// A request that failed without a response.
@@ -85,12 +96,16 @@ impl Endpoint {
         if matches!(answer.status, 401 | 407) && self.try_again(now, &answer, &owner) {
             return;
         }
+        if answer.status == 422 && self.ask_for_longer(now, &answer, &owner) {
+            return;
+        }
         match owner {
             Owner::Invite(id) if accepted => self.on_answer(now, id, answer),
             Owner::Invite(id) => self.on_refusal(now, id, answer),
-            Owner::Reinvite(id) if accepted => self.on_reanswer(id, answer),
+            Owner::Reinvite(id) if accepted => self.on_reanswer(now, id, answer),
             Owner::Reinvite(id) => self.on_reinvite_refusal(now, id, answer),
             Owner::Update(id) => self.on_updated(now, id, answer),
+            Owner::Refresh(id) => self.on_refreshed(now, id, answer),
             Owner::Bye(id) => self.end_call(now, id, Ender::Local),
             Owner::Request { id, dialog, .. } => self.on_reply(now, id, dialog, answer),
             Owner::Nobody if accepted && is_invite => self.on_orphan_answer(now, answer),
@@ -125,10 +140,13 @@ impl Endpoint {
             }
             DialogState::Early => {
                 let fork = call.choose(&answer.response, cseq, answer.flow);
-                call.dialog.peer.hear(&Said::by(&answer.response));
+                let said = Said::by(&answer.response);
+                call.dialog.peer.hear(&said);
                 call.dialog.state = DialogState::Confirmed;
                 call.ours = None;
                 call.ack_due = Some(AckDue { txn: answer.txn, cseq });
+                self.session_accepted(now, id, &said);
+                self.remember_request(id, answer.request);
                 self.forget_change_elsewhere(id, fork);
                 self.emit(Event::Answered { dialog: id, fork, response: answer.response });
             }
@@ -142,7 +160,7 @@ impl Endpoint {
     }
 
     /// A repeated 2xx gets the ACK again that the first one got.
-    fn repeat_ack(&mut self, answer: &Final) -> bool {
+    pub(super) fn repeat_ack(&mut self, answer: &Final) -> bool {
         let tag = answer.response.to().ok().and_then(|to| to.tag()).unwrap_or_default();
         let Some(txn) = self.tables.client(answer.txn) else {
             return false;
@@ -170,7 +188,7 @@ impl Endpoint {
     }
 
     /// A 2xx to an INVITE inside a dialog that has ended meanwhile.
-    fn ack_orphan(&mut self, answer: &Final) {
+    pub(super) fn ack_orphan(&mut self, answer: &Final) {
         let Some(txn) = self.tables.client(answer.txn) else {
             return;
         };
@@ -229,7 +247,7 @@ impl Endpoint {
         }
     }
 
-    fn on_reanswer(&mut self, id: DialogId, answer: Final) {
+    fn on_reanswer(&mut self, now: Time, id: DialogId, answer: Final) {
         if self.repeat_ack(&answer) {
             return;
         }
@@ -248,6 +266,10 @@ impl Endpoint {
         call.cancel = None;
         call.dialog.refresh(&answer.response, answer.flow);
         call.ack_due = Some(AckDue { txn: answer.txn, cseq });
+        let said = Said::by(&answer.response);
+        call.dialog.peer.hear(&said);
+        self.session_accepted(now, id, &said);
+        self.remember_request(id, answer.request);
         self.emit(Event::Reanswered { dialog: id, response: answer.response });
     }
 
@@ -277,8 +299,9 @@ impl Endpoint {
 
     fn on_reply(&mut self, now: Time, id: RequestId, dialog: Option<DialogId>, answer: Final) {
         let status = answer.status;
+        let apart = self.tables.client(answer.txn).is_some_and(|txn| stands_apart(&txn.method));
         self.emit(Event::Response { id, status, response: Some(answer.response), cause: FailCause::Response });
-        if let Some(dialog) = dialog {
+        if let (Some(dialog), false) = (dialog, apart) {
             self.end_if_gone(now, dialog, status);
         }
     }
@@ -312,10 +335,19 @@ impl Endpoint {
                 self.hang_up(now, id, Ender::Unreachable);
             }
             Owner::Update(_) => {}
+            Owner::Refresh(id) => {
+                if let Some(call) = self.tables.call_mut(id).filter(|call| call.refreshing) {
+                    call.refreshing = false;
+                    if txn.method == Method::Invite {
+                        call.ours = None;
+                    }
+                    self.hang_up(now, id, Ender::Unreachable);
+                }
+            }
             Owner::Bye(id) => self.end_call(now, id, Ender::Local),
             Owner::Request { id, dialog, .. } => {
                 self.emit(Event::Response { id, status, response: None, cause });
-                if let Some(dialog) = dialog {
+                if let (Some(dialog), false) = (dialog, stands_apart(&txn.method)) {
                     self.hang_up(now, dialog, Ender::Unreachable);
                 }
             }
@@ -331,41 +363,64 @@ impl Endpoint {
         let Some(txn) = self.tables.client(answer.txn) else {
             return false;
         };
-        let (method, attempts, flow) = (txn.method.clone(), txn.attempts + 1, txn.flow);
-        let (Ok(request), Ok(session)) =
+        let (method, attempts) = (txn.method.clone(), txn.attempts + 1);
+        let (Ok(request), Ok(mut session)) =
             (Message::parse(answer.request.clone()), Session::new(&answer.response, &credentials))
         else {
             return false;
         };
-        if attempts > MAX_CHALLENGES_ANSWERED || (answered(&request, answer.status, &session) && !session.is_stale()) {
+        if attempts > MAX_TRIES || (answered(&request, answer.status, &session) && !session.is_stale()) {
             return false;
         }
-        let cseq = self.advance_cseq(owner, txn.cseq);
+        let uri = request.request_uri().unwrap_or_default();
+        let cnonce = self.ids.tag();
+        let (name, value) = session.authorize(&method, uri, request.body_bytes(), &credentials, &cnonce);
+        let line = format!("{}: {value}", name.as_str());
+        let realm = session.realm();
+        let replaces: &dyn Fn(HeaderName, &[u8]) -> bool = &|header, text| header == name && is_for_realm(text, realm);
+        self.send_again(now, answer, owner, &Again { line: &line, authorization: line.clone().into(), replaces })
+    }
+
+    /// Sends a request of ours again as another transaction, with some of its lines replaced. False when it has been
+    /// tried often enough, or cannot be read.
+    pub(super) fn send_again(&mut self, now: Time, answer: &Final, owner: &Owner, again: &Again<'_>) -> bool {
+        let Some(txn) = self.tables.client(answer.txn) else {
+            return false;
+        };
+        let (method, attempts, flow, last) = (txn.method.clone(), txn.attempts + 1, self.live(txn.flow), txn.cseq);
+        let Some(request) = Message::parse(answer.request.clone()).ok().filter(|_| attempts <= MAX_TRIES) else {
+            return false;
+        };
+        let cseq = self.advance_cseq(owner, &request, last);
         let branch = self.next_branch();
-        let flow = self.live(flow);
-        let (authorization, bytes) = self.write_again(&request, session, &credentials, cseq, &method, &flow, branch);
+        let mut draft = Draft::request(&mut self.desk.buffer, &method, request.request_uri().unwrap_or_default());
+        draft.via(flow.transport, &self.desk.names.sent_by(&flow), branch);
+        draft.lines(std::iter::once(again.line.as_bytes()));
+        draft.cseq(cseq, &method);
+        let replaced = |header: HeaderName, text: &[u8]| match header {
+            HeaderName::Via | HeaderName::CSeq | HeaderName::ContentLength => true,
+            other => (again.replaces)(other, text),
+        };
+        draft.lines(request.lines().filter(|(header, text)| !replaced(*header, text)).map(|(_, text)| text));
+        let bytes = draft.finish_raw(request.body_bytes());
         if let Some(txn) = self.tables.client_mut(answer.txn) {
             txn.owner = Owner::Nobody;
         }
-        let owner = owner.clone();
-        let slot = self.start_client(
-            now,
-            NewClient { branch, method, cseq, owner: owner.clone(), flow, bytes, authorization, attempts },
-        );
-        if let Owner::Invite(id) | Owner::Reinvite(id) = owner
-            && let Some(call) = self.tables.call_mut(id)
-        {
-            call.ours = Some(slot);
-        }
-        if let Owner::Reinvite(id) | Owner::Update(id) = owner {
-            self.change_moved(id, TxnRef { slot, nonce: branch.nonce });
-        }
+        let (authorization, is_invite) = (again.authorization.clone(), method == Method::Invite);
+        let new = NewClient { branch, method, cseq, owner: owner.clone(), flow, bytes, authorization, attempts };
+        let slot = self.start_client(now, new);
+        self.moved(owner, is_invite, TxnRef { slot, nonce: branch.nonce });
         true
     }
 
     fn credentials_for(&self, owner: &Owner) -> Option<Box<Credentials>> {
         match owner {
-            Owner::Invite(id) | Owner::Reinvite(id) | Owner::Update(id) | Owner::Bye(id) | Owner::Prack(id) => {
+            Owner::Invite(id)
+            | Owner::Reinvite(id)
+            | Owner::Update(id)
+            | Owner::Refresh(id)
+            | Owner::Bye(id)
+            | Owner::Prack(id) => {
                 let call = self.tables.call(*id)?;
                 call.credentials.clone().filter(|_| call.cancel.is_none())
             }
@@ -376,49 +431,29 @@ impl Endpoint {
         }
     }
 
-    /// The number for a request that is sent again.
-    fn advance_cseq(&mut self, owner: &Owner, last: u32) -> u32 {
+    /// The number for a request that is sent again, in the early dialog that it belongs to.
+    fn advance_cseq(&mut self, owner: &Owner, request: &Message, last: u32) -> u32 {
         let dialog = match owner {
-            Owner::Invite(id) | Owner::Reinvite(id) | Owner::Update(id) | Owner::Bye(id) | Owner::Prack(id) => {
-                Some(*id)
-            }
+            Owner::Invite(id)
+            | Owner::Reinvite(id)
+            | Owner::Update(id)
+            | Owner::Refresh(id)
+            | Owner::Bye(id)
+            | Owner::Prack(id) => Some(*id),
             Owner::Request { dialog, .. } => *dialog,
             Owner::Nobody => None,
         };
-        match dialog.and_then(|id| self.tables.call_mut(id)) {
-            Some(call) => call.dialog.next_seq(),
-            None => last + 1,
-        }
+        let tag = request.to().ok().and_then(|to| to.tag()).unwrap_or_default();
+        let call = dialog.and_then(|id| self.tables.call_mut(id));
+        let inside = call.and_then(|call| call.dialog_at_mut(call.fork_of(tag).unwrap_or_default()));
+        inside.map_or(last + 1, Dialog::next_seq)
     }
+}
 
-    /// The request with a new Via and CSeq and the answer to the challenge; returns that answer's line, too.
-    #[expect(clippy::too_many_arguments, reason = "one caller, and each is a part of the request")]
-    fn write_again(
-        &mut self,
-        request: &Message,
-        mut session: Session,
-        credentials: &Credentials,
-        cseq: u32,
-        method: &Method,
-        flow: &Flow,
-        branch: super::compose::Branch,
-    ) -> (Bytes, Bytes) {
-        let uri = request.request_uri().unwrap_or_default();
-        let cnonce = self.ids.tag();
-        let (name, value) = session.authorize(method, uri, request.body_bytes(), credentials, &cnonce);
-        let line = Bytes::from(format!("{}: {value}", name.as_str()));
-        let mut draft = Draft::request(&mut self.desk.buffer, method, uri);
-        draft.via(flow.transport, &self.desk.names.sent_by(flow), branch);
-        draft.lines(std::iter::once(&line[..]));
-        draft.cseq(cseq, method);
-        let replaced = |header: HeaderName, text: &[u8]| match header {
-            HeaderName::Via | HeaderName::CSeq | HeaderName::ContentLength => true,
-            other => other == name && is_for_realm(text, session.realm()),
-        };
-        draft.lines(request.lines().filter(|(header, text)| !replaced(*header, text)).map(|(_, text)| text));
-        let bytes = draft.finish_raw(request.body_bytes());
-        (line, bytes)
-    }
+/// A subscription shares the dialog of a call and has an end of its own (RFC 5057 5): that it is over says nothing
+/// about the call.
+fn stands_apart(method: &Method) -> bool {
+    matches!(method, Method::Notify | Method::Subscribe)
 }
 
 /// The request already carries an answer for that realm.

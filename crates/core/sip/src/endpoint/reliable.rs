@@ -140,6 +140,9 @@ impl Endpoint {
             reliable.described |= described;
             reliable.waiting = Some(Waiting { bytes, described, interval, until, timer });
         }
+        if response.body.is_some() {
+            self.remember_sent(id, response.body.as_ref());
+        }
     }
 
     /// Keeps a 2xx back while a description before it has no PRACK; gives it back when it may go out. Any other final

@@ -12,6 +12,7 @@ use crate::Time;
 use crate::config::EndpointConfig;
 use crate::dialog::Dialog;
 use crate::dialog::route::Hop;
+use crate::dialog::session_timer::Terms;
 use crate::error::SipError;
 use crate::event::DialogId;
 use crate::outgoing::{Body, Header, MAX_FORWARDS, Rel100};
@@ -28,6 +29,8 @@ pub(super) struct Inside<'a> {
     pub(super) fork: u8,
     /// What an INVITE says about reliable provisional responses.
     pub(super) rel100: Rel100,
+    /// What it says about the session.
+    pub(super) terms: Option<Terms>,
     /// Our Contact is sent although the method does not ask for it.
     pub(super) contact: bool,
     /// A whole line, or nothing.
@@ -44,6 +47,7 @@ impl<'a> Inside<'a> {
             body: None,
             fork: 0,
             rel100: Rel100::Off,
+            terms: None,
             contact: false,
             authorization: &[],
         }
@@ -116,6 +120,9 @@ impl Desk {
                     draft.text("Require: 100rel\r\n");
                 }
             }
+        }
+        if let Some(terms) = &what.terms {
+            draft.terms(terms);
         }
         draft.text(&self.user_agent);
         if !what.authorization.is_empty() {

@@ -17,6 +17,7 @@ use super::reliable::Reliable;
 use crate::Time;
 use crate::auth::Credentials;
 use crate::dialog::Dialog;
+use crate::dialog::session_timer::{Asks, Terms};
 use crate::event::{DialogId, RequestId, TxnId};
 use crate::outgoing::{Header, Rel100};
 use crate::timers::Timers;
@@ -39,6 +40,8 @@ pub(super) enum Due {
     Retry(DialogId),
     /// A reliable provisional response has no PRACK.
     Unpracked(DialogId),
+    /// A session is to be refreshed, or has expired.
+    Session(DialogId),
     /// A stream holds half a message.
     Partial(crate::transport::ConnId),
 }
@@ -82,6 +85,8 @@ pub(super) enum Owner {
     Update(DialogId),
     /// The BYE that ends one.
     Bye(DialogId),
+    /// A refresh of its session.
+    Refresh(DialogId),
     /// A PRACK in an early dialog of one.
     Prack(DialogId),
     /// A request of the user.
@@ -183,6 +188,8 @@ pub(super) struct ServerTxn {
     pub(super) last: Bytes,
     pub(super) dialog: Option<DialogId>,
     pub(super) adds: Adds,
+    /// What a 2xx says about the session.
+    pub(super) terms: Option<Terms>,
     /// The source it is counted under while it awaits a final answer.
     pub(super) pending: Option<IpAddr>,
     pub(super) timer: Option<TimerKey>,
@@ -207,6 +214,8 @@ pub(super) struct Received {
     pub(super) offered: bool,
     /// Whether its sender takes reliable provisional responses.
     pub(super) rel100: Rel100,
+    /// What its sender asks of the session.
+    pub(super) asks: Asks,
 }
 
 /// A request of theirs inside a dialog, other than INVITE, that our user has not answered.
@@ -221,7 +230,7 @@ pub(super) enum AskedKind {
     /// A PRACK with a body.
     Prack,
     /// An UPDATE in one of the early dialogs of our INVITE, or in the only one.
-    Update { offer: bool, fork: u8 },
+    Update { offer: bool, fork: u8, asks: Asks },
     /// Anything else.
     Other,
 }
@@ -265,6 +274,9 @@ pub(super) struct Call {
     pub(super) early: Option<Box<Early>>,
     /// Our reliable provisional responses to their INVITE.
     pub(super) reliable: Option<Box<Reliable>>,
+    pub(super) session_timer: Option<TimerKey>,
+    /// A refresh of our own is on its way.
+    pub(super) refreshing: bool,
     /// Their requests that our user has not answered.
     pub(super) asked: Vec<Asked>,
 }
@@ -409,6 +421,8 @@ impl Tables {
             offered: false,
             early: None,
             reliable: None,
+            session_timer: None,
+            refreshing: false,
             asked: Vec::new(),
         });
         id

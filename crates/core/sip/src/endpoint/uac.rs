@@ -10,6 +10,7 @@ use super::request::{Inside, check_order, check_size, user_part};
 use super::tables::{Cancel, ClientMachine, Owner, TxnRef};
 use crate::Time;
 use crate::dialog::peer::Peer;
+use crate::dialog::session_timer::SessionTimer;
 use crate::dialog::{Dialog, DialogState, Role};
 use crate::error::SipError;
 use crate::event::DialogId;
@@ -51,10 +52,19 @@ impl Endpoint {
             flow,
             pinned: false,
             peer: Peer::default(),
+            session: SessionTimer::default(),
+            sent: None,
         };
         let id = self.tables.add_call(dialog, credentials.map(Box::new));
-        let what =
-            Inside { max_forwards, headers: &headers, body: body.as_ref(), rel100, ..Inside::new(Method::Invite, 1) };
+        let terms = SessionTimer::default().ask(&self.wishes);
+        let what = Inside {
+            max_forwards,
+            headers: &headers,
+            body: body.as_ref(),
+            rel100,
+            terms,
+            ..Inside::new(Method::Invite, 1)
+        };
         let slot = self.send_inside(now, id, Owner::Invite(id), &what);
         if let Some(call) = self.tables.call_mut(id) {
             call.ours = slot;
@@ -121,6 +131,9 @@ impl Endpoint {
         };
         let ack = self.desk.inside(&call.dialog, &flow, branch, &what);
         let tag = call.dialog.remote_tag.clone();
+        if body.is_some() {
+            self.remember_sent(dialog, body.as_ref());
+        }
         if let Some(txn) = self.tables.client_mut(due.txn) {
             txn.acks.reserve_exact(1);
             txn.acks.push((tag, flow, keep(&ack)));

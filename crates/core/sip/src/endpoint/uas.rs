@@ -15,6 +15,7 @@ use super::uac::with_tag;
 use crate::Time;
 use crate::dialog::peer::{Peer, Said};
 use crate::dialog::route::{recorded_by, unfolded};
+use crate::dialog::session_timer::{Asks, SessionTimer};
 use crate::dialog::{Dialog, DialogState, Role};
 use crate::event::{DialogId, TxnId};
 use crate::outgoing::{Rel100, Response};
@@ -37,7 +38,8 @@ impl Fresh<'_> {
             (false, true) => Rel100::Offered,
             (false, false) => Rel100::Off,
         };
-        Received { txn, cseq: self.facts.cseq, offered: !self.request.body_bytes().is_empty(), rel100 }
+        let offered = !self.request.body_bytes().is_empty();
+        Received { txn, cseq: self.facts.cseq, offered, rel100, asks: Asks::from(said) }
     }
 }
 
@@ -52,6 +54,10 @@ impl Endpoint {
         if self.tables.calls.len() >= self.config.max_dialogs {
             return self.refuse_overload(flow, request);
         }
+        let said = Said::by(request);
+        if let Some(min_se) = SessionTimer::refuses(&said, &self.wishes) {
+            return self.refuse(flow, request, 422, None, &[(HeaderName::MinSe, &min_se.to_string())]);
+        }
         let local_tag = self.ids.tag();
         let Some(dialog) = self.callee(&fresh, local_tag) else {
             return self.refuse(flow, request, 400, Some("Bad Request - Contact or Record-Route cannot be used"), &[]);
@@ -59,7 +65,6 @@ impl Endpoint {
         let id = self.tables.add_call(dialog, None);
         let slot = self.start_server(now, &fresh, Some(merge_key), Some(id));
         if let Some(call) = self.tables.call_mut(id) {
-            let said = Said::by(request);
             call.dialog.peer.hear(&said);
             call.theirs = Some(fresh.received(slot, &said));
         }
@@ -85,6 +90,8 @@ impl Endpoint {
             flow,
             pinned: false,
             peer: Peer::default(),
+            session: SessionTimer::default(),
+            sent: None,
         };
         dialog.aim(flow, facts.via.host.ip().map(|ip| (ip, facts.via.port_or_default())));
         Some(dialog)
@@ -127,6 +134,7 @@ impl Endpoint {
             last: Bytes::new(),
             dialog,
             adds: adds(facts.method),
+            terms: None,
             pending,
             timer: None,
         }) as u32;
@@ -185,6 +193,10 @@ impl Endpoint {
         let Some(response) = response else {
             return;
         };
+        if (200..300).contains(&response.status) {
+            self.accept_session(now, dialog, received.txn, &received.asks);
+            self.remember_sent(dialog, response.body.as_ref());
+        }
         if !self.send_response(now, received.txn, &response) || response.status < 200 {
             return;
         }
@@ -207,6 +219,11 @@ impl Endpoint {
         };
         let (dialog, accepted) = (self.tables.servers[slot as usize].dialog, response.status < 300);
         let asked = dialog.and_then(|id| self.tables.call(id)?.asked.iter().find(|asked| asked.slot == slot).copied());
+        if let (Some(id), Some(Asked { kind: AskedKind::Update { asks, .. }, .. }), 200..300) =
+            (dialog, asked, response.status)
+        {
+            self.accept_update(now, id, slot, &asks);
+        }
         if self.send_response(now, slot, &fitting(response))
             && let (Some(id), Some(asked)) = (dialog, asked)
             && self.answered(id, asked)
@@ -321,6 +338,9 @@ impl Endpoint {
         }
         if (200..300).contains(&status) {
             draft.text(abilities);
+        }
+        if let (Some(terms), 200..300) = (&txn.terms, status) {
+            draft.terms(terms);
         }
         if status > 100 {
             draft.text(&self.desk.server);

@@ -1,6 +1,6 @@
 //! UPDATE of the other side (RFC 3311 5.2), and which offers are without answer (RFC 6337).
 
-use hookswitch_sip_msg::HeaderName;
+use hookswitch_sip_msg::{HeaderName, Method};
 
 use super::Endpoint;
 use super::fork::Exchange;
@@ -9,6 +9,7 @@ use super::tables::{AskedKind, Call, Received};
 use super::uas::Fresh;
 use crate::Time;
 use crate::dialog::peer::Said;
+use crate::dialog::session_timer::{Asks, SessionTimer};
 use crate::dialog::{DialogState, Role};
 use crate::event::DialogId;
 use crate::outgoing::Response;
@@ -38,7 +39,7 @@ impl Call {
     pub(super) fn owes_answer(&self, fork: u8) -> bool {
         let asked = self.asked.iter().any(|asked| match asked.kind {
             AskedKind::Prack => true,
-            AskedKind::Update { offer, fork: of } => offer && of == fork,
+            AskedKind::Update { offer, fork: of, .. } => offer && of == fork,
             AskedKind::Other => false,
         });
         asked
@@ -79,6 +80,13 @@ impl Endpoint {
         self.refuse(fresh.flow, fresh.request, 500, None, &[(HeaderName::RetryAfter, &seconds)])
     }
 
+    /// An UPDATE of theirs is answered with a 2xx, which refreshes the session of an established dialog.
+    pub(super) fn accept_update(&mut self, now: Time, id: DialogId, slot: u32, asks: &Asks) {
+        if self.tables.call(id).is_some_and(|call| call.dialog.state == DialogState::Confirmed) {
+            self.accept_session(now, id, slot, asks);
+        }
+    }
+
     /// An UPDATE inside a dialog that stands.
     pub(super) fn on_update(&mut self, now: Time, fresh: Fresh<'_>, id: DialogId, fork: u8) -> Told {
         let (flow, request) = (fresh.flow, fresh.request);
@@ -97,15 +105,21 @@ impl Endpoint {
             return self.refuse_for_now(&fresh);
         }
         let said = Said::by(request);
+        if let Some(min_se) = SessionTimer::refuses(&said, &self.wishes) {
+            return self.refuse(flow, request, 422, None, &[(HeaderName::MinSe, &min_se.to_string())]);
+        }
+        let asks = Asks::from(&said);
         if let Some(dialog) = self.tables.call_mut(id).and_then(|call| call.dialog_at_mut(fork)) {
             dialog.remote_seq = Some(fresh.facts.cseq);
             dialog.refresh(request, flow);
             dialog.peer.hear(&said);
+            dialog.peer.uses(&Method::Update);
         }
         let slot = self.start_server(now, &fresh, None, Some(id));
         if offer {
-            return Told::Update(self.ask(id, slot, AskedKind::Update { offer, fork }), id, fork);
+            return Told::Update(self.ask(id, slot, AskedKind::Update { offer, fork, asks }), id, fork);
         }
+        self.accept_update(now, id, slot, &asks);
         self.send_response(now, slot, &Response::new(200));
         Told::Nothing
     }

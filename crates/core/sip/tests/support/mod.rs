@@ -29,13 +29,14 @@ pub fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// An endpoint at that address, over both transports.
+/// An endpoint at that address, over both transports. Its sessions do not expire, so that a call can be left alone.
 pub fn config(at: SocketAddr) -> EndpointConfig {
     EndpointConfig {
         listen: vec![
             Listen { transport: Transport::Udp, address: at, advertise: None },
             Listen { transport: Transport::Tcp, address: at, advertise: None },
         ],
+        session_expires: Duration::ZERO,
         ..EndpointConfig::default()
     }
 }
