@@ -41,8 +41,9 @@ impl Notice {
         let error = |data, stage, code, fault| Self::error(data, Reason::new(stage, code, fault, &text));
         match why {
             Refused::NoSuchCall | Refused::Ending => error(not_found.into(), stage, 404, Fault::Controller),
-            Refused::Pending(_) => error(format_compact!("491 {text}"), stage, 491, Fault::Controller),
-            Refused::NotAnswered => error(format_compact!("481 {text}"), stage, 481, Fault::Controller),
+            // In the words of OpenSIPS; the reason says more.
+            Refused::Pending(_) => error("491 Request Pending".into(), stage, 491, Fault::Controller),
+            Refused::NotAnswered => error("410 Dialog not ready".into(), stage, 410, Fault::Controller),
             Refused::AddressTooLong => error(BAD_ADDRESS.into(), Stage::Request, 400, Fault::Controller),
             Refused::Unsupported(_) => error(format_compact!("501 {text}"), Stage::Backend, 501, Fault::Server),
             Refused::CarrierDown(_) => error(format_compact!("503 {text}"), Stage::Backend, 503, Fault::Upstream),
@@ -72,6 +73,8 @@ fn failure_text(failure: &Failure) -> CompactString {
         return format_compact!("{} {}", upstream.code, upstream.text);
     }
     let status = cause_status(&failure.cause);
+    // What the request asked cannot be: nobody was asked, and the status says it all.
+    let is_request = failure.cause.fault == Fault::Controller && failure.party.is_none();
     let on_leg = |what: &str| match failure.party {
         Some(party) => format_compact!("{what} failed on leg {}: {status}", party_name(party)),
         None => format_compact!("{what} failed: {status}"),
@@ -79,6 +82,7 @@ fn failure_text(failure: &Failure) -> CompactString {
     match failure.stage {
         call::Stage::Caller => format_compact!("failed to establish initial call: {status}"),
         call::Stage::Callee => format_compact!("transfer failed with status {status}"),
+        call::Stage::Transfer | call::Stage::Hold | call::Stage::Unhold if is_request => status,
         call::Stage::Transfer => "transfer not started".into(),
         call::Stage::Hold => on_leg("hold"),
         call::Stage::Unhold => on_leg("unhold"),
@@ -370,6 +374,23 @@ mod tests {
         failure.held = vec![Party::Caller];
         let reason = serde_json::to_string(&Reason::of(&failure)).unwrap();
         assert!(reason.contains(r#""fault":"peer","legs":["caller"],"stage":"hold""#), "{reason}");
+    }
+
+    #[test]
+    fn what_a_request_could_not_ask_is_said_as_it_is() {
+        let cause = Cause::new(call::Kind::Unreachable, Fault::Controller).with_text("Both dialog legs are on hold");
+        let mut failure = Failure::new(call::Stage::Hold, cause);
+        assert_eq!(failure_text(&failure), "480 Both dialog legs are on hold");
+        failure.cause.fault = Fault::Peer;
+        assert_eq!(failure_text(&failure), "hold failed: 480 Both dialog legs are on hold");
+        for (why, data) in [
+            (Refused::Pending("parties are being put on hold".into()), "491 Request Pending"),
+            (Refused::NotAnswered, "410 Dialog not ready"),
+        ] {
+            let notice = Notice::refused(&why, Stage::Hold, "404 Dialog not found");
+            assert_eq!(notice.data, Some(Data::Text(data.into())));
+            assert_eq!(notice.reason.map(|reason| reason.text), Some(format_compact!("{why}")));
+        }
     }
 
     #[test]
