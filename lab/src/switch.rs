@@ -59,7 +59,7 @@ impl Default for SwitchConfig {
     fn default() -> Self {
         let mut directory = Directory::new();
         let users = USERS.map(|name| (name.into(), Secret::new(&format!("{name}-pw"))));
-        let layer = Layer { control: None, users: users.into() };
+        let layer = Layer { users: users.into(), ..Layer::default() };
         directory.configure(DOMAIN, layer).expect("a domain with a few users is within all limits");
         let both =
             |address| [Transport::Udp, Transport::Tcp].map(|transport| Listen { transport, address, advertise: None });

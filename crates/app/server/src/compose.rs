@@ -6,8 +6,8 @@ use std::time::Duration;
 use ahash::AHashMap;
 use hookswitch_b2bua::B2buaConfig;
 use hookswitch_b2bua::route::Route;
-use hookswitch_call::directory::{Directory, Layer, Secret};
-use hookswitch_call::{Codecs, Limits};
+use hookswitch_call::directory::{Directory, Forwarding, Layer, Secret};
+use hookswitch_call::{Address, Codecs, Forwards, Limits};
 use hookswitch_codec::Codec;
 use hookswitch_drive::{HttpConfig, MediaConfig, SipListen, StoreConfig, SwitchConfig, WebListen};
 use hookswitch_media::{AddressPolicy, EngineConfig};
@@ -22,7 +22,7 @@ use hookswitch_sip_msg::digest::Algorithm;
 mod call_api;
 mod opensips;
 
-use crate::config::{Config, ConfigError, MediaAddress, MediaIo, SipTransport};
+use crate::config::{Config, ConfigError, Domain, Forward, MediaAddress, MediaIo, SipTransport};
 pub use opensips::front_config;
 
 /// What the switch is called in User-Agent and Server.
@@ -99,6 +99,8 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
             ring_time: Duration::from_secs(config.calls.ring_time),
             anchor: config.media.anchor,
             probe_time: Duration::from_secs(config.calls.probe_time),
+            max_duration: Duration::from_secs(config.calls.max_duration),
+            auto_answer: config.calls.click_to_dial_auto_answer,
             ..Limits::default()
         },
         directory: directory(config)?,
@@ -193,8 +195,7 @@ fn directory(config: &Config) -> Result<Directory, ConfigError> {
     for (name, domain) in &config.domains {
         let key = format!("domains.{name}");
         let bad = |error| ConfigError::value(&key, error);
-        let users = domain.users.iter().map(|(user, entry)| (user.into(), Secret::new(&entry.secret)));
-        directory.configure(name, Layer { control: None, users: users.collect() }).map_err(bad)?;
+        directory.configure(name, layer(domain)).map_err(bad)?;
         for alias in &domain.aliases {
             directory.alias(alias, name).map_err(bad)?;
         }
@@ -203,6 +204,27 @@ fn directory(config: &Config) -> Result<Directory, ConfigError> {
         directory.set_default(default).map_err(|error| ConfigError::value("default_domain", error))?;
     }
     Ok(directory)
+}
+
+fn layer(domain: &Domain) -> Layer {
+    let users = domain.users.iter().map(|(user, entry)| (user.into(), Secret::new(&entry.secret)));
+    let named =
+        domain.users.iter().filter_map(|(user, entry)| Some((user.into(), forwarding(entry.forward.as_ref()?))));
+    let forwards = named.filter(|(_, forwarding)| !forwarding.is_empty());
+    Layer { control: None, users: users.collect(), forwards: forwards.collect() }
+}
+
+fn forwarding(forward: &Forward) -> Forwarding {
+    let address = |text: &Option<String>| text.as_deref().map(Address::from);
+    Forwarding {
+        always: address(&forward.always),
+        otherwise: Forwards {
+            busy: address(&forward.busy),
+            no_answer: address(&forward.no_answer),
+            no_answer_after: forward.no_answer_after.map(Duration::from_secs),
+            unreachable: address(&forward.unreachable),
+        },
+    }
 }
 
 fn domain_codecs(config: &Config) -> Result<AHashMap<compact_str::CompactString, Codecs>, ConfigError> {
@@ -248,8 +270,23 @@ mod tests {
         assert!(why("sip: { advertise: \"a b\" }").starts_with("sip.advertise: "));
         assert!(why("routes: [ { match: \"*\", to: \"sip:h\" } ]").starts_with("routes[0]: "));
         assert!(why("domains: { \"a b\": {} }").starts_with("domains.a b: "));
+        let forward = |forward: &str| {
+            why(&format!("domains: {{ a: {{ users: {{ b: {{ secret: s, forward: {forward} }} }} }} }}"))
+        };
+        let expected = "domains.a: forward.busy of \"b\" is not an address such as sip:NAME@HOST or tel:NUMBER";
+        assert_eq!(forward("{ busy: \"1002\" }"), expected);
+        assert!(forward("{ no_answer_after: 5 }").contains("no_answer does not say to whom"));
         assert!(why("domains: { a: { codecs: [opus] } }").contains("`opus` is not a codec"));
         assert!(why("domains: { a: { codecs: [telephone-event] } }").contains("at least one audio codec"));
+    }
+
+    #[test]
+    fn users_of_the_file_are_forwarded() {
+        let text = "domains: { a.test: { users: { b: { secret: s, forward: { busy: \"sip:c@a.test\" } }, d: { secret: s } } } }";
+        let shard = shard_config(&Config::parse("t", text).unwrap()).unwrap();
+        let found = shard.directory.forwards("a.test", "b").unwrap();
+        assert_eq!(found.otherwise.busy, Some(Address::from("sip:c@a.test")));
+        assert_eq!(shard.directory.forwards("a.test", "d"), None);
     }
 
     #[test]

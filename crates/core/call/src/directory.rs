@@ -6,9 +6,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::time::Duration;
 
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
+
+use crate::words::{Address, Forwards, MAX_ADDRESS};
 
 /// Most domains in the directory.
 pub const MAX_DOMAINS: usize = 10_000;
@@ -45,6 +48,59 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Longest time that a user's phones ring before its calls are forwarded.
+pub const MAX_NO_ANSWER: Duration = Duration::from_secs(3_600);
+
+/// Whom to call instead of a user.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Forwarding {
+    /// Always, without trying the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub always: Option<Address>,
+    /// When the user does not take a call.
+    #[serde(default)]
+    pub otherwise: Forwards,
+}
+
+impl Forwarding {
+    /// Whether nobody is named.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What of it cannot be used: the name of the member as in a configuration, and why.
+    fn problem(&self) -> Option<(&'static str, &'static str)> {
+        const ADDRESS: &str = "is not an address such as sip:NAME@HOST or tel:NUMBER";
+        let Forwards { busy, no_answer, no_answer_after, unreachable } = &self.otherwise;
+        let addresses =
+            [("always", &self.always), ("busy", busy), ("no_answer", no_answer), ("unreachable", unreachable)];
+        for (name, address) in addresses {
+            if address.as_ref().is_some_and(|address| !is_address(&address.0)) {
+                return Some((name, ADDRESS));
+            }
+        }
+        match no_answer_after {
+            Some(_) if no_answer.is_none() => {
+                Some(("no_answer_after", "says when, and no_answer does not say to whom"))
+            }
+            Some(time) if time.is_zero() || *time > MAX_NO_ANSWER => {
+                Some(("no_answer_after", "must be from 1 to 3600 seconds"))
+            }
+            Some(_) | None => None,
+        }
+    }
+}
+
+/// A scheme and something behind it; whether anybody is there, only the call will tell.
+fn is_address(text: &str) -> bool {
+    let written = |byte: u8| byte.is_ascii_graphic() && !b"<>\"".contains(&byte);
+    let known = ["sip:", "sips:", "tel:"].iter().any(|scheme| {
+        text.len() > scheme.len() && text.as_bytes()[..scheme.len()].eq_ignore_ascii_case(scheme.as_bytes())
+    });
+    known && text.len() <= MAX_ADDRESS && text.bytes().all(written)
+}
+
 /// What a directory will not take, or does not have.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum DirectoryError {
@@ -60,6 +116,16 @@ pub enum DirectoryError {
     /// A secret is longer than [`MAX_SECRET`] bytes.
     #[error("a secret is longer than {MAX_SECRET} bytes")]
     SecretTooLong,
+    /// Whom to call instead of a user cannot be used.
+    #[error("forward.{member} of {user:?} {why}")]
+    BadForward {
+        /// The user.
+        user: CompactString,
+        /// Which member.
+        member: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// [`MAX_DOMAINS`] is reached.
     #[error("the limit of {MAX_DOMAINS} domains is reached")]
     TooManyDomains,
@@ -77,6 +143,9 @@ pub struct Layer {
     /// User name to secret.
     #[serde(default)]
     pub users: BTreeMap<CompactString, Secret>,
+    /// Whom to call instead, of those users who name somebody.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub forwards: BTreeMap<CompactString, Forwarding>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -168,8 +237,8 @@ impl Directory {
         Ok(())
     }
 
-    /// Merges into the pushed layer of a domain that exists: users are added or replaced, and the
-    /// controller is replaced if one is given.
+    /// Merges into the pushed layer of a domain that exists: users are added or replaced, with whom
+    /// to call instead of them, and the controller is replaced if one is given.
     ///
     /// # Errors
     /// [`DirectoryError::NoSuchDomain`], or a limit; nothing has changed then.
@@ -178,6 +247,8 @@ impl Directory {
         let name = self.existing(domain)?;
         let entry = self.domains.entry(name.clone()).or_default();
         let mut merged = entry.pushed.clone().unwrap_or_default();
+        merged.forwards.retain(|user, _| !layer.users.contains_key(user));
+        merged.forwards.extend(layer.forwards);
         merged.users.extend(layer.users);
         if merged.users.len() > MAX_USERS {
             return Err(DirectoryError::TooManyUsers);
@@ -223,6 +294,7 @@ impl Directory {
         if let Some(pushed) = entry.pushed.as_mut()
             && pushed.users.remove(user).is_some()
         {
+            pushed.forwards.remove(user);
             let change = DirectoryChange::Put(name, pushed.clone());
             self.changes.push_back(change);
             return Ok(());
@@ -238,6 +310,15 @@ impl Directory {
     pub fn secret(&self, domain: &str, user: &str) -> Option<&Secret> {
         let entry = self.domains.get(domain)?;
         [&entry.pushed, &entry.configured].into_iter().flatten().find_map(|layer| layer.users.get(user))
+    }
+
+    /// Whom to call instead of a user, if anybody; `domain` as [`Directory::resolve`] returns it. A
+    /// pushed user hides what the configuration file says of one with that name.
+    #[must_use]
+    pub fn forwards(&self, domain: &str, user: &str) -> Option<&Forwarding> {
+        let entry = self.domains.get(domain)?;
+        let mut layers = [&entry.pushed, &entry.configured].into_iter().flatten();
+        layers.find(|layer| layer.users.contains_key(user))?.forwards.get(user)
     }
 
     /// Whether a user exists; `domain` as [`Directory::resolve`] returns it.
@@ -392,6 +473,14 @@ fn check_layer(layer: &Layer) -> Result<(), DirectoryError> {
             return Err(DirectoryError::SecretTooLong);
         }
     }
+    for (user, forwarding) in &layer.forwards {
+        if !layer.users.contains_key(user) {
+            return Err(DirectoryError::BadName(user.chars().take(64).collect()));
+        }
+        if let Some((member, why)) = forwarding.problem() {
+            return Err(DirectoryError::BadForward { user: user.clone(), member, why });
+        }
+    }
     Ok(())
 }
 
@@ -403,6 +492,7 @@ mod tests {
         Layer {
             control: Some("http://127.0.0.1:9001".into()),
             users: users.iter().map(|u| (CompactString::from(*u), Secret::new("pw"))).collect(),
+            forwards: BTreeMap::new(),
         }
     }
 
@@ -465,6 +555,7 @@ mod tests {
         let many = Layer {
             control: None,
             users: (0..=MAX_USERS).map(|n| (compact_str::format_compact!("{n}"), Secret::new(""))).collect(),
+            forwards: BTreeMap::new(),
         };
         assert_eq!(dir.put("a.test", many), Err(DirectoryError::TooManyUsers));
         assert_eq!(dir.poll_change(), None);
@@ -484,5 +575,76 @@ mod tests {
         assert_eq!((domain.as_str(), left.users.len()), ("a.test", 0));
         dir.remove("a.test").unwrap();
         assert_eq!(dir.poll_change(), Some(DirectoryChange::Removed("a.test".into())));
+    }
+
+    fn busy_to(address: &str) -> Forwarding {
+        let otherwise = Forwards { busy: Some(Address::from(address)), ..Forwards::default() };
+        Forwarding { otherwise, ..Forwarding::default() }
+    }
+
+    #[test]
+    fn forwards_come_and_go_with_their_user() {
+        let mut dir = Directory::new();
+        let mut configured = layer(&["alice", "bob"]);
+        configured.forwards.insert("alice".into(), busy_to("sip:1@a.test"));
+        dir.configure("a.test", configured).unwrap();
+        assert_eq!(dir.forwards("a.test", "alice"), Some(&busy_to("sip:1@a.test")));
+        assert_eq!(dir.forwards("a.test", "bob"), None);
+        let mut pushed = layer(&["bob"]);
+        pushed.forwards.insert("bob".into(), busy_to("tel:+4930"));
+        dir.put("a.test", pushed).unwrap();
+        assert_eq!(dir.forwards("a.test", "bob"), Some(&busy_to("tel:+4930")));
+        assert_eq!(dir.forwards("a.test", "alice"), Some(&busy_to("sip:1@a.test")));
+        // Whoever is pushed without forwards has none, whatever was pushed or configured before.
+        dir.patch("a.test", layer(&["alice", "bob"])).unwrap();
+        assert_eq!((dir.forwards("a.test", "alice"), dir.forwards("a.test", "bob")), (None, None));
+        dir.remove_user("a.test", "alice").unwrap();
+        assert!(dir.forwards("a.test", "alice").is_some());
+    }
+
+    #[test]
+    fn forwards_are_stored_and_old_layers_without_them_can_be_read() {
+        let mut with = layer(&["bob"]);
+        with.forwards.insert("bob".into(), busy_to("sip:1@a.test"));
+        let stored = serde_json::to_string(&with).unwrap();
+        assert_eq!(serde_json::from_str::<Layer>(&stored).unwrap(), with);
+        let old: Layer = serde_json::from_str(r#"{"users":{"bob":"pw"}}"#).unwrap();
+        assert!(old.forwards.is_empty());
+    }
+
+    #[test]
+    fn a_forward_that_leads_nowhere_is_refused_with_its_name() {
+        let mut dir = Directory::new();
+        let long = format!("sip:{}", "x".repeat(MAX_ADDRESS));
+        let after = |to: Option<&str>, secs: u64| Forwarding {
+            otherwise: Forwards {
+                no_answer: to.map(Address::from),
+                no_answer_after: Some(Duration::from_secs(secs)),
+                ..Forwards::default()
+            },
+            ..Forwarding::default()
+        };
+        for (bad, member) in [
+            (busy_to("1002"), "busy"),
+            (busy_to("sip:"), "busy"),
+            (busy_to("sip:a b@c"), "busy"),
+            (busy_to("sip:a@c>,<sip:d@e"), "busy"),
+            (busy_to(&long), "busy"),
+            (Forwarding { always: Some(Address::from("")), ..Forwarding::default() }, "always"),
+            (after(None, 10), "no_answer_after"),
+            (after(Some("sip:a@c"), 0), "no_answer_after"),
+            (after(Some("sip:a@c"), 3_601), "no_answer_after"),
+        ] {
+            let mut with = layer(&["bob"]);
+            with.forwards.insert("bob".into(), bad.clone());
+            let Err(DirectoryError::BadForward { member: found, .. }) = dir.put("a.test", with) else {
+                panic!("taken: {bad:?}")
+            };
+            assert_eq!(found, member);
+        }
+        let mut nobody = layer(&["bob"]);
+        nobody.forwards.insert("carol".into(), busy_to("sip:a@c"));
+        assert_eq!(dir.put("a.test", nobody), Err(DirectoryError::BadName("carol".into())));
+        assert_eq!(dir.poll_change(), None);
     }
 }

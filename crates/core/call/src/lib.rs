@@ -15,5 +15,6 @@ pub mod switchboard;
 pub mod words;
 
 pub use cause::{Cause, Fault, Kind};
+pub use feature::forward::MAX_DIVERSIONS;
 pub use switchboard::Limits;
 pub use words::*;

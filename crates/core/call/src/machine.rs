@@ -107,6 +107,8 @@ pub(crate) enum Alarm {
     Ring(LegId),
     /// What is being done to the answered call has taken too long.
     Operation,
+    /// The call has lasted as long as it may.
+    Duration,
 }
 
 /// What a caller's own request said about it, for whoever is called.

@@ -48,6 +48,8 @@ pub struct Limits {
     /// switch, or by the phones themselves. Default [`By::Bridge`]. Calls whose audio does not run
     /// through the media engine are always transferred by the phones.
     pub transfers: By,
+    /// How long a call may last from its answer; zero sets no limit. Default zero.
+    pub max_duration: Duration,
 }
 
 impl Default for Limits {
@@ -62,6 +64,7 @@ impl Default for Limits {
             anchor: true,
             auto_answer: false,
             transfers: By::Bridge,
+            max_duration: Duration::ZERO,
         }
     }
 }

@@ -15,7 +15,7 @@ fn config() -> ShardConfig {
     for (domain, mark) in [("x.test", "x"), ("y.test", "y")] {
         let users = ["alice", "bob", "o'neil;x=1", "jörg", "100%"];
         let users = users.map(|name| (name.into(), Secret::new(&format!("{mark}-{name}"))));
-        directory.configure(domain, Layer { control: None, users: users.into() }).unwrap();
+        directory.configure(domain, Layer { users: users.into(), ..Layer::default() }).unwrap();
     }
     directory.alias("alias.test", "x.test").unwrap();
     let mut config = trusting_config();

@@ -142,13 +142,26 @@ pub struct Calls {
     /// the audio does not run through this host it is asked as often. A party that does not answer
     /// ends the call. 0 never asks.
     pub probe_time: u64,
+    /// Longest duration of a call from its answer, in seconds; then both parties are hung up. 0 sets
+    /// no limit.
+    pub max_duration: u64,
+    /// Whether the phone that an application has rung up first, to connect it with somebody, is asked
+    /// to answer by itself (click to dial).
+    pub click_to_dial_auto_answer: bool,
     /// How long SIGTERM waits for calls to end before it ends them, in seconds.
     pub drain_time: u64,
 }
 
 impl Default for Calls {
     fn default() -> Self {
-        Self { max: 20_000, ring_time: 120, probe_time: 60, drain_time: 3_600 }
+        Self {
+            max: 20_000,
+            ring_time: 120,
+            probe_time: 60,
+            max_duration: 0,
+            click_to_dial_auto_answer: false,
+            drain_time: 3_600,
+        }
     }
 }
 
@@ -170,6 +183,26 @@ pub struct Domain {
 pub struct User {
     /// The password for digest authentication. Never shown again.
     pub secret: String,
+    /// Whom to call instead of the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward: Option<Forward>,
+}
+
+/// Whom to call instead of a user. Each is an address such as `sip:NAME@HOST` or `tel:NUMBER`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Forward {
+    /// Always, without trying the user.
+    pub always: Option<String>,
+    /// When the user is busy or declines.
+    pub busy: Option<String>,
+    /// When the user does not answer.
+    pub no_answer: Option<String>,
+    /// How long the user's phones ring before that, in seconds, at most 3600. Default
+    /// `calls.ring_time`.
+    pub no_answer_after: Option<u64>,
+    /// When none of the user's phones can be reached.
+    pub unreachable: Option<String>,
 }
 
 /// One route.

@@ -168,6 +168,9 @@ impl Call {
         if !self.anchored && !scene.limits.probe_time.is_zero() {
             self.wait(scene, scene.limits.probe_time);
         }
+        if !scene.limits.max_duration.is_zero() {
+            self.set_alarm(scene.now + scene.limits.max_duration, Alarm::Duration);
+        }
         self.forget_setup();
         self.joined = Some(scene.now);
         let service = self.leg(callee).and_then(|l| l.service);

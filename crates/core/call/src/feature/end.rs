@@ -89,6 +89,7 @@ impl Call {
             Alarm::Place => self.call_places(scene),
             Alarm::Ring(leg) => self.branch_rang_out(scene, leg),
             Alarm::Operation => self.op_timed_out(scene),
+            Alarm::Duration => self.end(scene, Cause::new(Kind::Expired, Fault::Nobody)),
         }
     }
 

@@ -43,19 +43,31 @@ impl Desk {
     }
 
     pub fn incoming(&mut self, offer: Option<&str>) -> CallId {
+        self.incoming_with(|incoming| incoming.offer = offer.map(Sdp::from))
+    }
+
+    /// A call from alice to bob, with an offer and whatever else is said.
+    pub fn incoming_with(&mut self, say: impl FnOnce(&mut Incoming)) -> CallId {
         let live = self.board.live() as u64;
-        let incoming = Incoming {
+        let mut incoming = Incoming {
             hops: 69,
             ..Incoming::new(
                 Handle(live),
                 format!("a-{live}@phone").as_str().into(),
                 Address::from("sip:alice@x"),
                 Address::from("sip:bob@x"),
-                offer.map(Sdp::from),
+                Some(Sdp::from("a")),
             )
         };
+        say(&mut incoming);
         self.tell(Report::Incoming(Box::new(incoming)));
         self.events.last().map(|told| told.call).expect("an incoming call is told")
+    }
+
+    /// Whoever is looked for is always forwarded to somebody else.
+    pub fn diverted(&mut self, call: CallId, to: &str) {
+        let found = Found::Diverted { to: Address::from(to), why: Diverting::Always };
+        self.tell(Report::Located { call, found, codecs: None, forwards: None });
     }
 
     pub fn start(&mut self) -> Ticket {

@@ -2,10 +2,11 @@
 //! been a secret.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use compact_str::CompactString;
-use hookswitch_call::MAX_ADDRESS;
-use hookswitch_call::directory::{DirectoryError, Layer, Secret};
+use hookswitch_call::directory::{DirectoryError, Forwarding, Layer, Secret};
+use hookswitch_call::{Address, Forwards, MAX_ADDRESS};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -43,7 +44,10 @@ impl<'a> DomainBody<'a> {
             None => Vec::new(),
         };
         let users: BTreeMap<_, _> = listed.iter().map(|user| (user.name.clone(), user.secret.clone())).collect();
-        Ok((Layer { control, users }, listed))
+        // Of a user who is listed twice the last entry counts, all of it.
+        let named: BTreeMap<_, _> = listed.iter().map(|user| (user.name.clone(), user.forward.clone())).collect();
+        let forwards = named.into_iter().filter(|(_, forward)| !forward.is_empty()).collect();
+        Ok((Layer { control, users, forwards }, listed))
     }
 }
 
@@ -52,6 +56,7 @@ pub(super) struct Listed {
     index: usize,
     name: CompactString,
     secret: Secret,
+    forward: Forwarding,
 }
 
 /// Where in the body that stands which the directory does not take: in the list, or else `path`,
@@ -68,6 +73,10 @@ pub(super) fn place_of(error: &DirectoryError, listed: &[Listed]) -> String {
             .iter()
             .find(|user| user.secret.reveal().len() > hookswitch_call::directory::MAX_SECRET)
             .map(|user| format!("users[{}].secret", user.index)),
+        DirectoryError::BadForward { user, member, .. } => listed
+            .iter()
+            .rfind(|listed| listed.name == *user)
+            .map(|listed| format!("users[{}].forward.{member}", listed.index)),
         DirectoryError::NoSuchDomain(_)
         | DirectoryError::Configured(_)
         | DirectoryError::TooManyDomains
@@ -76,16 +85,57 @@ pub(super) fn place_of(error: &DirectoryError, listed: &[Listed]) -> String {
     found.unwrap_or_else(|| "path".to_owned())
 }
 
-/// The secret in the body of one user.
-pub(super) fn secret(body: &[u8]) -> Result<Secret, Failure> {
+/// The same for the body of one user.
+pub(super) fn place_of_one(error: &DirectoryError) -> String {
+    match error {
+        DirectoryError::SecretTooLong => "secret".to_owned(),
+        DirectoryError::BadForward { member, .. } => format!("forward.{member}"),
+        DirectoryError::BadName(_)
+        | DirectoryError::NoSuchDomain(_)
+        | DirectoryError::Configured(_)
+        | DirectoryError::TooManyDomains
+        | DirectoryError::TooManyUsers => "path".to_owned(),
+    }
+}
+
+/// What the body of one user means.
+pub(super) fn user(body: &[u8], name: &str) -> Result<Layer, Failure> {
     #[derive(Deserialize, Default)]
     #[serde(default)]
     struct UserBody<'a> {
         #[serde(borrow)]
         secret: Option<&'a RawValue>,
+        #[serde(borrow)]
+        forward: Option<&'a RawValue>,
     }
-    let raw = read::<UserBody<'_>>(body)?.secret.ok_or_else(|| required("secret"))?;
-    Ok(Secret::new(&text(raw, "secret")?))
+    let body = read::<UserBody<'_>>(body)?;
+    let secret = Secret::new(&text(body.secret.ok_or_else(|| required("secret"))?, "secret")?);
+    let forward = forwarding(body.forward, "forward")?;
+    let forwards = if forward.is_empty() { BTreeMap::new() } else { [(name.into(), forward)].into() };
+    Ok(Layer { control: None, users: [(name.into(), secret)].into(), forwards })
+}
+
+/// Whom to call instead of a user; nothing and `null` name nobody.
+fn forwarding(raw: Option<&RawValue>, place: &str) -> Result<Forwarding, Failure> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Forward {
+        always: Option<CompactString>,
+        busy: Option<CompactString>,
+        no_answer: Option<CompactString>,
+        no_answer_after: Option<u32>,
+        unreachable: Option<CompactString>,
+    }
+    let Some(raw) = raw else { return Ok(Forwarding::default()) };
+    let shape = "an object of texts `always`, `busy`, `no_answer`, `unreachable` and a number `no_answer_after`";
+    let forward: Forward = serde_json::from_str(raw.get()).map_err(|_| wrong(place, shape))?;
+    let otherwise = Forwards {
+        busy: forward.busy.map(Address),
+        no_answer: forward.no_answer.map(Address),
+        no_answer_after: forward.no_answer_after.map(|secs| Duration::from_secs(secs.into())),
+        unreachable: forward.unreachable.map(Address),
+    };
+    Ok(Forwarding { always: forward.always.map(Address), otherwise })
 }
 
 fn users(raw: &RawValue) -> Result<Vec<Listed>, Failure> {
@@ -96,6 +146,8 @@ fn users(raw: &RawValue) -> Result<Vec<Listed>, Failure> {
         username: Option<&'a RawValue>,
         #[serde(borrow)]
         secret: Option<&'a RawValue>,
+        #[serde(borrow)]
+        forward: Option<&'a RawValue>,
     }
     let entries: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| wrong("users", "a list"))?;
     let mut listed = Vec::with_capacity(entries.len());
@@ -109,7 +161,8 @@ fn users(raw: &RawValue) -> Result<Vec<Listed>, Failure> {
         if let (Some(name), Some(secret)) = (entry.username, entry.secret) {
             let name = text(name, &format!("users[{index}].username"))?;
             let secret = Secret::new(&text(secret, &format!("users[{index}].secret"))?);
-            listed.push(Listed { index, name, secret });
+            let forward = forwarding(entry.forward, &format!("users[{index}].forward"))?;
+            listed.push(Listed { index, name, secret, forward });
         }
     }
     Ok(listed)

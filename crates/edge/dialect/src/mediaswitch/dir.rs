@@ -1,6 +1,6 @@
 //! `/dir[/<domain>[/<user>]]`: what the directory holds, and how it is changed.
 
-use hookswitch_call::directory::{Directory, DirectoryError, Layer};
+use hookswitch_call::directory::{Directory, DirectoryError};
 
 use super::body::{self, DomainBody};
 use super::failure::Failure;
@@ -50,14 +50,10 @@ fn patch(directory: &mut Directory, domain: &str, body: &[u8]) -> Result<Respons
 
 /// One user is added or replaced, by PUT and PATCH alike; the others stay.
 fn put_user(directory: &mut Directory, domain: &str, user: &str, body: &[u8]) -> Result<Response, Failure> {
-    let secret = body::secret(body)?;
-    let layer = Layer { control: None, users: [(user.into(), secret)].into() };
+    let layer = body::user(body, user)?;
     match directory.patch(domain, layer) {
         Ok(()) => Ok(Response::empty(200)),
-        Err(error) => {
-            let place = if error == DirectoryError::SecretTooLong { "secret" } else { "path" };
-            Err(Failure::directory(&error, 404, place))
-        }
+        Err(error) => Err(Failure::directory(&error, 404, &body::place_of_one(&error))),
     }
 }
 

@@ -131,3 +131,28 @@ fn changes_are_told_once() {
     }
     assert_eq!(kinds, [1, 2, 0]);
 }
+
+#[test]
+fn users_bring_along_whom_to_call_instead() {
+    let mut host = Host::new();
+    let body = r#"{"control":"","users":[
+        {"username":"1","secret":"s","forward":{"always":"sip:2@b.test","no_answer":null}},
+        {"username":"2","secret":"s","forward":{"no_answer":"tel:+4930","no_answer_after":20}},
+        {"username":"3","secret":"s","forward":null},{"username":"4","secret":"s"}]}"#;
+    assert_eq!(host.ask("PUT", BLING, body).status, 201);
+    let always = |host: &Host, user: &str| {
+        let found = host.directory.forwards("bling.example.test", user);
+        found.and_then(|forwarding| forwarding.always.as_ref()).map(ToString::to_string)
+    };
+    assert_eq!(always(&host, "1").as_deref(), Some("sip:2@b.test"));
+    let second = host.directory.forwards("bling.example.test", "2").expect("named");
+    assert_eq!(second.otherwise.no_answer_after, Some(std::time::Duration::from_secs(20)));
+    for user in ["3", "4"] {
+        assert_eq!(host.directory.forwards("bling.example.test", user), None);
+    }
+    let one = format!("{BLING}/1");
+    assert_eq!(host.ask("PATCH", &one, r#"{"secret":"s","forward":{"always":"sip:9@b.test"}}"#).status, 200);
+    assert_eq!(always(&host, "1").as_deref(), Some("sip:9@b.test"));
+    assert_eq!(host.ask("PUT", &one, r#"{"secret":"s"}"#).status, 200);
+    assert_eq!(always(&host, "1"), None);
+}

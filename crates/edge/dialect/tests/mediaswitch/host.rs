@@ -34,7 +34,7 @@ impl Host {
     pub fn configured() -> Self {
         let mut host = Self::new();
         let users = [("alice".into(), Secret::new("configured-secret"))].into();
-        host.directory.configure("a.test", Layer { control: None, users }).unwrap();
+        host.directory.configure("a.test", Layer { users, ..Layer::default() }).unwrap();
         host
     }
 

@@ -67,6 +67,30 @@ fn names_and_secrets() {
 }
 
 #[test]
+fn forwards() {
+    let mut host = Host::configured();
+    let shape = "an object of texts `always`, `busy`, `no_answer`, `unreachable` and a number `no_answer_after`";
+    let address = "is not an address such as sip:NAME@HOST or tel:NUMBER";
+    for (forward, error, place) in [
+        ("\"sip:a@b\"", format!("forward must be {shape}"), "forward"),
+        (r#"{"bussy":"sip:a@b"}"#, format!("forward must be {shape}"), "forward"),
+        (r#"{"busy":"1002"}"#, format!("forward.busy of \"b\" {address}"), "forward.busy"),
+        (
+            r#"{"no_answer":"sip:a@b","no_answer_after":0}"#,
+            "forward.no_answer_after of \"b\" must be from 1 to 3600 seconds".to_owned(),
+            "forward.no_answer_after",
+        ),
+    ] {
+        let one = host.ask("PUT", "/dir/a.test/b", &format!(r#"{{"secret":"s","forward":{forward}}}"#));
+        assert_eq!(refusal(&one), (400, error, place.to_owned()), "{forward}");
+        let users = format!(r#"{{"control":"","users":[{{}},{{"username":"b","secret":"s","forward":{forward}}}]}}"#);
+        let listed = refusal(&host.ask("PUT", "/dir/a.test", &users));
+        assert_eq!((listed.0, listed.2), (400, format!("users[1].{place}")), "{forward}");
+    }
+    assert_eq!(host.directory.poll_change(), None);
+}
+
+#[test]
 fn paths() {
     let mut host = Host::configured();
     for (method, path, status) in [

@@ -63,7 +63,7 @@ pub struct World {
 pub fn directory() -> Directory {
     let mut directory = Directory::new();
     let users = ["alice", "bob", "carol"].map(|name| (name.into(), Secret::new(&format!("{name}-pw"))));
-    directory.configure("x.test", Layer { control: None, users: users.into() }).unwrap();
+    directory.configure("x.test", Layer { users: users.into(), ..Layer::default() }).unwrap();
     directory
 }
 
