@@ -16,5 +16,6 @@ pub mod words;
 
 pub use cause::{Cause, Fault, Kind};
 pub use feature::forward::MAX_DIVERSIONS;
+pub use feature::parcel::MAX_PARCELS;
 pub use switchboard::Limits;
 pub use words::*;

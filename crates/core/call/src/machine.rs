@@ -33,6 +33,7 @@ use crate::cause::Cause;
 use crate::feature::fork::Hunt;
 use crate::feature::hold::Holds;
 use crate::feature::operation::Operation;
+use crate::feature::parcel::Parcels;
 use crate::switchboard::{Limits, Outbox};
 use crate::words::{
     Address, Alerting, CallId, Codecs, Diversion, Event, Failure, Identity, LegId, MediaOp, MediaReport, Outcome,
@@ -91,6 +92,10 @@ pub(crate) enum Purpose {
     Join,
     /// For somebody who has called in to take a place.
     Replace,
+    /// No description: the other party is asked to answer the change of this one.
+    Relay,
+    /// No description: the party is to answer the other party's change.
+    Relayed,
 }
 
 /// What is due when one of a call's times is up.
@@ -217,6 +222,8 @@ pub struct Call {
     pub(crate) holds: Holds,
     /// What is being done to the call since it was answered.
     pub(crate) op: Option<Box<Operation>>,
+    /// What the parties send each other, once they do.
+    pub(crate) parcels: Option<Box<Parcels>>,
 }
 
 /// What a machine may touch while it works: the time, the limits, and where its words go.
@@ -255,6 +262,7 @@ impl Call {
             wanted_wire_id: None,
             holds: Holds::default(),
             op: None,
+            parcels: None,
         }
     }
 

@@ -133,7 +133,7 @@ impl Call {
             Some(Purpose::Replace) => self.seat_newcomer(scene, id, sdp),
             Some(Purpose::Reoffer) => self.send_reoffer(scene, id, sdp),
             // Not asked for.
-            Some(Purpose::Reaccept) => leg.purpose = Some(Purpose::Reaccept),
+            Some(waits @ (Purpose::Reaccept | Purpose::Relay | Purpose::Relayed)) => leg.purpose = Some(waits),
             None => {}
         }
     }

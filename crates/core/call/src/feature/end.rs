@@ -66,6 +66,7 @@ impl Call {
         let waited = std::mem::replace(&mut leg.state, LegState::Ended);
         let event = Event::LegEnded { leg: id, party, cause: cause.clone() };
         self.event(scene, event);
+        self.forget_parcels(scene, id);
         if !was_live {
             return;
         }

@@ -73,6 +73,10 @@ impl Call {
     /// What a party says to our offer.
     pub(crate) fn reaccepted(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Result<Option<Sdp>, Cause>) {
         let Some(leg) = self.leg_mut(id) else { return };
+        if leg.live() && leg.purpose == Some(Purpose::Relayed) {
+            self.relay_answered(scene, id, sdp);
+            return;
+        }
         if !leg.live() || leg.purpose != Some(Purpose::Reaccept) {
             return;
         }

@@ -28,11 +28,11 @@ impl Call {
             self.change_over(scene, id);
             return;
         }
-        // The callee made the offer and waits for this answer in its acknowledgement.
-        let callee = self.legs.iter_mut().find(|l| l.party == Party::Callee && l.state == LegState::Up);
-        if let Some(callee) = callee {
-            callee.owes_answer = false;
-            let leg = callee.id;
+        // The other party made the offer and waits for this answer in its acknowledgement.
+        let other = self.legs.iter_mut().find(|l| l.party == party.other() && l.state == LegState::Up);
+        if let Some(other) = other {
+            other.owes_answer = false;
+            let leg = other.id;
             scene.out.op(Op::Confirm { call, leg, sdp: Some(sdp) });
         }
     }
@@ -50,14 +50,17 @@ impl Call {
             // Whoever changes the session has got our answer; the acknowledgement was lost on the way.
             leg.state = LegState::Up;
         }
+        if !anchored && state != State::AwaitEnds {
+            self.relay_offer(scene, id, sdp);
+            return;
+        }
         let refusal = if matches!(leg.purpose, Some(Purpose::Reoffer | Purpose::Reaccept)) {
             // Both sides change the session at once (RFC 3261 section 14.2).
             Some(Cause::new(Kind::Pending, Fault::Peer))
         } else if leg.purpose.is_some() {
             // The party took a change back and made another one, while the engine still describes the first.
             Some(Cause::new(Kind::Other, Fault::Peer).with_text("Another Change Is Pending"))
-        } else if !anchored || state == State::AwaitEnds {
-            // Signalling only: neither side's description is ours to change.
+        } else if state == State::AwaitEnds {
             Some(Cause::new(Kind::NotAcceptable, Fault::Server))
         } else {
             None
@@ -107,7 +110,7 @@ impl Call {
             Some(Purpose::Replace) => self.refuse_newcomer(scene, cause),
             Some(Purpose::Reoffer) => self.reoffer_refused(scene, id, cause),
             // About an answer of before, which is about to be replaced.
-            Some(Purpose::Reaccept) => leg.purpose = Some(Purpose::Reaccept),
+            Some(waits @ (Purpose::Reaccept | Purpose::Relay | Purpose::Relayed)) => leg.purpose = Some(waits),
             // Early media is a courtesy: without it the call goes on.
             Some(Purpose::EarlyMedia) => {}
             None if leg.state == LegState::AwaitAnswer => self.early_media_refused(scene, id),
