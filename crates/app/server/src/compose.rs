@@ -22,7 +22,7 @@ use hookswitch_sip_msg::digest::Algorithm;
 mod call_api;
 mod opensips;
 
-use crate::config::{Config, ConfigError, Domain, Forward, MediaAddress, MediaIo, SipTransport};
+use crate::config::{Config, ConfigError, Domain, Forward, MediaAddress, MediaIo, Redirects, SipTransport};
 pub use opensips::front_config;
 
 /// What the switch is called in User-Agent and Server.
@@ -100,6 +100,7 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
             anchor: config.media.anchor,
             probe_time: Duration::from_secs(config.calls.probe_time),
             max_duration: Duration::from_secs(config.calls.max_duration),
+            follow_redirects: config.calls.redirects == Redirects::Follow,
             auto_answer: config.calls.click_to_dial_auto_answer,
             ..Limits::default()
         },

@@ -145,6 +145,12 @@ impl Cause {
         Self::new(Kind::Hangup, Fault::Nobody)
     }
 
+    /// The call has come back to where it was (RFC 3261 section 21.4.20).
+    #[must_use]
+    pub fn loop_detected() -> Self {
+        Self { code: 482, ..Self::new(Kind::TooManyHops, Fault::Peer) }.with_text("Loop Detected")
+    }
+
     /// The same cause with another phrase.
     #[must_use]
     pub fn with_text(mut self, text: impl Into<Cow<'static, str>>) -> Self {

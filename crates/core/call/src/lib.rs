@@ -15,7 +15,7 @@ pub mod switchboard;
 pub mod words;
 
 pub use cause::{Cause, Fault, Kind};
-pub use feature::forward::MAX_DIVERSIONS;
+pub use feature::forward::{MAX_DIVERSIONS, MAX_REDIRECTS};
 pub use feature::parcel::MAX_PARCELS;
 pub use switchboard::Limits;
 pub use words::*;

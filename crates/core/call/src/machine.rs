@@ -287,6 +287,7 @@ impl Call {
             Report::Located { found, codecs, forwards, .. } => self.located(scene, found, codecs, forwards),
             Report::Dialed { leg, wire_id, .. } => self.dialed(scene, leg, wire_id),
             Report::Progress { leg, status, text, sdp, .. } => self.progressed(scene, leg, (status, text), sdp),
+            Report::Redirected { leg, to, .. } => self.redirected(scene, leg, to),
             Report::Answered { leg, sdp, .. } => self.answered(scene, leg, sdp),
             Report::Confirmed { leg, sdp, .. } => self.confirmed(scene, leg, sdp),
             Report::Reoffered { leg, sdp, .. } => self.reoffered(scene, leg, sdp),

@@ -48,6 +48,9 @@ pub struct Limits {
     /// switch, or by the phones themselves. Default [`By::Bridge`]. Calls whose audio does not run
     /// through the media engine are always transferred by the phones.
     pub transfers: By,
+    /// Whether whomever a called phone names instead of itself (3xx) is called, once in a call.
+    /// Default false.
+    pub follow_redirects: bool,
     /// How long a call may last from its answer; zero sets no limit. Default zero.
     pub max_duration: Duration,
 }
@@ -64,6 +67,7 @@ impl Default for Limits {
             anchor: true,
             auto_answer: false,
             transfers: By::Bridge,
+            follow_redirects: false,
             max_duration: Duration::ZERO,
         }
     }
@@ -179,6 +183,7 @@ impl Switchboard {
             }
             Report::Located { call, .. }
             | Report::Progress { call, .. }
+            | Report::Redirected { call, .. }
             | Report::Answered { call, .. }
             | Report::Confirmed { call, .. }
             | Report::Reoffered { call, .. }
@@ -359,6 +364,7 @@ impl Switchboard {
         let cause = match self.room() {
             _ if too_long => Some(Cause::new(Kind::BadAddress, Fault::Peer)),
             Err(_) => Some(Cause::new(Kind::Overloaded, Fault::Server)),
+            Ok(()) if self.goes_in_circles(&wire_id, &to) => Some(Cause::loop_detected()),
             Ok(()) => None,
         };
         if let Some(cause) = cause {
@@ -388,6 +394,27 @@ impl Switchboard {
         if taken.is_none_or(|other| other.state == State::AwaitEnds) {
             self.by_wire.insert(wire_id.clone(), id);
         }
+    }
+
+    /// Whether a request is one of our own which has come back, and the call that it belongs to, or
+    /// one further back, was for the same address: a loop. For another address it is a spiral, and
+    /// may go on (RFC 5393 section 3); the hops that it has left bound that.
+    fn goes_in_circles(&self, wire_id: &str, to: &Address) -> bool {
+        let mut wire_id = wire_id;
+        for _ in 0..u8::MAX {
+            let Some(call) = self.by_wire(wire_id).and_then(|id| self.calls.get(&id)) else { return false };
+            let sent = |leg: &Leg| leg.target.is_some() && leg.wire_id.as_deref() == Some(wire_id);
+            if call.state == State::AwaitEnds || !call.legs.iter().any(sent) {
+                return false;
+            }
+            if call.callee == *to {
+                return true;
+            }
+            let Some(earlier) = call.legs.first().filter(|leg| leg.target.is_none()) else { return false };
+            let Some(name) = earlier.wire_id.as_deref() else { return false };
+            wire_id = name;
+        }
+        false
     }
 
     fn ticket(&mut self) -> Ticket {

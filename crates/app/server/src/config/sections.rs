@@ -145,6 +145,10 @@ pub struct Calls {
     /// Longest duration of a call from its answer, in seconds; then both parties are hung up. 0 sets
     /// no limit.
     pub max_duration: u64,
+    /// What becomes of a call whose phone answers that others are to be called (3xx): `refuse` tells
+    /// the caller 480; `follow` calls them, once in a call, if they are in a domain of ours or a route
+    /// leads to them.
+    pub redirects: Redirects,
     /// Whether the phone that an application has rung up first, to connect it with somebody, is asked
     /// to answer by itself (click to dial).
     pub click_to_dial_auto_answer: bool,
@@ -159,10 +163,22 @@ impl Default for Calls {
             ring_time: 120,
             probe_time: 60,
             max_duration: 0,
+            redirects: Redirects::Refuse,
             click_to_dial_auto_answer: false,
             drain_time: 3_600,
         }
     }
+}
+
+/// What becomes of a call when a phone names others to be called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Redirects {
+    /// It has failed.
+    #[default]
+    Refuse,
+    /// They are called.
+    Follow,
 }
 
 /// One domain.

@@ -12,6 +12,7 @@
 //! A [`Hunt`] is the look for one party. It is there from the look-up until somebody answers or
 //! nobody is left; its branches are the legs of that party which are not answered yet.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -49,6 +50,10 @@ pub(crate) struct Hunt {
     pub(super) earlier: Option<Cause>,
     /// A phone of whoever is looked for now has rung.
     pub(super) rang: bool,
+    /// Whom phones name instead of themselves, not called yet.
+    pub(super) redirects: VecDeque<Address>,
+    /// One of those has been called: nobody else is named.
+    pub(super) redirected: bool,
     located: bool,
     /// Not called yet, the next one last.
     waiting: Vec<Target>,
@@ -73,6 +78,8 @@ impl Hunt {
             failure: None,
             earlier: None,
             rang: false,
+            redirects: VecDeque::new(),
+            redirected: false,
             located: false,
             waiting: Vec::new(),
             group: 0,

@@ -3,22 +3,39 @@
 
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Call, Scene};
-use crate::words::{Address, Diversion, Diverting, Event, Seat, Source};
+use crate::words::{Address, Diversion, Diverting, Event, LegId, MAX_ADDRESS, Seat, Source};
 
 /// Most diversions of one call, those included which it brought along.
 pub const MAX_DIVERSIONS: usize = 10;
+
+/// Most addresses that the phones of one party may name instead of themselves.
+pub const MAX_REDIRECTS: usize = 5;
 
 impl Call {
     /// Nobody of whom was looked for answers: whoever is named for that case is called, if anybody.
     pub(super) fn nobody_answers(&mut self, scene: &mut Scene<'_>) {
         let Some(hunt) = self.hunt.as_mut() else { return };
         let cause = hunt.failure.clone().unwrap_or_else(|| Cause::new(Kind::Unreachable, Fault::Peer));
-        let Some((to, why)) = self.forward_for(&cause) else {
+        if let Some(to) = hunt.redirects.pop_front() {
+            hunt.redirected = true;
+            self.end_branches(scene, &cause);
+            self.divert(scene, to, Diverting::Always, false);
+        } else if let Some((to, why)) = self.forward_for(&cause) {
+            self.end_branches(scene, &cause);
+            self.divert(scene, to, why, true);
+        } else {
             self.hunt_failed(scene, cause);
+        }
+    }
+
+    /// A phone names others, who are called when nobody else is left.
+    pub(crate) fn redirected(&mut self, scene: &mut Scene<'_>, id: LegId, to: Vec<Address>) {
+        if !scene.limits.follow_redirects || self.branch_of_hunt(id).is_none() {
             return;
-        };
-        self.end_branches(scene, &cause);
-        self.divert(scene, to, why);
+        }
+        let Some(hunt) = self.hunt.as_mut().filter(|hunt| !hunt.redirected) else { return };
+        let room = MAX_REDIRECTS.saturating_sub(hunt.redirects.len());
+        hunt.redirects.extend(to.into_iter().filter(|to| to.0.len() <= MAX_ADDRESS).take(room));
     }
 
     /// Whom the party names for such a failure.
@@ -50,15 +67,15 @@ impl Call {
         }
     }
 
-    /// Somebody else is looked for. Whoever has been on the way before is not called again.
-    pub(super) fn divert(&mut self, scene: &mut Scene<'_>, to: Address, why: Diverting) {
+    /// Somebody else is looked for, `anywhere` if whoever keeps the directory named it and not a phone.
+    /// Whoever has been on the way before is not called again.
+    pub(super) fn divert(&mut self, scene: &mut Scene<'_>, to: Address, why: Diverting, anywhere: bool) {
         let Some(hunt) = self.hunt.as_mut() else { return };
         let loops = to == hunt.to || hunt.diversions.iter().any(|passed| passed.from == to);
         if loops || hunt.diversions.len() >= MAX_DIVERSIONS || self.hops == 0 {
             let failure = hunt.failure.take().or_else(|| hunt.earlier.take());
-            let too_far = Cause::new(Kind::TooManyHops, Fault::Peer);
-            let circle = || Cause { code: 482, ..too_far.clone().with_text("Loop Detected") };
-            let cause = failure.unwrap_or_else(|| if loops { circle() } else { too_far.clone() });
+            let too_far = || Cause::new(Kind::TooManyHops, Fault::Peer);
+            let cause = failure.unwrap_or_else(|| if loops { Cause::loop_detected() } else { too_far() });
             self.hunt_failed(scene, cause);
             return;
         }
@@ -66,7 +83,7 @@ impl Call {
         self.hops -= 1;
         let from = std::mem::replace(&mut hunt.to, to.clone());
         hunt.diversions.push(Diversion { from: from.clone(), why });
-        hunt.anywhere = true;
+        hunt.anywhere = anywhere;
         match hunt.heard.take() {
             Some(_) if hunt.seat == Seat::Spare => self.target_silent(scene),
             Some(_) => self.hear(scene, hunt.party.other(), Source::Ringback),

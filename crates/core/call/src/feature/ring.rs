@@ -61,7 +61,7 @@ impl Call {
                 hunt.failure = Some(cause);
                 self.nobody_answers(scene);
             }
-            Found::Diverted { to, why } => self.divert(scene, to, why),
+            Found::Diverted { to, why } => self.divert(scene, to, why, true),
         }
     }
 

@@ -374,6 +374,16 @@ pub enum Report {
         /// Early media.
         sdp: Option<Sdp>,
     },
+    /// A called party names others that are to be called in its place (3xx); [`Report::Ended`] of
+    /// the leg follows.
+    Redirected {
+        /// The call.
+        call: CallId,
+        /// The leg.
+        leg: LegId,
+        /// Whom, best first.
+        to: Vec<Address>,
+    },
     /// A called party has answered; wants [`Op::Confirm`].
     Answered {
         /// The call.
