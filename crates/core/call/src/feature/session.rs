@@ -29,6 +29,7 @@ impl Call {
             return;
         }
         // The other party made the offer and waits for this answer in its acknowledgement.
+        let Some(party) = self.leg(id).map(|leg| leg.party) else { return };
         let other = self.legs.iter_mut().find(|l| l.party == party.other() && l.state == LegState::Up);
         if let Some(other) = other {
             other.owes_answer = false;
