@@ -7,7 +7,7 @@ use ahash::AHashMap;
 use hookswitch_b2bua::B2buaConfig;
 use hookswitch_b2bua::route::Route;
 use hookswitch_call::directory::{Directory, Forwarding, Layer, Secret};
-use hookswitch_call::{Address, Codecs, Forwards, Limits};
+use hookswitch_call::{Address, By, Codecs, Forwards, Limits};
 use hookswitch_codec::Codec;
 use hookswitch_drive::{HttpConfig, MediaConfig, SipListen, StoreConfig, SwitchConfig, WebListen};
 use hookswitch_media::{AddressPolicy, EngineConfig};
@@ -22,7 +22,7 @@ use hookswitch_sip_msg::digest::Algorithm;
 mod call_api;
 mod opensips;
 
-use crate::config::{Config, ConfigError, Domain, Forward, MediaAddress, MediaIo, Redirects, SipTransport};
+use crate::config::{Config, ConfigError, Domain, Forward, MediaAddress, MediaIo, Redirects, SipTransport, Transfers};
 pub use opensips::front_config;
 
 /// What the switch is called in User-Agent and Server.
@@ -101,6 +101,10 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
             probe_time: Duration::from_secs(config.calls.probe_time),
             max_duration: Duration::from_secs(config.calls.max_duration),
             follow_redirects: config.calls.redirects == Redirects::Follow,
+            transfers: match config.calls.transfers {
+                Transfers::Bridge => By::Bridge,
+                Transfers::Refer => By::Refer,
+            },
             auto_answer: config.calls.click_to_dial_auto_answer,
             ..Limits::default()
         },

@@ -149,6 +149,10 @@ pub struct Calls {
     /// the caller 480; `follow` calls them, once in a call, if they are in a domain of ours or a route
     /// leads to them.
     pub redirects: Redirects,
+    /// How calls are transferred where a command does not say, and where a phone asks for it: `bridge`,
+    /// the switch calls the new party; `refer`, the phone does. Calls whose audio does not run through
+    /// this host are always transferred by the phones.
+    pub transfers: Transfers,
     /// Whether the phone that an application has rung up first, to connect it with somebody, is asked
     /// to answer by itself (click to dial).
     pub click_to_dial_auto_answer: bool,
@@ -164,6 +168,7 @@ impl Default for Calls {
             probe_time: 60,
             max_duration: 0,
             redirects: Redirects::Refuse,
+            transfers: Transfers::Bridge,
             click_to_dial_auto_answer: false,
             drain_time: 3_600,
         }
@@ -179,6 +184,17 @@ pub enum Redirects {
     Refuse,
     /// They are called.
     Follow,
+}
+
+/// How calls are transferred.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Transfers {
+    /// By the switch.
+    #[default]
+    Bridge,
+    /// By the phones.
+    Refer,
 }
 
 /// One domain.

@@ -7,6 +7,7 @@
 mod carrier;
 mod control;
 mod media;
+mod plain;
 mod told;
 
 use std::fmt;

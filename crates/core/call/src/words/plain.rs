@@ -1,0 +1,69 @@
+//! Words with nothing special in them, and what all reports have in common.
+
+use compact_str::CompactString;
+
+use super::{Address, Alerting, Dial, Handle, Identity, Incoming, LegId, Report, Sdp, Target};
+
+impl Dial {
+    /// A call with nothing special.
+    #[must_use]
+    pub fn new(target: Target, from: Address, to: Address, offer: Option<Sdp>) -> Self {
+        Self {
+            target,
+            from,
+            to,
+            offer,
+            wire_id: None,
+            hops: 70,
+            identity: Identity::default(),
+            diversions: Vec::new(),
+            alerting: Alerting::default(),
+            referred_by: None,
+        }
+    }
+}
+
+impl Incoming {
+    /// A call with nothing special.
+    #[must_use]
+    pub fn new(handle: Handle, wire_id: CompactString, from: Address, to: Address, offer: Option<Sdp>) -> Self {
+        Self {
+            handle,
+            wire_id,
+            from,
+            to,
+            offer,
+            hops: 70,
+            near: None,
+            identity: Identity::default(),
+            diversions: Vec::new(),
+            alerting: Alerting::default(),
+            referred_by: None,
+            replaces: None,
+        }
+    }
+}
+
+impl Report {
+    /// The leg that it is about.
+    #[must_use]
+    pub const fn leg(&self) -> Option<LegId> {
+        match self {
+            Self::Incoming(_) | Self::Located { .. } => None,
+            Self::Dialed { leg, .. }
+            | Self::Progress { leg, .. }
+            | Self::Redirected { leg, .. }
+            | Self::Answered { leg, .. }
+            | Self::Confirmed { leg, .. }
+            | Self::Reoffered { leg, .. }
+            | Self::Reaccepted { leg, .. }
+            | Self::ReferAsked { leg, .. }
+            | Self::ReferAnswered { leg, .. }
+            | Self::ReferProgress { leg, .. }
+            | Self::Brought { leg, .. }
+            | Self::Delivered { leg, .. }
+            | Self::Digit { leg, .. }
+            | Self::Ended { leg, .. } => Some(*leg),
+        }
+    }
+}
