@@ -54,17 +54,20 @@ class Place:
 
     count = 0
 
-    def __init__(self):
+    def __init__(self, mtu=1500):
         Place.count += 1
-        number = Place.count
+        self.number = number = Place.count
         self.address = f"10.77.{number}.2"
         self.switch = f"10.77.{number}.1"
         self._holder = subprocess.Popen(
             ["sleep", "infinity"], preexec_fn=lambda: (die_with_parent(), _unshare(CLONE_NEWNET))
         )
+        self.pid = self._holder.pid
+        """A process that does nothing else than be there."""
         self._file = os.open(f"/proc/{self._holder.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         near, far = f"near{number}", f"far{number}"
-        ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", str(self._holder.pid))
+        size = ("mtu", str(mtu))
+        ip("link", "add", near, *size, "type", "veth", "peer", "name", far, *size, "netns", str(self._holder.pid))
         ip("addr", "add", f"{self.switch}/24", "dev", near)
         ip("link", "set", near, "up")
         for words in (

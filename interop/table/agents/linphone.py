@@ -1,0 +1,69 @@
+"""linphonec 5.1, by its prompt."""
+
+import re
+import time
+
+from kit.linphone import Linphone
+from kit.switch import SECRETS
+
+from . import Verbs
+
+NEEDS = ("linphonec",)
+TITLE = "linphone"
+ASSIGNED = re.compile(r"assigned id (\d+)")
+
+
+class Phone(Linphone, Verbs):
+    LACKS = {
+        "hold_inactive": ("holds with sendonly only", "its command is `pause`; it has no choice of direction"),
+        "hold_zero": ("holds with sendonly only", "its command is `pause`; cnx_ip_to_0000_if_sendonly_enabled keeps a=sendonly beside it"),
+        "pick_up": ("linphonec has no command that writes Replaces", "`help call` lists none; the library writes it in REFER only"),
+        "refresh": ("linphonec has no command for a re-INVITE that changes nothing", "`help` lists pause, resume and camera"),
+        "early_media": ("linphonec sends no media before it answers", "`help answer` knows only 200"),
+        "reliable": ("linphonec sends no reliable 183", "`help answer` knows only 200"),
+    }
+
+    def __init__(self, place, user, hertz):
+        super().__init__(place, user, SECRETS[user], hertz, answer="manual")
+
+    def calls(self):
+        """The numbers it has given to its calls, oldest first."""
+        return [int(number) for number in ASSIGNED.findall(self._said(0))]
+
+    def answer(self):
+        self.command(f"answer {self.calls()[-1]}")
+
+    def refuse(self):
+        self.command(f"terminate {self.calls()[-1]}")
+
+    def hold(self, style="sendonly"):
+        if style != "sendonly":
+            self.lacks(f"hold_{style}")
+        self.command("pause")
+
+    def resume(self):
+        self.command(f"resume {self.calls()[-1]}")
+
+    def transfer(self, uri):
+        self.command(f"transfer {uri}")
+
+    def consult(self, uri):
+        self._first = self.calls()[-1]
+        self.command("pause")
+        time.sleep(0.5)
+        self.dial(uri)
+
+    def complete(self):
+        self.command(f"transfer {self._first} --to-call {self.calls()[-1]}")
+
+    def tidy(self):
+        self.command("terminate all")
+
+
+def phones(places, tones):
+    return [Phone(place, user, hertz).start() for place, user, hertz in zip(places, ("alice", "bob", "carol"), tones)]
+
+
+def stop(everybody):
+    for phone in everybody:
+        phone.stop()

@@ -1,0 +1,80 @@
+"""twinkle 1.10, by the prompt of twinkle-console."""
+
+import time
+
+from kit.switch import SECRETS
+from kit.twinkle import SoundServer, Twinkle
+
+from . import Verbs
+
+NEEDS = ("twinkle-console", "pulseaudio")
+TITLE = "twinkle"
+
+
+class Phone(Twinkle, Verbs):
+    """Alice holds with sendonly, bob with c=0.0.0.0: a profile knows one style."""
+
+    fewest = 2
+    """Packets in half a second: PulseAudio's sine reaches twinkle in bursts, of which it sends six packets a second."""
+    LACKS = {
+        "hold_inactive": ("holds with sendonly or c=0.0.0.0 only", "hold_variant of its profile is rfc3264 or rfc2543"),
+        "pick_up": ("has no command that writes Replaces", "its `help` lists call, redirect, transfer; it writes the header in REFER only"),
+        "refresh": ("has no command for a re-INVITE that changes nothing", "its `help` lists hold and retrieve"),
+        "early_media": ("sends no media before it answers", "its `help` lists answer and reject"),
+        "reliable": ("says no 183", "its `help` lists answer and reject"),
+    }
+
+    def __init__(self, place, user, hertz, sound):
+        style = "rfc2543" if user == "bob" else "rfc3264"
+        super().__init__(place, user, SECRETS[user], hertz, sound, hold=style)
+        self.style = {"rfc3264": "sendonly", "rfc2543": "zero"}[style]
+
+    def dial(self, uri):
+        self.command(f"call {uri}")
+
+    def answer(self):
+        self.command("answer")
+
+    def refuse(self):
+        self.command("reject")
+
+    def hang_up(self):
+        self.command("bye")
+
+    def hold(self, style="sendonly"):
+        if style == "inactive":
+            self.lacks("hold_inactive")
+        self.command("hold")
+
+    def resume(self):
+        self.command("retrieve")
+
+    def transfer(self, uri):
+        self.command(f"transfer {uri}")
+
+    def consult(self, uri):
+        self.command(f"transfer -c {uri}")
+
+    def complete(self):
+        self.command("transfer -c")
+
+    def tidy(self):
+        for line in ("1", "2"):
+            self.command(f"line {line}")
+            self.command("bye")
+        self.command("line 1")
+        time.sleep(0.1)
+
+
+def phones(places, tones):
+    sound, started = SoundServer(*tones), []
+    for place, user, hertz in zip(places, ("alice", "bob", "carol"), tones):
+        # Its dice are thrown by the second: two that start in the same one use the same Call-ID, tag and branch.
+        time.sleep(1.1 if started else 0)
+        started.append(Phone(place, user, hertz, sound).start())
+    return started
+
+
+def stop(everybody):
+    for phone in everybody:
+        phone.stop()

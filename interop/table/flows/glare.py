@@ -1,0 +1,43 @@
+"""Both sides of a leg send a re-INVITE at once: each is answered 491, both try again after a while (RFC 3261 section 14.1)."""
+
+import time
+
+TITLE = "re-INVITE glare"
+
+
+def play(stage):
+    alice, bob = stage.alice, stage.bob
+    began = stage.talk(alice, bob)
+    callid = next(stage.seen(alice, True, began, request="INVITE")).sip.get("Call-ID")
+    mark = stage.mark()
+    held = stage.pump.hold(lambda packet: packet.place is alice.place and _is_invite(packet), most=2)
+    stage.command("CallHold", callid=callid, leg="caller", cmd_id="glare")
+    stage.wait(lambda: held.packets, 3, "the switch asks for hold")
+    alice.hold()
+    stage.wait(lambda: {packet.up for packet in held.packets} == {True, False}, 3, "both re-INVITEs are on their way")
+    held.release()
+    stage.sees(alice, False, "reads 491", mark, method="INVITE", status=491)
+    answer = stage.wait(lambda: _answer(stage, alice, mark), 4, f"{alice.name} answers the re-INVITE of the switch")
+    stage.note(f"{alice.name} answers the re-INVITE that crosses its own with {answer}")
+    if answer == 491:
+        stage.wait(lambda: _answered_again(stage, alice, mark), 8, "the switch tries again after its 491")
+    stage.until("glare", "Ended")
+    stage.command("CallUnhold", callid=callid, leg="caller", cmd_id="again")
+    stage.until("again", "Ended")
+    time.sleep(0.3)
+    alice.resume()
+    stage.hear_each_other(alice, bob, "after both have resumed")
+    stage.ends(bob, alice)
+
+
+def _is_invite(packet):
+    return packet.sip and not packet.sip.is_response and packet.sip.method == "INVITE"
+
+
+def _answer(stage, phone, mark):
+    finals = [packet.sip.status for packet in stage.seen(phone, True, mark, method="INVITE") if packet.sip.is_response]
+    return next((status for status in finals if status >= 200), None)
+
+
+def _answered_again(stage, phone, mark):
+    return any(stage.seen(phone, True, mark, method="INVITE", status=200))

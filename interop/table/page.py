@@ -1,0 +1,2 @@
+def compare(agent, results):
+    pass
