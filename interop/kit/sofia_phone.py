@@ -148,6 +148,7 @@ class Phone:
             LIB.nua_handle_destroy(ctypes.c_void_p(handle))
         self.handles.clear()
         self.tone.to = None
+        print("forgotten", flush=True)
 
     def run(self):
         self.tone.start()

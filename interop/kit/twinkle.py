@@ -1,11 +1,18 @@
 """A twinkle (twinkle-console, 1.10) in a place of its own. PulseAudio is its sound card."""
 
+import math
 import os
 import subprocess
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 from . import programs, verdict
+
+RATE = 8000
+PIECE = 160
+"""Samples that are written at once: 20 ms."""
 
 SYSTEM = """\
 dev_ringtone=alsa:null
@@ -57,7 +64,10 @@ pcm.speaker {{ type pulse  server "unix:{server}"  device "silence" }}
 
 
 class SoundServer:
-    """A PulseAudio with a sine for each microphone, and a sink for all speakers: twinkle wants a sound card that keeps time."""
+    """A PulseAudio with a pipe for each microphone, and a sink for all speakers: twinkle wants a sound card that keeps time.
+
+    Its own sine would come in pieces of two seconds, of which twinkle sends a tenth.
+    """
 
     def __init__(self, *tones):
         folder = verdict.SCRATCH / "pulse"
@@ -67,11 +77,35 @@ class SoundServer:
         self.socket = Path(self._short.name) / "socket"
         words = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disable-shm=yes",
                  "-L", f"module-native-protocol-unix auth-anonymous=1 socket={self.socket}", "-L", "module-null-sink sink_name=silence"]
-        for hertz in tones:
-            words += ["-L", f"module-sine-source source_name=tone{hertz} frequency={hertz} rate=8000"]
+        pipes = {hertz: Path(self._short.name) / f"mic{hertz}" for hertz in tones}
+        for hertz, pipe in pipes.items():
+            words += ["-L", f"module-pipe-source source_name=tone{hertz} file={pipe} format=s16le rate={RATE} channels=1"]
         environment = {**os.environ, "HOME": str(folder), "PULSE_RUNTIME_PATH": self._short.name, "PULSE_STATE_PATH": str(folder)}
         programs.start(words, folder / "log", env=environment)
         verdict.wait_for(self.socket.exists, 10, "pulseaudio listens")
+        verdict.wait_for(lambda: all(pipe.exists() for pipe in pipes.values()), 5, "pulseaudio has its pipes")
+        threading.Thread(target=_sing, args=(pipes,), daemon=True).start()
+
+
+def _sing(pipes):
+    """Keeps the pipes filled, a piece of 20 ms at a time."""
+    voices = []
+    for hertz, pipe in pipes.items():
+        samples = (int(8000 * math.sin(2 * math.pi * hertz * at / RATE)) for at in range(RATE))
+        sound = b"".join(sample.to_bytes(2, "little", signed=True) for sample in samples)
+        voices.append((os.open(pipe, os.O_WRONLY | os.O_NONBLOCK), sound))
+    number, due = 0, time.monotonic()
+    while True:
+        time.sleep(max(0.0, due - time.monotonic()))
+        due += PIECE / RATE
+        start = number * PIECE * 2 % (RATE * 2)
+        for pipe, sound in voices:
+            try:
+                os.write(pipe, sound[start : start + PIECE * 2])
+            except OSError:
+                # Nobody reads it just now, or PulseAudio has gone.
+                pass
+        number += 1
 
 
 class Twinkle:

@@ -10,6 +10,8 @@ def held(stage, holder, other, style="sendonly"):
     asked = stage.sees(holder, True, "asks for hold", mark, request="INVITE")
     answer = stage.sees(holder, False, "has its hold accepted", mark, method="INVITE", status=200)
     stage.must(is_hold(asked.body), f"{holder.name} does not ask for hold: {asked.body!r}")
+    # A phone that is not done with its hold takes no other command.
+    stage.sees(holder, True, "acknowledges the 200", mark, request="ACK")
     # The other one hears the switch's hold, or what the holder plays: RFC 3264 leaves it to both.
     stage.does_not_hear(holder, other, "on hold")
     return asked, answer

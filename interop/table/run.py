@@ -3,24 +3,20 @@
 import importlib
 import json
 import os
+import subprocess
 import time
 
-from kit import programs, verdict
+from kit import network, programs, verdict
 from kit.cable import CabledPlace, Pump
 from kit.switch import Switch
 
 from . import page
 from .agents import sofia
+from .page import CANNOT, FAILS, FLOWS, PASSES
 from .stage import RING_TIME, Cannot, Stage, Wrong
 
-FLOWS = (
-    "call", "cancel", "busy", "no_answer", "hold_sendonly", "hold_inactive", "hold_zero", "resume", "blind", "semi_attended",
-    "attended", "pickup", "late_offer", "early_media", "prack", "session_refresh", "glare", "cancel_crosses_200",
-    "bye_crosses_bye", "ack_lost", "refer_refused", "target_busy", "target_silent",
-)
 TONES = (440, 700, 1000)
 HELPER_TONE = 1300
-PASSES, CANNOT, FAILS = "yes", "cannot", "FAILS"
 
 
 def column(agent):
@@ -31,6 +27,9 @@ def column(agent):
     trusted, more = getattr(module, "CONFIG", ("127.0.0.0/8", ""))
     switch = Switch(trusted=trusted, ring_time=RING_TIME, more=more).start()
     places = [CabledPlace(pump) for _ in range(len(TONES) + 1)]
+    if prepare := getattr(module, "prepare", None):
+        network.forward()
+        prepare(pump)
     everybody = module.phones(places, TONES)
     helper = sofia.Phone(places[-1], "dave", HELPER_TONE).start()
     folder, setting = getattr(module, "FLOWS", ("flows", Stage))
@@ -52,12 +51,21 @@ def column(agent):
             programs.stop(helper.program)
             helper.start()
     module.stop(everybody)
-    (verdict.SCRATCH / "results.json").write_text(json.dumps({"title": module.TITLE, "flows": results}, indent=1))
+    (verdict.SCRATCH / "results.json").write_text(json.dumps({"version": version(module.PACKAGE), "flows": results}, indent=1))
     for name, result in results.items():
         if result["cell"] == FAILS:
             verdict.say(f"FAILS {name}: {result['text']}")
     verdict.check(switch.is_alive(), "the switch still stands")
     page.compare(agent, results)
+
+
+def version(package):
+    """A package of Debian and its version."""
+    words = ["dpkg-query", "-W", "-f", "${Package} ${Version}", package]
+    try:
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return f"{package} of an unknown version"
 
 
 def play(flow, stage):

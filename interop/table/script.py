@@ -10,7 +10,7 @@ AUDIO = 6000
 DOMAIN = "example.test"
 REASONS = {100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 202: "Accepted", 481: "Call Does Not Exist", 486: "Busy Here",
            487: "Request Terminated", 491: "Request Pending", 603: "Decline"}
-VIAS = "(Via: [^[:cntrl:]]*[[:cntrl:]]+)+"
+VIAS, ROUTES = (f"({name}: [^[:cntrl:]]*[[:cntrl:]]+)+" for name in ("Via", "Record-Route"))
 
 
 def sdp(mode="sendrecv", address="[local_ip]", version=1):
@@ -51,8 +51,9 @@ class Script:
         return str(self._labels)
 
     def xml(self):
-        used = '<Reference variables="sender,receiver,vias,sequence"/>' if any('"sender"' in step for step in self._steps) else ""
-        return f'<?xml version="1.0" encoding="UTF-8"?>\n<scenario name="{escape(self.user)}">\n' + "\n".join([*self._steps, used]) + "\n</scenario>\n"
+        used = '<Reference variables="sender,receiver,vias,routes,sequence"/>' if any('"sender"' in step for step in self._steps) else ""
+        head = f'<?xml version="1.0" encoding="UTF-8"?>\n<scenario name="{escape(self.user)}">'
+        return "\n".join([head, *self._steps, used, "</scenario>", ""])
 
     # --- the words of SIP ---
 
@@ -152,7 +153,7 @@ class Caller(Script):
     def is_told(self, *provisional):
         # SIPp wants the ones that may be missing before the one that may not.
         for status in sorted((100, 180, 183), key=lambda status: status in provisional):
-            self.receive(status, optional=status not in provisional, dialog=True)
+            self.receive(status, optional=status not in provisional, dialog=status > 100)
         return self
 
     def is_answered(self, body=None):
@@ -201,7 +202,7 @@ class Callee(Script):
             f'<ereg regexp="{regexp}" search_in="{place}" {header}assign_to="{name}"/>'
             for name, regexp, place, header in (
                 ("sender", ".*", "hdr", 'header="From:" '), ("receiver", ".*", "hdr", 'header="To:" '),
-                ("vias", VIAS, "msg", ""), ("sequence", ".*", "hdr", 'header="CSeq:" '))
+                ("vias", VIAS, "msg", ""), ("routes", ROUTES, "msg", ""), ("sequence", ".*", "hdr", 'header="CSeq:" '))
         )
         self.receive("INVITE", actions=actions, dialog=True)
         return self
@@ -220,8 +221,9 @@ class Callee(Script):
 
     def respond_to_invite(self, status, body=None, headers=()):
         """To the INVITE, when another request has come since."""
-        lines = [f"SIP/2.0 {status} {REASONS[status]}", "[$vias]From: [$sender]", f"To: [$receiver];tag={self.user}-[pid]",
-                 "Call-ID: [call_id]", "CSeq: [$sequence]", f"Contact: <sip:{self.user}@[local_ip]:[local_port]>", *headers]
+        lines = [f"SIP/2.0 {status} {REASONS[status]}", "[$vias][$routes]From: [$sender]", f"To: [$receiver];tag={self.user}-[pid]",
+                 "Call-ID: [call_id]", "CSeq: [$sequence]", f"Contact: <sip:{self.user}@[local_ip]:[local_port]>",
+                 "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, REFER, NOTIFY", *headers]
         return self._message(lines, body, "")
 
 

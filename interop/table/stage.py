@@ -18,7 +18,8 @@ FEWEST = 20
 """Packets in them that make up a tone; less is not heard yet."""
 RING_TIME = 4
 """Seconds after which the switch gives up a phone that rings."""
-REFUSED = {"busy": 486}
+SHOWN = ("SIP/2.0", "c=IN IP", "m=audio", "a=sendonly", "a=recvonly", "a=inactive")
+"""What a ladder shows of a body."""
 
 
 class Wrong(Exception):
@@ -216,6 +217,9 @@ class Stage:
             phone.tidy()
         if self._late:
             self._late.close()
+        if self._application:
+            self._application.drop()
+        self._late = self._application = None
         self.wait(lambda: self.calls() == 0, 5, "no call is left between the flows")
         self.pump.packets = []
         self.evidence = []
@@ -223,13 +227,12 @@ class Stage:
     def ladder(self):
         """The SIP that passed, a line each."""
         names = {phone.place: phone.user for phone in (*self.phones, self.helper)}
-        lines, began = [], None
-        for packet in self.pump.packets:
-            if packet.sip:
-                began = began or packet.at
-                name = names.get(packet.place, packet.place.address)
-                body = " ".join(line for line in packet.sip.body.split("\r\n") if line[:7] in ("c=IN IP", "m=audio", "a=sendo", "a=recvo", "a=inact"))
-                arrow = f"{name:>8} --> switch  " if packet.up else f"{name:>8} <-- switch  "
-                lost = "  (lost)" if packet.lost else ""
-                lines.append(f"{packet.at - began:8.3f}  {arrow} {packet.sip.first}  [{packet.sip.get('CSeq')}] {body}{lost}")
+        packets = [packet for packet in self.pump.packets if packet.sip]
+        lines = []
+        for packet in packets:
+            name = names.get(packet.place, packet.place.address)
+            arrow = f"{name:>10} {'-->' if packet.up else '<--'} switch"
+            body = " ".join(line for line in packet.sip.body.split("\r\n") if line.startswith(SHOWN))
+            lost = "  (lost)" if packet.lost else ""
+            lines.append(f"{packet.at - packets[0].at:8.3f}  {arrow}  {packet.sip.first}  [{packet.sip.get('CSeq')}] {body}{lost}")
         return "\n".join(lines)

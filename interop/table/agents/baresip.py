@@ -8,8 +8,7 @@ from . import Verbs
 
 NEEDS = ("baresip",)
 TITLE = "baresip"
-BINARY = "/usr/bin/baresip"
-LIBRARY = "/usr/lib/x86_64-linux-gnu/libre.so.0"
+PACKAGE = "baresip"
 
 
 class Phone(Baresip, Verbs):

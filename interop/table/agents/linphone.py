@@ -10,6 +10,7 @@ from . import Verbs
 
 NEEDS = ("linphonec",)
 TITLE = "linphone"
+PACKAGE = "linphone-cli"
 ASSIGNED = re.compile(r"assigned id (\d+)")
 
 
@@ -17,6 +18,7 @@ class Phone(Linphone, Verbs):
     LACKS = {
         "hold_inactive": ("holds with sendonly only", "its command is `pause`; it has no choice of direction"),
         "hold_zero": ("holds with sendonly only", "its command is `pause`; cnx_ip_to_0000_if_sendonly_enabled keeps a=sendonly beside it"),
+        "prack": ("does not use 100rel", "with 100rel_support_level=1 its INVITE does not say Supported: 100rel"),
         "pick_up": ("linphonec has no command that writes Replaces", "`help call` lists none; the library writes it in REFER only"),
         "refresh": ("linphonec has no command for a re-INVITE that changes nothing", "`help` lists pause, resume and camera"),
         "early_media": ("linphonec sends no media before it answers", "`help answer` knows only 200"),
@@ -24,7 +26,7 @@ class Phone(Linphone, Verbs):
     }
 
     def __init__(self, place, user, hertz):
-        super().__init__(place, user, SECRETS[user], hertz, answer="manual")
+        super().__init__(place, user, SECRETS[user], hertz, answer="manual", reliable=1)
 
     def calls(self):
         """The numbers it has given to its calls, oldest first."""

@@ -4,6 +4,7 @@ from table.cast import Party, Play
 
 NEEDS = ("sipp",)
 TITLE = "SIPp"
+PACKAGE = "sip-tester"
 USERS = ("alice", "bob", "carol")
 ROUTES = "\n".join(f'  - {{ match: "sip:{user}@*", to: "sip:10.77.{number}.2:5060" }}' for number, user in enumerate(USERS, 1))
 CONFIG = ('127.0.0.0/8, "10.77.0.0/16"', f"media: {{ address: 10.77.1.1 }}\nroutes:\n{ROUTES}")

@@ -11,6 +11,7 @@ from . import Verbs
 
 NEEDS = ("sip-options",)
 TITLE = "sofia-sip"
+PACKAGE = "libsofia-sip-ua0"
 PROGRAM = Path(__file__).parents[2] / "kit" / "sofia_phone.py"
 
 
@@ -21,7 +22,6 @@ class Phone(Verbs):
         self.name = f"sofia-sip {user}"
         self.log = verdict.SCRATCH / f"sofia-{user}.log"
         self.program = None
-        self._calls = 0
 
     def start(self):
         words = [sys.executable, PROGRAM, self.user, SECRETS[self.user], "example.test", self.place.address, self.place.switch, self.hertz]
@@ -82,7 +82,12 @@ class Phone(Verbs):
         self.command("respond", "last", 183)
 
     def tidy(self):
+        before = self._forgotten()
         self.command("forget")
+        verdict.wait_for(lambda: self._forgotten() > before, 5, f"{self.name} forgets its calls")
+
+    def _forgotten(self):
+        return self.log.read_text(errors="replace").count("forgotten")
 
 
 def phones(places, tones):

@@ -9,15 +9,15 @@ from . import Verbs
 
 NEEDS = ("twinkle-console", "pulseaudio")
 TITLE = "twinkle"
+PACKAGE = "twinkle-console"
 
 
 class Phone(Twinkle, Verbs):
     """Alice holds with sendonly, bob with c=0.0.0.0: a profile knows one style."""
 
-    fewest = 2
-    """Packets in half a second: PulseAudio's sine reaches twinkle in bursts, of which it sends six packets a second."""
     LACKS = {
         "hold_inactive": ("holds with sendonly or c=0.0.0.0 only", "hold_variant of its profile is rfc3264 or rfc2543"),
+        "prack": ("does not use 100rel", "with ext_100rel=supported its INVITE does not say Supported: 100rel"),
         "pick_up": ("has no command that writes Replaces", "its `help` lists call, redirect, transfer; it writes the header in REFER only"),
         "refresh": ("has no command for a re-INVITE that changes nothing", "its `help` lists hold and retrieve"),
         "early_media": ("sends no media before it answers", "its `help` lists answer and reject"),
