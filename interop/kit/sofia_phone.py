@@ -152,18 +152,25 @@ class Phone:
 
     def run(self):
         self.tone.start()
-        waiting = b""
+        waiting, commands = b"", []
         while True:
             LIB.su_root_step(self.root, STEP_MS)
-            if not select.select([0], [], [], 0)[0]:
-                continue
-            data = os.read(0, 4096)
-            if not data:
-                return
-            *lines, waiting = (waiting + data).split(b"\n")
-            for line in lines:
-                name, *words = line.decode().split()
-                getattr(self, f"do_{name}")(*words)
+            if select.select([0], [], [], 0)[0]:
+                data = os.read(0, 4096)
+                if not data:
+                    return
+                *lines, waiting = (waiting + data).split(b"\n")
+                commands += [line.decode().split() for line in lines]
+            while commands and self._does(*commands[0]):
+                commands.pop(0)
+
+    def _does(self, name, *words):
+        """Whether a command could be carried out: the call that it is about may not have come yet."""
+        try:
+            getattr(self, f"do_{name}")(*words)
+            return True
+        except IndexError:
+            return name != "respond"
 
 
 if __name__ == "__main__":
