@@ -2,7 +2,7 @@
 
 import re
 
-from .stage import RING_TIME, Wrong
+from .stage import RING_TIME, Cannot, Wrong
 
 FINAL = re.compile(r"SIP/2\.0 ([2-6]\d\d) ")
 
@@ -56,15 +56,24 @@ def moved(stage, transferor, left, target, mark, expected=(200,)):
     stage.ends(left, target)
 
 
-def back(stage, transferor, left):
+def back(stage, transferor, left, mark):
     """Nothing came of it: both talk as before, once the transferor resumes what it may have held itself."""
     try:
-        stage.hear_each_other(transferor, left, "after the transfer failed")
+        stage.hear_each_other(transferor, left, "after the transfer failed", seconds=2)
     except Wrong:
+        _hung_up(stage, transferor, left, mark)
         transferor.resume()
         stage.note(f"{transferor.name} held the call before it sent REFER, and resumed it")
         stage.hear_each_other(transferor, left, "after the transfer failed and was resumed")
     stage.ends(transferor, left)
+
+
+def _hung_up(stage, transferor, left, mark):
+    """There are phones that end a call because a transfer of it has failed."""
+    if any(stage.seen(transferor, True, mark, request="BYE")):
+        stage.is_over(transferor, left, since=mark, text="hung up by the transferor")
+        stage.nothing_is_left()
+        raise Cannot("ends the call itself when its transfer has failed", f"captured: a BYE of {transferor.name} right after it was told")
 
 
 def target_rings(stage, target, mark):

@@ -14,8 +14,8 @@ STEP = 0.03
 """Seconds between two looks at the cables."""
 WINDOW = 0.5
 """Seconds of sound that are listened to."""
-FEWEST = 20
-"""Packets in them that make up a tone; less is not heard yet."""
+FEWEST, MOST = 20, 30
+"""Packets that make up a tone: fewer are not heard yet, more are too long ago."""
 RING_TIME = 4
 """Seconds after which the switch gives up a phone that rings."""
 SHOWN = ("SIP/2.0", "c=IN IP", "m=audio", "a=sendonly", "a=recvonly", "a=inactive")
@@ -121,9 +121,9 @@ class Stage:
 
     # --- listening ---
 
-    def streams(self, phone, up, seconds=WINDOW):
-        """RTP on a phone's cable of late, by its ports."""
-        since, found = time.monotonic() - seconds, {}
+    def streams(self, phone, up, since):
+        """RTP on a phone's cable since a moment, by its ports."""
+        found = {}
         for packet in reversed(self.pump.packets):
             if packet.at < since:
                 break
@@ -131,25 +131,44 @@ class Stage:
                 found.setdefault((packet.source[1], packet.target[1]), []).insert(0, packet)
         return list(found.values())
 
-    def heard(self, phone, up=False):
-        """The tones that a phone is sent; with `up`, the ones it sends."""
-        fewest = getattr(phone, "fewest", FEWEST)
-        return {listen.tone(stream, self.tones) for stream in self.streams(phone, up) if len(stream) >= fewest}
+    def heard(self, phone, since=None):
+        """The tones that a phone is sent, by default of late. 0 is silence, None a sound that is no phone's tone."""
+        streams = self.streams(phone, False, since or time.monotonic() - WINDOW)
+        return {listen.tone(stream[-MOST:], self.tones) for stream in streams if len(stream) >= FEWEST}
 
     def hears(self, listener, speaker, text, seconds=4):
-        """A phone is sent the other's tone."""
-        try:
-            self.wait(lambda: speaker.hertz in self.heard(listener), seconds, text)
-        except Wrong:
-            raise Wrong(f"{text}: {listener.name} does not hear {speaker.name}, only {self.heard(listener)}") from None
+        """A phone is sent the other's tone from now on."""
+        self._all_hear([(listener, speaker)], text, seconds)
 
-    def hear_each_other(self, one, other, text):
-        self.hears(one, other, text)
-        self.hears(other, one, text)
+    def hear_each_other(self, one, other, text, seconds=4):
+        self._all_hear([(one, other), (other, one)], text, seconds)
+
+    def _all_hear(self, pairs, text, seconds):
+        now = time.monotonic()
+        missing = list(pairs)
+
+        def look():
+            missing[:] = [(listener, speaker) for listener, speaker in missing if speaker.hertz not in self.heard(listener, now)]
+            return not missing
+
+        try:
+            self.wait(look, seconds, text)
+        except Wrong:
+            listener, speaker = missing[0]
+            said = f"{text}: {listener.name} does not hear {speaker.name}, only {self.heard(listener)}"
+            raise Wrong(said) from None
 
     def does_not_hear(self, listener, speaker, text, seconds=3):
-        """A phone is not sent the other's tone any more: silence, music or nothing."""
-        self.wait(lambda: speaker.hertz not in self.heard(listener), seconds, f"{text}: {listener.name} still hears {speaker.name}")
+        """A phone is not sent the other's tone any more: silence, music or nothing, for as long as one listens."""
+        quiet_since = [time.monotonic()]
+
+        def look():
+            now = time.monotonic()
+            if speaker.hertz in self.heard(listener):
+                quiet_since[0] = now
+            return now - quiet_since[0] > WINDOW / 2
+
+        self.wait(look, seconds, f"{text}: {listener.name} still hears {speaker.name}")
 
     # --- calls ---
 

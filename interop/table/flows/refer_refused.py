@@ -16,7 +16,7 @@ def play(stage):
     if answer < 300:
         found = outcome(stage, alice, mark)
         stage.must(found is not None and found >= 400, f"{alice.name} is told {found}")
-    back(stage, alice, bob)
+    back(stage, alice, bob, mark)
 
 
 def _answer(stage, phone, mark):

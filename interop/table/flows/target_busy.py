@@ -15,4 +15,4 @@ def play(stage):
     carol.refuse()
     found = outcome(stage, alice, mark)
     stage.must(found in (486, 600, 603), f"{alice.name} is told {found}")
-    back(stage, alice, bob)
+    back(stage, alice, bob, mark)

@@ -15,4 +15,4 @@ def play(stage):
     unanswered(stage, carol, mark)
     found = outcome(stage, alice, mark)
     stage.must(found in (408, 480, 487), f"{alice.name} is told {found}")
-    back(stage, alice, bob)
+    back(stage, alice, bob, mark)
