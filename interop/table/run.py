@@ -25,11 +25,12 @@ def column(agent):
     verdict.begin(*module.NEEDS, *sofia.NEEDS)
     pump = Pump()
     trusted, more = getattr(module, "CONFIG", ("127.0.0.0/8", ""))
-    switch = Switch(trusted=trusted, ring_time=RING_TIME, more=more).start()
     places = [CabledPlace(pump) for _ in range(len(TONES) + 1)]
     if prepare := getattr(module, "prepare", None):
         network.forward()
         prepare(pump)
+    # It looks at its interfaces once, when it starts.
+    switch = Switch(trusted=trusted, ring_time=RING_TIME, more=more).start()
     everybody = module.phones(places, TONES)
     helper = sofia.Phone(places[-1], "dave", HELPER_TONE).start()
     folder, setting = getattr(module, "FLOWS", ("flows", Stage))

@@ -122,11 +122,13 @@ class Script:
         return self.request("BYE", retrans=False)
 
     def until_crossed(self):
-        """Answers the other side's BYE and reads the answer to its own, in either order."""
+        """Answers the other side's BYE and reads the answer to its own, in either order. That is 481 where the call is forgotten."""
         second, end = self.label(), self.label()
         self.receive(200, optional=True, more=f' next="{second}"')
+        self.receive(481, optional=True, more=f' next="{second}"')
         self.receive("BYE")
         self.respond(200)
+        self.receive(481, optional=True, more=f' next="{end}"')
         self.receive(200)
         self.add(f'<nop next="{end}"/>')
         self.add(f'<label id="{second}"/>')

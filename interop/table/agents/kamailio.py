@@ -11,7 +11,7 @@ USERS = ("alice", "bob", "carol")
 PROXY = "10.77.5.2"
 """Its place is the fifth, after those of the three parties and of the helper."""
 SWITCH = "10.77.5.1"
-CONFIG = ('127.0.0.0/8, "10.77.0.0/16"', f'media: {{ address: 10.77.5.1 }}\nroutes: [ {{ match: "sip:*@*", to: "sip:{PROXY}:5060" }} ]')
+CONFIG = ('127.0.0.0/8, "10.77.0.0/16"', f'routes: [ {{ match: "sip:*@*", to: "sip:{PROXY}:5060" }} ]')
 FLOWS = ("scripted", Play)
 
 SETTINGS = """\

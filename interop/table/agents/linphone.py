@@ -19,6 +19,7 @@ class Phone(Linphone, Verbs):
         "hold_inactive": ("holds with sendonly only", "its command is `pause`; it has no choice of direction"),
         "hold_zero": ("holds with sendonly only", "its command is `pause`; cnx_ip_to_0000_if_sendonly_enabled keeps a=sendonly beside it"),
         "prack": ("does not use 100rel", "with 100rel_support_level=1 its INVITE does not say Supported: 100rel"),
+        "complete_early": ("sends no REFER before the one it consults has answered", "captured after `transfer ID --to-call ID`: none"),
         "pick_up": ("linphonec has no command that writes Replaces", "`help call` lists none; the library writes it in REFER only"),
         "refresh": ("linphonec has no command for a re-INVITE that changes nothing", "`help` lists pause, resume and camera"),
         "early_media": ("linphonec sends no media before it answers", "`help answer` knows only 200"),
@@ -57,6 +58,11 @@ class Phone(Linphone, Verbs):
 
     def complete(self):
         self.command(f"transfer {self._first} --to-call {self.calls()[-1]}")
+
+    def complete_early(self):
+        self.complete()
+        time.sleep(1)
+        self.lacks("complete_early")
 
     def tidy(self):
         self.command("terminate all")

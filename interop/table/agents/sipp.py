@@ -7,7 +7,7 @@ TITLE = "SIPp"
 PACKAGE = "sip-tester"
 USERS = ("alice", "bob", "carol")
 ROUTES = "\n".join(f'  - {{ match: "sip:{user}@*", to: "sip:10.77.{number}.2:5060" }}' for number, user in enumerate(USERS, 1))
-CONFIG = ('127.0.0.0/8, "10.77.0.0/16"', f"media: {{ address: 10.77.1.1 }}\nroutes:\n{ROUTES}")
+CONFIG = ('127.0.0.0/8, "10.77.0.0/16"', f"routes:\n{ROUTES}")
 FLOWS = ("scripted", Play)
 
 

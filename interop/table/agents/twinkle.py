@@ -2,6 +2,7 @@
 
 import time
 
+from kit import verdict
 from kit.switch import SECRETS
 from kit.twinkle import SoundServer, Twinkle
 
@@ -27,10 +28,20 @@ class Phone(Twinkle, Verbs):
     def __init__(self, place, user, hertz, sound):
         style = "rfc2543" if user == "bob" else "rfc3264"
         super().__init__(place, user, SECRETS[user], hertz, sound, hold=style)
+        self.log.unlink(missing_ok=True)
+        self._rung = 0
         self.style = {"rfc3264": "sendonly", "rfc2543": "zero"}[style]
 
     def dial(self, uri):
         self.command(f"call {uri}")
+
+    def ring(self):
+        """It takes no answer before it has said that somebody calls."""
+        self._rung += 1
+        verdict.wait_for(lambda: self._said("incoming call") >= self._rung, 5, f"{self.name} says that it is called")
+
+    def _said(self, text):
+        return self.log.read_text(errors="replace").count(text)
 
     def answer(self):
         self.command("answer")
@@ -64,6 +75,7 @@ class Phone(Twinkle, Verbs):
             self.command("bye")
         self.command("line 1")
         time.sleep(0.1)
+        self._rung = self._said("incoming call")
 
 
 def phones(places, tones):
