@@ -54,6 +54,10 @@ def read(at, place, up, frame):
     return Packet(at, place, up, frame, addresses, bytes(frame[start + 8 : start + length]))
 
 
+def _of_a_call(packet):
+    return packet.sip is not None and packet.sip.method in ("INVITE", "ACK", "BYE", "CANCEL", "PRACK", "UPDATE")
+
+
 class Held:
     """Packets that a rule keeps, until they are released in the order in which they came."""
 
@@ -100,6 +104,7 @@ class Pump:
     def __init__(self):
         self.packets = []
         self.rules = []
+        self._past = set()
         self._selector = selectors.DefaultSelector()
         self._wake, wakes = socket.socketpair()
         self._selector.register(wakes, selectors.EVENT_READ, None)
@@ -121,9 +126,10 @@ class Pump:
         return self.rules[-1]
 
     def forget(self):
-        """Starts anew: no rule, nothing seen."""
+        """Starts anew: no rule, nothing seen. What is still said of calls that were seen (a proxy repeats itself for long) is lost."""
         for rule in list(self.rules):
             rule.release()
+        self._past |= {packet.sip.get("Call-ID") for packet in self.packets if _of_a_call(packet)}
         self.packets = []
 
     def _run(self):
@@ -148,6 +154,8 @@ class Pump:
         packet = read(time.monotonic(), place, up, frame)
         if packet is None:
             self._send(place, up, frame)
+        elif _of_a_call(packet) and packet.sip.get("Call-ID") in self._past:
+            return
         elif not any(rule(packet) for rule in list(self.rules)):
             self.pass_on(packet)
             self.packets.append(packet)

@@ -32,12 +32,20 @@ def fits(asked, answer, style):
     return None
 
 
+def sound(stage, holder, other):
+    """In words, what the other one is sent while it is held."""
+    heard = stage.heard(other)
+    names = {0: "silence", None: "music", holder.hertz: "what the holder plays"}
+    return " and ".join(sorted(names.get(hertz, f"{hertz} Hz") for hertz in heard)) or "nothing"
+
+
 def hold(stage, holder, other, style):
     """A call, held in a style, checked, and ended while it is held."""
     stage.talk(stage.alice, stage.bob)
     asked, answer = held(stage, holder, other, style)
     wrong = fits(asked, answer, style)
     stage.must(not wrong, wrong)
+    stage.note(f"who is held is sent {sound(stage, holder, other)}")
     if style != "sendonly":
         stage.wait(lambda: not any(stage.heard(holder)), 3, f"{holder.name} is sent nothing but silence")
     # It must be the same call that ends, from the other side.

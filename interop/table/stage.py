@@ -12,9 +12,11 @@ from kit.websocket import CallApi
 
 STEP = 0.03
 """Seconds between two looks at the cables."""
+LISTENING_STEP = 0.1
+"""The same for sound, which takes longer to look at."""
 WINDOW = 0.5
 """Seconds of sound that are listened to."""
-FEWEST, MOST = 20, 30
+FEWEST, MOST = 20, 24
 """Packets that make up a tone: fewer are not heard yet, more are too long ago."""
 RING_TIME = 4
 """Seconds after which the switch gives up a phone that rings."""
@@ -91,13 +93,13 @@ class Stage:
                 continue
             yield packet
 
-    def wait(self, found, seconds, text):
+    def wait(self, found, seconds, text, step=STEP):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             result = found()
             if result:
                 return result
-            time.sleep(STEP)
+            time.sleep(step)
         raise Wrong(f"{text}: not within {seconds} s")
 
     def sees(self, phone, up, text, since=0, seconds=4, number=1, **which):
@@ -152,7 +154,7 @@ class Stage:
             return not missing
 
         try:
-            self.wait(look, seconds, text)
+            self.wait(look, seconds, text, LISTENING_STEP)
         except Wrong:
             listener, speaker = missing[0]
             said = f"{text}: {listener.name} does not hear {speaker.name}, only {self.heard(listener)}"
@@ -168,7 +170,7 @@ class Stage:
                 quiet_since[0] = now
             return now - quiet_since[0] > WINDOW / 2
 
-        self.wait(look, seconds, f"{text}: {listener.name} still hears {speaker.name}")
+        self.wait(look, seconds, f"{text}: {listener.name} still hears {speaker.name}", LISTENING_STEP)
 
     # --- calls ---
 
@@ -240,7 +242,7 @@ class Stage:
             self._application.drop()
         self._late = self._application = None
         self.wait(lambda: self.calls() == 0, 5, "no call is left between the flows")
-        self.pump.packets = []
+        self.pump.forget()
         self.evidence = []
 
     def ladder(self):

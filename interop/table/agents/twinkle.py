@@ -1,5 +1,6 @@
 """twinkle 1.10, by the prompt of twinkle-console."""
 
+import itertools
 import time
 
 from kit import verdict
@@ -11,6 +12,8 @@ from . import Verbs
 NEEDS = ("twinkle-console", "pulseaudio")
 TITLE = "twinkle"
 PACKAGE = "twinkle-console"
+
+_starts = itertools.count(1)
 
 
 class Phone(Twinkle, Verbs):
@@ -28,7 +31,8 @@ class Phone(Twinkle, Verbs):
     def __init__(self, place, user, hertz, sound):
         style = "rfc2543" if user == "bob" else "rfc3264"
         super().__init__(place, user, SECRETS[user], hertz, sound, hold=style)
-        self.log.unlink(missing_ok=True)
+        # What an earlier start said must not be taken for what this one says.
+        self.log = self.folder / f"log-{next(_starts)}"
         self._rung = 0
         self.style = {"rfc3264": "sendonly", "rfc2543": "zero"}[style]
 
