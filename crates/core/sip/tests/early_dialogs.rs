@@ -3,7 +3,9 @@
 mod support;
 
 use hookswitch_sip::auth::Credentials;
-use hookswitch_sip::{Body, DialogId, Event, Invite, MAX_FORKS, Rel100, RequestOut, SipError, Transport};
+use hookswitch_sip::{
+    Body, DialogId, EndpointConfig, Event, Invite, MAX_FORKS, Rel100, RequestOut, SipError, Transport,
+};
 use hookswitch_sip_msg::{HeaderName, Method};
 use support::OFFER;
 use support::lone::{Lone, call, response};
@@ -190,6 +192,27 @@ fn early_dialogs_beyond_the_limit_are_not_told() {
     // The 2xx of one of them counts all the same.
     lone.answer("INVITE", 200, "fork17", BOB);
     assert!(matches!(lone.events.last(), Some(Event::Answered { fork: 16, .. })));
+}
+
+#[test]
+fn a_reliable_response_that_finds_no_room_is_taken_when_it_is_repeated() {
+    let mut lone = Lone::with(
+        Transport::Udp,
+        EndpointConfig { max_transactions: 2, ..support::config(support::addr(support::HERE)) },
+    );
+    let (first, second) = (call(lone.flow), call(lone.flow));
+    lone.endpoint.invite(lone.now, first).unwrap();
+    lone.drain();
+    let waiting = lone.last("INVITE").message.clone();
+    lone.endpoint.invite(lone.now, second).unwrap();
+    lone.drain();
+    let other = lone.last("INVITE").message.clone();
+    lone.hear(&response(&waiting, 183, "bob", &reliable(5, BOB)));
+    assert!(lone.times("PRACK").is_empty() && lone.events.is_empty());
+    lone.hear(&response(&other, 486, "carol", ""));
+    lone.pass(support::secs(33));
+    lone.hear(&response(&waiting, 183, "bob", &reliable(5, BOB)));
+    assert_eq!(lone.last("PRACK").header(HeaderName::RAck), "5 1 INVITE");
 }
 
 #[test]

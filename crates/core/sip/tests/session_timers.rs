@@ -340,6 +340,21 @@ fn a_change_that_waits_for_a_refresh_has_its_outcome_when_the_call_ends() {
 }
 
 #[test]
+fn a_change_that_waits_for_a_refresh_is_taken_back_without_it() {
+    let (mut lone, id) = answered(&format!("{BOB}Session-Expires: 600;refresher=uac\n"));
+    lone.pass(secs(300));
+    lone.answer("INVITE", 100, "", "");
+    lone.endpoint.reinvite(lone.now, id, Some(Body::sdp("v=0\r\n")), Vec::new()).unwrap();
+    lone.endpoint.cancel(lone.now, id, None);
+    lone.drain();
+    assert!(matches!(lone.events[..], [Event::ReinviteFailed { status: 487, .. }]));
+    assert_eq!(lone.words(), ["INVITE"], "the refresh goes on");
+    lone.answer("INVITE", 200, "", &described(&format!("{BOB}Session-Expires: 600;refresher=uac\n")));
+    assert_eq!(lone.words(), ["INVITE", "ACK"]);
+    assert!(matches!(lone.events[1..], [Event::Refreshed { .. }]));
+}
+
+#[test]
 fn a_change_of_ours_refreshes_the_session_by_itself() {
     let (mut lone, id) = answered(&format!("{UPDATES}Session-Expires: 600;refresher=uac\n"));
     lone.pass(secs(290));

@@ -11,7 +11,6 @@
 //!
 //! The end comes a little before the interval is over, so that the BYE is there in time (RFC 4028 10).
 
-use core::fmt;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -91,24 +90,6 @@ pub(crate) struct Terms {
     pub(crate) min_se: u32,
     /// The other side must heed it: a 2xx to somebody who knows session timers (RFC 4028 9).
     pub(crate) required: bool,
-}
-
-impl fmt::Display for Terms {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Session-Expires: {}", self.interval)?;
-        f.write_str(match self.keeper {
-            Some(Keeper::Sender) => ";refresher=uac",
-            Some(Keeper::Receiver) => ";refresher=uas",
-            None => "",
-        })?;
-        if self.min_se > 0 {
-            write!(f, "\r\nMin-SE: {}", self.min_se)?;
-        }
-        if self.required {
-            f.write_str("\r\nRequire: timer")?;
-        }
-        Ok(())
-    }
 }
 
 impl SessionTimer {

@@ -7,6 +7,7 @@ use hookswitch_sip_msg::{HeaderName, Message, Method, Via, list_members, reason_
 
 use super::facts::Facts;
 use crate::dialog::Dialog;
+use crate::dialog::peer::Keeper;
 use crate::dialog::session_timer::Terms;
 use crate::ids::{self, TOKEN};
 use crate::outgoing::{Body, Header};
@@ -150,10 +151,23 @@ impl<'b> Draft<'b> {
         self.text("\r\n");
     }
 
+    /// What a message says about its session (RFC 4028).
     pub(super) fn terms(&mut self, terms: &Terms) {
-        use core::fmt::Write;
-        // A buffer of bytes takes all that is written.
-        let _ = write!(self.out, "{terms}\r\n");
+        self.text("Session-Expires: ");
+        self.number(terms.interval);
+        self.text(match terms.keeper {
+            Some(Keeper::Sender) => ";refresher=uac\r\n",
+            Some(Keeper::Receiver) => ";refresher=uas\r\n",
+            None => "\r\n",
+        });
+        if terms.min_se > 0 {
+            self.text("Min-SE: ");
+            self.number(terms.min_se);
+            self.text("\r\n");
+        }
+        if terms.required {
+            self.text("Require: timer\r\n");
+        }
     }
 
     pub(super) fn headers(&mut self, headers: &[Header]) {

@@ -207,6 +207,7 @@ impl Endpoint {
         flow: Flow,
         response: &Message,
     ) -> Heard {
+        let full = self.full();
         let Some(call) = self.tables.call_mut(id) else {
             return Heard::Nothing;
         };
@@ -220,6 +221,10 @@ impl Endpoint {
         let Some(rseq) = said.reliable_number() else {
             return Heard::Told { fork, prack_due: false };
         };
+        if full {
+            // It is repeated until there is room for its PRACK.
+            return Heard::Nothing;
+        }
         match call.take_reliable(fork, rseq, !response.body_bytes().is_empty()) {
             Asks::Nothing => Heard::Nothing,
             Asks::Answer => Heard::Told { fork, prack_due: true },

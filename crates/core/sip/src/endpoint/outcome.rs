@@ -14,6 +14,7 @@ use crate::Time;
 use crate::auth::{Credentials, Session};
 use crate::config::MAX_FORKS;
 use crate::dialog::peer::Said;
+use crate::dialog::session_timer::Terms;
 use crate::dialog::{Dialog, DialogState, Role};
 use crate::event::{DialogId, Ender, Event, FailCause, RequestId};
 use crate::transport::Flow;
@@ -35,12 +36,19 @@ pub(super) struct Final {
 
 /// What changes in a request that is sent again.
 pub(super) struct Again<'a> {
-    /// A line to add, without its end.
-    pub(super) line: &'a str,
+    pub(super) new: New<'a>,
     /// Answer to a challenge, as a line.
     pub(super) authorization: Bytes,
     /// Which lines go.
     pub(super) replaces: &'a dyn Fn(HeaderName, &[u8]) -> bool,
+}
+
+/// What is added to it.
+pub(super) enum New<'a> {
+    /// A line, without its end.
+    Line(&'a str),
+    /// Another interval of the session.
+    Terms(Terms),
 }
 
 /// A request that failed without a response.
@@ -378,7 +386,12 @@ impl Endpoint {
         let line = format!("{}: {value}", name.as_str());
         let realm = session.realm();
         let replaces: &dyn Fn(HeaderName, &[u8]) -> bool = &|header, text| header == name && is_for_realm(text, realm);
-        self.send_again(now, answer, owner, &Again { line: &line, authorization: line.clone().into(), replaces })
+        self.send_again(
+            now,
+            answer,
+            owner,
+            &Again { new: New::Line(&line), authorization: line.clone().into(), replaces },
+        )
     }
 
     /// Sends a request of ours again as another transaction, with some of its lines replaced. False when it has been
@@ -395,7 +408,10 @@ impl Endpoint {
         let branch = self.next_branch();
         let mut draft = Draft::request(&mut self.desk.buffer, &method, request.request_uri().unwrap_or_default());
         draft.via(flow.transport, &self.desk.names.sent_by(&flow), branch);
-        draft.lines(std::iter::once(again.line.as_bytes()));
+        match &again.new {
+            New::Line(line) => draft.lines(std::iter::once(line.as_bytes())),
+            New::Terms(terms) => draft.terms(terms),
+        }
         draft.cseq(cseq, &method);
         let replaced = |header: HeaderName, text: &[u8]| match header {
             HeaderName::Via | HeaderName::CSeq | HeaderName::ContentLength => true,

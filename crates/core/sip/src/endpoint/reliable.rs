@@ -225,13 +225,13 @@ impl Endpoint {
         let Some(call) = self.tables.call_mut(id) else {
             return;
         };
-        let Some(received) = call.theirs else {
-            return;
-        };
         let Some(waiting) = call.reliable.as_deref_mut().and_then(|reliable| reliable.waiting.as_mut()) else {
             return;
         };
         waiting.timer = None;
+        let Some(received) = call.theirs else {
+            return;
+        };
         if waiting.until <= now {
             self.give_up_invite(now, id, 504, 504);
             return;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use hookswitch_sip_msg::{HeaderName, Message, Method};
 
 use super::Endpoint;
-use super::outcome::{Again, Final};
+use super::outcome::{Again, Final, New};
 use super::request::Inside;
 use super::tables::{AckDue, Due, Owner, TxnRef};
 use crate::Time;
@@ -185,7 +185,7 @@ impl Endpoint {
         };
         let replaces: &dyn Fn(HeaderName, &[u8]) -> bool =
             &|name, _| matches!(name, HeaderName::SessionExpires | HeaderName::MinSe);
-        self.send_again(now, answer, owner, &Again { line: &terms.to_string(), authorization, replaces })
+        self.send_again(now, answer, owner, &Again { new: New::Terms(terms), authorization, replaces })
     }
 
     /// Where a client transaction is sent again, whoever waits for it waits for the new one.

@@ -82,8 +82,9 @@ impl Endpoint {
         let Some(call) = self.tables.calls.get_mut(dialog.0 as u32 as usize).filter(|call| call.id == dialog) else {
             return;
         };
-        let (Some(slot), DialogState::Early | DialogState::Confirmed, None) =
-            (call.ours, call.dialog.state, &call.cancel)
+        // A refresh is none of our user's business, but what waits for its end is.
+        let ours = call.ours.filter(|_| !call.refreshing);
+        let (Some(slot), DialogState::Early | DialogState::Confirmed, None) = (ours, call.dialog.state, &call.cancel)
         else {
             self.forget_waiting_change(dialog);
             return;
