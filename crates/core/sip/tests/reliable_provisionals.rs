@@ -265,6 +265,20 @@ fn a_new_offer_in_a_prack_is_answered_in_its_200() {
 }
 
 #[test]
+fn a_prack_that_crosses_the_cancel_finds_no_dialog_and_is_not_waited_for() {
+    let (mut lone, id) = called(SUPPORTED);
+    respond(&mut lone, id, Response::new(183).reliably());
+    lone.hear(&invite("z9hG4bK-in", 1, "alice", SUPPORTED).replace("INVITE", "CANCEL"));
+    prack(&mut lone, "183", "z9hG4bK-p", 2, false);
+    let answers: Vec<_> = lone.sent[1..].iter().map(|sent| (sent.status(), sent.header(HeaderName::CSeq))).collect();
+    assert_eq!(answers, [(200, "1 CANCEL"), (487, "1 INVITE"), (481, "2 PRACK")]);
+    assert!(matches!(lone.events[1..], [Event::Cancelled { .. }]));
+    lone.settle();
+    assert_eq!(lone.times("183"), [0], "nothing is repeated behind the end");
+    lone.assert_nothing_left();
+}
+
+#[test]
 fn what_is_left_of_a_cancelled_call_is_answered_once() {
     let (mut lone, id) = called(SUPPORTED);
     respond(&mut lone, id, described(183).reliably());
