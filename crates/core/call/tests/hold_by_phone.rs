@@ -56,12 +56,16 @@ fn audio_flows_only_when_phone_and_application_have_both_let_go() {
 }
 
 #[test]
-fn what_a_phone_says_of_its_direction_before_the_answer_is_no_hold() {
+fn a_hold_from_before_the_answer_is_told_with_the_answer() {
     let mut desk = Desk::new(Limits::default());
     let call = desk.incoming(Some("a"));
     desk.presses_hold(call, Party::Caller, true);
     desk.located(call, &["sip:b1@x"]);
+    assert!(!desk.since().iter().any(|line| line.contains("hears")), "there is nobody yet whom it holds");
     desk.answered(call, 1, Some("b"));
-    assert!(desk.since().contains(&"Callee hears Peer".to_owned()));
-    assert!(!desk.event_names().iter().any(|event| event.starts_with("hold")));
+    let said = desk.since();
+    assert_eq!(said[said.len() - 2..], ["Caller hears Silence", "Callee hears Hold"]);
+    assert_eq!(desk.event_names()[4..], ["bridged", "hold true by Caller"]);
+    desk.presses_hold(call, Party::Caller, false);
+    assert_eq!(desk.since(), ["Caller hears Peer", "Callee hears Peer"]);
 }

@@ -76,6 +76,19 @@ fn a_phone_that_does_not_hang_up_is_hung_up() {
 }
 
 #[test]
+fn what_the_parties_send_each_other_does_not_go_to_who_leaves() {
+    let mut desk = Desk::new(Limits::default());
+    let call = desk.talking();
+    refers(&mut desk, call, 1, carol());
+    desk.located(call, &["sip:c1@x"]);
+    desk.answered(call, 2, Some("c"));
+    desk.since();
+    let parcel = Parcel { kind: ParcelKind::Message, content_type: "text/plain".into(), body: b"hi"[..].into() };
+    desk.tell(Report::Brought { call, leg: LegId(0), receipt: 7, parcel });
+    assert!(desk.since().iter().any(|line| line.starts_with("deliver 2 ")));
+}
+
+#[test]
 fn who_leaves_does_not_make_a_command_wait() {
     let mut desk = Desk::new(Limits::default());
     let call = desk.talking();
@@ -263,13 +276,13 @@ fn a_call_is_over_when_nobody_hangs_up_after_a_transfer_that_was_passed_on() {
 }
 
 #[test]
-fn an_attended_transfer_that_is_passed_on_names_the_other_end() {
+fn an_attended_transfer_that_is_passed_on_names_the_leg_that_is_replaced() {
     let mut desk = Desk::new(Limits { transfers: By::Refer, ..Limits::default() });
     let (a, b) = desk.two_calls();
     refers(&mut desk, a, 1, ReferTo::Leg(b, LegId(0)));
     let refer = desk.ops.iter().rev().find(|op| matches!(op, Op::Refer { .. }));
     let by = Some(Address::from("sip:bob@x"));
     let expected =
-        Op::Refer { call: a, leg: LegId(0), to: Address::from("sip:b1@x"), replaces: Some((b, LegId(1))), by };
+        Op::Refer { call: a, leg: LegId(0), to: Address::from("sip:b1@x"), replaces: Some((b, LegId(0))), by };
     assert_eq!(refer, Some(&expected));
 }

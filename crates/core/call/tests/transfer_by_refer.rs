@@ -117,7 +117,7 @@ fn an_attended_transfer_names_the_leg_that_is_replaced() {
         let (party, other_party, by) = (Party::Caller, Party::Callee, Some(By::Refer));
         desk.submit(Command::Join { call, party, other, other_party, to: to.clone(), by }).unwrap();
         let to = to.unwrap_or_else(|| Address::from("sip:b1@x"));
-        let expected = Op::Refer { call: a, leg: LegId(0), to, replaces: Some((b, LegId(1))), by: None };
+        let expected = Op::Refer { call: a, leg: LegId(0), to, replaces: Some((b, LegId(0))), by: None };
         assert_eq!(desk.ops.last(), Some(&expected));
         notifies(&mut desk, a, 200, "OK");
         assert_eq!(desk.results(), [Ok(())]);

@@ -2,7 +2,7 @@
 
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Alarm, Call, LegState, Purpose, Scene, State};
-use crate::words::{Event, LegId, MediaOp, Op, Party, Sdp, Seat, Service, Source};
+use crate::words::{Event, LegId, MediaOp, Op, Party, Sdp, Seat};
 
 impl Call {
     pub(crate) fn answered(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Option<Sdp>) {
@@ -173,19 +173,11 @@ impl Call {
         }
         self.forget_setup();
         self.joined = Some(scene.now);
-        let service = self.leg(callee).and_then(|l| l.service);
-        let heard_by_caller = match service {
-            Some(Service::Echo) => Source::Echo,
-            Some(Service::Tone) => Source::Reference,
-            None => Source::Peer,
-        };
-        self.hear(scene, Party::Caller, heard_by_caller);
-        if service.is_none() {
-            self.hear(scene, Party::Callee, Source::Peer);
-        }
+        self.hear_all(scene);
         let party = Party::Callee;
         self.event(scene, Event::Answered { leg: callee, party });
         self.event(scene, Event::Bridged);
+        self.tell_pressed(scene);
         self.settle(scene, Ok(()));
         self.lend_ready(scene);
     }

@@ -252,13 +252,28 @@ impl Call {
     /// other party on hold.
     pub(crate) fn direction_changed(&mut self, scene: &mut Scene<'_>, party: Party, _sends: bool, listens: bool) {
         let hold = !listens;
-        if self.state != State::Talking || self.holds.pressed.has(party) == hold {
+        if self.holds.pressed.has(party) == hold {
             return;
         }
         let before = self.heard();
         self.holds.pressed.set(party, hold);
-        self.retune(scene, before);
-        self.event_of(scene, None, Event::HeldBy { party, hold });
+        match self.state {
+            State::Talking => {
+                self.retune(scene, before);
+                self.event_of(scene, None, Event::HeldBy { party, hold });
+            }
+            // Told when there is somebody whom it holds.
+            State::AwaitLocation(_) | State::AwaitAnswer(_) | State::AwaitDescription | State::AwaitEnds => {}
+        }
+    }
+
+    /// Whose phone held the other one before that one was there.
+    pub(crate) fn tell_pressed(&mut self, scene: &mut Scene<'_>) {
+        for party in [Party::Caller, Party::Callee] {
+            if self.holds.pressed.has(party) {
+                self.event_of(scene, None, Event::HeldBy { party, hold: true });
+            }
+        }
     }
 }
 

@@ -52,7 +52,7 @@ impl Call {
     ) -> Result<(), u16> {
         let call = self.id;
         let on_the_line = |leg: &&crate::machine::Leg| {
-            leg.party == party && matches!(leg.state, LegState::Up | LegState::AwaitConfirm)
+            leg.party == party && !leg.spare && matches!(leg.state, LegState::Up | LegState::AwaitConfirm)
         };
         let to = self.legs.iter().find(on_the_line).filter(|_| self.state == State::Talking).ok_or(UNAVAILABLE)?;
         if to.service.is_some() {

@@ -43,8 +43,8 @@ pub(crate) enum Goal {
     End {
         call: CallId,
         party: Party,
-        /// Its leg, once it is on the line.
-        leg: Option<LegId>,
+        /// The leg at the other end, whose place is to be taken.
+        replaced: Option<LegId>,
         at: Address,
         /// The other call still rings.
         rings: bool,
@@ -123,7 +123,7 @@ impl Call {
         let Some(leg) = self.end_of(stays) else { return };
         let (to, wanted, replaces) = match goal {
             Goal::Address(to) => (to.clone(), Some(to), None),
-            Goal::End { call, leg, at, .. } => (at, None, leg.map(|leg| (call, leg))),
+            Goal::End { call, replaced, at, .. } => (at, None, replaced.map(|leg| (call, leg))),
         };
         self.begin(scene, whose, Doing::Refer(Refer { leg, accepted: false }));
         self.op_wait(scene, CHANGE_TIME);

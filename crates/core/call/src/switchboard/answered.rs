@@ -174,9 +174,9 @@ impl Switchboard {
 
 /// An end of a call as somebody else's goal.
 fn goal(call: &Call, party: Party) -> Goal {
-    let leg = call.end_of(party);
-    let at = leg.map_or_else(|| call.address(party).clone(), |leg| call.address_of(leg));
-    Goal::End { call: call.id, party, leg, at, rings: call.state != State::Talking }
+    let at = call.end_of(party).map_or_else(|| call.address(party).clone(), |leg| call.address_of(leg));
+    let replaced = call.end_of(party.other()).or_else(|| call.caller_leg().filter(|_| party == Party::Callee));
+    Goal::End { call: call.id, party, replaced, at, rings: call.state != State::Talking }
 }
 
 const SAME_CALL: &str = "both parties are in the same call";
