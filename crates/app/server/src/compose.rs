@@ -20,6 +20,7 @@ use hookswitch_sip_msg::Method;
 use hookswitch_sip_msg::digest::Algorithm;
 
 mod call_api;
+mod hold_music;
 mod opensips;
 
 use crate::config::{Config, ConfigError, Domain, Forward, MediaAddress, MediaIo, Redirects, SipTransport, Transfers};
@@ -58,6 +59,7 @@ fn media(config: &Config) -> Result<MediaConfig, ConfigError> {
     engine.codecs = codecs("media.codecs", &config.media.codecs)?;
     engine.max_calls = config.calls.max;
     engine.rtp_timeout = Duration::from_secs(config.calls.probe_time);
+    engine.hold_music = hold_music::read(&config.media.hold_music)?;
     let mut media = MediaConfig::new(engine);
     media.ports = PortRange { first: config.media.ports.first, last: config.media.ports.last };
     media.threads = config.media.threads;

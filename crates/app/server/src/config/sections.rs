@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -88,6 +89,10 @@ pub struct Media {
     /// How packets come in and go out: `auto` is `io_uring` where the system has it and lets us
     /// (Linux 6.1; most containers do not), else `epoll`, which costs a third more.
     pub io: MediaIo,
+    /// What a party on hold hears: `tone` (two soft notes every five seconds), `silence`, or the path of
+    /// a WAV file, 16-bit PCM or G.711 at 8000 Hz of at most ten minutes, which is read once at start.
+    #[schemars(with = "String")]
+    pub hold_music: HoldMusic,
 }
 
 /// How packets come in and go out.
@@ -112,6 +117,7 @@ impl Default for Media {
             codecs: ["PCMU", "PCMA", "telephone-event"].map(String::from).to_vec(),
             threads: 0,
             io: MediaIo::Auto,
+            hold_music: HoldMusic::Tone,
         }
     }
 }
@@ -348,6 +354,40 @@ impl fmt::Display for MediaAddress {
     }
 }
 
+/// What a party on hold hears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HoldMusic {
+    /// Two soft notes every now and then.
+    Tone,
+    /// Nothing.
+    Silence,
+    /// A WAV file, round and round. One that has the name of another choice is written `./tone`.
+    File(PathBuf),
+}
+
+impl FromStr for HoldMusic {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Err("write `tone`, `silence` or the path of a WAV file".to_owned()),
+            "tone" => Ok(Self::Tone),
+            "silence" => Ok(Self::Silence),
+            path => Ok(Self::File(path.into())),
+        }
+    }
+}
+
+impl fmt::Display for HoldMusic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tone => f.write_str("tone"),
+            Self::Silence => f.write_str("silence"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
 /// A range of ports, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortRange {
@@ -398,4 +438,4 @@ macro_rules! as_text {
     )+};
 }
 
-as_text!(SipListen, MediaAddress, PortRange);
+as_text!(SipListen, MediaAddress, PortRange, HoldMusic);
