@@ -24,3 +24,9 @@ pub const MAX_STREAM_BUFFER: usize = 2 * MAX_MESSAGE;
 
 /// Largest sequence number of a CSeq header (RFC 3261 8.1.1.5: less than 2^31).
 pub const MAX_CSEQ: u32 = (1 << 31) - 1;
+
+/// Longest value of a Replaces header in bytes, its escapes resolved.
+pub const MAX_DIALOG_NAME: usize = 1_024;
+
+/// Longest status line in a `message/sipfrag` body, in bytes.
+pub const MAX_FRAGMENT: usize = 512;

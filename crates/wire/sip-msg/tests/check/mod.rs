@@ -60,6 +60,8 @@ fn accessors(message: &Message) {
     }
     let _ = (message.from().is_ok(), message.to().is_ok(), message.call_id().is_ok(), message.cseq().is_ok());
     let _ = (message.max_forwards().is_ok(), message.expires(), message.content_length(), message.content_type());
+    let _ = (message.refer_to().map(|to| to.map(|to| (to.replaced().is_ok(), to.target().len()))), message.refer_sub());
+    let _ = (message.replaces().is_ok(), message.event(), message.subscription_state(), message.status_fragment());
     let _ = (message.contacts().count(), message.contact_is_star(), message.reason(), message.start_line());
     assert_eq!(message.body(), message.body_bytes());
     assert_ne!(message.is_request(), message.is_response());
