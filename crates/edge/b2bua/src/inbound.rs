@@ -1,9 +1,9 @@
 //! A party calls in: who may call, and what the core is told.
 
-use hookswitch_call::{Address, Cause, Fault, Handle, Incoming, Kind, Report};
+use hookswitch_call::{Address, Cause, Fault, Handle, Incoming, Kind, MAX_ADDRESS, Report};
 use hookswitch_sip::auth::{Secret, Verdict, Which};
 use hookswitch_sip::{DialogId, Flow, Header, Response};
-use hookswitch_sip_msg::{HeaderName, Message};
+use hookswitch_sip_msg::{HeaderName, Message, Uri};
 
 use crate::B2bua;
 use crate::leg::{LegRecord, display_of, sdp_of};
@@ -21,12 +21,18 @@ impl B2bua {
             self.endpoint.respond(now, dialog, Response::new(400));
             return;
         };
+        let replaces = match self.replaced_by(request, self.is_trusted(flow)) {
+            Ok(replaces) => replaces,
+            Err(status) => return self.endpoint.respond(now, dialog, Response::new(status)),
+        };
         let handle = Handle(self.next_handle);
         self.next_handle += 1;
         self.offered.insert(handle, dialog);
         let incoming = Incoming {
             hops: request.max_forwards().ok().flatten().unwrap_or(70).saturating_sub(1),
             near: self.near(flow),
+            replaces,
+            referred_by: address_of(request, HeaderName::ReferredBy),
             ..Incoming::new(handle, wire_id.into(), Address::from(from), Address::from(to), sdp_of(request))
         };
         // Until the core adopts it, the leg belongs to no call; the display name waits with it.
@@ -65,22 +71,13 @@ impl B2bua {
             self.report(Report::Confirmed { call, leg, sdp: sdp_of(request) });
         }
     }
+}
 
-    pub(crate) fn reinvited(&mut self, now: hookswitch_call::Time, dialog: DialogId, request: &Message) {
-        let Some(record) = self.legs.get_mut(&dialog) else {
-            self.endpoint.respond(now, dialog, Response::new(481));
-            return;
-        };
-        record.reinvited = true;
-        let (call, leg) = (record.call, record.leg);
-        self.report(Report::Reoffered { call, leg, sdp: sdp_of(request) });
-    }
-
-    pub(crate) fn reinvite_cancelled(&mut self, dialog: DialogId) {
-        if let Some(record) = self.legs.get_mut(&dialog) {
-            record.reinvited = false;
-        }
-    }
+/// The address in a header, if it is one URI.
+pub(crate) fn address_of(request: &Message, name: HeaderName) -> Option<Address> {
+    let address = request.address(name).ok()?.uri_str()?;
+    let fits = address.len() <= MAX_ADDRESS && Uri::parse(address).is_ok();
+    fits.then(|| Address::from(address))
 }
 
 /// The answer to a request whose sender did not prove to be whom it must be.

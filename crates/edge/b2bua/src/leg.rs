@@ -2,11 +2,14 @@
 
 use bytes::Bytes;
 use hookswitch_call::{CallId, Cause, LegId, Report, Sdp};
-use hookswitch_sip::DialogId;
+use hookswitch_sip::{DialogId, TxnId};
 use hookswitch_sip_msg::{HeaderName, Message};
 use serde::{Deserialize, Serialize};
 
 use crate::B2bua;
+use crate::refer::Referred;
+use crate::referral::Referral;
+use crate::reoffer::{Proposal, Reoffer};
 
 /// One leg: a dialog, and what it is to its call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +24,19 @@ pub struct LegRecord {
     pub answered: bool,
     /// The 2xx of the party still waits for our ACK.
     pub ack_due: bool,
-    /// The party's re-INVITE waits for our answer.
-    pub reinvited: bool,
+    /// The party wants to change its session and waits for our answer.
+    pub proposal: Option<Proposal>,
+    /// We want to change it and wait for the party's answer.
+    pub reoffer: Option<Reoffer>,
+    /// The transfer that the party has asked for.
+    pub referral: Option<Box<Referral>>,
+    /// The party has asked for one before, so that the next has to be told from it.
+    pub has_referred: bool,
+    /// The transfer that the party was asked for.
+    pub referred: Option<Referred>,
+    /// What the party has sent to the other one and waits to be answered, by the core's receipt. At most
+    /// [`MAX_PARCELS`](crate::MAX_PARCELS).
+    pub parcels: Vec<(u64, TxnId)>,
     /// The core wants it ended; an answer that comes all the same is acknowledged and hung up.
     pub ending: bool,
     /// The display name the party showed, as written: copied to the other side byte for byte.
@@ -31,7 +45,21 @@ pub struct LegRecord {
 
 impl LegRecord {
     pub(crate) fn new(call: CallId, leg: LegId, incoming: bool) -> Self {
-        Self { call, leg, incoming, answered: false, ack_due: false, reinvited: false, ending: false, display: None }
+        Self {
+            call,
+            leg,
+            incoming,
+            answered: false,
+            ack_due: false,
+            proposal: None,
+            reoffer: None,
+            referral: None,
+            has_referred: false,
+            referred: None,
+            parcels: Vec::new(),
+            ending: false,
+            display: None,
+        }
     }
 }
 
@@ -50,8 +78,53 @@ impl B2bua {
         }
     }
 
+    /// The leg has another name from now on, also in what is told of it already.
+    pub(crate) fn rename(&mut self, from: (CallId, LegId), to: (CallId, LegId)) {
+        let Some(dialog) = self.dialogs.remove(&from) else { return };
+        self.dialogs.insert(to, dialog);
+        if let Some(record) = self.legs.get_mut(&dialog) {
+            (record.call, record.leg) = to;
+        }
+        for report in &mut self.reports {
+            if let Some((call, leg)) = subject(report)
+                && (*call, *leg) == from
+            {
+                (*call, *leg) = to;
+            }
+        }
+    }
+
+    pub(crate) fn dialog(&self, call: CallId, leg: LegId) -> Option<DialogId> {
+        self.dialogs.get(&(call, leg)).copied()
+    }
+
+    pub(crate) fn record_mut(&mut self, call: CallId, leg: LegId) -> Option<&mut LegRecord> {
+        let dialog = self.dialog(call, leg)?;
+        self.legs.get_mut(&dialog)
+    }
+
     pub(crate) fn name_of(&self, dialog: DialogId) -> Option<(CallId, LegId)> {
         self.legs.get(&dialog).map(|record| (record.call, record.leg))
+    }
+}
+
+/// The leg that a report is about.
+fn subject(report: &mut Report) -> Option<(&mut CallId, &mut LegId)> {
+    match report {
+        Report::Incoming(_) | Report::Located { .. } => None,
+        Report::Dialed { call, leg, .. }
+        | Report::Progress { call, leg, .. }
+        | Report::Answered { call, leg, .. }
+        | Report::Confirmed { call, leg, .. }
+        | Report::Reoffered { call, leg, .. }
+        | Report::Reaccepted { call, leg, .. }
+        | Report::ReferAsked { call, leg, .. }
+        | Report::ReferAnswered { call, leg, .. }
+        | Report::ReferProgress { call, leg, .. }
+        | Report::Brought { call, leg, .. }
+        | Report::Delivered { call, leg, .. }
+        | Report::Digit { call, leg, .. }
+        | Report::Ended { call, leg, .. } => Some((call, leg)),
     }
 }
 

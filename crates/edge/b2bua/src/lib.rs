@@ -10,6 +10,12 @@
 //! | `inbound.rs` | a party calls in: who may, and what the core is told |
 //! | `outbound.rs` | a party is called, and what comes back |
 //! | `perform.rs` | what the core asks of a leg |
+//! | `reoffer.rs` | sessions that change after the answer |
+//! | `referral.rs`, `refer.rs` | transfers that a phone asks for, and that a phone is asked for |
+//! | `replaces.rs` | calls that take over a leg |
+//! | `parcel.rs` | keys, signals and text within a call |
+//! | `indialog.rs`, `errand.rs` | other requests inside dialogs: theirs, and ours |
+//! | `notes.rs` | what a controller adds to a request |
 //! | `locate.rs`, [`route`] | where an address is: routes, services, users' bindings |
 //! | `named.rs` | what waits for the domain name system |
 //! | `register.rs` | REGISTER, OPTIONS and everything else outside of a call |
@@ -17,14 +23,22 @@
 
 #![forbid(unsafe_code)]
 
+mod errand;
 mod inbound;
+mod indialog;
 mod leg;
 mod locate;
 mod named;
+mod notes;
 mod outbound;
+mod parcel;
 mod perform;
 mod reason;
+mod refer;
+mod referral;
 mod register;
+mod reoffer;
+mod replaces;
 pub mod route;
 
 use std::collections::VecDeque;
@@ -40,19 +54,24 @@ use hookswitch_sip::auth::{Gate, GateConfig};
 use hookswitch_sip::registrar::{Registrar, RegistrarConfig};
 use hookswitch_sip::resolve::{LookupId, Reach, RecordKind, ResolverConfig};
 use hookswitch_sip::{
-    Dialog, DialogId, Endpoint, EndpointConfig, Event, Flow, Input, Interface, Network, Output, Response,
+    Dialog, DialogId, Endpoint, EndpointConfig, Event, Flow, Input, Interface, Network, Output, RequestId, Response,
 };
 use hookswitch_sip_msg::Method;
 
+use errand::Errand;
 pub use leg::LegRecord;
 pub use locate::aor;
 use named::Names;
 pub use outbound::{MAX_SHUN_TIME, SHUN_TIME};
+pub use parcel::{MAX_PARCEL, MAX_PARCELS};
 pub use perform::MAX_SDP;
+pub use refer::Referred;
+pub use referral::Referral;
+pub use reoffer::{Proposal, Reoffer};
 use route::Route;
 
 /// What may be asked of the switch.
-const METHODS: [Method; 8] = [
+const METHODS: [Method; 13] = [
     Method::Invite,
     Method::Ack,
     Method::Cancel,
@@ -61,12 +80,21 @@ const METHODS: [Method; 8] = [
     Method::Register,
     Method::Prack,
     Method::Update,
+    Method::Info,
+    Method::Message,
+    Method::Refer,
+    Method::Notify,
+    Method::Subscribe,
 ];
+
+/// What is understood here beyond what the endpoint keeps to by itself: calls that take over a leg (RFC 3891), and
+/// transfers of which nobody wants to hear (RFC 4488).
+const EXTENSIONS: [&str; 2] = ["replaces", "norefersub"];
 
 /// What a [`B2bua`] is told at the start.
 #[derive(Clone, Debug, Default)]
 pub struct B2buaConfig {
-    /// The SIP element.
+    /// The SIP element. Methods, schemes and extensions are set by [`B2bua::new`] to what is handled here.
     pub endpoint: EndpointConfig,
     /// Networks that may call without digest. Empty by default.
     pub trusted: Vec<Network>,
@@ -122,6 +150,9 @@ pub struct B2bua {
     offered: AHashMap<Handle, DialogId>,
     next_handle: u64,
     names: Names,
+    /// Requests of ours inside dialogs that wait for an answer.
+    errands: AHashMap<RequestId, (DialogId, Errand)>,
+    next_receipt: u64,
     reports: VecDeque<Report>,
 }
 
@@ -130,8 +161,13 @@ impl B2bua {
     /// draw it from the operating system.
     #[must_use]
     pub fn new(mut config: B2buaConfig, directory: Directory, seed: [u8; 32]) -> Self {
-        // What is not handled here is not promised to phones either.
-        config.endpoint.allow.retain(|method| METHODS.contains(method));
+        // What is not handled here is not promised to phones either, and what is, is.
+        config.endpoint.allow = METHODS.to_vec();
+        for extension in EXTENSIONS {
+            if !config.endpoint.supported.iter().any(|known| known == extension) {
+                config.endpoint.supported.push(CompactString::const_new(extension));
+            }
+        }
         // There is no TLS, which `sips:` asks for; a `tel:` number may have a route.
         config.endpoint.schemes = vec![CompactString::const_new("sip"), CompactString::const_new("tel")];
         let mut gate_seed = seed;
@@ -152,6 +188,8 @@ impl B2bua {
             dialogs: AHashMap::new(),
             offered: AHashMap::new(),
             next_handle: 0,
+            errands: AHashMap::new(),
+            next_receipt: 0,
             reports: VecDeque::new(),
         }
     }
@@ -250,13 +288,16 @@ impl B2bua {
             Event::Request { txn, dialog, request, flow } => self.requested(now, txn, dialog, &request, flow),
             // We offer nothing in provisional responses, and take no offer in what acknowledges them.
             Event::Prack { txn, .. } => self.endpoint.reply(now, txn, Response::new(488)),
-            // A session is changed by re-INVITE only.
-            Event::Update { txn, .. } => self.endpoint.reply(now, txn, Response::new(488)),
+            Event::Update { dialog, txn, request, .. } => self.updated(now, dialog, txn, &request),
+            // Ours are re-INVITEs; and whoever answers a refresh with another description will say so itself.
             Event::Updated { .. } | Event::UpdateFailed { .. } | Event::Refreshed { .. } => {}
-            // We change no session of our own accord and send no other requests; should that ever
-            // come back, an unacknowledged 2xx would be repeated for half a minute.
-            Event::Reanswered { dialog, .. } => self.endpoint.ack(now, dialog, None),
-            Event::ReinviteFailed { .. } | Event::Response { .. } => {}
+            Event::Reanswered { dialog, response } => self.reanswered(now, dialog, &response),
+            Event::ReinviteFailed { dialog, status, response, cause } => {
+                self.reinvite_failed(dialog, status, response.as_ref(), cause);
+            }
+            Event::Response { id, status, response, cause } => {
+                self.responded(now, id, status, response.as_ref(), cause);
+            }
             Event::FlowClosed { flow } => self.registrar.remove_flow(flow),
         }
     }

@@ -1,8 +1,8 @@
 //! What the core asks of a leg.
 
 use bytes::Bytes;
-use hookswitch_call::{CallId, Cause, Fault, Handle, Kind, LegId, Op, Report, Sdp, Time};
-use hookswitch_sip::{Body, DialogId, Header, RequestOut, Response};
+use hookswitch_call::{CallId, Cause, Fault, Handle, Kind, LegId, Op, Sdp, Time};
+use hookswitch_sip::{Body, Header, RequestOut, Response};
 use hookswitch_sip_msg::{HeaderName, Method};
 
 use crate::B2bua;
@@ -31,19 +31,13 @@ impl B2bua {
             }
             Op::Confirm { call, leg, sdp } => self.confirm(now, call, leg, sdp),
             Op::Reanswer { call, leg, sdp } => self.reanswer(now, call, leg, sdp),
-            Op::Reoffer { call, leg, .. } => {
-                let sdp = Err(Cause::new(Kind::Unsupported, Fault::Server));
-                self.report(Report::Reaccepted { call, leg, sdp });
-            }
-            Op::Refer { call, leg, .. } => {
-                let result = Err(Cause::new(Kind::Unsupported, Fault::Server));
-                self.report(Report::ReferAnswered { call, leg, result });
-            }
-            Op::Deliver { call, leg, receipt, .. } => {
-                self.report(Report::Delivered { call, leg, receipt, status: 501 });
-            }
-            // Nothing is reported yet that these would answer.
-            Op::AnswerRefer { .. } | Op::TellRefer { .. } | Op::Receipt { .. } | Op::Move { .. } => {}
+            Op::Reoffer { call, leg, sdp, notes } => self.reoffer(now, (call, leg), sdp, &notes),
+            Op::Refer { call, leg, to, replaces, by } => self.refer(now, (call, leg), &to, replaces, by.as_ref()),
+            Op::AnswerRefer { call, leg, result } => self.answer_refer(now, call, leg, result),
+            Op::TellRefer { call, leg, status, text } => self.tell_refer(now, (call, leg), status, &text),
+            Op::Deliver { call, leg, receipt, parcel } => self.deliver(now, (call, leg), receipt, &parcel),
+            Op::Receipt { call, leg, receipt, status } => self.receipt(now, (call, leg), receipt, status),
+            Op::Move { from, to } => self.rename(from, to),
             Op::Probe { call, leg } => self.probe(now, call, leg),
             Op::Hangup { call, leg, cause } => self.hang_up(now, call, leg, &cause),
         }
@@ -87,21 +81,6 @@ impl B2bua {
         }
     }
 
-    fn reanswer(&mut self, now: Time, call: CallId, leg: LegId, sdp: Result<Sdp, Cause>) {
-        let Some(record) = self.record_mut(call, leg) else { return };
-        if !std::mem::take(&mut record.reinvited) {
-            return;
-        }
-        match sdp {
-            Ok(sdp) => self.respond(now, (call, leg), 200, Some(sdp)),
-            Err(cause) => {
-                if let Some(dialog) = self.dialog(call, leg) {
-                    self.endpoint.respond(now, dialog, refusal(&cause));
-                }
-            }
-        }
-    }
-
     /// Any answer but "no such dialog" will do: a phone that refuses INFO is there to refuse it.
     /// Without an answer the endpoint ends the dialog (RFC 3261 section 12.2.1.2). Not OPTIONS:
     /// phones answer that whether they know the dialog or not, so one that has been restarted
@@ -120,8 +99,12 @@ impl B2bua {
         };
         let Some(record) = self.legs.get_mut(&dialog) else { return };
         let (incoming, answered) = (record.incoming, record.answered);
+        let first_end = !record.ending;
         let ack_due = std::mem::take(&mut record.ack_due);
         record.ending = true;
+        if first_end {
+            self.tell_before_the_end(now, dialog);
+        }
         match (incoming, answered) {
             (true, false) => {
                 self.endpoint.respond(now, dialog, refusal(cause));
@@ -136,23 +119,15 @@ impl B2bua {
             }
         }
     }
-
-    fn dialog(&self, call: CallId, leg: LegId) -> Option<DialogId> {
-        self.dialogs.get(&(call, leg)).copied()
-    }
-
-    fn record_mut(&mut self, call: CallId, leg: LegId) -> Option<&mut crate::LegRecord> {
-        let dialog = self.dialog(call, leg)?;
-        self.legs.get_mut(&dialog)
-    }
 }
 
-fn body(sdp: Sdp) -> Body {
+/// A session description as a body.
+pub(crate) fn body(sdp: Sdp) -> Body {
     Body::sdp(Bytes::copy_from_slice(sdp.0.as_bytes()))
 }
 
 /// The final response that refuses a party.
-fn refusal(cause: &Cause) -> Response {
+pub(crate) fn refusal(cause: &Cause) -> Response {
     let (status, text) = cause.refusal();
     let mut response = Response::new(status);
     response.reason = Some(text.into());

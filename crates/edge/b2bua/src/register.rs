@@ -11,20 +11,30 @@ use crate::locate::aor;
 
 impl B2bua {
     pub(crate) fn requested(&mut self, now: Time, txn: TxnId, dialog: Option<DialogId>, request: &Message, flow: Flow) {
+        if let Some(dialog) = dialog {
+            return self.requested_inside(now, txn, dialog, request);
+        }
         let response = match request.method() {
-            Some(Method::Register) if dialog.is_none() => {
-                let response = self.register(now, request, flow);
-                if response.status >= 300 {
-                    // Nothing has changed, so a repeat is refused again and nobody need remember this one.
-                    return self.endpoint.turn_away_request(txn, request, flow, &response);
-                }
-                response
-            }
-            Some(Method::Options) => Response::new(200).with_header(self.allow()).with_header(self.accept()),
-            // The endpoint lets through only what is in Allow; a REGISTER inside a dialog is none.
+            Some(Method::Register) => self.register(now, request, flow),
+            Some(Method::Options) => self.abilities(),
+            // Whom a transfer concerns is seen from the call it is asked for in, and only there has the sender proved
+            // to be somebody; what it would subscribe to does not exist without one either (RFC 6665 section 7.2.1).
+            Some(Method::Refer) => Response::new(403),
+            Some(Method::Notify) => Response::new(481),
+            Some(Method::Subscribe) => Response::new(489).with_header(Header::new(HeaderName::AllowEvents, "refer")),
+            // The endpoint lets through only what is in Allow.
             _ => Response::new(405).with_header(self.allow()),
         };
+        if response.status >= 300 {
+            // Nothing has changed, so a repeat is refused again and nobody need remember this one.
+            return self.endpoint.turn_away_request(txn, request, flow, &response);
+        }
         self.endpoint.reply(now, txn, response);
+    }
+
+    /// What may be asked of the switch, and how.
+    pub(crate) fn abilities(&self) -> Response {
+        Response::new(200).with_header(self.allow()).with_header(self.accept())
     }
 
     /// Every REGISTER is authenticated, from trusted networks too: a binding decides where other
@@ -55,12 +65,12 @@ impl B2bua {
         identity.user == claimed && self.directory.resolve(&from.host.to_string()) == Some(&identity.realm)
     }
 
-    fn allow(&self) -> Header {
+    pub(crate) fn allow(&self) -> Header {
         let methods: Vec<&str> = self.config.endpoint.allow.iter().map(Method::as_str).collect();
         Header::new(HeaderName::Allow, methods.join(", "))
     }
 
-    fn accept(&self) -> Header {
+    pub(crate) fn accept(&self) -> Header {
         Header::new(HeaderName::Accept, self.config.endpoint.accept.join(", "))
     }
 }
