@@ -158,7 +158,6 @@ fn a_phone_that_knows_of_no_subscription_is_left_alone() {
     line.take();
     tell(&mut line, 200, "OK");
     assert_eq!(line.words(), [""; 0]);
-    assert_eq!(line.b2bua.live_legs(), 1, "the call goes on");
 }
 
 #[test]
@@ -307,6 +306,7 @@ fn a_phone_is_given_the_name_of_the_leg_to_replace() {
     let more = format!("Contact: <sip:bob@10.0.0.3>\r\nReplaces: {}\r\n", to.replaced().unwrap().unwrap());
     let text = alices("INVITE", 1, "", &more, "")
         .replace("Call-ID: one", "Call-ID: three")
+        .replace("branch=", "branch=z9hG4bK-three")
         .replace("sip:alice@x.test>;tag=a", "sip:bob@x.test>;tag=b3");
     line.take();
     line.hear(BOBS, &text);
@@ -326,8 +326,10 @@ fn a_phone_is_given_the_name_of_the_leg_to_replace() {
 fn taking_over(line: &mut Line, from: &str, more: &str) -> Result<bool, u16> {
     line.take();
     let text = alices("INVITE", 1, "", &format!("Contact: <sip:carol@10.0.0.4>\r\n{more}\r\n"), "");
-    let text =
-        text.replace("Call-ID: one", "Call-ID: two").replace("sip:alice@x.test>;tag=a", &format!("{from}>;tag=c"));
+    let text = text
+        .replace("Call-ID: one", "Call-ID: two")
+        .replace("branch=", "branch=z9hG4bK-two")
+        .replace("sip:alice@x.test>;tag=a", &format!("{from}>;tag=c"));
     line.hear("10.0.0.4:5060", &text);
     match line.reports.pop() {
         Some(Report::Incoming(incoming)) => {

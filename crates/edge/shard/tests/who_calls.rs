@@ -137,7 +137,7 @@ fn what_we_do_not_handle_is_not_promised() {
     let mut raw = Raw::new(trusting_config());
     let alice = udp("10.0.0.2:5060");
     raw.hear(alice, &support::raw::request("OPTIONS", "sip:x.test", 1, "", ""));
-    let allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, INFO, MESSAGE, REFER, NOTIFY, SUBSCRIBE";
+    let allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, NOTIFY, SUBSCRIBE";
     assert_eq!(raw.last("200").1.header_str(HeaderName::Allow), Some(allow));
     raw.hear(alice, &support::raw::request("INVITE", "sip:bench-1@x.test", 2, "", "a"));
     let invite = raw.last("INVITE").1.clone();
