@@ -38,6 +38,7 @@ impl B2bua {
         // Until the core adopts it, the leg belongs to no call; the display name waits with it.
         let mut record = LegRecord::new(hookswitch_call::CallId(0), hookswitch_call::LegId(0), true);
         record.display = display_of(request);
+        record.late_offer = incoming.offer.is_none();
         self.legs.insert(dialog, record);
         self.report(Report::Incoming(Box::new(incoming)));
     }

@@ -20,6 +20,8 @@ pub struct LegRecord {
     pub leg: LegId,
     /// The party called us.
     pub incoming: bool,
+    /// The party has made no offer, so that the first description that it gets is one.
+    pub late_offer: bool,
     /// A 2xx was sent or received.
     pub answered: bool,
     /// The 2xx of the party still waits for our ACK.
@@ -49,6 +51,7 @@ impl LegRecord {
             call,
             leg,
             incoming,
+            late_offer: false,
             answered: false,
             ack_due: false,
             proposal: None,

@@ -106,6 +106,9 @@ pub struct B2buaConfig {
     pub routes: Vec<Route>,
     /// Codec preferences of domains that have their own.
     pub codecs: AHashMap<CompactString, Codecs>,
+    /// Whether early descriptions go reliably to callers that understand that (RFC 3262). Callers that require it get
+    /// everything reliably in any case. Default false.
+    pub reliable: bool,
     /// Look-ups of names. What can be reached is taken from the sockets of the endpoint.
     pub resolver: ResolverConfig,
 }
@@ -286,7 +289,7 @@ impl B2bua {
             }
             Event::Ended { dialog, by, request } => self.ended(dialog, by, request.as_ref()),
             Event::Request { txn, dialog, request, flow } => self.requested(now, txn, dialog, &request, flow),
-            // We offer nothing in provisional responses, and take no offer in what acknowledges them.
+            // We offer nothing in provisional responses; an offer in what acknowledges them has to wait for the answer.
             Event::Prack { txn, .. } => self.endpoint.reply(now, txn, Response::new(488)),
             Event::Update { dialog, txn, request, .. } => self.updated(now, dialog, txn, &request),
             // Ours are re-INVITEs; and whoever answers a refresh with another description will say so itself.

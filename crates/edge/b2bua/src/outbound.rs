@@ -7,7 +7,7 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_call::{CallId, Cause, Dial, Fault, Kind, LegId, Report, Time};
 use hookswitch_sip::resolve::{Hop, Hops, ResolveError};
-use hookswitch_sip::{Body, DialogId, Ender, FailCause, Flow, Invite, SipError};
+use hookswitch_sip::{Body, DialogId, Ender, FailCause, Flow, Invite, Rel100, SipError};
 use hookswitch_sip_msg::{HeaderName, Message, Uri};
 
 use crate::B2bua;
@@ -68,6 +68,10 @@ impl B2bua {
         invite.routes = routes;
         invite.max_forwards = dial.hops;
         invite.body = dial.offer.map(|sdp| Body::sdp(Bytes::copy_from_slice(sdp.0.as_bytes())));
+        if invite.body.is_none() {
+            // A reliable provisional response would carry the party's offer and want our answer long before there is one.
+            invite.rel100 = Rel100::Off;
+        }
         invite
     }
 

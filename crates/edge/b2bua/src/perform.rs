@@ -22,7 +22,7 @@ impl B2bua {
             Op::Refuse { handle, cause } => self.refuse(now, handle, &cause),
             Op::Locate { call, to, anywhere } => self.look_for(now, call, &to, anywhere),
             Op::Dial { call, leg, dial } => self.dial(now, call, leg, *dial),
-            Op::Ring { call, leg, status, sdp } => self.respond(now, (call, leg), status, sdp),
+            Op::Ring { call, leg, status, sdp } => self.ring(now, (call, leg), status, sdp),
             Op::Answer { call, leg, sdp } => {
                 if let Some(record) = self.record_mut(call, leg) {
                     record.answered = true;
@@ -57,6 +57,22 @@ impl B2bua {
             self.legs.remove(&dialog);
             self.endpoint.respond(now, dialog, refusal(cause));
         }
+    }
+
+    /// A description goes reliably to whoever understands that (RFC 3262), so that the audio before the answer does not
+    /// hang on one datagram. To a party that has made no offer it would be one, to be answered in its PRACK: it gets
+    /// ours with the answer.
+    fn ring(&mut self, now: Time, (call, leg): (CallId, LegId), status: u16, sdp: Option<Sdp>) {
+        let Some(dialog) = self.dialog(call, leg) else { return };
+        let late = self.legs.get(&dialog).is_some_and(|record| record.late_offer);
+        let sdp = sdp.filter(|sdp| !late && sdp.0.len() <= MAX_SDP);
+        let response = Response::new(status);
+        let response = match sdp {
+            Some(sdp) if self.config.reliable => response.with_body(body(sdp)).reliably(),
+            Some(sdp) => response.with_body(body(sdp)),
+            None => response,
+        };
+        self.endpoint.respond(now, dialog, response);
     }
 
     fn respond(&mut self, now: Time, (call, leg): (CallId, LegId), status: u16, sdp: Option<Sdp>) {

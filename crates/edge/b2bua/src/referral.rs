@@ -140,7 +140,12 @@ impl B2bua {
         if referral.undecided.is_some() || referral.word.0 >= 200 {
             return;
         }
-        referral.word = (status.clamp(100, 699), phrase(text));
+        let word = (status.clamp(100, 699), phrase(text));
+        // The subscription has begun with 100 Trying.
+        if referral.word == word {
+            return;
+        }
+        referral.word = word;
         self.notify(now, dialog);
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use hookswitch_b2bua::B2buaConfig;
 use hookswitch_b2bua::route::Route;
 use hookswitch_call::directory::{Directory, Layer, Secret};
-use hookswitch_call::{Limits, Time, Told};
+use hookswitch_call::{Limits, MediaOp, MediaReport, Sdp, Time, Told};
 use hookswitch_shard::*;
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::{
@@ -32,10 +32,13 @@ pub fn sec(n: u64) -> Duration {
 }
 
 pub fn endpoint_config(address: &str) -> EndpointConfig {
-    EndpointConfig {
+    let mut config = EndpointConfig {
         listen: vec![Listen { transport: Transport::Udp, address: at(address), advertise: None }],
         ..EndpointConfig::default()
-    }
+    };
+    config.allow.extend([Method::Refer, Method::Notify, Method::Message]);
+    config.supported.push("replaces".into());
+    config
 }
 
 /// One user agent: an endpoint, and what it was told.
@@ -58,6 +61,8 @@ pub struct World {
     pub wire: Vec<(SocketAddr, SocketAddr, Message)>,
     /// Messages from this address are lost.
     pub mute: Option<SocketAddr>,
+    /// Somebody describes sessions in the place of a media engine, each with a number of its own.
+    pub described: Option<u32>,
 }
 
 pub fn directory() -> Directory {
@@ -96,6 +101,7 @@ impl World {
                 agent("alice", "10.0.0.2:5060", 1),
                 agent("bob", "10.0.0.3:5060", 2),
                 agent("bob", "10.0.0.4:5060", 3),
+                agent("carol", "10.0.0.5:5060", 4),
             ],
             texts: Vec::new(),
             told: Vec::new(),
@@ -103,7 +109,16 @@ impl World {
             answers: Vec::new(),
             wire: Vec::new(),
             mute: None,
+            described: None,
         }
+    }
+
+    /// The same, and the audio of calls runs through a media engine that has no audio.
+    pub fn anchoring() -> Self {
+        let mut config = shard_config();
+        config.b2bua.trusted = vec![Network { addr: "10.0.0.0".parse().unwrap(), prefix: 8 }];
+        config.limits.anchor = true;
+        Self { described: Some(0), ..Self::new(config) }
     }
 
     /// Everybody in 10.0.0.0/8 may call without digest.
@@ -218,6 +233,7 @@ impl World {
     pub fn run(&mut self) {
         loop {
             let mut mail: VecDeque<(Flow, bytes::Bytes)> = VecDeque::new();
+            let mut media = Vec::new();
             while let Some(output) = self.shard.poll_output() {
                 match output {
                     Output::Send { flow, bytes } => mail.push_back((flow, bytes)),
@@ -225,7 +241,8 @@ impl World {
                     Output::Http { status, body, .. } => self.answers.push((status, body)),
                     Output::Store(change) => self.stored.push(change),
                     Output::Told(told) => self.told.push(told),
-                    Output::Close { .. } | Output::Media(_) | Output::Lookup { .. } | Output::CloseSession { .. } => {}
+                    Output::Media(op) => media.push(op),
+                    Output::Close { .. } | Output::Lookup { .. } | Output::CloseSession { .. } => {}
                 }
             }
             for agent in &mut self.agents {
@@ -240,13 +257,26 @@ impl World {
                     }
                 }
             }
-            if mail.is_empty() {
+            let described: Vec<MediaReport> = media.into_iter().filter_map(|op| self.describe(op)).collect();
+            if mail.is_empty() && described.is_empty() {
                 return;
+            }
+            for report in described {
+                self.shard.handle(self.now, Input::Media(report));
             }
             for (flow, bytes) in mail {
                 self.deliver(flow, bytes);
             }
         }
+    }
+
+    fn describe(&mut self, op: MediaOp) -> Option<MediaReport> {
+        let number = self.described.as_mut()?;
+        let (MediaOp::MakeOffer { call, seat, leg, .. } | MediaOp::MakeAnswer { call, seat, leg }) = op else {
+            return None;
+        };
+        *number += 1;
+        Some(MediaReport::Local { call, seat, leg, sdp: Sdp::from(format!("s{number}").as_str()) })
     }
 
     fn deliver(&mut self, flow: Flow, bytes: bytes::Bytes) {
