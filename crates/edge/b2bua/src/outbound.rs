@@ -196,7 +196,8 @@ impl B2bua {
             Ender::Peer | Ender::Local => Cause::hangup(),
             Ender::AckTimeout => Cause::new(Kind::NotAcknowledged, Fault::Peer),
             // Nobody refreshed the session: the other side is taken to have vanished.
-            Ender::Unreachable | Ender::Gone | Ender::Expired => Cause::new(Kind::Unreachable, Fault::Peer),
+            Ender::Expired => Cause::new(Kind::Expired, Fault::Peer),
+            Ender::Unreachable | Ender::Gone => Cause::new(Kind::Unreachable, Fault::Peer),
         };
         self.over(dialog, reason::refine(cause, request));
     }

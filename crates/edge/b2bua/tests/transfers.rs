@@ -158,6 +158,7 @@ fn a_phone_that_knows_of_no_subscription_is_left_alone() {
     line.take();
     tell(&mut line, 200, "OK");
     assert_eq!(line.words(), [""; 0]);
+    assert_eq!(line.b2bua.live_legs(), 1, "the call goes on");
 }
 
 #[test]
