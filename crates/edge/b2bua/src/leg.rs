@@ -127,6 +127,7 @@ fn subject(report: &mut Report) -> Option<(&mut CallId, &mut LegId)> {
         | Report::Brought { call, leg, .. }
         | Report::Delivered { call, leg, .. }
         | Report::Digit { call, leg, .. }
+        | Report::Redirected { call, leg, .. }
         | Report::Ended { call, leg, .. } => Some((call, leg)),
     }
 }
