@@ -202,17 +202,35 @@ fn a_phone_that_dies_in_the_call_does_not_keep_the_other() {
 }
 
 #[test]
-fn a_reinvite_without_anchoring_is_refused_and_the_call_goes_on() {
+fn a_reinvite_without_anchoring_is_carried_to_the_other_side() {
     let mut world = World::trusting();
     world.register(1);
     let call = world.invite(0, "sip:bob@x.test", Some("a"));
     world.respond(1, 200, Some("b"));
     world.ack(0, call, None);
-    let now = world.now;
-    let body = hookswitch_sip::Body::sdp("a2");
-    world.agents[0].endpoint.reinvite(now, call, Some(body), Vec::new()).unwrap();
-    world.run();
-    assert!(world.has(0, |event| matches!(event, Event::ReinviteFailed { status: 488, .. })));
+    for (status, accepted) in [(200, true), (488, false)] {
+        let now = world.now;
+        let body = hookswitch_sip::Body::sdp("a2");
+        world.agents[0].endpoint.reinvite(now, call, Some(body), Vec::new()).unwrap();
+        world.run();
+        let asked = world.agents[1].events.iter().rev().find_map(|event| match event {
+            Event::Reinvite { dialog, request } => Some((*dialog, request.body())),
+            _ => None,
+        });
+        let (bobs, offer) = asked.expect("bob is offered the same");
+        assert_eq!(offer, "a2");
+        let mut response = hookswitch_sip::Response::new(status);
+        response.body = accepted.then(|| hookswitch_sip::Body::sdp("b2"));
+        world.agents[1].endpoint.respond(now, bobs, response);
+        world.run();
+        let answer = world.agents[0].events.iter().rev().find_map(|event| match event {
+            Event::Reanswered { response, .. } => Some((200, response.body())),
+            Event::ReinviteFailed { status, .. } => Some((*status, bytes::Bytes::new())),
+            _ => None,
+        });
+        assert_eq!(answer, Some((status, if accepted { "b2".into() } else { bytes::Bytes::new() })));
+        world.ack(0, call, None);
+    }
     world.bye(0, call);
     world.assert_clean();
 }

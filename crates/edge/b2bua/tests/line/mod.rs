@@ -46,7 +46,7 @@ impl Line {
         let mut directory = Directory::new();
         for domain in ["x.test", "y.test"] {
             let users = ["alice", "bob", "carol"].map(|name| (name.into(), Secret::new(&format!("{name}-pw"))));
-            directory.configure(domain, Layer { control: None, users: users.into() }).unwrap();
+            directory.configure(domain, Layer { users: users.into(), ..Layer::default() }).unwrap();
         }
         let b2bua = B2bua::new(config, directory, [3; 32]);
         Self { now: Time::from_secs(1_700_000_000), b2bua, sent: Vec::new(), reports: Vec::new() }
