@@ -1,13 +1,13 @@
 //! The names of the lab's world.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use hookswitch_call::Time;
 use hookswitch_shard::Input;
 use hookswitch_sip::resolve::{Answer, LookupId, RecordKind, Records, Srv};
 
-use crate::lab::Lab;
+use crate::lab::{Lab, PhoneId};
 use crate::mail::{Parcel, Place};
 use crate::{millis, seconds};
 
@@ -69,6 +69,12 @@ impl Lab {
     /// The names that the switch can look up.
     pub fn zone(&mut self) -> &mut Zone {
         &mut self.zone
+    }
+
+    /// Where a phone is, for names that lead to it.
+    #[must_use]
+    pub fn reached_at(&self, phone: PhoneId) -> SocketAddr {
+        self.phones[phone.0].phone.config().local
     }
 
     pub(crate) fn look_up(&mut self, id: LookupId, name: &str, kind: RecordKind) {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use ahash::AHashMap;
 use hookswitch_b2bua::B2buaConfig;
-use hookswitch_b2bua::route::Route;
 use hookswitch_call::directory::{Directory, Forwarding, Layer, Secret};
 use hookswitch_call::{Address, By, Codecs, Forwards, Limits};
 use hookswitch_codec::Codec;
@@ -20,6 +19,7 @@ use hookswitch_sip_msg::Method;
 use hookswitch_sip_msg::digest::Algorithm;
 
 mod call_api;
+mod dns;
 mod hold_music;
 mod opensips;
 
@@ -42,6 +42,7 @@ pub fn switch_config(config: &Config) -> Result<SwitchConfig, ConfigError> {
     };
     switch.http = Some(HttpConfig::new(web_listen("http.listen", &config.http.listen)?));
     switch.store = Some(StoreConfig { kind: "redb".into(), folder: config.data_dir() });
+    switch.dns = dns::servers(config)?;
     switch.log_pii = config.log.pii;
     Ok(switch)
 }
@@ -92,9 +93,9 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
                 ..GateConfig::default()
             },
             registrar: registrar(config)?,
-            routes: routes(config)?,
+            routes: dns::routes(config)?,
             codecs: domain_codecs(config)?,
-            ..B2buaConfig::default()
+            resolver: dns::resolver(config)?,
         },
         limits: Limits {
             calls: config.calls.max,
@@ -186,15 +187,6 @@ fn registrar(config: &Config) -> Result<RegistrarConfig, ConfigError> {
         max_bindings_per_aor: sip.max_bindings,
         ..RegistrarConfig::default()
     })
-}
-
-fn routes(config: &Config) -> Result<Vec<Route>, ConfigError> {
-    let routes = config.routes.iter().enumerate();
-    routes
-        .map(|(n, route)| {
-            Route::new(&route.pattern, &route.to).map_err(|error| ConfigError::value(format!("routes[{n}]"), error))
-        })
-        .collect()
 }
 
 fn directory(config: &Config) -> Result<Directory, ConfigError> {

@@ -17,6 +17,7 @@
 //! | `indialog.rs`, `errand.rs` | other requests inside dialogs: theirs, and ours |
 //! | `notes.rs` | what a controller adds to a request |
 //! | `locate.rs`, [`route`] | where an address is: routes, services, users' bindings |
+//! | `identity.rs` | who a caller is, and who is told so |
 //! | `named.rs` | what waits for the domain name system |
 //! | `register.rs` | REGISTER, OPTIONS and everything else outside of a call |
 //! | `reason.rs` | causes as Reason headers and back (RFC 3326) |
@@ -24,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 mod errand;
+mod identity;
 mod inbound;
 mod indialog;
 mod leg;
@@ -59,6 +61,7 @@ use hookswitch_sip::{
 use hookswitch_sip_msg::Method;
 
 use errand::Errand;
+pub use identity::{MAX_ANSWER_AFTER, MAX_DIVERSIONS, MAX_TONE};
 pub use leg::LegRecord;
 pub use locate::aor;
 use named::Names;

@@ -11,7 +11,9 @@ use hookswitch_sip::{Body, DialogId, Ender, FailCause, Flow, Invite, Rel100, Sip
 use hookswitch_sip_msg::{HeaderName, Message, Uri};
 
 use crate::B2bua;
+use crate::identity;
 use crate::leg::{LegRecord, sdp_of};
+use crate::locate::TRUSTED_ROUTE;
 use crate::named::{Toward, unresolved};
 use crate::reason;
 
@@ -61,12 +63,14 @@ impl B2bua {
     }
 
     fn invite_for(&self, call: CallId, dial: Dial, flow: Flow, routes: Vec<CompactString>) -> Invite {
-        let from = name_addr(self.caller_display(call), &dial.from.0);
+        let trusted = dial.target.via == Some(TRUSTED_ROUTE) || self.is_trusted(flow);
+        let (from, headers) = identity::write(&dial, self.caller_display(call), trusted);
         let to = name_addr(None, &dial.to.0);
         let mut invite = Invite::new(request_uri(&dial.target.address.0), from, to, flow);
         invite.call_id = dial.wire_id;
         invite.routes = routes;
         invite.max_forwards = dial.hops;
+        invite.headers = headers;
         invite.body = dial.offer.map(|sdp| Body::sdp(Bytes::copy_from_slice(sdp.0.as_bytes())));
         if invite.body.is_none() {
             // A reliable provisional response would carry the party's offer and want our answer long before there is one.
@@ -242,7 +246,7 @@ fn cannot_send(error: &SipError) -> Cause {
 }
 
 /// The address without headers, which a Request-URI must not have (RFC 3261 section 19.1.1).
-fn request_uri(address: &str) -> &str {
+pub(crate) fn request_uri(address: &str) -> &str {
     if !address.contains('?') {
         return address;
     }
@@ -251,7 +255,7 @@ fn request_uri(address: &str) -> &str {
 }
 
 /// `"display" <uri>`; the display name goes through as it was written.
-fn name_addr(display: Option<&[u8]>, uri: &str) -> Bytes {
+pub(crate) fn name_addr(display: Option<&[u8]>, uri: &str) -> Bytes {
     match display {
         Some(display) => [b"\"", display, b"\" <", uri.as_bytes(), b">"].concat().into(),
         None => [b"<", uri.as_bytes(), b">"].concat().into(),

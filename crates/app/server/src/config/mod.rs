@@ -5,6 +5,7 @@
 //! fields by `hookswitch config-reference`, so a key is documented by being there.
 
 mod call_api;
+mod dns;
 mod find;
 mod opensips;
 mod problem;
@@ -18,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use call_api::*;
+pub use dns::Dns;
 pub use find::{Found, find};
 pub use opensips::OpenSips;
 pub use problem::ConfigError;
@@ -43,6 +45,8 @@ pub struct Config {
     pub http: Http,
     /// How long calls may ring and how many there may be.
     pub calls: Calls,
+    /// Look-ups of names: of domains that are called, and of destinations of routes.
+    pub dns: Dns,
     /// Where pushed domains and registrations are kept. Default `/var/lib/hookswitch` for root,
     /// else `$XDG_STATE_HOME/hookswitch` (`~/.local/state/hookswitch`).
     pub data_dir: Option<PathBuf>,

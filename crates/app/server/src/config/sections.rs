@@ -250,8 +250,36 @@ pub struct Route {
     /// Pattern for `sip:user@host`, in which `*` stands for anything.
     #[serde(rename = "match")]
     pub pattern: String,
-    /// A SIP URI. Without a user part it keeps the dialled user.
+    /// A SIP URI. Without a user part it keeps the dialled user. One of our own users is called where it has registered.
+    #[serde(default)]
     pub to: String,
+    /// Several destinations, instead of `to`; at most 10.
+    #[serde(default)]
+    pub destinations: Vec<Destination>,
+    /// Whether the destination is told who calls even if the caller wishes to stay unknown, as a server of your own is.
+    #[serde(default)]
+    pub trusted: bool,
+}
+
+/// One of several destinations of a route.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Destination {
+    /// As `to` of the route.
+    pub to: String,
+    /// Destinations with the same number are called together, groups one after the other in ascending order.
+    #[serde(default)]
+    pub group: u8,
+    /// How long after its group began it is called, in seconds.
+    #[serde(default)]
+    pub after: u64,
+    /// How long it may ring, in seconds. Default: as long as its group.
+    #[serde(default)]
+    pub ring_time: Option<u64>,
+    /// Its share of calls: where one of a group has a weight, they are called one after the other, and this is how often
+    /// it is the first. Default: called together, or 1 where others have a weight.
+    #[serde(default)]
+    pub weight: Option<u16>,
 }
 
 /// Logging.
