@@ -7,7 +7,7 @@
 //! | Privacy | read | read | written | written |
 //! | Diversion, History-Info | read | ignored | written | written |
 //! | Alert-Info, answering by itself | read | ignored | written | written |
-//! | Referred-By | read | ignored | written | written |
+//! | Referred-By | read | read | written | written |
 //!
 //! Trusted is who is in the networks of [`B2buaConfig::trusted`](crate::B2buaConfig::trusted); as a party that is
 //! called also who is reached by a [trusted route](crate::route::Route::trusted) (RFC 3325 section 5).
@@ -50,10 +50,12 @@ pub(crate) fn read(message: &Message, trusted: bool) -> Seen {
     };
     let private = is_private(message) || remote.is_some_and(|(_, private)| private);
     let identity = Identity { display: display_of(message).map(Arc::from), asserted, private };
+    // A phone that was asked to call by another says so itself; nothing depends on it (RFC 3892 section 5).
+    let referred_by = first_uri(message, HeaderName::ReferredBy);
     if !trusted {
-        return (identity, Vec::new(), Alerting::default(), None);
+        return (identity, Vec::new(), Alerting::default(), referred_by);
     }
-    (identity, diversions(message), alerting(message), first_uri(message, HeaderName::ReferredBy))
+    (identity, diversions(message), alerting(message), referred_by)
 }
 
 /// The first address of a header that can be called, or `None` if it is none or too long.
@@ -188,11 +190,10 @@ fn seconds(text: Option<&str>) -> u16 {
     text.and_then(|text| text.trim().parse().ok()).unwrap_or(0).min(MAX_ANSWER_AFTER)
 }
 
-/// Writes From and everything else that says who calls, over whom, and how the party is to be alerted. `display` is
-/// what stands for a name that the dial does not bring.
-pub(crate) fn write(dial: &Dial, display: Option<&[u8]>, trusted: bool) -> (Bytes, Vec<Header>) {
+/// Writes From and everything else that says who calls, over whom, and how the party is to be alerted.
+pub(crate) fn write(dial: &Dial, trusted: bool) -> (Bytes, Vec<Header>) {
     let mut headers = Vec::new();
-    let display = dial.identity.display.as_deref().or(display);
+    let display = dial.identity.display.as_deref();
     let private = dial.identity.private;
     let from = if private { Bytes::from_static(ANONYMOUS) } else { name_addr(display, &dial.from.0) };
     if let Some(asserted) = dial.identity.asserted.as_ref().filter(|address| trusted && is_sendable(&address.0)) {
@@ -293,7 +294,7 @@ mod tests {
     }
 
     fn written(dial: &Dial, trusted: bool) -> String {
-        let (from, headers) = write(dial, None, trusted);
+        let (from, headers) = write(dial, trusted);
         let mut text = String::from_utf8_lossy(&from).into_owned();
         for header in headers {
             text.push_str(&format!("\n{}: {}", header.name(), String::from_utf8_lossy(header.value())));
@@ -357,10 +358,10 @@ mod tests {
     fn a_display_name_goes_through_byte_for_byte() {
         let mut dial = dial();
         dial.identity.display = Some(Arc::from(&b"J\xfcrgen \\\"J\\\""[..]));
-        let (from, _) = write(&dial, Some(b"other"), false);
+        let (from, _) = write(&dial, false);
         assert_eq!(&from[..], b"\"J\xfcrgen \\\"J\\\"\" <sip:a@x.test>");
         dial.identity.display = None;
-        assert_eq!(&write(&dial, Some(b"other"), false).0[..], b"\"other\" <sip:a@x.test>");
+        assert_eq!(&write(&dial, false).0[..], b"<sip:a@x.test>");
     }
 
     #[test]
@@ -454,10 +455,10 @@ mod tests {
     }
 
     #[test]
-    fn on_whose_behalf_is_believed_of_trusted_peers_and_told() {
+    fn on_whose_behalf_a_party_calls_is_told() {
         let lines = "Referred-By: \"C\" <sip:c@h>;cid=\"1@h\"\r\n";
         assert_eq!(seen(lines, true).3, Some(Address::from("sip:c@h")));
-        assert_eq!(seen(lines, false).3, None);
+        assert_eq!(seen(lines, false).3, Some(Address::from("sip:c@h")));
         let dial = Dial { referred_by: Some(Address::from("sip:c@h")), ..dial() };
         assert_eq!(written(&dial, false), "<sip:a@x.test>\nReferred-By: <sip:c@h>");
     }

@@ -6,6 +6,7 @@ use hookswitch_sip::{DialogId, Flow, Header, Response};
 use hookswitch_sip_msg::{HeaderName, Message, Uri};
 
 use crate::B2bua;
+use crate::identity;
 use crate::leg::{LegRecord, display_of, sdp_of};
 use crate::reason;
 
@@ -25,6 +26,7 @@ impl B2bua {
             Ok(replaces) => replaces,
             Err(status) => return self.endpoint.respond(now, dialog, Response::new(status)),
         };
+        let (identity, diversions, alerting, referred_by) = identity::read(request, self.is_trusted(flow));
         let handle = Handle(self.next_handle);
         self.next_handle += 1;
         self.offered.insert(handle, dialog);
@@ -32,7 +34,10 @@ impl B2bua {
             hops: request.max_forwards().ok().flatten().unwrap_or(70).saturating_sub(1),
             near: self.near(flow),
             replaces,
-            referred_by: address_of(request, HeaderName::ReferredBy),
+            identity,
+            diversions,
+            alerting,
+            referred_by,
             ..Incoming::new(handle, wire_id.into(), Address::from(from), Address::from(to), sdp_of(request))
         };
         // Until the core adopts it, the leg belongs to no call; the display name waits with it.

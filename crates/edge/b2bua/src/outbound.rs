@@ -25,7 +25,7 @@ impl B2bua {
         };
         match self.resolve(now, &way) {
             Ok(Toward::Flow(flow)) => {
-                let invite = self.invite_for(call, dial, flow, routes);
+                let invite = self.invite_for(dial, flow, routes);
                 self.send_invite(now, (call, leg), invite);
             }
             Ok(Toward::Hops(hops)) => self.call_out(now, (call, leg), dial, hops, routes),
@@ -53,7 +53,7 @@ impl B2bua {
             return self.report(Report::Ended { call, leg, cause });
         };
         let left: VecDeque<Hop> = left.collect();
-        let invite = self.invite_for(call, dial, flow, routes);
+        let invite = self.invite_for(dial, flow, routes);
         let again = (!left.is_empty()).then(|| invite.clone());
         let sent = self.send_invite(now, (call, leg), invite);
         if let (Some(mut invite), Some(call_id)) = (again, sent) {
@@ -62,9 +62,9 @@ impl B2bua {
         }
     }
 
-    fn invite_for(&self, call: CallId, dial: Dial, flow: Flow, routes: Vec<CompactString>) -> Invite {
+    fn invite_for(&self, dial: Dial, flow: Flow, routes: Vec<CompactString>) -> Invite {
         let trusted = dial.target.via == Some(TRUSTED_ROUTE) || self.is_trusted(flow);
-        let (from, headers) = identity::write(&dial, self.caller_display(call), trusted);
+        let (from, headers) = identity::write(&dial, trusted);
         let to = name_addr(None, &dial.to.0);
         let mut invite = Invite::new(request_uri(&dial.target.address.0), from, to, flow);
         invite.call_id = dial.wire_id;
@@ -142,12 +142,6 @@ impl B2bua {
         if let Some(spare) = name.and_then(|name| self.names.spares.remove(&name)) {
             self.names.resolver.pardon(spare.hop);
         }
-    }
-
-    /// What the caller calls itself, for the callee's display.
-    fn caller_display(&self, call: CallId) -> Option<&[u8]> {
-        let (record, _) = self.leg(call, LegId(0))?;
-        record.display.as_deref().filter(|_| record.incoming)
     }
 
     pub(crate) fn progressed(&mut self, dialog: DialogId, response: &Message) {
