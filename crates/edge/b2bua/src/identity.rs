@@ -63,7 +63,8 @@ fn first_uri(message: &Message, name: HeaderName) -> Option<Address> {
     message.values(name).find_map(|value| address_of(&NameAddr::parse(value).ok()?))
 }
 
-fn address_of(address: &NameAddr<'_>) -> Option<Address> {
+/// The address of a header that can be called, without headers of its own.
+pub(crate) fn address_of(address: &NameAddr<'_>) -> Option<Address> {
     let text = address.uri_str()?;
     let uri = address.uri().ok()?;
     let is_known = uri.is_sip() || uri.scheme_text().eq_ignore_ascii_case("tel");

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use compact_str::{CompactString, format_compact};
-use hookswitch_call::{Address, CallId, Cause, Codecs, Dial, Fault, Found, Kind, Report, Service, Target, Time};
+use hookswitch_call::{
+    Address, CallId, Cause, Codecs, Dial, Diverting, Fault, Forwards, Found, Kind, Report, Service, Target, Time,
+};
 use hookswitch_sip::registrar::{Binding, aor_of};
 use hookswitch_sip::resolve::Hop;
 use hookswitch_sip::{Flow, Transport};
@@ -55,18 +57,20 @@ fn nowhere(kind: Kind, fault: Fault) -> Whereabouts {
 impl B2bua {
     /// Finds out where an address is and tells the core, at once or when its names are looked up.
     pub(crate) fn look_for(&mut self, now: Time, call: CallId, to: &Address, anywhere: bool) {
-        match self.locate(now, to, anywhere) {
-            Whereabouts::Places(places) => self.find_places(now, call, to, places),
-            Whereabouts::Found(found) => self.located(call, to, found),
+        let mut forwards = None;
+        match self.locate(now, to, anywhere, &mut forwards) {
+            Whereabouts::Places(places) => self.find_places(now, (call, to), places, forwards),
+            Whereabouts::Found(found) => self.located(call, to, found, forwards),
         }
     }
 
-    pub(crate) fn located(&mut self, call: CallId, to: &Address, found: Found) {
+    pub(crate) fn located(&mut self, call: CallId, to: &Address, found: Found, forwards: Option<Box<Forwards>>) {
         let codecs = self.codecs_for(to);
-        self.report(Report::Located { call, found, codecs, forwards: None });
+        self.report(Report::Located { call, found, codecs, forwards });
     }
 
-    fn locate(&mut self, now: Time, to: &Address, anywhere: bool) -> Whereabouts {
+    /// `forwards` is set to whom to call when a user does not take the call.
+    fn locate(&mut self, now: Time, to: &Address, anywhere: bool, forwards: &mut Option<Box<Forwards>>) -> Whereabouts {
         let Ok(uri) = Uri::parse(&to.0) else { return nowhere(Kind::BadAddress, Fault::Controller) };
         let is_tel = uri.scheme_text().eq_ignore_ascii_case("tel");
         if !uri.is_sip() && !is_tel {
@@ -79,7 +83,16 @@ impl B2bua {
             return self.chosen(now, &choices);
         }
         match self.our_domain(&uri) {
-            Some(domain) => self.user(now, &uri, domain),
+            Some(domain) => {
+                let user = uri.user_unescaped().unwrap_or_default();
+                if let Some(forwarding) = self.directory.forwards(domain, &user) {
+                    if let Some(to) = forwarding.always.clone() {
+                        return Whereabouts::Found(Found::Diverted { to, why: Diverting::Always });
+                    }
+                    *forwards = Some(Box::new(forwarding.otherwise.clone()));
+                }
+                self.user(now, &uri, domain)
+            }
             None if anywhere && uri.is_sip() => Whereabouts::Places(vec![Place::direct(&to.0, None)]),
             None => nowhere(Kind::NotFound, Fault::Peer),
         }

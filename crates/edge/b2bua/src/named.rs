@@ -14,7 +14,7 @@ use std::net::IpAddr;
 
 use ahash::AHashMap;
 use compact_str::CompactString;
-use hookswitch_call::{Address, CallId, Cause, Dial, Fault, Found, Kind, LegId, Report, Target, Time};
+use hookswitch_call::{Address, CallId, Cause, Dial, Fault, Forwards, Found, Kind, LegId, Report, Target, Time};
 use hookswitch_sip::Flow;
 use hookswitch_sip::resolve::{
     Answer, Chance, Hop, Hops, LookupId, QueryId, Resolution, ResolveError, Resolver, ResolverConfig, ResolverOutput,
@@ -57,6 +57,7 @@ struct Locating {
     to: Address,
     places: Vec<Known>,
     open: usize,
+    forwards: Option<Box<Forwards>>,
 }
 
 struct Known {
@@ -119,7 +120,7 @@ impl B2bua {
                 if locating.open == 0
                     && let Some(locating) = self.names.locating.remove(&key)
                 {
-                    self.located(locating.call, &locating.to, found(locating.places));
+                    self.located(locating.call, &locating.to, found(locating.places), locating.forwards);
                 }
             }
         }
@@ -146,7 +147,13 @@ impl B2bua {
     }
 
     /// Tells the core where an address is, now or when every name is looked up.
-    pub(crate) fn find_places(&mut self, now: Time, call: CallId, to: &Address, places: Vec<Place>) {
+    pub(crate) fn find_places(
+        &mut self,
+        now: Time,
+        (call, to): (CallId, &Address),
+        places: Vec<Place>,
+        forwards: Option<Box<Forwards>>,
+    ) {
         let key = self.names.next;
         self.names.next += 1;
         let (mut known, mut open) = (Vec::with_capacity(places.len()), 0);
@@ -164,9 +171,9 @@ impl B2bua {
             known.push(Known { target, near });
         }
         if open == 0 {
-            self.located(call, to, found(known));
+            self.located(call, to, found(known), forwards);
         } else {
-            self.names.locating.insert(key, Locating { call, to: to.clone(), places: known, open });
+            self.names.locating.insert(key, Locating { call, to: to.clone(), places: known, open, forwards });
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use compact_str::CompactString;
-use hookswitch_call::{CallId, Cause, Dial, Fault, Kind, LegId, Report, Time};
+use hookswitch_call::{CallId, Cause, Dial, Fault, Kind, LegId, MAX_BRANCHES, Report, Time};
 use hookswitch_sip::resolve::{Hop, Hops, ResolveError};
 use hookswitch_sip::{Body, DialogId, Ender, FailCause, Flow, Invite, Rel100, SipError};
 use hookswitch_sip_msg::{HeaderName, Message, Uri};
@@ -180,6 +180,9 @@ impl B2bua {
         if self.try_next(now, dialog, status, response, why) {
             return;
         }
+        if why == FailCause::Response && (300..400).contains(&status) {
+            self.redirected(dialog, response);
+        }
         let cause = match why {
             FailCause::Response => reason::refine(Cause::from_status(status, phrase), response),
             FailCause::Timeout => Cause::new(Kind::NoAnswer, Fault::Peer),
@@ -187,6 +190,20 @@ impl B2bua {
             FailCause::Cancelled => Cause::new(Kind::Cancelled, Fault::Nobody),
         };
         self.over(dialog, cause);
+    }
+
+    /// Tells whom the party wants called in its place, the most wanted first (RFC 3261 section 8.1.3.4).
+    fn redirected(&mut self, dialog: DialogId, response: Option<&Message>) {
+        let (Some((call, leg)), Some(response)) = (self.name_of(dialog), response) else { return };
+        let contacts = response.contacts().filter_map(Result::ok);
+        let mut named: Vec<_> =
+            contacts.filter_map(|c| Some((c.q().unwrap_or(1_000), identity::address_of(&c)?))).collect();
+        named.sort_by_key(|(q, _)| std::cmp::Reverse(*q));
+        named.truncate(MAX_BRANCHES);
+        if !named.is_empty() {
+            let to = named.into_iter().map(|(_, address)| address).collect();
+            self.report(Report::Redirected { call, leg, to });
+        }
     }
 
     pub(crate) fn ended(&mut self, dialog: DialogId, by: Ender, request: Option<&Message>) {

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use hookswitch_b2bua::route::{Destination, Route};
 use hookswitch_b2bua::{B2bua, B2buaConfig, Step};
-use hookswitch_call::directory::Directory;
+use hookswitch_call::directory::{Directory, Forwarding, Layer, Secret};
 use hookswitch_call::port::Backend;
-use hookswitch_call::{Address, CallId, Cause, Dial, Fault, Found, Kind, LegId, Op, Report, Target, Time};
+use hookswitch_call::{
+    Address, CallId, Cause, Dial, Diverting, Fault, Forwards, Found, Kind, LegId, MAX_BRANCHES, Op, Report, Target,
+    Time,
+};
 use hookswitch_sip::resolve::{Answer, LookupId, RecordKind, Records, ResolverConfig, Srv};
 use hookswitch_sip::{EndpointConfig, Flow, Input, Interface, Listen, Transport};
 use hookswitch_sip_msg::{HeaderName, Message, Method};
@@ -373,5 +376,49 @@ fn of_several_places_those_come_first_that_see_the_address_of_our_offer() {
         rig.dial(LegId(leg), found[0].clone());
         let remote = rig.invite().0.remote.ip().to_string();
         assert_eq!(remote[..5], near[..5], "{remote}");
+    }
+}
+
+#[test]
+fn whom_a_party_names_instead_is_told_best_first_before_the_end() {
+    let mut rig = Rig::new(Vec::new());
+    rig.dial_uri("sip:b@10.0.0.2");
+    let contacts = "Contact: <sip:low@x.test>;q=0.1, <sip:best@x.test?Subject=hi>\r\n\
+                    Contact: <http://x.test>, <sip:mid@x.test>;q=0.5\r\n";
+    rig.respond("302 Moved Temporarily", contacts);
+    let named = ["sip:best@x.test", "sip:mid@x.test", "sip:low@x.test"].map(Address::from);
+    match &rig.told[1..] {
+        [Report::Redirected { to, leg: LEG, .. }, Report::Ended { leg: LEG, .. }] => assert_eq!(to[..], named),
+        other => panic!("{other:?}"),
+    }
+    let mut rig = Rig::new(Vec::new());
+    rig.dial_uri("sip:b@10.0.0.2");
+    let many: String = (0..30).map(|n| format!("Contact: <sip:u{n}@x.test>\r\n")).collect();
+    rig.respond("300 Multiple Choices", &many);
+    assert!(matches!(&rig.told[1], Report::Redirected { to, .. } if to.len() == MAX_BRANCHES));
+}
+
+#[test]
+fn a_user_who_is_forwarded_is_diverted_or_tells_whom_to_call_otherwise() {
+    let mut directory = Directory::new();
+    let users = ["alice", "bob", "carol"].map(|name| (name.into(), Secret::new("secret")));
+    let busy = Forwards { busy: Some(Address::from("sip:desk@x.test")), ..Forwards::default() };
+    let always = Forwarding { always: Some(Address::from("sip:carol@x.test")), ..Forwarding::default() };
+    let otherwise = Forwarding { otherwise: busy.clone(), ..Forwarding::default() };
+    let forwards = [("alice".into(), always), ("bob".into(), otherwise)].into();
+    directory.configure("x.test", Layer { users: users.into(), forwards, ..Layer::default() }).unwrap();
+    let rig = Rig::new(Vec::new());
+    let mut rig = Rig { b2bua: B2bua::new(B2buaConfig::default(), directory, [3; 32]), ..rig };
+    for to in ["sip:alice@x.test", "sip:bob@x.test", "sip:carol@x.test"] {
+        rig.locate(to);
+    }
+    match &rig.told[..] {
+        [
+            Report::Located { found: Found::Diverted { to, why: Diverting::Always }, forwards: None, .. },
+            // Nobody of these has registered.
+            Report::Located { found: Found::Nowhere(_), forwards: Some(told), .. },
+            Report::Located { found: Found::Nowhere(_), forwards: None, .. },
+        ] => assert_eq!((to, &**told), (&Address::from("sip:carol@x.test"), &busy)),
+        other => panic!("{other:?}"),
     }
 }
