@@ -69,3 +69,23 @@ fn a_hold_from_before_the_answer_is_told_with_the_answer() {
     desk.presses_hold(call, Party::Caller, false);
     assert_eq!(desk.since(), ["Caller hears Peer", "Callee hears Peer"]);
 }
+
+#[test]
+fn a_party_that_agrees_to_our_hold_by_doing_nothing_holds_nobody() {
+    let mut desk = Desk::new(Limits::default());
+    let call = desk.talking();
+    desk.hold(call, true, Some(Party::Caller)).unwrap();
+    desk.reaccepted(call, 0, "a-inactive");
+    desk.since();
+    desk.events.clear();
+    desk.presses_hold(call, Party::Caller, true);
+    assert_eq!(desk.since(), [""; 0]);
+    assert!(desk.event_names().is_empty());
+    // It answers the end of our hold with one of its own.
+    desk.hold(call, false, Some(Party::Caller)).unwrap();
+    desk.reaccepted(call, 0, "a-sendonly");
+    desk.since();
+    desk.presses_hold(call, Party::Caller, true);
+    assert_eq!(desk.since(), ["Caller hears Silence", "Callee hears Hold"]);
+    assert_eq!(desk.event_names().last().unwrap(), "hold true by Caller");
+}

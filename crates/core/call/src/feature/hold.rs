@@ -252,7 +252,9 @@ impl Call {
     /// other party on hold.
     pub(crate) fn direction_changed(&mut self, scene: &mut Scene<'_>, party: Party, _sends: bool, listens: bool) {
         let hold = !listens;
-        if self.holds.pressed.has(party) == hold {
+        // A party may agree to our hold by neither sending nor listening (RFC 3264 section 6.1), which is no wish of its
+        // own; one that has such a wish says so again when it is taken off.
+        if self.holds.pressed.has(party) == hold || hold && self.is_held(party) {
             return;
         }
         let before = self.heard();

@@ -1,0 +1,13 @@
+//! Memory per call is a promise of the benchmarks: what is rare is boxed.
+
+use hookswitch_call::machine::{Call, Leg};
+
+/// Most bytes of a call with its two legs, without what it points to: 1.1 of what it took before calls could be held
+/// and transferred.
+const MAX_CALL: usize = 720;
+
+#[test]
+fn what_is_rare_is_kept_apart_from_the_record_of_a_call() {
+    let (call, leg) = (size_of::<Call>(), size_of::<Leg>());
+    assert!(call <= MAX_CALL, "a call takes {call} bytes, a leg {leg}");
+}
