@@ -96,6 +96,7 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
             routes: dns::routes(config)?,
             codecs: domain_codecs(config)?,
             resolver: dns::resolver(config)?,
+            ..B2buaConfig::default()
         },
         limits: Limits {
             calls: config.calls.max,
