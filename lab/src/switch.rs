@@ -230,7 +230,7 @@ fn joined(record: &CallRecord<'_>) -> [Option<(LegId, Option<String>)>; 2] {
     use hookswitch_call::machine::LegState;
     [Party::Caller, Party::Callee].map(|party| {
         let stands = |state| matches!(state, LegState::Up | LegState::AwaitConfirm);
-        let leg = record.call.legs.iter().find(|leg| leg.party == party && stands(leg.state))?;
+        let leg = record.call.legs.iter().find(|leg| leg.party == party && !leg.spare && stands(leg.state))?;
         Some((leg.id, leg.wire_id.as_ref().map(ToString::to_string)))
     })
 }

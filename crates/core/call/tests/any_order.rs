@@ -167,7 +167,14 @@ impl Stage {
     }
 
     fn take(&mut self, step: &Step) {
-        let sdp = |has: bool| has.then(|| Sdp::from("sdp"));
+        self.ask(step);
+        self.find(step);
+        self.report(step);
+        self.carried.hear(&mut self.desk);
+    }
+
+    /// What a controller asks and who calls in.
+    fn ask(&mut self, step: &Step) {
         let address = || Address::from("sip:c@x");
         let leg = |n: u8| LegId(u16::from(n));
         match *step {
@@ -193,6 +200,14 @@ impl Stage {
                 let (party, other_party) = (party(end), party(other_end));
                 self.submit(Command::Join { call, party, other, other_party, to: None, by: by(how) });
             }
+            _ => {}
+        }
+    }
+
+    /// What look-ups, the media engine and the clock say.
+    fn find(&mut self, step: &Step) {
+        let leg = |n: u8| LegId(u16::from(n));
+        match *step {
             Step::Located(call, n) => {
                 let found = Found::Targets((0..n).map(|n| target(&format!("sip:{n}@y"))).collect());
                 self.located(self.id(call), found);
@@ -213,6 +228,16 @@ impl Stage {
                 self.desk.tell_media(MediaReport::Local { call, seat, leg: leg(at), sdp: Sdp::from("late") });
             }
             Step::Pass(seconds) => self.desk.pass(sec(u64::from(seconds))),
+            _ => {}
+        }
+    }
+
+    /// What a carrier says.
+    fn report(&mut self, step: &Step) {
+        let sdp = |has: bool| has.then(|| Sdp::from("sdp"));
+        let address = || Address::from("sip:c@x");
+        let leg = |n: u8| LegId(u16::from(n));
+        match *step {
             Step::Progress(call, at, media) => {
                 let (call, text) = (self.id(call), "Ringing".into());
                 self.tell(Report::Progress { call, leg: leg(at), status: 180, text, sdp: sdp(media) });
@@ -270,8 +295,8 @@ impl Stage {
                     self.tell(Report::Answered { call, leg, sdp: sdp(true) });
                 }
             }
+            _ => {}
         }
-        self.carried.hear(&mut self.desk);
     }
 
     /// Ends every call, as a backend would that loses every leg's end.
