@@ -12,7 +12,7 @@ sip_port={port_udp}
 sip_tcp_port={port_tcp}
 contact=sip:{user}@{address}
 guess_hostname=1
-100rel_support_level={reliable}
+{more}
 [net]
 firewall_policy=0
 [sound]
@@ -37,7 +37,7 @@ LONGEST = 60
 class Linphone:
     """`transport` is that of its registration and of its calls; the port of the other one is closed."""
 
-    def __init__(self, place, user, secret, hertz, transport="udp", answer="auto", domain="example.test", reliable=0):
+    def __init__(self, place, user, secret, hertz, transport="udp", answer="auto", domain="example.test", more=""):
         self.place, self.user, self.hertz, self.transport = place, user, hertz, transport
         self.uri = f"sip:{user}@{domain}"
         self.name = f"linphonec {user}"
@@ -51,7 +51,7 @@ class Linphone:
                 domain=domain,
                 address=place.address,
                 switch=place.switch,
-                reliable=reliable,
+                more=more,
                 transport=transport,
                 port_udp=5060 if transport == "udp" else 0,
                 port_tcp=5060 if transport == "tcp" else 0,

@@ -1,5 +1,9 @@
 """What the flows of hold have in common."""
 
+import time
+
+from .stage import WINDOW
+
 DIRECTIONS = {"sendonly": ("recvonly", "inactive"), "inactive": ("inactive",)}
 
 
@@ -33,7 +37,8 @@ def fits(asked, answer, style):
 
 
 def sound(stage, holder, other):
-    """In words, what the other one is sent while it is held."""
+    """In words, what the other one is sent while it is held; what it was sent before is over by then."""
+    time.sleep(WINDOW)
     heard = stage.heard(other)
     names = {0: "silence", None: "music", holder.hertz: "what the holder plays"}
     return " and ".join(sorted(names.get(hertz, f"{hertz} Hz") for hertz in heard)) or "nothing"

@@ -81,7 +81,8 @@ def play(flow, stage):
         cell, text = FAILS, str(wrong)
     except (SystemExit, OSError) as ended:
         cell, text = FAILS, f"a program of the test ended or does not answer: {ended!r}"
-    return {"cell": cell, "text": text, "evidence": evidence + stage.evidence, "took": time.monotonic() - began}
+    evidence = evidence or stage.evidence
+    return {"cell": cell, "text": text, "evidence": evidence, "took": time.monotonic() - began}
 
 
 def clean(stage):

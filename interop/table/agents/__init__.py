@@ -13,6 +13,9 @@ class Verbs:
     LACKS = {}
     """Verb: (text, evidence). Verbs that the program lacks."""
 
+    patience = 4
+    """Seconds within which it refreshes a session, once it was asked to."""
+
     def lacks(self, verb):
         text, evidence = self.LACKS[verb]
         raise Cannot(text, evidence)

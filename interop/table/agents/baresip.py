@@ -19,7 +19,7 @@ class Phone(Baresip, Verbs):
         "prack": ("has no 100rel", "its INVITE does not say Supported: 100rel"),
         "pick_up": ("writes no Replaces", "the word is in neither the program nor libre 1.1"),
         "reliable": ("has no 100rel", "the word is in neither the program nor libre 1.1"),
-        "early_media": ("sends no media before it answers", "its answermode `early` sends 183 at once; there is no command"),
+        "early_media": ("sends no media before it answers", "its menu has accept and hangup for a call that rings"),
     }
 
     def __init__(self, place, user, hertz):

@@ -13,21 +13,26 @@ TITLE = "linphone"
 PACKAGE = "linphone-cli"
 ASSIGNED = re.compile(r"assigned id (\d+)")
 
+SESSION = 90
+"""Seconds, the least that RFC 4028 allows."""
+TIMED = f"session_expires_enabled=1\nsession_expires_value={SESSION}\nsession_expires_min_value={SESSION}\nsession_expires_refresher_value=2"
+
 
 class Phone(Linphone, Verbs):
     LACKS = {
-        "hold_inactive": ("holds with sendonly only", "its command is `pause`; it has no choice of direction"),
-        "hold_zero": ("holds with sendonly only", "its command is `pause`; cnx_ip_to_0000_if_sendonly_enabled keeps a=sendonly beside it"),
+        "hold_inactive": ("holds with sendonly only", "its command is `pause`, which takes nothing but the number of a call"),
+        "hold_zero": ("holds with sendonly only", "captured with cnx_ip_to_0000_if_sendonly_enabled=1: c= is its own address"),
         "prack": ("does not use 100rel", "with 100rel_support_level=1 its INVITE does not say Supported: 100rel"),
         "complete_early": ("sends no REFER before the one it consults has answered", "captured after `transfer ID --to-call ID`: none"),
-        "pick_up": ("linphonec has no command that writes Replaces", "`help call` lists none; the library writes it in REFER only"),
-        "refresh": ("linphonec has no command for a re-INVITE that changes nothing", "`help` lists pause, resume and camera"),
-        "early_media": ("linphonec sends no media before it answers", "`help answer` knows only 200"),
-        "reliable": ("linphonec sends no reliable 183", "`help answer` knows only 200"),
+        "pick_up": ("has no command that writes Replaces into an INVITE", "its `help` lists none"),
+        "early_media": ("sends no media before it answers", "its `answer` takes nothing but the number of a call"),
+        "reliable": ("sends no 183", "its `answer` takes nothing but the number of a call"),
     }
+    patience = SESSION * 2 / 3
+    """Seconds until a refresh: it comes by itself, when half of the session's time is over."""
 
     def __init__(self, place, user, hertz):
-        super().__init__(place, user, SECRETS[user], hertz, answer="manual", reliable=1)
+        super().__init__(place, user, SECRETS[user], hertz, answer="manual", more=f"100rel_support_level=1\n{TIMED}")
 
     def calls(self):
         """The numbers it has given to its calls, oldest first."""
@@ -46,6 +51,9 @@ class Phone(Linphone, Verbs):
 
     def resume(self):
         self.command(f"resume {self.calls()[-1]}")
+
+    def refresh(self):
+        """It does so by itself."""
 
     def transfer(self, uri):
         self.command(f"transfer {uri}")

@@ -22,7 +22,7 @@ class Phone(Twinkle, Verbs):
     LACKS = {
         "hold_inactive": ("holds with sendonly or c=0.0.0.0 only", "hold_variant of its profile is rfc3264 or rfc2543"),
         "prack": ("does not use 100rel", "with ext_100rel=supported its INVITE does not say Supported: 100rel"),
-        "pick_up": ("has no command that writes Replaces", "its `help` lists call, redirect, transfer; it writes the header in REFER only"),
+        "pick_up": ("has no command that writes Replaces", "its `help` lists none"),
         "refresh": ("has no command for a re-INVITE that changes nothing", "its `help` lists hold and retrieve"),
         "early_media": ("sends no media before it answers", "its `help` lists answer and reject"),
         "reliable": ("says no 183", "its `help` lists answer and reject"),

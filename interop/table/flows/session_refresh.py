@@ -14,7 +14,7 @@ def play(stage):
         stage.note(f"{alice.name} does not say Supported: timer")
     mark = stage.mark()
     alice.refresh()
-    stage.wait(lambda: _accepted(stage, alice, mark), 4, f"{alice.name}'s refresh is accepted")
+    stage.wait(lambda: _accepted(stage, alice, mark), alice.patience, f"{alice.name}'s refresh is accepted")
     stage.hear_each_other(alice, bob, "after the refresh")
     stage.ends(bob, alice)
 
