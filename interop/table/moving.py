@@ -13,7 +13,7 @@ def asked(stage, transferor, mark):
     answer = stage.wait(lambda: next((packet.sip for packet in stage.seen(transferor, False, mark, method="REFER")
                                       if packet.sip.is_response and packet.sip.status not in (401, 407)), None),
                         4, f"{transferor.name}: its REFER is answered")
-    stage.must(answer.status in (200, 202), f"its REFER is answered with {answer.first}")
+    stage.must(answer.status in (200, 202), f"its REFER to {refer.get('Refer-To')} is answered with {answer.first}")
     return refer
 
 
@@ -24,7 +24,7 @@ def outcome(stage, transferor, mark, seconds=6):
         for packet in stage.seen(transferor, False, mark, request="NOTIFY"):
             message = packet.sip
             found = FINAL.match(message.body)
-            if found and message.get("Subscription-State", "").startswith("terminated"):
+            if found and (message.get("Subscription-State") or "").startswith("terminated"):
                 stage.must("message/sipfrag" in (message.get("Content-Type") or ""), f"a NOTIFY of {message.get('Content-Type')}")
                 return int(found.group(1))
         return None

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from kit import programs, verdict
@@ -16,6 +17,8 @@ PROGRAM = Path(__file__).parents[2] / "kit" / "sofia_phone.py"
 
 
 class Phone(Verbs):
+    LACKS = {"complete_early": ("names a dialog that rings without its tag", "captured in its Refer-To: to-tag=0")}
+
     def __init__(self, place, user, hertz):
         self.place, self.user, self.hertz = place, user, hertz
         self.uri = f"sip:{user}@example.test"
@@ -68,6 +71,11 @@ class Phone(Verbs):
 
     def complete(self):
         self.command("attended", 0, "last", self._other)
+
+    def complete_early(self):
+        self.complete()
+        time.sleep(0.5)
+        self.lacks("complete_early")
 
     def pick_up(self, uri, replaces):
         self.command("call", uri, replaces)

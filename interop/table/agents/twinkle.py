@@ -74,13 +74,15 @@ class Phone(Twinkle, Verbs):
         self.command("transfer -c")
 
     def tidy(self):
-        for line in ("1", "2"):
-            self.command(f"line {line}")
-            self.command("bye")
-        self.command("line 1")
-        # It does nothing else while it lets go of PulseAudio, which takes a second. Carol is the last to be tidied.
-        time.sleep(1.2 if self.user == "carol" else 0)
+        second = self._said("Line 2 is now active.")
+        for words in ("line 1", "bye", "line 2", "bye", "line 1"):
+            self.command(words)
+        # It takes a second to let go of PulseAudio, and heeds nothing meanwhile.
+        verdict.wait_for(lambda: self._said("Line 2 is now active.") > second and self._is_back(), 8, f"{self.name} is tidy")
         self._rung = self._said("incoming call")
+
+    def _is_back(self):
+        return "Line 1 is now active." in self.log.read_text(errors="replace").rpartition("Line 2 is now active.")[2]
 
 
 def phones(places, tones):

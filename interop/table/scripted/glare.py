@@ -12,6 +12,7 @@ def play(stage):
     stage.cast(bob=Callee("bob").is_called().rings(0).answers().until_bye(), alice=_crossing())
     stage.hear_each_other(alice, bob, "before")
     callid = next(stage.seen(alice, True, mark, request="INVITE")).sip.get("Call-ID")
+    stage.wait(lambda: held.packets, 4, "the caller's re-INVITE is on its way")
     stage.command("CallHold", callid=callid, leg="caller", cmd_id="glare")
     stage.wait(lambda: {packet.up for packet in held.packets} == {True, False}, 4, "both re-INVITEs are on their way")
     held.release()

@@ -11,7 +11,8 @@ def play(stage):
     alice, bob, carol = stage.alice, stage.bob, stage.carol
     _, first = consulted(stage, Callee("carol").is_called().rings(3).answers().until_bye(patience=4))
     mark = stage.mark()
-    ended = Caller("alice", "carol").invites().is_told(180).refused(487)
+    # The switch waits for the answer, and then connects: the consulted call is answered and ended.
+    ended = Caller("alice", "carol").invites().is_told(180).is_answered().until_bye()
     alice.plays(ended, port=SECOND_PORT)
     second = stage.sees(alice, False, "is told that carol rings", mark, method="INVITE", status=180)
     connect(stage, first, second)
