@@ -1,8 +1,8 @@
 //! Changes of a session that stands: hold and resume, another port, another codec, by either side.
 
 use hookswitch_codec::Codec;
-use hookswitch_sip::{Body, DialogId, Response, Time};
-use hookswitch_sip_msg::Message;
+use hookswitch_sip::{Body, DialogId, Response, SipError, Time, TxnId};
+use hookswitch_sip_msg::{Message, Method};
 
 use crate::call::{Asked, PORTS_PER_LINE, Stage};
 use crate::event::{EndCause, Event, PhoneError};
@@ -54,6 +54,18 @@ impl Phone {
         Ok(())
     }
 
+    /// Offers the session as it is once more, by UPDATE (RFC 3311).
+    ///
+    /// # Errors
+    /// No call stands, a change is under way, or the other side has not said that it takes UPDATE.
+    pub fn update(&mut self, now: Time) -> Result<(), PhoneError> {
+        let dialog = self.changeable()?.dialog;
+        if !self.endpoint.allows(dialog, &Method::Update) {
+            return Err(PhoneError::Unsendable);
+        }
+        self.change_by(now, |_| {}, |phone, offer| phone.endpoint.update(now, dialog, 0, offer, Vec::new()))
+    }
+
     fn changeable(&mut self) -> Result<&mut crate::call::Call, PhoneError> {
         let call = self.current_mut().filter(|call| call.stage == Stage::Talking).ok_or(PhoneError::NoCall)?;
         if call.asked.is_some() || call.session.awaits_answer() {
@@ -63,12 +75,22 @@ impl Phone {
     }
 
     fn change(&mut self, now: Time, what: impl FnOnce(&mut Session)) -> Result<(), PhoneError> {
+        let dialog = self.changeable()?.dialog;
+        self.change_by(now, what, |phone, offer| phone.endpoint.reinvite(now, dialog, offer, Vec::new()))
+    }
+
+    fn change_by(
+        &mut self,
+        now: Time,
+        what: impl FnOnce(&mut Session),
+        ask: impl FnOnce(&mut Phone, Option<Body>) -> Result<(), SipError>,
+    ) -> Result<(), PhoneError> {
         let call = self.changeable()?;
         call.session.begin();
         what(&mut call.session);
         let offer = call.session.offer().ok().map(Body::sdp);
         let dialog = call.dialog;
-        let asked = self.endpoint.reinvite(now, dialog, offer, Vec::new());
+        let asked = ask(self, offer);
         if let Some(call) = self.call_of(dialog) {
             match asked {
                 Ok(()) => call.asked = Some(Asked::Offer),
@@ -79,8 +101,46 @@ impl Phone {
         Ok(asked?)
     }
 
+    /// An UPDATE of theirs with an offer.
+    pub(crate) fn updated(&mut self, now: Time, dialog: DialogId, txn: TxnId, request: &Message) {
+        let response = match (self.config.refuse_changes, self.call_of(dialog)) {
+            (Some(status), _) => Response::new(status),
+            (None, None) => Response::new(481),
+            (None, Some(call)) => match call.session.answer(request.body_bytes()) {
+                Ok(answer) => Response::new(200).with_body(Body::sdp(answer)),
+                Err(_) => Response::new(488),
+            },
+        };
+        let is_changed = response.status == 200;
+        self.endpoint.reply(now, txn, response);
+        if is_changed {
+            self.changed(now, dialog);
+        }
+    }
+
+    /// Our UPDATE was accepted: its answer is here.
+    pub(crate) fn change_accepted(&mut self, now: Time, dialog: DialogId, response: &Message) {
+        let Some(call) = self.call_of(dialog) else {
+            return;
+        };
+        if call.asked.take().is_none() {
+            return;
+        }
+        match call.session.accept(response.body_bytes()) {
+            Ok(()) => {
+                call.session.settle();
+                self.changed(now, dialog);
+            }
+            Err(refusal) => self.leave(now, dialog, EndCause::Media(refusal)),
+        }
+    }
+
     pub(crate) fn reinvited(&mut self, now: Time, dialog: DialogId, request: &Message) {
         let body = request.body_bytes();
+        if let Some(status) = self.config.refuse_changes {
+            self.endpoint.respond(now, dialog, Response::new(status));
+            return;
+        }
         let Some(call) = self.call_of(dialog) else {
             self.endpoint.respond(now, dialog, Response::new(481));
             return;

@@ -110,8 +110,12 @@ pub struct PhoneConfig {
     pub lines: u8,
     /// What to do when asked to call somebody else; default accept.
     pub refer: ReferPolicy,
+    /// Refuses each change of the session that the other side asks for with this, 400 to 699; default never.
+    pub refuse_changes: Option<u16>,
     /// Rings with 183 and a description instead of 180; default false.
     pub early_media: bool,
+    /// Rings reliably (RFC 3262) where the caller knows how; default false.
+    pub reliable: bool,
     /// A faulty network card that sends every SIP message twice; for tests. Default false.
     pub doubles: bool,
     /// A broken phone that never acknowledges an answer; for tests. Default false.
@@ -141,7 +145,9 @@ impl PhoneConfig {
             record: false,
             lines: 1,
             refer: ReferPolicy::Accept,
+            refuse_changes: None,
             early_media: false,
+            reliable: false,
             doubles: false,
             withhold_ack: false,
             timers: Timers::default(),

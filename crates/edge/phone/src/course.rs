@@ -1,7 +1,7 @@
 //! The course of a call: how it begins at either side, and how it ends.
 
 use compact_str::CompactString;
-use hookswitch_sip::{Body, DialogId, Ender, FailCause, Header, Response, Time};
+use hookswitch_sip::{Body, DialogId, Ender, FailCause, Header, Response, Time, TxnId};
 use hookswitch_sip_msg::{HeaderName, Message};
 
 use crate::call::{Call, Stage};
@@ -80,7 +80,7 @@ impl Phone {
 
     /// 180, or 183 with early media.
     fn ring(&mut self, now: Time, dialog: DialogId) {
-        let early_media = self.config.early_media;
+        let (early_media, reliable) = (self.config.early_media, self.config.reliable);
         let Some(call) = self.call_of(dialog) else {
             return;
         };
@@ -95,7 +95,7 @@ impl Phone {
                 Err(_) => call.offer = Some(offer),
             }
         }
-        self.endpoint.respond(now, dialog, response);
+        self.endpoint.respond(now, dialog, if reliable { response.reliably() } else { response });
     }
 
     /// Its time to ring is over.
@@ -151,15 +151,42 @@ impl Phone {
         }
     }
 
-    pub(crate) fn progress(&mut self, now: Time, dialog: DialogId, response: &Message) {
+    /// `offer_from` is the early dialog whose response has made an offer that we are to answer at once (RFC 3262 5).
+    pub(crate) fn progress(&mut self, now: Time, dialog: DialogId, offer_from: Option<u8>, response: &Message) {
         let body = response.body_bytes();
         let Some(call) = self.call_of(dialog) else {
             return;
         };
-        let early_media = !body.is_empty() && call.session.awaits_answer() && call.session.accept(body).is_ok();
+        let mut early_media = !body.is_empty() && call.session.awaits_answer() && call.session.accept(body).is_ok();
+        if let Some(fork) = offer_from {
+            let answer = call.session.answer(body).ok().map(Body::sdp);
+            early_media = answer.is_some();
+            // The call may be over by now, and then there is nothing to acknowledge.
+            let _ = self.endpoint.prack(now, dialog, fork, answer);
+        }
         let status = response.status().unwrap_or(180);
         self.tell(Event::Ringing { status, early_media });
         self.report(now, dialog, status);
+    }
+
+    /// A PRACK with a description: the answer to our reliable offer, or an offer of theirs.
+    pub(crate) fn pracked(&mut self, now: Time, dialog: DialogId, txn: TxnId, request: &Message) {
+        let body = request.body_bytes();
+        let response = match self.call_of(dialog).map(|call| &mut call.session) {
+            None => Response::new(481),
+            Some(session) if session.awaits_answer() => match session.accept(body) {
+                Ok(()) => {
+                    session.settle();
+                    Response::new(200)
+                }
+                Err(_) => Response::new(488),
+            },
+            Some(session) => match session.answer(body) {
+                Ok(answer) => Response::new(200).with_body(Body::sdp(answer)),
+                Err(_) => Response::new(488),
+            },
+        };
+        self.endpoint.reply(now, txn, response);
     }
 
     pub(crate) fn answered(&mut self, now: Time, dialog: DialogId, response: &Message) {
@@ -178,6 +205,9 @@ impl Phone {
                 (true, Some(_)) => Ok(()),
                 _ => call.session.accept(body),
             }
+        } else if body.is_empty() && call.session.agreed().is_some() {
+            // The offer came with a provisional response, and its answer went with the PRACK.
+            Ok(())
         } else {
             call.session.answer(body).map(|text| answer = Some(Body::sdp(text)))
         };

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use compact_str::CompactString;
 use hookswitch_sip::{
     Body, Counts, DialogId, Endpoint, EndpointConfig, Event as SipEvent, Flow, Header, Input, Invite, Listen,
-    Output as SipOutput, RequestId, Response, Time, Transport,
+    Output as SipOutput, RequestId, Time, Transport,
 };
 use hookswitch_sip_msg::Method;
 
@@ -97,6 +97,11 @@ impl Phone {
     /// Changes what happens to the next REFER.
     pub fn set_refer(&mut self, refer: crate::ReferPolicy) {
         self.config.refer = refer;
+    }
+
+    /// Changes what happens to changes of the session that the other side asks for.
+    pub fn refuse_changes(&mut self, status: Option<u16>) {
+        self.config.refuse_changes = status;
     }
 
     /// Whether there is a call, in whatever stage.
@@ -330,7 +335,9 @@ impl Phone {
         match event {
             SipEvent::Invite { dialog, request, flow: _ } => self.offered(now, dialog, &request),
             SipEvent::Cancelled { dialog, request: _ } => self.end_of(now, dialog, EndCause::Cancelled),
-            SipEvent::Progress { dialog, response, .. } => self.progress(now, dialog, &response),
+            SipEvent::Progress { dialog, fork, prack_due, response } => {
+                self.progress(now, dialog, prack_due.then_some(fork), &response);
+            }
             SipEvent::Answered { dialog, response, .. } => self.answered(now, dialog, &response),
             SipEvent::Failed { dialog, status, reason, response: _, cause } => {
                 self.failed(now, dialog, (status, reason), cause);
@@ -338,14 +345,13 @@ impl Phone {
             SipEvent::Acked { dialog, request } => self.acked(now, dialog, &request),
             SipEvent::Reinvite { dialog, request } => self.reinvited(now, dialog, &request),
             SipEvent::ReinviteCancelled { dialog, .. } => self.reinvite_withdrawn(dialog),
-            SipEvent::FlowClosed { .. } => {}
+            SipEvent::FlowClosed { .. } | SipEvent::Refreshed { .. } => {}
             SipEvent::Reanswered { dialog, response } => self.reanswered(now, dialog, &response),
             SipEvent::ReinviteFailed { dialog, status, .. } => self.change_failed(dialog, status),
-            // It offers nothing in provisional responses, and takes no offer in what acknowledges them.
-            SipEvent::Prack { txn, .. } => self.endpoint.reply(now, txn, Response::new(488)),
-            // A session is changed by re-INVITE only.
-            SipEvent::Update { txn, .. } => self.endpoint.reply(now, txn, Response::new(488)),
-            SipEvent::Updated { .. } | SipEvent::UpdateFailed { .. } | SipEvent::Refreshed { .. } => {}
+            SipEvent::Prack { dialog, txn, request } => self.pracked(now, dialog, txn, &request),
+            SipEvent::Update { dialog, txn, request, .. } => self.updated(now, dialog, txn, &request),
+            SipEvent::Updated { dialog, response, .. } => self.change_accepted(now, dialog, &response),
+            SipEvent::UpdateFailed { dialog, status, .. } => self.change_failed(dialog, status),
             SipEvent::Request { txn, dialog, request, flow: _ } => self.requested(now, txn, dialog, &request),
             SipEvent::Response { id, status, response, cause } => {
                 if !self.asked_answered(id, status) {

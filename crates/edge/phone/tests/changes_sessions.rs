@@ -127,3 +127,29 @@ fn two_lines_have_calls_of_their_own() {
     assert!(line.alice.calls().next().is_some_and(|call| call.sends && call.receives));
     assert_eq!(line.alice.choose(Number(1)), Err(PhoneError::NoCall));
 }
+
+#[test]
+fn an_update_changes_the_session_without_an_ack() {
+    let mut line = talking();
+    line.alice.update(line.now).unwrap();
+    line.pass(seconds(1));
+    assert_eq!(changes(&line.alice_heard), [(true, true)]);
+    assert_eq!(changes(&line.bob_heard), [(true, true)]);
+    assert_eq!((line.requests("UPDATE").len(), line.requests("ACK").len()), (1, 1));
+    line.alice.hold(line.now, Hold::On).unwrap();
+    line.pass(seconds(1));
+    assert_eq!(changes(&line.bob_heard).last(), Some(&(false, true)));
+}
+
+#[test]
+fn a_firm_phone_refuses_every_change_and_keeps_its_call() {
+    let mut line = talking();
+    line.bob.refuse_changes(Some(488));
+    line.alice.hold(line.now, Hold::On).unwrap();
+    line.pass(seconds(1));
+    line.alice.update(line.now).unwrap();
+    line.pass(seconds(1));
+    let refused = line.alice_heard.iter().filter(|event| **event == Event::ChangeFailed { status: 488 }).count();
+    assert_eq!(refused, 2, "{:?}", line.alice_heard);
+    assert!(line.alice.calls().chain(line.bob.calls()).all(|call| call.sends && call.receives));
+}

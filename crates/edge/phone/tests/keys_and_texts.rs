@@ -76,3 +76,14 @@ fn who_is_silent_says_trying_and_no_more() {
     line.pass(seconds(1));
     assert!(end(&line.alice_heard).is_some() && end(&line.bob_heard).is_some());
 }
+
+#[test]
+fn a_reliable_ringing_is_acknowledged_before_the_answer() {
+    let answer = AnswerPolicy::Answer { after: seconds(1) };
+    let bob = PhoneConfig { early_media: true, reliable: true, answer, ..config("bob") };
+    let mut line = Line::new(config("alice"), bob);
+    line.dial().pass(seconds(2));
+    let (prack, answer) = (line.drawn.find("PRACK sip:").unwrap(), line.drawn.find("200 OK (INVITE)").unwrap());
+    assert!(prack < answer, "{}", line.drawn);
+    assert!(line.alice.calls().chain(line.bob.calls()).all(|call| call.sends && call.receives));
+}
