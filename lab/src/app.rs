@@ -71,6 +71,12 @@ impl App {
         self.running.iter().filter(|(_, running)| **running).map(|(cmd_id, _)| cmd_id.as_str()).collect()
     }
 
+    /// Everything that was notified, of all commands.
+    #[must_use]
+    pub fn notices(&self) -> &[Notice] {
+        &self.notices
+    }
+
     /// The names of a command's events in their order.
     #[must_use]
     pub fn events(&self, cmd_id: &str) -> Vec<&str> {

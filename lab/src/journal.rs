@@ -23,6 +23,30 @@ pub(crate) enum Fate {
     Lost,
 }
 
+/// What becomes of the ladder when a run fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Telling {
+    /// It is printed.
+    Print,
+    /// It is kept for whoever plays many runs: [`take_ladder`].
+    Keep,
+    /// Nobody wants it.
+    Forget,
+}
+
+thread_local! {
+    static KEPT: core::cell::RefCell<String> = const { core::cell::RefCell::new(String::new()) };
+}
+
+pub(crate) fn keep_ladder(ladder: String) {
+    KEPT.with(|kept| *kept.borrow_mut() = ladder);
+}
+
+/// The ladder of the last run of this thread that failed and was to be kept.
+pub(crate) fn take_ladder() -> String {
+    KEPT.with(|kept| core::mem::take(&mut *kept.borrow_mut()))
+}
+
 /// The record of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
@@ -41,6 +65,10 @@ impl Journal {
 
     pub(crate) fn note(&mut self, at: Time, text: impl Into<String>) {
         self.push(at, Line::Note(text.into()));
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.lines.clear();
     }
 
     fn push(&mut self, at: Time, line: Line) {

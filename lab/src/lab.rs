@@ -12,8 +12,9 @@ use hookswitch_sip::{Endpoint, Event as SipEvent, Output as SipOutput, Transport
 
 use crate::app::App;
 use crate::dice::Dice;
-use crate::journal::Journal;
+use crate::journal::{Journal, Telling};
 use crate::mail::{Mail, Parcel, Place};
+use crate::marks::Mark;
 use crate::nat::Nat;
 use crate::sound::{Ear, Mouth};
 use crate::streams::Streams;
@@ -80,11 +81,14 @@ pub enum Audio {
     Heard,
     /// The ears listen, and nobody insists: the test looks for itself.
     Unchecked,
+    /// Nobody listens but for packets that name who sent them ([`Lab::mark`]): the cheapest.
+    Marked,
 }
 
 /// A phone and what it told.
 pub struct Handset {
-    pub(crate) phone: Phone,
+    /// The phone itself.
+    pub phone: Phone,
     /// Everything it told, and when.
     pub events: Vec<(Time, hookswitch_phone::Event)>,
     /// The tone it plays, in Hz.
@@ -132,6 +136,10 @@ pub struct Lab {
     pub(crate) fortunes: HashMap<Place, Fortune>,
     pub(crate) busy: HashMap<Place, Time>,
     pub(crate) losers: Vec<Loser>,
+    /// Marked packets that phones were sent.
+    pub(crate) marks: Vec<Mark>,
+    /// What becomes of the ladder when a run fails.
+    pub(crate) telling: Telling,
     /// HTTP answers: status and body.
     pub(crate) answers: Vec<(u16, String)>,
     pub(crate) audio: Audio,
@@ -196,6 +204,8 @@ impl Lab {
             fortunes: HashMap::new(),
             busy: HashMap::new(),
             losers: Vec::new(),
+            marks: Vec::new(),
+            telling: Telling::Print,
             answers: Vec::new(),
             audio: Audio::Probed,
             keeps_records: false,

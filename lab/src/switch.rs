@@ -226,7 +226,7 @@ fn machines(config: &SwitchConfig, start: u64, dice: &mut Dice) -> (Shard, Engin
 }
 
 /// The legs that a call has joined.
-fn joined(record: &CallRecord<'_>) -> [Option<(LegId, Option<String>)>; 2] {
+pub(crate) fn joined(record: &CallRecord<'_>) -> [Option<(LegId, Option<String>)>; 2] {
     use hookswitch_call::machine::LegState;
     [Party::Caller, Party::Callee].map(|party| {
         let stands = |state| matches!(state, LegState::Up | LegState::AwaitConfirm);

@@ -24,7 +24,10 @@ use crate::weather::Weather;
 const LOWEST_HZ: f32 = 440.0;
 const HZ_APART: f32 = 170.0;
 
-fn address_of(who: &str) -> String {
+/// Ports that the audio of one line may use.
+const PORTS_OF_A_LINE: u16 = 20;
+
+pub(crate) fn address_of(who: &str) -> String {
     match who {
         who if who.contains(':') => who.into(),
         who => format!("sip:{who}@{DOMAIN}"),
@@ -75,8 +78,12 @@ impl Lab {
         config.sound = Sound::Tone { hz, level_dbfs: LEVEL_DBFS };
         change(&mut config);
         self.journal.name(user, SocketAddr::new(ip, 0));
-        for address in [config.local, config.rtp] {
-            self.addresses.insert(address, Place::Phone(index));
+        self.addresses.insert(config.local, Place::Phone(index));
+        // Each line has ports of its own, and audio may move among them.
+        let lines = u16::from(config.lines) + 1;
+        for port in (0..PORTS_OF_A_LINE * lines).step_by(2) {
+            let rtp = SocketAddr::new(ip, config.rtp.port() + port);
+            self.addresses.insert(rtp, Place::Phone(index));
         }
         let hz = matches!(config.sound, Sound::Tone { .. }).then_some(hz);
         let phone = Phone::new(config, self.dice.seed());
@@ -123,6 +130,29 @@ impl Lab {
         self.journal.note(now, format!("{user} dials {who}"));
         handset.phone.call(now, &address_of(who)).expect("the phone is free");
         self.settle();
+    }
+
+    /// A phone at work; what it refuses is its own affair.
+    pub fn phone_acts<T>(&mut self, phone: PhoneId, act: impl FnOnce(&mut Phone, hookswitch_call::Time) -> T) -> T {
+        let result = act(&mut self.phones[phone.0].phone, self.now);
+        self.settle();
+        result
+    }
+
+    /// What was said so far, as a ladder.
+    #[must_use]
+    pub fn ladder(&self) -> String {
+        self.journal.draw()
+    }
+
+    /// The ladder begins here: what was said before is no part of it.
+    pub fn begin_ladder(&mut self) {
+        self.journal.clear();
+    }
+
+    /// Writes a line into the ladder.
+    pub fn note(&mut self, text: impl Into<String>) {
+        self.journal.note(self.now, text);
     }
 
     /// Answers now.

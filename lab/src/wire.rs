@@ -120,13 +120,17 @@ impl Lab {
             return;
         }
         if let Place::Phone(index) = place
-            && self.phones[index].phone.config().rtp == to
+            && self.phones[index].phone.config().local != to
         {
-            if self.audio == Audio::Heard {
-                self.phones[index].phone.handle_rtp(self.now, from, &bytes);
-                self.drain_phone(index);
-            } else {
-                self.ears.entry(to).or_default().hear(self.now, from, &bytes);
+            match self.audio {
+                Audio::Heard => {
+                    self.phones[index].phone.handle_rtp_at(self.now, to, from, &bytes);
+                    self.drain_phone(index);
+                }
+                Audio::Marked => self.hear_mark(to, &bytes),
+                Audio::Probed | Audio::Unchecked => {
+                    self.ears.entry(to).or_default().hear(self.now, from, &bytes);
+                }
             }
             return;
         }
