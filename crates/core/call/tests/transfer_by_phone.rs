@@ -271,6 +271,7 @@ fn a_call_is_over_when_nobody_hangs_up_after_a_transfer_that_was_passed_on() {
     let (mut desk, call) = passed_on();
     desk.tell(Report::ReferProgress { call, leg: LegId(0), status: 200, text: "OK".into() });
     desk.since();
+    assert_eq!(desk.hold(call, true, None), Err(Refused::Ending), "nobody is left in it");
     desk.pass(sec(2));
     assert_eq!(desk.since(), ["hangup 0 200 OK", "hangup 1 200 OK"]);
 }

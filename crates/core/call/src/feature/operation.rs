@@ -108,9 +108,20 @@ impl Call {
                 return Err(Refused::NotAnswered);
             }
         }
+        if self.is_leaving() {
+            return Err(Refused::Ending);
+        }
         match self.op.as_ref().and_then(|op| op.doing.in_words()) {
             Some(what) => Err(Refused::Pending(what.into())),
             None => Ok(()),
+        }
+    }
+
+    /// The party has been transferred to another call by its phone, and this one waits to be hung up.
+    pub(crate) fn is_leaving(&self) -> bool {
+        match self.op.as_ref().map(|op| &op.doing) {
+            Some(Doing::Part(leg)) => self.leg(*leg).is_some_and(|leg| !leg.spare),
+            _ => false,
         }
     }
 

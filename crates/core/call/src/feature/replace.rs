@@ -49,7 +49,7 @@ impl Call {
             // An early dialogue that the other side began cannot be replaced by us.
             LegState::AwaitOffer | LegState::AwaitAnswer | LegState::Offered => return Err(gone()),
         }
-        if self.op.as_ref().is_some_and(|op| !matches!(op.doing, Doing::Part(_))) {
+        if self.is_leaving() || self.op.as_ref().is_some_and(|op| !matches!(op.doing, Doing::Part(_))) {
             return Err(Cause::new(Kind::Pending, Fault::Peer));
         }
         if !self.anchored || self.may_grow().is_err() {
