@@ -15,7 +15,8 @@ ASSIGNED = re.compile(r"assigned id (\d+)")
 
 SESSION = 90
 """Seconds, the least that RFC 4028 allows."""
-TIMED = f"session_expires_enabled=1\nsession_expires_value={SESSION}\nsession_expires_min_value={SESSION}\nsession_expires_refresher_value=2"
+TIMED = (f"session_expires_enabled=1\nsession_expires_value={SESSION}\nsession_expires_min_value={SESSION}\n"
+         "session_expires_refresher_value=2")
 
 
 class Phone(Linphone, Verbs):
@@ -23,7 +24,6 @@ class Phone(Linphone, Verbs):
         "hold_inactive": ("holds with sendonly only", "its command is `pause`, which takes nothing but the number of a call"),
         "hold_zero": ("holds with sendonly only", "captured with cnx_ip_to_0000_if_sendonly_enabled=1: c= is its own address"),
         "prack": ("does not use 100rel", "with 100rel_support_level=1 its INVITE does not say Supported: 100rel"),
-        "complete_early": ("sends no REFER before the one it consults has answered", "captured after `transfer ID --to-call ID`: none"),
         "pick_up": ("has no command that writes Replaces into an INVITE", "its `help` lists none"),
         "early_media": ("sends no media before it answers", "its `answer` takes nothing but the number of a call"),
         "reliable": ("sends no 183", "its `answer` takes nothing but the number of a call"),
@@ -66,11 +66,6 @@ class Phone(Linphone, Verbs):
 
     def complete(self):
         self.command(f"transfer {self._first} --to-call {self.calls()[-1]}")
-
-    def complete_early(self):
-        self.complete()
-        time.sleep(1)
-        self.lacks("complete_early")
 
     def tidy(self):
         self.command("terminate all")

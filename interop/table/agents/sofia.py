@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from kit import programs, verdict
@@ -71,11 +70,6 @@ class Phone(Verbs):
 
     def complete(self):
         self.command("attended", 0, "last", self._other)
-
-    def complete_early(self):
-        self.complete()
-        time.sleep(0.5)
-        self.lacks("complete_early")
 
     def pick_up(self, uri, replaces):
         self.command("call", uri, replaces)
