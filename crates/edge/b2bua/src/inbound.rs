@@ -22,6 +22,11 @@ impl B2bua {
             self.endpoint.respond(now, dialog, Response::new(400));
             return;
         };
+        if request.max_forwards().ok().flatten() == Some(0) {
+            // Whoever calls on is bound like a proxy (RFC 7332 section 5).
+            self.endpoint.respond(now, dialog, Response::new(483));
+            return;
+        }
         let replaces = match self.replaced_by(request, self.is_trusted(flow)) {
             Ok(replaces) => replaces,
             Err(status) => return self.endpoint.respond(now, dialog, Response::new(status)),

@@ -4,7 +4,7 @@ use compact_str::{CompactString, format_compact};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::machine::{Call, LegState, Scene, State};
+use crate::machine::{Call, Scene, State};
 use crate::words::{Digit, LegId, MediaOp, Op, Parcel, ParcelKind, Party};
 
 /// Most parcels of one call that are under way at once; more are refused.
@@ -36,9 +36,11 @@ struct Waiting {
 impl Call {
     /// A party sends something: it goes to the other one, on hold or not.
     pub(crate) fn brought(&mut self, scene: &mut Scene<'_>, leg: LegId, receipt: u64, parcel: Parcel) {
-        let from = (leg, receipt);
-        let party = self.leg(leg).filter(|leg| leg.live()).map(|leg| leg.party.other());
-        if let Some(status) = party.and_then(|party| self.deliver(scene, party, parcel, Some(from)).err()) {
+        let Some(sender) = self.leg(leg).filter(|leg| leg.live()) else { return };
+        let (party, spare) = (sender.party.other(), sender.spare);
+        // One that waits to leave, or to come, talks to nobody.
+        let sent = if spare { Err(UNAVAILABLE) } else { self.deliver(scene, party, parcel, Some((leg, receipt))) };
+        if let Err(status) = sent {
             scene.out.op(Op::Receipt { call: self.id, leg, receipt, status });
         }
     }
@@ -51,14 +53,10 @@ impl Call {
         from: Option<(LegId, u64)>,
     ) -> Result<(), u16> {
         let call = self.id;
-        let on_the_line = |leg: &&crate::machine::Leg| {
-            leg.party == party && !leg.spare && matches!(leg.state, LegState::Up | LegState::AwaitConfirm)
-        };
-        let to = self.legs.iter().find(on_the_line).filter(|_| self.state == State::Talking).ok_or(UNAVAILABLE)?;
-        if to.service.is_some() {
+        let to = self.end_of(party).filter(|_| self.state == State::Talking).ok_or(UNAVAILABLE)?;
+        if self.service(party).is_some() {
             return Err(NOT_ACCEPTABLE);
         }
-        let to = to.id;
         let parcels = self.parcels.get_or_insert_default();
         if parcels.waiting.len() >= MAX_PARCELS {
             return Err(OVERLOADED);
@@ -96,10 +94,11 @@ impl Call {
 
     /// A party has pressed a key, says its carrier.
     pub(crate) fn digit_told(&mut self, scene: &mut Scene<'_>, leg: LegId, digit: Digit) {
-        let Some(leg) = self.leg(leg).filter(|leg| matches!(leg.state, LegState::Up | LegState::AwaitConfirm)) else {
+        // One that waits to leave, or to come, talks to nobody.
+        let Some(party) = self.leg(leg).map(|leg| leg.party).filter(|party| self.end_of(*party) == Some(leg)) else {
             return;
         };
-        let party = leg.party.other();
+        let party = party.other();
         if !self.anchored {
             self.send_digit(scene, party, digit);
         } else if self.state == State::Talking {

@@ -42,8 +42,9 @@ impl Call {
 
     /// Whom to ask, or why nobody can be asked now.
     fn relay_partner(&self, id: LegId) -> Result<LegId, Cause> {
-        let party = self.leg(id).map(|leg| leg.party.other());
-        let other = self.legs.iter().find(|leg| Some(leg.party) == party && leg.state == LegState::Up);
+        let asks = self.leg(id).filter(|leg| !leg.spare);
+        let other = asks.and_then(|leg| self.leg(self.end_of(leg.party.other())?));
+        let other = other.filter(|other| other.state == LegState::Up && other.service.is_none());
         match other {
             Some(other) if self.state == State::Talking && other.purpose.is_none() && !other.owes_answer => {
                 Ok(other.id)
