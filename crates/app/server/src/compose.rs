@@ -15,7 +15,6 @@ use hookswitch_shard::ShardConfig;
 use hookswitch_sip::auth::GateConfig;
 use hookswitch_sip::registrar::RegistrarConfig;
 use hookswitch_sip::{EndpointConfig, Listen, Network, Transport};
-use hookswitch_sip_msg::Method;
 use hookswitch_sip_msg::digest::Algorithm;
 
 mod call_api;
@@ -82,6 +81,7 @@ fn default_address() -> IpAddr {
 fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
     Ok(ShardConfig {
         b2bua: B2buaConfig {
+            reliable: config.sip.reliable_early_media,
             endpoint: endpoint(config)?,
             trusted: trusted(config),
             gate: GateConfig {
@@ -96,7 +96,6 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
             routes: dns::routes(config)?,
             codecs: domain_codecs(config)?,
             resolver: dns::resolver(config)?,
-            ..B2buaConfig::default()
         },
         limits: Limits {
             calls: config.calls.max,
@@ -118,21 +117,37 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
     })
 }
 
+/// Shortest time between two refreshes of a session, in seconds (RFC 4028 section 4).
+const LEAST_MIN_SE: u64 = 90;
+
+fn session_times(config: &Config) -> Result<(), ConfigError> {
+    let (expires, least) = (config.sip.session_expires, config.sip.min_se);
+    if !(LEAST_MIN_SE..=u64::from(u32::MAX)).contains(&least) {
+        return Err(ConfigError::value("sip.min_se", format!("must be at least {LEAST_MIN_SE} s")));
+    }
+    if expires != 0 && !(least..=u64::from(u32::MAX)).contains(&expires) {
+        return Err(ConfigError::value("sip.session_expires", format!("must be 0, or at least sip.min_se, {least} s")));
+    }
+    Ok(())
+}
+
 fn endpoint(config: &Config) -> Result<EndpointConfig, ConfigError> {
     let listen = sip_listen(config);
     if listen.is_empty() {
         return Err(ConfigError::value("sip.listen", "at least one socket is needed"));
     }
+    session_times(config)?;
     let listen = listen.into_iter().map(|socket| {
         let advertise = advertised(config, socket.address)?;
         Ok(Listen { transport: socket.transport, address: socket.address, advertise })
     });
     Ok(EndpointConfig {
         product: PRODUCT.into(),
-        allow: [Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options, Method::Register].into(),
         listen: listen.collect::<Result<_, ConfigError>>()?,
         max_rate_per_source: config.sip.max_rate_per_source,
         max_pending_per_source: config.sip.max_pending_per_source,
+        session_expires: Duration::from_secs(config.sip.session_expires),
+        min_se: Duration::from_secs(config.sip.min_se),
         // A call holds two dialogs, and those of ended calls linger for half a minute.
         max_dialogs: config.calls.max.saturating_mul(16).max(10_000),
         trusted: trusted(config),
@@ -268,6 +283,8 @@ mod tests {
         assert!(why("sip: { algorithms: [ROT13] }").contains("`ROT13` is not a digest algorithm"));
         assert!(why("sip: { default_expires: 10 }").starts_with("sip.default_expires: "));
         assert!(why("sip: { advertise: \"a b\" }").starts_with("sip.advertise: "));
+        assert!(why("sip: { min_se: 30 }").starts_with("sip.min_se: "));
+        assert!(why("sip: { session_expires: 89 }").starts_with("sip.session_expires: "));
         assert!(why("routes: [ { match: \"*\", to: \"sip:h\" } ]").starts_with("routes[0]: "));
         assert!(why("domains: { \"a b\": {} }").starts_with("domains.a b: "));
         let forward = |forward: &str| {

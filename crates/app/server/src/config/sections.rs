@@ -44,6 +44,15 @@ pub struct Sip {
     /// Most unanswered requests of one address that is not trusted; more are answered 503.
     /// 0 switches it off.
     pub max_pending_per_source: u32,
+    /// How long a call may go on without a refresh by either phone or the switch (RFC 4028), in seconds; a
+    /// phone may ask for less. A call that nobody refreshes ends. 0 switches session timers off.
+    pub session_expires: u64,
+    /// Shortest time between two refreshes that is granted, in seconds; whoever asks for less is answered
+    /// 422. At least 90.
+    pub min_se: u64,
+    /// Whether early audio is described reliably to callers that understand that (RFC 3262). Callers that
+    /// require it always get it.
+    pub reliable_early_media: bool,
 }
 
 impl Default for Sip {
@@ -62,6 +71,9 @@ impl Default for Sip {
             max_bindings: 10,
             max_rate_per_source: 1_000,
             max_pending_per_source: 2_000,
+            session_expires: 1_800,
+            min_se: 90,
+            reliable_early_media: false,
         }
     }
 }
