@@ -46,8 +46,8 @@ pub(crate) enum Says {
     Offer { leg: LegId, sdp: Sdp },
     /// It has been offered.
     Sent { wire_id: CompactString, who: Address },
-    /// It has accepted and is yours.
-    Lent { leg: LegId, wire_id: Option<CompactString>, who: Address, sdp: Sdp },
+    /// It has accepted and is yours; whether its phone holds whoever it talks to comes along.
+    Lent { leg: LegId, wire_id: Option<CompactString>, who: Address, sdp: Sdp, holds: bool },
     /// You do not get it.
     Refused { cause: Cause },
     /// I do not want it any more.
@@ -117,7 +117,14 @@ impl Call {
                     self.take_back(scene);
                 }
             }
-            Says::Lent { leg, wire_id, who, sdp } => self.lent(scene, (from, leg), wire_id, (who, sdp)),
+            Says::Lent { leg, wire_id, who, sdp, holds } => {
+                let party = self.leg(leg).map(|leg| leg.party);
+                if self.lent(scene, (from, leg), wire_id, (who, sdp))
+                    && let Some(party) = party.filter(|_| holds)
+                {
+                    self.direction_changed(scene, party, false, false);
+                }
+            }
             Says::Ready { .. } | Says::Sent { .. } | Says::Refused { .. }
                 if self.join_op().is_none_or(|join| join.other != from) => {}
             Says::Ready { near } => self.ask_for_leg(scene, near),
@@ -171,19 +178,19 @@ impl Call {
         self.join_failed(scene, cause);
     }
 
-    /// It is ours.
+    /// It is ours. False if it has come too late.
     fn lent(
         &mut self,
         scene: &mut Scene<'_>,
         (from, id): (CallId, LegId),
         wire_id: Option<CompactString>,
         (who, sdp): (Address, Sdp),
-    ) {
+    ) -> bool {
         let call = self.id;
         if self.join_op().is_none_or(|join| join.other != from || join.leg != Some(id)) {
             // Nobody here wants it any more, and it belongs to nobody else.
             scene.out.op(Op::Hangup { call, leg: id, cause: Cause::hangup() });
-            return;
+            return false;
         }
         if let Some(leg) = self.leg_mut(id) {
             leg.state = LegState::Up;
@@ -192,6 +199,7 @@ impl Call {
         }
         self.media(scene, MediaOp::Accept { call, seat: Seat::Spare, leg: id, sdp });
         self.transferred(scene, id, who);
+        true
     }
 
     fn join_failed(&mut self, scene: &mut Scene<'_>, cause: Cause) {
@@ -294,7 +302,8 @@ impl Call {
                     leg.state = LegState::Ended;
                     wire_id = leg.wire_id.take();
                 }
-                self.write(scene, to, Says::Lent { leg: name, wire_id, who, sdp });
+                let holds = self.holds.pressed.has(party);
+                self.write(scene, to, Says::Lent { leg: name, wire_id, who, sdp, holds });
                 self.end(scene, Cause::hangup());
             }
             (Err(cause), _) => {
