@@ -149,6 +149,8 @@ pub struct Leg {
     pub(crate) early: Option<Sdp>,
     /// Its session with us is not what it should be: it is offered anew once that can be.
     pub(crate) stale: bool,
+    /// Its session is what its phone asked for, and not what it agreed to when we asked.
+    pub(crate) asked: bool,
     /// It is beside the table: on the way to the place of an end, or away from it.
     pub spare: bool,
 }
@@ -167,6 +169,7 @@ impl Leg {
             owes_answer: false,
             early: None,
             stale: false,
+            asked: false,
             spare: false,
         }
     }

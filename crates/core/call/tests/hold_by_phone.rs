@@ -89,3 +89,15 @@ fn a_party_that_agrees_to_our_hold_by_doing_nothing_holds_nobody() {
     assert_eq!(desk.since(), ["Caller hears Silence", "Callee hears Hold"]);
     assert_eq!(desk.event_names().last().unwrap(), "hold true by Caller");
 }
+
+#[test]
+fn a_party_on_hold_may_hold_the_other_one_by_its_own_key() {
+    let mut desk = Desk::new(Limits::default());
+    let call = desk.talking();
+    desk.hold(call, true, Some(Party::Caller)).unwrap();
+    desk.reaccepted(call, 0, "a-held");
+    desk.event_names();
+    desk.tell(Report::Reoffered { call, leg: LegId(0), sdp: Some(Sdp::from("a-holds")) });
+    desk.presses_hold(call, Party::Caller, true);
+    assert_eq!(desk.event_names(), ["hold true by Caller"]);
+}

@@ -254,7 +254,8 @@ impl Call {
         let hold = !listens;
         // A party may agree to our hold by neither sending nor listening (RFC 3264 section 6.1), which is no wish of its
         // own; one that has such a wish says so again when it is taken off.
-        if self.holds.pressed.has(party) == hold || hold && self.is_held(party) {
+        let asked = self.end_of(party).and_then(|id| self.leg(id)).is_some_and(|leg| leg.asked);
+        if self.holds.pressed.has(party) == hold || hold && self.is_held(party) && !asked {
             return;
         }
         let before = self.heard();

@@ -119,7 +119,10 @@ impl Call {
         }
     }
 
-    pub(crate) fn accept(&self, scene: &mut Scene<'_>, id: LegId, sdp: Sdp) {
+    pub(crate) fn accept(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Sdp) {
+        if let Some(leg) = self.leg_mut(id) {
+            leg.asked = false;
+        }
         self.media(scene, MediaOp::Accept { call: self.id, seat: self.seat(id), leg: id, sdp });
     }
 }

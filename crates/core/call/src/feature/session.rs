@@ -71,6 +71,7 @@ impl Call {
             return;
         }
         leg.purpose = Some(Purpose::Reanswer);
+        leg.asked = true;
         if let Some(sdp) = sdp {
             let seat = self.seat(id);
             scene.out.media(MediaOp::Offered { call, seat, sdp });
