@@ -311,8 +311,11 @@ impl Call {
             MediaReport::Local { leg, sdp, .. } => self.described(scene, leg, sdp),
             MediaReport::Refused { leg, cause, .. } => self.media_refused(scene, leg, cause),
             MediaReport::Silent { party, .. } => self.probe(scene, party),
+            // A leg that has lost its place may have changed just before.
+            MediaReport::Direction { leg, .. } if self.leg(leg).is_none_or(|leg| leg.spare) => {}
             MediaReport::Direction { party, sends, listens, .. } => {
-                self.direction_changed(scene, party, sends, listens)
+                self.direction_changed(scene, party, sends, listens);
+                self.watch_held(scene);
             }
             MediaReport::Digit { party, digit, .. } => self.digit_heard(scene, party, digit),
         }

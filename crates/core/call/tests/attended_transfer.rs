@@ -77,8 +77,11 @@ fn the_leg_of_the_other_call_comes_here_and_the_rest_is_let_go() {
 fn a_phone_that_holds_whoever_it_talks_to_holds_whom_it_is_joined_with() {
     let mut desk = Desk::new(Limits::default());
     let (a, b) = desk.two_calls();
-    let direction = |call, listens| MediaReport::Direction { call, party: Party::Callee, sends: listens, listens };
-    desk.board.tell_media(desk.now, direction(b, false));
+    let direction = |call, leg, listens| {
+        let (party, leg) = (Party::Callee, LegId(leg));
+        MediaReport::Direction { call, party, leg, sends: listens, listens }
+    };
+    desk.board.tell_media(desk.now, direction(b, 1, false));
     desk.drain();
     usual(&mut desk, a, b);
     desk.reaccepted(b, 1, "z");
@@ -89,7 +92,7 @@ fn a_phone_that_holds_whoever_it_talks_to_holds_whom_it_is_joined_with() {
         of_a.map(|told| told.event.clone()).filter(|event| matches!(event, Event::HeldBy { .. })).collect::<Vec<_>>()
     };
     assert_eq!(held(&desk), [Event::HeldBy { party: Party::Callee, hold: true }]);
-    desk.board.tell_media(desk.now, direction(a, true));
+    desk.board.tell_media(desk.now, direction(a, 2, true));
     desk.drain();
     assert_eq!(held(&desk)[1..], [Event::HeldBy { party: Party::Callee, hold: false }]);
     assert_eq!(desk.since(), ["Caller hears Peer", "Callee hears Peer"]);

@@ -101,3 +101,37 @@ fn a_party_on_hold_may_hold_the_other_one_by_its_own_key() {
     desk.presses_hold(call, Party::Caller, true);
     assert_eq!(desk.event_names(), ["hold true by Caller"]);
 }
+
+#[test]
+fn parties_of_a_call_on_hold_are_asked_whether_they_are_still_there() {
+    let mut desk = Desk::new(Limits::default());
+    let call = desk.talking();
+    assert_eq!(desk.board.poll_timeout(), None, "while they talk the audio tells");
+    desk.presses_hold(call, Party::Callee, true);
+    desk.since();
+    desk.pass(sec(60));
+    assert_eq!(desk.since(), ["probe 0", "probe 1"]);
+    desk.pass(sec(60));
+    assert_eq!(desk.since(), ["probe 0", "probe 1"]);
+    desk.presses_hold(call, Party::Callee, false);
+    desk.since();
+    desk.pass(sec(60));
+    assert_eq!((desk.since(), desk.board.poll_timeout()), (vec![], None));
+}
+
+#[test]
+fn the_hold_key_of_a_party_that_has_just_lost_its_place_says_nothing_of_the_newcomer() {
+    let mut desk = Desk::new(Limits::default());
+    let (a, b) = desk.two_calls();
+    let (call, other) = (CallRef::Id(a), CallRef::Id(b));
+    let join = Command::Join { call, party: Party::Caller, other, other_party: Party::Callee, to: None, by: None };
+    desk.submit(join).unwrap();
+    desk.reaccepted(b, 1, "z");
+    desk.events.clear();
+    let late =
+        |leg| MediaReport::Direction { call: a, party: Party::Callee, leg: LegId(leg), sends: true, listens: false };
+    desk.tell_media(late(1));
+    assert!(desk.event_names().is_empty());
+    desk.tell_media(late(2));
+    assert_eq!(desk.event_names(), ["hold true by Callee"]);
+}

@@ -200,7 +200,7 @@ impl Engine {
         let now = self.direction(call, seat);
         if let Some((_, is)) = now.filter(|(with, is)| *with == leg && *is != was) {
             let (sends, listens) = (is.sends(), is.receives());
-            self.reports.push_back(MediaReport::Direction { call, party, sends, listens });
+            self.reports.push_back(MediaReport::Direction { call, party, leg, sends, listens });
         }
     }
 

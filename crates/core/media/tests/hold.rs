@@ -25,7 +25,8 @@ fn version_in(sdp: &str) -> u64 {
 }
 
 fn saying(party: Party, sends: bool, listens: bool) -> MediaReport {
-    MediaReport::Direction { call: CALL, party, sends, listens }
+    let leg = if party == Party::Caller { CALLER_LEG } else { CALLEE_LEG };
+    MediaReport::Direction { call: CALL, party, leg, sends, listens }
 }
 
 /// Bob's description with another direction.

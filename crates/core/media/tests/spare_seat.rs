@@ -373,5 +373,6 @@ fn the_direction_of_a_newcomer_is_no_change() {
     let sdp = Sdp::from(phone(CAROL, "0").as_str());
     stage.perform(MediaOp::Offered { call: CALL, seat: CALLEE.into(), sdp });
     stage.perform(MediaOp::MakeAnswer { call: CALL, seat: CALLEE.into(), leg: NEW_LEG });
-    assert_eq!(stage.take_news(), [MediaReport::Direction { call: CALL, party: CALLEE, sends: true, listens: true }]);
+    let (call, party, leg) = (CALL, CALLEE, NEW_LEG);
+    assert_eq!(stage.take_news(), [MediaReport::Direction { call, party, leg, sends: true, listens: true }]);
 }

@@ -107,7 +107,9 @@ impl Call {
                     leg.state = LegState::Ended;
                 }
             }
-            // Audio that does not run through this host cannot tell whether the parties are there.
+            // Somebody was on hold and speaks again: the audio tells whether the parties are there.
+            State::Talking if self.anchored && !self.holds.any() => self.clear_alarm(Alarm::Stage),
+            // Audio that does not run through this host, or is not sent, cannot tell.
             State::Talking => {
                 self.wait(scene, scene.limits.probe_time);
                 self.probe(scene, Party::Caller);

@@ -53,6 +53,13 @@ pub(crate) struct Holds {
     pub pressed: Ends,
 }
 
+impl Holds {
+    /// Whether somebody is on hold, at whose wish ever.
+    pub(crate) fn any(&self) -> bool {
+        [Party::Caller, Party::Callee].into_iter().any(|end| self.commanded.has(end) || self.pressed.has(end))
+    }
+}
+
 /// Parties on their way to hold, or off it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Hold {
@@ -192,6 +199,7 @@ impl Call {
                 let before = self.heard();
                 self.holds.commanded.set(party, now);
                 self.retune(scene, before);
+                self.watch_held(scene);
                 self.op_event(scene, Event::Held { party, hold: now });
             }
             Err(cause) => {
@@ -267,6 +275,14 @@ impl Call {
             }
             // Told when there is somebody whom it holds.
             State::AwaitLocation(_) | State::AwaitAnswer(_) | State::AwaitDescription | State::AwaitEnds => {}
+        }
+    }
+
+    /// A party on hold sends nothing, so the media engine cannot tell whether it is still there.
+    pub(crate) fn watch_held(&mut self, scene: &Scene<'_>) {
+        let every = scene.limits.probe_time;
+        if self.state == State::Talking && self.anchored && self.holds.any() && !every.is_zero() {
+            self.wait(scene, every);
         }
     }
 

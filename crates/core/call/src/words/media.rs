@@ -197,6 +197,8 @@ pub enum MediaReport {
         call: CallId,
         /// Which end.
         party: Party,
+        /// Which leg of that end.
+        leg: LegId,
         /// It sends. A party that sends and does not listen has put the other one on hold.
         sends: bool,
         /// It listens.

@@ -174,7 +174,11 @@ impl Desk {
 
     /// A phone's own hold key.
     pub fn presses_hold(&mut self, call: CallId, party: Party, on: bool) {
-        self.board.tell_media(self.now, MediaReport::Direction { call, party, sends: true, listens: !on });
+        let up = |leg: &&machine::Leg| leg.party == party && !leg.spare && leg.state == machine::LegState::Up;
+        // Of a call or a party that is gone the engine may have spoken just before.
+        let end = self.board.call(call).and_then(|call| call.legs.iter().find(up));
+        let leg = end.map_or(LegId(0), |leg| leg.id);
+        self.board.tell_media(self.now, MediaReport::Direction { call, party, leg, sends: true, listens: !on });
         self.drain();
     }
 
