@@ -36,7 +36,7 @@ impl Default for Dns {
             servers: Vec::new(),
             timeout: 2,
             attempts: 2,
-            max_wait: 10,
+            max_wait: 8,
             ipv6_first: true,
             max_entries: 10_000,
             max_lookups: 1_000,

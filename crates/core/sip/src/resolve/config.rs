@@ -35,7 +35,8 @@ pub struct ResolverConfig {
     pub ipv6_first: bool,
     /// How long one look-up may take; default 5 s.
     pub lookup_time: Duration,
-    /// How long all look-ups for one URI may take; default 10 s. Then what is known by then must do.
+    /// How long all look-ups for one URI may take; default 8 s, less than a call waits to be told where to go. Then what is
+    /// known by then must do.
     pub query_time: Duration,
     /// How long the rest is waited for once the first choice is known; default 200 ms.
     pub rest_time: Duration,
@@ -65,7 +66,7 @@ impl Default for ResolverConfig {
             reach: Reach::default(),
             ipv6_first: true,
             lookup_time: Duration::from_secs(5),
-            query_time: Duration::from_secs(10),
+            query_time: Duration::from_secs(8),
             rest_time: Duration::from_millis(200),
             max_entries: MAX_ENTRIES,
             min_ttl: Duration::from_secs(5),
