@@ -23,7 +23,7 @@ const FRAME: Duration = Duration::from_millis(20);
 
 /// If packets are due for longer than this, the generator itself was stopped. For its phones no time passes then:
 /// everybody's packets of that time in one burst are no load that phones make.
-const MAX_BEHIND: Duration = Duration::from_millis(2);
+const MAX_BEHIND: Duration = Duration::from_millis(10);
 
 /// Bytes of payload per packet: 20 ms of PCMU.
 const PAYLOAD: usize = 160;
