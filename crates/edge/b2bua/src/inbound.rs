@@ -7,7 +7,7 @@ use hookswitch_sip_msg::{HeaderName, Message, Uri};
 
 use crate::B2bua;
 use crate::identity;
-use crate::leg::{LegRecord, display_of, sdp_of};
+use crate::leg::{LegRecord, sdp_of};
 use crate::reason;
 
 impl B2bua {
@@ -45,9 +45,8 @@ impl B2bua {
             referred_by,
             ..Incoming::new(handle, wire_id.into(), Address::from(from), Address::from(to), sdp_of(request))
         };
-        // Until the core adopts it, the leg belongs to no call; the display name waits with it.
+        // Until the core adopts it, the leg belongs to no call.
         let mut record = LegRecord::new(hookswitch_call::CallId(0), hookswitch_call::LegId(0), true);
-        record.display = display_of(request);
         record.late_offer = incoming.offer.is_none();
         self.legs.insert(dialog, record);
         self.report(Report::Incoming(Box::new(incoming)));

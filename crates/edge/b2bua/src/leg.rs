@@ -41,8 +41,6 @@ pub struct LegRecord {
     pub parcels: Vec<(u64, TxnId)>,
     /// The core wants it ended; an answer that comes all the same is acknowledged and hung up.
     pub ending: bool,
-    /// The display name the party showed, as written: copied to the other side byte for byte.
-    pub display: Option<Vec<u8>>,
 }
 
 impl LegRecord {
@@ -61,7 +59,6 @@ impl LegRecord {
             referred: None,
             parcels: Vec::new(),
             ending: false,
-            display: None,
         }
     }
 }

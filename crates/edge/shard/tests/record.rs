@@ -29,7 +29,8 @@ fn a_record_is_whole_in_every_state() {
     read_back(&world);
     world.respond(2, 200, Some("b"));
     let unconfirmed = read_back(&world);
-    assert_eq!(unconfirmed.legs[0].0.display.as_deref(), Some(&b"The Caller"[..]));
+    let written = serde_json::to_value(&unconfirmed.call).expect("plain data");
+    assert_eq!(written["origin"]["identity"]["display"], serde_json::json!(b"The Caller"), "what a transfer shows");
     world.ack(0, call, None);
     assert_eq!(read_back(&world).legs.len(), 2, "the branch that lost is gone");
     world.mute = Some(at("10.0.0.4:5060"));
