@@ -22,6 +22,18 @@ const STAND_INS: &[&str] = &[
     "linphonec",
     "kamailio",
     "rtpengine",
+    "chromium",
+    "twinkle-console",
+    "pulseaudio",
+    "sip-options",
+    "make",
+    "man",
+    "strace",
+    "systemd-analyze",
+    "systemd-sysusers",
+    "dpkg-shlibdeps",
+    "readelf",
+    "mmdebstrap",
 ];
 
 /// Says `UNIT_TESTS` when asked to test; when asked to build it leaves a binary, and fails with `BUILD_STATUS`.
