@@ -221,6 +221,19 @@ fn a_2xx_that_waits_for_a_prack_in_vain_becomes_a_504() {
 }
 
 #[test]
+fn an_answer_that_is_taken_back_while_it_waits_for_a_prack_refuses_the_call_and_that_is_its_end() {
+    let (mut lone, id) = called(&with_offer(SUPPORTED));
+    respond(&mut lone, id, described(183).reliably());
+    respond(&mut lone, id, Response::new(200));
+    lone.endpoint.bye(lone.now, id, Vec::new());
+    lone.drain();
+    assert_eq!(lone.words(), ["183", "480"]);
+    assert!(matches!(lone.events[1..], [Event::Ended { by: Ender::Local, .. }]), "{:?}", lone.events);
+    lone.settle();
+    lone.assert_nothing_left();
+}
+
+#[test]
 fn a_refusal_does_not_wait() {
     let (mut lone, id) = called(&with_offer(SUPPORTED));
     respond(&mut lone, id, described(183).reliably());

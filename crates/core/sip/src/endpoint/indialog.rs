@@ -165,7 +165,7 @@ impl Endpoint {
     ///
     /// The BYE of a called side waits for the ACK to its 2xx (RFC 3261 15), and that of a calling side sends the ACK
     /// first. The end is told by [`Event::Ended`], or by [`Event::Failed`] for a call that was never answered; a call
-    /// refused with 480 is gone without a word.
+    /// refused with 480 is gone without a word, unless it had been given a 2xx that still waits for a PRACK.
     pub fn bye(&mut self, now: Time, dialog: DialogId, headers: Vec<Header>) {
         let Some(call) = self.tables.call_mut(dialog) else {
             return;
@@ -178,7 +178,11 @@ impl Endpoint {
                 self.cancel(now, dialog, reason);
             }
             (DialogState::Early, Role::Callee) => {
+                let answered = call.holds_answer();
                 self.respond(now, dialog, Response { headers, ..Response::new(480) });
+                if answered {
+                    self.emit(Event::Ended { dialog, by: Ender::Local, request: None });
+                }
             }
             (DialogState::Confirmed, _) if call.ack_due.is_some() => {
                 call.bye_due = Some(headers);

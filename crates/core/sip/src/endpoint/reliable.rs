@@ -16,7 +16,7 @@ use hookswitch_sip_msg::HeaderName;
 
 use super::Endpoint;
 use super::receive::Told;
-use super::tables::{AskedKind, Due, Received};
+use super::tables::{AskedKind, Call, Due, Received};
 use super::uas::Fresh;
 use crate::Time;
 use crate::config::MAX_QUEUED_PROVISIONALS;
@@ -71,6 +71,13 @@ impl Reliable {
     fn holds_back(&self) -> bool {
         self.waiting.as_ref().is_some_and(|waiting| waiting.described)
             || self.queue.iter().any(|response| response.body.is_some())
+    }
+}
+
+impl Call {
+    /// Their INVITE has been given a 2xx that waits for a PRACK.
+    pub(super) fn holds_answer(&self) -> bool {
+        self.reliable.as_deref().is_some_and(|reliable| reliable.held.is_some())
     }
 }
 
