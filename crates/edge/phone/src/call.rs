@@ -184,7 +184,7 @@ pub struct CallView<'a> {
     pub call_id: &'a str,
     /// How far it is.
     pub phase: Phase,
-    /// What we have asked for.
+    /// What we have asked for and been granted.
     pub hold: Hold,
     /// A change of the session that we asked for has no answer yet.
     pub is_changing: bool,

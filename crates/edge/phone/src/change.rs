@@ -7,7 +7,7 @@ use hookswitch_sip_msg::{Message, Method};
 use crate::call::{Asked, PORTS_PER_LINE, Stage};
 use crate::event::{EndCause, Event, PhoneError};
 use crate::phone::Phone;
-use crate::session::{Hold, Session};
+use crate::session::{Hold, Wish};
 
 impl Phone {
     /// Asks the other side for another direction of media, by re-INVITE.
@@ -15,7 +15,7 @@ impl Phone {
     /// # Errors
     /// No call stands, or a change is under way.
     pub fn hold(&mut self, now: Time, hold: Hold) -> Result<(), PhoneError> {
-        self.change(now, |session| session.set_hold(hold))
+        self.change(now, |wish| wish.set_hold(hold))
     }
 
     /// Moves audio to the next port of the line, by re-INVITE.
@@ -24,10 +24,10 @@ impl Phone {
     /// No call stands, or a change is under way.
     pub fn move_audio(&mut self, now: Time) -> Result<(), PhoneError> {
         let first = self.config.rtp.port();
-        self.change(now, |session| {
-            let steps = session.local().port() - first;
+        self.change(now, |wish| {
+            let steps = wish.local().port() - first;
             let (line, step) = (steps / PORTS_PER_LINE, steps % PORTS_PER_LINE);
-            session.set_port(first + line * PORTS_PER_LINE + (step + 2) % PORTS_PER_LINE);
+            wish.set_port(first + line * PORTS_PER_LINE + (step + 2) % PORTS_PER_LINE);
         })
     }
 
@@ -36,7 +36,7 @@ impl Phone {
     /// # Errors
     /// No call stands, or a change is under way.
     pub fn prefer(&mut self, now: Time, codecs: &[&'static Codec]) -> Result<(), PhoneError> {
-        self.change(now, |session| session.set_codecs(codecs))
+        self.change(now, |wish| wish.set_codecs(codecs))
     }
 
     /// Sends a re-INVITE without an offer: the other side makes it and the ACK carries our answer.
@@ -74,7 +74,7 @@ impl Phone {
         Ok(call)
     }
 
-    fn change(&mut self, now: Time, what: impl FnOnce(&mut Session)) -> Result<(), PhoneError> {
+    fn change(&mut self, now: Time, what: impl FnOnce(&mut Wish)) -> Result<(), PhoneError> {
         let dialog = self.changeable()?.dialog;
         self.change_by(now, what, |phone, offer| phone.endpoint.reinvite(now, dialog, offer, Vec::new()))
     }
@@ -82,13 +82,11 @@ impl Phone {
     fn change_by(
         &mut self,
         now: Time,
-        what: impl FnOnce(&mut Session),
+        what: impl FnOnce(&mut Wish),
         ask: impl FnOnce(&mut Phone, Option<Body>) -> Result<(), SipError>,
     ) -> Result<(), PhoneError> {
         let call = self.changeable()?;
-        call.session.begin();
-        what(&mut call.session);
-        let offer = call.session.offer().ok().map(Body::sdp);
+        let offer = call.session.change(what).ok().map(Body::sdp);
         let dialog = call.dialog;
         let asked = ask(self, offer);
         if let Some(call) = self.call_of(dialog) {
@@ -126,11 +124,8 @@ impl Phone {
         if call.asked.take().is_none() {
             return;
         }
-        match call.session.accept(response.body_bytes()) {
-            Ok(()) => {
-                call.session.settle();
-                self.changed(now, dialog);
-            }
+        match call.session.accept_change(response.body_bytes()) {
+            Ok(()) => self.changed(now, dialog),
             Err(refusal) => self.leave(now, dialog, EndCause::Media(refusal)),
         }
     }
@@ -159,9 +154,7 @@ impl Phone {
 
     /// The other side has taken back its re-INVITE, which we answer at once: it crossed our answer.
     pub(crate) fn reinvite_withdrawn(&mut self, dialog: DialogId) {
-        if let Some(call) = self.call_of(dialog)
-            && call.asked.is_none()
-        {
+        if let Some(call) = self.call_of(dialog) {
             call.session.settle();
         }
     }
@@ -175,16 +168,11 @@ impl Phone {
         let mut answer = None;
         let outcome = match call.asked.take() {
             Some(Asked::Late) => call.session.answer(body).map(|text| answer = Some(Body::sdp(text))),
-            Some(Asked::Offer) | None => call.session.accept(body),
+            Some(Asked::Offer) | None => call.session.accept_change(body),
         };
         self.endpoint.ack(now, dialog, answer);
         match outcome {
-            Ok(()) => {
-                if let Some(call) = self.call_of(dialog) {
-                    call.session.settle();
-                }
-                self.changed(now, dialog);
-            }
+            Ok(()) => self.changed(now, dialog),
             Err(refusal) => self.leave(now, dialog, EndCause::Media(refusal)),
         }
     }

@@ -261,7 +261,7 @@ impl Phone {
 
     /// Takes what arrived at any address of ours for RTP.
     pub fn handle_rtp_at(&mut self, now: Time, local: SocketAddr, from: SocketAddr, bytes: &[u8]) {
-        let Some(call) = self.calls.iter_mut().find(|call| call.session.local() == local) else {
+        let Some(call) = self.calls.iter_mut().find(|call| call.session.listens_at(local)) else {
             return;
         };
         if let Some(session) = call.session.agreed() {

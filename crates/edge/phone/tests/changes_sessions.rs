@@ -2,6 +2,8 @@
 
 mod line;
 
+use std::time::Duration;
+
 use hookswitch_codec::{pcma, pcmu, telephone_event};
 use hookswitch_phone::{Event, Hold, Line as Number, PhoneConfig, PhoneError, Sound};
 use line::{Line, config, seconds, tones};
@@ -152,4 +154,30 @@ fn a_firm_phone_refuses_every_change_and_keeps_its_call() {
     let refused = line.alice_heard.iter().filter(|event| **event == Event::ChangeFailed { status: 488 }).count();
     assert_eq!(refused, 2, "{:?}", line.alice_heard);
     assert!(line.alice.calls().chain(line.bob.calls()).all(|call| call.sends && call.receives));
+}
+
+#[test]
+fn a_change_that_waits_behind_the_other_sides_is_no_part_of_what_that_is_answered() {
+    let mut line = talking();
+    line.alice.hold(line.now, Hold::Silent).unwrap();
+    line.bob.move_audio(line.now).unwrap();
+    // Both are refused with 491; bob, who did not begin the call, is the first to try again (RFC 3261 14.1).
+    line.pass(seconds(10));
+    assert_eq!(changes(&line.alice_heard), [(true, true), (false, false)]);
+    assert_eq!(changes(&line.bob_heard), [(true, true), (false, false)]);
+    assert!(line.alice.in_call() && line.bob.in_call());
+}
+
+#[test]
+fn a_change_that_is_refused_in_the_end_leaves_what_was_answered_meanwhile_in_force() {
+    let mut line = talking();
+    line.bob.refuse_changes(Some(491));
+    line.alice.hold(line.now, Hold::Silent).unwrap();
+    line.pass(Duration::from_millis(500));
+    line.bob.move_audio(line.now).unwrap();
+    line.pass(seconds(20));
+    assert!(line.alice_heard.contains(&Event::ChangeFailed { status: 491 }));
+    assert_eq!(changes(&line.alice_heard), [(true, true)]);
+    assert_eq!(changes(&line.bob_heard), [(true, true)]);
+    assert_eq!(line.alice.calls().next().map(|call| (call.hold, call.receives)), Some((Hold::Off, true)));
 }
