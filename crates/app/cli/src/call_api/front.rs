@@ -47,6 +47,7 @@ pub fn config(settings: &Settings) -> Result<OpenSipsFrontConfig, SettingsError>
             ..call_api::Config::default()
         },
         log_pii: settings.log.pii,
+        stay_awake: calls.stay_awake,
         ..OpenSipsFrontConfig::default()
     })
 }

@@ -2,8 +2,10 @@
 
 use std::fmt::Display;
 use std::str::FromStr;
+use std::time::Duration;
 
 use hookswitch_drive::OpenSipsFrontConfig;
+use hookswitch_drive::opensips::MAX_AWAKE;
 use hookswitch_opensips as backend;
 use hookswitch_sip_msg::Uri;
 
@@ -27,8 +29,18 @@ pub fn front_config(config: &Config) -> Result<Option<OpenSipsFrontConfig>, Conf
         application: Some(call_api::listener(config)?),
         http: None,
         log_pii: config.log.pii,
+        stay_awake: awake(opensips.stay_awake)?,
         log_requests: false,
     }))
+}
+
+fn awake(milliseconds: u64) -> Result<Duration, ConfigError> {
+    let awake = Duration::from_millis(milliseconds);
+    if awake > MAX_AWAKE {
+        let why = format!("must be at most {}", MAX_AWAKE.as_millis());
+        return Err(ConfigError::value("opensips.stay_awake", why));
+    }
+    Ok(awake)
 }
 
 fn backend(config: &OpenSips) -> Result<backend::Config, ConfigError> {
@@ -96,6 +108,7 @@ mod tests {
         assert!(front("contact: \"sip:a@b\\r\\nX: y\"").unwrap_err().starts_with("opensips.contact: "));
         assert!(front("ring_timeout: 0").unwrap_err().starts_with("opensips.ring_timeout: "));
         assert!(front("max_commands: 0").unwrap_err().starts_with("opensips.max_commands: "));
+        assert!(front("stay_awake: 1001").unwrap_err().starts_with("opensips.stay_awake: must be at most 1000"));
         assert!(front("subscription_refresh: 120").unwrap_err().starts_with("opensips.subscription_refresh: "));
     }
 }

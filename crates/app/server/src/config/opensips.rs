@@ -52,6 +52,9 @@ pub struct OpenSips {
     pub health_time: u64,
     /// Most commands that run at once; more are refused.
     pub max_commands: usize,
+    /// How long after a message from anybody the next one is looked for without sleeping, in milliseconds. Keeps a
+    /// processor busy while messages come, and saves them the time that a sleeping thread takes to wake up. At most 1000.
+    pub stay_awake: u64,
 }
 
 impl Default for OpenSips {
@@ -75,6 +78,7 @@ impl Default for OpenSips {
             subscription_refresh: 40,
             health_time: 10,
             max_commands: 10_000,
+            stay_awake: 0,
         }
     }
 }

@@ -60,6 +60,9 @@ pub const MAX_FRONT_QUEUE: usize = 65_536;
 /// How long somebody who asks a front how much there is waits at most.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Longest [`OpenSipsFrontConfig::stay_awake`].
+pub const MAX_AWAKE: Duration = Duration::from_secs(1);
+
 /// Everything a front of OpenSIPS is told at the start.
 #[derive(Clone, Debug)]
 pub struct OpenSipsFrontConfig {
@@ -85,6 +88,10 @@ pub struct OpenSipsFrontConfig {
     pub http: Option<HttpConfig>,
     /// Whether logs show addresses and numbers. Default false.
     pub log_pii: bool,
+    /// How long after a message from anybody the thread looks for the next one without sleeping, which keeps a processor
+    /// busy for as long as messages come. Waking up takes a thread longer than all else it does for a message; whoever
+    /// has a processor to spare for that saves most of it. Default zero, at most [`MAX_AWAKE`].
+    pub stay_awake: Duration,
     /// Whether each request of an application is logged: with [`OpenSipsFrontConfig::log_pii`] all of it, else its
     /// method and id. Default false.
     pub log_requests: bool,
@@ -103,6 +110,7 @@ impl Default for OpenSipsFrontConfig {
             application: None,
             http: None,
             log_pii: false,
+            stay_awake: Duration::ZERO,
             log_requests: false,
         }
     }
@@ -243,6 +251,7 @@ impl OpenSipsFront {
             shared: Arc::clone(&shared),
             sessions: local::Sessions::default(),
             log_requests: config.log_requests.then_some(config.log_pii),
+            stay_awake: config.stay_awake.min(MAX_AWAKE),
             pending: run::Pending::default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

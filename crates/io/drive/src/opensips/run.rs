@@ -108,6 +108,8 @@ pub(super) struct FrontLoop {
     pub(super) sessions: Sessions,
     /// Whether requests are logged, and if so whether with the people they name.
     pub(super) log_requests: Option<bool>,
+    /// For how long after a message nobody sleeps.
+    pub(super) stay_awake: Duration,
     pub(super) pending: Pending,
 }
 
@@ -120,6 +122,8 @@ pub(super) struct Pending {
     /// The end, whatever OpenSIPS says until then.
     stop_at: Option<Duration>,
     look_up_at: Option<Duration>,
+    /// Until then the next message is looked for without sleeping.
+    awake_until: Duration,
     health: Health,
 }
 
@@ -165,10 +169,13 @@ impl FrontLoop {
             tokio::task::yield_now().await;
             return Ok(());
         }
+        let is_awake = self.clock.now() < self.pending.awake_until;
         tokio::select! {
             result = sockets.ready(ready) => result,
             () = self.inbox.filled() => Ok(()),
             () = alarm.after(wait) => Ok(()),
+            // The runtime looks at every socket before it comes back here.
+            () = tokio::task::yield_now(), if is_awake => Ok(()),
         }
     }
 
@@ -177,6 +184,9 @@ impl FrontLoop {
         let now = self.clock.now();
         self.inbox.take(&mut self.pending.messages);
         self.receive(now, ready);
+        if !self.pending.messages.is_empty() || !self.pending.inputs.is_empty() {
+            self.pending.awake_until = now + self.stay_awake;
+        }
         self.handle_inputs(now);
         for _ in 0..MESSAGE_BUDGET {
             let Some(message) = self.pending.messages.pop_front() else { break };

@@ -26,6 +26,7 @@ impl fmt::Display for Settings {
         }
         writeln!(f, "opensips:\n  dialog_events: {}", self.calls.dialog_events)?;
         writeln!(f, "  max_commands: {}", self.calls.max_commands)?;
+        writeln!(f, "  stay_awake: {}", span(self.calls.stay_awake))?;
         optional(f, "from", self.calls.from.as_deref())?;
         optional(f, "contact", self.calls.contact.as_deref())?;
         list(f, "registered_domains", &self.calls.registered_domains)?;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use hookswitch_dialect::call_api::{self, Access, COMMANDS, MAX_MESSAGE, Mode, OnDisconnect, Pattern};
+use hookswitch_drive::opensips::MAX_AWAKE;
 
 use super::super::span::Span;
 use super::written::{self, Written};
@@ -189,10 +190,19 @@ fn calls(sip: written::Sip, opensips: written::Opensips, timeouts: &written::Tim
         dialog_events: opensips.dialog_events.unwrap_or(defaults.dialog_events),
         registered_domains: opensips.registered_domains.unwrap_or_default(),
         max_commands: at_least_one("opensips.max_commands", opensips.max_commands, defaults.max_commands)?,
+        stay_awake: awake(opensips.stay_awake)?,
         ring: positive("timeouts.ring", or(timeouts.ring, defaults.ring_timeout))?,
         refer: positive("timeouts.refer", or(timeouts.refer, defaults.refer_timeout))?,
         hold: positive("timeouts.hold", or(timeouts.hold, defaults.hold_timeout))?,
     })
+}
+
+fn awake(written: Option<Span>) -> Result<Duration, SettingsError> {
+    let awake = or(written, Duration::ZERO);
+    if awake > MAX_AWAKE {
+        return Err(SettingsError::value("opensips.stay_awake", format!("at most {} s", MAX_AWAKE.as_secs())));
+    }
+    Ok(awake)
 }
 
 /// It becomes part of a SIP message, so it is one URI and nothing else.
@@ -247,7 +257,7 @@ mod tests {
              secret: abc\n        commands: [ CallStart ]\n        callers: [ 'sip:*@a' ]\n        max_in_flight: 3\n        rate: 7\n\
              mi: { transport: unix, url: /run/mi, timeout: 1.5, health: 2, reply: /run/r, ca: c }\nevi: { listen: 'udp:127.0.0.1:0', advertise: 'udp:192.0.2.1:9', expiry: 60, refresh: 20 }\n\
              sip: { uri: 'sip:127.0.0.1' }\nopensips: { from: 'sip:desk@a', contact: 'sip:c@a', dialog_events: false, \
-             registered_domains: [ a ], max_commands: 9 }\ntimeouts: { ring: 20, refer: 4s, hold: 5, drain: 0 }\nhttp: { listen: '127.0.0.1:9001' }\n\
+             registered_domains: [ a ], max_commands: 9, stay_awake: 5ms }\ntimeouts: { ring: 20, refer: 4s, hold: 5, drain: 0 }\nhttp: { listen: '127.0.0.1:9001' }\n\
              client: { token: t, ca: ca.pem, timeout: 0 }\nlog: { file_path: x.log, level: warn, pii: true }\n",
         )
         .unwrap();
@@ -269,6 +279,7 @@ mod tests {
             (2, 60, 20)
         );
         assert_eq!((set.mi_reply, set.mi_ca, set.calls.max_commands), (Some("/run/r".into()), Some("c".into()), 9));
+        assert_eq!(set.calls.stay_awake, Duration::from_millis(5));
         assert!(!set.calls.dialog_events && set.calls.registered_domains == ["a"]);
     }
 
@@ -286,6 +297,7 @@ mod tests {
             ("mi: { timeout: 0 }", "mi.timeout: must be more than 0"),
             ("evi: { expiry: 30 }", "evi.refresh: must be less than evi.expiry"),
             ("opensips: { max_commands: 0 }", "opensips.max_commands: must be more than 0"),
+            ("opensips: { stay_awake: 1001ms }", "opensips.stay_awake: at most 1 s"),
             ("timeouts: { ring: 0 }", "timeouts.ring: must be more than 0"),
             ("opensips: { from: \"sip:a@b\\r\\nX: y\" }", "opensips.from: \"sip:a@b\\r\\nX: y\" is not one SIP URI"),
             ("sip: { uri: '127.0.0.1:5060' }", "sip.uri: \"127.0.0.1:5060\" is not one SIP URI"),

@@ -137,6 +137,8 @@ pub struct Calls {
     pub registered_domains: Vec<String>,
     /// Most commands that run at once.
     pub max_commands: usize,
+    /// How long after a message nobody sleeps.
+    pub stay_awake: Duration,
     /// How long a party may ring.
     pub ring: Duration,
     /// How long a phone may take to begin a transfer.

@@ -153,6 +153,8 @@ pub struct Opensips {
     pub registered_domains: Option<Vec<String>>,
     /// Most commands that run at once. Default 10,000.
     pub max_commands: Option<usize>,
+    /// How long after a message from anybody the next one is looked for without sleeping, at most 1 s. Default 0.
+    pub stay_awake: Option<Span>,
 }
 
 /// `timeouts`.
