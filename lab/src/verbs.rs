@@ -384,10 +384,17 @@ impl Lab {
 impl Lab {
     /// A user agent over UDP at 10.200.0.x.
     pub fn agent(&mut self, user: &str) -> AgentId {
+        self.agent_with(user, |_| {})
+    }
+
+    /// The same, set up otherwise.
+    pub fn agent_with(&mut self, user: &str, change: impl FnOnce(&mut EndpointConfig)) -> AgentId {
         let index = self.agents.len();
         let sip = SocketAddr::from(([10, 200, 0, 1 + index as u8], 5060));
         let listen = vec![Listen { transport: Transport::Udp, address: sip, advertise: None }];
-        let endpoint = Endpoint::new(EndpointConfig { listen, ..EndpointConfig::default() }, self.dice.seed());
+        let mut config = EndpointConfig { listen, ..EndpointConfig::default() };
+        change(&mut config);
+        let endpoint = Endpoint::new(config, self.dice.seed());
         self.journal.name(user, SocketAddr::new(sip.ip(), 0));
         self.addresses.insert(sip, Place::Agent(index));
         self.agents.push(Agent { user: user.into(), sip, endpoint, events: Vec::new() });
@@ -397,17 +404,23 @@ impl Lab {
     /// The same, registered.
     pub fn registered_agent(&mut self, user: &str) -> AgentId {
         let id = self.agent(user);
+        self.register_agent(id);
+        id
+    }
+
+    /// Registers an agent and waits until that is done.
+    pub fn register_agent(&mut self, id: AgentId) {
         let agent = &mut self.agents[id.0];
+        let user = agent.user.clone();
         let flow = Flow::udp(agent.sip, switch_sip());
         let own = format!("<sip:{user}@{DOMAIN}>");
         let mut register = RequestOut::new(Method::Register, &format!("sip:{DOMAIN}"), own.clone(), own, flow);
-        register.contact_user = Some(user.into());
-        register.credentials = Some(Credentials::new(user, format!("{user}-pw")));
+        register.contact_user = Some(user.as_str().into());
+        register.credentials = Some(Credentials::new(&user, format!("{user}-pw")));
         register.headers.push(Header::new(HeaderName::Expires, "3600"));
         agent.endpoint.request(self.now, register).expect("a request that can be sent");
         let done = |event: &SipEvent| matches!(event, SipEvent::Response { status: 200, .. });
         self.until("the agent is registered", |lab| lab.agents[id.0].events.iter().any(|(_, event)| done(event)));
-        id
     }
 
     /// The agent at work.

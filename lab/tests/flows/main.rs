@@ -2,7 +2,17 @@
 //!
 //! A ladder that is not what it was fails its test. When that is meant, `HOOKSWITCH_LADDERS=write` writes it anew.
 
+mod changes;
+mod early;
+mod forking;
+mod forwarding;
+mod identity;
+mod keys;
+mod limits;
+mod names;
 mod page;
 mod rfc3665;
 mod rfc5359;
 mod rfc5407;
+mod timers;
+mod transfer;

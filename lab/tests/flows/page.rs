@@ -1,18 +1,45 @@
 //! One flow: its phones, and the page that comes of it.
 
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::rc::Rc;
 
-use hookswitch_lab::{Audio, Lab, PhoneId, millis};
+use bytes::Bytes;
+use hookswitch_lab::{AgentId, Audio, Lab, PhoneId, SIP_PORT, SwitchConfig, millis, seconds};
 use hookswitch_phone::{PhoneConfig, Sound};
+use hookswitch_sip_msg::{HeaderName, Message};
 
 /// Writes the pages instead of comparing them.
-const VARIABLE: &str = "HOOKSWITCH_LADDERS";
+pub const VARIABLE: &str = "HOOKSWITCH_LADDERS";
 
 /// Marked packets that tell who hears whom.
 const MARKS: u16 = 8;
 
+/// What a page is called: file name without its ending, title, and what happens in a sentence or two.
+pub type Page = [&'static str; 3];
+
+/// Whoever is spoken to.
+pub trait Somebody {
+    fn ip(self, lab: &Lab) -> IpAddr;
+}
+
+impl Somebody for PhoneId {
+    fn ip(self, lab: &Lab) -> IpAddr {
+        lab.handset(self).phone.config().local.ip()
+    }
+}
+
+impl Somebody for AgentId {
+    fn ip(self, lab: &Lab) -> IpAddr {
+        lab.agent_rtp(self, SIP_PORT).ip()
+    }
+}
+
 pub struct Flow {
     pub lab: Lab,
+    /// SIP messages under way so far, and where to.
+    spoken: Rc<RefCell<Vec<(SocketAddr, Bytes)>>>,
     /// File name without its ending.
     name: &'static str,
     title: &'static str,
@@ -23,9 +50,22 @@ pub struct Flow {
 impl Flow {
     /// A switch without phones. Name, title, and what happens in a sentence or two.
     pub fn new(name: &'static str, title: &'static str, about: &'static str) -> Flow {
-        let mut lab = Lab::new();
+        Flow::on([name, title, about], |_| {})
+    }
+
+    /// The same with a switch of its own.
+    pub fn on([name, title, about]: Page, change: impl FnOnce(&mut SwitchConfig)) -> Flow {
+        let mut lab = Lab::with_switch(change);
         lab.set_audio(Audio::Marked);
-        Flow { lab, name, title, about, serial: 0 }
+        let spoken: Rc<RefCell<Vec<(SocketAddr, Bytes)>>> = Rc::default();
+        let heard = Rc::clone(&spoken);
+        lab.lose(move |letter| {
+            if letter.to.port() == SIP_PORT {
+                heard.borrow_mut().push((letter.to, Bytes::copy_from_slice(letter.bytes)));
+            }
+            false
+        });
+        Flow { lab, spoken, name, title, about, serial: 0 }
     }
 
     /// The same with phones of these users, registered, in two lines and without sound. The ladder begins behind that.
@@ -34,12 +74,66 @@ impl Flow {
         users: [&str; N],
         change: impl Fn(&str, &mut PhoneConfig),
     ) -> (Flow, [PhoneId; N]) {
-        let mut flow = Flow::new(page[0], page[1], page[2]);
-        let phones = users.map(|user| flow.phone(user, |config| change(user, config)));
-        phones.into_iter().for_each(|phone| flow.lab.register(phone));
-        flow.lab.pass(millis(100));
-        flow.lab.begin_ladder();
+        let mut flow = Flow::on(page, |_| {});
+        let phones = flow.phones(users, change);
         (flow, phones)
+    }
+
+    /// Registered phones of these users. The ladder begins behind that.
+    pub fn phones<const N: usize>(
+        &mut self,
+        users: [&str; N],
+        change: impl Fn(&str, &mut PhoneConfig),
+    ) -> [PhoneId; N] {
+        let phones = users.map(|user| self.phone(user, |config| change(user, config)));
+        phones.into_iter().for_each(|phone| self.lab.register(phone));
+        self.lab.pass(millis(100));
+        self.lab.begin_ladder();
+        phones
+    }
+
+    /// The first phone calls the user of the second, who answers; they talk.
+    pub fn talk(&mut self, one: PhoneId, other: PhoneId) {
+        let user = self.lab.handset(other).phone.config().user.clone();
+        self.lab.dial(one, &user);
+        self.lab.pass(seconds(1));
+        self.assert_talking(one, other);
+    }
+
+    /// Ends every call of these phones, one after the other.
+    pub fn hang_up(&mut self, phones: &[PhoneId]) {
+        for phone in phones {
+            while self.lab.in_call(*phone) {
+                self.lab.hang_up(*phone);
+                self.lab.pass(millis(500));
+            }
+        }
+        self.lab.pass(millis(500));
+    }
+
+    /// The last message to somebody whose first line begins so.
+    #[track_caller]
+    pub fn last(&self, to: impl Somebody, begins: &str) -> Message {
+        let ip = to.ip(&self.lab);
+        let spoken = self.spoken.borrow();
+        let found = spoken.iter().rev().find(|(at, bytes)| at.ip() == ip && bytes.starts_with(begins.as_bytes()));
+        Message::parse(found.expect("such a message").1.clone()).expect("it is SIP")
+    }
+
+    /// Writes these headers of that message into the ladder; those that it has not as missing. Returns their values.
+    #[track_caller]
+    pub fn show(&mut self, to: impl Somebody, begins: &str, headers: &[HeaderName]) -> Vec<String> {
+        let message = self.last(to, begins);
+        let mut shown = Vec::new();
+        for name in headers {
+            let values: Vec<_> = message.headers(*name).map(String::from_utf8_lossy).collect();
+            if values.is_empty() {
+                self.lab.note(format!("  {begins}: without {}", name.as_str()));
+            }
+            values.iter().for_each(|value| self.lab.note(format!("  {begins}: {}: {value}", name.as_str())));
+            shown.push(values.join(", "));
+        }
+        shown
     }
 
     pub fn phone(&mut self, user: &str, change: impl FnOnce(&mut PhoneConfig)) -> PhoneId {

@@ -196,3 +196,26 @@ fn a_callee_cannot_be_reached_for_now() {
     let policy = AnswerPolicy::Refuse { status: 480, after: millis(500) };
     refused(["rfc3665-3.11-unavailable", "Temporarily unavailable (RFC 3665, 3.11)", about], policy, 480);
 }
+
+#[test]
+fn a_phone_behind_an_address_translator() {
+    let page = [
+        "rfc3665-3.5-behind-nat",
+        "A phone behind an address translator (in the place of RFC 3665, 3.5)",
+        "Alice's phone has a private address and writes it into everything. The switch answers to where its messages \
+         come from, and sends audio to where its audio comes from: the translator need not know SIP.",
+    ];
+    let mut flow = Flow::on(page, |_| {});
+    let alice = flow.lab.phone_behind_nat("alice", |config| config.sound = hookswitch_phone::Sound::Silence);
+    let bob = flow.lab.phone("bob");
+    flow.lab.set_audio(hookswitch_lab::Audio::Heard);
+    [alice, bob].into_iter().for_each(|phone| flow.lab.register(phone));
+    flow.lab.begin_ladder();
+    flow.lab.dial(alice, "bob");
+    flow.lab.pass(seconds(2));
+    flow.lab.assert_hears(alice, bob);
+    flow.lab.hang_up(bob);
+    flow.lab.pass(seconds(1));
+    assert!(!flow.lab.in_call(alice));
+    flow.finish();
+}

@@ -1,7 +1,8 @@
 //! RFC 5407: requests and answers that cross on their way.
 
-use hookswitch_lab::{PhoneId, millis, seconds};
-use hookswitch_phone::{AnswerPolicy, Hold, PhoneConfig};
+use hookswitch_lab::{PhoneId, millis, sdp, seconds, switch_sip};
+use hookswitch_phone::{AnswerPolicy, Hold, Phone, PhoneConfig};
+use hookswitch_sip_msg::HeaderName;
 
 use serde_json::json;
 
@@ -100,6 +101,7 @@ fn a_change_comes_before_the_ack() {
     flow.lab.pass(millis(40));
     flow.lab.hold(alice, Hold::On);
     flow.lab.pass(seconds(1));
+    assert!(flow.lab.in_call(alice) && flow.lab.in_call(bob), "{:?}", flow.lab.end_of(alice));
     flow.assert_apart(alice, bob);
     flow.lab.hang_up(alice);
     flow.lab.pass(seconds(1));
@@ -121,6 +123,7 @@ fn a_change_comes_before_the_ack_that_owes_an_answer() {
     flow.lab.pass(millis(40));
     flow.lab.hold(alice, Hold::On);
     flow.lab.pass(seconds(6));
+    assert!(flow.lab.in_call(alice) && flow.lab.in_call(bob), "{:?}", flow.lab.end_of(alice));
     flow.assert_apart(alice, bob);
     flow.lab.hang_up(alice);
     flow.lab.pass(seconds(1));
@@ -242,6 +245,90 @@ fn a_change_crosses_a_change() {
     flow.lab.pass(seconds(8));
     assert!(flow.lab.heard_by(app).running().is_empty());
     assert_eq!(flow.lab.heard_by(app).data("hold", "Error"), None);
+    assert!(flow.lab.in_call(alice) && flow.lab.in_call(bob), "{:?}", flow.lab.end_of(alice));
+    flow.assert_apart(alice, bob);
+    flow.lab.hang_up(alice);
+    flow.lab.pass(seconds(1));
+    flow.finish();
+}
+
+#[test]
+fn a_bye_of_the_early_dialog_crosses_the_answer() {
+    let page = [
+        "rfc5407-3.1.3-early-bye-crosses-answer",
+        "BYE of an early dialog crosses the answer (RFC 5407, 3.1.3)",
+        "Frank gives up by BYE while Bob's phone rings, and Bob answers at that moment. The BYE is accepted, the \
+         answer is repeated until Frank has acknowledged it, and Bob is hung up.",
+    ];
+    let mut flow = Flow::on(page, |_| {});
+    let frank = flow.lab.agent("frank");
+    let [bob] = flow.phones(["bob"], |_, config| config.answer = AnswerPolicy::Ring);
+    // Every word of his is written here.
+    flow.lab.vanish(frank);
+    flow.lab.begin_ladder();
+    let (from, body) = (flow.lab.agent_rtp(frank, 5060), sdp(flow.lab.agent_rtp(frank, 4000), "sendrecv"));
+    let say = |flow: &mut Flow, method: &str, cseq: u8, to: &str, body: &str| {
+        let text = format!(
+            "{method} sip:bob@x.test SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{method}\r\nMax-Forwards: 70\r\n\
+             From: <sip:frank@x.test>;tag=f\r\nTo: {to}\r\nCall-ID: early\r\nCSeq: {cseq} {method}\r\n\
+             Contact: <sip:frank@{from}>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        flow.lab.throw(from, switch_sip(), text);
+    };
+    say(&mut flow, "INVITE", 1, "<sip:bob@x.test>", &body);
+    flow.lab.pass(seconds(1));
+    let ringing = flow.last(frank, "SIP/2.0 180");
+    let to = ringing.header_str(HeaderName::To).expect("a To").to_owned();
+    flow.lab.answer(bob);
+    flow.lab.pass(millis(2));
+    say(&mut flow, "BYE", 2, &to, "");
+    flow.lab.pass(millis(600));
+    assert!(flow.last(frank, "SIP/2.0 200").header_str(HeaderName::CSeq).is_some(), "both are answered");
+    say(&mut flow, "ACK", 1, &to, "");
+    flow.lab.pass(seconds(2));
+    assert_over(&flow, &[bob]);
+    flow.finish();
+}
+
+#[test]
+fn an_update_crosses_a_change() {
+    let (mut flow, [alice, bob]) = talking([
+        "rfc5407-3.3.2-update-crosses-change",
+        "UPDATE crosses re-INVITE (RFC 5407, 3.3.2)",
+        "An application puts Alice on hold while her phone offers its session by UPDATE. Both offers are refused with \
+         491 and made again after different times.",
+    ]);
+    let app = flow.lab.app();
+    let callid = flow.lab.call_id_of(alice).expect("alice has a call");
+    flow.lab.ask(app, "hold", "CallHold", json!({ "callid": callid, "leg": "caller" }));
+    flow.lab.phone_acts(alice, Phone::update).expect("the switch takes UPDATE");
+    flow.lab.pass(seconds(8));
+    assert!(flow.lab.heard_by(app).running().is_empty());
+    assert_eq!(flow.lab.heard_by(app).data("hold", "Error"), None);
+    assert!(flow.lab.in_call(alice) && flow.lab.in_call(bob), "{:?}", flow.lab.end_of(alice));
+    flow.assert_apart(alice, bob);
+    flow.lab.hang_up(alice);
+    flow.lab.pass(seconds(1));
+    flow.finish();
+}
+
+#[test]
+fn a_change_crosses_a_change_and_the_phone_is_first_to_try_again() {
+    let (mut flow, [alice, bob]) = talking([
+        "rfc5407-3.3.1-change-crosses-change-of-callee",
+        "re-INVITE crosses re-INVITE, towards the callee (RFC 5407, 3.3.1)",
+        "The same on the side that the switch has called: there the phone waits the shorter time. Its second attempt \
+         is refused as well, since the application's hold is still to be asked for; its third one is accepted.",
+    ]);
+    let app = flow.lab.app();
+    let callid = flow.lab.call_id_of(alice).expect("alice has a call");
+    flow.lab.ask(app, "hold", "CallHold", json!({ "callid": callid, "leg": "callee" }));
+    flow.lab.hold(bob, Hold::On);
+    flow.lab.pass(seconds(8));
+    assert!(flow.lab.heard_by(app).running().is_empty());
+    assert_eq!(flow.lab.heard_by(app).data("hold", "Error"), None);
+    assert!(flow.lab.in_call(alice) && flow.lab.in_call(bob), "{:?}", flow.lab.end_of(bob));
     flow.assert_apart(alice, bob);
     flow.lab.hang_up(alice);
     flow.lab.pass(seconds(1));

@@ -27,7 +27,8 @@ pub(super) enum What {
 
 const EXIT_CODES: &str = "\
 Every call is INVITE with SDP, 180, 200, ACK, and after the hold time BYE, 200. The server must send the calls on to
---callee-addr. The callee finds the number of a call at the end of the called user's name.
+--callee-addr. The callee finds the number of a call at the end of the called user's name. A called user whose name
+begins with rings- rings until the call is cancelled, so that a server that forks can be measured.
 
 Exit codes:
   0  every call was completed, and no audio was lost

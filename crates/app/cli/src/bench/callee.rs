@@ -6,6 +6,8 @@
 //!                     ▼                         ▼
 //!                    gone                      gone
 //! ```
+//!
+//! Users whose names begin with [`RINGS`] stay in Ringing: the branches of a fork that lose.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -20,6 +22,9 @@ use hookswitch_sip_msg::{Message, Method, Uri};
 use super::caller::media_of;
 use super::template::Template;
 use super::work::{CallRef, Deed, Leg, Tally, Work};
+
+/// Users whose names begin like this ring until the call is cancelled.
+const RINGS: &str = "rings-";
 
 /// An answer without ACK is given up after this time.
 const GIVE_UP: Duration = Duration::from_secs(32);
@@ -170,6 +175,7 @@ impl Callee {
             self.free.push(slot);
             return;
         };
+        let rings = message.request_uri().is_some_and(only_rings);
         call.step = Step::Ringing;
         call.id = id.clone();
         call.number = message.request_uri().and_then(number_in);
@@ -177,13 +183,13 @@ impl Callee {
         call.source = from;
         call.last = ringing;
         call.ok = ok;
-        call.invite = (!self.ring.is_zero()).then_some(message);
+        call.invite = (rings || !self.ring.is_zero()).then_some(message);
         self.by_id.insert(id, slot);
         work.sip.push((from, call.last.clone()));
-        if self.ring.is_zero() {
-            self.answer(now, name, work);
-        } else {
-            self.arm(name, now + self.ring);
+        match (rings, self.ring.is_zero()) {
+            (true, _) => {}
+            (false, true) => self.answer(now, name, work),
+            (false, false) => self.arm(name, now + self.ring),
         }
     }
 
@@ -278,6 +284,10 @@ impl Call {
             invite: None,
         }
     }
+}
+
+fn only_rings(uri: &str) -> bool {
+    Uri::parse(uri).is_ok_and(|uri| uri.user.is_some_and(|user| user.starts_with(RINGS)))
 }
 
 /// The number that the caller wrote into the called user's name: its last digits.

@@ -177,6 +177,28 @@ fn a_hundred_calls_ring_talk_and_are_told_apart() {
 }
 
 #[test]
+fn a_user_that_only_rings_is_refused_when_it_is_cancelled() {
+    let mut wire = Wire::new(Duration::ZERO, false);
+    let ask = |method: &str| {
+        let text = format!(
+            "{method} sip:rings-7@127.0.0.2 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:5070;branch=z9hG4bK1\r\n\
+             From: <sip:a@a>;tag=9\r\nTo: <sip:rings-7@a>\r\nCall-ID: fork\r\nCSeq: 1 {method}\r\n\
+             Max-Forwards: 70\r\n\r\n"
+        );
+        Bytes::from(text)
+    };
+    let mut statuses = Vec::new();
+    for method in ["INVITE", "CANCEL", "ACK"] {
+        wire.callee.receive(wire.now, address(1), ask(method), &mut wire.work, &mut wire.tally);
+        assert_eq!(wire.callee.deadline(), None, "it is never answered");
+        let answers = wire.work.sip.drain(..);
+        statuses.extend(answers.map(|(_, bytes)| Message::parse(bytes).unwrap().status().unwrap()));
+    }
+    assert_eq!(statuses, [180, 200, 487]);
+    wire.nothing_is_left();
+}
+
+#[test]
 fn a_server_that_hangs_up_or_changes_the_session_is_answered() {
     let mut wire = Wire::new(Duration::ZERO, false);
     wire.call(0).pass(Duration::from_millis(100));
