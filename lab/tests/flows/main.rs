@@ -7,6 +7,7 @@ mod early;
 mod forking;
 mod forwarding;
 mod identity;
+mod index;
 mod keys;
 mod limits;
 mod names;
