@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use hookswitch_b2bua::B2buaConfig;
-use hookswitch_call::directory::{Directory, DirectoryChange, Layer, Secret};
+use hookswitch_call::directory::{Directory, DirectoryChange, Forwarding, Layer, Secret};
 use hookswitch_call::{Event, LegId, Limits, Party, Time, Told};
 use hookswitch_media::{AddressPolicy, Engine, EngineConfig};
 use hookswitch_shard::{CallRecord, Change, Input, Shard, ShardConfig, Stored};
@@ -58,9 +58,7 @@ pub struct SwitchConfig {
 impl Default for SwitchConfig {
     fn default() -> Self {
         let mut directory = Directory::new();
-        let users = USERS.map(|name| (name.into(), Secret::new(&format!("{name}-pw"))));
-        let layer = Layer { users: users.into(), ..Layer::default() };
-        directory.configure(DOMAIN, layer).expect("a domain with a few users is within all limits");
+        directory.configure(DOMAIN, users()).expect("a domain with a few users is within all limits");
         let both =
             |address| [Transport::Udp, Transport::Tcp].map(|transport| Listen { transport, address, advertise: None });
         let listen = [both(switch_sip()), both(switch_sip_v6())].concat();
@@ -79,6 +77,20 @@ impl Default for SwitchConfig {
             port_pairs: 200,
         }
     }
+}
+
+impl SwitchConfig {
+    /// Users have their calls forwarded.
+    pub fn forward<'u>(&mut self, forwards: impl IntoIterator<Item = (&'u str, Forwarding)>) {
+        let forwards = forwards.into_iter().map(|(user, to)| (user.into(), to)).collect();
+        let layer = Layer { forwards, ..users() };
+        self.shard.directory.configure(DOMAIN, layer).expect("a few forwards are within all limits");
+    }
+}
+
+fn users() -> Layer {
+    let users = USERS.map(|name| (name.into(), Secret::new(&format!("{name}-pw"))));
+    Layer { users: users.into(), ..Layer::default() }
 }
 
 /// What outlives the switch.

@@ -67,6 +67,7 @@ fn a_hold_that_meets_a_transfer_and_is_given_up_is_nowhere_said() {
             step(Act::Attended { call: 2, leg: 2, other: 0, other_leg: 1 }, 1_000),
             step(Act::Choose { who: 2 }, 3_970),
         ],
+        ..Case::default()
     };
     assert_eq!(case.play().map(drop).map_err(|finding| finding.what), Ok(()));
 }

@@ -19,6 +19,10 @@ pub struct Set {
     pub reliable: bool,
     /// It refuses to be transferred by REFER.
     pub stays: bool,
+    /// It has an IPv6 address and no other.
+    pub v6: bool,
+    /// It does not want to be told what comes of its REFERs.
+    pub quiet: bool,
     /// What it does with calls: see [`Act::Policy`].
     pub policy: u8,
     /// How long it rings before, in milliseconds.
@@ -37,6 +41,8 @@ impl Set {
             early: false,
             reliable: false,
             stays: false,
+            v6: false,
+            quiet: false,
             policy: 0,
             rings: 0,
         }
@@ -56,6 +62,8 @@ impl Set {
             early: dice.percent(20),
             reliable: dice.percent(25),
             stays: dice.percent(15),
+            v6: dice.percent(12),
+            quiet: dice.percent(20),
             policy: policy(dice),
             rings: if dice.percent(50) { 0 } else { dice.below(3_000) as u16 },
         }
@@ -85,6 +93,20 @@ impl Step {
         Step { act, after: 200 + dice.below(4_000) as u16 }
     }
 
+    /// Somebody asks a third one about a caller, and transfers it before or after the answer.
+    pub(super) fn consultation(dice: &mut Dice, phones: u8) -> [Step; 3] {
+        let who = dice.below(u64::from(phones)) as u8;
+        let to = whom(dice, phones);
+        let mut step = |act, most: u64| Step { act, after: dice.below(most) as u16 };
+        [step(Act::Hold { who, style: 1 }, 1_500), step(Act::Dial { who, to }, 3_000), step(Act::Attend { who }, 4_000)]
+    }
+
+    /// An application keeps a party waiting, and resumes.
+    pub(super) fn waiting(dice: &mut Dice) -> [Step; 2] {
+        let (call, leg) = (AIMED + dice.below(6) as u8, dice.below(3) as u8);
+        [true, false].map(|on| Step { act: Act::Keep { call, leg, on }, after: dice.below(4_000) as u16 })
+    }
+
     pub(super) fn any(dice: &mut Dice, phones: u8) -> Step {
         let act = Act::any(dice, phones);
         let after = match dice.below(6) {
@@ -97,8 +119,13 @@ impl Step {
     }
 }
 
-/// Something that happens. `who` is a phone, `to` a user (6 and beyond: the echo, nobody, the tone), `call` a call by
-/// its place among those that phones have.
+/// From this number on, a phone or call is not the one with this number, but one of those with which the thing can be
+/// done: a phone that rings, if it is to answer; an answered call, if it is to be held. If there is none, it is any, and
+/// if there are no calls at all, a command begins one.
+pub const AIMED: u8 = 8;
+
+/// Something that happens. `who` is a phone, `to` a user (6 and beyond: the echo, nobody, the tone, the group), `call` a
+/// call by its place among those that phones have; see also [`AIMED`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // the fields are said above, once
 pub enum Act {
@@ -118,12 +145,14 @@ pub enum Act {
     Prefer { who: u8 },
     /// re-INVITE without an offer.
     Late { who: u8 },
-    /// UPDATE with an offer.
-    Update { who: u8 },
+    /// UPDATE with an offer: the session as it is, or as [`Act::Hold`] would have it.
+    Update { who: u8, style: u8 },
     /// REFER to a user.
     Refer { who: u8, to: u8 },
-    /// REFER of the first line to the second.
+    /// REFER of the first line to the second, whether that is answered or not.
     Attend { who: u8 },
+    /// It refuses every change of its session from now on, or does not any more.
+    Firm { who: u8, on: bool },
     /// INVITE that replaces the call of another phone.
     Pickup { who: u8, whom: u8 },
     /// A key, by INFO or in the audio.
@@ -154,40 +183,65 @@ pub enum Act {
     Attended { call: u8, leg: u8, other: u8, other_leg: u8 },
 }
 
+/// Whom somebody calls: mostly somebody who is there.
+fn whom(dice: &mut Dice, phones: u8) -> u8 {
+    match dice.below(10) {
+        0..=6 => dice.below(u64::from(phones)) as u8,
+        7 => 9,
+        _ => 5 + dice.below(4) as u8,
+    }
+}
+
 impl Act {
     fn any(dice: &mut Dice, phones: u8) -> Act {
-        let who = dice.below(u64::from(phones)) as u8;
+        // Now and then somebody with whom nothing can be done.
+        let aim = if dice.percent(80) { AIMED } else { 0 };
+        if dice.percent(33) { Act::command(dice, phones, aim) } else { Act::at_phone(dice, phones, aim) }
+    }
+
+    fn command(dice: &mut Dice, phones: u8, aim: u8) -> Act {
+        let to = whom(dice, phones);
         let mut small = |end: u64| dice.below(end) as u8;
-        match small(40) {
-            0..=5 => Act::Dial { who, to: small(8) % (phones + 3).min(8) },
-            6..=8 => Act::Start { caller: small(5), callee: small(7) },
-            9 | 10 => Act::Answer { who },
-            11 => Act::Refuse { who, how: small(4) },
-            12 | 13 => Act::HangUp { who },
-            14..=16 => Act::Hold { who, style: small(4) },
-            17 => Act::Move { who },
-            18 => Act::Prefer { who },
-            19 => Act::Late { who },
-            20 => Act::Update { who },
-            21 | 22 => Act::Refer { who, to: small(8) },
-            23 | 24 => Act::Attend { who },
-            25 => Act::Pickup { who, whom: small(5) },
-            26 => match small(3) {
+        let call = aim + small(6);
+        match small(20) {
+            0..=3 => Act::Start { caller: small(5), callee: to },
+            4 => Act::Cancel { start: small(3) },
+            5 => Act::End { call },
+            6..=10 => Act::Keep { call, leg: small(3), on: small(3) > 0 },
+            11..=15 => Act::Blind { call, leg: 1 + small(2), to },
+            _ => Act::Attended { call, leg: 1 + small(2), other: aim + small(6), other_leg: 1 + small(2) },
+        }
+    }
+
+    fn at_phone(dice: &mut Dice, phones: u8, aim: u8) -> Act {
+        let to = whom(dice, phones);
+        let who = dice.below(u64::from(phones)) as u8 + aim;
+        let mut small = |end: u64| dice.below(end) as u8;
+        match small(34) {
+            0..=5 => Act::Dial { who, to },
+            6 | 7 => Act::Answer { who },
+            8 => Act::Refuse { who, how: small(4) },
+            9 | 10 => Act::HangUp { who },
+            11..=13 => Act::Hold { who, style: small(4) },
+            14 => Act::Move { who },
+            15 => Act::Prefer { who },
+            16 => Act::Late { who },
+            17 | 18 => Act::Update { who, style: small(4) },
+            19..=21 => Act::Refer { who, to },
+            22..=24 => Act::Attend { who },
+            25 | 26 => Act::Pickup { who, whom: aim + small(5) },
+            27 => match small(3) {
                 0 => Act::Text { who },
                 by => Act::Press { who, by },
             },
-            27 => Act::Choose { who },
-            28 => Act::Policy { who, policy: small(5) },
-            29 => match small(3) {
-                0 => Act::Restart { who },
-                1 => Act::Pause { who, time: small(200) },
+            28 | 29 => Act::Choose { who },
+            30 => Act::Policy { who: who % AIMED, policy: small(5) },
+            31 => Act::Firm { who: who % AIMED, on: small(3) > 0 },
+            _ => match small(3) {
+                0 => Act::Restart { who: who % AIMED },
+                1 => Act::Pause { who: who % AIMED, time: small(200) },
                 _ => Act::PauseSwitch { time: small(100) },
             },
-            30 => Act::Cancel { start: small(3) },
-            31 => Act::End { call: small(6) },
-            32..=34 => Act::Keep { call: small(6), leg: small(3), on: small(2) == 0 },
-            35..=37 => Act::Blind { call: small(6), leg: 1 + small(2), to: small(8) },
-            _ => Act::Attended { call: small(6), leg: 1 + small(2), other: small(6), other_leg: 1 + small(2) },
         }
     }
 }

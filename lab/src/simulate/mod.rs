@@ -13,24 +13,28 @@
 
 mod act;
 mod play;
+mod setting;
 mod verify;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
-pub use act::{Act, Set, Step};
+pub use act::{AIMED, Act, Set, Step};
+pub use setting::{Forward, Member, Setting};
 
 use crate::dice::Dice;
 use crate::journal::{Telling, take_ladder};
 use crate::weather::Weather;
 
 /// One run, as numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Case {
     /// For the chances of the network and the names that machines make up.
     pub seed: u64,
     /// Which of [`Weather::ALL`].
     pub weather: u8,
+    /// The switch.
+    pub setting: Setting,
     /// The phones.
     pub phones: Vec<Set>,
     /// What happens.
@@ -53,13 +57,21 @@ impl Case {
         let mut dice = Dice::new(seed ^ 0x51e5_0000);
         let count = 3 + dice.below(3);
         let phones: Vec<Set> = (0..count).map(|index| Set::any(&mut dice, index as u8)).collect();
+        let setting = Setting::any(&mut dice);
         // Most cases begin with a call or two: without one there is little to hold or to transfer.
-        let calls = dice.below(3);
+        let calls = [0, 1, 1, 2, 2, 2][dice.below(6) as usize];
         let mut steps: Vec<Step> = (0..calls).map(|_| Step::call(&mut dice, count as u8)).collect();
-        steps.extend((0..3 + dice.below(9)).map(|_| Step::any(&mut dice, count as u8)));
+        let wanted = steps.len() + 3 + dice.below(9) as usize;
+        while steps.len() < wanted {
+            match dice.below(12) {
+                0 => steps.extend(Step::consultation(&mut dice, count as u8)),
+                1 => steps.extend(Step::waiting(&mut dice)),
+                _ => steps.push(Step::any(&mut dice, count as u8)),
+            }
+        }
         // Mostly good weather: in a storm little comes to be that could go wrong later.
         let weather = [0, 0, 0, 1, 1, 2, 2, 3, 3, 4][dice.below(10) as usize];
-        Case { seed, weather, phones, steps }
+        Case { seed, weather, setting, phones, steps }
     }
 
     /// Plays it and says what was violated, or what was told: the name of each event, as often as it came.
@@ -111,6 +123,9 @@ impl Case {
         for weather in (0..self.weather).take(1) {
             cases.push(Case { weather, ..self.clone() });
         }
+        for setting in self.setting.smaller() {
+            cases.push(Case { setting, ..self.clone() });
+        }
         for index in 0..self.steps.len() {
             let mut case = self.clone();
             case.steps.remove(index);
@@ -135,9 +150,9 @@ impl Case {
         let list = |items: Vec<String>| items.iter().map(|item| format!("        {item},\n")).collect::<String>();
         let phones = list(self.phones.iter().map(|set| format!("{set:?}")).collect());
         let steps = list(self.steps.iter().map(|step| format!("{step:?}")).collect());
-        let (seed, weather) = (self.seed, self.weather);
+        let (seed, weather, setting) = (self.seed, self.weather, self.setting.to_rust());
         format!(
-            "Case {{\n    seed: {seed},\n    weather: {weather}, // {}\n    phones: vec![\n{phones}    ],\n    \
+            "Case {{\n    seed: {seed},\n    weather: {weather}, // {}\n    setting: {setting},\n    phones: vec![\n{phones}    ],\n    \
              steps: vec![\n{steps}    ],\n}}",
             Weather::ALL[usize::from(weather)].name
         )

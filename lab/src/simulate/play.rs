@@ -7,11 +7,11 @@ use hookswitch_sip_msg::HeaderName;
 use serde_json::json;
 
 use super::Case;
-use super::act::{Act, Set, Step};
+use super::act::{AIMED, Act, Set, Step};
 use crate::journal::Telling;
 use crate::lab::{AppId, Audio, Lab, PhoneId};
 use crate::mail::Place;
-use crate::switch::{SwitchConfig, USERS};
+use crate::switch::{SwitchConfig, USERS, joined};
 use crate::verbs::address_of;
 use crate::weather::Weather;
 use crate::{millis, seconds};
@@ -21,6 +21,12 @@ const SETTLING: u64 = 12;
 
 /// How often everybody hangs up: what rings then is somebody whom a transfer still calls.
 const MOST_ROUNDS: usize = 12;
+
+/// Calls that a phone may have.
+const LINES: u8 = 2;
+
+/// How a phone holds.
+const STYLES: [Hold; 4] = [Hold::Off, Hold::On, Hold::Silent, Hold::Nowhere];
 
 pub(super) struct Play {
     pub(super) lab: Lab,
@@ -60,11 +66,15 @@ fn policy(policy: u8, rings: u16) -> AnswerPolicy {
     }
 }
 
-fn name(user: u8) -> &'static str {
+/// The user part of an address that stands for several users.
+pub(super) const GROUP: &str = "group";
+
+pub(super) fn name(user: u8) -> &'static str {
     match user {
         6 => "echo",
         7 => "nobody",
         8 => "tone",
+        9 => GROUP,
         user => USERS[usize::from(user) % USERS.len()],
     }
 }
@@ -73,6 +83,7 @@ impl Play {
     fn new(case: &Case, telling: Telling) -> Play {
         let mut config = SwitchConfig::default();
         config.shard.limits.ring_time = seconds(20);
+        case.setting.apply(&mut config);
         let mut lab = Lab::with(case.seed, Weather::CLEAR, config);
         lab.telling = telling;
         lab.set_audio(Audio::Marked);
@@ -83,14 +94,18 @@ impl Play {
             phone.doubles = set.doubles && !set.tcp;
             phone.early_media = set.early;
             phone.reliable = set.reliable;
+            phone.refer_sub = !set.quiet;
             phone.refer = if set.stays { ReferPolicy::Refuse(603) } else { ReferPolicy::Accept };
             phone.answer = policy(set.policy, set.rings);
             phone.sound = Sound::Nothing;
-            phone.lines = 2;
+            phone.lines = LINES;
         };
         let mut phones = Vec::with_capacity(case.phones.len());
         for set in &case.phones {
-            let phone = lab.phone_with(name(set.user), |phone| set_up(phone, set));
+            let phone = match set.v6 {
+                true => lab.phone_v6(name(set.user), |phone| set_up(phone, set)),
+                false => lab.phone_with(name(set.user), |phone| set_up(phone, set)),
+            };
             phones.push(phone);
             lab.phone_acts(phone, Phone::register);
         }
@@ -104,24 +119,55 @@ impl Play {
             let word = format!("{:?}", told.event);
             word.split([' ', '{']).next().unwrap_or_default().to_owned()
         });
-        let notices = self.lab.heard_by(self.app).notices().iter().map(|notice| format!("notified {}", notice.event));
-        told.chain(notices).collect()
+        let app = self.lab.heard_by(self.app);
+        let notices = app.notices().iter().map(|notice| format!("notified {}", notice.event));
+        let refused = app.errors().len();
+        told.chain(notices).chain((0..refused).map(|_| "refused".to_owned())).collect()
     }
 
     fn phone(&self, who: u8) -> PhoneId {
-        self.phones[usize::from(who) % self.phones.len()]
+        self.phones[usize::from(who % AIMED) % self.phones.len()]
     }
 
-    /// The Call-ID of one of the calls that phones have.
-    fn call(&self, number: u8) -> String {
+    /// The phone with this number, or from [`AIMED`] on one that can do this.
+    fn phone_that(&self, who: u8, can: impl Fn(&Phone) -> bool) -> PhoneId {
+        let able = |phone: &PhoneId| can(&self.lab.handset(*phone).phone);
+        let able: Vec<PhoneId> = self.phones.iter().copied().filter(|phone| who >= AIMED && able(phone)).collect();
+        able.get(usize::from(who % AIMED) % able.len().max(1)).copied().unwrap_or_else(|| self.phone(who))
+    }
+
+    /// The Call-ID of one of the calls that phones have, or from [`AIMED`] on, of one whose parties talk if there is
+    /// one, and of another call than that of this Call-ID.
+    fn call(&self, number: u8, other: Option<&str>) -> String {
+        let aimed = if number < AIMED { Vec::new() } else { self.answered(other) };
+        let chosen = aimed.get(usize::from(number % AIMED) % aimed.len().max(1));
+        if let Some([caller, callee]) = chosen {
+            return if number.is_multiple_of(2) { caller.clone() } else { callee.clone() };
+        }
         let ids: Vec<&str> = self
             .phones
             .iter()
             .flat_map(|phone| self.lab.handset(*phone).phone.calls())
             .map(|call| call.call_id)
+            .filter(|id| number < AIMED || other.is_none_or(|other| !self.are_of_one_call(id, other)))
             .collect();
         let chosen = ids.get(usize::from(number) % ids.len().max(1));
         chosen.map_or_else(|| "nowhere@x.test".to_owned(), |id| (*id).to_owned())
+    }
+
+    fn are_of_one_call(&self, one: &str, other: &str) -> bool {
+        self.lab.calls().into_iter().filter_map(|call| self.lab.switch.shard.record(call)).any(|record| {
+            [one, other].iter().all(|id| record.call.legs.iter().any(|leg| leg.wire_id.as_deref() == Some(*id)))
+        })
+    }
+
+    /// The Call-IDs of the parties of each call that talk.
+    fn answered(&self, other: Option<&str>) -> Vec<[String; 2]> {
+        let calls = self.lab.calls().into_iter().filter_map(|call| {
+            let [caller, callee] = joined(&self.lab.switch.shard.record(call)?);
+            Some([caller?.1?, callee?.1?])
+        });
+        calls.filter(|ids| other.is_none_or(|other| ids.iter().all(|id| id != other))).collect()
     }
 
     fn ask(&mut self, method: &str, params: serde_json::Value) -> String {
@@ -153,10 +199,27 @@ impl Play {
         }
     }
 
+    /// The same, or what makes such a thing possible later.
+    fn possible(&self, act: Act) -> Act {
+        match act {
+            Act::End { call } | Act::Keep { call, .. } | Act::Blind { call, .. } | Act::Attended { call, .. }
+                if call >= AIMED && self.lab.calls().is_empty() =>
+            {
+                let (caller, callee) = (self.phone(call), self.phone(call + 1));
+                let user_of = |phone: PhoneId| {
+                    let user = &self.lab.handset(phone).phone.config().user;
+                    USERS.iter().position(|name| name == user).unwrap_or_default() as u8
+                };
+                Act::Start { caller: user_of(caller), callee: user_of(callee) }
+            }
+            _ => act,
+        }
+    }
+
     /// What the application asks.
     fn command(&mut self, act: Act) {
         let leg = |leg: u8| if leg == 1 { "caller" } else { "callee" };
-        match act {
+        match self.possible(act) {
             Act::Start { caller, callee } => {
                 let params = json!({ "caller": address_of(name(caller)), "callee": address_of(name(callee)) });
                 let cmd_id = self.ask("CallStart", params);
@@ -169,11 +232,11 @@ impl Play {
                 self.ask("CallEnd", json!({ "callid": start }));
             }
             Act::End { call } => {
-                let params = json!({ "callid": self.call(call) });
+                let params = json!({ "callid": self.call(call, None) });
                 self.ask("CallEnd", params);
             }
             Act::Keep { call, leg: which, on } => {
-                let mut params = json!({ "callid": self.call(call) });
+                let mut params = json!({ "callid": self.call(call, None) });
                 if which > 0 {
                     params["leg"] = json!(leg(which));
                 }
@@ -181,12 +244,15 @@ impl Play {
             }
             Act::Blind { call, leg: which, to } => {
                 let destination = address_of(name(to));
-                let params = json!({ "callid": self.call(call), "leg": leg(which), "destination": destination });
+                let callid = self.call(call, None);
+                let params = json!({ "callid": callid, "leg": leg(which), "destination": destination });
                 self.ask("CallBlindTransfer", params);
             }
             Act::Attended { call, leg: which, other, other_leg } => {
+                let first = self.call(call, None);
+                let second = self.call(other, Some(&first));
                 let params = json!({
-                    "callidA": self.call(call), "legA": leg(which), "callidB": self.call(other), "legB": leg(other_leg),
+                    "callidA": first, "legA": leg(which), "callidB": second, "legB": leg(other_leg),
                 });
                 self.ask("CallAttendedTransfer", params);
             }
@@ -195,7 +261,8 @@ impl Play {
     }
 
     fn pick_up(&mut self, who: u8, whom: u8) {
-        let (who, whom) = (self.phone(who), self.phone(whom));
+        let whom = self.phone_that(whom, Phone::in_call);
+        let who = self.phone_that(who, |phone| phone.calls().count() < LINES.into());
         if who == whom {
             return;
         }
@@ -217,35 +284,40 @@ impl Play {
             | Act::Move { who }
             | Act::Prefer { who }
             | Act::Late { who }
-            | Act::Update { who }
+            | Act::Update { who, .. }
             | Act::Refer { who, .. }
             | Act::Attend { who }
             | Act::Press { who, .. }
             | Act::Text { who }
             | Act::Choose { who }
+            | Act::Firm { who, .. }
             | Act::Policy { who, .. } => who,
             _ => return,
         };
-        let phone = self.phone(number);
+        let phone = self.phone_that(number, |phone| is_for(act, phone));
         let _ = self.lab.phone_acts(phone, |phone, now| match act {
             Act::Dial { to, .. } => phone.call(now, &address_of(name(to))),
             Act::Answer { .. } => phone.answer(now),
             Act::Refuse { how, .. } => phone.refuse(now, [480, 486, 503, 603][usize::from(how) % 4]),
             Act::HangUp { .. } => phone.hang_up(now),
-            Act::Hold { style, .. } => {
-                let styles = [Hold::Off, Hold::On, Hold::Silent, Hold::Nowhere];
-                phone.hold(now, styles[usize::from(style) % 4])
-            }
+            Act::Hold { style, .. } => phone.hold(now, STYLES[usize::from(style) % 4]),
             Act::Move { .. } => phone.move_audio(now),
             Act::Prefer { .. } => phone.prefer(now, &[pcma(), pcmu(), telephone_event()]),
             Act::Late { .. } => phone.reoffer_late(now),
-            Act::Update { .. } => phone.update(now),
+            Act::Update { style, .. } => match STYLES[usize::from(style) % 4] {
+                Hold::Off => phone.update(now),
+                hold => phone.hold_by_update(now, hold),
+            },
             Act::Refer { to, .. } => phone.refer(now, &address_of(name(to))),
             Act::Attend { .. } => attend(phone, now),
             Act::Press { by: 1, .. } => phone.press(now, '5', Keys::Info),
             Act::Press { .. } => phone.press(now, '5', Keys::Rtp),
             Act::Text { .. } => phone.text(now, "hello"),
             Act::Choose { .. } => choose(phone),
+            Act::Firm { on, .. } => {
+                phone.refuse_changes(on.then_some(488));
+                Ok(())
+            }
             Act::Policy { policy: next, .. } => {
                 phone.set_answer(policy(next, 1_000));
                 Ok(())
@@ -275,6 +347,18 @@ impl Play {
     }
 }
 
+/// Whether a phone can do this as things are.
+fn is_for(act: Act, phone: &Phone) -> bool {
+    let chosen = phone.calls().find(|call| call.line == phone.chosen()).map(|call| call.phase);
+    match act {
+        Act::Dial { .. } => phone.calls().count() < LINES.into(),
+        Act::Answer { .. } | Act::Refuse { .. } => chosen == Some(Phase::Ringing),
+        Act::HangUp { .. } => chosen.is_some(),
+        Act::Attend { .. } | Act::Choose { .. } => phone.calls().count() > 1,
+        _ => chosen == Some(Phase::Talking),
+    }
+}
+
 fn choose(phone: &mut Phone) -> Result<(), hookswitch_phone::PhoneError> {
     let other = phone.calls().map(|call| call.line).find(|line| *line != phone.chosen());
     other.map_or(Ok(()), |line| phone.choose(line))
@@ -282,9 +366,11 @@ fn choose(phone: &mut Phone) -> Result<(), hookswitch_phone::PhoneError> {
 
 /// The second call takes the place of the first.
 fn attend(phone: &mut Phone, now: hookswitch_call::Time) -> Result<(), hookswitch_phone::PhoneError> {
-    let mut stands = phone.calls().filter(|call| call.phase == Phase::Talking).map(|call| call.line);
-    let (Some(first), Some(second)) = (stands.next(), stands.next()) else { return Ok(()) };
-    drop(stands);
+    let stands = |call: &hookswitch_phone::CallView<'_>| call.phase == Phase::Talking;
+    let Some(first) = phone.calls().find(stands).map(|call| call.line) else { return Ok(()) };
+    let may_follow = |phase| matches!(phase, Phase::Talking | Phase::Calling);
+    let second = phone.calls().find(|call| call.line != first && may_follow(call.phase)).map(|call| call.line);
+    let Some(second) = second else { return Ok(()) };
     phone.choose(first)?;
     phone.refer_to_line(now, second)
 }

@@ -59,11 +59,23 @@ impl Phone {
     /// # Errors
     /// No call stands, a change is under way, or the other side has not said that it takes UPDATE.
     pub fn update(&mut self, now: Time) -> Result<(), PhoneError> {
+        self.change_by_update(now, |_| {})
+    }
+
+    /// Asks the other side for another direction of media, by UPDATE.
+    ///
+    /// # Errors
+    /// No call stands, a change is under way, or the other side has not said that it takes UPDATE.
+    pub fn hold_by_update(&mut self, now: Time, hold: Hold) -> Result<(), PhoneError> {
+        self.change_by_update(now, |wish| wish.set_hold(hold))
+    }
+
+    fn change_by_update(&mut self, now: Time, what: impl FnOnce(&mut Wish)) -> Result<(), PhoneError> {
         let dialog = self.changeable()?.dialog;
         if !self.endpoint.allows(dialog, &Method::Update) {
             return Err(PhoneError::Unsendable);
         }
-        self.change_by(now, |_| {}, |phone, offer| phone.endpoint.update(now, dialog, 0, offer, Vec::new()))
+        self.change_by(now, what, |phone, offer| phone.endpoint.update(now, dialog, 0, offer, Vec::new()))
     }
 
     fn changeable(&mut self) -> Result<&mut crate::call::Call, PhoneError> {

@@ -110,6 +110,9 @@ pub struct PhoneConfig {
     pub lines: u8,
     /// What to do when asked to call somebody else; default accept.
     pub refer: ReferPolicy,
+    /// Wants to be told what comes of its own REFERs; without, it says so (`Refer-Sub: false`, RFC 4488), and leaves the
+    /// call as soon as the other side has agreed. Default true.
+    pub refer_sub: bool,
     /// Refuses each change of the session that the other side asks for with this, 400 to 699; default never.
     pub refuse_changes: Option<u16>,
     /// Rings with 183 and a description instead of 180; default false.
@@ -145,6 +148,7 @@ impl PhoneConfig {
             record: false,
             lines: 1,
             refer: ReferPolicy::Accept,
+            refer_sub: true,
             refuse_changes: None,
             early_media: false,
             reliable: false,

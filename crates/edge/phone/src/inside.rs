@@ -8,7 +8,7 @@ use hookswitch_sip::{Body, DialogId, RequestId, RequestOut, Response, Time, TxnI
 use hookswitch_sip_msg::{HeaderName, Message, Method};
 
 use crate::call::Stage;
-use crate::event::{Event, Keys, PhoneError};
+use crate::event::{EndCause, Event, Keys, PhoneError};
 use crate::phone::{Asking, Phone};
 
 /// How long a key is pressed.
@@ -80,12 +80,18 @@ impl Phone {
     }
 
     /// Whether the answer belonged to a request inside a call.
-    pub(crate) fn asked_answered(&mut self, id: RequestId, status: u16) -> bool {
+    pub(crate) fn asked_answered(&mut self, now: Time, id: RequestId, status: u16, response: Option<&Message>) -> bool {
         let Some(index) = self.asked.iter().position(|(asked, _)| *asked == id) else {
             return false;
         };
         match self.asked.swap_remove(index) {
-            (_, Asking::Refer) => self.tell(Event::ReferAnswered { status }),
+            (_, Asking::Refer(dialog)) => {
+                self.tell(Event::ReferAnswered { status });
+                // Nothing more is told of it, and the other side has no use for us.
+                if status < 300 && response.is_some_and(|response| !response.refer_sub()) {
+                    self.leave(now, dialog, EndCause::HungUp);
+                }
+            }
             (_, Asking::Parcel) => self.tell(Event::Delivered { status }),
             (_, Asking::Notice) => {}
         }

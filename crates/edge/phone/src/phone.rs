@@ -36,8 +36,8 @@ pub struct Phone {
 /// What a request of ours inside a call was about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asking {
-    /// REFER.
-    Refer,
+    /// REFER, in this call.
+    Refer(DialogId),
     /// NOTIFY: nobody waits for what comes of it.
     Notice,
     /// INFO or MESSAGE.
@@ -354,7 +354,7 @@ impl Phone {
             SipEvent::UpdateFailed { dialog, status, .. } => self.change_failed(dialog, status),
             SipEvent::Request { txn, dialog, request, flow: _ } => self.requested(now, txn, dialog, &request),
             SipEvent::Response { id, status, response, cause } => {
-                if !self.asked_answered(id, status) {
+                if !self.asked_answered(now, id, status, response.as_ref()) {
                     self.register_answered(now, id, (status, cause), response.as_ref());
                 }
             }

@@ -48,12 +48,14 @@ impl Phone {
         self.send_refer(now, format!("<{uri}>"))
     }
 
-    /// Asks the other side of the chosen line to take our place in the call on another line (attended transfer).
+    /// Asks the other side of the chosen line to take our place in the call on another line: attended transfer, and
+    /// semi-attended if that call of ours has not been answered yet (RFC 5589 7.4).
     ///
     /// # Errors
-    /// One of the two calls does not stand, or the endpoint refuses.
+    /// The first call does not stand, nobody has said anything in the other one, or the endpoint refuses.
     pub fn refer_to_line(&mut self, now: Time, other: Line) -> Result<(), PhoneError> {
-        let stands = |call: &&crate::call::Call| call.line == other && call.stage == Stage::Talking;
+        let stands =
+            |call: &&crate::call::Call| call.line == other && matches!(call.stage, Stage::Talking | Stage::Calling);
         let dialog = self.calls.iter().find(stands).ok_or(PhoneError::NoCall)?.dialog;
         let target = self.endpoint.dialog(dialog).ok_or(PhoneError::NoCall)?.remote_target().to_owned();
         let replaces = self.replaces(other).ok_or(PhoneError::NoCall)?;
@@ -75,10 +77,14 @@ impl Phone {
         let call = self.current().filter(|call| call.stage == Stage::Talking).ok_or(PhoneError::NoCall)?;
         let mut refer = RequestOut::inside(call.dialog, Method::Refer);
         refer.contact_user = Some(self.config.user.clone());
+        let dialog = call.dialog;
         refer.headers.push(Header::new(HeaderName::ReferTo, to));
         refer.headers.push(Header::new(HeaderName::ReferredBy, format!("<{}>", self.config.address())));
+        if !self.config.refer_sub {
+            refer.headers.push(Header::new(HeaderName::ReferSub, "false"));
+        }
         let id = self.endpoint.request(now, refer)?;
-        self.asked.push((id, Asking::Refer));
+        self.asked.push((id, Asking::Refer(dialog)));
         self.drain(now);
         Ok(())
     }

@@ -144,6 +144,15 @@ fn an_update_changes_the_session_without_an_ack() {
 }
 
 #[test]
+fn an_update_holds_as_a_reinvite_does() {
+    let mut line = talking();
+    line.alice.hold_by_update(line.now, Hold::On).unwrap();
+    line.pass(seconds(1));
+    assert_eq!((changes(&line.alice_heard), changes(&line.bob_heard)), (vec![(true, false)], vec![(false, true)]));
+    assert_eq!((line.requests("UPDATE").len(), line.requests("ACK").len()), (1, 1));
+}
+
+#[test]
 fn a_firm_phone_refuses_every_change_and_keeps_its_call() {
     let mut line = talking();
     line.bob.refuse_changes(Some(488));

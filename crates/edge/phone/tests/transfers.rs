@@ -2,7 +2,7 @@
 
 mod line;
 
-use hookswitch_phone::{AnswerPolicy, EndCause, Event, PhoneConfig, PhoneError, ReferPolicy};
+use hookswitch_phone::{AnswerPolicy, EndCause, Event, Line as Number, PhoneConfig, PhoneError, ReferPolicy};
 use hookswitch_sip::Header;
 use hookswitch_sip_msg::HeaderName;
 use line::{Line, config, end, millis, seconds};
@@ -47,6 +47,23 @@ fn a_target_that_is_busy_leaves_the_two_where_they_were() {
     line.bob.hang_up(line.now).unwrap();
     line.pass(seconds(1));
     assert!(!line.alice.in_call() && !line.bob.in_call());
+}
+
+#[test]
+fn a_call_that_still_rings_can_be_what_somebody_is_transferred_to() {
+    let mut line = talking(PhoneConfig { lines: 2, ..config("bob") });
+    line.bob.set_answer(AnswerPolicy::Ring);
+    line.alice.call(line.now, "sip:bob@a.test").unwrap();
+    line.collect();
+    assert_eq!(line.alice.replaces(Number(1)), None, "nobody has said anything yet");
+    line.pass(seconds(1));
+    let replaces = line.alice.replaces(Number(1)).expect("an early dialog has both its tags");
+    line.alice.choose(Number(0)).unwrap();
+    line.alice.refer_to_line(line.now, Number(1)).unwrap();
+    line.collect();
+    let refer = line.requests("REFER")[0];
+    let call_id = replaces.split(';').next().unwrap_or_default();
+    assert!(refer.contains(&format!("?Replaces={call_id}%3Bto-tag%3D")), "{refer}");
 }
 
 #[test]
