@@ -2,8 +2,19 @@
 
 use hookswitch_call::Event;
 use hookswitch_lab::simulate::{Act, Case, Set, Step};
-use hookswitch_lab::{Audio, Lab, millis, seconds};
-use hookswitch_phone::{AnswerPolicy, Hold};
+use hookswitch_lab::{Audio, Lab, PhoneId, millis, seconds};
+use hookswitch_phone::{AnswerPolicy, Hold, Phone};
+use serde_json::json;
+
+/// Whether each listens to and sends what, in its only call.
+fn talks_both_ways(lab: &Lab, phone: PhoneId) -> bool {
+    lab.handset(phone).phone.calls().all(|call| call.sends && call.receives)
+}
+
+/// How often something was told.
+fn told(lab: &Lab, wanted: fn(&Event) -> bool) -> usize {
+    lab.told().iter().filter(|told| wanted(&told.event)).count()
+}
 
 /// A hold that a party asks for before the other one has answered is told of when the two are joined.
 #[test]
@@ -21,9 +32,8 @@ fn a_hold_before_the_answer_is_told_of_with_it() {
     lab.pass(seconds(1));
     lab.answer(dave);
     lab.pass(seconds(1));
-    let told = |wanted: fn(&Event) -> bool| lab.told().iter().filter(|told| wanted(&told.event)).count();
-    assert_eq!(told(|event| matches!(event, Event::Bridged)), 1);
-    assert_eq!(told(|event| matches!(event, Event::HeldBy { hold: true, .. })), 1);
+    assert_eq!(told(&lab, |event| matches!(event, Event::Bridged)), 1);
+    assert_eq!(told(&lab, |event| matches!(event, Event::HeldBy { hold: true, .. })), 1);
     lab.hang_up(bob);
     lab.finish();
 }
@@ -70,4 +80,82 @@ fn a_hold_that_meets_a_transfer_and_is_given_up_is_nowhere_said() {
         ..Case::default()
     };
     assert_eq!(case.play().map(drop).map_err(|finding| finding.what), Ok(()));
+}
+
+/// A party whose acknowledgement is late is asked to hold when it has come, and not told that a change is pending.
+#[test]
+fn a_hold_waits_for_the_acknowledgement_of_the_change_before() {
+    let mut lab = Lab::new();
+    lab.set_audio(Audio::Unchecked);
+    let [carol, dave] = lab.registered(["carol", "dave"]);
+    lab.dial(carol, "dave");
+    lab.until("they talk", |lab| lab.talks(carol) && lab.talks(dave));
+    lab.pass(seconds(1));
+    let from = lab.handset(carol).phone.config().local;
+    lab.lose(move |letter| letter.from == from && letter.begins("ACK"));
+    lab.phone_acts(carol, Phone::move_audio).expect("nothing else is under way");
+    lab.pass(seconds(1));
+    let callid = lab.call_id_of(carol).expect("a call");
+    let app = lab.app();
+    lab.ask(app, "hold", "CallHold", json!({ "callid": callid }));
+    lab.pass(seconds(1));
+    assert!(talks_both_ways(&lab, carol), "it has not been asked yet");
+    assert_eq!(lab.heard_by(app).running(), ["hold"]);
+    lab.lose_no_more();
+    lab.pass(seconds(5));
+    assert!(!lab.heard_by(app).events("hold").contains(&"Error") && lab.heard_by(app).running().is_empty());
+    assert_eq!(told(&lab, |event| matches!(event, Event::Held { hold: true, .. })), 2);
+    lab.hang_up(carol);
+    lab.finish();
+}
+
+/// A party that changes its session before it can be asked to hold, and then refuses to, talks as before.
+#[test]
+fn a_change_that_goes_before_a_refused_hold_knows_nothing_of_it() {
+    let mut lab = Lab::new();
+    lab.set_audio(Audio::Unchecked);
+    let dave = lab.registered(["dave"])[0];
+    let carol = lab.phone_with("carol", |phone| phone.refuse_changes = Some(488));
+    lab.register(carol);
+    let from = lab.handset(carol).phone.config().local;
+    lab.lose(move |letter| letter.from == from && letter.begins("ACK sip:dave@10"));
+    lab.dial(carol, "dave");
+    lab.until("they talk", |lab| lab.talks(carol) && lab.talks(dave));
+    let callid = lab.call_id_of(carol).expect("a call");
+    let app = lab.app();
+    lab.ask(app, "hold", "CallHold", json!({ "callid": callid, "leg": "caller" }));
+    lab.pass(seconds(1));
+    lab.phone_acts(carol, Phone::move_audio).expect("nothing else is under way");
+    lab.pass(seconds(1));
+    lab.lose_no_more();
+    lab.pass(seconds(5));
+    assert!(lab.heard_by(app).events("hold").contains(&"Error"));
+    assert!(talks_both_ways(&lab, carol) && talks_both_ways(&lab, dave));
+    lab.hang_up(carol);
+    lab.finish();
+}
+
+/// A party that transfers the other one and is beside the table while the target plays something may press its hold
+/// key: when nobody answers, it is back, and holds.
+#[test]
+fn a_hold_beside_the_table_is_told_of() {
+    let mut lab = Lab::with_switch(|config| config.shard.limits.ring_time = seconds(20));
+    lab.set_audio(Audio::Unchecked);
+    let [carol, dave] = lab.registered(["carol", "dave"]);
+    let erin = lab.phone_with("erin", |phone| {
+        phone.early_media = true;
+        phone.answer = AnswerPolicy::Ring;
+    });
+    lab.register(erin);
+    lab.dial(carol, "dave");
+    lab.until("they talk", |lab| lab.talks(carol) && lab.talks(dave));
+    lab.pass(seconds(1));
+    lab.phone_acts(carol, |phone, now| phone.refer(now, "sip:erin@x.test")).expect("a call to be transferred");
+    lab.pass(seconds(2));
+    lab.hold(carol, Hold::On);
+    lab.pass(seconds(20));
+    assert_eq!(told(&lab, |event| matches!(event, Event::TransferFailed { .. })), 1);
+    assert_eq!(told(&lab, |event| matches!(event, Event::HeldBy { hold: true, .. })), 1);
+    lab.hang_up(carol);
+    lab.finish();
 }

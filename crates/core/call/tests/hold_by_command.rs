@@ -158,9 +158,9 @@ fn a_hold_after_a_change_that_nobody_waited_for_is_sent_when_that_is_over() {
     desk.pass(sec(36));
     desk.since();
     desk.hold(call, true, Some(Party::Caller)).unwrap();
-    assert_eq!(desk.since(), ["Caller on hold"], "one change of a session at a time");
+    assert_eq!(desk.since(), [""; 0], "one change of a session at a time");
     desk.refused(call, 0, 408);
-    assert_eq!(desk.since(), ["reoffer 0 our-offer"]);
+    assert_eq!(desk.since(), ["Caller on hold", "reoffer 0 our-offer"]);
     desk.reaccepted(call, 0, "a-held");
     assert_eq!(desk.results().last(), Some(&Ok(())));
 }
@@ -172,14 +172,31 @@ fn a_party_that_changes_its_session_just_then_is_asked_when_that_is_over() {
     desk.tell(Report::Reoffered { call, leg: LegId(1), sdp: None });
     desk.since();
     desk.hold(call, true, Some(Party::Callee)).unwrap();
-    assert_eq!(desk.since(), ["Callee on hold"], "its own change waits for an acknowledgement");
+    assert_eq!(desk.since(), [""; 0], "its own change waits for an acknowledgement");
     desk.tell(Report::Confirmed { call, leg: LegId(1), sdp: Some(Sdp::from("b2")) });
-    assert_eq!(desk.since(), ["reoffer 1 our-offer"]);
+    assert_eq!(desk.since(), ["Callee on hold", "reoffer 1 our-offer"]);
     // And the other way round it is told to try later (RFC 3261 section 14.2).
     desk.tell(Report::Reoffered { call, leg: LegId(1), sdp: Some(Sdp::from("b3")) });
     assert_eq!(desk.since(), ["reanswer 1 refused 491"]);
     desk.reaccepted(call, 1, "b-held");
     assert_eq!(desk.results(), [Ok(())]);
+}
+
+#[test]
+fn a_change_before_a_party_is_asked_is_answered_with_what_holds_then() {
+    let mut desk = Desk::new(Limits::default());
+    let call = desk.incoming(Some("a"));
+    desk.located(call, &["sip:b1@x"]);
+    desk.answered(call, 1, Some("b"));
+    desk.since();
+    // The caller's acknowledgement is late, and its own change comes before it.
+    desk.hold(call, true, Some(Party::Caller)).unwrap();
+    assert_eq!(desk.since(), [""; 0]);
+    desk.tell(Report::Reoffered { call, leg: LegId(0), sdp: Some(Sdp::from("a2")) });
+    assert_eq!(desk.since(), ["reanswer 0 our-answer", "Caller on hold", "reoffer 0 our-offer"]);
+    desk.refused(call, 0, 488);
+    assert_eq!(desk.since(), ["Caller off hold"], "the engine has described no hold, and none holds");
+    assert_eq!(failure(&mut desk).held, []);
 }
 
 #[test]

@@ -287,3 +287,21 @@ fn an_attended_transfer_that_is_passed_on_names_the_leg_that_is_replaced() {
         Op::Refer { call: a, leg: LegId(0), to: Address::from("sip:b1@x"), replaces: Some((b, LegId(0))), by };
     assert_eq!(refer, Some(&expected));
 }
+
+#[test]
+fn who_transfers_may_hold_while_the_target_plays_something() {
+    let mut desk = Desk::new(Limits::default());
+    let call = desk.talking();
+    refers(&mut desk, call, 1, carol());
+    desk.located(call, &["sip:c1@x"]);
+    desk.progress(call, 2, 183, Some("c-early"));
+    desk.events.clear();
+    desk.since();
+    desk.presses_hold(call, Party::Callee, true);
+    assert_eq!(desk.event_names(), ["hold true by Callee"]);
+    assert_eq!(desk.since(), [""; 0], "the caller hears the target");
+    desk.ended(call, 2, Cause::from_status(480, "Nobody here"));
+    assert!(desk.since().contains(&"Caller hears Hold".to_owned()));
+    desk.presses_hold(call, Party::Callee, false);
+    assert_eq!(desk.since(), ["Caller hears Peer", "Callee hears Peer"]);
+}

@@ -187,14 +187,19 @@ impl Engine {
         self.call_mut(call)?.seat_mut(seat)
     }
 
-    /// What a party at the table has agreed to about who sends, and with which leg of it.
+    /// What somebody has agreed to about who sends, and with which leg.
     fn direction(&self, call: CallId, seat: Seat) -> Option<(LegId, Direction)> {
         self.call(call)?.seat(seat)?.direction()
     }
 
-    /// Tells if that has changed. What another leg says is its first word and no change.
+    /// Tells if that has changed, also beside the table: whoever sits there may come back to its place. What another
+    /// leg says is its first word and no change.
     fn report_direction(&mut self, call: CallId, seat: Seat, before: Option<(LegId, Direction)>) {
-        let (Seat::Of(party), Some((leg, was))) = (seat, before) else {
+        let place = match seat {
+            Seat::Of(party) => Some(party),
+            Seat::Spare => self.call(call).and_then(|call| call.spare.as_ref()).map(|spare| spare.place),
+        };
+        let (Some(party), Some((leg, was))) = (place, before) else {
             return;
         };
         let now = self.direction(call, seat);

@@ -6,7 +6,8 @@ use hookswitch_call::{Kind, LegId, MediaOp, MediaReport, Party, Sdp, Seat, Sourc
 use hookswitch_media::{DropReason, Forward, MediaRecord};
 use hookswitch_rtp::{Compound, CompoundWriter, Header, RtcpPacket};
 use stage::{
-    ALICE, BOB, CALL, CAROL, NEW_LEG, Stage, at, config, formats_in, is_sent, parse, phone, phone_with, rtp, sent_to,
+    ALICE, BOB, CALL, CALLEE_LEG, CAROL, NEW_LEG, Stage, at, config, formats_in, is_sent, parse, phone, phone_with,
+    rtp, sent_to,
 };
 
 const CALLER: Party = Party::Caller;
@@ -375,4 +376,15 @@ fn the_direction_of_a_newcomer_is_no_change() {
     stage.perform(MediaOp::MakeAnswer { call: CALL, seat: CALLEE.into(), leg: NEW_LEG });
     let (call, party, leg) = (CALL, CALLEE, NEW_LEG);
     assert_eq!(stage.take_news(), [MediaReport::Direction { call, party, leg, sends: true, listens: true }]);
+}
+
+#[test]
+fn whoever_is_beside_the_table_for_a_while_may_change_its_direction() {
+    let mut stage = carol_waits();
+    stage.swap(CALLEE);
+    let sdp = Sdp::from(phone_with(BOB, "0", "a=sendonly\r\n").as_str());
+    stage.perform(MediaOp::Offered { call: CALL, seat: Seat::Spare, sdp });
+    stage.perform(MediaOp::MakeAnswer { call: CALL, seat: Seat::Spare, leg: CALLEE_LEG });
+    let (call, party, leg) = (CALL, CALLEE, CALLEE_LEG);
+    assert_eq!(stage.take_news(), [MediaReport::Direction { call, party, leg, sends: true, listens: false }]);
 }

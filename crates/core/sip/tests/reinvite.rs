@@ -213,3 +213,49 @@ fn ours_goes_on_when_theirs_has_been_answered_meanwhile() {
     lone.answer("INVITE", 200, "", &described(BOB));
     assert!(matches!(lone.events.last(), Some(Event::Reanswered { .. })));
 }
+
+#[test]
+fn ours_waits_for_the_ack_to_our_2xx() {
+    let (mut lone, id, tag) = established();
+    lone.hear(&request("INVITE", "z9hG4bK-re", 2, "alice", &tag, &described("")));
+    lone.endpoint.respond(lone.now, id, Response::new(200).with_body(Body::sdp(OFFER)));
+    reinvite(&mut lone, id, Some(Body::sdp(OFFER)));
+    lone.pass(secs(3));
+    assert!(lone.times("INVITE").is_empty() && lone.times("200").len() > 1, "{:?}", lone.words());
+    let again = lone.endpoint.reinvite(lone.now, id, None, Vec::new());
+    assert_eq!(again, Err(SipError::Pending), "one at a time");
+    lone.hear(&request("ACK", "z9hG4bK-ack", 2, "alice", &tag, ""));
+    assert_eq!(lone.words().last(), Some(&"INVITE".to_owned()));
+    lone.answer("INVITE", 200, "", &described(BOB));
+    assert!(matches!(lone.events.last(), Some(Event::Reanswered { .. })));
+}
+
+#[test]
+fn ours_that_waits_for_an_ack_goes_behind_theirs_that_comes_instead() {
+    let (mut lone, id, tag) = established();
+    lone.hear(&request("INVITE", "z9hG4bK-re", 2, "alice", &tag, &described("")));
+    lone.endpoint.respond(lone.now, id, Response::new(200).with_body(Body::sdp(OFFER)));
+    reinvite(&mut lone, id, Some(Body::sdp(OFFER)));
+    lone.hear(&request("INVITE", "z9hG4bK-re2", 3, "alice", &tag, &described("")));
+    assert!(lone.times("INVITE").is_empty(), "theirs is under way");
+    lone.endpoint.respond(lone.now, id, Response::new(491));
+    lone.drain();
+    assert_eq!(lone.times("INVITE").len(), 1);
+}
+
+#[test]
+fn ours_that_waits_for_an_ack_that_never_comes_has_its_outcome() {
+    let (mut lone, id, tag) = established();
+    lone.hear(&request("INVITE", "z9hG4bK-re", 2, "alice", &tag, &described("")));
+    lone.endpoint.respond(lone.now, id, Response::new(200).with_body(Body::sdp(OFFER)));
+    reinvite(&mut lone, id, Some(Body::sdp(OFFER)));
+    lone.events.clear();
+    lone.pass(secs(33));
+    assert!(lone.times("INVITE").is_empty());
+    assert!(matches!(
+        lone.events[..],
+        [Event::ReinviteFailed { status: 487, .. }, Event::Ended { by: Ender::AckTimeout, .. }]
+    ));
+    lone.settle();
+    lone.assert_nothing_left();
+}

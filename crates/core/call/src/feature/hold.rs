@@ -163,27 +163,39 @@ impl Call {
         self.op_wait(scene, CHANGE_TIME);
         self.op_event(scene, Event::HoldAccepted { hold: on });
         for party in asked {
-            self.ask_to_hold(scene, party, on);
+            self.ask_to_hold(scene, party);
         }
     }
 
-    fn ask_to_hold(&mut self, scene: &mut Scene<'_>, party: Party, on: bool) {
-        self.media(scene, MediaOp::Hold { call: self.id, party, on });
+    fn ask_to_hold(&mut self, scene: &mut Scene<'_>, party: Party) {
         if let Some(leg) = self.end_of(party) {
             self.reoffer(scene, leg);
         }
     }
 
+    /// What a party is to be offered now.
+    fn hold_wish(&mut self, id: LegId) -> Option<(Party, bool)> {
+        let party = self.leg(id)?.party;
+        let hold = self.hold_op()?;
+        match hold.at(party) {
+            Step::Asked => Some((party, hold.on)),
+            Step::Back => Some((party, !hold.on)),
+            Step::Out | Step::Done | Step::Refused => None,
+        }
+    }
+
+    /// A party is about to be offered a session on hold, or off it.
+    pub(crate) fn hold_ready(&mut self, scene: &mut Scene<'_>, id: LegId) {
+        if let Some((party, on)) = self.hold_wish(id) {
+            self.media(scene, MediaOp::Hold { call: self.id, party, on });
+        }
+    }
+
     /// Our offer to a party is on its way.
     pub(crate) fn hold_sent(&mut self, scene: &mut Scene<'_>, id: LegId) {
-        let Some(party) = self.leg(id).map(|leg| leg.party) else { return };
-        let Some(hold) = self.hold_op() else { return };
-        let on = match hold.at(party) {
-            Step::Asked => hold.on,
-            Step::Back => !hold.on,
-            Step::Out | Step::Done | Step::Refused => return,
-        };
-        self.op_event(scene, Event::HoldAsked { party, hold: on });
+        if let Some((party, hold)) = self.hold_wish(id) {
+            self.op_event(scene, Event::HoldAsked { party, hold });
+        }
     }
 
     /// A party has answered our offer.
@@ -230,7 +242,7 @@ impl Call {
         if hold.all(Step::Asked).chain(hold.all(Step::Back)).next().is_some() {
             return;
         }
-        let (on, stage) = (hold.on, hold.stage());
+        let stage = hold.stage();
         let Some((party, cause)) = hold.failure.clone() else {
             return self.op_done(scene, Ok(()));
         };
@@ -244,7 +256,7 @@ impl Call {
         }
         self.op_wait(scene, CHANGE_TIME);
         for party in done {
-            self.ask_to_hold(scene, party, !on);
+            self.ask_to_hold(scene, party);
         }
     }
 

@@ -34,6 +34,8 @@ impl Call {
         leg.stale = leg.is_changing();
         if !leg.stale {
             leg.purpose = Some(Purpose::Reoffer);
+            // Not before: what the party asks for meanwhile is answered with what holds now.
+            self.hold_ready(scene, id);
             scene.out.media(MediaOp::MakeOffer { call, seat, leg: id, near: None });
         }
     }

@@ -195,7 +195,7 @@ pub enum MediaReport {
     Direction {
         /// The call.
         call: CallId,
-        /// Which end.
+        /// Which end; of somebody in the spare seat, the end whose place that is.
         party: Party,
         /// Which leg of that end.
         leg: LegId,

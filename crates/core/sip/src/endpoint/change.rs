@@ -2,9 +2,10 @@
 //!
 //! ```text
 //!   reinvite, update ──▶ Sent ── 2xx ─────────────▶ told
-//!                        │ ▲ └── refusal, the end ─▶ told
-//!                    491 ▼ │ after a while
-//!                       Waiting ── met too often ──▶ told
+//!          │             │ ▲ └── refusal, the end ─▶ told
+//!          │         491 ▼ │ after a while, or behind the ACK
+//!          └──────────▶ Waiting ── met too often ──▶ told
+//!    an ACK is missing
 //! ```
 //!
 //! Each has exactly one outcome, whatever becomes of the dialog meanwhile.
@@ -75,6 +76,13 @@ impl Call {
         !self.is_busy() && !self.awaits_answer(0) && !self.owes_answer(0)
     }
 
+    /// Nothing is under way but the ACK to our 2xx. That is for us to wait for (RFC 3261 14.1): it may take as long as
+    /// the 2xx is repeated, and our user need not know.
+    fn lacks_only_ack(&self) -> bool {
+        let in_the_way = self.ours.is_some() || self.theirs.is_some() || self.ack_due.is_some();
+        self.unacked.is_some() && !in_the_way && !self.awaits_answer(0) && !self.owes_answer(0)
+    }
+
     fn may_change(&self, change: &Change) -> bool {
         match change.way {
             Way::Invite => self.dialog.state == DialogState::Confirmed && self.may_reinvite(),
@@ -87,7 +95,8 @@ impl Call {
 impl Endpoint {
     /// Sends an INVITE inside the dialog, with a new offer or (without a body) to get one. What comes of it is told by
     /// [`Event::Reanswered`](crate::Event::Reanswered) or [`Event::ReinviteFailed`](crate::Event::ReinviteFailed).
-    /// When it meets one from the other side (491), it is sent again after a while (RFC 3261 14.1).
+    /// When it meets one from the other side (491), it is sent again after a while (RFC 3261 14.1); it waits for the
+    /// ACK to a 2xx of ours.
     ///
     /// # Errors
     ///
@@ -139,8 +148,8 @@ impl Endpoint {
         if call.bye_due.is_some() {
             return Err(SipError::NotEstablished);
         }
-        // What is in the way of nobody but ourselves is waited for: our user knows nothing of refreshes.
-        let waits = call.refreshing && call.dialog.state == DialogState::Confirmed;
+        // What our user knows nothing of is waited for: a refresh, or an ACK.
+        let waits = (call.refreshing || call.lacks_only_ack()) && call.dialog.state == DialogState::Confirmed;
         if call.change.is_some() || !(waits || call.may_change(&change)) {
             return Err(SipError::Pending);
         }
@@ -154,9 +163,14 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Sends the change that has waited for the end of a refresh.
+    /// Sends the change that has waited for the end of a refresh, for an ACK, or for an INVITE of theirs that came
+    /// meanwhile.
     pub(super) fn send_waiting_change(&mut self, now: Time, id: DialogId) {
-        if self.tables.call(id).is_some_and(|call| call.retry.is_none() && call.change.is_some()) {
+        let waits = |call: &Call| {
+            let unsent = call.change.as_ref().is_some_and(|change| change.sent.is_none());
+            unsent && call.retry.is_none() && call.unacked.is_none() && call.theirs.is_none()
+        };
+        if self.tables.call(id).is_some_and(waits) {
             self.on_retry_time(now, id);
         }
     }

@@ -142,8 +142,9 @@ impl Endpoint {
 
     /// What waited for that ACK.
     pub(super) fn on_acked(&mut self, now: Time, id: DialogId) {
-        if let Some(headers) = self.tables.call_mut(id).and_then(|call| call.bye_due.take()) {
-            self.bye(now, id, headers);
+        match self.tables.call_mut(id).and_then(|call| call.bye_due.take()) {
+            Some(headers) => self.bye(now, id, headers),
+            None => self.send_waiting_change(now, id),
         }
     }
 

@@ -209,6 +209,8 @@ impl Endpoint {
             call.unacked = Some(received);
         } else if call.dialog.state == DialogState::Early {
             self.drop_call(now, dialog);
+        } else {
+            self.send_waiting_change(now, dialog);
         }
     }
 
