@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use hookswitch_sip::{
@@ -41,6 +41,8 @@ struct Play {
     seen: [usize; 2],
     /// Dialogs that the user itself refused, which is not told back.
     refused: Vec<(usize, DialogId)>,
+    /// Dialogs that the user itself answered.
+    answered: HashSet<(usize, DialogId)>,
     /// Re-INVITEs and UPDATEs without an outcome.
     changes: HashMap<(usize, DialogId), i32>,
 }
@@ -66,6 +68,7 @@ impl Play {
             begun: Vec::new(),
             seen: [0; 2],
             refused: Vec::new(),
+            answered: HashSet::new(),
             changes: HashMap::new(),
         }
     }
@@ -127,6 +130,8 @@ impl Play {
                 endpoint.respond(now, id, Response { reliable: self.dice.percent(50), ..response });
                 if early && endpoint.dialog(id).is_none() {
                     self.refused.push((host, id));
+                } else if early && (200..300).contains(&status) {
+                    self.answered.insert((host, id));
                 }
             }
             Act::Ack(id) => endpoint.ack(now, id, None),
@@ -137,7 +142,8 @@ impl Play {
             Act::Bye(id) => {
                 let early = endpoint.dialog(id).is_some();
                 endpoint.bye(now, id, Vec::new());
-                if early && endpoint.dialog(id).is_none() {
+                // Whoever has answered is told, even if the answer still waited for a PRACK.
+                if early && endpoint.dialog(id).is_none() && !self.answered.contains(&(host, id)) {
                     self.refused.push((host, id));
                 }
             }
