@@ -137,6 +137,7 @@ fn a_question_is_answered_by_the_switch() {
     flow.lab.pass(seconds(1));
     let shown = flow.show(frank, "SIP/2.0 200", &[HeaderName::Allow, HeaderName::Supported]);
     assert!(shown[0].contains("REFER") && shown[1].contains("replaces"), "{shown:?}");
+    assert_eq!(shown[0].matches("INVITE").count(), 1, "each method is named once");
     let rtp = flow.lab.agent_rtp(frank, 4000);
     let dialog = flow.lab.agent_invites(frank, "bob", Some(sdp(rtp, "sendrecv")));
     flow.lab.pass(seconds(1));

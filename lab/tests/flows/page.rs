@@ -122,15 +122,15 @@ impl Flow {
 
     /// Writes these headers of that message into the ladder; those that it has not as missing. Returns their values.
     #[track_caller]
-    pub fn show(&mut self, to: impl Somebody, begins: &str, headers: &[HeaderName]) -> Vec<String> {
-        let message = self.last(to, begins);
+    pub fn show(&mut self, to: impl Somebody + Copy, begins: &str, headers: &[HeaderName]) -> Vec<String> {
+        let (ip, message) = (to.ip(&self.lab), self.last(to, begins));
         let mut shown = Vec::new();
         for name in headers {
             let values: Vec<_> = message.headers(*name).map(String::from_utf8_lossy).collect();
             if values.is_empty() {
-                self.lab.note(format!("  {begins}: without {}", name.as_str()));
+                self.lab.note(format!("  {begins} to {ip}: without {}", name.as_str()));
             }
-            values.iter().for_each(|value| self.lab.note(format!("  {begins}: {}: {value}", name.as_str())));
+            values.iter().for_each(|value| self.lab.note(format!("  {begins} to {ip}: {}: {value}", name.as_str())));
             shown.push(values.join(", "));
         }
         shown

@@ -38,6 +38,30 @@ fn what_a_zone_says_of_time_is_held_between_bounds() {
     }
 }
 
+#[test]
+fn questions_and_answers_are_counted() {
+    let zone = Zone::default().a("x.test", &["192.0.2.1"]).broken("broken.test", RecordKind::A);
+    let mut world = World::new(config(), zone.silent("silent.test", RecordKind::A));
+    // Two ask for the same at once, and the answer takes a while.
+    for _ in 0..2 {
+        assert!(matches!(world.ask("sip:x.test:5060"), Ok(Resolution::Waits(_))));
+    }
+    world.now += Duration::from_millis(40);
+    world.settle();
+    let totals = world.resolver.totals();
+    assert_eq!((totals.asked, totals.found, totals.waited), (1, 1, Duration::from_millis(40)));
+    assert_eq!(totals.saved, 1, "the second one shares the question of the first");
+    world.leads_to("sip:x.test:5060");
+    for name in ["gone.test", "broken.test", "silent.test"] {
+        let _ = world.ask(&format!("sip:{name}:5060"));
+        world.settle();
+    }
+    world.pass(secs(30));
+    let totals = world.resolver.totals();
+    assert_eq!((totals.asked, totals.saved, totals.refused), (4, 2, 0), "{totals:?}");
+    assert_eq!((totals.found, totals.nothing, totals.failed, totals.late), (1, 1, 1, 1), "{totals:?}");
+}
+
 /// How long it is kept that there is nothing.
 fn kept(answer: &Answer) -> u64 {
     let mut world = World::new(config(), Zone::default());

@@ -17,7 +17,8 @@ use compact_str::CompactString;
 use hookswitch_call::{Address, CallId, Cause, Dial, Fault, Forwards, Found, Kind, LegId, Report, Target, Time};
 use hookswitch_sip::Flow;
 use hookswitch_sip::resolve::{
-    Answer, Chance, Hop, Hops, LookupId, QueryId, Resolution, ResolveError, Resolver, ResolverConfig, ResolverOutput,
+    Answer, Chance, Hop, Hops, LookupId, QueryId, Resolution, ResolveError, Resolver, ResolverConfig, ResolverCounts,
+    ResolverOutput, ResolverTotals,
 };
 use hookswitch_sip_msg::Uri;
 
@@ -86,6 +87,12 @@ impl Names {
 }
 
 impl B2bua {
+    /// What the look-ups of names have counted, and how many answers are kept and look-ups under way.
+    #[must_use]
+    pub fn name_counts(&self) -> (ResolverTotals, ResolverCounts) {
+        (self.names.resolver.totals(), self.names.resolver.counts())
+    }
+
     /// Takes the answer to [`Step::Lookup`].
     pub fn handle_answer(&mut self, now: Time, id: LookupId, answer: Answer) {
         self.names.resolver.answer(now, id, answer);

@@ -34,7 +34,8 @@ impl B2bua {
 
     /// What may be asked of the switch, and how.
     pub(crate) fn abilities(&self) -> Response {
-        Response::new(200).with_header(self.allow()).with_header(self.accept())
+        // The endpoint adds what it allows and supports.
+        Response::new(200).with_header(self.accept())
     }
 
     /// Every REGISTER is authenticated, from trusted networks too: a binding decides where other

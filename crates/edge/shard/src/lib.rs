@@ -25,6 +25,7 @@ use hookswitch_call::switchboard::{self, Switchboard};
 use hookswitch_call::{CallId, CallRef, Cause, Command, Fault, Kind, Limits, Time};
 use hookswitch_dialect::call_api::{self, Hub, HubOutput};
 use hookswitch_sip::registrar;
+use hookswitch_sip::resolve::{ResolverCounts, ResolverTotals};
 
 pub use front::{Front, FrontConfig, FrontInput, FrontOutput};
 pub use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
@@ -156,6 +157,12 @@ impl Shard {
     #[must_use]
     pub const fn hub_counts(&self) -> call_api::Counts {
         self.hub.counts()
+    }
+
+    /// What the look-ups of names have counted, and how many answers are kept and look-ups under way.
+    #[must_use]
+    pub fn name_counts(&self) -> (ResolverTotals, ResolverCounts) {
+        self.b2bua.name_counts()
     }
 
     /// How many sessions of the Call API are open, and how many commands run for them.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use harness::{LOOPBACK, PATIENCE, config, receive, sip_address, udp};
+use harness::{LOOPBACK, PATIENCE, config, http, receive, sip_address, tcp, udp};
 use hickory_resolver::proto::op::{Message, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, CNAME, NAPTR, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
@@ -164,6 +164,15 @@ fn a_domain_is_called_where_its_naptr_and_srv_records_say() {
     // The next call asks nobody.
     call(&switch, &phone, "92");
     assert_eq!(server.asked(), asked);
+    let page = http(&mut tcp(switch.addresses().http[0]), "GET", "/metrics", "").body;
+    let value = |metric: &str| -> usize {
+        let line = page.lines().find_map(|line| line.strip_prefix(&format!("hookswitch_dns_{metric} ")));
+        line.unwrap_or_else(|| panic!("no {metric} in\n{page}")).parse().unwrap()
+    };
+    assert_eq!(value(r#"questions_total{carrier="sip"}"#), asked.len());
+    assert!(value(r#"questions_saved_total{carrier="sip"}"#) >= 3, "the second call was answered from what was kept");
+    assert!(value(r#"answers_total{carrier="sip",result="found"}"#) >= 3);
+    assert_eq!(value(r#"answers_total{carrier="sip",result="failed"}"#), 0);
     assert!(switch.stop());
 }
 

@@ -21,6 +21,7 @@ mod config;
 mod plan;
 mod record;
 mod shunned;
+mod totals;
 mod weigh;
 
 use core::time::Duration;
@@ -43,6 +44,7 @@ use plan::{Asking, Goal, Slot};
 pub use record::{Answer, MAX_RECORDS, Naptr, RecordKind, Records, Srv};
 use record::{Known, Question};
 use shunned::Shunned;
+pub use totals::ResolverTotals;
 pub use weigh::Chance;
 
 /// One place to send to.
@@ -143,6 +145,7 @@ struct Flight {
     question: Question,
     /// In the order of their names, so that a run can be repeated.
     waiters: BTreeSet<QueryId>,
+    asked: Time,
     end: Time,
     late: bool,
 }
@@ -170,6 +173,7 @@ pub struct Resolver {
     due: BTreeSet<(Time, Due)>,
     next: u64,
     ids: Ids,
+    totals: ResolverTotals,
     out: VecDeque<ResolverOutput>,
 }
 
@@ -186,6 +190,7 @@ impl Resolver {
             due: BTreeSet::new(),
             next: 0,
             ids: Ids::new(seed),
+            totals: ResolverTotals::default(),
             out: VecDeque::new(),
         }
     }
@@ -231,6 +236,7 @@ impl Resolver {
         self.by_question.remove(&flight.question);
         self.due.remove(&(flight.end, Due::Lookup(id)));
         let (known, ttl) = self.judge(flight.question.kind, answer);
+        self.totals.answered(&known, now.saturating_sub(flight.asked));
         self.cache.put(now, flight.question.clone(), known.clone(), ttl);
         self.tell(now, id, flight.waiters, &flight.question, &known);
     }
@@ -270,6 +276,11 @@ impl Resolver {
     /// How much there is.
     pub fn counts(&self) -> ResolverCounts {
         ResolverCounts { entries: self.cache.len(), lookups: self.flights.len(), queries: self.queries.len() }
+    }
+
+    /// What was counted since the start.
+    pub const fn totals(&self) -> ResolverTotals {
+        self.totals
     }
 
     fn name(&mut self) -> u64 {
@@ -330,22 +341,26 @@ impl Resolver {
     /// What is known of a question, or the look-up that will tell.
     fn ask(&mut self, now: Time, query: QueryId, question: &Question) -> Result<LookupId, Known> {
         if let Some(known) = self.cache.get(now, question) {
+            self.totals.saved += 1;
             return Err(known.clone());
         }
         if let Some(id) = self.by_question.get(question)
             && let Some(flight) = self.flights.get_mut(id)
         {
             flight.waiters.insert(query);
+            self.totals.saved += 1;
             return Ok(*id);
         }
         if self.flights.len() >= self.config.max_lookups {
+            self.totals.refused += 1;
             return Err(Known::Refused);
         }
+        self.totals.asked += 1;
         let id = LookupId(self.name());
         let end = now + self.config.lookup_time;
         self.due.insert((end, Due::Lookup(id)));
         let waiters = BTreeSet::from([query]);
-        self.flights.insert(id, Flight { question: question.clone(), waiters, end, late: false });
+        self.flights.insert(id, Flight { question: question.clone(), waiters, asked: now, end, late: false });
         self.by_question.insert(question.clone(), id);
         self.out.push_back(ResolverOutput::Lookup { id, name: question.name.clone(), kind: question.kind });
         Ok(id)
@@ -415,6 +430,7 @@ impl Resolver {
             self.by_question.remove(&question);
         } else {
             flight.late = true;
+            self.totals.late += 1;
             flight.end = now + self.config.lookup_time * config::LATE_TURNS;
             self.due.insert((flight.end, Due::Lookup(id)));
         }

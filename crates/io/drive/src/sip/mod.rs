@@ -24,7 +24,7 @@ use crate::inbox::Inbox;
 use crate::media::MediaPlane;
 use crate::status::{Phase, Status};
 use crate::tap::{Direction, Tap};
-use crate::web::{Figure, HttpAnswer, StatusReport, WebMessage, hub_figures};
+use crate::web::{Figure, HttpAnswer, StatusReport, WebMessage, dns_figures, hub_figures};
 pub(crate) use desk::Desk;
 pub(crate) use sockets::SipSockets;
 pub use sockets::{MAX_SIP_SOCKETS, SipListen};
@@ -215,6 +215,7 @@ impl ShardLoop {
     fn report(&self, now: Duration) -> StatusReport {
         let counts = self.shard.counts();
         let mut figures = hub_figures(self.shard.hub_counts(), self.shard.sessions());
+        figures.extend(dns_figures(self.shard.name_counts()));
         figures.extend([
             Figure::total("calls_ended", "Calls that have ended.", self.pending.ended),
             Figure::now("legs", "Legs of calls.", counts.legs),

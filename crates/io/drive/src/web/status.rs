@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use compact_str::CompactString;
 use hookswitch_call::Time;
 use hookswitch_opensips::Link;
+use hookswitch_sip::resolve::{ResolverCounts, ResolverTotals};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
@@ -131,6 +132,25 @@ pub(crate) fn hub_figures(hub: hookswitch_dialect::call_api::Counts, sessions: (
         Figure::total("commands_refused", "Requests that became no command.", hub.refused),
         Figure::total("outcomes_late", "Outcomes of commands that had already ended.", hub.late),
         Figure::total("notifications_unheard", "Notifications of commands whose session was gone.", hub.unheard),
+    ]
+}
+
+/// What the look-ups of names have counted.
+pub(crate) fn dns_figures((totals, counts): (ResolverTotals, ResolverCounts)) -> Vec<Figure> {
+    const ANSWERS: &str = "Answers to questions for names, by what they were.";
+    let answers = |result, value| Figure::total("dns_answers", ANSWERS, value).labelled("result", result);
+    let waited = u64::try_from(totals.waited.as_millis()).unwrap_or(u64::MAX);
+    vec![
+        Figure::total("dns_questions", "Questions for names that were asked.", totals.asked),
+        Figure::total("dns_questions_saved", "Questions whose answer was kept or under way.", totals.saved),
+        Figure::total("dns_questions_refused", "Questions not asked: too many were under way.", totals.refused),
+        answers("found", totals.found),
+        answers("nothing", totals.nothing),
+        answers("failed", totals.failed),
+        answers("late", totals.late),
+        Figure::total("dns_answer_milliseconds", "Time from each question to its answer, in all.", waited),
+        Figure::now("dns_answers_kept", "Answers that are kept.", counts.entries),
+        Figure::now("dns_questions_waiting", "Questions under way.", counts.lookups),
     ]
 }
 
