@@ -1,5 +1,6 @@
 //! How the switch of a run is set up, as numbers.
 
+use hookswitch_b2bua::Reliable;
 use hookswitch_b2bua::route::{Destination, Route};
 use hookswitch_call::directory::Forwarding;
 use hookswitch_call::{Address, By, Forwards};
@@ -95,7 +96,7 @@ impl Setting {
         if self.refers {
             config.shard.limits.transfers = By::Refer;
         }
-        config.shard.b2bua.reliable = self.reliable;
+        config.shard.b2bua.reliable = if self.reliable { Reliable::Offered } else { Reliable::Off };
         let mut forwards: Vec<(&str, Forwarding)> = Vec::new();
         for forward in &self.forwards {
             let user = name(forward.user);

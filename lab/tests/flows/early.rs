@@ -116,7 +116,7 @@ fn a_caller_gets_early_media_reliably() {
         "With `sip.reliable_early_media` the description of what Bob plays goes reliably to Alice, whose phone \
          understands that: it acknowledges the 183.",
     ];
-    let mut flow = Flow::on(page, |switch| switch.shard.b2bua.reliable = true);
+    let mut flow = Flow::on(page, |switch| switch.shard.b2bua.reliable = hookswitch_b2bua::Reliable::Offered);
     let [alice, bob] = flow.phones(["alice", "bob"], |user, config| {
         config.answer = RINGING;
         config.early_media = user == "bob";

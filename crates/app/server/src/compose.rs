@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ahash::AHashMap;
-use hookswitch_b2bua::B2buaConfig;
+use hookswitch_b2bua::{B2buaConfig, Reliable};
 use hookswitch_call::directory::{Directory, Forwarding, Layer, Secret};
 use hookswitch_call::{Address, By, Codecs, Forwards, Limits};
 use hookswitch_codec::Codec;
@@ -22,7 +22,10 @@ mod dns;
 mod hold_music;
 mod opensips;
 
-use crate::config::{Config, ConfigError, Domain, Forward, MediaAddress, MediaIo, Redirects, SipTransport, Transfers};
+use crate::config::{
+    Config, ConfigError, Domain, Forward, MediaAddress, MediaIo, Redirects, Refresher, ReliableEarlyMedia,
+    SipTransport, Transfers,
+};
 pub use opensips::front_config;
 
 /// What the switch is called in User-Agent and Server.
@@ -81,7 +84,11 @@ fn default_address() -> IpAddr {
 fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
     Ok(ShardConfig {
         b2bua: B2buaConfig {
-            reliable: config.sip.reliable_early_media,
+            reliable: match config.sip.reliable_early_media {
+                ReliableEarlyMedia::Off => Reliable::Off,
+                ReliableEarlyMedia::Offered => Reliable::Offered,
+                ReliableEarlyMedia::Required => Reliable::Required,
+            },
             endpoint: endpoint(config)?,
             trusted: trusted(config),
             gate: GateConfig {
@@ -148,6 +155,11 @@ fn endpoint(config: &Config) -> Result<EndpointConfig, ConfigError> {
         max_pending_per_source: config.sip.max_pending_per_source,
         session_expires: Duration::from_secs(config.sip.session_expires),
         min_se: Duration::from_secs(config.sip.min_se),
+        refresher: match config.sip.refresher {
+            Refresher::Either => hookswitch_sip::Refresher::Either,
+            Refresher::Ours => hookswitch_sip::Refresher::Ours,
+            Refresher::Theirs => hookswitch_sip::Refresher::Theirs,
+        },
         // A call holds two dialogs, and those of ended calls linger for half a minute.
         max_dialogs: config.calls.max.saturating_mul(16).max(10_000),
         trusted: trusted(config),
@@ -275,6 +287,30 @@ mod tests {
     fn why(text: &str) -> String {
         let config = Config::parse("t", text).unwrap();
         shard_config(&config).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn who_refreshes_and_what_goes_reliably_is_configured() {
+        let set = |text: &str| shard_config(&Config::parse("t", text).unwrap()).unwrap().b2bua;
+        for (word, expected) in [
+            ("off", Reliable::Off),
+            ("false", Reliable::Off),
+            ("offered", Reliable::Offered),
+            ("true", Reliable::Offered),
+            ("required", Reliable::Required),
+        ] {
+            assert_eq!(set(&format!("sip: {{ reliable_early_media: {word} }}")).reliable, expected, "{word}");
+        }
+        assert!(Config::parse("t", "sip: { reliable_early_media: perhaps }").is_err());
+        for (word, expected) in [
+            ("either", hookswitch_sip::Refresher::Either),
+            ("ours", hookswitch_sip::Refresher::Ours),
+            ("theirs", hookswitch_sip::Refresher::Theirs),
+        ] {
+            assert_eq!(set(&format!("sip: {{ refresher: {word} }}")).endpoint.refresher, expected, "{word}");
+        }
+        let unset = set("{}");
+        assert_eq!((unset.reliable, unset.endpoint.refresher), (Reliable::Off, hookswitch_sip::Refresher::Either));
     }
 
     #[test]

@@ -171,6 +171,9 @@ impl Cause {
             401 | 407 => (403, "Forbidden"),
             415 => (488, "Not Acceptable Here"),
             405 | 420 | 421 | 423 => (500, "Server Internal Error"),
+            // Said by us it means that we can take no call at all, and makes servers before us go elsewhere (RFC 3261
+            // section 16.7, step 6): what one party or one carrier lacks is no such shortage.
+            503 if self.fault != Fault::Server => (500, "Server Internal Error"),
             400..=699 => (self.code, &self.text),
             300..=399 => (480, "Temporarily Unavailable"),
             _ => (487, "Request Terminated"),
@@ -214,9 +217,11 @@ mod tests {
             let (status, _) = Cause::from_status(code, "").refusal().to_owned();
             assert!((400..700).contains(&status), "{code} gave {status}");
         }
-        for (code, expected) in [(401, 403), (407, 403), (405, 500), (415, 488), (420, 500), (484, 484)] {
+        for (code, expected) in [(401, 403), (407, 403), (405, 500), (415, 488), (420, 500), (484, 484), (503, 500)] {
             assert_eq!(Cause::from_status(code, "").refusal().0, expected);
         }
+        let ours = Cause::new(Kind::Overloaded, Fault::Server);
+        assert_eq!(ours.refusal(), (503, "Service Unavailable"), "a shortage of our own is told as such");
     }
 
     #[test]

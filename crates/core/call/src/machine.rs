@@ -90,6 +90,8 @@ pub(crate) enum Purpose {
     Reaccept,
     /// For a leg of another call that is to come here.
     Join,
+    /// Whoever has answered has its session: it takes its place.
+    Seat,
     /// For somebody who has called in to take a place.
     Replace,
     /// No description: the other party is asked to answer the change of this one.
@@ -151,6 +153,8 @@ pub struct Leg {
     pub(crate) stale: bool,
     /// Its session is what its phone asked for, and not what it agreed to when we asked.
     pub(crate) asked: bool,
+    /// Its phone has pressed the hold key while it was beside the table.
+    pub(crate) deaf: bool,
     /// It is beside the table: on the way to the place of an end, or away from it.
     pub spare: bool,
 }
@@ -170,6 +174,7 @@ impl Leg {
             early: None,
             stale: false,
             asked: false,
+            deaf: false,
             spare: false,
         }
     }
@@ -216,7 +221,10 @@ pub struct Call {
     pub(crate) hunt: Option<Box<Hunt>>,
     pub(crate) origin: Option<Box<Origin>>,
     pub(crate) ring_status: u16,
+    /// The caller has made no offer, and not answered ours yet.
     pub(crate) late_offer: bool,
+    /// Such a caller can answer ours before its call is answered.
+    pub(crate) answers_early: bool,
     pub(crate) caller_offer: Option<Sdp>,
     pub(crate) caller_near: Option<IpAddr>,
     pub(crate) codecs: Option<Codecs>,
@@ -258,6 +266,7 @@ impl Call {
             origin: None,
             ring_status: 0,
             late_offer: false,
+            answers_early: false,
             caller_offer: None,
             caller_near: None,
             codecs: None,
@@ -294,6 +303,7 @@ impl Call {
             Report::Answered { leg, sdp, .. } => self.answered(scene, leg, sdp),
             Report::Confirmed { leg, sdp, .. } => self.confirmed(scene, leg, sdp),
             Report::Reoffered { leg, sdp, .. } => self.reoffered(scene, leg, sdp),
+            Report::Withdrawn { leg, .. } => self.withdrawn(scene, leg),
             Report::Reaccepted { leg, sdp, .. } => self.reaccepted(scene, leg, sdp),
             // The switchboard looks up whom it means.
             Report::ReferAsked { .. } => {}
@@ -311,8 +321,12 @@ impl Call {
             MediaReport::Local { leg, sdp, .. } => self.described(scene, leg, sdp),
             MediaReport::Refused { leg, cause, .. } => self.media_refused(scene, leg, cause),
             MediaReport::Silent { party, .. } => self.probe(scene, party),
-            // A leg that has lost its place may have changed just before.
-            MediaReport::Direction { leg, .. } if self.leg(leg).is_none_or(|leg| leg.spare) => {}
+            // A leg that is to have a place tells its hold when it has that; one that has lost it, nobody any more.
+            MediaReport::Direction { leg, listens, .. } if self.leg(leg).is_none_or(|leg| leg.spare) => {
+                if let Some(leg) = self.leg_mut(leg) {
+                    leg.deaf = !listens;
+                }
+            }
             MediaReport::Direction { party, sends, listens, .. } => {
                 self.direction_changed(scene, party, sends, listens);
                 self.watch_held(scene);

@@ -187,6 +187,7 @@ impl Switchboard {
             | Report::Answered { call, .. }
             | Report::Confirmed { call, .. }
             | Report::Reoffered { call, .. }
+            | Report::Withdrawn { call, .. }
             | Report::Reaccepted { call, .. }
             | Report::ReferAnswered { call, .. }
             | Report::ReferProgress { call, .. }
@@ -357,7 +358,7 @@ impl Switchboard {
         if let Some(replaces) = incoming.replaces {
             return self.takes_over(now, replaces, *incoming);
         }
-        let Incoming { handle, wire_id, from, to, offer, hops, near, identity, .. } = *incoming;
+        let Incoming { handle, wire_id, from, to, offer, answers_early, hops, near, identity, .. } = *incoming;
         let Incoming { diversions, alerting, referred_by, .. } = *incoming;
         let origin = Origin { identity, diversions, alerting, referred_by };
         let too_long = from.0.len() > MAX_ADDRESS || to.0.len() > MAX_ADDRESS;
@@ -378,6 +379,7 @@ impl Switchboard {
         self.touch(now, id, |call, scene| {
             call.hops = hops;
             call.late_offer = offer.is_none();
+            call.answers_early = answers_early;
             call.caller_offer = offer;
             call.caller_near = near;
             call.origin = (origin != Origin::default()).then(|| Box::new(origin));

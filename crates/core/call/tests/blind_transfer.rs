@@ -68,7 +68,8 @@ fn the_answer_goes_to_the_spare_seat_and_changes_to_the_table() {
     desk.media.clear();
     desk.answered(call, 2, Some("c"));
     let accept = MediaOp::Accept { call, seat: Seat::Spare, leg: LegId(2), sdp: Sdp::from("c") };
-    assert_eq!(desk.media[..2], [accept, MediaOp::Swap { call }]);
+    let described = MediaOp::MakeOffer { call, seat: Seat::Spare, leg: LegId(2), near: None };
+    assert_eq!(desk.media[..3], [accept, described, MediaOp::Swap { call }]);
     // From now on the newcomer is the caller.
     desk.tell(Report::Reoffered { call, leg: LegId(2), sdp: Some(Sdp::from("c2")) });
     let seat = Party::Caller.into();
@@ -371,4 +372,66 @@ fn only_answered_calls_of_our_own_audio_are_bridged() {
     let to = Address::from(format!("sip:{}@x", "c".repeat(3_000)).as_str());
     let long = desk.submit(Command::Transfer { call: CallRef::Id(call), party: Party::Caller, to, by: None });
     assert_eq!(long, Err(Refused::AddressTooLong));
+}
+
+/// A transfer whose target has answered, while the media engine looks at the answer.
+fn answered_unseen(desk: &mut Desk) -> CallId {
+    let call = desk.talking();
+    transfer(desk, call, Party::Caller).unwrap();
+    desk.located(call, &["sip:c1@x"]);
+    desk.silent_media = true;
+    desk.since();
+    desk.answered(call, 2, Some("c"));
+    assert_eq!(desk.since(), ["confirm 2"], "nobody changes places yet");
+    call
+}
+
+#[test]
+fn a_target_whose_answer_cannot_be_used_leaves_everybody_as_before() {
+    let mut desk = Desk::new(Limits::default());
+    let call = answered_unseen(&mut desk);
+    let cause = Cause::new(Kind::NotAcceptable, Fault::Peer);
+    desk.tell_media(MediaReport::Refused { call, seat: Seat::Spare, leg: LegId(2), cause });
+    assert_eq!(
+        desk.since(),
+        ["hangup 2 488 Not Acceptable Here", "Callee hears Peer", "spare seat closed"],
+        "the two talk on"
+    );
+    assert_eq!(failure(&mut desk).cause.code, 488);
+    let legs = &desk.board.call(call).unwrap().legs;
+    assert!(legs[..2].iter().all(|leg| leg.state == machine::LegState::Up && !leg.spare));
+}
+
+#[test]
+fn a_target_that_is_gone_again_before_it_has_its_place_has_failed() {
+    let mut desk = Desk::new(Limits::default());
+    let call = answered_unseen(&mut desk);
+    desk.ended(call, 2, Cause::hangup());
+    assert_eq!(desk.since(), ["Callee hears Peer", "spare seat closed"]);
+    assert_eq!(failure(&mut desk).stage, Stage::Callee);
+    assert_eq!(desk.board.live(), 1);
+}
+
+#[test]
+fn a_media_engine_that_says_nothing_of_the_answer_does_not_keep_a_transfer_for_ever() {
+    let mut desk = Desk::new(Limits::default());
+    answered_unseen(&mut desk);
+    desk.pass(Limits::default().setup_time);
+    assert_eq!(failure(&mut desk).cause.code, 500);
+    assert_eq!(desk.since(), ["hangup 2 500 Setup Timeout", "Callee hears Peer", "spare seat closed"]);
+}
+
+#[test]
+fn a_hold_key_that_is_pressed_before_the_newcomer_has_its_place_is_told_then() {
+    let mut desk = Desk::new(Limits::default());
+    let call = answered_unseen(&mut desk);
+    desk.events.clear();
+    let party = Party::Callee;
+    desk.tell_media(MediaReport::Direction { call, party, leg: LegId(2), sends: true, listens: false });
+    assert!(desk.events.is_empty(), "it holds nobody yet");
+    desk.tell_media(MediaReport::Local { call, seat: Seat::Spare, leg: LegId(2), sdp: Sdp::from("s") });
+    assert_eq!(desk.event_names(), ["Callee replaced 2 sip:carol@x", "hold true by Callee", "transferred"]);
+    assert!(desk.since().contains(&"Caller hears Hold".to_owned()));
+    desk.presses_hold(call, Party::Callee, false);
+    assert_eq!(desk.event_names(), ["hold false by Callee"]);
 }

@@ -122,9 +122,72 @@ fn nothing_can_be_changed_before_both_are_on_the_line() {
     desk.located(call, &["sip:b1@x"]);
     desk.since();
     reoffered(&mut desk, call, 0, Some("a2"));
-    assert_eq!(desk.since(), ["reanswer 0 refused 491"]);
+    assert_eq!(desk.since(), ["reanswer 0 refused 500"]);
     desk.answered(call, 1, Some("b"));
     desk.since();
     reoffered(&mut desk, call, 1, Some("b2"));
     assert_eq!(desk.since(), ["reanswer 1 refused 491"], "the caller has not acknowledged its session");
+}
+
+fn withdrawn(desk: &mut Desk, call: CallId, leg: u16) {
+    desk.tell(Report::Withdrawn { call, leg: LegId(leg) });
+}
+
+#[test]
+fn what_a_party_takes_back_is_taken_back_from_the_other_one() {
+    let (mut desk, call) = talking();
+    reoffered(&mut desk, call, 0, Some("a2"));
+    desk.since();
+    withdrawn(&mut desk, call, 0);
+    assert_eq!(desk.since(), ["withdraw 1"]);
+    answered(&mut desk, call, 1, Err(Kind::Cancelled));
+    assert_eq!(desk.since(), Vec::<String>::new(), "nobody waits for that any more");
+    for (asks, answers) in [(0, 1), (1, 0)] {
+        reoffered(&mut desk, call, asks, Some("new"));
+        assert_eq!(desk.since(), [format!("reoffer {answers} new")], "both may change again");
+        answered(&mut desk, call, answers, Ok(Some("yes")));
+        desk.since();
+    }
+}
+
+#[test]
+fn whoever_has_taken_what_was_taken_back_is_offered_what_the_other_one_still_has() {
+    let (mut desk, call) = talking();
+    reoffered(&mut desk, call, 0, Some("a2"));
+    withdrawn(&mut desk, call, 0);
+    desk.since();
+    answered(&mut desk, call, 1, Ok(Some("b2")));
+    assert_eq!(desk.since(), ["reoffer 0"], "what has it?");
+    reoffered(&mut desk, call, 1, Some("b3"));
+    assert_eq!(desk.since(), ["reanswer 1 refused 491"], "one after the other");
+    answered(&mut desk, call, 0, Ok(Some("a1")));
+    assert_eq!(desk.since(), ["reoffer 1 a1"]);
+    answered(&mut desk, call, 1, Ok(Some("b1")));
+    assert_eq!(desk.since(), ["confirm 0 b1"]);
+    reoffered(&mut desk, call, 1, Some("b3"));
+    assert_eq!(desk.since(), ["reoffer 0 b3"], "and everything goes on");
+}
+
+#[test]
+fn an_offer_that_was_asked_for_by_somebody_who_has_taken_that_back_is_answered_all_the_same() {
+    let (mut desk, call) = talking();
+    reoffered(&mut desk, call, 0, None);
+    withdrawn(&mut desk, call, 0);
+    desk.since();
+    answered(&mut desk, call, 1, Ok(Some("b-offer")));
+    assert_eq!(desk.since(), ["reoffer 0 b-offer"]);
+    answered(&mut desk, call, 0, Ok(Some("a-answer")));
+    assert_eq!(desk.since(), ["confirm 1 a-answer"]);
+}
+
+#[test]
+fn a_party_that_will_not_say_what_it_has_leaves_both_free() {
+    let (mut desk, call) = talking();
+    reoffered(&mut desk, call, 0, Some("a2"));
+    withdrawn(&mut desk, call, 0);
+    answered(&mut desk, call, 1, Ok(Some("b2")));
+    answered(&mut desk, call, 0, Err(Kind::NotAcceptable));
+    desk.since();
+    reoffered(&mut desk, call, 1, Some("b3"));
+    assert_eq!(desk.since(), ["reoffer 0 b3"]);
 }

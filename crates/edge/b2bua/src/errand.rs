@@ -30,7 +30,10 @@ impl B2bua {
         response: Option<&Message>,
         why: FailCause,
     ) {
-        let Some((dialog, errand)) = self.errands.remove(&id) else { return };
+        let Some((dialog, errand)) = self.errands.remove(&id) else {
+            self.text_answered(now, id, status, response, why);
+            return;
+        };
         match errand {
             Errand::Notify => self.notify_answered(now, dialog, status),
             Errand::Refer => self.refer_answered(dialog, status, response, why),

@@ -1,17 +1,17 @@
 //! A party calls in: who may call, and what the core is told.
 
-use hookswitch_call::{Address, Cause, Fault, Handle, Incoming, Kind, MAX_ADDRESS, Report};
+use hookswitch_call::{Address, Cause, Fault, Handle, Incoming, Kind, MAX_ADDRESS, Report, Time};
 use hookswitch_sip::auth::{Secret, Verdict, Which};
-use hookswitch_sip::{DialogId, Flow, Header, Response};
+use hookswitch_sip::{DialogId, Flow, Header, Response, TxnId};
 use hookswitch_sip_msg::{HeaderName, Message, Uri};
 
-use crate::B2bua;
 use crate::identity;
 use crate::leg::{LegRecord, sdp_of};
 use crate::reason;
+use crate::{B2bua, Reliable};
 
 impl B2bua {
-    pub(crate) fn invited(&mut self, now: hookswitch_call::Time, dialog: DialogId, request: &Message, flow: Flow) {
+    pub(crate) fn invited(&mut self, now: Time, dialog: DialogId, request: &Message, flow: Flow) {
         if let Some(refusal) = self.refusal_of(now, request, flow) {
             // Whoever has proved nothing gets an answer and no memory.
             self.endpoint.turn_away(dialog, request, flow, &refusal);
@@ -27,6 +27,12 @@ impl B2bua {
             self.endpoint.respond(now, dialog, Response::new(483));
             return;
         }
+        let reliable = self.endpoint.supports(dialog, "100rel");
+        if self.config.reliable == Reliable::Required && !reliable {
+            let wanted = Header::new(HeaderName::Require, "100rel");
+            self.endpoint.respond(now, dialog, Response::new(421).with_header(wanted));
+            return;
+        }
         let replaces = match self.replaced_by(request, self.is_trusted(flow)) {
             Ok(replaces) => replaces,
             Err(status) => return self.endpoint.respond(now, dialog, Response::new(status)),
@@ -35,7 +41,9 @@ impl B2bua {
         let handle = Handle(self.next_handle);
         self.next_handle += 1;
         self.offered.insert(handle, dialog);
+        let offer = sdp_of(request);
         let incoming = Incoming {
+            answers_early: offer.is_none() && self.config.reliable != Reliable::Off && reliable,
             hops: request.max_forwards().ok().flatten().unwrap_or(70).saturating_sub(1),
             near: self.near(flow),
             replaces,
@@ -43,18 +51,19 @@ impl B2bua {
             diversions,
             alerting,
             referred_by,
-            ..Incoming::new(handle, wire_id.into(), Address::from(from), Address::from(to), sdp_of(request))
+            ..Incoming::new(handle, wire_id.into(), Address::from(from), Address::from(to), offer)
         };
         // Until the core adopts it, the leg belongs to no call.
         let mut record = LegRecord::new(hookswitch_call::CallId(0), hookswitch_call::LegId(0), true);
         record.late_offer = incoming.offer.is_none();
+        record.answers_early = incoming.answers_early;
         self.legs.insert(dialog, record);
         self.report(Report::Incoming(Box::new(incoming)));
     }
 
-    /// What an INVITE is refused with. A trusted network may call as anybody; everybody else must
+    /// What an INVITE or a text is refused with. A trusted network may call as anybody; everybody else must
     /// prove to be the user in From, and that user must be one of ours.
-    fn refusal_of(&mut self, now: hookswitch_call::Time, request: &Message, flow: Flow) -> Option<Response> {
+    pub(crate) fn refusal_of(&mut self, now: Time, request: &Message, flow: Flow) -> Option<Response> {
         if self.is_trusted(flow) {
             return None;
         }
@@ -74,6 +83,22 @@ impl B2bua {
     pub(crate) fn cancelled(&mut self, dialog: DialogId, request: &Message) {
         let cause = reason::refine(Cause::new(Kind::Cancelled, Fault::Nobody), Some(request));
         self.over(dialog, cause);
+    }
+
+    /// A PRACK with a description: the answer to our offer, or another offer (RFC 3262 section 5).
+    pub(crate) fn pracked(&mut self, now: Time, dialog: DialogId, txn: TxnId, request: &Message) {
+        let Some(record) = self.legs.get_mut(&dialog).filter(|record| record.late_offer && record.answers_early) else {
+            return self.updated(now, dialog, (txn, 0), request);
+        };
+        let Some(sdp) = sdp_of(request) else {
+            let refusal = Response::new(415).with_header(self.accept());
+            return self.endpoint.reply(now, txn, refusal);
+        };
+        record.late_offer = false;
+        record.changed = Some(0);
+        let (call, leg) = (record.call, record.leg);
+        self.endpoint.reply(now, txn, Response::new(200));
+        self.report(Report::Confirmed { call, leg, sdp: Some(sdp) });
     }
 
     pub(crate) fn acked(&mut self, dialog: DialogId, request: &Message) {

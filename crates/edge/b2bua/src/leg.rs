@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use hookswitch_call::{CallId, Cause, LegId, Report, Sdp};
-use hookswitch_sip::{DialogId, TxnId};
+use hookswitch_sip::{Body, DialogId, TxnId};
 use hookswitch_sip_msg::{HeaderName, Message};
 use serde::{Deserialize, Serialize};
 
 use crate::B2bua;
-use crate::refer::Referred;
+use crate::origin::{Origin, continued};
+use crate::refer::{Referred, Refers};
 use crate::referral::Referral;
 use crate::reoffer::{Proposal, Reoffer};
 
@@ -20,8 +21,12 @@ pub struct LegRecord {
     pub leg: LegId,
     /// The party called us.
     pub incoming: bool,
-    /// The party has made no offer, so that the first description that it gets is one.
+    /// The party has made no offer, so that the first description that it gets is one; or we have made it none.
     pub late_offer: bool,
+    /// Such an offer is answered before the call is, in a PRACK (RFC 3262).
+    pub answers_early: bool,
+    /// The early dialog whose offer waits for our answer in a PRACK.
+    pub prack_due: Option<u8>,
     /// A 2xx was sent or received.
     pub answered: bool,
     /// The 2xx of the party still waits for our ACK.
@@ -30,12 +35,20 @@ pub struct LegRecord {
     pub proposal: Option<Proposal>,
     /// We want to change it and wait for the party's answer.
     pub reoffer: Option<Reoffer>,
+    /// The numbers of the description that the party was told last.
+    pub origin: Option<Origin>,
+    /// The early dialog of our INVITE that announced a session last.
+    pub early: Option<u8>,
+    /// The early dialog whose session has been changed before the answer, which describes none any more.
+    pub changed: Option<u8>,
     /// The transfer that the party has asked for.
     pub referral: Option<Box<Referral>>,
     /// The party has asked for one before, so that the next has to be told from it.
     pub has_referred: bool,
     /// The transfer that the party was asked for.
     pub referred: Option<Referred>,
+    /// The REFERs that it was sent.
+    pub refers: Option<Refers>,
     /// What the party has sent to the other one and waits to be answered, by the core's receipt. At most
     /// [`MAX_PARCELS`](crate::MAX_PARCELS).
     pub parcels: Vec<(u64, TxnId)>,
@@ -50,13 +63,19 @@ impl LegRecord {
             leg,
             incoming,
             late_offer: false,
+            answers_early: false,
+            prack_due: None,
             answered: false,
             ack_due: false,
             proposal: None,
             reoffer: None,
+            origin: None,
+            early: None,
+            changed: None,
             referral: None,
             has_referred: false,
             referred: None,
+            refers: None,
             parcels: Vec::new(),
             ending: false,
         }
@@ -94,6 +113,15 @@ impl B2bua {
         }
     }
 
+    /// What the party of a dialog is told of its session.
+    pub(crate) fn description(&mut self, dialog: DialogId, sdp: Sdp) -> Body {
+        let sdp = match self.legs.get_mut(&dialog) {
+            Some(record) => continued(&mut record.origin, sdp),
+            None => sdp,
+        };
+        Body::sdp(Bytes::copy_from_slice(sdp.0.as_bytes()))
+    }
+
     pub(crate) fn dialog(&self, call: CallId, leg: LegId) -> Option<DialogId> {
         self.dialogs.get(&(call, leg)).copied()
     }
@@ -117,6 +145,7 @@ fn subject(report: &mut Report) -> Option<(&mut CallId, &mut LegId)> {
         | Report::Answered { call, leg, .. }
         | Report::Confirmed { call, leg, .. }
         | Report::Reoffered { call, leg, .. }
+        | Report::Withdrawn { call, leg }
         | Report::Reaccepted { call, leg, .. }
         | Report::ReferAsked { call, leg, .. }
         | Report::ReferAnswered { call, leg, .. }

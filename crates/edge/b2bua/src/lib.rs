@@ -10,10 +10,12 @@
 //! | `inbound.rs` | a party calls in: who may, and what the core is told |
 //! | `outbound.rs` | a party is called, and what comes back |
 //! | `perform.rs` | what the core asks of a leg |
+//! | `origin.rs` | the numbers of what a party is told of its session |
 //! | `reoffer.rs` | sessions that change after the answer |
 //! | `referral.rs`, `refer.rs` | transfers that a phone asks for, and that a phone is asked for |
 //! | `replaces.rs` | calls that take over a leg |
 //! | `parcel.rs` | keys, signals and text within a call |
+//! | `text.rs` | texts outside of a call |
 //! | `indialog.rs`, `errand.rs` | other requests inside dialogs: theirs, and ours |
 //! | `notes.rs` | what a controller adds to a request |
 //! | `locate.rs`, [`route`] | where an address is: routes, services, users' bindings |
@@ -32,6 +34,7 @@ mod leg;
 mod locate;
 mod named;
 mod notes;
+mod origin;
 mod outbound;
 mod parcel;
 mod perform;
@@ -42,6 +45,7 @@ mod register;
 mod reoffer;
 mod replaces;
 pub mod route;
+mod text;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -56,7 +60,7 @@ use hookswitch_sip::auth::{Gate, GateConfig};
 use hookswitch_sip::registrar::{Registrar, RegistrarConfig};
 use hookswitch_sip::resolve::{LookupId, Reach, RecordKind, ResolverConfig};
 use hookswitch_sip::{
-    Dialog, DialogId, Endpoint, EndpointConfig, Event, Flow, Input, Interface, Network, Output, RequestId, Response,
+    Dialog, DialogId, Endpoint, EndpointConfig, Event, Flow, Input, Interface, Network, Output, RequestId,
 };
 use hookswitch_sip_msg::Method;
 
@@ -65,13 +69,16 @@ pub use identity::{MAX_ANSWER_AFTER, MAX_DIVERSIONS, MAX_TONE};
 pub use leg::LegRecord;
 pub use locate::aor;
 use named::Names;
+pub use origin::Origin;
 pub use outbound::{MAX_SHUN_TIME, SHUN_TIME};
 pub use parcel::{MAX_PARCEL, MAX_PARCELS};
 pub use perform::MAX_SDP;
-pub use refer::Referred;
+pub use refer::{Referred, Refers};
 pub use referral::Referral;
 pub use reoffer::{Proposal, Reoffer};
 use route::Route;
+pub use text::MAX_TEXTS;
+use text::Texts;
 
 /// What may be asked of the switch.
 const METHODS: [Method; 13] = [
@@ -94,6 +101,19 @@ const METHODS: [Method; 13] = [
 /// transfers of which nobody wants to hear (RFC 4488).
 const EXTENSIONS: [&str; 2] = ["replaces", "norefersub"];
 
+/// Whether a description before the answer is sent reliably (RFC 3262). Parties that we call may send theirs so in any
+/// case, and callers that require it get everything reliably.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reliable {
+    /// Only to callers that require it.
+    #[default]
+    Off,
+    /// To callers that understand it.
+    Offered,
+    /// Whoever does not understand it cannot call (421) or be called (420).
+    Required,
+}
+
 /// What a [`B2bua`] is told at the start.
 #[derive(Clone, Debug, Default)]
 pub struct B2buaConfig {
@@ -109,9 +129,8 @@ pub struct B2buaConfig {
     pub routes: Vec<Route>,
     /// Codec preferences of domains that have their own.
     pub codecs: AHashMap<CompactString, Codecs>,
-    /// Whether early descriptions go reliably to callers that understand that (RFC 3262). Callers that require it get
-    /// everything reliably in any case. Default false.
-    pub reliable: bool,
+    /// Descriptions before the answer (RFC 3262). Default [`Reliable::Off`].
+    pub reliable: Reliable,
     /// Look-ups of names. What can be reached is taken from the sockets of the endpoint.
     pub resolver: ResolverConfig,
 }
@@ -159,6 +178,7 @@ pub struct B2bua {
     /// Requests of ours inside dialogs that wait for an answer.
     errands: AHashMap<RequestId, (DialogId, Errand)>,
     next_receipt: u64,
+    texts: Texts,
     reports: VecDeque<Report>,
 }
 
@@ -196,6 +216,7 @@ impl B2bua {
             next_handle: 0,
             errands: AHashMap::new(),
             next_receipt: 0,
+            texts: Texts::default(),
             reports: VecDeque::new(),
         }
     }
@@ -273,6 +294,12 @@ impl B2bua {
         self.legs.len() + self.offered.len() + self.names.legs()
     }
 
+    /// How many texts outside of calls wait for an answer. At most [`MAX_TEXTS`].
+    #[must_use]
+    pub fn live_texts(&self) -> usize {
+        self.texts.live()
+    }
+
     /// The domains and users, to be changed, beside the bindings.
     pub fn directory_and_registrar(&mut self) -> (&mut Directory, &Registrar) {
         (&mut self.directory, &self.registrar)
@@ -285,20 +312,23 @@ impl B2bua {
             Event::Acked { dialog, request } => self.acked(dialog, &request),
             Event::Reinvite { dialog, request } => self.reinvited(now, dialog, &request),
             Event::ReinviteCancelled { dialog, .. } => self.reinvite_cancelled(dialog),
-            Event::Progress { dialog, response, .. } => self.progressed(dialog, &response),
-            Event::Answered { dialog, response, .. } => self.answered(now, dialog, &response),
+            Event::Progress { dialog, fork, prack_due, response } => {
+                self.progressed(dialog, (fork, prack_due), &response);
+            }
+            Event::Answered { dialog, fork, response } => self.answered(now, dialog, fork, &response),
             Event::Failed { dialog, status, reason, response, cause } => {
                 self.failed(now, dialog, (status, &reason), response.as_ref(), cause);
             }
             Event::Ended { dialog, by, request } => self.ended(dialog, by, request.as_ref()),
             Event::Request { txn, dialog, request, flow } => self.requested(now, txn, dialog, &request, flow),
-            // We offer nothing in provisional responses; an offer in what acknowledges them has to wait for the answer.
-            Event::Prack { txn, .. } => self.endpoint.reply(now, txn, Response::new(488)),
-            Event::Update { dialog, txn, request, .. } => self.updated(now, dialog, txn, &request),
-            // Ours are re-INVITEs; and whoever answers a refresh with another description will say so itself.
-            Event::Updated { .. } | Event::UpdateFailed { .. } | Event::Refreshed { .. } => {}
+            Event::Prack { dialog, txn, request } => self.pracked(now, dialog, txn, &request),
+            Event::Update { dialog, fork, txn, request } => self.updated(now, dialog, (txn, fork), &request),
+            Event::Updated { dialog, fork, response } => self.update_answered(dialog, fork, &response),
+            // Whoever answers a refresh with another description will say so itself.
+            Event::Refreshed { .. } => {}
             Event::Reanswered { dialog, response } => self.reanswered(now, dialog, &response),
-            Event::ReinviteFailed { dialog, status, response, cause } => {
+            Event::ReinviteFailed { dialog, status, response, cause }
+            | Event::UpdateFailed { dialog, status, response, cause, .. } => {
                 self.reinvite_failed(dialog, status, response.as_ref(), cause);
             }
             Event::Response { id, status, response, cause } => {

@@ -198,8 +198,34 @@ impl B2bua {
             None | Some(TRUSTED_ROUTE) => Some((Way::Uri(dial.target.address.0.clone()), Vec::new())),
             Some(key) => {
                 let binding = self.registrar.by_key(now, key)?;
-                let routes = binding.path.iter().map(|hop| CompactString::from(hop.as_ref())).collect();
-                Some((way_to_binding(binding)?, routes))
+                Some((way_to_binding(binding)?, path_of(binding)))
+            }
+        }
+    }
+
+    /// The Route set to a target.
+    pub(crate) fn routes_to(&self, now: Time, target: &Target) -> Vec<CompactString> {
+        match target.via {
+            None | Some(TRUSTED_ROUTE) => Vec::new(),
+            Some(key) => self.registrar.by_key(now, key).map(path_of).unwrap_or_default(),
+        }
+    }
+
+    /// Where a text goes that is sent to an address: where a call would, but for a user's wish to have calls forwarded.
+    pub(crate) fn places_of_text(&mut self, now: Time, to: &Address) -> Result<Vec<Place>, Cause> {
+        let found = match self.locate(now, to, false, &mut None) {
+            Whereabouts::Found(Found::Diverted { .. }) => {
+                let uri = Uri::parse(&to.0).map_err(|_| Cause::new(Kind::BadAddress, Fault::Peer))?;
+                self.our_domain(&uri).map(|domain| self.user(now, &uri, domain))
+            }
+            other => Some(other),
+        };
+        match found {
+            Some(Whereabouts::Places(places)) => Ok(places),
+            Some(Whereabouts::Found(Found::Nowhere(cause))) => Err(cause),
+            // A service reads nothing.
+            Some(Whereabouts::Found(Found::Service(_) | Found::Targets(_) | Found::Diverted { .. })) | None => {
+                Err(Cause::new(Kind::NotAcceptable, Fault::Peer))
             }
         }
     }
@@ -240,6 +266,11 @@ fn way_to_binding(binding: &Binding) -> Option<Way> {
         Some(hop) => NameAddr::parse(hop.as_bytes()).ok()?.uri_str()?.into(),
         None => binding.contact.as_ref().into(),
     }))
+}
+
+/// The proxies between us and a phone (RFC 3327).
+fn path_of(binding: &Binding) -> Vec<CompactString> {
+    binding.path.iter().map(|hop| CompactString::from(hop.as_ref())).collect()
 }
 
 /// A host as text; names, which most are, are borrowed.

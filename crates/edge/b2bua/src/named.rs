@@ -24,6 +24,7 @@ use hookswitch_sip_msg::Uri;
 
 use crate::locate::Place;
 use crate::outbound::Spare;
+use crate::text::Branch;
 use crate::{B2bua, Step};
 
 /// The look-ups of a switch, and everything that waits for them.
@@ -39,10 +40,10 @@ pub(crate) struct Names {
     pub spares: AHashMap<(CallId, LegId), Box<Spare>>,
 }
 
-#[derive(Clone, Copy)]
 enum Waiter {
     Leg(CallId, LegId),
     Place(u64, usize),
+    Text(u64, Box<Branch>),
 }
 
 /// A leg whose party is called as soon as it is known where that is.
@@ -119,6 +120,7 @@ impl B2bua {
                     Err(error) => self.report(Report::Ended { call, leg, cause: unresolved(error) }),
                 }
             }
+            Some(Waiter::Text(key, branch)) => self.text_resolved(now, (key, *branch), result),
             Some(Waiter::Place(key, index)) => {
                 let near = result.map(|hops| self.near_hop(&hops));
                 let Some(locating) = self.names.locating.get_mut(&key) else { return };
@@ -143,6 +145,11 @@ impl B2bua {
     ) {
         self.names.waits.insert(query, Waiter::Leg(name.0, name.1));
         self.names.resolving.insert(name, Resolving { query, dial, routes });
+    }
+
+    /// A branch of a text is sent as soon as it is known where to.
+    pub(crate) fn text_when_known(&mut self, query: QueryId, key: u64, branch: Branch) {
+        self.names.waits.insert(query, Waiter::Text(key, Box::new(branch)));
     }
 
     /// Ends a leg, if it is one that still waits to be called.

@@ -10,12 +10,13 @@ use hookswitch_sip::resolve::{Hop, Hops, ResolveError};
 use hookswitch_sip::{Body, DialogId, Ender, FailCause, Flow, Invite, Rel100, SipError};
 use hookswitch_sip_msg::{HeaderName, Message, Uri};
 
-use crate::B2bua;
 use crate::identity;
 use crate::leg::{LegRecord, sdp_of};
 use crate::locate::TRUSTED_ROUTE;
 use crate::named::{Toward, unresolved};
+use crate::origin::Origin;
 use crate::reason;
+use crate::{B2bua, Reliable};
 
 impl B2bua {
     pub(crate) fn dial(&mut self, now: Time, call: CallId, leg: LegId, dial: Dial) {
@@ -72,18 +73,25 @@ impl B2bua {
         invite.max_forwards = dial.hops;
         invite.headers = headers;
         invite.body = dial.offer.map(|sdp| Body::sdp(Bytes::copy_from_slice(sdp.0.as_bytes())));
-        if invite.body.is_none() {
+        invite.rel100 = match (invite.body.is_some() || dial.answers_early, self.config.reliable) {
             // A reliable provisional response would carry the party's offer and want our answer long before there is one.
-            invite.rel100 = Rel100::Off;
-        }
+            (false, _) => Rel100::Off,
+            (true, Reliable::Off | Reliable::Offered) => Rel100::Offered,
+            (true, Reliable::Required) => Rel100::Required,
+        };
         invite
     }
 
     /// Sends an INVITE for a leg and says under which Call-ID.
     fn send_invite(&mut self, now: Time, (call, leg): (CallId, LegId), invite: Invite) -> Option<CompactString> {
+        let late_offer = invite.body.is_none();
+        let origin = invite.body.as_ref().and_then(|body| Origin::of(std::str::from_utf8(&body.bytes).ok()?));
         match self.endpoint.invite(now, invite) {
             Ok(dialog) => {
-                self.remember(dialog, LegRecord::new(call, leg, false));
+                let mut record = LegRecord::new(call, leg, false);
+                record.late_offer = late_offer;
+                record.origin = origin;
+                self.remember(dialog, record);
                 let wire_id: CompactString =
                     self.endpoint.dialog(dialog).map(|d| d.call_id().into()).unwrap_or_default();
                 self.report(Report::Dialed { call, leg, wire_id: wire_id.clone() });
@@ -144,17 +152,28 @@ impl B2bua {
         }
     }
 
-    pub(crate) fn progressed(&mut self, dialog: DialogId, response: &Message) {
+    pub(crate) fn progressed(&mut self, dialog: DialogId, (fork, prack_due): (u8, bool), response: &Message) {
         self.heard(dialog);
-        if let Some((call, leg)) = self.name_of(dialog) {
+        if let Some(record) = self.legs.get_mut(&dialog) {
             let status = response.status().unwrap_or(183);
             let text = String::from_utf8_lossy(response.reason()).as_ref().into();
-            let sdp = sdp_of(response);
+            // What a changed session was before is no news (RFC 3261 section 13.2.1).
+            let news = record.changed != Some(fork);
+            // Without an offer of ours only a reliable one is an offer (RFC 3261 section 13.2.1), and of several the
+            // first that comes is answered: the others end with the early dialog that is not acknowledged.
+            let taken = record.prack_due.or(record.changed);
+            let counts = !record.late_offer || prack_due && taken.is_none();
+            let sdp = sdp_of(response).filter(|_| news && counts);
+            if sdp.is_some() {
+                record.early = Some(fork);
+                record.prack_due = prack_due.then_some(fork);
+            }
+            let (call, leg) = (record.call, record.leg);
             self.report(Report::Progress { call, leg, status, text, sdp });
         }
     }
 
-    pub(crate) fn answered(&mut self, now: Time, dialog: DialogId, response: &Message) {
+    pub(crate) fn answered(&mut self, now: Time, dialog: DialogId, fork: u8, response: &Message) {
         self.heard(dialog);
         let Some(record) = self.legs.get_mut(&dialog) else { return };
         record.answered = true;
@@ -165,8 +184,9 @@ impl B2bua {
             return;
         }
         record.ack_due = true;
+        let sdp = sdp_of(response).filter(|_| record.changed != Some(fork));
         let (call, leg) = (record.call, record.leg);
-        self.report(Report::Answered { call, leg, sdp: sdp_of(response) });
+        self.report(Report::Answered { call, leg, sdp });
     }
 
     pub(crate) fn failed(

@@ -198,7 +198,7 @@ fn key_of(text: &str) -> Option<char> {
 }
 
 /// A header's value whose folded lines are joined.
-fn on_one_line(value: &str) -> CompactString {
+pub(crate) fn on_one_line(value: &str) -> CompactString {
     value.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
 }
 

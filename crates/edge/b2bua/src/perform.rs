@@ -1,12 +1,11 @@
 //! What the core asks of a leg.
 
-use bytes::Bytes;
 use hookswitch_call::{CallId, Cause, Fault, Handle, Kind, LegId, Op, Sdp, Time};
-use hookswitch_sip::{Body, Header, RequestOut, Response};
+use hookswitch_sip::{Header, RequestOut, Response};
 use hookswitch_sip_msg::{HeaderName, Method};
 
-use crate::B2bua;
 use crate::reason;
+use crate::{B2bua, Reliable};
 
 /// Longest session description that is passed on, in bytes. Those of phones have one or two thousand, and with the headers
 /// around it must fit into a datagram.
@@ -24,14 +23,17 @@ impl B2bua {
             Op::Dial { call, leg, dial } => self.dial(now, call, leg, *dial),
             Op::Ring { call, leg, status, sdp } => self.ring(now, (call, leg), status, sdp),
             Op::Answer { call, leg, sdp } => {
+                let mut sdp = Some(sdp);
                 if let Some(record) = self.record_mut(call, leg) {
                     record.answered = true;
+                    sdp = sdp.filter(|_| record.changed.is_none());
                 }
-                self.respond(now, (call, leg), 200, Some(sdp));
+                self.respond(now, (call, leg), 200, sdp);
             }
             Op::Confirm { call, leg, sdp } => self.confirm(now, call, leg, sdp),
             Op::Reanswer { call, leg, sdp } => self.reanswer(now, call, leg, sdp),
             Op::Reoffer { call, leg, sdp, notes } => self.reoffer(now, (call, leg), sdp, &notes),
+            Op::Withdraw { call, leg } => self.withdraw(now, call, leg),
             Op::Refer { call, leg, to, replaces, by } => self.refer(now, (call, leg), &to, replaces, by.as_ref()),
             Op::AnswerRefer { call, leg, result } => self.answer_refer(now, call, leg, result),
             Op::TellRefer { call, leg, status, text } => self.tell_refer(now, (call, leg), status, &text),
@@ -60,18 +62,14 @@ impl B2bua {
     }
 
     /// A description goes reliably to whoever understands that (RFC 3262), so that the audio before the answer does not
-    /// hang on one datagram. To a party that has made no offer it would be one, to be answered in its PRACK: it gets
-    /// ours with the answer.
+    /// hang on one datagram. To a party that has made no offer it is one, to be answered in its PRACK.
     fn ring(&mut self, now: Time, (call, leg): (CallId, LegId), status: u16, sdp: Option<Sdp>) {
         let Some(dialog) = self.dialog(call, leg) else { return };
-        let late = self.legs.get(&dialog).is_some_and(|record| record.late_offer);
-        let sdp = sdp.filter(|sdp| !late && sdp.0.len() <= MAX_SDP);
-        let response = Response::new(status);
-        let response = match sdp {
-            Some(sdp) if self.config.reliable => response.with_body(body(sdp)).reliably(),
-            Some(sdp) => response.with_body(body(sdp)),
-            None => response,
-        };
+        let too_early = self.legs.get(&dialog).is_some_and(|record| record.late_offer && !record.answers_early);
+        let sdp = sdp.filter(|sdp| !too_early && sdp.0.len() <= MAX_SDP);
+        let mut response = Response::new(status);
+        response.reliable = sdp.is_some() && self.config.reliable != Reliable::Off;
+        response.body = sdp.map(|sdp| self.description(dialog, sdp));
         self.endpoint.respond(now, dialog, response);
     }
 
@@ -84,16 +82,20 @@ impl B2bua {
             return;
         }
         let mut response = Response::new(status);
-        response.body = sdp.map(body);
+        response.body = sdp.map(|sdp| self.description(dialog, sdp));
         self.endpoint.respond(now, dialog, response);
     }
 
     fn confirm(&mut self, now: Time, call: CallId, leg: LegId, sdp: Option<Sdp>) {
         let Some(dialog) = self.dialog(call, leg) else { return };
-        if let Some(record) = self.legs.get_mut(&dialog)
-            && std::mem::take(&mut record.ack_due)
-        {
-            self.endpoint.ack(now, dialog, sdp.map(body));
+        let body = sdp.map(|sdp| self.description(dialog, sdp));
+        let Some(record) = self.legs.get_mut(&dialog) else { return };
+        if std::mem::take(&mut record.ack_due) {
+            self.endpoint.ack(now, dialog, body);
+        } else if let Some(fork) = record.prack_due.take() {
+            record.changed = Some(fork);
+            // One that cannot be sent any more belongs to an early dialog that is over, or to a call that is.
+            let _ = self.endpoint.prack(now, dialog, fork, body);
         }
     }
 
@@ -135,11 +137,6 @@ impl B2bua {
             }
         }
     }
-}
-
-/// A session description as a body.
-pub(crate) fn body(sdp: Sdp) -> Body {
-    Body::sdp(Bytes::copy_from_slice(sdp.0.as_bytes()))
 }
 
 /// The final response that refuses a party.

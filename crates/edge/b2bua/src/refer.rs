@@ -7,10 +7,14 @@
 //!
 //! A NOTIFY may overtake the 2xx, and then says the same. A subscription that ends without a final status counts as a
 //! failure. How long to wait for a NOTIFY is the core's decision.
+//!
+//! Of several REFERs in one dialog each has a subscription, named by the CSeq number of the REFER (RFC 3515 section
+//! 2.4.6). A NOTIFY that names none is about the first; phones that never name one are believed to mean the latest once
+//! the one before has ended.
 
 use compact_str::CompactString;
 use hookswitch_call::{Address, CallId, Cause, Fault, Kind, LegId, Report, Time};
-use hookswitch_sip::{DialogId, FailCause, Header, RequestOut, Response, SipError, TxnId};
+use hookswitch_sip::{Dialog, DialogId, FailCause, Header, RequestOut, Response, SipError, TxnId};
 use hookswitch_sip_msg::{HeaderName, Message, Method, Replaces, Uri};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +31,49 @@ pub enum Referred {
     Agreed,
     /// The last word was told; a NOTIFY that comes all the same is answered and means nothing.
     Over,
+}
+
+/// Our REFERs in one dialog, by their CSeq numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refers {
+    /// The first one.
+    pub first: u32,
+    /// The latest.
+    pub last: u32,
+    /// Another one before the latest may still be told of without its number.
+    pub open: bool,
+}
+
+/// Of what a NOTIFY speaks.
+#[derive(Debug, PartialEq, Eq)]
+enum About {
+    /// The latest REFER.
+    Latest,
+    /// An earlier one, about which everything has been said.
+    Earlier,
+    /// Nothing that was asked for here.
+    Nothing,
+}
+
+impl Refers {
+    fn and(refers: Option<Refers>, number: u32) -> Refers {
+        match refers {
+            None => Refers { first: number, last: number, open: false },
+            Some(refers) => Refers { last: number, ..refers },
+        }
+    }
+
+    /// `seq` is the last CSeq number that we have used: a REFER that was asked for digest has another one than it had at
+    /// first.
+    fn about(self, id: Option<&str>, seq: u32) -> About {
+        match id.map(str::parse::<u32>) {
+            Some(Ok(id)) if (self.last..=seq.max(self.last)).contains(&id) => About::Latest,
+            Some(Ok(id)) if (self.first..self.last).contains(&id) => About::Earlier,
+            Some(Ok(_) | Err(_)) => About::Nothing,
+            None if self.open && self.first != self.last => About::Earlier,
+            None => About::Latest,
+        }
+    }
 }
 
 impl B2bua {
@@ -76,8 +123,10 @@ impl B2bua {
         match self.endpoint.request(now, request) {
             Ok(id) => {
                 self.send_on(id, dialog, Errand::Refer);
+                let number = self.endpoint.dialog(dialog).map(Dialog::local_seq).unwrap_or_default();
                 if let Some(record) = self.legs.get_mut(&dialog) {
                     record.referred = Some(Referred::Asked);
+                    record.refers = Some(Refers::and(record.refers, number));
                 }
                 Ok(())
             }
@@ -110,29 +159,48 @@ impl B2bua {
     }
 
     pub(crate) fn notified(&mut self, now: Time, txn: TxnId, dialog: DialogId, request: &Message) {
-        let is_refer = request.event().is_some_and(|event| event.package.eq_ignore_ascii_case("refer"));
-        let referred = self.legs.get(&dialog).and_then(|record| record.referred);
-        let status = match referred {
-            Some(_) if is_refer => 200,
+        let event = request.event().filter(|event| event.package.eq_ignore_ascii_case("refer"));
+        let refers = self.legs.get(&dialog).and_then(|record| record.refers);
+        let seq = self.endpoint.dialog(dialog).map(Dialog::local_seq).unwrap_or_default();
+        let status = match (event.as_ref(), refers) {
+            (Some(event), Some(refers)) => match refers.about(event.id, seq) {
+                About::Latest => {
+                    self.endpoint.reply(now, txn, Response::new(200));
+                    return self.refer_told(dialog, request);
+                }
+                About::Earlier => {
+                    self.earlier_told(dialog, request);
+                    200
+                }
+                About::Nothing => 481,
+            },
             // Of what nobody has subscribed to (RFC 6665 section 4.1.3).
-            _ if is_refer => 481,
-            _ => 489,
+            (Some(_), None) => 481,
+            (None, _) => 489,
         };
         self.endpoint.reply(now, txn, Response::new(status));
-        if status == 200 {
-            self.refer_told(dialog, request);
+    }
+
+    /// What comes of an earlier REFER is known; its end makes room for those who name none.
+    fn earlier_told(&mut self, dialog: DialogId, request: &Message) {
+        let over = request.subscription_state().is_some_and(|state| state.is_terminated());
+        if let Some(refers) = self.legs.get_mut(&dialog).and_then(|record| record.refers.as_mut()) {
+            refers.open &= !over;
         }
     }
 
     fn refer_told(&mut self, dialog: DialogId, request: &Message) {
         let Some(record) = self.legs.get_mut(&dialog) else { return };
         let (call, leg) = (record.call, record.leg);
+        let over = request.subscription_state().is_some_and(|state| state.is_terminated());
+        if let Some(refers) = &mut record.refers {
+            refers.open = !over;
+        }
         let asked = match record.referred {
             Some(Referred::Asked) => true,
             Some(Referred::Agreed) => false,
             Some(Referred::Over) | None => return,
         };
-        let over = request.subscription_state().is_some_and(|state| state.is_terminated());
         let told = request.status_fragment().map(|line| {
             let text = String::from_utf8_lossy(line.reason);
             (line.status, CompactString::from(text.as_ref()))
@@ -156,4 +224,23 @@ impl B2bua {
 /// The leg to be replaced, or that of the party itself, is over.
 fn gone() -> Cause {
     Cause::new(Kind::NotFound, Fault::Nobody).with_text("The Leg Is Gone")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notify_is_about_the_refer_that_it_names() {
+        let first = Refers::and(None, 7);
+        assert_eq!((first.about(None, 9), first.about(Some("7"), 9)), (About::Latest, About::Latest));
+        assert_eq!((first.about(Some("10"), 9), first.about(Some("x"), 9)), (About::Nothing, About::Nothing));
+        assert_eq!(first.about(Some("8"), 9), About::Latest, "it was sent once more, with digest");
+        let mut second = Refers { open: true, ..Refers::and(Some(first), 9) };
+        assert_eq!((second.about(Some("9"), 9), second.about(Some("7"), 9)), (About::Latest, About::Earlier));
+        assert_eq!(second.about(None, 9), About::Earlier, "the first one has not ended");
+        second.open = false;
+        assert_eq!(second.about(None, 9), About::Latest, "who never names one can only mean this");
+        assert_eq!(second.about(Some("6"), 9), About::Nothing);
+    }
 }

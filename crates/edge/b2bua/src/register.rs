@@ -1,4 +1,4 @@
-//! Requests outside of a call: REGISTER, OPTIONS, and the rest.
+//! Requests outside of a call: REGISTER, OPTIONS, and the rest. Texts have a file of their own.
 
 use hookswitch_call::Time;
 use hookswitch_sip::auth::{Identity, Secret, Verdict, Which};
@@ -16,7 +16,13 @@ impl B2bua {
         }
         let response = match request.method() {
             Some(Method::Register) => self.register(now, request, flow),
+            // Ours, whomever the URI names: an INVITE in its place would be asked for digest first, and so it tells nobody
+            // who has an account or is at home (RFC 3261 section 11.2).
             Some(Method::Options) => self.abilities(),
+            Some(Method::Message) => match self.texted(now, txn, request, flow) {
+                Some(refusal) => refusal,
+                None => return,
+            },
             // Whom a transfer concerns is seen from the call it is asked for in, and only there has the sender proved
             // to be somebody; what it would subscribe to does not exist without one either (RFC 6665 section 7.2.1).
             Some(Method::Refer) => Response::new(403),

@@ -1,21 +1,25 @@
-//! Sessions that change after the answer: because we want it, and because a party does.
+//! Sessions that change, after the answer or before it: because we want it, and because a party does.
 //!
 //! ```text
 //!   Op::Reoffer ──▶ INVITE ──▶ 2xx ──▶ ACK at once (the offer was ours) ──▶ Reaccepted Ok
 //!                    │          └────▶ Reaccepted Ok ──▶ Op::Confirm ──▶ ACK with our answer
 //!                    └──▶ refusal ──▶ Reaccepted Err       (the leg ends meanwhile ──▶ Ended only)
-//!   INVITE or UPDATE of the party ──▶ Reoffered ──▶ Op::Reanswer ──▶ 200 or refusal
+//!   INVITE, UPDATE or PRACK with an offer ──▶ Reoffered ──▶ Op::Reanswer ──▶ 200 or refusal
 //! ```
+//!
+//! Before the answer it is UPDATE (RFC 3311) or PRACK (RFC 3262 section 5), and only once offer and answer of the INVITE
+//! have been exchanged by reliable provisional responses. The answer to the INVITE then describes nothing any more
+//! (RFC 3261 section 13.2.1).
 
 use hookswitch_call::{CallId, Cause, Fault, Kind, LegId, Notes, Report, Sdp, Time};
 use hookswitch_sip::{DialogId, FailCause, Response, SipError, TxnId};
-use hookswitch_sip_msg::Message;
+use hookswitch_sip_msg::{Message, Method};
 use serde::{Deserialize, Serialize};
 
 use crate::B2bua;
-use crate::leg::sdp_of;
+use crate::leg::{LegRecord, sdp_of};
 use crate::notes::fields;
-use crate::perform::{MAX_SDP, body, refusal};
+use crate::perform::{MAX_SDP, refusal};
 use crate::reason;
 
 /// What a party has proposed, while the core has not answered yet.
@@ -23,11 +27,16 @@ use crate::reason;
 pub enum Proposal {
     /// By a re-INVITE.
     Reinvite,
-    /// By an UPDATE (RFC 3311).
-    Update(TxnId),
+    /// By an UPDATE (RFC 3311), or a PRACK that carries an offer.
+    Request {
+        /// To be answered.
+        txn: TxnId,
+        /// In which early dialog of our INVITE; 0 otherwise.
+        fork: u8,
+    },
 }
 
-/// A re-INVITE of ours that is under way.
+/// A re-INVITE of ours that is under way, or an UPDATE before the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reoffer {
     /// It carries our offer; else the party is asked to make one.
@@ -53,23 +62,34 @@ impl B2bua {
         let Some(dialog) = self.dialog(call, leg) else { return Ok(()) };
         let Some(record) = self.legs.get_mut(&dialog).filter(|record| !record.ending) else { return Ok(()) };
         let pending = || Cause::new(Kind::Pending, Fault::Server);
-        if !record.answered || record.reoffer.is_some() {
+        if record.reoffer.is_some() {
             return Err(pending());
         }
         if sdp.as_ref().is_some_and(|sdp| sdp.0.len() > MAX_SDP) {
             return Err(too_large());
         }
         let headers = fields(notes)?;
-        let offers = sdp.is_some();
-        match self.endpoint.reinvite(now, dialog, sdp.map(body), headers) {
+        let (answered, early, offers) = (record.answered, record.early, sdp.is_some());
+        let body = sdp.map(|sdp| self.description(dialog, sdp));
+        let sent = if answered {
+            self.endpoint.reinvite(now, dialog, body, headers)
+        } else if offers && self.endpoint.allows(dialog, &Method::Update) {
+            self.endpoint.update(now, dialog, early.unwrap_or_default(), body, headers)
+        } else {
+            return Err(unchangeable());
+        };
+        match sent {
             Ok(()) => {
                 if let Some(record) = self.legs.get_mut(&dialog) {
                     record.reoffer = Some(Reoffer { offers });
                 }
                 Ok(())
             }
+            Err(SipError::NotEstablished) if !answered => Err(unchangeable()),
             // The end is on its way.
             Err(SipError::UnknownDialog | SipError::NotEstablished) => Ok(()),
+            // Before the answer it may be that there is nothing to change before the answer.
+            Err(SipError::Pending) if !answered => Err(unchangeable()),
             Err(SipError::Pending) => Err(pending()),
             Err(SipError::TooLarge) => Err(too_large()),
             Err(SipError::TransactionLimit | SipError::DialogLimit | SipError::Unsendable | SipError::Malformed) => {
@@ -87,9 +107,7 @@ impl B2bua {
         };
         let sdp = sdp_of(response);
         // An answer without a description leaves the session as it was; what else could it mean?
-        let result = sdp.ok_or_else(|| {
-            Cause::new(Kind::NotAcceptable, Fault::Peer).with_text("No Session Description In The Answer")
-        });
+        let result = sdp.ok_or_else(no_description);
         if offers || result.is_err() {
             self.endpoint.ack(now, dialog, None);
         } else if let Some(record) = self.legs.get_mut(&dialog) {
@@ -98,6 +116,20 @@ impl B2bua {
         if let Some((call, leg)) = self.name_of(dialog) {
             self.report(Report::Reaccepted { call, leg, sdp: result.map(Some) });
         }
+    }
+
+    /// An UPDATE of ours is answered.
+    pub(crate) fn update_answered(&mut self, dialog: DialogId, fork: u8, response: &Message) {
+        let Some(record) = self.legs.get_mut(&dialog) else { return };
+        if record.reoffer.take().is_none() || record.ending {
+            return;
+        }
+        let sdp = sdp_of(response).ok_or_else(no_description);
+        if sdp.is_ok() && !record.answered {
+            record.changed = Some(fork);
+        }
+        let (call, leg) = (record.call, record.leg);
+        self.report(Report::Reaccepted { call, leg, sdp: sdp.map(Some) });
     }
 
     pub(crate) fn reinvite_failed(
@@ -133,25 +165,38 @@ impl B2bua {
             && record.proposal == Some(Proposal::Reinvite)
         {
             record.proposal = None;
+            let (call, leg) = (record.call, record.leg);
+            self.report(Report::Withdrawn { call, leg });
         }
     }
 
-    /// An UPDATE with a body. Before the answer nothing can be changed: a session that several phones may still take
-    /// part in has no description to change, and whoever wants to waits for the answer (RFC 3311 section 5.2).
-    pub(crate) fn updated(&mut self, now: Time, dialog: DialogId, txn: TxnId, request: &Message) {
-        let record = self.legs.get_mut(&dialog).filter(|record| record.answered && !record.ending);
-        let refusal = match (record, sdp_of(request)) {
-            (Some(record), Some(sdp)) => {
-                record.proposal = Some(Proposal::Update(txn));
+    /// Takes back our re-INVITE. An UPDATE cannot be: its answer is here at once.
+    pub(crate) fn withdraw(&mut self, now: Time, call: CallId, leg: LegId) {
+        let Some(dialog) = self.dialog(call, leg) else { return };
+        let under_way = |record: &&mut LegRecord| record.answered && record.reoffer.is_some();
+        if self.legs.get_mut(&dialog).filter(under_way).is_some() {
+            self.endpoint.cancel(now, dialog, None);
+        }
+    }
+
+    /// An UPDATE or a PRACK with a body that is no answer. The endpoint has looked whether there is a session that could
+    /// be changed.
+    pub(crate) fn updated(&mut self, now: Time, dialog: DialogId, (txn, fork): (TxnId, u8), request: &Message) {
+        let Some(sdp) = sdp_of(request) else {
+            // Only an INVITE can ask for an offer.
+            let refusal = Response::new(415).with_header(self.accept());
+            return self.endpoint.reply(now, txn, refusal);
+        };
+        match self.legs.get_mut(&dialog).filter(|record| !record.ending) {
+            // That of another early dialog: one after the other (RFC 3311 section 5.2).
+            Some(record) if record.proposal.is_some() => self.endpoint.reply(now, txn, Response::new(500)),
+            Some(record) => {
+                record.proposal = Some(Proposal::Request { txn, fork });
                 let (call, leg) = (record.call, record.leg);
                 self.report(Report::Reoffered { call, leg, sdp: Some(sdp) });
-                return;
             }
-            (None, Some(_)) => Response::new(488),
-            // Only an INVITE can ask for an offer.
-            (_, None) => Response::new(415).with_header(self.accept()),
-        };
-        self.endpoint.reply(now, txn, refusal);
+            None => self.endpoint.reply(now, txn, Response::new(481)),
+        }
     }
 
     pub(crate) fn reanswer(&mut self, now: Time, call: CallId, leg: LegId, sdp: Result<Sdp, Cause>) {
@@ -159,15 +204,27 @@ impl B2bua {
         let Some(record) = self.legs.get_mut(&dialog) else { return };
         let Some(proposal) = record.proposal.take() else { return };
         let sdp = sdp.and_then(|sdp| if sdp.0.len() > MAX_SDP { Err(too_large()) } else { Ok(sdp) });
+        if let (Proposal::Request { fork, .. }, Ok(_), false) = (proposal, &sdp, record.answered) {
+            record.changed = Some(fork);
+        }
         let response = match sdp {
-            Ok(sdp) => Response::new(200).with_body(body(sdp)),
+            Ok(sdp) => Response::new(200).with_body(self.description(dialog, sdp)),
             Err(cause) => refusal(&cause),
         };
         match proposal {
             Proposal::Reinvite => self.endpoint.respond(now, dialog, response),
-            Proposal::Update(txn) => self.endpoint.reply(now, txn, response),
+            Proposal::Request { txn, .. } => self.endpoint.reply(now, txn, response),
         }
     }
+}
+
+/// The session of a leg that is not answered cannot be changed: it has none yet, or its phone knows no UPDATE.
+fn unchangeable() -> Cause {
+    Cause::new(Kind::Other, Fault::Server).with_text("Not Answered Yet")
+}
+
+fn no_description() -> Cause {
+    Cause::new(Kind::NotAcceptable, Fault::Peer).with_text("No Session Description In The Answer")
 }
 
 pub(crate) fn too_large() -> Cause {

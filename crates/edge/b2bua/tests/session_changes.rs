@@ -235,3 +235,28 @@ fn a_leg_that_is_moved_goes_on_under_its_new_name() {
     assert_eq!(names, [(9, 4), (9, 4)]);
     assert_eq!(line.b2bua.live_legs(), 0);
 }
+
+#[test]
+fn what_a_party_takes_back_is_told_and_ours_is_taken_back_by_cancel() {
+    let mut line = Line::new();
+    let tag = line.alice();
+    let more = "Contact: <sip:alice@10.0.0.2>\r\nContent-Type: application/sdp\r\n";
+    line.hear(ALICES, &alices("INVITE", 2, &tag, more, "a2"));
+    line.take();
+    let cancel = alices("CANCEL", 2, &tag, "", "").replace("-CANCEL\r\n", "-INVITE\r\n");
+    line.hear(ALICES, &cancel);
+    let (words, reports) = line.take();
+    assert_eq!(words, ["200", "487"]);
+    assert!(matches!(reports.as_slice(), [Report::Withdrawn { call, leg }] if (*call, *leg) == ALICE), "{reports:?}");
+    // The other way round.
+    line.bob();
+    line.op(reoffer(Some("s2")));
+    let invite = line.sent("INVITE");
+    line.hear(BOBS, &answer(&invite, "100 Trying", "", ""));
+    line.op(Op::Withdraw { call: BOB.0, leg: BOB.1 });
+    assert_eq!(line.words().last().map(String::as_str), Some("CANCEL"));
+    line.hear(BOBS, &answer(&invite, "487 Request Terminated", "", ""));
+    assert_eq!(outcome(&mut line).unwrap_err().kind, Kind::Cancelled);
+    line.op(Op::Withdraw { call: BOB.0, leg: BOB.1 });
+    assert!(line.words().is_empty(), "nothing is under way");
+}

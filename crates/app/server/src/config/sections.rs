@@ -50,9 +50,14 @@ pub struct Sip {
     /// Shortest time between two refreshes that is granted, in seconds; whoever asks for less is answered
     /// 422. At least 90.
     pub min_se: u64,
-    /// Whether early audio is described reliably to callers that understand that (RFC 3262). Callers that
-    /// require it always get it.
-    pub reliable_early_media: bool,
+    /// Who refreshes a session (RFC 4028) where that is the switch's to say: `either`, whoever has called;
+    /// `ours`, the switch; `theirs`, the phone, if it can.
+    pub refresher: Refresher,
+    /// Whether early audio is described reliably (RFC 3262): `off`, only to callers that require it;
+    /// `offered` (or `true`), to callers that understand it; `required`, and whoever does not understand it
+    /// cannot call (421) and is not called (420).
+    #[schemars(with = "String")]
+    pub reliable_early_media: ReliableEarlyMedia,
 }
 
 impl Default for Sip {
@@ -73,8 +78,63 @@ impl Default for Sip {
             max_pending_per_source: 2_000,
             session_expires: 1_800,
             min_se: 90,
-            reliable_early_media: false,
+            refresher: Refresher::Either,
+            reliable_early_media: ReliableEarlyMedia::Off,
         }
+    }
+}
+
+/// Who refreshes a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Refresher {
+    /// Whoever has called.
+    #[default]
+    Either,
+    /// The switch.
+    Ours,
+    /// The phone, if it can.
+    Theirs,
+}
+
+/// Whether early audio is described reliably.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReliableEarlyMedia {
+    /// To callers that require it.
+    #[default]
+    Off,
+    /// To callers that understand it.
+    Offered,
+    /// To everybody; who does not understand it cannot take part.
+    Required,
+}
+
+impl<'de> Deserialize<'de> for ReliableEarlyMedia {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Word;
+        impl serde::de::Visitor<'_> for Word {
+            type Value = ReliableEarlyMedia;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`off`, `offered` or `required`")
+            }
+
+            // What it was before there were three of them.
+            fn visit_bool<E>(self, on: bool) -> Result<Self::Value, E> {
+                Ok(if on { ReliableEarlyMedia::Offered } else { ReliableEarlyMedia::Off })
+            }
+
+            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Self::Value, E> {
+                match word {
+                    "off" => Ok(ReliableEarlyMedia::Off),
+                    "offered" => Ok(ReliableEarlyMedia::Offered),
+                    "required" => Ok(ReliableEarlyMedia::Required),
+                    other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Word)
     }
 }
 

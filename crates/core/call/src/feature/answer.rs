@@ -21,7 +21,7 @@ impl Call {
         self.end_branches(scene, &Cause::new(Kind::AnsweredElsewhere, Fault::Nobody));
         let (call, seat) = (self.id, self.seat(id));
         let Some(hunt) = self.hunt_over() else { return };
-        if !owes_answer || sdp.is_none() {
+        if !owes_answer || sdp.is_none() && early.is_none() {
             // With a late offer the acknowledgement waits for the caller's answer.
             scene.out.op(Op::Confirm { call, leg: id, sdp: None });
         }
@@ -41,7 +41,13 @@ impl Call {
         if self.anchored && !heard {
             scene.out.media(MediaOp::Accept { call, seat, leg: id, sdp: sdp.clone() });
         }
-        if hunt.seat == Seat::Spare {
+        if hunt.heard != Some(id) && hunt.seat != Seat::Spare {
+            // If somebody has pressed a hold key, it was another branch.
+            self.holds.pressed.set(party, false);
+        }
+        if hunt.seat == Seat::Spare && self.anchored && !heard {
+            self.target_answered(scene, id, hunt.to);
+        } else if hunt.seat == Seat::Spare {
             self.transferred(scene, id, hunt.to);
         } else {
             self.party_answered(scene, id, sdp);
@@ -70,6 +76,13 @@ impl Call {
         };
         self.state = State::AwaitDescription;
         self.wait(scene, scene.limits.setup_time);
+        let Some(leg) = self.leg_mut(caller) else { return };
+        if leg.owes_answer {
+            // It has been shown our offer and is about to answer that: in the acknowledgement of the 200 it could not
+            // any more.
+            leg.purpose = Some(Purpose::Answer);
+            return;
+        }
         if !self.anchored {
             self.send_answer(scene, caller, callee_sdp);
             return;
@@ -109,12 +122,13 @@ impl Call {
         if !leg.live() {
             return;
         }
-        let call = self.id;
+        let (call, late_offer) = (self.id, self.late_offer);
         let Some(leg) = self.leg_mut(id) else { return };
         match leg.purpose.take() {
             Some(Purpose::Dial) => self.offer_ready(scene, id, sdp),
             Some(Purpose::EarlyMedia) => {
                 leg.local = Some(sdp.clone());
+                leg.owes_answer = late_offer;
                 let status = self.ring_status;
                 scene.out.op(Op::Ring {
                     call,
@@ -126,15 +140,29 @@ impl Call {
             }
             Some(Purpose::Answer) => self.send_answer(scene, id, sdp),
             Some(Purpose::Reanswer) => {
+                if leg.state == LegState::Offered {
+                    leg.local = Some(sdp.clone());
+                }
                 scene.out.op(Op::Reanswer { call, leg: id, sdp: Ok(sdp) });
                 self.change_over(scene, id);
             }
             Some(Purpose::Join) => self.offer_to_other_call(scene, id, sdp),
+            Some(Purpose::Seat) => self.target_ready(scene),
             Some(Purpose::Replace) => self.seat_newcomer(scene, id, sdp),
             Some(Purpose::Reoffer) => self.send_reoffer(scene, id, sdp),
             // Not asked for.
             Some(waits @ (Purpose::Reaccept | Purpose::Relay | Purpose::Relayed)) => leg.purpose = Some(waits),
             None => {}
+        }
+    }
+
+    /// A caller without an offer has answered ours before its call was answered.
+    pub(crate) fn answered_early(&mut self, scene: &mut Scene<'_>, caller: LegId) {
+        self.late_offer = false;
+        let Some(leg) = self.leg_mut(caller).filter(|leg| leg.purpose == Some(Purpose::Answer)) else { return };
+        leg.purpose = None;
+        if let Some(sdp) = leg.local.clone() {
+            self.send_answer(scene, caller, sdp);
         }
     }
 

@@ -22,7 +22,7 @@ impl Call {
         // A caller of ours who is on the line already has a session.
         let Some(caller) = self.caller_leg().filter(|_| !self.third_party && !self.hunts_spare()) else { return };
         let described = self.leg(caller).is_some_and(|leg| leg.local.is_some() || leg.purpose.is_some());
-        if self.late_offer || described {
+        if self.late_offer && !self.answers_early || described {
             // Without the caller's offer there is nothing to answer before our 200.
             self.tell_ringing(scene, status);
         } else {
@@ -35,12 +35,14 @@ impl Call {
     /// may not contradict it (RFC 3261 section 13.2.1): that of a party which alone is called.
     fn show_early_media(&mut self, scene: &mut Scene<'_>, status: u16, sdp: Sdp) {
         let alone = self.legs.iter().filter(|leg| leg.party == Party::Callee).count() == 1;
+        let (late, answers) = (self.late_offer, self.answers_early);
         let caller = self.caller_leg().and_then(|id| self.leg_mut(id));
         match caller {
             Some(caller) if alone && caller.local.is_none() => {
                 let leg = caller.id;
                 caller.local = Some(sdp.clone());
-                if !self.late_offer {
+                if !late || answers {
+                    caller.owes_answer = late;
                     self.ring_status = status;
                     scene.out.op(Op::Ring { call: self.id, leg, status, sdp: Some(sdp) });
                     return;

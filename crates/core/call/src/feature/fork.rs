@@ -89,6 +89,11 @@ impl Hunt {
         })
     }
 
+    /// Somebody else may be called yet.
+    pub(super) fn may_go_on(&self) -> bool {
+        !self.waiting.is_empty() || self.forwards.is_some()
+    }
+
     /// The next place, if it belongs to the group that is called now.
     fn next_of_group(&self) -> Option<&Target> {
         self.waiting.last().filter(|place| place.group == self.group)

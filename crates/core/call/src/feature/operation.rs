@@ -14,7 +14,7 @@ use super::join::{Join, Lend};
 use super::refer::Refer;
 use super::replace::Replace;
 use super::transfer::Bridge;
-use crate::cause::{Cause, Kind};
+use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Alarm, Call, LegState, Scene, State};
 use crate::words::{
     Event, Failure, LegId, MediaOp, Op, Outcome, Party, Refused, Seat, Service, Source, Stage, Ticket, Told,
@@ -156,7 +156,8 @@ impl Call {
             (Whose::Phone(asker), Err(failure)) => {
                 let cause = failure.cause;
                 if asker.accepted {
-                    let (status, text) = cause.refusal();
+                    // What the target said is told as it is: nobody acts on it but the phone (RFC 3515 section 2.4.5).
+                    let (status, text) = if cause.code == 503 { (503, &*cause.text) } else { cause.refusal() };
                     self.tell_leg(scene, asker, status, text.into());
                 } else {
                     self.answer_refer(scene, asker.leg, Err(cause.clone()));
@@ -215,8 +216,11 @@ impl Call {
         let Some(op) = &self.op else { return };
         match &op.doing {
             Doing::Hold(_) => self.hold_timed_out(scene),
-            // The look for the target has times of its own.
-            Doing::Bridge(_) => {}
+            // The look for the target has times of its own; here it is the media engine that is silent.
+            Doing::Bridge(_) => {
+                let cause = Cause::new(Kind::Other, Fault::Server).with_text("Setup Timeout");
+                self.target_lost(scene, cause);
+            }
             Doing::Join(_) => self.join_timed_out(scene),
             Doing::Lend(_) => self.take_back(scene),
             Doing::Refer(_) => self.refer_timed_out(scene),
@@ -241,6 +245,10 @@ impl Call {
     pub(crate) fn goes_on_without(&mut self, scene: &mut Scene<'_>, id: LegId) -> bool {
         let Some(leg) = self.leg(id) else { return true };
         let (party, spare) = (leg.party, leg.spare);
+        if self.is_about_to_sit(id) {
+            self.target_lost(scene, Cause::hangup());
+            return true;
+        }
         match self.op.as_ref().map(|op| &op.doing) {
             Some(Doing::Part(leg)) if *leg == id && spare => {
                 self.take_op();

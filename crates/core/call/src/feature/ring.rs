@@ -72,6 +72,9 @@ impl Call {
         let Some(hunt) = self.hunt.as_ref() else { return };
         let to = hunt.to.clone();
         let (diversions, referred_by) = (hunt.diversions.clone(), hunt.referred_by.clone());
+        // Only one party can make the offer that the caller answers.
+        let alone = !hunt.may_go_on() && self.legs.iter().filter(|leg| leg.party == Party::Callee).count() == 1;
+        let answers_early = offer.is_none() && self.late_offer && self.answers_early && alone;
         let Some(leg) = self.legs.get_mut(usize::from(id.0)) else { return };
         let Some(target) = leg.target.clone() else { return };
         leg.state = LegState::AwaitAnswer;
@@ -82,7 +85,7 @@ impl Call {
             Party::Caller => callee,
             Party::Callee => caller,
         };
-        let mut dial = Dial { hops, diversions, referred_by, ..Dial::new(target, from, to, offer) };
+        let mut dial = Dial { hops, diversions, referred_by, answers_early, ..Dial::new(target, from, to, offer) };
         dial.wire_id = self.wanted_wire_id.take();
         match (leg.party, self.origin.as_ref()) {
             (Party::Callee, Some(origin)) => {

@@ -1,7 +1,7 @@
 //! What happens to a session after its answer: the acknowledgement, and changes of one side.
 
 use crate::cause::{Cause, Fault, Kind};
-use crate::machine::{Call, LegState, Purpose, Scene, State};
+use crate::machine::{Call, Leg, LegState, Purpose, Scene, State};
 use crate::words::{LegId, MediaOp, Op, Party, Sdp};
 
 impl Call {
@@ -11,6 +11,7 @@ impl Call {
         if !leg.live() {
             return;
         }
+        let early = leg.state == LegState::Offered;
         if leg.state == LegState::AwaitConfirm {
             leg.state = LegState::Up;
         }
@@ -26,11 +27,28 @@ impl Call {
         if self.anchored {
             scene.out.media(MediaOp::Accept { call, seat: self.seat(id), leg: id, sdp });
             self.change_over(scene, id);
-            return;
+        } else {
+            self.confirm_other(scene, id, sdp);
         }
-        // The other party made the offer and waits for this answer in its acknowledgement.
+        if early {
+            self.answered_early(scene, id);
+        }
+    }
+
+    /// The other party made the offer and waits for this answer in its acknowledgement.
+    fn confirm_other(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Sdp) {
+        let call = self.id;
         let Some(party) = self.leg(id).map(|leg| leg.party) else { return };
-        let other = self.legs.iter_mut().find(|l| l.party == party.other() && l.state == LegState::Up);
+        let waits = |leg: &&mut Leg| match leg.state {
+            LegState::Up => true,
+            LegState::AwaitAnswer => leg.owes_answer && leg.early.is_some(),
+            LegState::AwaitOffer
+            | LegState::Offered
+            | LegState::AwaitConfirm
+            | LegState::AwaitEnd
+            | LegState::Ended => false,
+        };
+        let other = self.legs.iter_mut().filter(|leg| leg.party == party.other()).find(waits);
         if let Some(other) = other {
             other.owes_answer = false;
             let leg = other.id;
@@ -38,8 +56,8 @@ impl Call {
         }
     }
 
-    /// A party wants another address, port, codec or direction. The other party is not bothered:
-    /// its own session with us does not change.
+    /// A party wants another address, port, codec or direction, after the answer or before it. The
+    /// other party is not bothered: its own session with us does not change.
     pub(crate) fn reoffered(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Option<Sdp>) {
         let call = self.id;
         let (anchored, state) = (self.anchored, self.state);
@@ -55,7 +73,13 @@ impl Call {
             self.relay_offer(scene, id, sdp);
             return;
         }
-        let refusal = if matches!(leg.purpose, Some(Purpose::Reoffer | Purpose::Reaccept)) {
+        let unheard =
+            leg.state == LegState::AwaitAnswer && self.hunt.as_ref().is_none_or(|hunt| hunt.heard != Some(id));
+        let Some(leg) = self.leg_mut(id) else { return };
+        let refusal = if unheard {
+            // The branches of a fork share a channel, and another one has it.
+            Some(Cause::new(Kind::Other, Fault::Server).with_text("Another Branch Is Heard"))
+        } else if matches!(leg.purpose, Some(Purpose::Reoffer | Purpose::Reaccept)) {
             // Both sides change the session at once (RFC 3261 section 14.2).
             Some(Cause::new(Kind::Pending, Fault::Peer))
         } else if leg.purpose.is_some() {
@@ -72,6 +96,9 @@ impl Call {
         }
         leg.purpose = Some(Purpose::Reanswer);
         leg.asked = true;
+        if leg.state == LegState::AwaitAnswer {
+            leg.early = sdp.clone().or(leg.early.take());
+        }
         if let Some(sdp) = sdp {
             let seat = self.seat(id);
             scene.out.media(MediaOp::Offered { call, seat, sdp });
@@ -109,6 +136,7 @@ impl Call {
             }
             Some(Purpose::Dial) => self.offer_refused(scene, id, cause),
             Some(Purpose::Join) => self.join_refused(scene, id, cause),
+            Some(Purpose::Seat) => self.target_lost(scene, cause),
             Some(Purpose::Replace) => self.refuse_newcomer(scene, cause),
             Some(Purpose::Reoffer) => self.reoffer_refused(scene, id, cause),
             // About an answer of before, which is about to be replaced.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::fork::{Hunt, MAX_PLACES};
 use super::operation::{Doing, Whose};
 use crate::cause::{Cause, Fault, Kind};
-use crate::machine::{Call, LegState, Scene};
+use crate::machine::{Call, LegState, Purpose, Scene};
 use crate::words::{Address, Alerting, Event, Failure, LegId, MediaOp, Party, Refused, Seat, Service, Source, Stage};
 
 /// Most legs that a call ever has, those included which have ended: every transfer adds some.
@@ -41,6 +41,8 @@ pub(crate) struct Bridge {
     pub swapped: bool,
     /// The beginning of the new leg has been told.
     started: bool,
+    /// Who has answered, and by which address, while the media engine looks at the answer.
+    answered: Option<(LegId, Address)>,
 }
 
 impl Bridge {
@@ -84,7 +86,11 @@ impl Call {
         let mut hunt = Hunt::new(party, Seat::Spare, to.clone(), by.is_controller);
         hunt.referred_by = by.referred_by;
         let before = self.heard();
-        self.begin(scene, whose, Doing::Bridge(Bridge { stays, rings: false, swapped: false, started: false }));
+        self.begin(
+            scene,
+            whose,
+            Doing::Bridge(Bridge { stays, rings: false, swapped: false, started: false, answered: None }),
+        );
         self.op_event(scene, Event::Transferring { party: stays, to: Some(to) });
         self.retune(scene, before);
         self.media(scene, MediaOp::OpenSpare { call: self.id, party, near: None });
@@ -159,6 +165,37 @@ impl Call {
         self.transferred(scene, id, to);
     }
 
+    /// The target has answered. Nobody changes places before the media engine has taken that answer: what it cannot use
+    /// leaves everybody where they are.
+    pub(crate) fn target_answered(&mut self, scene: &mut Scene<'_>, id: LegId, to: Address) {
+        let (call, seat) = (self.id, self.seat(id));
+        let Some(bridge) = self.bridge_op() else { return };
+        bridge.answered = Some((id, to));
+        if let Some(leg) = self.leg_mut(id) {
+            leg.purpose = Some(Purpose::Seat);
+        }
+        self.op_wait(scene, scene.limits.setup_time);
+        // The engine works in order: whoever can be described anew has its session.
+        self.media(scene, MediaOp::MakeOffer { call, seat, leg: id, near: None });
+    }
+
+    /// The session of whoever has answered is there.
+    pub(crate) fn target_ready(&mut self, scene: &mut Scene<'_>) {
+        let answered = self.bridge_op().and_then(|bridge| bridge.answered.take());
+        if let Some((id, to)) = answered {
+            self.transferred(scene, id, to);
+        }
+    }
+
+    /// There is no session with whoever has answered, or it has gone again.
+    pub(crate) fn target_lost(&mut self, scene: &mut Scene<'_>, cause: Cause) {
+        let answered = self.bridge_op().and_then(|bridge| bridge.answered.take());
+        let Some((id, _)) = answered else { return };
+        let Some(party) = self.leg(id).map(|leg| leg.party) else { return };
+        self.hang_up(scene, id, cause.clone());
+        self.target_failed(scene, party, cause);
+    }
+
     /// Somebody has come to take the place of an end: it is done.
     pub(crate) fn transferred(&mut self, scene: &mut Scene<'_>, id: LegId, by: Address) {
         let swapped = self.bridge_op().is_some_and(|bridge| bridge.swapped);
@@ -193,7 +230,8 @@ impl Call {
             self.media(scene, MediaOp::Hold { call, party, on: false });
         }
         self.holds.commanded.set(party, false);
-        self.holds.pressed.set(party, false);
+        let pressed = self.leg(id).is_some_and(|leg| leg.deaf);
+        self.holds.pressed.set(party, pressed);
         for (leg, spare) in [(Some(id), false), (old, true)] {
             if let Some(leg) = leg.and_then(|leg| self.leg_mut(leg)) {
                 leg.spare = spare;
@@ -209,6 +247,10 @@ impl Call {
         }
         self.hear_all(scene);
         self.event_for(scene, whose, Event::Replaced { leg: id, party, by });
+        if pressed {
+            self.event_of(scene, None, Event::HeldBy { party, hold: true });
+            self.watch_held(scene);
+        }
         old
     }
 
@@ -260,6 +302,12 @@ impl Call {
             cause
         };
         self.transfer_failed(scene, party, Failure::new(Stage::Callee, cause));
+    }
+
+    /// Whether a leg has answered and waits for its place.
+    pub(crate) fn is_about_to_sit(&self, id: LegId) -> bool {
+        let Some(Doing::Bridge(bridge)) = self.op.as_ref().map(|op| &op.doing) else { return false };
+        bridge.answered.as_ref().is_some_and(|(answered, _)| *answered == id)
     }
 
     pub(crate) fn bridge_op(&mut self) -> Option<&mut Bridge> {

@@ -56,7 +56,8 @@ pub enum Op {
         leg: LegId,
         /// Status 101-199.
         status: u16,
-        /// Early media, if there is some.
+        /// Early media, if there is some: our answer, or our offer to a party which has made none
+        /// and can answer it now ([`Incoming::answers_early`]).
         sdp: Option<Sdp>,
     },
     /// Answer an incoming leg.
@@ -68,7 +69,8 @@ pub enum Op {
         /// Our answer, or our offer if the party sent none.
         sdp: Sdp,
     },
-    /// Acknowledge the answer of a leg that we called.
+    /// Acknowledge the answer of a leg that we called, or answer the offer that it made before
+    /// ([`Dial::answers_early`]).
     Confirm {
         /// The call.
         call: CallId,
@@ -98,6 +100,14 @@ pub enum Op {
         sdp: Option<Sdp>,
         /// What the party is told besides.
         notes: Notes,
+    },
+    /// Take back a change under way ([`Op::Reoffer`]), if that can still be: [`Report::Reaccepted`]
+    /// says what came of it, `Ok` where the party was quicker.
+    Withdraw {
+        /// The call.
+        call: CallId,
+        /// The leg.
+        leg: LegId,
     },
     /// Ask the party of an answered leg to call somebody else (REFER); answered by
     /// [`Report::ReferAnswered`] and then by [`Report::ReferProgress`].
@@ -192,6 +202,9 @@ pub struct Dial {
     pub to: Address,
     /// Our offer; without one the party is asked to make it.
     pub offer: Option<Sdp>,
+    /// An offer that the party makes before it answers can be answered, by [`Op::Confirm`]. Of no
+    /// meaning beside an offer of ours.
+    pub answers_early: bool,
     /// The name to give the leg on the wire, if somebody chose one.
     pub wire_id: Option<CompactString>,
     /// Hops that may still follow (Max-Forwards).
@@ -371,7 +384,8 @@ pub enum Report {
         status: u16,
         /// The phrase.
         text: CompactString,
-        /// Early media.
+        /// Early media: its answer to our offer. Where ours was empty its own offer, which wants
+        /// [`Op::Confirm`] before the party can answer the call.
         sdp: Option<Sdp>,
     },
     /// A called party names others that are to be called in its place (3xx); [`Report::Ended`] of
@@ -393,7 +407,8 @@ pub enum Report {
         /// Its answer, or its offer where ours was empty.
         sdp: Option<Sdp>,
     },
-    /// The party of an incoming leg has acknowledged our answer.
+    /// The party of an incoming leg has acknowledged our answer, or has answered our offer in
+    /// [`Op::Ring`].
     Confirmed {
         /// The call.
         call: CallId,
@@ -410,6 +425,14 @@ pub enum Report {
         leg: LegId,
         /// The new offer; none asks us to make one.
         sdp: Option<Sdp>,
+    },
+    /// A party takes back its change ([`Report::Reoffered`]): its session is as it was, and an answer
+    /// finds nobody any more.
+    Withdrawn {
+        /// The call.
+        call: CallId,
+        /// The leg.
+        leg: LegId,
     },
     /// The answer to [`Op::Reoffer`].
     Reaccepted {
@@ -538,6 +561,9 @@ pub struct Incoming {
     pub to: Address,
     /// The party's offer; none means that it wants ours (late offer).
     pub offer: Option<Sdp>,
+    /// Without an offer of its own it can answer ours before its call is answered: an offer in
+    /// [`Op::Ring`], and its answer in [`Report::Confirmed`].
+    pub answers_early: bool,
     /// Hops that may still follow (Max-Forwards).
     pub hops: u8,
     /// Our address as that party sees it.

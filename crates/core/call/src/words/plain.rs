@@ -13,6 +13,7 @@ impl Dial {
             from,
             to,
             offer,
+            answers_early: false,
             wire_id: None,
             hops: 70,
             identity: Identity::default(),
@@ -33,6 +34,7 @@ impl Incoming {
             from,
             to,
             offer,
+            answers_early: false,
             hops: 70,
             near: None,
             identity: Identity::default(),
@@ -57,6 +59,7 @@ impl Report {
             | Self::Confirmed { leg, .. }
             | Self::Reoffered { leg, .. }
             | Self::Reaccepted { leg, .. }
+            | Self::Withdrawn { leg, .. }
             | Self::ReferAsked { leg, .. }
             | Self::ReferAnswered { leg, .. }
             | Self::ReferProgress { leg, .. }

@@ -136,6 +136,7 @@ impl Carried {
             | Op::Refer { call, leg, .. }
             | Op::Deliver { call, leg, .. }
             | Op::Receipt { call, leg, .. }
+            | Op::Withdraw { call, leg }
             | Op::Probe { call, leg } => self.on_the_wire((*call, *leg), op),
         }
     }

@@ -315,6 +315,7 @@ fn op_text(op: &Op) -> String {
             Ok(sdp) => format!("reanswer {leg} {}", sdp.0),
             Err(cause) => format!("reanswer {leg} refused {}", cause.code),
         },
+        Op::Withdraw { leg, .. } => format!("withdraw {leg}"),
         Op::Reoffer { leg, sdp, .. } => format!("reoffer {leg}{}", of(sdp)),
         Op::Refer { leg, to, .. } => format!("refer {leg} {to}"),
         Op::AnswerRefer { leg, result, .. } => match result {

@@ -86,6 +86,11 @@ impl Dialog {
         &self.call_id
     }
 
+    /// The CSeq number of the last request that we have sent in it.
+    pub fn local_seq(&self) -> u32 {
+        self.local_seq
+    }
+
     /// Our tag.
     pub fn local_tag(&self) -> &str {
         &self.local_tag

@@ -18,7 +18,7 @@ use crate::dialog::route::{recorded_by, unfolded};
 use crate::dialog::session_timer::{Asks, SessionTimer};
 use crate::dialog::{Dialog, DialogState, Role};
 use crate::event::{DialogId, TxnId};
-use crate::outgoing::{Rel100, Response};
+use crate::outgoing::{Header, Rel100, Response};
 use crate::transaction::{Server, ServerInvite};
 use crate::transport::{Flow, Transport};
 
@@ -226,15 +226,30 @@ impl Endpoint {
         {
             self.accept_update(now, id, slot, &asks);
         }
+        let response = self.with_retry_after(asked, response);
+        let described = if accepted { response.body.clone() } else { None };
         if self.send_response(now, slot, &fitting(response))
             && let (Some(id), Some(asked)) = (dialog, asked)
             && self.answered(id, asked)
         {
             match asked.kind {
-                AskedKind::Prack => self.on_prack_answered(now, id, accepted),
+                AskedKind::Prack => {
+                    self.remember_sent(id, described.as_ref());
+                    self.on_prack_answered(now, id, accepted);
+                }
                 AskedKind::Update { .. } | AskedKind::Other => {}
             }
         }
+    }
+
+    /// A 500 to an UPDATE says when to try again (RFC 3311 5.2).
+    fn with_retry_after(&mut self, asked: Option<Asked>, mut response: Response) -> Response {
+        let is_update = asked.is_some_and(|asked| matches!(asked.kind, AskedKind::Update { .. }));
+        let says_when = |header: &Header| header.known() == HeaderName::RetryAfter;
+        if is_update && response.status == 500 && !response.headers.iter().any(says_when) {
+            response.headers.push(Header::new(HeaderName::RetryAfter, self.retry_after()));
+        }
+        response
     }
 
     /// True when a request of theirs has got its final answer and is forgotten by that.

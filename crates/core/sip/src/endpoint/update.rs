@@ -76,8 +76,13 @@ impl Call {
 impl Endpoint {
     /// 500, to be tried again after a while.
     pub(super) fn refuse_for_now(&mut self, fresh: &Fresh<'_>) -> Told {
-        let seconds = self.ids.below(RETRY_AFTER_MOST + 1).to_string();
+        let seconds = self.retry_after();
         self.refuse(fresh.flow, fresh.request, 500, None, &[(HeaderName::RetryAfter, &seconds)])
+    }
+
+    /// In how many seconds another change may be tried.
+    pub(super) fn retry_after(&mut self) -> String {
+        self.ids.below(RETRY_AFTER_MOST + 1).to_string()
     }
 
     /// An UPDATE of theirs is answered with a 2xx, which refreshes the session of an established dialog.
