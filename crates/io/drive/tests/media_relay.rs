@@ -263,6 +263,100 @@ fn a_party_that_falls_silent_is_reported_and_one_that_speaks_is_not(io: MediaIo)
     }
 }
 
+impl Bench {
+    fn direct_lines(&self) -> usize {
+        self.plane.totals().iter().map(|totals| totals.direct).sum()
+    }
+
+    /// Lets both talk for so long that each is sent its audio directly, where packets come through a ring; says so.
+    fn talk_at_length(&self, caller: &mut Phone, callee: &mut Phone, at: (SocketAddr, SocketAddr)) -> bool {
+        for round in 0..120_u8 {
+            let said = caller.send(at.0, &[round; 160]);
+            assert_eq!(callee.receive(), said);
+            let said = callee.send(at.1, &[round; 160]);
+            assert_eq!(caller.receive(), said);
+        }
+        let direct = self.direct_lines();
+        assert!(direct == 2 || direct == 0, "{direct}");
+        direct == 2
+    }
+}
+
+/// Whether a media thread of this kind opens direct lines here.
+fn expects_direct_lines(io: MediaIo) -> bool {
+    io != MediaIo::Epoll && hookswitch_net::UdpRing::new(1).is_ok()
+}
+
+fn a_long_talk_still_counts_strangers_and_lets_nobody_in(io: MediaIo) {
+    let bench = Bench::new(io, 30_200);
+    let (mut caller, mut callee) = (Phone::new(1), Phone::new(2));
+    let call = CallId(11);
+    let at = bench.connect(call, &caller, &callee);
+    assert_eq!(bench.talk_at_length(&mut caller, &mut callee, at), expects_direct_lines(io));
+    let mut stranger = Phone::new(9);
+    for _ in 0..20 {
+        stranger.send(at.0, &[9; 160]);
+    }
+    assert!(callee.hears_nothing());
+    assert_eq!(bench.plane.stats(call).unwrap().caller.dropped_total(), 20);
+    let said = caller.send(at.0, &[2; 160]);
+    assert_eq!(callee.receive(), said);
+    bench.plane.perform(MediaOp::Close { call });
+    bench.until(|bench| bench.ports_taken() == 0);
+    assert_eq!(bench.direct_lines(), 0);
+    for port in [at.0.port(), at.1.port()] {
+        drop(UdpSocket::bind(("0.0.0.0", port)).unwrap());
+    }
+}
+
+fn a_phone_that_moves_after_a_long_talk_is_heard_and_hears(io: MediaIo) {
+    let mut config = media_by(io, 30_000);
+    config.engine.latch.relatch_after = Duration::from_millis(50);
+    let bench = Bench::start(&config);
+    let (mut caller, mut callee) = (Phone::new(1), Phone::new(2));
+    let call = CallId(12);
+    let at = bench.connect(call, &caller, &callee);
+    let direct = bench.talk_at_length(&mut caller, &mut callee, at);
+    // The caller falls silent, and goes on from another port.
+    std::thread::sleep(Duration::from_millis(100));
+    let mut moved = Phone { rtp: Phone::new(1).rtp, sequence: caller.sequence, source: 1 };
+    for _ in 0..10 {
+        moved.send(at.0, &[3; 160]);
+    }
+    assert!(!callee.receive().is_empty(), "whoever has moved is heard");
+    let said = callee.send(at.1, &[4; 160]);
+    assert_eq!(moved.receive(), said);
+    assert!(caller.hears_nothing());
+    assert_eq!(bench.direct_lines(), usize::from(direct), "only the callee's is left");
+    // Nothing was lost, and the new place gets a line of its own in time.
+    for round in 0..120_u8 {
+        let said = callee.send(at.1, &[round; 160]);
+        assert_eq!(moved.receive(), said);
+    }
+    assert_eq!(bench.direct_lines(), 2 * usize::from(direct));
+}
+
+fn a_phone_that_was_gone_after_a_long_talk_hears_again_when_it_is_back(io: MediaIo) {
+    let bench = Bench::new(io, 29_800);
+    let (mut caller, mut callee) = (Phone::new(1), Phone::new(2));
+    let at = bench.connect(CallId(13), &caller, &callee);
+    bench.talk_at_length(&mut caller, &mut callee, at);
+    let place = callee.rtp.local_addr().unwrap();
+    drop(std::mem::replace(&mut callee.rtp, UdpSocket::bind(LOOPBACK).unwrap()));
+    for round in 0..20_u8 {
+        caller.send(at.0, &[round; 160]);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    callee.rtp = UdpSocket::bind(place).unwrap();
+    callee.rtp.set_read_timeout(Some(PATIENCE)).unwrap();
+    for round in 0..20_u8 {
+        let said = caller.send(at.0, &[round; 160]);
+        assert_eq!(callee.receive(), said);
+    }
+    let said = callee.send(at.1, &[7; 160]);
+    assert_eq!(caller.receive(), said);
+}
+
 /// Every test once by epoll, and once by io_uring where the system has it.
 macro_rules! by_epoll_and_by_ring {
     ($($name:ident),* $(,)?) => {
@@ -283,4 +377,7 @@ by_epoll_and_by_ring! {
     when_the_ports_run_out_calls_are_refused_and_none_is_lost,
     tones_are_played_in_time,
     a_party_that_falls_silent_is_reported_and_one_that_speaks_is_not,
+    a_long_talk_still_counts_strangers_and_lets_nobody_in,
+    a_phone_that_moves_after_a_long_talk_is_heard_and_hears,
+    a_phone_that_was_gone_after_a_long_talk_hears_again_when_it_is_back,
 }

@@ -16,7 +16,7 @@ mod unix;
 
 pub use error::NetError;
 pub use interfaces::{Interface, interfaces, local_address_towards};
-pub use ports::{BadPortRange, PortPair, PortPool, PortRange};
+pub use ports::{BadPortRange, PortPair, PortPool, PortRange, connect_beside};
 pub use ring::{Arrival, Happened, MAX_RING_PACKET, UdpRing};
 pub use sys::{
     allowed_cpus, pin_current_thread, prefer_current_thread, raise_descriptor_limit, read_stamped, stamp_arrivals,

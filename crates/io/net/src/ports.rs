@@ -11,7 +11,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::str::FromStr;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// Ports tried at most by one [`PortPool::take`], so that a range taken by other programs costs a
 /// bounded time.
@@ -170,6 +170,30 @@ fn bind(port: u16, v6: bool) -> io::Result<UdpSocket> {
     }
     socket.bind(&address.into())?;
     Ok(socket.into())
+}
+
+/// A second socket on the port of `socket` for one peer alone. What the peer sends to it comes to the new socket from
+/// now on, what anybody else sends still to the old one; what is sent by the new one needs no look-up of a route.
+///
+/// # Errors
+/// The system's: no descriptors, no route to the peer.
+pub fn connect_beside(socket: &UdpSocket, peer: SocketAddr) -> io::Result<UdpSocket> {
+    let first = SockRef::from(socket);
+    let local = first.local_addr()?;
+    let kind = Type::DGRAM.nonblocking().cloexec();
+    let second = Socket::new(Domain::for_address(peer), kind, Some(Protocol::UDP))?;
+    if peer.is_ipv6() {
+        second.set_only_v6(true)?;
+    }
+    second.set_reuse_address(true)?;
+    // For this moment only: a port that stays open to others is one that a second program takes by mistake.
+    first.set_reuse_address(true)?;
+    let bound = second.bind(&local);
+    first.set_reuse_address(false)?;
+    bound?;
+    second.set_reuse_address(false)?;
+    second.connect(&peer.into())?;
+    Ok(second.into())
 }
 
 /// Fisher and Yates with a small generator (splitmix64): the order has to differ from run to run,

@@ -31,6 +31,10 @@ const BUFFERS: u16 = 1_024;
 /// Room of a buffer: the kernel's own header and the sender's address, then the packet.
 const BUFFER: usize = 2_048;
 
+/// From one buffer to the next: a power of two would put the beginnings of all, and packets are short, into the same
+/// few sets of the processor's caches. An odd number of lines of 64 bytes.
+const STRIDE: usize = BUFFER + 5 * 64;
+
 /// Requests handed over in one system call.
 const REQUESTS: u32 = 1_024;
 
@@ -80,6 +84,9 @@ struct Slot {
 pub enum Happened {
     /// A packet has arrived.
     Packet(Arrival),
+    /// The socket in this slot could not send or receive. Of one that is connected this says that nobody is at the
+    /// other end, or that our own address is gone; of others, nothing worth knowing. It is received at as before.
+    Failed(u32),
     /// The descriptor of [`UdpRing::watch_descriptor`] is readable.
     Ready,
 }
@@ -145,6 +152,7 @@ impl UdpRing {
     pub fn forget(&mut self, slot: u32) {
         let Some(entry) = self.slots.get_mut(slot as usize).filter(|entry| entry.is_watched) else { return };
         let tag = RECEIVE | u64::from(entry.generation) << 32 | u64::from(slot);
+        // What has still to be sent keeps the old generation, so nobody is told of its errors.
         *entry = Slot { is_watched: false, generation: (entry.generation + 1) & 0xff_ffff };
         // A request that is still to be handed over would watch whoever comes next.
         let _ = self.hand_over(None);
@@ -184,13 +192,18 @@ impl UdpRing {
         while let Some(entry) = self.completed.pop_front() {
             match entry.user_data() & KIND {
                 RECEIVE => {
-                    if let Some(arrival) = self.received(&entry) {
-                        return Some(Happened::Packet(arrival));
+                    if let Some(happened) = self.received(&entry) {
+                        return Some(happened);
                     }
                 }
                 WATCH => return Some(Happened::Ready),
                 // A packet that could not be sent is lost, as in any network.
-                _ => {}
+                _ => {
+                    let (slot, generation) = socket_of(entry.user_data());
+                    if entry.result() < 0 && self.is_present(slot, generation) {
+                        return Some(Happened::Failed(slot));
+                    }
+                }
             }
         }
         None
@@ -202,23 +215,27 @@ impl UdpRing {
         self.buffers.bytes(arrival.buffer, HEAD, arrival.len)
     }
 
-    /// Sends the first `len` bytes of a packet on, out of this socket; it leaves with the next [`UdpRing::wait`].
-    pub fn send(&mut self, arrival: Arrival, slot: u32, to: SocketAddr, len: usize) {
-        let (address, address_len) = RawAddress::new(to);
+    /// Sends the first `len` bytes of a packet on, out of this socket: to this address, or without one to the peer that
+    /// the socket is connected to. It leaves with the next [`UdpRing::wait`].
+    pub fn send(&mut self, arrival: Arrival, slot: u32, to: Option<SocketAddr>, len: usize) {
         let place = self.buffers.place(arrival.buffer);
-        // SAFETY: the buffer belongs to `arrival` and is BUFFER bytes long: the address fits between the kernel's
-        // header, which has been read, and the packet. It is not touched again before it is handed over.
-        let (name, packet) = unsafe {
-            let name = place.add(HEAD - RawAddress::LEN as usize);
-            name.cast::<RawAddress>().write_unaligned(address);
-            (name, place.add(HEAD))
-        };
+        // SAFETY: the buffer belongs to `arrival` and is BUFFER bytes long. It is not touched again before it is
+        // handed over.
+        let packet = unsafe { place.add(HEAD) };
         let len = len.min(arrival.len) as u32;
-        let send = opcode::Send::new(Fixed(slot), packet, len)
-            .flags(libc::MSG_DONTWAIT)
-            .dest_addr(name.cast())
-            .dest_addr_len(address_len);
-        self.push(&send.build().flags(squeue::Flags::SKIP_SUCCESS).user_data(SEND));
+        let mut send = opcode::Send::new(Fixed(slot), packet, len).flags(libc::MSG_DONTWAIT);
+        if let Some(to) = to {
+            let (address, address_len) = RawAddress::new(to);
+            // SAFETY: the address fits between the kernel's header, which has been read, and the packet.
+            let name = unsafe {
+                let name = place.add(HEAD - RawAddress::LEN as usize);
+                name.cast::<RawAddress>().write_unaligned(address);
+                name
+            };
+            send = send.dest_addr(name.cast()).dest_addr_len(address_len);
+        }
+        let tag = SEND | self.tag_of(slot);
+        self.push(&send.build().flags(squeue::Flags::SKIP_SUCCESS).user_data(tag));
         self.spent.push(arrival.buffer);
     }
 
@@ -227,17 +244,19 @@ impl UdpRing {
         self.spent.push(arrival.buffer);
     }
 
-    fn received(&mut self, entry: &cqueue::Entry) -> Option<Arrival> {
-        let slot = entry.user_data() as u32;
-        let generation = (entry.user_data() >> 32) as u32 & 0xff_ffff;
+    fn received(&mut self, entry: &cqueue::Entry) -> Option<Happened> {
+        let (slot, generation) = socket_of(entry.user_data());
         let buffer = cqueue::buffer_select(entry.flags());
         let present = self.is_present(slot, generation);
         if present && !cqueue::more(entry.flags()) {
             self.ended.push((slot, generation));
         }
-        let buffer = buffer?;
+        let Some(buffer) = buffer else {
+            let has_failed = present && entry.result() < 0 && entry.result() != -libc::ENOBUFS;
+            return has_failed.then_some(Happened::Failed(slot));
+        };
         match self.buffers.arrival(buffer, entry.result(), &self.shape) {
-            Some((from, len)) if present => Some(Arrival { buffer, len, slot, from }),
+            Some((from, len)) if present => Some(Happened::Packet(Arrival { buffer, len, slot, from })),
             _ => {
                 self.spent.push(buffer);
                 None
@@ -250,10 +269,16 @@ impl UdpRing {
         self.slots.get(slot as usize).is_some_and(|entry| entry.is_watched && entry.generation == generation)
     }
 
-    fn receive_at(&mut self, slot: u32) {
+    /// What tells the present socket of a slot from all others, in a tag.
+    fn tag_of(&self, slot: u32) -> u64 {
         let generation = self.slots.get(slot as usize).map_or(0, |entry| entry.generation);
+        u64::from(generation) << 32 | u64::from(slot)
+    }
+
+    fn receive_at(&mut self, slot: u32) {
         let receive = opcode::RecvMsgMulti::new(Fixed(slot), &raw const *self.shape, 0).build();
-        self.push(&receive.user_data(RECEIVE | u64::from(generation) << 32 | u64::from(slot)));
+        let tag = RECEIVE | self.tag_of(slot);
+        self.push(&receive.user_data(tag));
     }
 
     fn push(&mut self, request: &squeue::Entry) {
@@ -289,6 +314,11 @@ impl UdpRing {
     }
 }
 
+/// Slot and generation in a tag.
+const fn socket_of(tag: u64) -> (u32, u32) {
+    (tag as u32, (tag >> 32) as u32 & 0xff_ffff)
+}
+
 /// The buffers, and the supply from which the kernel takes them.
 struct Buffers {
     memory: NonNull<u8>,
@@ -300,7 +330,7 @@ struct Buffers {
 unsafe impl Send for Buffers {}
 
 impl Buffers {
-    const MEMORY: Layout = match Layout::from_size_align(BUFFERS as usize * BUFFER, 4_096) {
+    const MEMORY: Layout = match Layout::from_size_align(BUFFERS as usize * STRIDE, 4_096) {
         Ok(layout) => layout,
         Err(_) => panic!("a valid layout"),
     };
@@ -320,7 +350,7 @@ impl Buffers {
 
     fn place(&self, buffer: u16) -> *mut u8 {
         // SAFETY: the number is taken modulo their count, so the place is within the memory.
-        unsafe { self.memory.as_ptr().add(usize::from(buffer % BUFFERS) * BUFFER) }
+        unsafe { self.memory.as_ptr().add(usize::from(buffer % BUFFERS) * STRIDE) }
     }
 
     fn bytes(&mut self, buffer: u16, from: usize, len: usize) -> &mut [u8] {

@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 use std::net::UdpSocket;
+use std::time::Duration;
 
-use hookswitch_net::{PortPool, PortRange};
+use hookswitch_net::{PortPool, PortRange, connect_beside};
+use socket2::{Domain, Socket, Type};
 
 /// Tests run side by side: each has a range of its own.
 fn range(first: u16, last: u16) -> PortRange {
@@ -98,4 +100,48 @@ fn ranges_are_read_from_text() {
     for bad in ["", "10000", "20000-10000", "1-x", "5-5", "3-4", "70000-70002"] {
         assert!(bad.parse::<PortRange>().is_err(), "{bad}");
     }
+}
+
+#[test]
+fn a_socket_beside_hears_its_peer_alone_and_the_first_one_everybody_else() {
+    let mut pool = PortPool::new(range(30_200, 30_203), 3);
+    let pair = pool.take(false).unwrap();
+    let port = pair.port;
+    let (alice, stranger) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    let beside = connect_beside(&pair.rtp, alice.local_addr().unwrap()).unwrap();
+    for socket in [&pair.rtp, &beside, &alice] {
+        socket.set_nonblocking(false).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    }
+    for round in 0..10_u8 {
+        alice.send_to(&[round], ("127.0.0.1", port)).unwrap();
+        stranger.send_to(&[100 + round], ("127.0.0.1", port)).unwrap();
+        let mut byte = [0];
+        let (_, from) = beside.recv_from(&mut byte).unwrap();
+        assert_eq!((from, byte), (alice.local_addr().unwrap(), [round]));
+        let (_, from) = pair.rtp.recv_from(&mut byte).unwrap();
+        assert_eq!((from, byte), (stranger.local_addr().unwrap(), [100 + round]));
+        // Both speak from the same port.
+        pair.rtp.send_to(&[1], alice.local_addr().unwrap()).unwrap();
+        beside.send(&[2]).unwrap();
+        for expected in [1, 2] {
+            let (_, from) = alice.recv_from(&mut byte).unwrap();
+            assert_eq!((from.port(), byte), (port, [expected]));
+        }
+    }
+}
+
+#[test]
+fn a_port_with_a_socket_beside_it_is_still_nobody_elses() {
+    let mut pool = PortPool::new(range(30_300, 30_303), 3);
+    let pair = pool.take(false).unwrap();
+    let address = pair.rtp.local_addr().unwrap();
+    let beside = connect_beside(&pair.rtp, "127.0.0.1:9".parse().unwrap()).unwrap();
+    assert!(UdpSocket::bind(address).is_err());
+    // Not even one that would share it.
+    let sharing = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+    sharing.set_reuse_address(true).unwrap();
+    assert!(sharing.bind(&address.into()).is_err());
+    drop((pair, beside));
+    drop(UdpSocket::bind(address).unwrap());
 }

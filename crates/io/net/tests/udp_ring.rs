@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use hookswitch_net::{Arrival, Happened, MAX_RING_PACKET, UdpRing};
+use hookswitch_net::{Arrival, Happened, MAX_RING_PACKET, UdpRing, connect_beside};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -65,7 +65,7 @@ fn a_packet_goes_from_one_socket_to_the_other_and_its_sender_is_known() {
     let bytes = ring.bytes(&arrival);
     assert_eq!(bytes, b"ninety");
     bytes[0] = b'N';
-    ring.send(arrival, 5, address(&bob), 4);
+    ring.send(arrival, 5, Some(address(&bob)), 4);
     ring.wait(Some(Duration::ZERO)).unwrap();
     let mut buffer = [0; 64];
     let (len, from) = bob.recv_from(&mut buffer).unwrap();
@@ -85,7 +85,7 @@ fn ipv6_goes_the_same_way() {
     let arrival = arrivals(&mut ring, 1).remove(0);
     assert_eq!(arrival.from, address(&alice));
     let to = arrival.from;
-    ring.send(arrival, 0, to, 3);
+    ring.send(arrival, 0, Some(to), 3);
     ring.wait(Some(Duration::ZERO)).unwrap();
     let mut buffer = [0; 64];
     assert_eq!(alice.recv_from(&mut buffer).unwrap(), (3, address(&near)));
@@ -194,7 +194,11 @@ fn an_answer_to_nowhere_costs_nothing_else() {
     for to in ["127.0.0.1:1", "0.0.0.0:0", "[::1]:9"] {
         alice.send_to(b"x", address(&near)).unwrap();
         let arrival = arrivals(&mut ring, 1).remove(0);
-        ring.send(arrival, 0, to.parse().unwrap(), 1);
+        ring.send(arrival, 0, to.parse().ok(), 1);
+        ring.wait(Some(Duration::from_millis(50))).unwrap();
+        // An address that cannot be right fails at once, one where nobody is does not.
+        let failed = ring.poll_happened().is_some_and(|happened| matches!(happened, Happened::Failed(0)));
+        assert_eq!(failed, to != "127.0.0.1:1", "{to}");
         assert!(is_quiet(&mut ring), "{to}");
     }
     alice.send_to(b"y", address(&near)).unwrap();
@@ -237,4 +241,44 @@ fn a_socket_that_ran_out_of_buffers_and_its_successor_both_let_go_of_their_ports
     for port in [first, second] {
         drop(UdpSocket::bind(port).unwrap());
     }
+}
+
+#[test]
+fn a_connected_socket_sends_without_an_address_and_says_when_its_peer_is_gone() {
+    let Some(mut ring) = ring(2) else { return };
+    let (near, alice, bob) = (socket(), socket(), socket());
+    let direct = connect_beside(&near, address(&bob)).unwrap();
+    ring.watch(0, &near).unwrap();
+    ring.watch(1, &direct).unwrap();
+    for text in [b"one", b"two"] {
+        alice.send_to(text, address(&near)).unwrap();
+        let arrival = arrivals(&mut ring, 1).remove(0);
+        assert_eq!((arrival.slot, arrival.from), (0, address(&alice)));
+        ring.send(arrival, 1, None, 3);
+        ring.wait(Some(Duration::ZERO)).unwrap();
+        let mut buffer = [0; 8];
+        assert_eq!(bob.recv_from(&mut buffer).unwrap(), (3, address(&near)));
+        assert_eq!(&buffer[..3], text);
+    }
+    bob.send_to(b"mine", address(&near)).unwrap();
+    let arrival = arrivals(&mut ring, 1).remove(0);
+    assert_eq!((arrival.slot, arrival.from), (1, address(&bob)));
+    let port = address(&bob);
+    drop(bob);
+    ring.send(arrival, 1, None, 4);
+    let end = Instant::now() + PATIENCE;
+    let mut failed = false;
+    while !failed && Instant::now() < end {
+        ring.wait(Some(Duration::from_millis(50))).unwrap();
+        while let Some(happened) = ring.poll_happened() {
+            failed |= matches!(happened, Happened::Failed(1));
+        }
+    }
+    assert!(failed);
+    // It is received at all the same: whoever comes back there is heard.
+    let bob = UdpSocket::bind(port).unwrap();
+    bob.send_to(b"back", address(&near)).unwrap();
+    let arrival = arrivals(&mut ring, 1).remove(0);
+    assert_eq!((arrival.slot, ring.bytes(&arrival).to_vec()), (1, b"back".to_vec()));
+    ring.give_back(arrival);
 }

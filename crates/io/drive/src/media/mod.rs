@@ -3,6 +3,7 @@
 //! A call belongs to one thread for as long as it lives, so both its parties meet there and a packet needs nobody
 //! else: no lock, no queue, no allocation from its arrival to its departure.
 
+mod direct;
 mod sockets;
 mod worker;
 
@@ -14,7 +15,9 @@ use std::time::Duration;
 
 use hookswitch_call::{CallId, Cause, Fault, Kind, MediaOp, MediaReport};
 use hookswitch_media::{CallStats, EngineConfig, Totals};
-use hookswitch_net::{PortPool, PortRange, allowed_cpus, pin_current_thread, prefer_current_thread};
+use hookswitch_net::{
+    PortPool, PortRange, allowed_cpus, pin_current_thread, prefer_current_thread, raise_descriptor_limit,
+};
 use mio::{Poll, Token};
 
 use crate::clock::Clock;
@@ -96,6 +99,8 @@ pub struct MediaTotals {
     pub ports_taken: usize,
     /// Port pairs in all.
     pub ports: usize,
+    /// Parties that have talked for a while and are sent their audio by a socket of their own.
+    pub direct: usize,
     /// CPU time of the thread in user mode.
     pub user: Duration,
     /// CPU time of the thread in system mode.
@@ -135,6 +140,7 @@ impl MediaPlane {
             0 => cpus.len().saturating_sub(1).max(1),
             count => count,
         };
+        let most_directs = direct::most(raise_descriptor_limit().unwrap_or_default(), count);
         let mut plane = Self { threads: Vec::with_capacity(count), report: Arc::clone(&report) };
         for (index, pool) in PortPool::split(config.ports, count, seed).into_iter().enumerate() {
             // From the last CPU downwards: the signalling thread and the system are busiest on the first.
@@ -149,6 +155,7 @@ impl MediaPlane {
                 pool,
                 engine: config.engine.clone(),
                 io: config.io,
+                most_directs,
                 seed,
                 clock,
                 orders: Arc::clone(&orders),

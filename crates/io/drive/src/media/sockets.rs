@@ -10,6 +10,8 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 
+use super::direct::Directs;
+
 /// Token of the socket with number 0; smaller ones belong to the thread.
 const FIRST: usize = 1;
 
@@ -25,11 +27,12 @@ pub(super) struct Sockets {
     open: Slab<UdpSocket>,
     pool: PortPool,
     pub(super) watch: Watch,
+    pub(super) directs: Directs,
 }
 
 impl Sockets {
-    pub(super) const fn new(pool: PortPool, watch: Watch) -> Self {
-        Self { open: Slab::new(), pool, watch }
+    pub(super) const fn new(pool: PortPool, watch: Watch, directs: Directs) -> Self {
+        Self { open: Slab::new(), pool, watch, directs }
     }
 
     /// The number of the socket that an event is about.
@@ -61,12 +64,25 @@ impl Sockets {
         Ok(SocketIx(number))
     }
 
+    /// Opens sockets for parties that have talked for a while, and closes those that are of no use any more.
+    #[inline]
+    pub(super) fn settle_directs(&mut self) {
+        if self.directs.has_work()
+            && let Watch::Ring(ring) = &mut self.watch
+        {
+            self.directs.settle(&self.open, ring);
+        }
+    }
+
     fn close(&mut self, number: SocketIx) {
         if let Some(socket) = self.open.try_remove(number.0 as usize) {
             match &mut self.watch {
                 // Closing takes it out of the poll as well, unless a child process has inherited it.
                 Watch::Epoll(registry) => drop(registry.deregister(&mut SourceFd(&socket.as_raw_fd()))),
-                Watch::Ring(ring) => ring.forget(number.0),
+                Watch::Ring(ring) => {
+                    self.directs.close(number, ring);
+                    ring.forget(number.0);
+                }
             }
         }
     }
@@ -79,7 +95,10 @@ impl Ports for Sockets {
         let rtp = self.watch(pair.rtp);
         let rtcp = self.watch(pair.rtcp);
         match (rtp, rtcp) {
-            (Ok(rtp), Ok(rtcp)) => Some(PortPair { rtp, rtcp, port }),
+            (Ok(rtp), Ok(rtcp)) => {
+                self.directs.expect(rtp);
+                Some(PortPair { rtp, rtcp, port })
+            }
             (rtp, rtcp) => {
                 for result in [rtp, rtcp] {
                     match result {

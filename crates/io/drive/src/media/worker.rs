@@ -12,6 +12,7 @@ use hookswitch_media::{Engine, EngineConfig, Forward, SocketIx};
 use hookswitch_net::{Happened, PortPool, UdpRing, thread_cpu_time};
 use mio::{Events, Poll, Registry};
 
+use super::direct::{Directs, Way};
 use super::sockets::{Sockets, Watch};
 use super::{MediaIo, MediaTotals, Order, ReportSink, WAKER};
 use crate::clock::Clock;
@@ -55,6 +56,7 @@ pub(super) struct Parts {
     pub(super) pool: PortPool,
     pub(super) engine: EngineConfig,
     pub(super) io: MediaIo,
+    pub(super) most_directs: usize,
     pub(super) seed: u64,
     pub(super) clock: Clock,
     pub(super) orders: Arc<Inbox<Order>>,
@@ -64,8 +66,9 @@ pub(super) struct Parts {
 impl Worker {
     /// To be called by the thread that runs it: a ring belongs to its thread.
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { poll, registry, pool, engine, io, seed, clock, orders, report } = parts;
+        let Parts { poll, registry, pool, engine, io, most_directs, seed, clock, orders, report } = parts;
         let ring = ring(io, pool.size(), &poll);
+        let directs = Directs::new(slots(pool.size()), most_directs);
         let watch = ring.map_or(Watch::Epoll(registry), |ring| Watch::Ring(Box::new(ring)));
         let patience = engine.rtp_timeout;
         Self {
@@ -73,7 +76,7 @@ impl Worker {
             events: Events::with_capacity(EVENTS),
             buffer: Box::new([0; MAX_PACKET]),
             engine: Engine::new(engine, seed),
-            sockets: Sockets::new(pool, watch),
+            sockets: Sockets::new(pool, watch, directs),
             clock,
             orders,
             report,
@@ -137,21 +140,32 @@ impl Worker {
 
     /// The same, by a ring.
     fn turn_by_ring(&mut self, wait: Option<Duration>) -> io::Result<Duration> {
-        let Watch::Ring(ring) = &mut self.sockets.watch else { return Ok(self.clock.now()) };
+        let Sockets { watch: Watch::Ring(ring), directs, .. } = &mut self.sockets else { return Ok(self.clock.now()) };
         ring.wait(wait)?;
         let now = self.clock.now();
         while let Some(happened) = ring.poll_happened() {
-            let Happened::Packet(arrival) = happened else {
-                self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
-                self.orders.take(&mut self.taken);
-                continue;
+            let arrival = match happened {
+                Happened::Packet(arrival) => arrival,
+                Happened::Failed(slot) => {
+                    directs.give_up(slot);
+                    continue;
+                }
+                Happened::Ready => {
+                    self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
+                    self.orders.take(&mut self.taken);
+                    continue;
+                }
             };
-            let (number, from) = (SocketIx(arrival.slot), arrival.from);
+            let (number, from) = (directs.beside(arrival.slot), arrival.from);
             match self.engine.handle_packet(now, number, from, ring.bytes(&arrival)) {
-                Forward::Send { socket, to, len } => ring.send(arrival, socket.0, to, len),
+                Forward::Send { socket, to, len } => match directs.way(socket, to) {
+                    Way::Addressed => ring.send(arrival, socket.0, Some(to), len),
+                    Way::Direct(slot) => ring.send(arrival, slot, None, len),
+                },
                 Forward::Drop(_) => ring.give_back(arrival),
             }
         }
+        self.sockets.settle_directs();
         Ok(now)
     }
 
@@ -242,8 +256,14 @@ impl Worker {
     fn totals(&self) -> MediaTotals {
         let (ports_taken, ports) = self.sockets.usage();
         let (user, system) = thread_cpu_time();
-        MediaTotals { counted: self.engine.totals(), ports_taken, ports, user, system }
+        let direct = self.sockets.directs.len();
+        MediaTotals { counted: self.engine.totals(), ports_taken, ports, direct, user, system }
     }
+}
+
+/// Sockets of so many pairs of ports.
+fn slots(pairs: usize) -> u32 {
+    u32::try_from(pairs.saturating_mul(2)).unwrap_or(u32::MAX)
 }
 
 /// A ring for so many pairs of ports, where that is wanted and possible.
@@ -251,8 +271,10 @@ fn ring(io: MediaIo, pairs: usize, poll: &Poll) -> Option<UdpRing> {
     if io == MediaIo::Epoll {
         return None;
     }
-    let slots = u32::try_from(pairs.saturating_mul(2)).unwrap_or(u32::MAX);
-    match UdpRing::new(slots) {
+    let slots = slots(pairs);
+    // One more for each RTP socket, where the limit of descriptors allows it.
+    let with_directs = slots.saturating_add(slots / 2);
+    match UdpRing::new(with_directs).or_else(|_| UdpRing::new(slots)) {
         Ok(mut ring) => {
             ring.watch_descriptor(poll);
             Some(ring)
