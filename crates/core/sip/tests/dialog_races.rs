@@ -2,10 +2,10 @@
 
 mod support;
 
-use hookswitch_sip::{DialogId, Ender, Event, FailCause, RequestOut, Response, SipError, Transport};
+use hookswitch_sip::{Body, DialogId, Ender, Event, FailCause, RequestOut, Response, SipError, Transport};
 use hookswitch_sip_msg::{HeaderName, Method};
-use support::lone::{Lone, request};
-use support::{ms, secs};
+use support::lone::{Lone, invite, request};
+use support::{OFFER, ms, secs};
 
 fn established() -> (Lone, DialogId, String) {
     let mut lone = Lone::new(Transport::Udp);
@@ -327,4 +327,24 @@ fn an_ack_is_known_by_the_number_of_its_invite_whatever_came_between() {
     lone.drain();
     lone.hear(&request("ACK", "z9hG4bK-ack", 1, "alice", &tag, ""));
     assert!(matches!(lone.events.last(), Some(Event::Acked { .. })), "{:?}", lone.events);
+}
+
+/// Whoever has not got our 2xx yet knows of no dialog.
+#[test]
+fn a_request_that_overtakes_our_2xx_and_is_answered_481_does_not_end_the_call() {
+    let mut lone = Lone::new(Transport::Udp);
+    lone.hear(&invite("z9hG4bK-in", 1, "alice", ""));
+    let id = lone.invited();
+    lone.endpoint.respond(lone.now, id, Response::new(200).with_body(Body::sdp(OFFER)));
+    lone.endpoint.request(lone.now, RequestOut::inside(id, Method::Info)).unwrap();
+    lone.drain();
+    let tag = lone.last("200").to_tag();
+    lone.answer("INFO", 481, "", "");
+    assert_eq!(ended(&lone), []);
+    lone.hear(&request("ACK", "z9hG4bK-ack", 1, "alice", &tag, ""));
+    assert!(lone.endpoint.dialog(id).is_some());
+    lone.endpoint.request(lone.now, RequestOut::inside(id, Method::Info)).unwrap();
+    lone.drain();
+    lone.answer("INFO", 481, "", "");
+    assert_eq!(ended(&lone), [Ender::Gone], "now it must know");
 }

@@ -296,9 +296,11 @@ impl Endpoint {
         self.end_if_gone(now, id, status);
     }
 
-    /// After 481 and 408 the dialog does not exist any more (RFC 3261 12.2.1.2).
+    /// After 481 and 408 the dialog does not exist any more (RFC 3261 12.2.1.2). Before the ACK to our 2xx, 481 may come
+    /// from somebody to whom it does not exist yet; one who has forgotten it sends no ACK either.
     pub(super) fn end_if_gone(&mut self, now: Time, id: DialogId, status: u16) {
         match status {
+            481 if self.tables.call(id).is_some_and(|call| call.unacked.is_some()) => {}
             481 => self.hang_up(now, id, Ender::Gone),
             408 => self.hang_up(now, id, Ender::Unreachable),
             _ => {}
