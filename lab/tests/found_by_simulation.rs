@@ -1,6 +1,7 @@
 //! What the simulation has found, each as the smallest case that showed it.
 
-use hookswitch_call::Event;
+use hookswitch_call::directory::Forwarding;
+use hookswitch_call::{Address, Event, Forwards};
 use hookswitch_lab::simulate::{Act, Case, Set, Step};
 use hookswitch_lab::{Audio, Lab, PhoneId, millis, seconds};
 use hookswitch_phone::{AnswerPolicy, Hold, Phone};
@@ -157,5 +158,33 @@ fn a_hold_beside_the_table_is_told_of() {
     assert_eq!(told(&lab, |event| matches!(event, Event::TransferFailed { .. })), 1);
     assert_eq!(told(&lab, |event| matches!(event, Event::HeldBy { hold: true, .. })), 1);
     lab.hang_up(carol);
+    lab.finish();
+}
+
+/// Somebody who rang with early media and is called no more hears nothing of what comes instead.
+#[test]
+fn who_rang_with_early_media_and_was_forwarded_away_hears_nothing_of_the_call() {
+    let mut lab = Lab::with_switch(|switch| {
+        let otherwise = Forwards {
+            no_answer: Some(Address::from("sip:echo@x.test")),
+            no_answer_after: Some(seconds(1)),
+            ..Forwards::default()
+        };
+        switch.forward([("bob", Forwarding { always: None, otherwise })]);
+    });
+    lab.set_audio(Audio::Unchecked);
+    let [alice, carol] = lab.registered(["alice", "carol"]);
+    let [bob] = lab.registered_with(["bob"], |phone| {
+        phone.early_media = true;
+        phone.answer = AnswerPolicy::Ring;
+    });
+    lab.dial(alice, "bob");
+    lab.pass(seconds(3));
+    assert!(lab.talks(alice), "the echo answers");
+    lab.assert_hears_nothing(bob, seconds(1));
+    lab.dial(carol, "echo");
+    lab.pass(seconds(1));
+    lab.hang_up(carol);
+    lab.hang_up(alice);
     lab.finish();
 }

@@ -52,7 +52,7 @@ fn when_the_heard_branch_fails_the_next_one_is_heard_and_then_it_rings() {
     assert_eq!(desk.since(), ["Caller hears Peer", "Callee hears Peer"]);
     assert_eq!(accepted(&desk), [(1, "b1-early".into()), (2, "b2-early".into())]);
     desk.ended(call, 2, Cause::from_status(486, ""));
-    assert_eq!(desk.since(), ["Caller hears Ringback"]);
+    assert_eq!(desk.since(), ["Caller hears Ringback", "Callee hears Silence"]);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_diversion_takes_early_media_away() {
     desk.progress(call, 1, 183, Some("b-early"));
     desk.since();
     desk.ended(call, 1, Cause::from_status(486, ""));
-    assert_eq!(desk.since(), ["Caller hears Ringback", "locate sip:carol@x", "ring 181"]);
+    assert_eq!(desk.since(), ["Caller hears Ringback", "Callee hears Silence", "locate sip:carol@x", "ring 181"]);
     desk.located(call, &["sip:c1@x"]);
     desk.progress(call, 2, 183, Some("c-early"));
     assert_eq!(desk.since()[1..], ["Caller hears Peer".to_string(), "Callee hears Peer".into(), "ring 183".into()]);
@@ -92,7 +92,7 @@ fn a_started_call_goes_from_early_media_back_to_the_ringing_tone() {
     desk.progress(call, 1, 183, Some("b-early"));
     desk.since();
     desk.ended(call, 1, Cause::from_status(480, ""));
-    assert_eq!(desk.since(), ["Caller hears Ringback"]);
+    assert_eq!(desk.since(), ["Caller hears Ringback", "Callee hears Silence"]);
 }
 
 #[test]

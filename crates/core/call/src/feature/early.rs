@@ -83,7 +83,13 @@ impl Call {
         match next {
             Some((leg, sdp)) => self.listen_to(scene, leg, sdp),
             None if self.hunts_spare() => self.target_silent(scene),
-            None => self.hear(scene, party.other(), Source::Ringback),
+            None => self.rings_again(scene, party),
         }
+    }
+
+    /// Nobody plays anything at this end any more, and nobody is there whom it concerns what the other one says.
+    pub(super) fn rings_again(&self, scene: &mut Scene<'_>, party: Party) {
+        self.hear(scene, party.other(), Source::Ringback);
+        self.hear(scene, party, Source::Silence);
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Call, Scene};
-use crate::words::{Address, Diversion, Diverting, Event, LegId, MAX_ADDRESS, Seat, Source};
+use crate::words::{Address, Diversion, Diverting, Event, LegId, MAX_ADDRESS, Seat};
 
 /// Most diversions of one call, those included which it brought along.
 pub const MAX_DIVERSIONS: usize = 10;
@@ -86,7 +86,7 @@ impl Call {
         hunt.anywhere = anywhere;
         match hunt.heard.take() {
             Some(_) if hunt.seat == Seat::Spare => self.target_silent(scene),
-            Some(_) => self.hear(scene, hunt.party.other(), Source::Ringback),
+            Some(_) => self.rings_again(scene, hunt.party),
             None => {}
         }
         self.event(scene, Event::Diverted { from, to, why });
