@@ -288,3 +288,138 @@ fn a_service_is_not_joined() {
     desk.reaccepted(a, 1, "z");
     assert_eq!(desk.results(), [Ok(())], "but somebody may take its place");
 }
+
+/// Two calls whose transfer the other party has accepted, while the media engine looks at its answer.
+fn accepted_unseen(desk: &mut Desk) -> (CallId, CallId) {
+    let (a, b) = desk.two_calls();
+    usual(desk, a, b);
+    desk.silent_media = true;
+    desk.since();
+    desk.media.clear();
+    desk.reaccepted(b, 1, "z");
+    assert_eq!(desk.since(), [""; 0], "nobody changes places yet");
+    let (call, seat, leg) = (a, Seat::Spare, LegId(2));
+    let accept = MediaOp::Accept { call, seat, leg, sdp: Sdp::from("z") };
+    assert_eq!(desk.media, [accept, MediaOp::MakeOffer { call, seat, leg, near: None }]);
+    desk.media.clear();
+    (a, b)
+}
+
+fn answer_is_refused(desk: &mut Desk, a: CallId) {
+    let cause = Cause::new(Kind::NotAcceptable, Fault::Peer);
+    desk.tell_media(MediaReport::Refused { call: a, seat: Seat::Spare, leg: LegId(2), cause });
+}
+
+/// The leg of the other call is offered its own session again, and takes it.
+fn gets_its_own_session(desk: &mut Desk, b: CallId) {
+    let (call, seat, leg) = (b, Party::Callee.into(), LegId(1));
+    let described = MediaOp::MakeOffer { call, seat, leg, near: None };
+    assert_eq!(desk.media.iter().filter(|op| **op == described).count(), 1);
+    desk.tell_media(MediaReport::Local { call, seat, leg, sdp: Sdp::from("own") });
+    assert_eq!(desk.since(), ["reoffer 1 own"]);
+    desk.media.clear();
+    desk.reaccepted(b, 1, "b");
+    assert_eq!(desk.media, [MediaOp::Accept { call, seat, leg, sdp: Sdp::from("b") }]);
+}
+
+#[test]
+fn an_answer_that_cannot_be_used_leaves_both_calls_as_they_were() {
+    let mut desk = Desk::new(Limits::default());
+    let (a, b) = accepted_unseen(&mut desk);
+    desk.events.clear();
+    answer_is_refused(&mut desk, a);
+    assert_eq!(desk.since(), ["spare seat closed"]);
+    let failed = failure(&mut desk);
+    assert_eq!((failed.stage, failed.cause.code), (Stage::Callee, 488));
+    gets_its_own_session(&mut desk, b);
+    assert!(desk.events.is_empty(), "{:?}", desk.events);
+    for call in [a, b] {
+        let record = desk.board.call(call).unwrap();
+        assert_eq!(record.state, machine::State::Talking);
+        assert!(record.legs[..2].iter().all(|leg| leg.state == machine::LegState::Up && !leg.spare));
+    }
+    assert_eq!(desk.board.by_wire(&format!("b-{b}-1")), Some(b));
+    desk.silent_media = false;
+    desk.outcomes.clear();
+    usual(&mut desk, a, b);
+    desk.reaccepted(b, 1, "z");
+    assert_eq!(desk.results(), [Ok(())], "tried again");
+}
+
+#[test]
+fn holds_are_as_they_were_after_an_answer_that_cannot_be_used() {
+    let mut desk = Desk::new(Limits::default());
+    let (a, b) = desk.two_calls();
+    desk.presses_hold(a, Party::Callee, true);
+    desk.presses_hold(b, Party::Callee, true);
+    desk.hold(b, true, Some(Party::Callee)).unwrap();
+    desk.reaccepted(b, 1, "b-held");
+    usual(&mut desk, a, b);
+    desk.silent_media = true;
+    desk.reaccepted(b, 1, "z");
+    desk.since();
+    desk.media.clear();
+    answer_is_refused(&mut desk, a);
+    assert_eq!(desk.since(), ["spare seat closed"], "nobody hears anything else");
+    gets_its_own_session(&mut desk, b);
+    assert!(desk.board.call(b).unwrap().is_held(Party::Callee));
+    desk.presses_hold(a, Party::Callee, false);
+    assert_eq!(desk.since(), ["Caller hears Peer", "Callee hears Peer"]);
+}
+
+#[test]
+fn whoever_goes_while_its_answer_is_looked_at_is_not_waited_for() {
+    // (call, leg): who hangs up; who is left.
+    for (first, leg) in [(true, 0), (false, 1)] {
+        let mut desk = Desk::new(Limits::default());
+        let (a, b) = accepted_unseen(&mut desk);
+        let (ends, stays) = if first { (a, b) } else { (b, a) };
+        desk.ended(ends, leg, Cause::hangup());
+        assert_eq!(failure(&mut desk).cause.code, 487);
+        assert_eq!(state(&desk, stays), Some(machine::State::Talking));
+        desk.since();
+        if first {
+            gets_its_own_session(&mut desk, b);
+        }
+        desk.tell_media(MediaReport::Local { call: a, seat: Seat::Spare, leg: LegId(2), sdp: Sdp::from("s") });
+        assert_eq!(desk.since(), [""; 0], "too late");
+    }
+}
+
+#[test]
+fn with_nobody_to_return_to_an_answer_that_cannot_be_used_ends_both_calls() {
+    let mut desk = Desk::new(Limits::default());
+    let (a, b) = accepted_unseen(&mut desk);
+    desk.ended(a, 1, Cause::hangup());
+    desk.ended(b, 0, Cause::hangup());
+    desk.since();
+    answer_is_refused(&mut desk, a);
+    assert_eq!(failure(&mut desk).cause.code, 488);
+    let mut said = desk.since();
+    said.sort_unstable();
+    assert_eq!(said, ["hangup 0 488 Not Acceptable Here", "hangup 1 200 OK", "spare seat closed"]);
+}
+
+#[test]
+fn a_media_engine_that_says_nothing_of_the_answer_does_not_keep_the_calls_for_ever() {
+    let mut desk = Desk::new(Limits::default());
+    let (a, b) = accepted_unseen(&mut desk);
+    desk.pass(Limits::default().setup_time);
+    assert_eq!(failure(&mut desk).cause.to_string(), "500 Setup Timeout");
+    assert_eq!(desk.since(), ["spare seat closed"]);
+    gets_its_own_session(&mut desk, b);
+    assert_eq!(state(&desk, a), Some(machine::State::Talking));
+}
+
+#[test]
+fn a_change_of_a_party_waits_until_its_answer_has_been_looked_at() {
+    let mut desk = Desk::new(Limits::default());
+    let (a, b) = accepted_unseen(&mut desk);
+    desk.tell(Report::Reoffered { call: b, leg: LegId(1), sdp: Some(Sdp::from("b2")) });
+    let refused = desk.ops.iter().any(|op| matches!(op, Op::Reanswer { sdp: Err(cause), .. } if cause.code == 491));
+    assert!(refused, "{:?}", desk.ops);
+    desk.since();
+    desk.tell_media(MediaReport::Local { call: a, seat: Seat::Spare, leg: LegId(2), sdp: Sdp::from("s") });
+    assert_eq!(desk.since()[0], format!("move 1 to {a} 2"));
+    assert_eq!(desk.results(), [Ok(())]);
+}

@@ -146,7 +146,7 @@ impl Call {
                 scene.out.op(Op::Reanswer { call, leg: id, sdp: Ok(sdp) });
                 self.change_over(scene, id);
             }
-            Some(Purpose::Join) => self.offer_to_other_call(scene, id, sdp),
+            Some(Purpose::Join) => self.comer_described(scene, id, sdp),
             Some(Purpose::Seat) => self.target_ready(scene),
             Some(Purpose::Replace) => self.seat_newcomer(scene, id, sdp),
             Some(Purpose::Reoffer) => self.send_reoffer(scene, id, sdp),

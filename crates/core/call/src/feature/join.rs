@@ -7,13 +7,17 @@
 //!  Ready ◄───────────────── Ready ──────────────────────   on the line
 //!    │ OpenSpare, MakeOffer
 //!  Offer ────────────────── Offer ──────────────────────►  Op::Reoffer to the leg
-//!  Lent  ◄───────────────── Sent, Lent ─────────────────   Reaccepted; Op::Move; the call ends
-//!    │ Accept, Swap
+//!  Seat  ◄───────────────── Sent, Answer ───────────────   Reaccepted: it waits
+//!    │ Accept; the media engine has taken the answer
+//!  Take  ────────────────── Take ───────────────────────►  Op::Move; the call ends
+//!  Lent  ◄───────────────── Lent ───────────────────────
+//!    │ Swap
 //!  transferred
 //! ```
 //!
 //! Either side gives up with `Withdraw` or `Refused`; then the other call offers its leg its own
-//! session again, if it had been offered another.
+//! session again, if it had been offered another. Until the media engine has taken the answer,
+//! nobody has changed places: what it cannot use leaves everybody where they are.
 
 use std::net::IpAddr;
 
@@ -46,8 +50,12 @@ pub(crate) enum Says {
     Offer { leg: LegId, sdp: Sdp },
     /// It has been offered.
     Sent { wire_id: CompactString, who: Address },
-    /// It has accepted and is yours; whether its phone holds whoever it talks to comes along.
-    Lent { leg: LegId, wire_id: Option<CompactString>, who: Address, sdp: Sdp, holds: bool },
+    /// It has accepted with this, and waits for your word.
+    Answer { sdp: Sdp },
+    /// I can use that: give it to me.
+    Take,
+    /// It is yours; whether its phone holds whoever it talks to comes along.
+    Lent { leg: LegId, wire_id: Option<CompactString>, who: Address, holds: bool },
     /// You do not get it.
     Refused { cause: Cause },
     /// I do not want it any more.
@@ -64,6 +72,8 @@ pub(crate) struct Join {
     leg: Option<LegId>,
     /// The other call still rings, and who stays hears that.
     rings: bool,
+    /// It has accepted, and the media engine looks at its answer.
+    answered: bool,
 }
 
 /// A leg on its way to another call.
@@ -76,6 +86,8 @@ pub(crate) struct Lend {
     offer: Option<(LegId, Sdp)>,
     /// The offer is on its way.
     pub sent: bool,
+    /// It has accepted, and the other call has not taken it yet.
+    answered: bool,
 }
 
 impl Join {
@@ -99,7 +111,7 @@ impl Call {
         (other, party, rings): (CallId, Party, bool),
     ) {
         let before = self.heard();
-        self.begin(scene, whose, Doing::Join(Join { stays, other, leg: None, rings }));
+        self.begin(scene, whose, Doing::Join(Join { stays, other, leg: None, rings, answered: false }));
         self.op_event(scene, Event::Transferring { party: stays, to: None });
         self.retune(scene, before);
         let time = if rings { scene.limits.ring_time } else { scene.limits.setup_time };
@@ -117,20 +129,22 @@ impl Call {
                     self.take_back(scene);
                 }
             }
-            Says::Lent { leg, wire_id, who, sdp, holds } => {
+            Says::Take => self.give_leg(scene, from),
+            Says::Lent { leg, wire_id, who, holds } => {
                 let party = self.leg(leg).map(|leg| leg.party);
-                if self.lent(scene, (from, leg), wire_id, (who, sdp))
+                if self.lent(scene, (from, leg), wire_id, who)
                     && let Some(party) = party.filter(|_| holds)
                 {
                     self.direction_changed(scene, party, false, false);
                 }
             }
-            Says::Ready { .. } | Says::Sent { .. } | Says::Refused { .. }
+            Says::Ready { .. } | Says::Sent { .. } | Says::Answer { .. } | Says::Refused { .. }
                 if self.join_op().is_none_or(|join| join.other != from) => {}
             Says::Ready { near } => self.ask_for_leg(scene, near),
             Says::Sent { wire_id, who } => {
                 self.op_event(scene, Event::TransferStarted { wire_id, to: Some(who) });
             }
+            Says::Answer { sdp } => self.look_at_answer(scene, sdp),
             Says::Refused { cause } => self.join_failed(scene, cause),
         }
     }
@@ -162,15 +176,30 @@ impl Call {
         self.media(scene, MediaOp::MakeOffer { call, seat: Seat::Spare, leg: id, near: None });
     }
 
-    /// Our offer to it is ready.
-    pub(crate) fn offer_to_other_call(&mut self, scene: &mut Scene<'_>, leg: LegId, sdp: Sdp) {
+    /// The media engine has described it: our offer to it is ready, or its answer to that is taken.
+    pub(crate) fn comer_described(&mut self, scene: &mut Scene<'_>, leg: LegId, sdp: Sdp) {
         let Some(join) = self.join_op().filter(|join| join.leg == Some(leg)) else { return };
-        let other = join.other;
+        let (other, answered) = (join.other, join.answered);
         self.op_wait(scene, CHANGE_TIME);
-        self.write(scene, other, Says::Offer { leg, sdp });
+        self.write(scene, other, if answered { Says::Take } else { Says::Offer { leg, sdp } });
     }
 
-    /// No offer can be made to it.
+    /// It has accepted our offer.
+    fn look_at_answer(&mut self, scene: &mut Scene<'_>, sdp: Sdp) {
+        let call = self.id;
+        let Some(join) = self.join_op().filter(|join| !join.answered) else { return };
+        let Some(id) = join.leg else { return };
+        join.answered = true;
+        if let Some(leg) = self.leg_mut(id) {
+            leg.purpose = Some(Purpose::Join);
+        }
+        self.op_wait(scene, scene.limits.setup_time);
+        self.media(scene, MediaOp::Accept { call, seat: Seat::Spare, leg: id, sdp });
+        // The engine works in order: whoever can be described anew has its session.
+        self.media(scene, MediaOp::MakeOffer { call, seat: Seat::Spare, leg: id, near: None });
+    }
+
+    /// No offer can be made to it, or its answer cannot be used.
     pub(crate) fn join_refused(&mut self, scene: &mut Scene<'_>, leg: LegId, cause: Cause) {
         let Some(join) = self.join_op().filter(|join| join.leg == Some(leg)) else { return };
         let other = join.other;
@@ -184,7 +213,7 @@ impl Call {
         scene: &mut Scene<'_>,
         (from, id): (CallId, LegId),
         wire_id: Option<CompactString>,
-        (who, sdp): (Address, Sdp),
+        who: Address,
     ) -> bool {
         let call = self.id;
         if self.join_op().is_none_or(|join| join.other != from || join.leg != Some(id)) {
@@ -197,7 +226,6 @@ impl Call {
             leg.purpose = None;
             leg.wire_id = wire_id;
         }
-        self.media(scene, MediaOp::Accept { call, seat: Seat::Spare, leg: id, sdp });
         self.transferred(scene, id, who);
         true
     }
@@ -215,9 +243,14 @@ impl Call {
 
     pub(crate) fn join_timed_out(&mut self, scene: &mut Scene<'_>) {
         let Some(join) = self.join_op() else { return };
-        let other = join.other;
+        let (other, answered) = (join.other, join.answered);
         self.write(scene, other, Says::Withdraw);
-        self.join_failed(scene, Cause::new(Kind::NoAnswer, Fault::Peer));
+        let cause = if answered {
+            Cause::new(Kind::Other, Fault::Server).with_text("Setup Timeout")
+        } else {
+            Cause::new(Kind::NoAnswer, Fault::Peer)
+        };
+        self.join_failed(scene, cause);
     }
 
     /// This call ends; the other one keeps its leg.
@@ -239,7 +272,11 @@ impl Call {
             self.refuse_to_lend(scene, from, Cause::new(Kind::Pending, Fault::Controller));
             return;
         }
-        self.begin(scene, Whose::Nobody, Doing::Lend(Lend { party, to: from, offer: None, sent: false }));
+        self.begin(
+            scene,
+            Whose::Nobody,
+            Doing::Lend(Lend { party, to: from, offer: None, sent: false, answered: false }),
+        );
         // Whoever wants it says when that has taken too long; this is for one that says nothing.
         self.op_wait(scene, scene.limits.ring_time + CHANGE_TIME * 2);
         self.lend_ready(scene);
@@ -289,29 +326,46 @@ impl Call {
 
     /// The leg has answered the other call's offer.
     pub(crate) fn lend_answered(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Result<Sdp, Cause>) {
-        let call = self.id;
         let Some(lend) = self.lend_op() else { return };
-        let (to, party, name) = (lend.to, lend.party, lend.offer.as_ref().map(|(leg, _)| *leg));
-        self.take_op();
-        match (sdp, name) {
-            (Ok(sdp), Some(name)) => {
-                let who = self.address_of(id);
-                scene.out.op(Op::Move { from: (call, id), to: (to, name) });
-                let mut wire_id = None;
+        let (to, party) = (lend.to, lend.party);
+        match sdp {
+            Ok(sdp) => {
+                let first = !std::mem::replace(&mut lend.answered, true);
                 if let Some(leg) = self.leg_mut(id) {
-                    leg.state = LegState::Ended;
-                    wire_id = leg.wire_id.take();
+                    // The change is not over before the other call has taken it.
+                    leg.purpose = Some(Purpose::Reaccept);
                 }
-                let holds = self.holds.pressed.has(party);
-                self.write(scene, to, Says::Lent { leg: name, wire_id, who, sdp, holds });
-                self.end(scene, Cause::hangup());
+                if first {
+                    self.write(scene, to, Says::Answer { sdp });
+                }
             }
-            (Err(cause), _) => {
+            Err(cause) => {
+                self.take_op();
                 self.refuse_to_lend(scene, to, cause.clone());
                 self.end_if_alone(scene, party, cause);
             }
-            (Ok(_), None) => {}
         }
+    }
+
+    /// The other call can use the answer of the leg: it is its leg from now on.
+    fn give_leg(&mut self, scene: &mut Scene<'_>, to: CallId) {
+        let call = self.id;
+        let lend = self.lend_op().filter(|lend| lend.to == to && lend.answered);
+        let lent = lend.and_then(|lend| Some((lend.party, lend.offer.as_ref()?.0)));
+        let Some((id, party, name)) = lent.and_then(|(party, name)| Some((self.end_of(party)?, party, name))) else {
+            return self.refuse_to_lend(scene, to, Cause::new(Kind::Pending, Fault::Controller));
+        };
+        self.take_op();
+        let who = self.address_of(id);
+        scene.out.op(Op::Move { from: (call, id), to: (to, name) });
+        let mut wire_id = None;
+        if let Some(leg) = self.leg_mut(id) {
+            leg.state = LegState::Ended;
+            wire_id = leg.wire_id.take();
+        }
+        let holds = self.holds.pressed.has(party);
+        self.write(scene, to, Says::Lent { leg: name, wire_id, who, holds });
+        self.end(scene, Cause::hangup());
     }
 
     pub(crate) fn refuse_to_lend(&self, scene: &mut Scene<'_>, to: CallId, cause: Cause) {
@@ -322,12 +376,19 @@ impl Call {
     /// again.
     pub(crate) fn take_back(&mut self, scene: &mut Scene<'_>) {
         let Some(lend) = self.lend_op() else { return };
-        let party = lend.party;
+        let (party, answered) = (lend.party, lend.answered);
         self.take_op();
-        if let Some(leg) = self.end_of(party) {
+        let leg = self.end_of(party);
+        if let Some(leg) = leg {
+            if answered && let Some(leg) = self.leg_mut(leg) {
+                leg.purpose = None;
+            }
             self.give_up_reoffer(leg);
         }
         self.end_if_alone(scene, party, Cause::hangup());
+        if let Some(leg) = leg.filter(|_| answered) {
+            self.reoffer(scene, leg);
+        }
     }
 
     /// The other party may have gone meanwhile.
