@@ -60,7 +60,7 @@ fn early_media_that_cannot_be_used_costs_the_branch_nothing() {
     desk.progress(call, 1, 183, Some("nonsense"));
     desk.since();
     refuse_media(&mut desk, call, Party::Callee, 1);
-    assert_eq!(desk.since(), ["Caller hears Ringback"]);
+    assert_eq!(desk.since(), ["Caller hears Ringback", "Callee hears Silence"]);
     // Another branch may be heard now, and the first may still answer with something better.
     desk.progress(call, 2, 183, Some("music"));
     assert_eq!(desk.since()[..2], ["Caller hears Peer", "Callee hears Peer"]);
