@@ -151,6 +151,8 @@ pub struct Leg {
     pub(crate) early: Option<Sdp>,
     /// Its session with us is not what it should be: it is offered anew once that can be.
     pub(crate) stale: bool,
+    /// Our change was taken back for one of its phone's; what came of it is still to be reported.
+    pub(crate) withdrawn: bool,
     /// Its session is what its phone asked for, and not what it agreed to when we asked.
     pub(crate) asked: bool,
     /// Its phone has pressed the hold key while it was beside the table.
@@ -173,6 +175,7 @@ impl Leg {
             owes_answer: false,
             early: None,
             stale: false,
+            withdrawn: false,
             asked: false,
             deaf: false,
             spare: false,

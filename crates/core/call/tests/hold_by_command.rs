@@ -175,11 +175,25 @@ fn a_party_that_changes_its_session_just_then_is_asked_when_that_is_over() {
     assert_eq!(desk.since(), [""; 0], "its own change waits for an acknowledgement");
     desk.tell(Report::Confirmed { call, leg: LegId(1), sdp: Some(Sdp::from("b2")) });
     assert_eq!(desk.since(), ["Callee on hold", "reoffer 1 our-offer"]);
-    // And the other way round it is told to try later (RFC 3261 section 14.2).
-    desk.tell(Report::Reoffered { call, leg: LegId(1), sdp: Some(Sdp::from("b3")) });
-    assert_eq!(desk.since(), ["reanswer 1 refused 491"]);
     desk.reaccepted(call, 1, "b-held");
     assert_eq!(desk.results(), [Ok(())]);
+}
+
+#[test]
+fn a_change_of_a_party_passes_ours_that_waits_to_be_sent_again() {
+    let mut desk = Desk::new(Limits::default());
+    let call = desk.talking();
+    desk.hold(call, true, Some(Party::Callee)).unwrap();
+    assert_eq!(desk.since(), ["Callee on hold", "reoffer 1 our-offer"]);
+    // The carrier would have refused it, had ours been on its way (RFC 3261 section 14.2).
+    desk.tell(Report::Reoffered { call, leg: LegId(1), sdp: Some(Sdp::from("b2")) });
+    assert_eq!(desk.since(), ["withdraw 1", "Callee off hold", "reanswer 1 our-answer"]);
+    desk.refused(call, 1, 487);
+    assert_eq!(desk.since(), ["Callee on hold", "reoffer 1 our-offer"], "it is made anew, with what holds now");
+    desk.reaccepted(call, 1, "b-held");
+    assert_eq!(desk.results(), [Ok(())]);
+    let asked = "Callee asked hold true";
+    assert_eq!(desk.event_names(), ["hold true accepted", asked, "Callee hold true"], "it is told once");
 }
 
 #[test]

@@ -70,6 +70,8 @@ pub(crate) struct Hold {
     /// Who refused first, and why.
     failure: Option<(Party, Cause)>,
     put_back: bool,
+    /// Of whom it was told that it is asked.
+    told: Ends,
 }
 
 /// How far one party is.
@@ -147,7 +149,15 @@ impl Call {
 
     /// Puts parties on hold, or takes them off; [`Call::may_hold`] has been asked.
     pub(crate) fn hold(&mut self, scene: &mut Scene<'_>, ticket: Ticket, on: bool, party: Option<Party>, notes: Notes) {
-        let mut hold = Hold { on, notes, caller: Step::Out, callee: Step::Out, failure: None, put_back: false };
+        let mut hold = Hold {
+            on,
+            notes,
+            caller: Step::Out,
+            callee: Step::Out,
+            failure: None,
+            put_back: false,
+            told: Ends::default(),
+        };
         let takes_part = |one| party.is_none_or(|party| party == one) && self.service(one).is_none();
         let asked = order(on).into_iter().filter(|one| takes_part(*one) && self.is_held(*one) != on);
         let asked: Vec<Party> = asked.collect();
@@ -191,11 +201,19 @@ impl Call {
         }
     }
 
+    /// The offer that a party was to get is made anew later.
+    pub(crate) fn hold_unready(&mut self, scene: &mut Scene<'_>, id: LegId) {
+        if let Some((party, on)) = self.hold_wish(id) {
+            self.media(scene, MediaOp::Hold { call: self.id, party, on: !on });
+        }
+    }
+
     /// Our offer to a party is on its way.
     pub(crate) fn hold_sent(&mut self, scene: &mut Scene<'_>, id: LegId) {
-        if let Some((party, hold)) = self.hold_wish(id) {
-            self.op_event(scene, Event::HoldAsked { party, hold });
-        }
+        let Some((party, on)) = self.hold_wish(id) else { return };
+        let Some(hold) = self.hold_op().filter(|hold| !hold.told.has(party)) else { return };
+        hold.told.set(party, true);
+        self.op_event(scene, Event::HoldAsked { party, hold: on });
     }
 
     /// A party has answered our offer.
@@ -253,6 +271,7 @@ impl Call {
         }
         for party in &done {
             hold.put(*party, Step::Back);
+            hold.told.set(*party, false);
         }
         self.op_wait(scene, CHANGE_TIME);
         for party in done {

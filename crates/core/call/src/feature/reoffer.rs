@@ -5,6 +5,7 @@
 //!  nothing ────────────► Reoffer ────────────► Reaccept ────────────────► nothing
 //!     ▲                                            │ given up: stale         │ stale
 //!     └─── the party's own change comes first: stale, and once more ◄────────┘
+//!          (also while ours waits to be sent again: withdrawn)
 //! ```
 //!
 //! A party that may have taken a change which nobody waits for any more is offered what holds now.
@@ -18,7 +19,7 @@ use super::operation::Doing;
 impl Leg {
     /// A change of the session is under way, ours or the party's.
     pub(crate) const fn is_changing(&self) -> bool {
-        self.purpose.is_some() || self.owes_answer || matches!(self.state, LegState::AwaitConfirm)
+        self.purpose.is_some() || self.owes_answer || self.withdrawn || matches!(self.state, LegState::AwaitConfirm)
     }
 }
 
@@ -79,6 +80,10 @@ impl Call {
             self.relay_answered(scene, id, sdp);
             return;
         }
+        if leg.live() && std::mem::take(&mut leg.withdrawn) {
+            self.change_over(scene, id);
+            return;
+        }
         if !leg.live() || leg.purpose != Some(Purpose::Reaccept) {
             return;
         }
@@ -91,6 +96,26 @@ impl Call {
         } else if !stale {
             self.changed(scene, id, sdp);
         }
+    }
+
+    /// Takes back our change of a leg whose own change comes first, to offer it anew behind that.
+    ///
+    /// Ours has met an earlier one of theirs and waits to be sent again: had it been on its way, the carrier would have
+    /// refused theirs itself (RFC 3261 section 14.2).
+    pub(crate) fn let_theirs_pass(&mut self, scene: &mut Scene<'_>, id: LegId) {
+        // What another call has asked to be offered is not ours to make anew.
+        let is_lent = matches!(self.op.as_ref().map(|op| &op.doing), Some(Doing::Lend(_))) && self.awaits_change(id);
+        let waits = |leg: &Leg| leg.state == LegState::Up && leg.purpose == Some(Purpose::Reaccept);
+        if is_lent || !self.leg(id).is_some_and(waits) {
+            return;
+        }
+        if let Some(leg) = self.leg_mut(id) {
+            leg.purpose = None;
+            leg.withdrawn = true;
+            leg.stale = true;
+        }
+        scene.out.op(Op::Withdraw { call: self.id, leg: id });
+        self.hold_unready(scene, id);
     }
 
     /// No offer can be made.

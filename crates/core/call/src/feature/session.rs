@@ -75,6 +75,7 @@ impl Call {
         }
         let unheard =
             leg.state == LegState::AwaitAnswer && self.hunt.as_ref().is_none_or(|hunt| hunt.heard != Some(id));
+        self.let_theirs_pass(scene, id);
         let Some(leg) = self.leg_mut(id) else { return };
         let refusal = if unheard {
             // The branches of a fork share a channel, and another one has it.
