@@ -86,6 +86,55 @@ fn a_bye_sent_in_the_early_dialog_that_meets_our_2xx_ends_the_call() {
     lone.assert_nothing_left();
 }
 
+/// RFC 5407 3.1.3, RFC 3261 13.3.1.4 and 17.2.2
+#[test]
+fn a_2xx_that_whoever_gave_up_has_not_heard_is_repeated_until_it_is_acknowledged() {
+    let (mut lone, _, tag) = moratorium(true);
+    let bye = request("BYE", "z9hG4bK-bye", 2, "alice", &tag, "");
+    lone.hear(&bye);
+    assert_eq!(ends(&lone), [Ender::Peer]);
+    lone.forget();
+    lone.pass(ms(1_500));
+    assert_eq!(lone.times("200"), [500, 1_500], "the 2xx repeats itself");
+    assert_eq!(lone.last("200").header(HeaderName::CSeq), "1 INVITE");
+    lone.hear(&bye);
+    assert_eq!(lone.last("200").header(HeaderName::CSeq), "2 BYE", "so is a BYE that comes again answered again");
+    lone.hear(&request("ACK", "z9hG4bK-ack", 1, "alice", &tag, ""));
+    lone.forget();
+    lone.settle();
+    assert_eq!(lone.times("200"), [] as [u128; 0]);
+    assert!(ends(&lone).is_empty(), "told once");
+    assert_eq!(lone.endpoint.dropped().stray_acks, 0);
+    lone.assert_nothing_left();
+}
+
+/// RFC 5407 3.1.3
+#[test]
+fn a_2xx_behind_a_bye_that_nobody_acknowledges_is_given_up_in_silence() {
+    let (mut lone, _, tag) = moratorium(true);
+    lone.hear(&request("BYE", "z9hG4bK-bye", 2, "alice", &tag, ""));
+    lone.settle();
+    assert_eq!(ends(&lone), [Ender::Peer]);
+    assert!(lone.words().iter().all(|word| *word == "200"), "the dialog is over: {:?}", lone.words());
+    assert!(lone.times("200").last().is_some_and(|at| *at < 32_000));
+    lone.assert_nothing_left();
+}
+
+/// RFC 3261 13.3.1.4
+#[test]
+fn a_2xx_to_a_change_is_not_repeated_behind_a_bye() {
+    let (mut lone, id, tag) = moratorium(true);
+    lone.hear(&request("ACK", "z9hG4bK-ack", 1, "alice", &tag, ""));
+    lone.hear(&request("INVITE", "z9hG4bK-re", 2, "alice", &tag, &described("")));
+    lone.endpoint.respond(lone.now, id, Response::new(200).with_body(Body::sdp(OFFER)));
+    lone.drain();
+    lone.hear(&request("BYE", "z9hG4bK-bye", 3, "alice", &tag, ""));
+    lone.forget();
+    lone.settle();
+    assert_eq!(lone.times("200"), [] as [u128; 0], "whoever changes a call has heard that it stands");
+    lone.assert_nothing_left();
+}
+
 /// RFC 5407 3.1.4
 #[test]
 fn a_reinvite_before_the_ack_is_taken_when_no_answer_is_outstanding() {

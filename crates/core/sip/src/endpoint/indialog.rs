@@ -70,6 +70,15 @@ impl Endpoint {
             self.respond(now, id, Response::new(487));
             return Told::Cancelled(id);
         }
+        let unacked = self.tables.call(id).and_then(|call| call.unacked);
+        let starts = |txn: u32| self.tables.servers.get(txn as usize).is_some_and(|txn| txn.merge_key.is_some());
+        if unacked.is_some_and(|unacked| starts(unacked.txn))
+            && let Some(call) = self.tables.call_mut(id)
+        {
+            // A caller that gives up while it rings may not have heard our 2xx, which is owed to it all the same: it is
+            // repeated until its ACK comes (RFC 3261 13.3.1.4, RFC 5407 3.1.3).
+            call.unacked = None;
+        }
         self.finish_call(now, id);
         Told::Ended(id)
     }
@@ -122,7 +131,10 @@ impl Endpoint {
     /// An ACK that belongs to no refusal: that to a 2xx of ours, or a stray one.
     pub(super) fn on_lone_ack(&mut self, now: Time, request: &Message) -> Told {
         let Some((id, txn)) = self.acked_by(request) else {
-            self.dropped.stray_acks += 1;
+            match self.acked_behind_bye(request) {
+                Some(txn) => self.stop_repeating(now, txn),
+                None => self.dropped.stray_acks += 1,
+            }
             return Told::Nothing;
         };
         self.stop_repeating(now, txn);
@@ -138,6 +150,17 @@ impl Endpoint {
         let id = self.tables.find_call(request.call_id().ok()?, to.tag()?, from.tag().unwrap_or_default())?.0;
         let unacked = self.tables.call(id)?.unacked?;
         (unacked.cseq == request.cseq().ok()?.number).then_some((id, unacked.txn))
+    }
+
+    /// The transaction of a 2xx that a request acknowledges, where the caller has hung up before that.
+    fn acked_behind_bye(&self, request: &Message) -> Option<u32> {
+        let (call_id, cseq, from) = (request.call_id().ok()?, request.cseq().ok()?.number, request.from().ok()?);
+        let invite = (call_id, from.tag().unwrap_or_default(), cseq, Method::Invite.as_str());
+        let slot = *self.tables.merge_keys.get(&self.tables.hash(invite))?;
+        match &self.tables.servers.get(slot as usize)?.machine {
+            ServerMachine::Invite(machine) => machine.awaits_ack().then_some(slot),
+            ServerMachine::Other(_) => None,
+        }
     }
 
     /// What waited for that ACK.

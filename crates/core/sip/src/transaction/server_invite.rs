@@ -64,6 +64,11 @@ impl ServerInvite {
         matches!(self.state, State::Accepted { .. } | State::Acknowledged { .. })
     }
 
+    /// A 2xx has been sent, and is repeated.
+    pub(crate) fn awaits_ack(&self) -> bool {
+        matches!(self.state, State::Accepted { .. })
+    }
+
     /// We send this response; false when a final one has been sent already.
     pub(crate) fn on_send(&mut self, now: Time, timers: &Timers, status: u16) -> bool {
         let (State::Silent { until, .. } | State::Proceeding { until, .. }) = self.state else {
