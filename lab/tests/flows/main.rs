@@ -4,6 +4,7 @@
 
 mod changes;
 mod early;
+mod early_changes;
 mod forking;
 mod forwarding;
 mod identity;
