@@ -136,7 +136,7 @@ fn a_bye_comes_before_the_ack() {
         [
             "rfc5407-3.1.6-bye-before-ack",
             "BYE before the ACK (RFC 5407, 3.1.6)",
-            "The ACK is lost and the caller hangs up at once. The call is over, and no answer is repeated any more.",
+            "The ACK is lost and the caller hangs up at once. The call is over; the answer is repeated until it has its ACK.",
         ],
         |_, _| {},
     );
