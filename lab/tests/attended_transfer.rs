@@ -1,7 +1,7 @@
 //! Attended transfers whose last answer nobody can use: everybody is where they were before.
 
 use hookswitch_call::{CallId, Event};
-use hookswitch_lab::{AgentId, Audio, Lab, PhoneId, sdp, seconds};
+use hookswitch_lab::{AgentId, Audio, Lab, sdp, seconds};
 use hookswitch_phone::{Event as PhoneEvent, Hold, Line};
 use hookswitch_sip::{DialogId, Event as SipEvent};
 use serde_json::json;
