@@ -412,6 +412,7 @@ impl Lab {
                 }
                 Output::Http { status, body, .. } => self.answers.push((status, body)),
                 Output::Store(change) => self.switch.store.keep(change),
+                Output::Binding(news) => self.switch.bindings.push(news),
                 Output::Told(told) => self.switch.hear(told),
             }
         }

@@ -7,7 +7,7 @@ use hookswitch_b2bua::B2buaConfig;
 use hookswitch_call::directory::{Directory, DirectoryChange, Forwarding, Layer, Secret};
 use hookswitch_call::{Event, LegId, Limits, Party, Time, Told};
 use hookswitch_media::{AddressPolicy, Engine, EngineConfig};
-use hookswitch_shard::{CallRecord, Change, Input, Shard, ShardConfig, Stored};
+use hookswitch_shard::{BindingNews, CallRecord, Change, Input, Shard, ShardConfig, Stored};
 use hookswitch_sip::registrar::Binding;
 use hookswitch_sip::{EndpointConfig, Listen, Network, Transport};
 
@@ -142,6 +142,7 @@ pub struct Switch {
     pub(crate) bank: Bank,
     pub(crate) store: Store,
     pub(crate) told: Vec<Told>,
+    pub(crate) bindings: Vec<BindingNews>,
     pub(crate) talks: Vec<Talk>,
     /// By call: the next event's number; `None` after the last one.
     expected: BTreeMap<u64, Option<u32>>,
@@ -158,6 +159,7 @@ impl Switch {
             bank,
             store: Store::default(),
             told: Vec::new(),
+            bindings: Vec::new(),
             talks: Vec::new(),
             expected: BTreeMap::new(),
             starts: 0,

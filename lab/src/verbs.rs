@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hookswitch_phone::{AnswerPolicy, EndCause, Event, Hold, Phone, PhoneConfig, Sound};
-use hookswitch_shard::{Admission, HttpId, Input, Mode, SessionId};
+use hookswitch_shard::{Admission, BindingEvent, BindingNews, HttpId, Input, Mode, SessionId};
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::{
     Body, DialogId, Endpoint, EndpointConfig, Event as SipEvent, Flow, Header, Invite, Listen, RequestOut, Response,
@@ -542,6 +542,13 @@ impl Lab {
     /// The switch is told to stop: every call ends.
     pub fn end_all_calls(&mut self) {
         self.tell_switch(Input::EndAll);
+    }
+
+    /// What has happened to a user's bindings since this was last asked.
+    pub fn binding_news(&mut self, user: &str) -> Vec<BindingEvent> {
+        let aor = format!("{user}@{DOMAIN}");
+        let mine = |news: &mut BindingNews| *news.aor == *aor;
+        self.switch.bindings.extract_if(.., mine).map(|news| news.what).collect()
     }
 
     /// One HTTP request; its status and body.

@@ -208,11 +208,18 @@ fn registrar(config: &Config) -> Result<RegistrarConfig, ConfigError> {
         let why = "must not be less than sip.min_expires or more than sip.max_expires";
         return Err(ConfigError::value("sip.default_expires", why));
     }
+    if sip.stale_after == 0 {
+        return Err(ConfigError::value("sip.stale_after", "must be at least 1"));
+    }
     Ok(RegistrarConfig {
         default_expires: Duration::from_secs(sip.default_expires),
         min_expires: Duration::from_secs(sip.min_expires),
         max_expires: Duration::from_secs(sip.max_expires),
         max_bindings_per_aor: sip.max_bindings,
+        options_ping: Duration::from_secs(sip.options_ping),
+        stale_after: sip.stale_after,
+        stale_time: Duration::from_secs(sip.stale_time),
+        unreachable_after: sip.unreachable_after,
         ..RegistrarConfig::default()
     })
 }

@@ -96,7 +96,7 @@ impl World {
                 self.registrar.handle_timeout(self.now);
                 assert!(self.registrar.poll_timeout().is_none_or(|due| due > self.now));
             }
-            Step::Close { connection } => self.registrar.remove_flow(tcp(*connection)),
+            Step::Close { connection } => self.registrar.remove_flow(self.now, tcp(*connection)),
             Step::Restart => {
                 self.follow();
                 self.registrar = Registrar::new(config());
@@ -133,6 +133,9 @@ impl World {
                 Change::Put(binding) => {
                     self.stored.insert((binding.aor.to_string(), binding.id), binding);
                 }
+                Change::Stale { aor, id, .. } | Change::Revived { aor, id, .. } => {
+                    assert!(self.stored.contains_key(&(aor.to_string(), id)), "only what is known is watched");
+                }
                 Change::Removed { aor, id, .. } => {
                     assert!(self.stored.remove(&(aor.to_string(), id)).is_some(), "only what is known is removed");
                 }
@@ -157,6 +160,7 @@ impl World {
                 if one.flow.is_none() {
                     stored.flow = None;
                 }
+                stored.life = one.life;
                 assert_eq!(**one, stored, "the store knows what is bound");
             }
         }

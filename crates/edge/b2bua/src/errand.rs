@@ -30,6 +30,9 @@ impl B2bua {
         response: Option<&Message>,
         why: FailCause,
     ) {
+        if self.ping_answered(now, id, status, why) {
+            return;
+        }
         let Some((dialog, errand)) = self.errands.remove(&id) else {
             self.text_answered(now, id, status, response, why);
             return;

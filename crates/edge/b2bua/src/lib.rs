@@ -22,6 +22,7 @@
 //! | `identity.rs` | who a caller is, and who is told so |
 //! | `named.rs` | what waits for the domain name system |
 //! | `register.rs` | REGISTER, OPTIONS and everything else outside of a call |
+//! | `registrar/` | the watch over bindings |
 //! | `reason.rs` | causes as Reason headers and back (RFC 3326) |
 
 #![forbid(unsafe_code)]
@@ -42,6 +43,7 @@ mod reason;
 mod refer;
 mod referral;
 mod register;
+mod registrar;
 mod reoffer;
 mod replaces;
 pub mod route;
@@ -75,6 +77,7 @@ pub use parcel::{MAX_PARCEL, MAX_PARCELS};
 pub use perform::MAX_SDP;
 pub use refer::{Referred, Refers};
 pub use referral::Referral;
+use registrar::Pings;
 pub use reoffer::{Proposal, Reoffer};
 use route::Route;
 pub use text::MAX_TEXTS;
@@ -179,6 +182,7 @@ pub struct B2bua {
     errands: AHashMap<RequestId, (DialogId, Errand)>,
     next_receipt: u64,
     texts: Texts,
+    pings: Pings,
     reports: VecDeque<Report>,
 }
 
@@ -217,12 +221,16 @@ impl B2bua {
             errands: AHashMap::new(),
             next_receipt: 0,
             texts: Texts::default(),
+            pings: Pings::default(),
             reports: VecDeque::new(),
         }
     }
 
     /// Takes bytes or news from a SIP socket.
     pub fn handle_input(&mut self, now: Time, input: Input) {
+        if let Input::Stream { flow, .. } = &input {
+            self.registrar.flow_heard(now, *flow);
+        }
         self.endpoint.handle_input(now, input);
     }
 
@@ -230,6 +238,7 @@ impl B2bua {
     pub fn handle_timeout(&mut self, now: Time) {
         self.endpoint.handle_timeout(now);
         self.registrar.handle_timeout(now);
+        self.send_pings(now);
         self.names.resolver.handle_timeout(now);
     }
 
@@ -334,7 +343,7 @@ impl B2bua {
             Event::Response { id, status, response, cause } => {
                 self.responded(now, id, status, response.as_ref(), cause);
             }
-            Event::FlowClosed { flow } => self.registrar.remove_flow(flow),
+            Event::FlowClosed { flow } => self.registrar.remove_flow(now, flow),
         }
     }
 

@@ -180,7 +180,7 @@ impl B2bua {
             };
         }
         let aor = aor(&user, domain);
-        let bindings = self.registrar.bindings(now, &aor).filter_map(|binding| {
+        let bindings = self.registrar.reachable(now, &aor).filter_map(|binding| {
             let contact = Address(binding.contact.as_ref().into());
             let target = Target::new(contact, self.registrar.key_of(binding), None);
             Some(Place { target, way: way_to_binding(binding)? })

@@ -54,7 +54,8 @@ impl Registrations for Known<'_> {
             host: newest.source.ip().to_string().into(),
             port: newest.source.port(),
             agent: newest.user_agent.as_deref().map(Into::into),
-            outstanding_pings: 0,
+            outstanding_pings: newest.life.unanswered.into(),
+            stale: newest.life.stale_since,
             registered: newest.registered_at,
         })
     }

@@ -8,7 +8,7 @@ use hookswitch_call::directory::{DirectoryChange, Layer};
 use hookswitch_call::{MediaOp, MediaReport, Told};
 use hookswitch_dialect::call_api::{Admission, SessionId};
 use hookswitch_sip::Flow;
-use hookswitch_sip::registrar::{Binding, BindingId};
+use hookswitch_sip::registrar::{self, Binding, BindingId, RemovedWhy, StaleWhy};
 use hookswitch_sip::resolve::{Answer, LookupId, RecordKind};
 
 /// One HTTP request, named by the driver.
@@ -120,8 +120,51 @@ pub enum Output {
     /// Remember or forget something across restarts. An HTTP answer that follows it may be sent
     /// only once this is durable.
     Store(Change),
+    /// Something has happened to a binding, for logs. In the order of happening, all of them.
+    Binding(BindingNews),
     /// An event of a call, for logs and metrics. In causal order per call.
     Told(Told),
+}
+
+/// What has happened to a binding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindingNews {
+    /// The address of record.
+    pub aor: Arc<str>,
+    /// The contact URI, as its phone wrote it last.
+    pub contact: Arc<str>,
+    /// What it was.
+    pub what: BindingEvent,
+}
+
+/// What can happen to a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BindingEvent {
+    /// It was made.
+    Registered,
+    /// It was given more time.
+    Refreshed,
+    /// Its phone is silent, or its flow is lost.
+    Stale(StaleWhy),
+    /// It was stale, and its phone was heard.
+    Revived,
+    /// It is gone.
+    Removed(RemovedWhy),
+}
+
+impl From<&registrar::Change> for BindingNews {
+    fn from(change: &registrar::Change) -> Self {
+        let (aor, contact, what) = match change {
+            registrar::Change::Put(binding) => {
+                let what = if binding.is_new() { BindingEvent::Registered } else { BindingEvent::Refreshed };
+                (&binding.aor, &binding.contact, what)
+            }
+            registrar::Change::Stale { aor, contact, why, .. } => (aor, contact, BindingEvent::Stale(*why)),
+            registrar::Change::Revived { aor, contact, .. } => (aor, contact, BindingEvent::Revived),
+            registrar::Change::Removed { aor, contact, why, .. } => (aor, contact, BindingEvent::Removed(*why)),
+        };
+        Self { aor: Arc::clone(aor), contact: Arc::clone(contact), what }
+    }
 }
 
 /// What is stored.

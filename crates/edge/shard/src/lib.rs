@@ -29,7 +29,7 @@ use hookswitch_sip::resolve::{ResolverCounts, ResolverTotals};
 
 pub use front::{Front, FrontConfig, FrontInput, FrontOutput};
 pub use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
-pub use io::{Change, HttpId, Input, Output, Stored};
+pub use io::{BindingEvent, BindingNews, Change, HttpId, Input, Output, Stored};
 pub use record::CallRecord;
 
 /// WebSocket close code for a session beyond the limit (IANA registry of RFC 6455 section 11.7).
@@ -165,6 +165,12 @@ impl Shard {
         self.b2bua.name_counts()
     }
 
+    /// What has happened to bindings.
+    #[must_use]
+    pub fn registrar_totals(&self) -> registrar::RegistrarTotals {
+        self.b2bua.registrar().totals()
+    }
+
     /// How many sessions of the Call API are open, and how many commands run for them.
     #[must_use]
     pub fn sessions(&self) -> (usize, usize) {
@@ -252,10 +258,14 @@ impl Shard {
             self.out.push_back(Output::Store(Change::Directory(change)));
         }
         while let Some(change) = self.b2bua.registrar_mut().poll_change() {
-            self.out.push_back(Output::Store(match change {
+            self.out.push_back(Output::Binding(BindingNews::from(&change)));
+            let stored = match change {
                 registrar::Change::Put(binding) => Change::BindingPut(Box::new(binding)),
                 registrar::Change::Removed { aor, id, .. } => Change::BindingRemoved { aor, id },
-            }));
+                // A restart finds out anew.
+                registrar::Change::Stale { .. } | registrar::Change::Revived { .. } => continue,
+            };
+            self.out.push_back(Output::Store(stored));
         }
     }
 

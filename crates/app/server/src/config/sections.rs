@@ -38,6 +38,15 @@ pub struct Sip {
     pub max_expires: u64,
     /// Most contacts that one user may register.
     pub max_bindings: usize,
+    /// How often every registered phone is sent OPTIONS, in seconds; 0 switches it off. It goes the way that
+    /// calls go and so holds a NAT open: 20 to 30 for that.
+    pub options_ping: u64,
+    /// Unanswered OPTIONS in a row after which a contact is stale: called only if its user has no other.
+    pub stale_after: u16,
+    /// One unanswered OPTIONS makes a contact stale that was not heard for so long, in seconds.
+    pub stale_time: u64,
+    /// Unanswered OPTIONS in a row after which a contact is removed; 0 removes none.
+    pub unreachable_after: u16,
     /// Most datagrams per second from one address that is not trusted; twice that at once is let
     /// through, more is thrown away unread. 0 switches it off.
     pub max_rate_per_source: u32,
@@ -74,6 +83,10 @@ impl Default for Sip {
             min_expires: 60,
             max_expires: 7_200,
             max_bindings: 10,
+            options_ping: 0,
+            stale_after: 2,
+            stale_time: 300,
+            unreachable_after: 7,
             max_rate_per_source: 1_000,
             max_pending_per_source: 2_000,
             session_expires: 1_800,

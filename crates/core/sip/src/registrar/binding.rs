@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::watch::Life;
 use crate::Time;
 use crate::transport::Flow;
 
@@ -48,6 +49,9 @@ pub struct Binding {
     pub source: SocketAddr,
     /// User-Agent header of the last REGISTER, cut to [`MAX_USER_AGENT_BYTES`](super::MAX_USER_AGENT_BYTES).
     pub user_agent: Option<Arc<str>>,
+    /// What is known from watching it; not stored.
+    #[serde(skip)]
+    pub life: Life,
 }
 
 impl Binding {
@@ -55,6 +59,16 @@ impl Binding {
     pub fn seconds_left(&self, now: Time) -> u64 {
         let left = self.expires_at.saturating_sub(now);
         left.as_secs() + u64::from(left.subsec_nanos() > 0)
+    }
+
+    /// Whether it was made by its last REGISTER, and not refreshed since.
+    pub fn is_new(&self) -> bool {
+        self.registered_at == self.refreshed_at
+    }
+
+    /// Whether its phone is silent or its flow lost: see [`Registrar::reachable`](super::Registrar::reachable).
+    pub fn is_stale(&self) -> bool {
+        self.life.stale_since.is_some()
     }
 
     /// Whether the binding is over at `now`.

@@ -7,10 +7,11 @@
 //!      ▲                       │ └────────┘
 //!      │  expires=0, `*`,      │
 //!      └───────────────────────┘
-//!         expiry
+//!         expiry, unreachable
 //! ```
 //!
-//! A connection that closes takes the flow from its bindings but not the bindings themselves. Every change of a binding
+//! A connection that closes takes the flow from its bindings but not the bindings themselves; `watch.rs` says what becomes
+//! of those whose phone is silent. Every change of a binding
 //! is queued as a [`Change`] for a store and for whoever watches registrations; drain the queue after every call.
 
 mod aor;
@@ -19,6 +20,8 @@ mod date;
 mod outcome;
 mod request;
 mod table;
+mod totals;
+mod watch;
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -33,6 +36,9 @@ pub use self::binding::{Binding, BindingId};
 pub use self::outcome::{Refusal, RegisterOutcome, Registered};
 use self::request::{Ask, Wanted, What};
 use self::table::{Slot, Table};
+pub use self::totals::RegistrarTotals;
+pub use self::watch::{Life, MAX_SPOKEN_FOR, Ping, Pong, StaleWhy, TICK};
+use self::watch::{Pace, key};
 use crate::Time;
 use crate::transport::{Flow, Transport};
 
@@ -66,8 +72,18 @@ pub struct RegistrarConfig {
     pub max_expires: Time,
     /// Most bindings of one address of record. Default 10.
     pub max_bindings_per_aor: usize,
-    /// Most bindings altogether; about 0.7 kB each. Default 1,000,000.
+    /// Most bindings altogether; about 0.9 kB each. Default 1,000,000.
     pub max_bindings: usize,
+    /// How often each binding is pinged. Zero, the default, switches pings off.
+    pub options_ping: Time,
+    /// Most pings under way at a time; more wait. Default 20,000.
+    pub max_pings: usize,
+    /// Unanswered pings in a row that make a binding stale. Default 2.
+    pub stale_after: u16,
+    /// A single unanswered ping makes a binding stale whose phone was not heard for so long. Default 300 s.
+    pub stale_time: Time,
+    /// Unanswered pings in a row after which a binding is removed; 0 removes none. Default 7.
+    pub unreachable_after: u16,
 }
 
 impl Default for RegistrarConfig {
@@ -78,6 +94,11 @@ impl Default for RegistrarConfig {
             max_expires: Time::from_secs(7_200),
             max_bindings_per_aor: 10,
             max_bindings: 1_000_000,
+            options_ping: Time::ZERO,
+            max_pings: 20_000,
+            stale_after: 2,
+            stale_time: Time::from_secs(300),
+            unreachable_after: 7,
         }
     }
 }
@@ -89,8 +110,29 @@ impl Default for RegistrarConfig {
     reason = "nearly all changes are refreshes; a box would be one more allocation each"
 )]
 pub enum Change {
-    /// The binding is new or has changed; it replaces what was known of the same address of record and id.
+    /// The binding is new ([`Binding::is_new`]) or was refreshed; it replaces what was known of the same address of
+    /// record and id.
     Put(Binding),
+    /// The phone is silent or its flow is lost: the binding is called only if its user has no other.
+    Stale {
+        /// Its address of record.
+        aor: Arc<str>,
+        /// Its number.
+        id: BindingId,
+        /// Its contact URI, as last written.
+        contact: Arc<str>,
+        /// What has happened.
+        why: StaleWhy,
+    },
+    /// The phone of a stale binding was heard again.
+    Revived {
+        /// Its address of record.
+        aor: Arc<str>,
+        /// Its number.
+        id: BindingId,
+        /// Its contact URI, as last written.
+        contact: Arc<str>,
+    },
     /// The binding is gone.
     Removed {
         /// Its address of record.
@@ -113,6 +155,8 @@ pub enum RemovedWhy {
     Replaced,
     /// Nobody refreshed it in time.
     Expired,
+    /// Its phone has left too many pings without an answer.
+    Unreachable,
     /// The switch removed it: [`Registrar::remove_aor`].
     Revoked,
 }
@@ -134,13 +178,22 @@ pub struct Registrar {
     config: RegistrarConfig,
     table: Table,
     changes: VecDeque<Change>,
+    totals: RegistrarTotals,
+    pace: Pace,
     next_id: u64,
 }
 
 impl Registrar {
     /// A registrar without bindings.
     pub fn new(config: RegistrarConfig) -> Self {
-        Self { config, table: Table::new(), changes: VecDeque::new(), next_id: 0 }
+        Self {
+            config,
+            table: Table::new(),
+            changes: VecDeque::new(),
+            totals: RegistrarTotals::default(),
+            pace: Pace::default(),
+            next_id: 0,
+        }
     }
 
     /// Handles a REGISTER whose sender may register for `aor` (as [`aor_of`] writes it), and says how to answer it.
@@ -167,13 +220,25 @@ impl Registrar {
     /// called by then.
     pub fn key_of(&self, binding: &Binding) -> Option<u64> {
         let slot = self.table.slots(&binding.aor).iter().find(|slot| self.table.get(**slot).id == binding.id)?;
-        Some((*slot as u64) << 32 | u64::from(binding.id.0 as u32))
+        Some(key(*slot, binding))
     }
 
     /// The binding with this key, if it is still there.
     pub fn by_key(&self, now: Time, key: u64) -> Option<&Binding> {
-        let binding = self.table.find((key >> 32) as Slot)?;
-        (binding.id.0 as u32 == key as u32 && !binding.is_expired(now)).then_some(binding)
+        let slot = self.slot_of(key)?;
+        Some(self.table.get(slot)).filter(|binding| !binding.is_expired(now))
+    }
+
+    fn slot_of(&self, key: u64) -> Option<Slot> {
+        let slot = (key >> 32) as Slot;
+        self.table.find(slot).filter(|binding| binding.id.0 as u32 == key as u32).map(|_| slot)
+    }
+
+    /// The bindings that a call goes to, in the order of [`Registrar::bindings`]: the fresh ones, or all of a user that
+    /// has none.
+    pub fn reachable(&self, now: Time, aor: &str) -> impl Iterator<Item = &Binding> {
+        let any_fresh = self.bindings(now, aor).any(|binding| !binding.is_stale());
+        self.bindings(now, aor).filter(move |binding| !any_fresh || !binding.is_stale())
     }
 
     /// Whether the user can be reached.
@@ -208,14 +273,19 @@ impl Registrar {
         RegistrarCounts { bindings: self.table.bindings(), users: self.table.users(), timers: self.table.timers() }
     }
 
+    /// What has happened to bindings since the start.
+    pub fn totals(&self) -> RegistrarTotals {
+        self.totals
+    }
+
     /// Takes the flow from all bindings that were registered over this connection, because it is closed. They stay, to
-    /// be tried at their contact URI. Does nothing for datagrams. No [`Change`] follows: connections do not outlive
-    /// the process, so a restored binding has none anyway.
-    pub fn remove_flow(&mut self, flow: Flow) {
+    /// be tried at their contact URI, and are stale unless that is where they came from. Does nothing for datagrams.
+    pub fn remove_flow(&mut self, now: Time, flow: Flow) {
         let Some(connection) = flow.conn else { return };
         let slots: Vec<Slot> = self.table.on_connection(connection).collect();
         for slot in slots {
             self.table.forget_flow(slot);
+            self.flow_closed(now, slot);
         }
     }
 
@@ -234,15 +304,19 @@ impl Registrar {
     /// `false` when there is no room ([`RegistrarConfig::max_bindings`], [`RegistrarConfig::max_bindings_per_aor`]).
     pub fn restore(&mut self, mut binding: Binding) -> bool {
         binding.flow = binding.flow.filter(|flow| flow.transport == Transport::Udp);
+        binding.life = Life { heard_at: binding.refreshed_at, ..Life::default() };
         self.next_id = self.next_id.max(binding.id.0.saturating_add(1));
         let slots = self.table.slots(&binding.aor);
         if let Some(slot) = slots.iter().copied().find(|slot| self.table.get(*slot).id == binding.id) {
+            binding.life = self.table.get(slot).life;
             self.table.replace(slot, binding);
             return true;
         }
         let room = slots.len() < self.config.max_bindings_per_aor && self.table.bindings() < self.config.max_bindings;
         if room {
-            self.table.insert(binding);
+            let from = binding.refreshed_at;
+            let slot = self.table.insert(binding);
+            self.table.schedule_ping(slot, self.first_ping(slot, from));
         }
         room
     }
@@ -258,9 +332,9 @@ impl Registrar {
         }
     }
 
-    /// When the next binding ends.
+    /// When the next binding ends or the next ping is due.
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.table.next_expiry().map(|(at, _)| at)
+        [self.table.next_expiry().map(|(at, _)| at), self.next_ping()].into_iter().flatten().min()
     }
 
     /// The oldest change nobody has seen.
@@ -388,6 +462,8 @@ impl Registrar {
         let sibling = self.table.slots(aor).first().map(|slot| &self.table.get(*slot).aor);
         let id = known.map_or(BindingId(self.next_id), |known| known.id);
         let path = ask.path.iter().enumerate();
+        let was_stale = known.is_some_and(Binding::is_stale);
+        let ping_at = known.and_then(|known| known.life.ping_at);
         let binding = Binding {
             id,
             aor: share(aor, sibling),
@@ -407,20 +483,33 @@ impl Registrar {
                 .user_agent
                 .as_deref()
                 .map(|text| share(text, known.and_then(|known| known.user_agent.as_ref()))),
+            // A refresh moves no ping: they keep their steady pace.
+            life: Life { heard_at: now, ping_at, ..Life::default() },
         };
-        self.changes.push_back(Change::Put(binding.clone()));
+        self.tell(Change::Put(binding.clone()));
         match slot {
-            Some(slot) => self.table.replace(slot, binding),
+            Some(slot) => {
+                self.table.replace(slot, binding);
+                if was_stale {
+                    self.revived(slot);
+                }
+            }
             None => {
                 self.next_id += 1;
-                self.table.insert(binding);
+                let slot = self.table.insert(binding);
+                self.table.schedule_ping(slot, self.first_ping(slot, now));
             }
         }
     }
 
+    fn tell(&mut self, change: Change) {
+        self.totals.count(&change);
+        self.changes.push_back(change);
+    }
+
     fn remove(&mut self, slot: Slot, why: RemovedWhy) {
         let Binding { aor, id, contact, .. } = self.table.remove(slot);
-        self.changes.push_back(Change::Removed { aor, id, contact, why });
+        self.tell(Change::Removed { aor, id, contact, why });
     }
 
     fn sorted(&self, now: Time, slots: &[Slot]) -> impl ExactSizeIterator<Item = &Binding> + use<'_> {

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::aor::split;
 use super::binding::Binding;
+use super::watch::Life;
 use crate::Time;
 use crate::transport::{ConnId, Flow};
 
@@ -28,6 +29,8 @@ pub(super) struct Table {
     domains: Map<CompactString, Map<CompactString, Slots>>,
     users: usize,
     timers: BTreeSet<(Time, Slot)>,
+    /// By the time of their next ping; empty without pings.
+    pings: BTreeSet<(Time, Slot)>,
     /// By number of the connection; a proxy may bring thousands of phones over one.
     connections: BTreeSet<(ConnId, Slot)>,
 }
@@ -39,6 +42,7 @@ impl Table {
             domains: HashMap::with_hasher(hasher()),
             users: 0,
             timers: BTreeSet::new(),
+            pings: BTreeSet::new(),
             connections: BTreeSet::new(),
         }
     }
@@ -94,6 +98,26 @@ impl Table {
         self.timers.first().copied()
     }
 
+    /// The earliest ping and its slot.
+    pub(super) fn next_ping(&self) -> Option<(Time, Slot)> {
+        self.pings.first().copied()
+    }
+
+    /// Sets when a binding is pinged next.
+    pub(super) fn schedule_ping(&mut self, slot: Slot, at: Option<Time>) {
+        let known = &mut self.bindings[slot].life.ping_at;
+        if let Some(at) = *known {
+            self.pings.remove(&(at, slot));
+        }
+        *known = at;
+        self.pings.extend(at.map(|at| (at, slot)));
+    }
+
+    /// What watching a binding has shown. The time of its ping is changed by [`Table::schedule_ping`] alone.
+    pub(super) fn life_mut(&mut self, slot: Slot) -> &mut Life {
+        &mut self.bindings[slot].life
+    }
+
     /// Bindings whose last REGISTER came over this connection.
     pub(super) fn on_connection(&self, connection: ConnId) -> impl Iterator<Item = Slot> {
         self.connections.range((connection, Slot::MIN)..=(connection, Slot::MAX)).map(|(_, slot)| *slot)
@@ -119,7 +143,7 @@ impl Table {
         slot
     }
 
-    /// Puts a newer state of the same binding into its slot.
+    /// Puts a newer state of the same binding, with the same time of its ping, into its slot.
     pub(super) fn replace(&mut self, slot: Slot, binding: Binding) {
         self.unwatch(slot);
         self.watch(slot, binding.expires_at, binding.flow);
@@ -134,6 +158,7 @@ impl Table {
     }
 
     pub(super) fn remove(&mut self, slot: Slot) -> Binding {
+        self.schedule_ping(slot, None);
         self.unwatch(slot);
         let binding = self.bindings.remove(slot);
         if self.bindings.is_empty() {

@@ -33,6 +33,8 @@ pub struct Registration {
     pub outstanding_pings: u32,
     /// Since when it is registered.
     pub registered: Time,
+    /// Since when its phone is silent or cannot be reached; none while all is well.
+    pub stale: Option<Time>,
 }
 
 pub(super) fn answer(
@@ -111,17 +113,19 @@ struct Remote {
 #[derive(Serialize)]
 struct Epochs {
     registered: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stale: Option<u64>,
 }
 
 impl State {
     fn of(registration: Option<Registration>) -> Self {
         match registration {
             None => Self { registered: false, outstandingping: None, remote: None, epochs: None },
-            Some(Registration { host, port, agent, outstanding_pings, registered }) => Self {
+            Some(Registration { host, port, agent, outstanding_pings, registered, stale }) => Self {
                 registered: true,
                 outstandingping: Some(outstanding_pings),
                 remote: Some(Remote { host, port, agent }),
-                epochs: Some(Epochs { registered: registered.as_secs() }),
+                epochs: Some(Epochs { registered: registered.as_secs(), stale: stale.map(|at| at.as_secs()) }),
             },
         }
     }

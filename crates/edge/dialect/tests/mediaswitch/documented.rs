@@ -50,6 +50,7 @@ fn register(host: &mut Host, user_and_domain: &str) {
             agent: Some("Phone 1.0".into()),
             outstanding_pings: 0,
             registered: Duration::from_secs(1_700_000_000),
+            stale: None,
         },
     );
 }

@@ -19,6 +19,7 @@ fn host() -> Host {
             agent: Some("Z 5.2.28 rv2.8.114".into()),
             outstanding_pings: 0,
             registered: Duration::from_millis(1_552_507_958_900),
+            stale: None,
         },
     );
     host

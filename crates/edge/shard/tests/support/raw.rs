@@ -70,6 +70,7 @@ impl Raw {
                 Output::Send { flow, bytes } => {
                     self.sent.push((flow, Message::parse(bytes).expect("what we write can be read")));
                 }
+                Output::Binding(_) => {}
                 Output::Told(told) => self.told.push(told),
                 _ => {}
             }

@@ -24,7 +24,7 @@ use crate::inbox::Inbox;
 use crate::media::MediaPlane;
 use crate::status::{Phase, Status};
 use crate::tap::{Direction, Tap};
-use crate::web::{Figure, HttpAnswer, StatusReport, WebMessage, dns_figures, hub_figures};
+use crate::web::{Figure, HttpAnswer, StatusReport, WebMessage, binding_figures, dns_figures, hub_figures};
 pub(crate) use desk::Desk;
 pub(crate) use sockets::SipSockets;
 pub use sockets::{MAX_SIP_SOCKETS, SipListen};
@@ -216,6 +216,7 @@ impl ShardLoop {
         let counts = self.shard.counts();
         let mut figures = hub_figures(self.shard.hub_counts(), self.shard.sessions());
         figures.extend(dns_figures(self.shard.name_counts()));
+        figures.extend(binding_figures(self.shard.registrar_totals()));
         figures.extend([
             Figure::total("calls_ended", "Calls that have ended.", self.pending.ended),
             Figure::now("legs", "Legs of calls.", counts.legs),
@@ -259,6 +260,7 @@ impl ShardLoop {
                     self.desk.answer(id, HttpAnswer { status, content_type, allow, body: body.into() });
                 }
                 Output::Store(change) => self.desk.remember(&change),
+                Output::Binding(news) => told::log_binding(&news),
                 Output::Told(told) => {
                     self.pending.ended += u64::from(matches!(told.event, Event::Ended { .. }));
                     told::log(&told);

@@ -1,6 +1,8 @@
-//! Events of calls as log lines.
+//! Events of calls and bindings as log lines.
 
 use hookswitch_call::{Event, Told};
+use hookswitch_shard::{BindingEvent, BindingNews};
+use hookswitch_sip::registrar::RemovedWhy;
 
 use crate::pii::Pii;
 
@@ -52,5 +54,23 @@ pub(crate) fn log(told: &Told) {
             let seconds = talked.as_secs_f32();
             tracing::info!(%call, code, %text, ?fault, talked = seconds, "call ended");
         }
+    }
+}
+
+/// Logs what has happened to a binding: refreshes at debug, the rest at info.
+pub(crate) fn log_binding(news: &BindingNews) {
+    let (aor, contact) = (Pii(&news.aor), Pii(&news.contact));
+    match news.what {
+        BindingEvent::Registered => tracing::info!(%aor, %contact, "registered"),
+        BindingEvent::Refreshed => tracing::debug!(%aor, %contact, "refreshed"),
+        BindingEvent::Stale(why) => tracing::info!(%aor, %contact, ?why, "stale"),
+        BindingEvent::Revived => tracing::info!(%aor, %contact, "heard again"),
+        BindingEvent::Removed(why) => match why {
+            RemovedWhy::Unregistered | RemovedWhy::Replaced | RemovedWhy::Revoked => {
+                tracing::info!(%aor, %contact, ?why, "unregistered");
+            }
+            RemovedWhy::Expired => tracing::info!(%aor, %contact, "expired"),
+            RemovedWhy::Unreachable => tracing::info!(%aor, %contact, "unreachable"),
+        },
     }
 }

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use compact_str::CompactString;
 use hookswitch_call::Time;
 use hookswitch_opensips::Link;
+use hookswitch_sip::registrar::RegistrarTotals;
 use hookswitch_sip::resolve::{ResolverCounts, ResolverTotals};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -152,6 +153,22 @@ pub(crate) fn dns_figures((totals, counts): (ResolverTotals, ResolverCounts)) ->
         Figure::now("dns_answers_kept", "Answers that are kept.", counts.entries),
         Figure::now("dns_questions_waiting", "Questions under way.", counts.lookups),
     ]
+}
+
+/// What has happened to bindings.
+pub(crate) fn binding_figures(totals: RegistrarTotals) -> Vec<Figure> {
+    const EVENTS: &str = "What has happened to registered contacts.";
+    let events = [
+        ("registered", totals.registered),
+        ("refreshed", totals.refreshed),
+        ("unregistered", totals.unregistered),
+        ("expired", totals.expired),
+        ("revoked", totals.revoked),
+        ("stale", totals.stale),
+        ("revived", totals.revived),
+        ("unreachable", totals.unreachable),
+    ];
+    events.map(|(event, count)| Figure::total("registration_events", EVENTS, count).labelled("event", event)).into()
 }
 
 /// A loop that can be asked how it is, for the listener of another one.
