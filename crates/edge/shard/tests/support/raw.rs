@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hookswitch_call::{Time, Told};
-use hookswitch_shard::{Input, Output, Shard, ShardConfig};
+use hookswitch_shard::{BindingEvent, Input, Output, Shard, ShardConfig};
 use hookswitch_sip::auth::{Credentials, authorize};
 use hookswitch_sip::{ConnId, Flow, Listen, Network, Transport};
 use hookswitch_sip_msg::{HeaderName, Message, Method};
@@ -33,11 +33,19 @@ pub struct Raw {
     /// Every message sent, and where to.
     pub sent: Vec<(Flow, Message)>,
     pub told: Vec<Told>,
+    /// What has happened to bindings.
+    pub bindings: Vec<BindingEvent>,
 }
 
 impl Raw {
     pub fn new(config: ShardConfig) -> Self {
-        Self { now: sec(1_700_000_000), shard: Shard::new(config, [9; 32]), sent: Vec::new(), told: Vec::new() }
+        Self {
+            now: sec(1_700_000_000),
+            shard: Shard::new(config, [9; 32]),
+            sent: Vec::new(),
+            told: Vec::new(),
+            bindings: Vec::new(),
+        }
     }
 
     pub fn input(&mut self, input: hookswitch_sip::Input) {
@@ -70,7 +78,7 @@ impl Raw {
                 Output::Send { flow, bytes } => {
                     self.sent.push((flow, Message::parse(bytes).expect("what we write can be read")));
                 }
-                Output::Binding(_) => {}
+                Output::Binding(news) => self.bindings.push(news.what),
                 Output::Told(told) => self.told.push(told),
                 _ => {}
             }
