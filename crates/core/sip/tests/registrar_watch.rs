@@ -5,7 +5,7 @@ mod registrar_phone;
 use std::time::Duration;
 
 use hookswitch_sip::Time;
-use hookswitch_sip::registrar::{Change, Ping, Pong, Registrar, RegistrarConfig, RemovedWhy, StaleWhy, TICK};
+use hookswitch_sip::registrar::{Change, Ping, Pong, Registrar, RegistrarConfig, RemovedWhy, TICK};
 use registrar_phone::*;
 
 const PING: Duration = Duration::from_secs(30);
@@ -269,13 +269,4 @@ fn pings_under_way_are_limited() {
             .iter()
             .all(|change| matches!(change, Change::Put(_) | Change::Removed { why: RemovedWhy::Revoked, .. }))
     );
-}
-
-#[test]
-fn a_failed_call_makes_stale() {
-    let mut registrar = registrar();
-    send(&mut registrar, at(0), 1, &["Contact: <sip:a@h>"]);
-    let key = registrar.key_of(&only(&registrar, at(0))).expect("a key");
-    registrar.flow_failed(at(1), key);
-    assert!(matches!(changes(&mut registrar)[..], [_, Change::Stale { why: StaleWhy::FlowLost, .. }]));
 }

@@ -177,13 +177,6 @@ impl Registrar {
         }
     }
 
-    /// A call could not be brought to this binding: its flow is no more.
-    pub fn flow_failed(&mut self, now: Time, key: u64) {
-        if let Some(slot) = self.slot_of(key) {
-            self.make_stale(now, slot, StaleWhy::FlowLost);
-        }
-    }
-
     /// The binding's connection is closed. Nobody can open another one to a phone behind a NAT, nor to one that promised
     /// to keep its flow (RFC 5626 section 4.2.1); only where the contact is the very address that it came from is there
     /// hope.
