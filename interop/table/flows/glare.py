@@ -17,6 +17,8 @@ def play(stage):
     stage.wait(lambda: held.packets, 3, "the switch asks for hold")
     alice.hold()
     stage.wait(lambda: {packet.up for packet in held.packets} == {True, False}, 3, "both re-INVITEs are on their way")
+    # The phone's first: once its own 491 has come back, the switch's waits for its second try and has to let this pass.
+    held.packets.sort(key=lambda packet: not packet.up)
     held.release()
     stage.sees(alice, False, "reads 491", mark, method="INVITE", status=491)
     answer = stage.wait(lambda: _answer(stage, alice, mark), 4, f"{alice.name} answers the re-INVITE of the switch")
