@@ -59,11 +59,11 @@ def _of_a_call(packet):
 
 
 class Held:
-    """Packets that a rule keeps, until they are released in the order in which they came."""
+    """Packets that a rule keeps, until they are released in the order in which they came, or those of one direction before."""
 
     def __init__(self, pump, wanted, most=None):
         self._pump, self._wanted, self._most = pump, wanted, most
-        self.packets = []
+        self.packets, self._kept = [], None
 
     def __call__(self, packet):
         if self._most is not None and len(self.packets) >= self._most or not self._wanted(packet):
@@ -71,9 +71,19 @@ class Held:
         self.packets.append(packet)
         return True
 
+    def release_first(self, up):
+        """Lets go those of one direction, and keeps the others."""
+        leaving = [packet for packet in self.packets if packet.up is up]
+        self._most = len(self.packets)
+        self._let_go(leaving)
+        self._kept = [packet for packet in self.packets if packet not in leaving]
+
     def release(self):
         self._pump.rules.remove(self)
-        for packet in self.packets:
+        self._let_go(self.packets if self._kept is None else self._kept)
+
+    def _let_go(self, packets):
+        for packet in packets:
             packet.at = time.monotonic()
             self._pump.pass_on(packet)
             self._pump.packets.append(packet)

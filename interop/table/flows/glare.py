@@ -18,9 +18,9 @@ def play(stage):
     alice.hold()
     stage.wait(lambda: {packet.up for packet in held.packets} == {True, False}, 3, "both re-INVITEs are on their way")
     # The phone's first: once its own 491 has come back, the switch's waits for its second try and has to let this pass.
-    held.packets.sort(key=lambda packet: not packet.up)
-    held.release()
+    held.release_first(up=True)
     stage.sees(alice, False, "reads 491", mark, method="INVITE", status=491)
+    held.release()
     answer = stage.wait(lambda: _answer(stage, alice, mark), 4, f"{alice.name} answers the re-INVITE of the switch")
     stage.note(f"{alice.name} answers the re-INVITE that crosses its own with {answer}")
     if answer == 491:
