@@ -214,6 +214,38 @@ fn ours_goes_on_when_theirs_has_been_answered_meanwhile() {
     assert!(matches!(lone.events.last(), Some(Event::Reanswered { .. })));
 }
 
+/// What it met is over when it comes once more, and whoever sent it takes it for refused all the same (RFC 3261 17.2.1).
+#[test]
+fn theirs_that_was_refused_stays_refused_when_it_is_repeated() {
+    let (mut lone, id, tag) = established();
+    let theirs = request("INVITE", "z9hG4bK-re", 2, "alice", &tag, &described(""));
+    reinvite(&mut lone, id, Some(Body::sdp(OFFER)));
+    lone.hear(&theirs);
+    lone.answer("INVITE", 491, "", "");
+    lone.hear(&theirs);
+    assert_eq!(lone.words(), ["INVITE", "491", "ACK", "491"]);
+    lone.hear(&request("ACK", "z9hG4bK-re", 2, "alice", &tag, ""));
+    lone.hear(&theirs);
+    assert_eq!(lone.words().len(), 4, "it has been acknowledged: {:?}", lone.words());
+    assert!(lone.events.is_empty(), "{:?}", lone.events);
+    lone.hear(&request("INVITE", "z9hG4bK-re2", 3, "alice", &tag, &described("")));
+    assert!(matches!(lone.events[..], [Event::Reinvite { .. }]), "another one is welcome");
+}
+
+#[test]
+fn theirs_that_came_behind_another_stays_refused_when_it_is_repeated() {
+    let (mut lone, id, tag) = established();
+    lone.hear(&request("INVITE", "z9hG4bK-re", 2, "alice", &tag, &described("")));
+    let second = request("INVITE", "z9hG4bK-re2", 3, "alice", &tag, &described(""));
+    lone.hear(&second);
+    lone.endpoint.respond(lone.now, id, Response::new(488));
+    lone.drain();
+    lone.hear(&second);
+    assert_eq!(lone.words(), ["500", "488", "500"]);
+    assert_eq!(lone.sent[0].text, lone.sent[2].text, "the same answer");
+    assert!(matches!(lone.events[..], [Event::Reinvite { .. }]), "{:?}", lone.events);
+}
+
 #[test]
 fn ours_waits_for_the_ack_to_our_2xx() {
     let (mut lone, id, tag) = established();

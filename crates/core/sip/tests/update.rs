@@ -124,6 +124,19 @@ fn updates_with_offers_that_meet_are_refused_491_and_ours_is_sent_again() {
     assert!(matches!(lone.events[..], [Event::Updated { fork: 0, .. }]), "{:?}", lone.events);
 }
 
+/// What it met is over when it comes once more, and whoever sent it takes it for refused all the same.
+#[test]
+fn an_update_that_was_refused_stays_refused_when_it_is_repeated() {
+    let (mut lone, id, tag) = established();
+    let theirs = request("UPDATE", "z9hG4bK-u", 2, "alice", &tag, &described(""));
+    update(&mut lone, id, 0).unwrap();
+    lone.hear(&theirs);
+    lone.answer("UPDATE", 200, "", &described(BOB));
+    lone.hear(&theirs);
+    assert_eq!(lone.words(), ["UPDATE", "491", "491"]);
+    assert!(matches!(lone.events[..], [Event::Updated { .. }]), "{:?}", lone.events);
+}
+
 #[test]
 fn an_update_that_keeps_meeting_others_fails_in_the_end() {
     let (mut lone, id, _) = established();

@@ -35,7 +35,7 @@ impl Endpoint {
             Method::Bye if too_early => self.refuse(flow, request, 481, None, &[]),
             Method::Bye => self.on_bye(now, fresh, id),
             _ if ending => self.refuse(flow, request, 481, None, &[]),
-            Method::Invite if too_early => self.refuse(flow, request, 491, None, &[]),
+            Method::Invite if too_early => self.refuse_meanwhile(now, &fresh, id, Response::new(491)),
             Method::Invite => self.on_reinvite(now, fresh, id),
             _ if full => self.refuse_overload(flow, request),
             Method::Prack => self.on_prack(now, fresh, id),
@@ -51,6 +51,17 @@ impl Endpoint {
                 Told::Request(self.ask(id, slot, AskedKind::Other), Some(id))
             }
         }
+    }
+
+    /// Refuses a request for what is under way in its dialog. That may be over when the same request comes once more,
+    /// and whoever has been refused must not be accepted then: the answer is kept (RFC 3261 17.2).
+    pub(super) fn refuse_meanwhile(&mut self, now: Time, fresh: &Fresh<'_>, id: DialogId, response: Response) -> Told {
+        if self.full() {
+            return self.refuse_overload(fresh.flow, fresh.request);
+        }
+        let slot = self.start_server(now, fresh, None, Some(id));
+        self.send_response(now, slot, &response);
+        Told::Nothing
     }
 
     /// Remembers a request that our user is to answer, as long as the dialog stands.
@@ -91,10 +102,10 @@ impl Endpoint {
         };
         // While the ACK that carries the answer is due, another offer would meet the first.
         if call.theirs.is_none() && (call.ack_due.is_some() || call.awaits_answer(0)) {
-            return self.refuse(flow, request, 491, None, &[]);
+            return self.refuse_meanwhile(now, &fresh, id, Response::new(491));
         }
         if call.theirs.is_some() || call.owes_answer(0) {
-            return self.refuse_for_now(&fresh);
+            return self.refuse_for_now(now, &fresh, id);
         }
         let (unacked, ends) = (call.unacked, call.bye_due.is_some());
         if self.full() && !ends {

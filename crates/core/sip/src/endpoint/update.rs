@@ -12,7 +12,7 @@ use crate::dialog::peer::Said;
 use crate::dialog::session_timer::{Asks, SessionTimer};
 use crate::dialog::{DialogState, Role};
 use crate::event::DialogId;
-use crate::outgoing::Response;
+use crate::outgoing::{Header, Response};
 
 /// Another change may be tried again after at most so many seconds (RFC 3261 14.2, RFC 3311 5.2).
 const RETRY_AFTER_MOST: u64 = 10;
@@ -75,9 +75,9 @@ impl Call {
 
 impl Endpoint {
     /// 500, to be tried again after a while.
-    pub(super) fn refuse_for_now(&mut self, fresh: &Fresh<'_>) -> Told {
-        let seconds = self.retry_after();
-        self.refuse(fresh.flow, fresh.request, 500, None, &[(HeaderName::RetryAfter, &seconds)])
+    pub(super) fn refuse_for_now(&mut self, now: Time, fresh: &Fresh<'_>, id: DialogId) -> Told {
+        let seconds = Header::new(HeaderName::RetryAfter, self.retry_after());
+        self.refuse_meanwhile(now, fresh, id, Response { headers: vec![seconds], ..Response::new(500) })
     }
 
     /// In how many seconds another change may be tried.
@@ -101,13 +101,13 @@ impl Endpoint {
         };
         let is_update = |kind| matches!(kind, AskedKind::Update { fork: of, .. } if of == fork);
         if call.asked.iter().any(|asked| is_update(asked.kind)) {
-            return self.refuse_for_now(&fresh);
+            return self.refuse_for_now(now, &fresh, id);
         }
         if offer && call.awaits_answer(fork) {
-            return self.refuse(flow, request, 491, None, &[]);
+            return self.refuse_meanwhile(now, &fresh, id, Response::new(491));
         }
         if offer && call.owes_answer(fork) {
-            return self.refuse_for_now(&fresh);
+            return self.refuse_for_now(now, &fresh, id);
         }
         let said = Said::by(request);
         if let Some(min_se) = SessionTimer::refuses(&said, &self.wishes) {
