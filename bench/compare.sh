@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Hookswitch beside Debian's Kamailio, and its media relay beside rtpengine: the same calls at the same rate, in turns,
-# in one run. Servers are bound to CPU 0 and the load generator to CPU 1, and nothing leaves 127.0.0.0/8.
+# in one run. Servers are bound to CPU 0 and the load generator to CPU 1, all of them run before other programs
+# (SCHED_FIFO) where that is allowed, and nothing leaves 127.0.0.0/8.
 #
 # Needs the Debian packages kamailio and rtpengine-daemon, and two CPUs with nothing else to do.
 set -euo pipefail
@@ -44,6 +45,10 @@ for program in kamailio rtpengine taskset ss; do
     command -v "$program" >/dev/null || { echo "compare.sh: $program is missing" >&2 && exit 2; }
 done
 
+# What is measured must not wait for a program that happens to wake up.
+first=()
+if chrt --fifo 1 true 2>/dev/null; then first=(chrt --fifo 1); else echo "compare.sh: SCHED_FIFO is not allowed here" >&2; fi
+
 # A thousand anchored calls are four thousand sockets and more.
 ulimit -n "$(ulimit -Hn)"
 
@@ -66,7 +71,7 @@ trap 'stop; rm -rf "$work"' EXIT
 start() {
     local name=$1 port=$2
     shift 2
-    taskset -c 0 "$@" >"$work/$name.log" 2>&1 &
+    "${first[@]}" taskset -c 0 "$@" >"$work/$name.log" 2>&1 &
     started+=($!)
     for _ in $(seq 100); do
         if ss -Hulpn "sport = :$port" | grep -q .; then return 0; fi
@@ -110,7 +115,7 @@ start_rtpengine() {
 load() {
     local file=$1 status=0
     shift
-    taskset -c 1 "$binary" bench calls --server 127.0.0.1:5060 --json "$@" >"$work/run.json" || status=$?
+    "${first[@]}" taskset -c 1 "$binary" bench calls --server 127.0.0.1:5060 --json "$@" >"$work/run.json" || status=$?
     # 1 means that some calls failed, which is a figure like the others.
     [ "$status" -le 1 ] || { echo "compare.sh: the generator failed with code $status" >&2 && exit 1; }
     cat "$work/run.json" >>"$file"

@@ -1,10 +1,11 @@
 //! What other threads have for a loop: a bounded queue that wakes it.
 //!
 //! The lock is held for a push or for one swap of the whole queue; nobody waits long for it, and the packet path of a
-//! media thread does not touch it.
+//! media thread does not touch it: it looks at a flag.
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mio::{Registry, Token, Waker};
@@ -13,6 +14,8 @@ use tokio::sync::Notify;
 /// A queue into one loop.
 pub(crate) struct Inbox<T> {
     items: Mutex<VecDeque<T>>,
+    /// There is something, for those who look often. Written with the lock.
+    has_items: AtomicBool,
     waker: Wake,
     limit: usize,
 }
@@ -27,12 +30,22 @@ enum Wake {
 impl<T> Inbox<T> {
     /// A queue of at most `limit` items; its loop sees `token` when there is something.
     pub(crate) fn new(registry: &Registry, token: Token, limit: usize) -> io::Result<Self> {
-        Ok(Self { items: Mutex::new(VecDeque::new()), waker: Wake::Poll(Waker::new(registry, token)?), limit })
+        Ok(Self::with(Wake::Poll(Waker::new(registry, token)?), limit))
     }
 
     /// A queue of at most `limit` items whose loop waits with [`Inbox::filled`].
     pub(crate) fn of_task(limit: usize) -> Self {
-        Self { items: Mutex::new(VecDeque::new()), waker: Wake::Task(Notify::new()), limit }
+        Self::with(Wake::Task(Notify::new()), limit)
+    }
+
+    fn with(waker: Wake, limit: usize) -> Self {
+        Self { items: Mutex::new(VecDeque::new()), has_items: AtomicBool::new(false), waker, limit }
+    }
+
+    /// Whether there is something to take.
+    #[inline]
+    pub(crate) fn has_items(&self) -> bool {
+        self.has_items.load(Ordering::Acquire)
     }
 
     /// Waits until there is something that came after the queue was last taken; for ever where the loop waits for
@@ -66,6 +79,7 @@ impl<T> Inbox<T> {
     /// Moves everything to the end of `into`.
     pub(crate) fn take(&self, into: &mut VecDeque<T>) {
         let mut items = self.lock();
+        self.has_items.store(false, Ordering::Release);
         if into.is_empty() {
             std::mem::swap(&mut *items, into);
         } else {
@@ -76,6 +90,7 @@ impl<T> Inbox<T> {
     /// The loop takes everything when it is woken, so only the first item after that has to wake it.
     fn wake_if_first(&self, items: MutexGuard<'_, VecDeque<T>>) {
         let is_first = items.len() == 1;
+        self.has_items.store(true, Ordering::Release);
         drop(items);
         if !is_first {
             return;

@@ -14,7 +14,7 @@ use mio::{Events, Poll, Registry};
 
 use super::direct::{Directs, Way};
 use super::sockets::{Sockets, Watch};
-use super::{MediaIo, MediaTotals, Order, ReportSink, WAKER};
+use super::{MediaIo, MediaTotals, Order, ReportSink};
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 
@@ -92,57 +92,67 @@ impl Worker {
     /// # Errors
     /// The system does not let it wait for packets any more.
     pub(super) fn run(mut self) -> io::Result<()> {
-        loop {
-            let wait = self.wait();
-            let now = match self.sockets.watch {
-                Watch::Epoll(_) => self.turn_by_epoll(wait)?,
-                Watch::Ring(_) => self.turn_by_ring(wait)?,
-            };
-            // Events of this turn are done with, so sockets may be closed and their numbers used again.
-            if !self.carry_out_orders(now) {
-                return Ok(());
-            }
-            if self.engine.next_tick().is_some_and(|at| at <= now) {
-                let sockets = &self.sockets;
-                self.engine.tick(now, &mut |socket, to, packet| {
-                    if let Some(socket) = sockets.get(socket) {
-                        let _ = socket.send_to(packet, to);
-                    }
-                });
-            }
-            self.look_for_silence(now);
-            self.tell();
+        while self.turn()? {}
+        Ok(())
+    }
+
+    /// Waits, and does what there is to do. False when it is time to stop.
+    fn turn(&mut self) -> io::Result<bool> {
+        let wait = self.wait();
+        self.await_something(wait)?;
+        let now = self.clock.now();
+        // Before the packets: a phone that was told of its answer may speak at once, and what it says has come after the
+        // order that lets it be heard.
+        if self.orders.has_items() {
+            self.orders.take(&mut self.taken);
+        }
+        if !self.carry_out_orders(now) {
+            return Ok(false);
+        }
+        match self.sockets.watch {
+            Watch::Epoll(_) => self.relay_ready(now),
+            Watch::Ring(_) => self.relay_arrived(now)?,
+        }
+        if self.engine.next_tick().is_some_and(|at| at <= now) {
+            let sockets = &self.sockets;
+            self.engine.tick(now, &mut |socket, to, packet| {
+                if let Some(socket) = sockets.get(socket) {
+                    let _ = socket.send_to(packet, to);
+                }
+            });
+        }
+        self.look_for_silence(now);
+        self.tell();
+        Ok(true)
+    }
+
+    fn await_something(&mut self, wait: Option<Duration>) -> io::Result<()> {
+        if let Watch::Ring(ring) = &mut self.sockets.watch {
+            return ring.wait(wait);
+        }
+        match self.poll.poll(&mut self.events, wait) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
         }
     }
 
-    /// Waits for packets and relays them; returns the time at which they were looked at.
-    fn turn_by_epoll(&mut self, wait: Option<Duration>) -> io::Result<Duration> {
-        match self.poll.poll(&mut self.events, wait) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            _ => {}
-        }
-        let now = self.clock.now();
+    /// Relays from the sockets that have something. One that was closed since that was found out has nothing, and whoever
+    /// has its number now may be read as well.
+    fn relay_ready(&mut self, now: Duration) {
         for socket in std::mem::take(&mut self.unfinished) {
             self.relay(now, socket);
         }
         // Taken out while its sockets are read.
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        for event in &events {
-            if event.token() == WAKER {
-                self.orders.take(&mut self.taken);
-            } else if let Some(socket) = Sockets::of(event.token()) {
-                self.relay(now, socket);
-            }
+        for socket in events.iter().filter_map(|event| Sockets::of(event.token())) {
+            self.relay(now, socket);
         }
         self.events = events;
-        Ok(now)
     }
 
-    /// The same, by a ring.
-    fn turn_by_ring(&mut self, wait: Option<Duration>) -> io::Result<Duration> {
-        let Sockets { watch: Watch::Ring(ring), directs, .. } = &mut self.sockets else { return Ok(self.clock.now()) };
-        ring.wait(wait)?;
-        let now = self.clock.now();
+    /// Relays what has come through the ring, which forgets what came for sockets that have been closed.
+    fn relay_arrived(&mut self, now: Duration) -> io::Result<()> {
+        let Sockets { watch: Watch::Ring(ring), directs, .. } = &mut self.sockets else { return Ok(()) };
         while let Some(happened) = ring.poll_happened() {
             let arrival = match happened {
                 Happened::Packet(arrival) => arrival,
@@ -151,8 +161,8 @@ impl Worker {
                     continue;
                 }
                 Happened::Ready => {
+                    // Only so that it wakes the ring again.
                     self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
-                    self.orders.take(&mut self.taken);
                     continue;
                 }
             };
@@ -166,12 +176,12 @@ impl Worker {
             }
         }
         self.sockets.settle_directs();
-        Ok(now)
+        Ok(())
     }
 
     /// How long there is nothing to do unless something comes.
     fn wait(&self) -> Option<Duration> {
-        if !self.taken.is_empty() || !self.unfinished.is_empty() {
+        if !self.taken.is_empty() || !self.unfinished.is_empty() || self.orders.has_items() {
             return Some(Duration::ZERO);
         }
         let look_at = self.has_calls().then_some(self.look_at);
@@ -285,5 +295,120 @@ fn ring(io: MediaIo, pairs: usize, poll: &Poll) -> Option<UdpRing> {
             }
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+    use std::sync::Mutex;
+
+    use hookswitch_call::{CallId, LegId, MediaOp, MediaReport, Party, Sdp, Source};
+    use hookswitch_media::AddressPolicy;
+    use hookswitch_net::PortRange;
+
+    use super::super::WAKER;
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const CALL: CallId = CallId(1);
+    const LEG: LegId = LegId(0);
+
+    struct Phone(UdpSocket);
+
+    impl Phone {
+        fn new() -> Self {
+            let socket = UdpSocket::bind((HERE, 0)).unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            Self(socket)
+        }
+
+        fn sdp(&self) -> Sdp {
+            let port = self.0.local_addr().unwrap().port();
+            Sdp::from(
+                format!(
+                    "v=0\r\no=- 1 1 IN IP4 {HERE}\r\ns=-\r\nc=IN IP4 {HERE}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
+                )
+                .as_str(),
+            )
+        }
+    }
+
+    type Told = Arc<Mutex<Vec<MediaReport>>>;
+
+    /// A worker whose turns the test takes.
+    fn worker(io: MediaIo, ports: PortRange) -> (Worker, Told) {
+        let poll = Poll::new().unwrap();
+        let told = Told::default();
+        let report: ReportSink = {
+            let told = Arc::clone(&told);
+            Arc::new(move |report| told.lock().unwrap().push(report))
+        };
+        let worker = Worker::new(Parts {
+            registry: poll.registry().try_clone().unwrap(),
+            orders: Arc::new(Inbox::new(poll.registry(), WAKER, 64).unwrap()),
+            poll,
+            pool: PortPool::split(ports, 1, 7).remove(0),
+            engine: EngineConfig::new(AddressPolicy::Auto { fallback: HERE }),
+            io,
+            most_directs: 0,
+            seed: 7,
+            clock: Clock::start(),
+            report,
+        });
+        (worker, told)
+    }
+
+    fn order(worker: &Worker, ops: impl IntoIterator<Item = MediaOp>) {
+        for op in ops {
+            assert!(worker.orders.push(Order::Op(op)).is_ok());
+        }
+    }
+
+    /// The port in the session description that was reported last.
+    fn port_told(told: &Told) -> SocketAddr {
+        let Some(MediaReport::Local { sdp, .. }) = told.lock().unwrap().pop() else { panic!("nothing was reported") };
+        let port = sdp.0.lines().find_map(|line| line.strip_prefix("m=audio ")?.split(' ').next());
+        SocketAddr::new(HERE, port.unwrap().parse().unwrap())
+    }
+
+    fn a_phone_that_speaks_as_soon_as_it_is_answered_is_heard(io: MediaIo, ports: PortRange) {
+        let (mut worker, told) = worker(io, ports);
+        let (caller, callee) = (Phone::new(), Phone::new());
+        let (offer, near) = (Some((Party::Caller, caller.sdp())), Some(HERE));
+        let seat = Party::Callee.into();
+        let open = MediaOp::Open { call: CALL, offer, codecs: None, near };
+        order(&worker, [open, MediaOp::MakeOffer { call: CALL, seat, leg: LEG, near }]);
+        worker.turn().unwrap();
+        let at = port_told(&told);
+        let accept = MediaOp::Accept { call: CALL, seat, leg: LEG, sdp: callee.sdp() };
+        let answer = MediaOp::MakeAnswer { call: CALL, seat: Party::Caller.into(), leg: LEG };
+        let hear = |party: Party| MediaOp::Hear { call: CALL, seat: party.into(), source: Source::Peer };
+        order(&worker, [accept, answer, hear(Party::Caller), hear(Party::Callee)]);
+        let packet = [&[0x80, 0, 0, 1, 0, 0, 0, 160, 0, 0, 0, 9][..], &[0xd5; 160]].concat();
+        callee.0.send_to(&packet, at).unwrap();
+        // One turn for orders and packet; by a ring, the packet leaves when it waits the next time.
+        worker.turn().unwrap();
+        order(&worker, [MediaOp::Close { call: CALL }]);
+        worker.turn().unwrap();
+        let mut heard = [0; 512];
+        let (len, _) = caller.0.recv_from(&mut heard).unwrap();
+        assert_eq!(heard[..len][12..], packet[12..]);
+    }
+
+    #[test]
+    fn a_phone_that_speaks_as_soon_as_it_is_answered_is_heard_by_epoll() {
+        a_phone_that_speaks_as_soon_as_it_is_answered_is_heard(
+            MediaIo::Epoll,
+            PortRange { first: 28_000, last: 28_019 },
+        );
+    }
+
+    #[test]
+    fn a_phone_that_speaks_as_soon_as_it_is_answered_is_heard_by_io_uring() {
+        a_phone_that_speaks_as_soon_as_it_is_answered_is_heard(
+            MediaIo::Auto,
+            PortRange { first: 28_020, last: 28_039 },
+        );
     }
 }
