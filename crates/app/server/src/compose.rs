@@ -21,6 +21,7 @@ mod call_api;
 mod dns;
 mod hold_music;
 mod opensips;
+mod trunks;
 
 use crate::config::{
     Config, ConfigError, Domain, Forward, MediaAddress, MediaIo, Redirects, Refresher, ReliableEarlyMedia,
@@ -101,6 +102,7 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
             },
             registrar: registrar(config)?,
             routes: dns::routes(config)?,
+            trunks: trunks::trunks(config)?,
             codecs: domain_codecs(config)?,
             resolver: dns::resolver(config)?,
         },

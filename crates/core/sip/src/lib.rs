@@ -18,6 +18,7 @@ mod event;
 mod ids;
 mod outgoing;
 pub mod registrar;
+pub mod registration;
 pub mod resolve;
 mod timers;
 mod transaction;

@@ -33,11 +33,21 @@ impl B2bua {
             self.endpoint.respond(now, dialog, Response::new(421).with_header(wanted));
             return;
         }
-        let replaces = match self.replaced_by(request, self.is_trusted(flow)) {
+        let trunk = self.trunks.at(flow.remote.ip());
+        let trusted = self.is_trusted(flow) || trunk.is_some_and(|trunk| self.trunks.believes(trunk));
+        let (from, to) = match trunk.map(|trunk| self.trunks.admit(trunk, request, from, to)) {
+            None => (Address::from(from), Address::from(to)),
+            Some(Ok(addresses)) => addresses,
+            Some(Err(refusal)) => return self.endpoint.respond(now, dialog, refusal),
+        };
+        let replaces = match self.replaced_by(request, trusted) {
             Ok(replaces) => replaces,
             Err(status) => return self.endpoint.respond(now, dialog, Response::new(status)),
         };
-        let (identity, diversions, alerting, referred_by) = identity::read(request, self.is_trusted(flow));
+        let (mut identity, diversions, alerting, referred_by) = identity::read(request, trusted);
+        if let Some(trunk) = trunk {
+            self.trunks.identify(trunk, trusted, &mut identity);
+        }
         let handle = Handle(self.next_handle);
         self.next_handle += 1;
         self.offered.insert(handle, dialog);
@@ -51,20 +61,22 @@ impl B2bua {
             diversions,
             alerting,
             referred_by,
-            ..Incoming::new(handle, wire_id.into(), Address::from(from), Address::from(to), offer)
+            ..Incoming::new(handle, wire_id.into(), from, to, offer)
         };
         // Until the core adopts it, the leg belongs to no call.
         let mut record = LegRecord::new(hookswitch_call::CallId(0), hookswitch_call::LegId(0), true);
         record.late_offer = incoming.offer.is_none();
         record.answers_early = incoming.answers_early;
+        record.trunk = trunk;
+        self.trunks.came_in(trunk);
         self.legs.insert(dialog, record);
         self.report(Report::Incoming(Box::new(incoming)));
     }
 
-    /// What an INVITE or a text is refused with. A trusted network may call as anybody; everybody else must
+    /// What an INVITE or a text is refused with. A trusted network or a trunk may call as anybody; everybody else must
     /// prove to be the user in From, and that user must be one of ours.
     pub(crate) fn refusal_of(&mut self, now: Time, request: &Message, flow: Flow) -> Option<Response> {
-        if self.is_trusted(flow) {
+        if self.is_trusted(flow) || self.trunks.at(flow.remote.ip()).is_some() {
             return None;
         }
         let forbidden = || Some(Response::new(403));

@@ -52,6 +52,8 @@ pub struct LegRecord {
     /// What the party has sent to the other one and waits to be answered, by the core's receipt. At most
     /// [`MAX_PARCELS`](crate::MAX_PARCELS).
     pub parcels: Vec<(u64, TxnId)>,
+    /// The trunk it goes through, by its place in the configuration.
+    pub trunk: Option<u8>,
     /// The core wants it ended; an answer that comes all the same is acknowledged and hung up.
     pub ending: bool,
 }
@@ -77,6 +79,7 @@ impl LegRecord {
             referred: None,
             refers: None,
             parcels: Vec::new(),
+            trunk: None,
             ending: false,
         }
     }
@@ -93,6 +96,8 @@ impl B2bua {
         if let Some(record) = self.legs.remove(&dialog) {
             self.dialogs.remove(&(record.call, record.leg));
             self.names.spares.remove(&(record.call, record.leg));
+            self.trunks.release(record.trunk);
+            self.trunks.forget((record.call, record.leg));
             self.report(Report::Ended { call: record.call, leg: record.leg, cause });
         }
     }

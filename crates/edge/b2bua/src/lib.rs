@@ -23,6 +23,7 @@
 //! | `named.rs` | what waits for the domain name system |
 //! | `register.rs` | REGISTER, OPTIONS and everything else outside of a call |
 //! | `registrar/` | the watch over bindings |
+//! | [`trunk`] | calls through carriers and other switches |
 //! | `reason.rs` | causes as Reason headers and back (RFC 3326) |
 
 #![forbid(unsafe_code)]
@@ -48,6 +49,7 @@ mod reoffer;
 mod replaces;
 pub mod route;
 mod text;
+pub mod trunk;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -82,6 +84,7 @@ pub use reoffer::{Proposal, Reoffer};
 use route::Route;
 pub use text::MAX_TEXTS;
 use text::Texts;
+use trunk::{Trunk, Trunks};
 
 /// What may be asked of the switch.
 const METHODS: [Method; 13] = [
@@ -134,6 +137,8 @@ pub struct B2buaConfig {
     pub codecs: AHashMap<CompactString, Codecs>,
     /// Descriptions before the answer (RFC 3262). Default [`Reliable::Off`].
     pub reliable: Reliable,
+    /// Trunks, for routes to lead to. None by default; to be [checked](trunk::check_trunks).
+    pub trunks: Vec<Trunk>,
     /// Look-ups of names. What can be reached is taken from the sockets of the endpoint.
     pub resolver: ResolverConfig,
 }
@@ -182,6 +187,7 @@ pub struct B2bua {
     errands: AHashMap<RequestId, (DialogId, Errand)>,
     next_receipt: u64,
     texts: Texts,
+    trunks: Trunks,
     pings: Pings,
     reports: VecDeque<Report>,
 }
@@ -205,6 +211,9 @@ impl B2bua {
         gate_seed.rotate_left(7);
         gate_seed[0] ^= 0x5a;
         config.resolver.reach = Reach::of(&config.endpoint.listen);
+        let trunks = Trunks::new(std::mem::take(&mut config.trunks));
+        // What many callers send through one address is no flood.
+        config.endpoint.trusted.extend(trunks.networks());
         let mut names_seed = seed;
         names_seed.rotate_left(13);
         Self {
@@ -221,6 +230,7 @@ impl B2bua {
             errands: AHashMap::new(),
             next_receipt: 0,
             texts: Texts::default(),
+            trunks,
             pings: Pings::default(),
             reports: VecDeque::new(),
         }

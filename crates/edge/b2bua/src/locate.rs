@@ -15,6 +15,7 @@ use hookswitch_sip_msg::{Host, NameAddr, Uri};
 use crate::B2bua;
 use crate::named::Way;
 use crate::route::Choice;
+use crate::trunk::{self, TrunkSet};
 
 /// [`Target::via`] of a place that a trusted route names: the party there is told who calls even if the caller wishes
 /// to stay unknown (RFC 3325). No key of a binding.
@@ -80,7 +81,7 @@ impl B2bua {
             return nowhere(Kind::BadAddress, Fault::Controller);
         }
         if let Some(choices) = self.routed(&uri) {
-            return self.chosen(now, &choices);
+            return self.chosen(now, &uri, &choices);
         }
         match self.our_domain(&uri) {
             Some(domain) => {
@@ -116,9 +117,17 @@ impl B2bua {
 
     /// The places of a route's destinations: those of users of ours are where they have registered. A service can only
     /// stand alone.
-    fn chosen(&self, now: Time, choices: &[Choice]) -> Whereabouts {
+    fn chosen(&self, now: Time, dialled: &Uri<'_>, choices: &[Choice]) -> Whereabouts {
         let (mut places, mut first_failure) = (Vec::new(), None);
-        for choice in choices {
+        let mut left = choices;
+        while let [choice, rest @ ..] = left {
+            if choice.to.starts_with(trunk::SCHEME) {
+                let (run, rest) = left.split_at(trunk::run_of(left));
+                places.extend(self.trunk_place(now, dialled, run));
+                left = rest;
+                continue;
+            }
+            left = rest;
             let Ok(uri) = Uri::parse(&choice.to) else { continue };
             // A number, or a port, is a place on the wire even where it is our own.
             let named = matches!(uri.host, Host::Name(name) if !name.eq_ignore_ascii_case("localhost"));
@@ -194,7 +203,7 @@ impl B2bua {
 
     /// The way to a target that [`B2bua::look_for`] has named, and the Route set to send along.
     pub(crate) fn way_to(&self, now: Time, dial: &Dial) -> Option<(Way, Vec<CompactString>)> {
-        match dial.target.via {
+        match dial.target.via.filter(|via| TrunkSet::of(Some(*via)).is_none()) {
             None | Some(TRUSTED_ROUTE) => Some((Way::Uri(dial.target.address.0.clone()), Vec::new())),
             Some(key) => {
                 let binding = self.registrar.by_key(now, key)?;
@@ -205,7 +214,7 @@ impl B2bua {
 
     /// The Route set to a target.
     pub(crate) fn routes_to(&self, now: Time, target: &Target) -> Vec<CompactString> {
-        match target.via {
+        match target.via.filter(|via| TrunkSet::of(Some(*via)).is_none()) {
             None | Some(TRUSTED_ROUTE) => Vec::new(),
             Some(key) => self.registrar.by_key(now, key).map(path_of).unwrap_or_default(),
         }
@@ -274,7 +283,7 @@ fn path_of(binding: &Binding) -> Vec<CompactString> {
 }
 
 /// A host as text; names, which most are, are borrowed.
-fn host_text(host: Host<'_>) -> Cow<'_, str> {
+pub(crate) fn host_text(host: Host<'_>) -> Cow<'_, str> {
     match host {
         Host::Name(name) => Cow::Borrowed(name),
         Host::V4(_) | Host::V6(_) => Cow::Owned(host.to_string()),
@@ -291,7 +300,7 @@ pub fn aor(user: &str, domain: &str) -> CompactString {
 }
 
 /// Escapes what may not stand in the user part of a URI (RFC 3261 section 25.1).
-fn escape(user: &str) -> CompactString {
+pub(crate) fn escape(user: &str) -> CompactString {
     let mut out = CompactString::default();
     for byte in user.bytes() {
         let plain = byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte);

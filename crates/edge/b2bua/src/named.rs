@@ -25,6 +25,7 @@ use hookswitch_sip_msg::Uri;
 use crate::locate::Place;
 use crate::outbound::Spare;
 use crate::text::Branch;
+use crate::trunk::TrunkSet;
 use crate::{B2bua, Step};
 
 /// The look-ups of a switch, and everything that waits for them.
@@ -117,7 +118,7 @@ impl B2bua {
                 let Some(Resolving { dial, routes, .. }) = self.names.resolving.remove(&(call, leg)) else { return };
                 match result {
                     Ok(hops) => self.call_out(now, (call, leg), dial, hops, routes),
-                    Err(error) => self.report(Report::Ended { call, leg, cause: unresolved(error) }),
+                    Err(error) => self.no_way(now, (call, leg), unresolved(error)),
                 }
             }
             Some(Waiter::Text(key, branch)) => self.text_resolved(now, (key, *branch), result),
@@ -155,6 +156,7 @@ impl B2bua {
     /// Ends a leg, if it is one that still waits to be called.
     pub(crate) fn give_up(&mut self, call: CallId, leg: LegId, cause: &Cause) {
         let Some(resolving) = self.names.resolving.remove(&(call, leg)) else { return };
+        self.trunks.forget((call, leg));
         self.names.waits.remove(&resolving.query);
         self.names.resolver.forget(resolving.query);
         self.report(Report::Ended { call, leg, cause: cause.clone() });
@@ -231,6 +233,8 @@ fn found(places: Vec<Known>) -> Found {
             target.near = near;
             Some(target)
         }
+        // Another host of the trunk may be found.
+        Err(_) if TrunkSet::of(target.via).is_some() => Some(target),
         Err(error) => {
             why.get_or_insert(error);
             None

@@ -46,7 +46,7 @@ pub(crate) fn fields(notes: &Notes) -> Result<Vec<Header>, Cause> {
     Ok(notes.0.iter().map(field).collect())
 }
 
-fn may_be_sent(name: &str, value: &str) -> bool {
+pub(crate) fn may_be_sent(name: &str, value: &str) -> bool {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte);
     let known = HeaderName::from_bytes(name.as_bytes());
     !name.is_empty()

@@ -16,11 +16,15 @@ use crate::locate::TRUSTED_ROUTE;
 use crate::named::{Toward, unresolved};
 use crate::origin::Origin;
 use crate::reason;
+use crate::trunk::TrunkSet;
 use crate::{B2bua, Reliable};
 
 impl B2bua {
     pub(crate) fn dial(&mut self, now: Time, call: CallId, leg: LegId, dial: Dial) {
         let ended = |cause| Report::Ended { call, leg, cause };
+        if let Some(set) = TrunkSet::of(dial.target.via) {
+            return self.dial_trunks(now, (call, leg), dial, set);
+        }
         let Some((way, routes)) = self.way_to(now, &dial) else {
             return self.report(ended(Cause::new(Kind::Unreachable, Fault::Peer)));
         };
@@ -50,11 +54,11 @@ impl B2bua {
         }
         let mut left = hops.into_iter();
         let Some((hop, flow)) = left.by_ref().find_map(|hop| Some((hop, self.flow_of(hop)?))) else {
-            let cause = unresolved(ResolveError::NoSocket);
-            return self.report(Report::Ended { call, leg, cause });
+            return self.no_way(now, (call, leg), unresolved(ResolveError::NoSocket));
         };
         let left: VecDeque<Hop> = left.collect();
-        let invite = self.invite_for(dial, flow, routes);
+        let mut invite = self.invite_for(dial, flow, routes);
+        self.dress((call, leg), &mut invite);
         let again = (!left.is_empty()).then(|| invite.clone());
         let sent = self.send_invite(now, (call, leg), invite);
         if let (Some(mut invite), Some(call_id)) = (again, sent) {
@@ -91,13 +95,18 @@ impl B2bua {
                 let mut record = LegRecord::new(call, leg, false);
                 record.late_offer = late_offer;
                 record.origin = origin;
-                self.remember(dialog, record);
                 let wire_id: CompactString =
                     self.endpoint.dialog(dialog).map(|d| d.call_id().into()).unwrap_or_default();
-                self.report(Report::Dialed { call, leg, wire_id: wire_id.clone() });
+                let (trunk, known) = self.sent_to_trunk(now, (call, leg), &wire_id);
+                record.trunk = trunk;
+                self.remember(dialog, record);
+                if !known {
+                    self.report(Report::Dialed { call, leg, wire_id: wire_id.clone() });
+                }
                 Some(wire_id)
             }
             Err(error) => {
+                self.trunks.forget((call, leg));
                 self.report(Report::Ended { call, leg, cause: cannot_send(&error) });
                 None
             }
@@ -122,7 +131,7 @@ impl B2bua {
             FailCause::Unreachable => SHUN_TIME,
             // Later, a 100 had come and it is the party that did not answer.
             FailCause::Timeout if now <= silent => SHUN_TIME,
-            FailCause::Response if status == 503 => retry_after(response).unwrap_or(SHUN_TIME).min(MAX_SHUN_TIME),
+            FailCause::Response if status == 503 => rest_of(response),
             FailCause::Timeout | FailCause::Response | FailCause::Cancelled => return false,
         };
         self.names.resolver.shun(now, spare.hop, time);
@@ -154,8 +163,9 @@ impl B2bua {
 
     pub(crate) fn progressed(&mut self, dialog: DialogId, (fork, prack_due): (u8, bool), response: &Message) {
         self.heard(dialog);
+        let status = response.status().unwrap_or(183);
+        self.trunk_progressed(dialog, status);
         if let Some(record) = self.legs.get_mut(&dialog) {
-            let status = response.status().unwrap_or(183);
             let text = String::from_utf8_lossy(response.reason()).as_ref().into();
             // What a changed session was before is no news (RFC 3261 section 13.2.1).
             let news = record.changed != Some(fork);
@@ -186,6 +196,7 @@ impl B2bua {
         record.ack_due = true;
         let sdp = sdp_of(response).filter(|_| record.changed != Some(fork));
         let (call, leg) = (record.call, record.leg);
+        self.trunks.forget((call, leg));
         self.report(Report::Answered { call, leg, sdp });
     }
 
@@ -200,15 +211,19 @@ impl B2bua {
         if self.try_next(now, dialog, status, response, why) {
             return;
         }
-        if why == FailCause::Response && (300..400).contains(&status) {
-            self.redirected(dialog, response);
-        }
         let cause = match why {
             FailCause::Response => reason::refine(Cause::from_status(status, phrase), response),
             FailCause::Timeout => Cause::new(Kind::NoAnswer, Fault::Peer),
             FailCause::Unreachable => Cause::new(Kind::Unreachable, Fault::Peer),
             FailCause::Cancelled => Cause::new(Kind::Cancelled, Fault::Nobody),
         };
+        let cause = self.judge_trunk(dialog, cause);
+        if self.try_next_trunk(now, dialog, &cause, response, why) {
+            return;
+        }
+        if why == FailCause::Response && (300..400).contains(&status) {
+            self.redirected(dialog, response);
+        }
         self.over(dialog, cause);
     }
 
@@ -253,6 +268,11 @@ pub const SHUN_TIME: Duration = Duration::from_secs(60);
 
 /// Longest time a place is tried last, whatever it says.
 pub const MAX_SHUN_TIME: Duration = Duration::from_secs(3_600);
+
+/// How long whoever says 503 is called last.
+pub(crate) fn rest_of(response: Option<&Message>) -> Duration {
+    retry_after(response).unwrap_or(SHUN_TIME).min(MAX_SHUN_TIME)
+}
 
 /// What a 503 says of when to come back (RFC 3261 20.33): a number of seconds, perhaps with a comment or parameters.
 fn retry_after(response: Option<&Message>) -> Option<Duration> {

@@ -56,7 +56,8 @@ impl B2bua {
 
     fn refuse(&mut self, now: Time, handle: Handle, cause: &Cause) {
         if let Some(dialog) = self.offered.remove(&handle) {
-            self.legs.remove(&dialog);
+            let record = self.legs.remove(&dialog);
+            self.trunks.release(record.and_then(|record| record.trunk));
             self.endpoint.respond(now, dialog, refusal(cause));
         }
     }

@@ -7,6 +7,8 @@ use hookswitch_call::MAX_BRANCHES;
 use hookswitch_sip::resolve::Chance;
 use hookswitch_sip_msg::Uri;
 
+use crate::trunk::{self, MAX_CHAIN};
+
 /// Longest pattern or destination, in bytes.
 pub const MAX_ROUTE: usize = 512;
 
@@ -25,7 +27,8 @@ pub struct Route {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
     /// A SIP URI. If it has no user part, the dialled user is kept. One of our own users is called where it has
-    /// registered.
+    /// registered. Or `trunk:NAME`, and `trunk:NAME,NAME` for trunks of which the next is called when one does not
+    /// take the call.
     pub to: CompactString,
     /// Destinations of one group are called together, groups one after the other in ascending order. Default 0.
     pub group: u8,
@@ -72,6 +75,9 @@ pub enum RouteError {
     /// No destination.
     #[error("a route needs a destination")]
     NoDestination,
+    /// The names of trunks are missing, or too many.
+    #[error("route destination {0:?} needs one to {MAX_CHAIN} names of trunks")]
+    Trunks(CompactString),
     /// More than [`MAX_DESTINATIONS`].
     #[error("a route has more than {MAX_DESTINATIONS} destinations")]
     TooManyDestinations,
@@ -105,6 +111,13 @@ impl Route {
             return Err(RouteError::TooManyDestinations);
         }
         for destination in &to {
+            if destination.to.starts_with(trunk::SCHEME) {
+                let names: Vec<&str> = trunk::names(&destination.to).collect();
+                if names.len() > MAX_CHAIN || names.contains(&"") {
+                    return Err(RouteError::Trunks(destination.to.clone()));
+                }
+                continue;
+            }
             match Uri::parse(&destination.to) {
                 Ok(uri) if uri.is_sip() => {}
                 Ok(_) => {
@@ -130,6 +143,11 @@ impl Route {
         glob(self.pattern.as_bytes(), address.as_bytes())
     }
 
+    /// The trunks that the destinations name.
+    pub fn trunks(&self) -> impl Iterator<Item = &str> {
+        self.to.iter().flat_map(|destination| trunk::names(&destination.to))
+    }
+
     /// The destinations for one call to a dialled user, numbered in the groups in which they are called.
     pub(crate) fn choices(&self, user: Option<&str>, chance: &mut Chance) -> Vec<Choice> {
         let mut sorted: Vec<&Destination> = self.to.iter().collect();
@@ -138,7 +156,8 @@ impl Route {
         let mut number = 0;
         for group in sorted.chunk_by(|a, b| a.group == b.group) {
             let weighted = group.iter().any(|destination| destination.weight.is_some());
-            let order = if weighted { drawn(group, chance) } else { group.to_vec() };
+            let weight = |destination: &&Destination| usize::from(destination.weight.unwrap_or(1));
+            let order = if weighted { draw(group.to_vec(), weight, chance) } else { group.to_vec() };
             let last = order.len() - 1;
             for (index, destination) in order.into_iter().enumerate() {
                 let Destination { after, ring_time, .. } = *destination;
@@ -152,17 +171,15 @@ impl Route {
     }
 }
 
-/// The destinations in an order drawn by weight.
-fn drawn<'d>(group: &[&'d Destination], chance: &mut Chance) -> Vec<&'d Destination> {
-    let weight = |destination: &Destination| usize::from(destination.weight.unwrap_or(1));
-    let mut left = group.to_vec();
+/// What is left, in an order drawn by weight.
+pub(crate) fn draw<T>(mut left: Vec<T>, weight: impl Fn(&T) -> usize, chance: &mut Chance) -> Vec<T> {
     let mut order = Vec::with_capacity(left.len());
     while !left.is_empty() {
-        let sum: usize = left.iter().map(|destination| weight(destination)).sum();
+        let sum: usize = left.iter().map(&weight).sum();
         let mark = chance.below(sum);
         let mut running = 0;
-        let first = left.iter().position(|destination| {
-            running += weight(destination);
+        let first = left.iter().position(|one| {
+            running += weight(one);
             running > mark
         });
         // Only where nobody has a weight is none chosen: then they come in their order.
@@ -172,9 +189,9 @@ fn drawn<'d>(group: &[&'d Destination], chance: &mut Chance) -> Vec<&'d Destinat
 }
 
 /// The request URI for a dialled user.
-fn destination_for(to: &CompactString, user: Option<&str>) -> CompactString {
+pub(crate) fn destination_for(to: &CompactString, user: Option<&str>) -> CompactString {
     match (to.split_once(':'), user) {
-        (Some((scheme, rest)), Some(user)) if !rest.contains('@') => {
+        (Some((scheme, rest)), Some(user)) if !rest.contains('@') && !to.starts_with(trunk::SCHEME) => {
             let mut uri = CompactString::with_capacity(to.len() + user.len() + 1);
             for part in [scheme, ":", user, "@", rest] {
                 uri.push_str(part);
@@ -186,7 +203,7 @@ fn destination_for(to: &CompactString, user: Option<&str>) -> CompactString {
 }
 
 /// Matches with one mark to come back to: linear in practice, quadratic at worst, never deeper.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut mark: Option<(usize, usize)> = None;
     while t < text.len() {
@@ -233,6 +250,7 @@ mod tests {
             |to: &str| Route::new("sip:*", to).unwrap().choices(Some("bob"), &mut Chance::new(1, ""))[0].to.clone();
         assert_eq!(to("sip:127.0.0.2:5070;transport=tcp"), "sip:bob@127.0.0.2:5070;transport=tcp");
         assert_eq!(to("sip:desk@127.0.0.2"), "sip:desk@127.0.0.2");
+        assert_eq!(to("trunk:a"), "trunk:a");
     }
 
     #[test]
@@ -241,6 +259,10 @@ mod tests {
         assert!(matches!(Route::new("sip:*", "127.0.0.1"), Err(RouteError::Destination(..))));
         assert_eq!(Route::new(&"sip:*".repeat(200), "sip:h"), Err(RouteError::TooLong));
         assert_eq!(Route::to_all("sip:*", Vec::new()), Err(RouteError::NoDestination));
+        assert!(Route::new("sip:*", "trunk:a, b").is_ok());
+        for to in ["trunk:", "trunk:a,,b", "trunk:a,b,c,d,e,f,g,h"] {
+            assert_eq!(Route::new("sip:*", to), Err(RouteError::Trunks(to.into())));
+        }
         let many = |n| vec![Destination::new("sip:h"); n];
         assert!(Route::to_all("sip:*", many(MAX_DESTINATIONS)).is_ok());
         assert_eq!(Route::to_all("sip:*", many(MAX_DESTINATIONS + 1)), Err(RouteError::TooManyDestinations));

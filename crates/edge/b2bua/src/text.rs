@@ -134,7 +134,12 @@ impl B2bua {
             return Err(refuse(482));
         }
         let places = self.places_of_text(now, &to).map_err(|cause| refuse(fit(cause.refusal().0)))?;
-        let (identity, ..) = identity::read(request, self.is_trusted(flow));
+        let trunk = self.trunks.at(flow.remote.ip());
+        let trusted = self.is_trusted(flow) || trunk.is_some_and(|trunk| self.trunks.believes(trunk));
+        let (mut identity, ..) = identity::read(request, trusted);
+        if let Some(trunk) = trunk {
+            self.trunks.identify(trunk, trusted, &mut identity);
+        }
         let dial = Dial { hops: hops - 1, identity, ..Dial::new(nowhere_yet(), Address::from(from), to, None) };
         let carried = CARRIED.into_iter().filter_map(|name| Some(Header::new(name, request.header(name)?.to_vec())));
         let content_type = request.header_str(HeaderName::ContentType).unwrap_or("text/plain");
@@ -212,6 +217,7 @@ impl B2bua {
         let mut request = RequestOut::new(Method::Message, uri, from, name_addr(None, &text.dial.to.0), flow);
         request.call_id = Some(text.call_id.clone());
         request.routes.clone_from(&branch.routes);
+        request.credentials = self.trunk_credentials(branch.target.via);
         request.max_forwards = text.dial.hops;
         request.headers = headers;
         request.headers.extend(text.headers.iter().cloned());

@@ -69,6 +69,9 @@ pub(super) fn routes(config: &Config) -> Result<Vec<Route>, ConfigError> {
             (true, true) | (false, false) => return Err(bad("needs either `to` or `destinations`".to_owned())),
         };
         let read = Route::to_all(&route.pattern, to).map_err(|error| bad(error.to_string()))?;
+        if let Some(name) = read.trunks().find(|name| !config.trunks.contains_key(*name)) {
+            return Err(bad(format!("there is no trunk `{name}`")));
+        }
         Ok(read.trusted(route.trusted))
     });
     routes.collect()
@@ -136,6 +139,14 @@ mod tests {
         let several = vec![weighted("sip:a@h", 3), weighted("sip:b@h", 1), last];
         assert_eq!(read[0], Route::new("sip:1*", "sip:h").unwrap());
         assert_eq!(read[1], Route::to_all("sip:2*", several).unwrap().trusted(true));
+    }
+
+    #[test]
+    fn a_route_leads_to_trunks_that_there_are() {
+        let text = "trunks: { a: { hosts: [ { uri: \"sip:h\" } ] } }\n";
+        let route = |to: &str| format!("{text}routes: [ {{ match: \"sip:*\", to: \"{to}\" }} ]");
+        assert!(routes(&Config::parse("t", &route("trunk:a")).unwrap()).is_ok());
+        assert_eq!(why(&route("trunk:a,b")), "routes[0]: there is no trunk `b`");
     }
 
     #[test]

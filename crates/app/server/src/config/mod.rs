@@ -11,6 +11,7 @@ mod opensips;
 mod problem;
 mod reference;
 mod sections;
+mod trunks;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub use opensips::OpenSips;
 pub use problem::ConfigError;
 pub use reference::reference;
 pub use sections::*;
+pub use trunks::{HeaderRule, NumberIn, NumberRule, Trunk, TrunkHost};
 
 /// What stands for a secret where it is shown.
 const HIDDEN: &str = "…";
@@ -55,6 +57,8 @@ pub struct Config {
     /// The domain meant by `localhost` and by this host's own numeric addresses. Default: the first
     /// one here by alphabet, else the first one pushed.
     pub default_domain: Option<String>,
+    /// Carriers and other switches by name, for routes to lead to.
+    pub trunks: BTreeMap<String, Trunk>,
     /// Where addresses go before the users' registrations are asked; the first that matches wins.
     pub routes: Vec<Route>,
     /// What is written to standard error.
@@ -82,6 +86,9 @@ impl Config {
         let mut shown = self.clone();
         for user in shown.domains.values_mut().flat_map(|domain| domain.users.values_mut()) {
             user.secret = HIDDEN.to_owned();
+        }
+        for trunk in shown.trunks.values_mut() {
+            trunk.secret = trunk.secret.as_ref().map(|_| HIDDEN.to_owned());
         }
         for token in &mut shown.call_api.tokens {
             token.secret = token.secret.as_ref().map(|_| HIDDEN.to_owned());
@@ -162,6 +169,7 @@ mod tests {
     fn the_effective_configuration_is_one_and_tells_no_secret() {
         let mut config = Config::parse("example", EXAMPLE).unwrap();
         config.call_api.tokens = vec![Token { secret: Some("s3cret".into()), ..Token::default() }];
+        config.trunks.insert("c".into(), Trunk { secret: Some("s3cret".into()), ..Trunk::default() });
         config.opensips = Some(OpenSips { mi: "https://joe:p4ss@h:1/mi".into(), ..OpenSips::default() });
         let shown = config.effective().unwrap();
         assert!(!shown.contains("s3cret") && !shown.contains("p4ss"), "{shown}");

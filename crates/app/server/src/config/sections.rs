@@ -336,6 +336,7 @@ pub struct Route {
     #[serde(rename = "match")]
     pub pattern: String,
     /// A SIP URI. Without a user part it keeps the dialled user. One of our own users is called where it has registered.
+    /// Or `trunk:NAME`, and `trunk:NAME,NAME` for trunks of which the next is called when one does not take the call.
     #[serde(default)]
     pub to: String,
     /// Several destinations, instead of `to`; at most 10.

@@ -75,7 +75,10 @@ impl Line {
     }
 
     pub fn hear(&mut self, from: &str, text: &str) {
-        let input = Input::Datagram { flow: flow(from), bytes: text.to_owned().into() };
+        self.input(Input::Datagram { flow: flow(from), bytes: text.to_owned().into() });
+    }
+
+    pub fn input(&mut self, input: Input) {
         self.b2bua.handle_input(self.now, input);
         self.drain();
     }
