@@ -42,7 +42,11 @@ pub(crate) fn continued(origin: &mut Option<Origin>, sdp: Sdp) -> Sdp {
 
 /// Where the numbers stand, and what they are.
 fn numbers(sdp: &str) -> Option<(std::ops::Range<usize>, Numbers)> {
-    let line = if sdp.starts_with("o=") { 0 } else { sdp.find("\no=")? + 1 };
+    // Nearly always the second line.
+    let mut line = 0;
+    while !sdp[line..].starts_with("o=") {
+        line += sdp[line..].find('\n')? + 1;
+    }
     let text = sdp[line..].lines().next()?;
     let id = line + text.find(' ')? + 1;
     let version = id + sdp[id..].find(' ')? + 1;

@@ -5,7 +5,7 @@
 //! and states why its calls are sound.
 
 use std::io;
-use std::mem;
+use std::mem::{self, MaybeUninit};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
@@ -120,6 +120,29 @@ pub(crate) struct Received {
     pub(crate) truncated: bool,
 }
 
+/// What one system call says about a batch. Nearly every batch is of one or two datagrams, so what is not used of it is
+/// not written either.
+struct Messages {
+    headers: [MaybeUninit<libc::mmsghdr>; BATCH],
+    iovecs: [MaybeUninit<libc::iovec>; BATCH],
+}
+
+impl Messages {
+    const fn new() -> Self {
+        Self { headers: [const { MaybeUninit::uninit() }; BATCH], iovecs: [const { MaybeUninit::uninit() }; BATCH] }
+    }
+
+    /// Writes the n-th header: one piece of data, neither name nor control messages yet. It points into `self`.
+    fn begin(&mut self, index: usize, data: *mut u8, len: usize) -> &mut libc::msghdr {
+        let iovec = self.iovecs[index].write(libc::iovec { iov_base: data.cast(), iov_len: len });
+        // SAFETY: a plain C structure for which all-zero is a value.
+        let header = self.headers[index].write(unsafe { mem::zeroed() });
+        header.msg_hdr.msg_iov = iovec;
+        header.msg_hdr.msg_iovlen = 1;
+        &mut header.msg_hdr
+    }
+}
+
 /// Receives up to [`BATCH`] datagrams, the n-th into `room[n * size..][..size]`. Never waits.
 pub(crate) fn receive_batch(
     socket: BorrowedFd<'_>,
@@ -128,35 +151,26 @@ pub(crate) fn receive_batch(
     out: &mut Vec<Received>,
 ) -> io::Result<()> {
     out.clear();
-    // SAFETY: all four are plain C structures for which all-zero is a value.
-    let (mut headers, mut iovecs, mut controls) = unsafe {
-        (
-            mem::zeroed::<[libc::mmsghdr; BATCH]>(),
-            mem::zeroed::<[libc::iovec; BATCH]>(),
-            mem::zeroed::<[Control; BATCH]>(),
-        )
-    };
+    let mut messages = Messages::new();
     let mut names = [RawAddress::zeroed(); BATCH];
+    let mut controls = [const { MaybeUninit::<Control>::uninit() }; BATCH];
     let mut count = 0;
     for (index, piece) in room.chunks_exact_mut(size).take(BATCH).enumerate() {
-        iovecs[index].iov_base = piece.as_mut_ptr().cast();
-        iovecs[index].iov_len = piece.len();
-        let header = &mut headers[index].msg_hdr;
+        let header = messages.begin(index, piece.as_mut_ptr(), piece.len());
         header.msg_name = ptr::from_mut(&mut names[index]).cast();
         header.msg_namelen = RawAddress::LEN;
-        header.msg_iov = &raw mut iovecs[index];
-        header.msg_iovlen = 1;
-        header.msg_control = controls[index].0.as_mut_ptr().cast();
+        header.msg_control = controls[index].as_mut_ptr().cast();
         header.msg_controllen = CONTROL as _;
         count += 1;
     }
-    // SAFETY: the first `count` headers point into `room`, `names`, `iovecs` and `controls`, all of
+    // SAFETY: the first `count` headers are written and point into `room`, `names`, `messages` and `controls`, all of
     // which outlive the call and are not touched otherwise meanwhile; each piece of `room` is
-    // named once, with its own length.
+    // named once, with its own length. What the kernel does not write of a control buffer is not in the length that it
+    // leaves in `msg_controllen`.
     let done = unsafe {
         libc::recvmmsg(
             socket.as_raw_fd(),
-            headers.as_mut_ptr(),
+            messages.headers.as_mut_ptr().cast(),
             count as libc::c_uint,
             libc::MSG_DONTWAIT as _,
             ptr::null_mut(),
@@ -165,7 +179,9 @@ pub(crate) fn receive_batch(
     if done < 0 {
         return Err(io::Error::last_os_error());
     }
-    for (index, header) in headers.iter().take(done as usize).enumerate() {
+    for (index, header) in messages.headers.iter().take(done as usize).enumerate() {
+        // SAFETY: `done` is at most `count`.
+        let header = unsafe { header.assume_init_ref() };
         let (to, arrived) = control_messages(&header.msg_hdr);
         out.push(Received {
             len: (header.msg_len as usize).min(size),
@@ -255,36 +271,26 @@ pub(crate) struct Outgoing<'a> {
 /// Sends the first datagrams of `batch`, at most [`BATCH`]; returns how many. Never waits. An error
 /// is about the first one, or about an earlier one ([`next_error`] tells).
 pub(crate) fn send_batch(socket: BorrowedFd<'_>, batch: &[Outgoing<'_>]) -> io::Result<usize> {
-    // SAFETY: plain C structures for which all-zero is a value.
-    let (mut headers, mut iovecs, mut controls) = unsafe {
-        (
-            mem::zeroed::<[libc::mmsghdr; BATCH]>(),
-            mem::zeroed::<[libc::iovec; BATCH]>(),
-            mem::zeroed::<[Control; BATCH]>(),
-        )
-    };
-    let mut names = [RawAddress::zeroed(); BATCH];
+    let mut messages = Messages::new();
+    let mut names = [const { MaybeUninit::<RawAddress>::uninit() }; BATCH];
+    let mut controls = [const { MaybeUninit::<Control>::uninit() }; BATCH];
     let count = batch.len().min(BATCH);
     for (index, datagram) in batch.iter().take(count).enumerate() {
         let (name, name_len) = RawAddress::new(datagram.to);
-        names[index] = name;
-        iovecs[index].iov_base = datagram.bytes.as_ptr().cast_mut().cast();
-        iovecs[index].iov_len = datagram.bytes.len();
-        let header = &mut headers[index].msg_hdr;
-        header.msg_name = ptr::from_mut(&mut names[index]).cast();
+        let header = messages.begin(index, datagram.bytes.as_ptr().cast_mut(), datagram.bytes.len());
+        header.msg_name = ptr::from_mut(names[index].write(name)).cast();
         header.msg_namelen = name_len;
-        header.msg_iov = &raw mut iovecs[index];
-        header.msg_iovlen = 1;
         if let Some(source) = datagram.source {
-            header.msg_control = controls[index].0.as_mut_ptr().cast();
+            header.msg_control = ptr::from_mut(controls[index].write(Control([0; CONTROL]))).cast();
             header.msg_controllen = CONTROL as _;
             write_source(header, source);
         }
     }
-    // SAFETY: the first `count` headers point into `batch`, `names`, `iovecs` and `controls`, which
+    // SAFETY: the first `count` headers are written and point into `batch`, `names`, `messages` and `controls`, which
     // outlive the call; the kernel only reads what iov_base points to when sending.
     let done = unsafe {
-        libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count as libc::c_uint, libc::MSG_DONTWAIT as _)
+        let headers = messages.headers.as_mut_ptr().cast();
+        libc::sendmmsg(socket.as_raw_fd(), headers, count as libc::c_uint, libc::MSG_DONTWAIT as _)
     };
     if done < 0 {
         return Err(io::Error::last_os_error());

@@ -47,22 +47,23 @@ const HOST_CHARACTERS: [bool; 256] = {
 impl<'a> Host<'a> {
     /// Reads a host name, an IPv4 address or an IPv6 address in brackets.
     pub fn parse(text: &'a str) -> Option<Host<'a>> {
+        let bytes = text.as_bytes();
+        // Most hosts in SIP are these, and addresses are read a dozen times a call.
+        if let Some(ip) = ipv4(bytes) {
+            return Some(Host::V4(ip));
+        }
         if let Some(inner) = text.strip_prefix('[') {
             return ipv6(inner.strip_suffix(']')?).map(Host::V6);
         }
-        let is_host = |b: u8| HOST_CHARACTERS[usize::from(b)];
-        if text.is_empty() || !text.bytes().all(is_host) {
+        if host_length(bytes) < bytes.len() {
             return None;
         }
-        if text.ends_with(|c: char| c.is_ascii_alphabetic()) {
+        if bytes.last()?.is_ascii_alphabetic() {
             return Some(Host::Name(text));
         }
         // A last label of digits only is an address or nothing (RFC 3261 25.1: toplabel begins with a letter).
         let last = text.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
-        if last.bytes().all(|b| b.is_ascii_digit()) {
-            return text.parse().ok().map(Host::V4);
-        }
-        Some(Host::Name(text))
+        (!last.bytes().all(|b| b.is_ascii_digit())).then_some(Host::Name(text))
     }
 
     /// The address, when the host is one.
@@ -81,6 +82,35 @@ impl<'a> Host<'a> {
             _ => self.ip().is_some() && self.ip() == other.ip(),
         }
     }
+}
+
+/// How many bytes from the start could stand in a host name.
+fn host_length(bytes: &[u8]) -> usize {
+    bytes.iter().position(|b| !HOST_CHARACTERS[usize::from(*b)]).unwrap_or(bytes.len())
+}
+
+/// Four numbers up to 255 without leading zeros.
+fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
+    let (mut octets, mut dots, mut digits, mut number) = ([0; 4], 0, 0, 0_u16);
+    for byte in text {
+        match byte {
+            b'0'..=b'9' => {
+                // A digit more behind a lone zero, or a fourth.
+                if digits == 3 || digits > 0 && number == 0 {
+                    return None;
+                }
+                number = number * 10 + u16::from(byte - b'0');
+                digits += 1;
+            }
+            b'.' if dots < 3 && digits > 0 => {
+                octets[dots] = u8::try_from(number).ok()?;
+                (dots, digits, number) = (dots + 1, 0, 0);
+            }
+            _ => return None,
+        }
+    }
+    octets[3] = u8::try_from(number).ok()?;
+    (dots == 3 && digits > 0).then(|| Ipv4Addr::from(octets))
 }
 
 /// An IPv6 address. The grammar of RFC 3261 lets a third colon slip in before an embedded IPv4 address, so that one is
@@ -135,7 +165,6 @@ impl<'a> Uri<'a> {
         if text.bytes().fold(false, |found, b| found | forbidden(b)) {
             return Err(UriError::Character);
         }
-        let (scheme, rest) = split_scheme(text).ok_or(UriError::Scheme)?;
         let blank = Uri {
             scheme: Scheme::Other,
             user: None,
@@ -146,9 +175,13 @@ impl<'a> Uri<'a> {
             headers: None,
             text,
         };
-        if scheme.eq_ignore_ascii_case("sip") {
-            sip_uri(Uri { scheme: Scheme::Sip, ..blank }, rest)
-        } else if scheme.eq_ignore_ascii_case("sips") {
+        if let Some((scheme, rest)) = text.split_at_checked(4)
+            && scheme.eq_ignore_ascii_case("sip:")
+        {
+            return sip_uri(Uri { scheme: Scheme::Sip, ..blank }, rest);
+        }
+        let (scheme, rest) = split_scheme(text).ok_or(UriError::Scheme)?;
+        if scheme.eq_ignore_ascii_case("sips") {
             sip_uri(Uri { scheme: Scheme::Sips, ..blank }, rest)
         } else if scheme.eq_ignore_ascii_case("tel") {
             tel_uri(Uri { scheme: Scheme::Tel, ..blank }, rest)
@@ -215,32 +248,33 @@ fn split_scheme(text: &str) -> Option<(&str, &str)> {
 }
 
 /// `[user[:password]@]host[:port][;params][?headers]`
+///
+/// These are short and read often, so they are gone through byte by byte: searching that is made for long texts takes
+/// several times as long.
 fn sip_uri<'a>(mut uri: Uri<'a>, rest: &'a str) -> Result<Uri<'a>, UriError> {
     // A user part may hold `;` and `?`; behind it, an `@` must be escaped. So the last `@` is the one that counts.
-    let host_part = match rest.rsplit_once('@') {
-        Some((userinfo, host_part)) => {
-            let (user, password) = match userinfo.split_once(':') {
-                Some((user, password)) => (user, Some(password)),
-                None => (userinfo, None),
-            };
-            if user.is_empty() || userinfo.contains('@') {
+    let host_part = match rest.bytes().rposition(|b| b == b'@') {
+        Some(at) => {
+            let userinfo = &rest[..at];
+            let user_end = userinfo.bytes().position(|b| matches!(b, b':' | b'@')).unwrap_or(at);
+            let (user, password) = userinfo.split_at(user_end);
+            let password = password.strip_prefix(':');
+            if user.is_empty() || user_end < at && password.is_none_or(|password| password.contains('@')) {
                 return Err(UriError::Character);
             }
             uri.user = Some(user);
             uri.password = password;
-            host_part
+            &rest[at + 1..]
         }
         None => rest,
     };
-    let host_end = memchr::memchr2(b';', b'?', host_part.as_bytes()).unwrap_or(host_part.len());
+    let host_end = host_part.bytes().position(|b| matches!(b, b';' | b'?')).unwrap_or(host_part.len());
     let (host_port, tail) = host_part.split_at(host_end);
     (uri.host, uri.port) = host_and_port(host_port)?;
-    match tail.split_once('?') {
-        Some((params, headers)) => {
-            uri.params = UriParams(params);
-            uri.headers = Some(headers);
-        }
-        None => uri.params = UriParams(tail),
+    if !tail.is_empty() {
+        let (params, headers) = tail.split_at(tail.bytes().position(|b| b == b'?').unwrap_or(tail.len()));
+        uri.params = UriParams(params);
+        uri.headers = headers.strip_prefix('?');
     }
     Ok(uri)
 }
@@ -258,9 +292,10 @@ fn tel_uri<'a>(mut uri: Uri<'a>, rest: &'a str) -> Result<Uri<'a>, UriError> {
 
 /// `host[:port]`, as in URIs and Via.
 pub(crate) fn host_and_port(text: &str) -> Result<(Host<'_>, Option<u16>), UriError> {
-    let port_at = match text.rfind(']') {
-        Some(bracket) => bracket + 1,
-        None => text.find(':').unwrap_or(text.len()),
+    let port_at = if text.starts_with('[') {
+        text.bytes().rposition(|b| b == b']').map_or(text.len(), |bracket| bracket + 1)
+    } else {
+        text.bytes().position(|b| b == b':').unwrap_or(text.len())
     };
     let (host, port) = text.split_at(port_at);
     let host = Host::parse(host).ok_or(UriError::Host)?;

@@ -128,3 +128,31 @@ fn addresses_of_record() {
         assert_eq!(uri(text).aor(), aor);
     }
 }
+
+#[test]
+fn numeric_hosts_are_addresses_exactly_where_the_standard_library_says_so() {
+    for text in [
+        "127.0.0.1",
+        "0.0.0.0",
+        "255.255.255.255",
+        "256.0.0.1",
+        "1.2.3",
+        "1.2.3.4.5",
+        "01.2.3.4",
+        "1.2.3.04",
+        "0.00.0.0",
+        "1..2.3",
+        ".1.2.3",
+        "1.2.3.",
+        "1.2.3.4.",
+        "1000.1.1.1",
+        "1.2.3.400",
+        "99999999999",
+        "7",
+        "1.2.3.4a",
+        "1.2.3.-4",
+    ] {
+        let address = Host::parse(text).and_then(|host| host.ip());
+        assert_eq!(address, text.parse::<std::net::Ipv4Addr>().ok().map(Into::into), "{text}");
+    }
+}

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::{Bytes, BytesMut};
 use hookswitch_sip_msg::{HeaderName, Message, Method, Via, list_members, reason_phrase};
+use memchr::memmem;
 
 use super::facts::Facts;
 use crate::dialog::Dialog;
@@ -21,6 +22,7 @@ const ROOM: usize = 1_536;
 pub(super) const BUFFER: usize = 16 * 1024;
 
 const COOKIE: &str = "z9hG4bK";
+const CONTENT_TYPE: &str = "Content-Type";
 
 /// What identifies one of our client transactions: its slot, and 64 random bits so that nobody can guess it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,7 +196,7 @@ impl<'b> Draft<'b> {
         match body {
             Some(body) => {
                 if !body.content_type.is_empty() {
-                    self.line("Content-Type", body.content_type.as_bytes());
+                    self.line(CONTENT_TYPE, body.content_type.as_bytes());
                 }
                 self.end(&body.bytes);
             }
@@ -216,6 +218,18 @@ impl<'b> Draft<'b> {
         self.text("\r\n\r\n");
         self.bytes(body);
     }
+}
+
+/// The body of a message that was written here. Its type stands right before its length, so that the rest need not be
+/// read.
+pub(super) fn body_of(message: &Bytes) -> Option<Body> {
+    let end = memmem::find(message, b"\r\n\r\n")?;
+    let bytes = message.slice(end + 4..);
+    let mut lines = message[..end].rsplit(|byte| *byte == b'\n').skip(1);
+    let line = if bytes.is_empty() { return None } else { lines.next()? };
+    let value = line.strip_prefix(CONTENT_TYPE.as_bytes()).and_then(|rest| rest.strip_prefix(b": "));
+    let content_type = String::from_utf8_lossy(value.unwrap_or_default()).trim_end().into();
+    Some(Body { content_type, bytes })
 }
 
 /// What every response to a request repeats of it, written once when the request arrives (RFC 3261 8.2.6.2, 12.1.1).
@@ -314,5 +328,27 @@ impl Draft<'_> {
         self.bytes(rest);
         self.text("\r\n");
         branch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(body: Option<&Body>) -> Bytes {
+        let mut out = BytesMut::new();
+        let mut draft = Draft::request(&mut out, &Method::Invite, "sip:b@h");
+        draft.cseq(1, &Method::Invite);
+        draft.finish(body)
+    }
+
+    #[test]
+    fn a_body_is_read_back_as_it_was_written() {
+        let text = Bytes::from_static(b"v=0\r\n\r\ns=-\r\n");
+        for content_type in ["application/sdp", "multipart/mixed;boundary=x", ""] {
+            let body = Body { content_type: content_type.into(), bytes: text.clone() };
+            assert_eq!(body_of(&written(Some(&body))), Some(body), "{content_type}");
+        }
+        assert_eq!(body_of(&written(None)), None);
     }
 }

@@ -154,7 +154,7 @@ impl Endpoint {
                 call.ours = None;
                 call.ack_due = Some(AckDue { txn: answer.txn, cseq });
                 self.session_accepted(now, id, &said);
-                self.remember_request(id, answer.request);
+                self.remember_request(id, &answer.request);
                 self.forget_change_elsewhere(id, fork);
                 self.emit(Event::Answered { dialog: id, fork, response: answer.response });
             }
@@ -277,7 +277,7 @@ impl Endpoint {
         let said = Said::by(&answer.response);
         call.dialog.peer.hear(&said);
         self.session_accepted(now, id, &said);
-        self.remember_request(id, answer.request);
+        self.remember_request(id, &answer.request);
         self.emit(Event::Reanswered { dialog: id, response: answer.response });
     }
 

@@ -1,9 +1,10 @@
 //! Session timers at work (RFC 4028): what is said about them, refreshes of our own, and the end of silent sessions.
 
 use bytes::Bytes;
-use hookswitch_sip_msg::{HeaderName, Message, Method};
+use hookswitch_sip_msg::{HeaderName, Method};
 
 use super::Endpoint;
+use super::compose::{body_of, keep};
 use super::outcome::{Again, Final, New};
 use super::request::Inside;
 use super::tables::{AckDue, Due, Owner, TxnRef};
@@ -148,18 +149,14 @@ impl Endpoint {
         if off || call.dialog.peer.allows(&Method::Update) {
             call.dialog.sent = None;
         } else if let Some(body) = body {
-            call.dialog.sent = Some(Box::new(Body { bytes: super::compose::keep(&body.bytes), ..body.clone() }));
+            call.dialog.sent = Some(Box::new(Body { bytes: keep(&body.bytes), ..body.clone() }));
         }
     }
 
     /// The same from a request of ours that has been accepted.
-    pub(super) fn remember_request(&mut self, id: DialogId, request: Bytes) {
+    pub(super) fn remember_request(&mut self, id: DialogId, request: &Bytes) {
         let wanted = self.tables.call(id).is_some_and(|call| !call.dialog.peer.allows(&Method::Update));
-        let request = if wanted && self.wishes.interval > 0 { Message::parse(request).ok() } else { None };
-        let body = request.filter(|request| !request.body_bytes().is_empty()).map(|request| Body {
-            content_type: request.header_str(HeaderName::ContentType).unwrap_or_default().into(),
-            bytes: request.body(),
-        });
+        let body = if wanted && self.wishes.interval > 0 { body_of(request) } else { None };
         self.remember_sent(id, body.as_ref());
     }
 
