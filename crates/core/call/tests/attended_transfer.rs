@@ -196,8 +196,10 @@ fn whoever_is_let_go_may_go_before_that() {
     let mut desk = Desk::new(Limits::default());
     let (a, b) = desk.two_calls();
     usual(&mut desk, a, b);
+    desk.since();
     desk.ended(a, 1, Cause::hangup());
     desk.ended(b, 0, Cause::hangup());
+    assert_eq!(desk.since(), ["Callee hears Silence", "Caller hears Silence"], "its port may serve another call now");
     assert!(desk.outcomes.is_empty());
     desk.reaccepted(b, 1, "z");
     assert_eq!(desk.results(), [Ok(())]);

@@ -170,7 +170,7 @@ fn early_media_of_the_target_is_heard_by_who_stays() {
     desk.progress(call, 3, 180, None);
     assert_eq!(desk.since(), [""; 0], "it is heard, not rung over");
     desk.ended(call, 2, Cause::from_status(480, ""));
-    assert_eq!(desk.since(), ["swap", "Caller hears Ringback", "Callee hears Silence"]);
+    assert_eq!(desk.since(), ["Callee hears Silence", "swap", "Caller hears Ringback"]);
     desk.progress(call, 3, 183, Some("c-early"));
     desk.since();
     desk.answered(call, 3, Some("c"));
@@ -249,7 +249,7 @@ fn forwards_of_the_target_are_followed() {
     desk.progress(call, 2, 183, Some("c-early"));
     desk.since();
     desk.ended(call, 2, Cause::from_status(486, ""));
-    assert_eq!(desk.since(), ["swap", "Caller hears Ringback", "Callee hears Silence", "locate sip:dave@x"]);
+    assert_eq!(desk.since(), ["Callee hears Silence", "swap", "Caller hears Ringback", "locate sip:dave@x"]);
     desk.located(call, &["sip:d1@x"]);
     desk.answered(call, 3, Some("d"));
     assert_eq!(desk.results(), [Ok(())]);

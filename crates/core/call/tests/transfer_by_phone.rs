@@ -130,6 +130,43 @@ fn a_phone_that_has_hung_up_is_told_nothing() {
     );
 }
 
+/// Its phone may use the port for another call by then.
+#[test]
+fn a_phone_that_has_hung_up_hears_nothing_when_its_transfer_fails() {
+    let mut desk = Desk::new(Limits::default());
+    let call = desk.talking();
+    refers(&mut desk, call, 1, carol());
+    desk.located(call, &["sip:c1@x"]);
+    desk.ended(call, 1, Cause::hangup());
+    desk.since();
+    desk.ended(call, 2, Cause::from_status(480, "Nobody here"));
+    assert_eq!(desk.since(), ["spare seat closed", "hangup 0 480 Nobody here"]);
+}
+
+#[test]
+fn a_phone_that_has_hung_up_hears_nothing_of_a_target_that_played_something() {
+    let mut desk = Desk::new(Limits::default());
+    let call = desk.talking();
+    refers(&mut desk, call, 1, carol());
+    desk.located(call, &["sip:c1@x"]);
+    desk.progress(call, 2, 183, Some("c-early"));
+    desk.ended(call, 1, Cause::hangup());
+    desk.since();
+    desk.ended(call, 2, Cause::from_status(480, "Nobody here"));
+    // Whoever comes back hears what was heard at its place.
+    assert_eq!(
+        desk.since(),
+        [
+            "Callee hears Silence",
+            "swap",
+            "Caller hears Ringback",
+            "Caller hears Peer",
+            "spare seat closed",
+            "hangup 0 480 Nobody here"
+        ]
+    );
+}
+
 #[test]
 fn what_cannot_be_done_is_refused() {
     let mut desk = Desk::new(Limits::default());

@@ -261,10 +261,19 @@ impl Call {
             }
             // Whoever transfers may go before it is done.
             Some(Doing::Bridge(bridge)) => bridge.stays != party,
-            Some(Doing::Join(join)) => join.stays != party,
-            Some(Doing::Lend(lend)) => lend.party != party && self.state == State::Talking,
+            Some(Doing::Join(join)) if join.stays != party => self.falls_silent(scene, party),
+            Some(Doing::Lend(lend)) if lend.party != party && self.state == State::Talking => {
+                self.falls_silent(scene, party)
+            }
+            Some(Doing::Join(_) | Doing::Lend(_)) => false,
             Some(Doing::Hold(_) | Doing::Refer(_) | Doing::Replace(_) | Doing::Part(_)) | None => spare,
         }
+    }
+
+    /// Whoever was at this end has hung up, and hears nothing more of a call that goes on.
+    fn falls_silent(&self, scene: &mut Scene<'_>, party: Party) -> bool {
+        self.hear(scene, party, Source::Silence);
+        true
     }
 
     // Where everybody sits, and what they hear.
@@ -272,14 +281,19 @@ impl Call {
     /// The seat of a leg's audio.
     pub(crate) fn seat(&self, id: LegId) -> Seat {
         let Some(leg) = self.leg(id) else { return Seat::Spare };
-        let swapped = match self.op.as_ref().map(|op| &op.doing) {
-            Some(Doing::Bridge(bridge)) => bridge.swapped && bridge.stays != leg.party,
+        let swapped = self.is_swapped(leg.party);
+        if leg.spare == swapped { leg.party.into() } else { Seat::Spare }
+    }
+
+    /// A target that plays something has this end's place, and whoever was there is beside the table.
+    fn is_swapped(&self, party: Party) -> bool {
+        match self.op.as_ref().map(|op| &op.doing) {
+            Some(Doing::Bridge(bridge)) => bridge.swapped && bridge.stays != party,
             Some(
                 Doing::Hold(_) | Doing::Join(_) | Doing::Lend(_) | Doing::Refer(_) | Doing::Replace(_) | Doing::Part(_),
             )
             | None => false,
-        };
-        if leg.spare == swapped { leg.party.into() } else { Seat::Spare }
+        }
     }
 
     /// The leg that is one end of the call.
@@ -296,7 +310,7 @@ impl Call {
     /// What a party of an answered call is to hear as things stand.
     pub(crate) fn audio(&self, party: Party) -> Source {
         let other = party.other();
-        if self.service(party).is_some() {
+        if self.service(party).is_some() || !self.is_taken(party) {
             return Source::Silence;
         }
         if self.holds.commanded.has(party) {
@@ -321,6 +335,12 @@ impl Call {
             Some(Service::Tone) => Source::Reference,
             None => Source::Peer,
         }
+    }
+
+    /// Somebody is there to hear: a party, or in its place a target that plays something. Who has hung up may use the
+    /// port of its phone for another call.
+    fn is_taken(&self, party: Party) -> bool {
+        self.is_swapped(party) || self.end_of(party).is_some()
     }
 
     pub(crate) fn heard(&self) -> [Source; 2] {

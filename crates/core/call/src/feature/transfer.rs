@@ -128,24 +128,30 @@ impl Call {
 
     /// The target plays something.
     pub(crate) fn target_plays(&mut self, scene: &mut Scene<'_>) {
-        self.swap_to(scene, true);
+        let call = self.id;
+        let Some(bridge) = self.bridge_op() else { return };
+        if !std::mem::replace(&mut bridge.swapped, true) {
+            self.media(scene, MediaOp::Swap { call });
+            self.hear_all(scene);
+        }
     }
 
     /// It plays nothing any more.
     pub(crate) fn target_silent(&mut self, scene: &mut Scene<'_>) {
-        if let Some(bridge) = self.bridge_op() {
-            bridge.rings = true;
+        let Some(bridge) = self.bridge_op() else { return };
+        bridge.rings = true;
+        if std::mem::replace(&mut bridge.swapped, false) {
+            let party = bridge.stays.other();
+            self.swap_back(scene, party);
         }
-        self.swap_to(scene, false);
     }
 
-    fn swap_to(&mut self, scene: &mut Scene<'_>, swapped: bool) {
-        let call = self.id;
-        let Some(bridge) = self.bridge_op() else { return };
-        if std::mem::replace(&mut bridge.swapped, swapped) != swapped {
-            self.media(scene, MediaOp::Swap { call });
-            self.hear_all(scene);
-        }
+    /// Whoever was beside the table comes back to its place, or has hung up meanwhile.
+    fn swap_back(&self, scene: &mut Scene<'_>, party: Party) {
+        // A channel hears at its new place what was heard there.
+        self.hear(scene, party, self.audio(party));
+        self.media(scene, MediaOp::Swap { call: self.id });
+        self.hear(scene, party.other(), self.audio(party.other()));
     }
 
     /// The target is a service of the switch: it is there at once, and has no leg on any wire.
@@ -281,8 +287,7 @@ impl Call {
         let swapped = self.bridge_op().is_some_and(|bridge| bridge.swapped);
         let Some(op) = self.take_op() else { return };
         if swapped {
-            self.media(scene, MediaOp::Swap { call });
-            self.hear_all(scene);
+            self.swap_back(scene, party);
         } else {
             self.retune(scene, before);
         }
