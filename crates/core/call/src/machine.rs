@@ -100,6 +100,36 @@ pub(crate) enum Purpose {
     Relayed,
 }
 
+/// With which call a leg's session is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum At {
+    /// With its own.
+    Home,
+    /// The same, and it has been offered one with another call.
+    Invited,
+    /// With another call, which has not taken the leg yet, or does not want it any more.
+    Away,
+}
+
+impl At {
+    /// It has answered an offer: that of the other call, or ours.
+    pub(crate) const fn answered(self) -> Self {
+        match self {
+            Self::Invited => Self::Away,
+            Self::Home | Self::Away => Self::Home,
+        }
+    }
+
+    /// It has refused one, and stays where it is.
+    pub(crate) const fn refused(self) -> Self {
+        match self {
+            Self::Invited | Self::Home => Self::Home,
+            Self::Away => Self::Away,
+        }
+    }
+}
+
 /// What is due when one of a call's times is up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -155,6 +185,8 @@ pub struct Leg {
     pub(crate) withdrawn: bool,
     /// Its session is what its phone asked for, and not what it agreed to when we asked.
     pub(crate) asked: bool,
+    /// With which call its session is.
+    pub(crate) at: At,
     /// Its phone has pressed the hold key while it was beside the table.
     pub(crate) deaf: bool,
     /// It is beside the table: on the way to the place of an end, or away from it.
@@ -177,6 +209,7 @@ impl Leg {
             stale: false,
             withdrawn: false,
             asked: false,
+            at: At::Home,
             deaf: false,
             spare: false,
         }

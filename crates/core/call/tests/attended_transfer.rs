@@ -402,6 +402,68 @@ fn with_nobody_to_return_to_an_answer_that_cannot_be_used_ends_both_calls() {
     assert_eq!(said, ["hangup 0 488 Not Acceptable Here", "hangup 1 200 OK", "spare seat closed"]);
 }
 
+/// It goes on sending to a port that nobody has (RFC 3261 section 14.1), so that its call cannot go on.
+#[test]
+fn a_party_that_refuses_to_come_back_from_the_other_call_ends_its_own() {
+    let gone = ["hangup 0 488 Not Acceptable Here", "hangup 1 488 Not Acceptable Here"];
+    // It has accepted in time.
+    let mut desk = Desk::new(Limits::default());
+    let (a, b) = accepted_unseen(&mut desk);
+    desk.silent_media = false;
+    desk.ended(a, 0, Cause::hangup());
+    desk.since();
+    desk.refused(b, 1, 488);
+    assert_eq!(desk.since(), gone);
+    // It has accepted what nobody waited for any more.
+    let mut desk = Desk::new(Limits::default());
+    let (a, b) = desk.two_calls();
+    usual(&mut desk, a, b);
+    desk.ended(a, 0, Cause::hangup());
+    desk.since();
+    desk.reaccepted(b, 1, "z");
+    assert_eq!(desk.since(), ["reoffer 1 our-offer"]);
+    desk.refused(b, 1, 488);
+    assert_eq!(desk.since(), gone);
+}
+
+#[test]
+fn a_party_that_refuses_to_come_back_and_was_to_be_held_meanwhile_fails_both() {
+    let mut desk = Desk::new(Limits::default());
+    let (a, b) = accepted_unseen(&mut desk);
+    desk.silent_media = false;
+    desk.ended(a, 0, Cause::hangup());
+    desk.outcomes.clear();
+    desk.hold(b, true, Some(Party::Callee)).expect("nothing else is being done");
+    desk.since();
+    desk.refused(b, 1, 488);
+    assert_eq!(desk.since(), ["Callee on hold", "reoffer 1 our-offer"], "it is asked once more, for the hold");
+    desk.refused(b, 1, 488);
+    assert_eq!(failure(&mut desk).cause.code, 488);
+    assert!(desk.since().contains(&"hangup 1 488 Not Acceptable Here".to_owned()));
+}
+
+#[test]
+fn a_party_that_has_been_back_may_refuse_what_it_is_offered() {
+    // What brings it back: our offer, or a change of its own.
+    for theirs in [false, true] {
+        let mut desk = Desk::new(Limits::default());
+        let (a, b) = accepted_unseen(&mut desk);
+        desk.silent_media = false;
+        desk.ended(a, 0, Cause::hangup());
+        if theirs {
+            desk.tell(Report::Reoffered { call: b, leg: LegId(1), sdp: Some(Sdp::from("b2")) });
+            desk.refused(b, 1, 487);
+        } else {
+            desk.reaccepted(b, 1, "b");
+            desk.hold(b, true, Some(Party::Callee)).expect("nothing else is being done");
+        }
+        desk.since();
+        desk.refused(b, 1, 488);
+        assert_eq!(state(&desk, b), Some(machine::State::Talking), "{theirs}");
+        assert!(!desk.since().iter().any(|op| op.starts_with("hangup")));
+    }
+}
+
 #[test]
 fn a_media_engine_that_says_nothing_of_the_answer_does_not_keep_the_calls_for_ever() {
     let mut desk = Desk::new(Limits::default());

@@ -1,7 +1,7 @@
 //! A party answers: the other branches lose, the descriptions meet, and the two are joined.
 
 use crate::cause::{Cause, Fault, Kind};
-use crate::machine::{Alarm, Call, LegState, Purpose, Scene, State};
+use crate::machine::{Alarm, At, Call, LegState, Purpose, Scene, State};
 use crate::words::{Event, LegId, MediaOp, Op, Party, Sdp, Seat};
 
 impl Call {
@@ -143,6 +143,7 @@ impl Call {
                 if leg.state == LegState::Offered {
                     leg.local = Some(sdp.clone());
                 }
+                leg.at = At::Home;
                 scene.out.op(Op::Reanswer { call, leg: id, sdp: Ok(sdp) });
                 self.change_over(scene, id);
             }

@@ -16,7 +16,8 @@
 //! ```
 //!
 //! Either side gives up with `Withdraw` or `Refused`; then the other call offers its leg its own
-//! session again, if it had been offered another. Until the media engine has taken the answer,
+//! session again, if it had been offered another. A leg that has taken that and refuses to come back
+//! sends its audio to nobody, so that its call ends. Until the media engine has taken the answer,
 //! nobody has changed places: what it cannot use leaves everybody where they are.
 
 use std::net::IpAddr;
@@ -27,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use super::hold::CHANGE_TIME;
 use super::operation::{Doing, Whose};
 use crate::cause::{Cause, Fault, Kind};
-use crate::machine::{Call, LegState, Purpose, Scene, State};
+use crate::machine::{At, Call, LegState, Purpose, Scene, State};
 use crate::words::{Address, CallId, Event, Failure, LegId, MediaOp, Notes, Op, Party, Sdp, Seat, Source, Stage};
 
 /// What one call writes to another.
@@ -316,6 +317,7 @@ impl Call {
         let who = self.address_of(id);
         let Some(leg) = self.leg_mut(id) else { return };
         leg.purpose = Some(Purpose::Reaccept);
+        leg.at = At::Invited;
         let wire_id = leg.wire_id.clone().unwrap_or_default();
         if let Some(lend) = self.lend_op() {
             lend.sent = true;

@@ -11,7 +11,7 @@
 //! A party that may have taken a change which nobody waits for any more is offered what holds now.
 
 use crate::cause::{Cause, Fault, Kind};
-use crate::machine::{Call, Leg, LegState, Purpose, Scene};
+use crate::machine::{At, Call, Leg, LegState, Purpose, Scene};
 use crate::words::{LegId, MediaOp, Notes, Op, Sdp};
 
 use super::operation::Doing;
@@ -91,9 +91,11 @@ impl Call {
         let missing = || Cause::new(Kind::NotAcceptable, Fault::Peer).with_text("Answer without session description");
         let sdp = sdp.and_then(|sdp| sdp.ok_or_else(missing));
         let stale = std::mem::take(&mut leg.stale);
+        leg.at = if sdp.is_ok() { leg.at.answered() } else { leg.at.refused() };
+        let away = leg.at == At::Away;
         if stale && (sdp.is_ok() || self.awaits_change(id)) {
             self.reoffer(scene, id);
-        } else if !stale {
+        } else if !stale || away {
             self.changed(scene, id, sdp);
         }
     }
@@ -125,6 +127,8 @@ impl Call {
 
     fn changed(&mut self, scene: &mut Scene<'_>, id: LegId, sdp: Result<Sdp, Cause>) {
         let awaited = self.awaits_change(id);
+        let is_away = self.leg(id).is_some_and(|leg| leg.at == At::Away);
+        let lost = sdp.as_ref().err().filter(|_| is_away).cloned();
         match self.op.as_ref().map(|op| &op.doing) {
             Some(Doing::Hold(_)) if awaited => self.hold_answered(scene, id, sdp),
             Some(Doing::Lend(_)) if awaited => self.lend_answered(scene, id, sdp),
@@ -134,6 +138,10 @@ impl Call {
                     self.accept(scene, id, sdp);
                 }
             }
+        }
+        if let Some(cause) = lost {
+            // Its session stays where it is (RFC 3261 section 14.1), and there is nobody any more.
+            self.end(scene, cause);
         }
     }
 
