@@ -267,7 +267,9 @@ impl Lab {
         let mouths = self.mouths.iter().filter_map(|mouth| mouth.next);
         let silence = Some(self.silence_at).filter(|_| self.switch.bank.in_use() > 0);
         let switch = [when(Place::Switch, self.switch.shard.poll_timeout()), self.switch.engine.next_tick(), silence];
-        phones.chain(agents).chain(mouths).chain(switch.into_iter().flatten()).chain(self.mail.next()).min()
+        let held = self.mail.holders().filter_map(|place| when(place, Some(self.now)));
+        let due = phones.chain(agents).chain(mouths).chain(switch.into_iter().flatten());
+        due.chain(held).chain(self.mail.next()).min()
     }
 
     /// Does the next thing that is due until then; false when there is none.
@@ -276,6 +278,14 @@ impl Lab {
         self.now = self.now.max(next);
         self.steps += 1;
         assert!(self.steps < MAX_STEPS, "the lab never rests");
+        let free = self.mail.holders().find(|place| self.is_up(*place) && self.busy_until(*place).is_none());
+        if let Some(place) = free {
+            // What has waited goes before what comes only now.
+            if let Some(parcel) = self.mail.take_held(place) {
+                self.hand_over(place, parcel);
+            }
+            return true;
+        }
         match self.mail.take(self.now) {
             Some(parcel) => self.deliver(parcel),
             None => self.ring_timers(),
@@ -289,27 +299,38 @@ impl Lab {
             Parcel::News { to, input } => self.deliver_news(to, input),
             Parcel::Break(conn) => self.break_stream(conn),
             Parcel::Order(op) => self.perform(op),
-            Parcel::Answer(id, answer) => self.deliver_answer(id, answer),
-            Parcel::Report(report) => match self.busy_until(Place::Switch) {
-                Some(at) => self.mail.post(at, Parcel::Report(report)),
-                None => self.tell_switch(Input::Media(report)),
-            },
+            Parcel::Answer(..) | Parcel::Report(_) => self.arrive(Place::Switch, parcel),
         }
     }
 
     fn deliver_news(&mut self, to: Place, input: hookswitch_sip::Input) {
         match (self.fortune(to), &input) {
-            (Fortune::Alive, _) => {}
+            (Fortune::Alive, _) => self.arrive(to, Parcel::News { to, input }),
             (Fortune::Vanished, hookswitch_sip::Input::Stream { flow, .. }) => {
                 let flow = *flow;
                 self.stall(flow);
-                return;
             }
-            (Fortune::Vanished | Fortune::Killed, _) => return,
+            (Fortune::Vanished | Fortune::Killed, _) => {}
         }
-        match self.busy_until(to) {
-            Some(at) => self.mail.post(at, Parcel::News { to, input }),
-            None => self.give(to, input),
+    }
+
+    /// Something is there: whoever does something else, or has not attended yet to what came before, gets it later.
+    pub(crate) fn arrive(&mut self, place: Place, parcel: Parcel) {
+        if self.busy_until(place).is_some() || self.mail.is_held(place) {
+            self.mail.hold(place, parcel);
+        } else {
+            self.hand_over(place, parcel);
+        }
+    }
+
+    fn hand_over(&mut self, place: Place, parcel: Parcel) {
+        match parcel {
+            Parcel::Datagram { from, to, bytes } => self.take_datagram(place, from, to, bytes),
+            Parcel::News { input, .. } => self.give(place, input),
+            Parcel::Report(report) => self.tell_switch(Input::Media(report)),
+            Parcel::Answer(id, answer) => self.tell_switch(Input::Answer { id, answer }),
+            // Nobody's attention is needed for these.
+            Parcel::Break(_) | Parcel::Order(_) => self.deliver(parcel),
         }
     }
 

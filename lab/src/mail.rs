@@ -1,6 +1,6 @@
 //! What is on its way, in the order of arrival.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -41,6 +41,8 @@ pub(crate) enum Parcel {
 pub(crate) struct Mail {
     parcels: BTreeMap<(Time, u64), Parcel>,
     serial: u64,
+    /// What has arrived at parties that do something else just now, first come first.
+    held: BTreeMap<Place, VecDeque<Parcel>>,
 }
 
 impl Mail {
@@ -56,6 +58,35 @@ impl Mail {
     pub(crate) fn take(&mut self, now: Time) -> Option<Parcel> {
         let entry = self.parcels.first_entry().filter(|entry| entry.key().0 <= now)?;
         Some(entry.remove())
+    }
+
+    /// Keeps something that has arrived until its receiver attends to it.
+    pub(crate) fn hold(&mut self, place: Place, parcel: Parcel) {
+        self.held.entry(place).or_default().push_back(parcel);
+    }
+
+    /// At whom something waits.
+    pub(crate) fn holders(&self) -> impl Iterator<Item = Place> {
+        self.held.keys().copied()
+    }
+
+    pub(crate) fn is_held(&self, place: Place) -> bool {
+        self.held.contains_key(&place)
+    }
+
+    /// What has waited longest at somebody.
+    pub(crate) fn take_held(&mut self, place: Place) -> Option<Parcel> {
+        let waiting = self.held.get_mut(&place)?;
+        let parcel = waiting.pop_front();
+        if waiting.is_empty() {
+            self.held.remove(&place);
+        }
+        parcel
+    }
+
+    /// Loses what waits at somebody.
+    pub(crate) fn drop_held(&mut self, place: Place) {
+        self.held.remove(&place);
     }
 
     /// Loses what was on its way and is wanted no more.

@@ -290,6 +290,7 @@ impl Lab {
         let place = who.into();
         self.journal.note(self.now, format!("{place:?} is killed"));
         self.fortunes.insert(place, Fortune::Killed);
+        self.mail.drop_held(place);
         self.close_all_of(place);
     }
 
@@ -331,6 +332,7 @@ impl Lab {
     pub fn restart_switch(&mut self) {
         self.journal.note(self.now, "the switch is killed and started again");
         self.close_all_of(Place::Switch);
+        self.mail.drop_held(Place::Switch);
         self.mail.retain(|parcel| {
             let to_switch = matches!(parcel, Parcel::Report(_) | Parcel::Answer(..));
             !(to_switch || matches!(parcel, Parcel::Order(_) | Parcel::News { to: Place::Switch, .. }))

@@ -115,10 +115,11 @@ impl Lab {
             }
             Fortune::Vanished => return,
         }
-        if let Some(at) = self.busy_until(place) {
-            self.mail.post(at, Parcel::Datagram { from, to, bytes });
-            return;
-        }
+        self.arrive(place, Parcel::Datagram { from, to, bytes });
+    }
+
+    /// Its receiver attends to a datagram.
+    pub(crate) fn take_datagram(&mut self, place: Place, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
         if let Place::Phone(index) = place
             && self.phones[index].phone.config().local != to
         {

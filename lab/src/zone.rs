@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use hookswitch_call::Time;
-use hookswitch_shard::Input;
 use hookswitch_sip::resolve::{Answer, LookupId, RecordKind, Records, Srv};
 
 use crate::lab::{Lab, PhoneId};
-use crate::mail::{Parcel, Place};
+use crate::mail::Parcel;
 use crate::{millis, seconds};
 
 /// A table of names: what is in it is answered, what is not is not there.
@@ -84,13 +83,6 @@ impl Lab {
                 self.mail.post(self.now + self.zone.delay, Parcel::Answer(id, answer));
             }
             None => self.journal.note(self.now, format!("the switch looks up {name} {kind:?}: silence")),
-        }
-    }
-
-    pub(crate) fn deliver_answer(&mut self, id: LookupId, answer: Answer) {
-        match self.busy_until(Place::Switch) {
-            Some(at) => self.mail.post(at, Parcel::Answer(id, answer)),
-            None => self.tell_switch(Input::Answer { id, answer }),
         }
     }
 }

@@ -106,6 +106,30 @@ fn connections_that_break_at_any_moment() {
     }
 }
 
+/// What a connection brought comes before its end, also at a switch that is busy twice in a row.
+#[test]
+fn a_connection_that_ends_while_the_switch_is_busy_is_forgotten() {
+    let mut lab = Lab::new();
+    let [alice] = lab.registered(["alice"]);
+    let [dave] = lab.registered_with(["dave"], over_tcp);
+    lab.set_answer(dave, AnswerPolicy::Ring);
+    lab.dial(alice, "dave");
+    lab.until("dave rings", |lab| lab.rings(dave));
+    lab.pass(seconds(1));
+    lab.pause(Place::Switch, millis(800));
+    lab.pass(millis(200));
+    lab.phone_acts(dave, |phone, now| phone.refuse(now, 603)).expect("it rings");
+    lab.pass(millis(200));
+    lab.pause(Place::Switch, millis(1_000));
+    lab.pass(millis(5));
+    lab.kill(dave);
+    lab.bring_back(dave);
+    lab.pass(seconds(3));
+    assert_eq!(lab.refusal_of(alice), Some(603), "its last word is heard");
+    assert_eq!(lab.counts().connections, 1, "that of its new life");
+    lab.finish();
+}
+
 #[test]
 fn connections_that_say_nothing_take_no_place_of_others() {
     let mut lab = Lab::with_switch(|switch| switch.shard.b2bua.endpoint.max_connections = 50);
