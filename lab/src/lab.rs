@@ -434,6 +434,8 @@ impl Lab {
                 Output::Http { status, body, .. } => self.answers.push((status, body)),
                 Output::Store(change) => self.switch.store.keep(change),
                 Output::Binding(news) => self.switch.bindings.push(news),
+                // No trunk is configured here.
+                Output::Trunk(_) => {}
                 Output::Told(told) => self.switch.hear(told),
             }
         }

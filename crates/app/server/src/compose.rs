@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ahash::AHashMap;
-use hookswitch_b2bua::{B2buaConfig, Reliable};
+use hookswitch_b2bua::{B2bua, B2buaConfig, Reliable};
 use hookswitch_call::directory::{Directory, Forwarding, Layer, Secret};
 use hookswitch_call::{Address, By, Codecs, Forwards, Limits};
 use hookswitch_codec::Codec;
@@ -48,6 +48,16 @@ pub fn switch_config(config: &Config) -> Result<SwitchConfig, ConfigError> {
     switch.dns = dns::servers(config)?;
     switch.log_pii = config.log.pii;
     Ok(switch)
+}
+
+/// The SIP side alone, without sockets: to be asked where calls would go.
+///
+/// # Errors
+/// As [`switch_config`].
+pub fn b2bua(config: &Config) -> Result<B2bua, ConfigError> {
+    let shard = shard_config(config)?;
+    // Nothing is sent, so nobody can guess anything.
+    Ok(B2bua::new(shard.b2bua, shard.directory, [0; 32]))
 }
 
 fn web_listen(key: &str, text: &str) -> Result<WebListen, ConfigError> {

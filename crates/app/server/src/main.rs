@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod logging;
 mod probe;
+mod route;
 mod serve;
 
 use std::path::PathBuf;
@@ -46,6 +47,8 @@ enum Command {
     SimulateOpensips(hookswitch_cli::simulate::SimulateArgs),
     /// Check the configuration and print it with all defaults
     CheckConfig(CheckArgs),
+    /// Say where a call would go, and why
+    Route(route::RouteArgs),
     /// Print the reference page of the configuration
     #[command(hide = true)]
     ConfigReference,
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
         Some(Command::Bench(args)) => return hookswitch_cli::bench::run(&args),
         Some(Command::SimulateOpensips(args)) => return hookswitch_cli::simulate::run(&args),
         Some(Command::CheckConfig(args)) => check_config(&args),
+        Some(Command::Route(args)) => route::run(&args),
         Some(Command::ConfigReference) => {
             print!("{}", config::reference());
             Ok(ExitCode::SUCCESS)

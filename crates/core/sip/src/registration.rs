@@ -243,6 +243,11 @@ impl Registration {
         }
     }
 
+    /// [`Registration::stop`] was called.
+    pub fn has_stopped(&self) -> bool {
+        self.farewell || matches!(self.state, State::Leaving(..) | State::Gone)
+    }
+
     /// Nothing is registered any more, after [`Registration::stop`].
     pub fn is_over(&self) -> bool {
         self.state == State::Gone

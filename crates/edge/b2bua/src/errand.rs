@@ -30,7 +30,7 @@ impl B2bua {
         response: Option<&Message>,
         why: FailCause,
     ) {
-        if self.ping_answered(now, id, status, why) {
+        if self.ping_answered(now, id, status, why) || self.trunk_answered(now, id, status, response, why) {
             return;
         }
         let Some((dialog, errand)) = self.errands.remove(&id) else {

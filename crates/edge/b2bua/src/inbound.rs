@@ -33,12 +33,12 @@ impl B2bua {
             self.endpoint.respond(now, dialog, Response::new(421).with_header(wanted));
             return;
         }
-        let trunk = self.trunks.at(flow.remote.ip());
+        let trunk = self.trunks.of(flow.remote.ip(), request);
         let trusted = self.is_trusted(flow) || trunk.is_some_and(|trunk| self.trunks.believes(trunk));
         let (from, to) = match trunk.map(|trunk| self.trunks.admit(trunk, request, from, to)) {
             None => (Address::from(from), Address::from(to)),
             Some(Ok(addresses)) => addresses,
-            Some(Err(refusal)) => return self.endpoint.respond(now, dialog, refusal),
+            Some(Err(refusal)) => return self.endpoint.respond(now, dialog, *refusal),
         };
         let replaces = match self.replaced_by(request, trusted) {
             Ok(replaces) => replaces,

@@ -249,6 +249,7 @@ impl B2bua {
         self.endpoint.handle_timeout(now);
         self.registrar.handle_timeout(now);
         self.send_pings(now);
+        self.run_trunks(now);
         self.names.resolver.handle_timeout(now);
     }
 
@@ -256,7 +257,10 @@ impl B2bua {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let names = self.names.resolver.poll_timeout();
-        [self.endpoint.poll_timeout(), self.registrar.poll_timeout(), names].into_iter().flatten().min()
+        [self.endpoint.poll_timeout(), self.registrar.poll_timeout(), names, self.trunks.due]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next step of the SIP side; `None` when everything is done.
@@ -353,7 +357,10 @@ impl B2bua {
             Event::Response { id, status, response, cause } => {
                 self.responded(now, id, status, response.as_ref(), cause);
             }
-            Event::FlowClosed { flow } => self.registrar.remove_flow(now, flow),
+            Event::FlowClosed { flow } => {
+                self.registrar.remove_flow(now, flow);
+                self.trunk_flow_closed(now, flow);
+            }
         }
     }
 

@@ -101,6 +101,12 @@ impl B2bua {
 
     /// The destinations of the route that an address matches.
     fn routed(&mut self, uri: &Uri<'_>) -> Option<Vec<Choice>> {
+        let route = self.route_of(uri)?;
+        Some(self.config.routes[route].choices(uri.user, &mut self.names.chance))
+    }
+
+    /// The place in the configuration of the route that an address matches.
+    pub(crate) fn route_of(&self, uri: &Uri<'_>) -> Option<usize> {
         if self.config.routes.is_empty() {
             return None;
         }
@@ -111,8 +117,7 @@ impl B2bua {
             plain.push_str(if uri.user.is_some() { "@" } else { "" });
             plain.push_str(&host_text(uri.host));
         }
-        let route = self.config.routes.iter().find(|route| route.matches(&plain))?;
-        Some(route.choices(uri.user, &mut self.names.chance))
+        self.config.routes.iter().position(|route| route.matches(&plain))
     }
 
     /// The places of a route's destinations: those of users of ours are where they have registered. A service can only
@@ -159,7 +164,7 @@ impl B2bua {
     }
 
     /// The domain of ours that a URI is in. A numeric host is ours only if it is this host.
-    fn our_domain(&self, uri: &Uri<'_>) -> Option<&str> {
+    pub(crate) fn our_domain(&self, uri: &Uri<'_>) -> Option<&str> {
         if let Some(ip) = uri.host.ip()
             && !self.is_this_host(ip)
         {

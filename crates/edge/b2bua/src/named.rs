@@ -25,7 +25,7 @@ use hookswitch_sip_msg::Uri;
 use crate::locate::Place;
 use crate::outbound::Spare;
 use crate::text::Branch;
-use crate::trunk::TrunkSet;
+use crate::trunk::{Errand, TrunkSet};
 use crate::{B2bua, Step};
 
 /// The look-ups of a switch, and everything that waits for them.
@@ -45,6 +45,7 @@ enum Waiter {
     Leg(CallId, LegId),
     Place(u64, usize),
     Text(u64, Box<Branch>),
+    Trunk(Errand),
 }
 
 /// A leg whose party is called as soon as it is known where that is.
@@ -121,6 +122,7 @@ impl B2bua {
                     Err(error) => self.no_way(now, (call, leg), unresolved(error)),
                 }
             }
+            Some(Waiter::Trunk(errand)) => self.errand_resolved(now, errand, result),
             Some(Waiter::Text(key, branch)) => self.text_resolved(now, (key, *branch), result),
             Some(Waiter::Place(key, index)) => {
                 let near = result.map(|hops| self.near_hop(&hops));
@@ -151,6 +153,11 @@ impl B2bua {
     /// A branch of a text is sent as soon as it is known where to.
     pub(crate) fn text_when_known(&mut self, query: QueryId, key: u64, branch: Branch) {
         self.names.waits.insert(query, Waiter::Text(key, Box::new(branch)));
+    }
+
+    /// An errand to a trunk is run as soon as it is known where to.
+    pub(crate) fn errand_when_known(&mut self, query: QueryId, errand: Errand) {
+        self.names.waits.insert(query, Waiter::Trunk(errand));
     }
 
     /// Ends a leg, if it is one that still waits to be called.

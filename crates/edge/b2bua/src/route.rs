@@ -143,6 +143,12 @@ impl Route {
         glob(self.pattern.as_bytes(), address.as_bytes())
     }
 
+    /// The pattern.
+    #[must_use]
+    pub fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
     /// The trunks that the destinations name.
     pub fn trunks(&self) -> impl Iterator<Item = &str> {
         self.to.iter().flat_map(|destination| trunk::names(&destination.to))

@@ -134,7 +134,7 @@ impl B2bua {
             return Err(refuse(482));
         }
         let places = self.places_of_text(now, &to).map_err(|cause| refuse(fit(cause.refusal().0)))?;
-        let trunk = self.trunks.at(flow.remote.ip());
+        let trunk = self.trunks.of(flow.remote.ip(), request);
         let trusted = self.is_trusted(flow) || trunk.is_some_and(|trunk| self.trunks.believes(trunk));
         let (mut identity, ..) = identity::read(request, trusted);
         if let Some(trunk) = trunk {

@@ -385,3 +385,51 @@ fn calls_from_a_trunk_count_and_the_one_too_many_may_come_later() {
     line.hear("10.0.1.1:5060", &from_trunk("23", ""));
     assert_eq!(incoming(&mut line).wire_id, "in-23");
 }
+
+#[test]
+fn a_call_is_explained_by_the_code_that_makes_it() {
+    let mut line = line_with(|config| {
+        let trunk = &mut config.trunks[0];
+        trunk.called = vec![NumberRule::new("0*", "+49*").unwrap()];
+        trunk.from_domain = Some("carrier.test".into());
+        trunk.fail_over = vec![403];
+        trunk.headers = vec![HeaderRule::Remove("Diversion".into())];
+        trunk.inbound.routes = vec![("100".into(), "sip:alice@y.test".into())];
+    });
+    let told = line.b2bua.explain("sip:21@x.test", "sip:0301234@x.test", None).unwrap();
+    let expected = "\
+from sip:21@x.test
+to   sip:0301234@x.test
+routes[0] is the first that matches: sip:*@x.test
+group 0:
+  1. trunk first, host sip:10.0.1.1 (order 0, weight 1)
+     INVITE sip:+49301234@10.0.1.1
+     To: <sip:+49301234@10.0.1.1>
+     From: <sip:21@carrier.test>
+  2. trunk first, host sip:10.0.1.2 (order 1, weight 1)
+     INVITE sip:+49301234@10.0.1.2
+     To: <sip:+49301234@10.0.1.2>
+     From: <sip:21@carrier.test>
+     called: 0* -> +49*
+     header: no Diversion
+     the next one if it does not answer, or with 401, 403, 407, 408, 503
+  3. trunk second, host sip:10.0.2.1 (order 0, weight 1)
+     INVITE sip:0301234@10.0.2.1
+     To: <sip:0301234@10.0.2.1>
+     From: <sip:21@x.test>
+     the next one if it does not answer, or with 401, 407, 408, 503
+";
+    assert_eq!(told, expected);
+    let told = line.b2bua.explain("sip:1@c.test", "sip:100@10.0.0.1", Some("first")).unwrap();
+    let expected = "\
+trunk first calls sip:100@10.0.0.1 as sip:1@c.test
+from sip:1@c.test
+to   sip:alice@y.test
+  user alice of y.test: where it has registered, else 480
+";
+    assert_eq!(told, expected);
+    let told = line.b2bua.explain("sip:1@c.test", "sip:200@10.0.0.1", Some("first")).unwrap();
+    assert!(told.ends_with("none of its routes matches: 404\n"), "{told}");
+    assert!(line.b2bua.explain("sip:1@c.test", "sip:2@h", Some("third")).is_err());
+    assert!(line.b2bua.explain("sip:1@c.test", "sip:echo@y.test", None).unwrap().contains("the service echo"));
+}

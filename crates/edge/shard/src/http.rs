@@ -9,7 +9,11 @@ use crate::{HttpId, Output, Shard};
 
 impl Shard {
     pub(crate) fn http(&mut self, now: Time, id: HttpId, method: &str, path: &str, body: &Bytes) {
-        let response = if path.trim_end_matches('/') == "/health" && matches!(method, "GET" | "HEAD") {
+        let asks = |page| path.trim_end_matches('/') == page && matches!(method, "GET" | "HEAD");
+        if asks("/trunks") {
+            return self.trunks_page(now, id);
+        }
+        let response = if asks("/health") {
             mediaswitch::health(self.health())
         } else {
             let request = Request { method, path, query: None, body };
@@ -25,6 +29,15 @@ impl Shard {
             allow: response.allow,
             body: response.body,
         });
+    }
+
+    fn trunks_page(&mut self, now: Time, id: HttpId) {
+        let (status, body) = match serde_json::to_string(&self.trunk_status(now)) {
+            Ok(body) => (200, body),
+            // Numbers and text always can be written.
+            Err(error) => (500, error.to_string()),
+        };
+        self.out.push_back(Output::Http { id, status, content_type: "application/json", allow: None, body });
     }
 
     fn health(&self) -> Health {

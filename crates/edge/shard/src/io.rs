@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use compact_str::CompactString;
+use hookswitch_b2bua::trunk::TrunkNews;
 use hookswitch_call::directory::{DirectoryChange, Layer};
 use hookswitch_call::{MediaOp, MediaReport, Told};
 use hookswitch_dialect::call_api::{Admission, SessionId};
@@ -122,6 +123,8 @@ pub enum Output {
     Store(Change),
     /// Something has happened to a binding, for logs. In the order of happening, all of them.
     Binding(BindingNews),
+    /// Something has become of a trunk, for logs.
+    Trunk(TrunkNews),
     /// An event of a call, for logs and metrics. In causal order per call.
     Told(Told),
 }

@@ -28,6 +28,7 @@ use hookswitch_sip::registrar;
 use hookswitch_sip::resolve::{ResolverCounts, ResolverTotals};
 
 pub use front::{Front, FrontConfig, FrontInput, FrontOutput};
+pub use hookswitch_b2bua::trunk::{TrunkEvent, TrunkNews, TrunkStatus};
 pub use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
 pub use io::{BindingEvent, BindingNews, Change, HttpId, Input, Output, Stored};
 pub use record::CallRecord;
@@ -108,7 +109,10 @@ impl Shard {
             Input::SessionClosed(session) => self.hub.closed(session),
             Input::Http { id, method, path, body } => self.http(now, id, &method, &path, &body),
             Input::Restore(stored) => self.restore(stored),
-            Input::Drain => self.board.drain(),
+            Input::Drain => {
+                self.board.drain();
+                self.b2bua.leave_trunks(now);
+            }
             Input::EndAll => self.end_all(now),
         }
         self.settle(now);
@@ -132,10 +136,17 @@ impl Shard {
         self.out.pop_front()
     }
 
-    /// Whether no call is left: after [`Input::Drain`], the moment to stop.
+    /// Whether no call is left, nor a registration of ours that is to be taken back: after [`Input::Drain`], the moment
+    /// to stop.
     #[must_use]
     pub fn idle(&self) -> bool {
-        self.board.live() == 0
+        self.board.live() == 0 && !self.b2bua.leaves_trunks()
+    }
+
+    /// How the trunks stand.
+    #[must_use]
+    pub fn trunk_status(&self, now: Time) -> Vec<TrunkStatus> {
+        self.b2bua.trunk_status(now)
     }
 
     /// How much there is.
@@ -191,6 +202,7 @@ impl Shard {
 
     fn end_all(&mut self, now: Time) {
         self.board.drain();
+        self.b2bua.leave_trunks(now);
         let calls: Vec<CallId> = self.calls().collect();
         for call in calls {
             let cause = Cause::new(Kind::Overloaded, Fault::Server).with_text("Server Is Stopping");
@@ -256,6 +268,9 @@ impl Shard {
         while let Some(change) = self.b2bua.directory_mut().poll_change() {
             self.revoke_bindings(now, &change);
             self.out.push_back(Output::Store(Change::Directory(change)));
+        }
+        while let Some(news) = self.b2bua.poll_trunk_news() {
+            self.out.push_back(Output::Trunk(news));
         }
         while let Some(change) = self.b2bua.registrar_mut().poll_change() {
             self.out.push_back(Output::Binding(BindingNews::from(&change)));

@@ -1,6 +1,10 @@
 //! What the section `trunks` means.
 
-use hookswitch_b2bua::trunk::{HeaderRule, Inbound, NumberRule, NumberRuleError, Trunk, TrunkHost, check_trunks};
+use std::time::Duration;
+
+use hookswitch_b2bua::trunk::{
+    HeaderRule, Health, Inbound, NumberRule, NumberRuleError, Register, Trunk, TrunkHost, check_trunks,
+};
 use hookswitch_sip::Network;
 use hookswitch_sip::auth::Credentials;
 
@@ -38,6 +42,18 @@ fn trunk(key: &str, name: &str, written: &config::Trunk) -> Result<Trunk, Config
         called: numbers("called", &written.called)?,
         calling: numbers("calling", &written.calling)?,
         headers: headers.collect::<Result<_, _>>()?,
+        register: written.register.as_ref().map(|register| Register {
+            registrar: register.registrar.as_deref().map(Into::into),
+            user: register.user.as_deref().map(Into::into),
+            contact_user: register.contact_user.as_deref().map(Into::into),
+            expires: Duration::from_secs(register.expires),
+        }),
+        health: written.options.as_ref().map(|options| Health {
+            interval: Duration::from_secs(options.interval),
+            down_after: options.down_after,
+            up_after: options.up_after,
+            down_on: options.down_on.clone(),
+        }),
         inbound: Inbound {
             networks: inbound.from.iter().map(|net| Network { addr: net.addr(), prefix: net.prefix_len() }).collect(),
             number_in_to: inbound.number_in == config::NumberIn::To,
@@ -106,6 +122,8 @@ trunks:
     max_calls_per_second: 5
     called: [ { match: "0*", to: "+49*" } ]
     headers: [ { set: X-A, value: b }, { add: X-B, value: c }, { remove: Diversion } ]
+    register: { user: line1 }
+    options: { interval: 20, down_on: [ 404 ] }
     inbound:
       from: [ 192.0.2.0/24 ]
       number_in: to
@@ -130,6 +148,13 @@ trunks:
                 HeaderRule::Add("X-B".into(), "c".into()),
                 HeaderRule::Remove("Diversion".into()),
             ],
+            register: Some(Register {
+                registrar: None,
+                user: Some("line1".into()),
+                contact_user: None,
+                expires: Duration::from_secs(3_600),
+            }),
+            health: Some(Health { interval: Duration::from_secs(20), down_after: 2, up_after: 2, down_on: vec![404] }),
             inbound: Inbound {
                 networks: vec![Network { addr: "192.0.2.0".parse().unwrap(), prefix: 24 }],
                 number_in_to: true,
@@ -153,6 +178,8 @@ trunks:
         assert!(why(&trunk("called: [ { match: \"1**\", to: \"\" } ]")).starts_with("trunks.c.called[0]: "));
         assert!(why(&trunk("headers: [ { set: X-A } ]")).starts_with("trunks.c.headers[0]: needs one of"));
         assert!(why(&trunk("headers: [ { set: Via, value: x } ]")).starts_with("trunks.c: header \"Via\""));
+        assert_eq!(why(&trunk("register: {}")), "trunks.c: a trunk that we register at needs a user");
+        assert!(why(&trunk("options: { interval: 0 }")).starts_with("trunks.c: OPTIONS are sent every"));
         assert!(why("trunks: { \"a b\": { hosts: [ { uri: \"sip:h\" } ] } }").starts_with("trunks.a b: "));
     }
 }

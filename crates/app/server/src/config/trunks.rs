@@ -38,6 +38,50 @@ pub struct Trunk {
     pub headers: Vec<HeaderRule>,
     /// Calls that come from it.
     pub inbound: TrunkInbound,
+    /// Our registration there; it gets no calls while it does not take that. Default: none.
+    pub register: Option<TrunkRegister>,
+    /// OPTIONS by which its hosts are watched; one that is out of order gets no calls. Default: none.
+    pub options: Option<TrunkOptions>,
+}
+
+/// Our registration at a trunk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrunkRegister {
+    /// A SIP URI without user. Default: the first host.
+    pub registrar: Option<String>,
+    /// Who we are there. Default: `from_user`, else `user` of the trunk.
+    pub user: Option<String>,
+    /// User part of our Contact, by which calls of several accounts on one host are told apart. Default: the user.
+    pub contact_user: Option<String>,
+    /// For how long is asked, in seconds: 60 to 86400.
+    pub expires: u64,
+}
+
+impl Default for TrunkRegister {
+    fn default() -> Self {
+        Self { registrar: None, user: None, contact_user: None, expires: 3_600 }
+    }
+}
+
+/// How the hosts of a trunk are watched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrunkOptions {
+    /// Between an answer and the next OPTIONS, in seconds.
+    pub interval: u64,
+    /// Failures in a row after which a host gets no calls: no answer, or 500 and above.
+    pub down_after: u16,
+    /// Successes in a row after which it gets calls again.
+    pub up_after: u16,
+    /// Answers below 500 that are failures too.
+    pub down_on: Vec<u16>,
+}
+
+impl Default for TrunkOptions {
+    fn default() -> Self {
+        Self { interval: 30, down_after: 2, up_after: 2, down_on: Vec::new() }
+    }
 }
 
 /// How calls from a trunk are known, and where they go.

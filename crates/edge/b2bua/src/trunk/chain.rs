@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use compact_str::CompactString;
 use hookswitch_call::{Address, CallId, Cause, Dial, Fault, Kind, LegId, Report, Target, Time};
 use hookswitch_sip::{DialogId, FailCause, Invite};
-use hookswitch_sip_msg::{Message, Uri};
+use hookswitch_sip_msg::{Message, NameAddr, Uri};
 
 use super::TrunkSet;
 use super::config::REST;
@@ -84,6 +84,10 @@ impl B2bua {
             let Some(chain) = self.trunks.chains.get_mut(&name) else { return };
             let Some((trunk, host)) = chain.left.pop_front() else { break };
             let Some(state) = self.trunks.list.get(usize::from(trunk)) else { continue };
+            if let Err(wrong) = state.works(now, host) {
+                chain.note(NO_WAY, Cause::new(Kind::Unreachable, Fault::Upstream).with_text(wrong));
+                continue;
+            }
             if let Err(cause) = state.has_room(now) {
                 chain.note(NO_ROOM, cause);
                 continue;
@@ -92,9 +96,13 @@ impl B2bua {
             chain.sent_at = now;
             let host = &state.config.hosts[usize::from(host)];
             let dial = state.config.dress(host, &chain.dial);
-            match self.resolve(now, &Way::Uri(dial.target.address.0.clone())) {
-                Ok(Toward::Hops(hops)) => return self.call_out(now, name, dial, hops, Vec::new()),
-                Ok(Toward::Asked(query)) => return self.call_when_known(name, dial, query, Vec::new()),
+            let routes = state.registration.as_ref().map(|registration| registration.service_route().to_vec());
+            let routes = routes.unwrap_or_default();
+            let first = routes.first().and_then(|route| NameAddr::parse(route.as_bytes()).ok()?.uri_str());
+            let way = Way::Uri(first.map_or_else(|| dial.target.address.0.clone(), CompactString::from));
+            match self.resolve(now, &way) {
+                Ok(Toward::Hops(hops)) => return self.call_out(now, name, dial, hops, routes),
+                Ok(Toward::Asked(query)) => return self.call_when_known(name, dial, query, routes),
                 // No URI leads to a flow.
                 Ok(Toward::Flow(_)) => {}
                 Err(error) => self.note_no_way(name, unresolved(error)),
@@ -125,6 +133,9 @@ impl B2bua {
         let Some(chain) = self.trunks.chains.get(&name) else { return };
         if let Some(state) = self.trunks.get(chain.at.0) {
             state.config.finish(invite);
+            if state.config.register.is_some() {
+                invite.contact_user = Some(state.config.contact_user());
+            }
         }
         if let Some(call_id) = &chain.call_id {
             invite.call_id = Some(call_id.clone());
@@ -182,6 +193,7 @@ impl B2bua {
             }
             FailCause::Timeout | FailCause::Response | FailCause::Cancelled => return false,
         };
+        state.totals.passed_over += 1;
         if let Some(rest) = rest {
             state.hosts[usize::from(chain.at.1)].rests_until = now + rest;
         }

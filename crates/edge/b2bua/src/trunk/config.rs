@@ -5,6 +5,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 use hookswitch_sip::Network;
 use hookswitch_sip::auth::Credentials;
+use hookswitch_sip::registration::MAX_EXPIRES;
 use hookswitch_sip_msg::Uri;
 
 use super::headers::{HeaderRule, HeaderRuleError, check_rules};
@@ -51,6 +52,36 @@ pub struct Trunk {
     pub headers: Vec<HeaderRule>,
     /// Calls that come from it.
     pub inbound: Inbound,
+    /// Our registration there. None by default. Without it no call is sent to a trunk that has one.
+    pub register: Option<Register>,
+    /// OPTIONS to its hosts. None by default.
+    pub health: Option<Health>,
+}
+
+/// How we register at a trunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Register {
+    /// Where. Default: the first host.
+    pub registrar: Option<CompactString>,
+    /// Who we are there. Default: the user part of From, else the user of the password.
+    pub user: Option<CompactString>,
+    /// The user part of our Contact, by which calls of several accounts on one host are told apart. Default: the user.
+    pub contact_user: Option<CompactString>,
+    /// For how long: one minute to one day.
+    pub expires: Duration,
+}
+
+/// How the hosts of a trunk are watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Between an answer and the next OPTIONS: a second to a day.
+    pub interval: Duration,
+    /// Failures in a row after which a host gets no calls.
+    pub down_after: u16,
+    /// Successes in a row after which it does again.
+    pub up_after: u16,
+    /// Answers below 500 that are failures too.
+    pub down_on: Vec<u16>,
 }
 
 /// How calls from a trunk are known, and where they go.
@@ -123,6 +154,15 @@ pub enum TrunkError {
     /// A route for calls that come from it has a pattern that is empty or longer than [`MAX_ROUTE`].
     #[error("{0:?} is no pattern of a route")]
     Pattern(CompactString),
+    /// Nobody to register.
+    #[error("a trunk that we register at needs a user")]
+    Nobody,
+    /// The time of a registration.
+    #[error("a registration lasts 60 to 86400 seconds")]
+    Expires,
+    /// How hosts are watched.
+    #[error("OPTIONS are sent every 1 to 86400 seconds, and 200 to 499 are answers that may be failures")]
+    Health,
     /// A rule about headers.
     #[error(transparent)]
     Header(#[from] HeaderRuleError),
@@ -146,6 +186,8 @@ impl Trunk {
             calling: Vec::new(),
             headers: Vec::new(),
             inbound: Inbound::default(),
+            register: None,
+            health: None,
         }
     }
 
@@ -173,7 +215,35 @@ impl Trunk {
             return Err(TrunkError::TooManyRules);
         }
         check_rules(&self.headers)?;
+        if let Some(register) = &self.register {
+            register.check()?;
+            if Uri::parse(&self.aor()).is_ok_and(|uri| uri.user.is_none()) {
+                return Err(TrunkError::Nobody);
+            }
+        }
+        if let Some(health) = &self.health {
+            let bad = |status: &&u16| !(200..500).contains(*status);
+            if health.down_on.iter().any(|status| bad(&status)) || !TIMES.contains(&health.interval) {
+                return Err(TrunkError::Health);
+            }
+        }
         self.inbound.check()
+    }
+}
+
+/// What the time between OPTIONS may be.
+const TIMES: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=MAX_EXPIRES;
+
+impl Register {
+    fn check(&self) -> Result<(), TrunkError> {
+        self.registrar.as_ref().map_or(Ok(()), check_uri)?;
+        for user in [&self.user, &self.contact_user].into_iter().flatten() {
+            check_part("sip:", user, "@h")?;
+        }
+        if !(Duration::from_secs(60)..=MAX_EXPIRES).contains(&self.expires) {
+            return Err(TrunkError::Expires);
+        }
+        Ok(())
     }
 }
 
@@ -284,6 +354,19 @@ mod tests {
         assert!(matches!(with(|t| t.inbound.domain = Some("a b".into())), Err(TrunkError::Part(_))));
         assert!(matches!(with(|t| t.inbound.routes = vec![("".into(), "sip:h".into())]), Err(TrunkError::Pattern(_))));
         assert!(matches!(with(|t| t.inbound.routes = vec![("*".into(), "tel:1".into())]), Err(TrunkError::Host(..))));
+        let register =
+            Register { registrar: None, user: Some("us".into()), contact_user: None, expires: Duration::from_secs(60) };
+        let with = |register: Register| Trunk { register: Some(register), ..Trunk::new("t", "sip:h") }.check();
+        assert_eq!(with(register.clone()), Ok(()));
+        assert_eq!(with(Register { user: None, ..register.clone() }), Err(TrunkError::Nobody));
+        assert_eq!(with(Register { expires: Duration::from_secs(59), ..register.clone() }), Err(TrunkError::Expires));
+        assert!(matches!(with(Register { registrar: Some("h".into()), ..register }), Err(TrunkError::Host(..))));
+        for (interval, down_on, fits) in [(30, 404, true), (0, 404, false), (30, 503, false), (90_000, 404, false)] {
+            let interval = Duration::from_secs(interval);
+            let health = Some(Health { interval, down_after: 1, up_after: 1, down_on: vec![down_on] });
+            let trunk = Trunk { health, ..Trunk::new("t", "sip:h") };
+            assert_eq!(trunk.check().is_ok(), fits, "{interval:?} {down_on}");
+        }
         let rule = NumberRule::new("0*", "+49*").unwrap();
         let trunk = Trunk { called: vec![rule; MAX_RULES + 1], ..Trunk::new("carrier", "sip:h") };
         assert_eq!(trunk.check(), Err(TrunkError::TooManyRules));

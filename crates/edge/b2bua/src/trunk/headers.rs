@@ -1,5 +1,7 @@
 //! Rules about the headers of an INVITE to a trunk.
 
+use std::fmt;
+
 use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_sip::Header;
@@ -44,6 +46,16 @@ impl HeaderRule {
         match self {
             Self::Set(name, value) | Self::Add(name, value) => (name, value),
             Self::Remove(name) => (name, ""),
+        }
+    }
+}
+
+impl fmt::Display for HeaderRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set(name, value) => write!(f, "{name}: {value}"),
+            Self::Add(name, value) => write!(f, "another {name}: {value}"),
+            Self::Remove(name) => write!(f, "no {name}"),
         }
     }
 }

@@ -29,24 +29,43 @@ impl Trunks {
         self.networks.iter().find(|(network, _)| network.contains(address)).map(|(_, trunk)| *trunk)
     }
 
+    /// The trunk that a request from there belongs to: of several, the one whose Contact of ours it names.
+    pub fn of(&self, address: std::net::IpAddr, request: &Message) -> Option<u8> {
+        let first = self.at(address)?;
+        let mut all = self.networks.iter().filter(|(network, _)| network.contains(address)).map(|(_, trunk)| *trunk);
+        let user = request.request_uri().and_then(|uri| Uri::parse(uri).ok()?.user);
+        let named = all.find(|trunk| {
+            let config = self.get(*trunk).map(|state| &state.config).filter(|config| config.register.is_some());
+            config.is_some_and(|config| user == Some(config.contact_user().as_str()))
+        });
+        Some(named.unwrap_or(first))
+    }
+
     /// Whether what the trunk says of its callers is believed.
     pub fn believes(&self, trunk: u8) -> bool {
         self.get(trunk).is_some_and(|state| state.config.trusted)
     }
 
     /// Who calls whom, in our terms; or why the call is not taken.
-    pub fn admit(&self, trunk: u8, request: &Message, from: &str, to: &str) -> Result<(Address, Address), Response> {
+    pub fn admit(
+        &self,
+        trunk: u8,
+        request: &Message,
+        from: &str,
+        to: &str,
+    ) -> Result<(Address, Address), Box<Response>> {
         let (from, to) = (Address::from(from), Address::from(to));
         let Some(state) = self.get(trunk) else { return Ok((from, to)) };
         if state.config.max_calls > 0 && state.calls >= state.config.max_calls {
-            return Err(Response::new(503).with_header(Header::new(HeaderName::RetryAfter, RETRY_AFTER)));
+            let later = Header::new(HeaderName::RetryAfter, RETRY_AFTER);
+            return Err(Box::new(Response::new(503).with_header(later)));
         }
         let inbound = &state.config.inbound;
         let dialled = match inbound.number_in_to {
             true => request.to().ok().and_then(|to| to.uri_str()).map_or_else(|| to.clone(), Address::from),
             false => to,
         };
-        let to = inbound.destination(&dialled).ok_or_else(|| Response::new(404))?;
+        let to = inbound.destination(&dialled).ok_or_else(|| Box::new(Response::new(404)))?;
         Ok((inbound.caller(&from), to))
     }
 
@@ -62,6 +81,7 @@ impl Trunks {
     pub fn came_in(&mut self, trunk: Option<u8>) {
         if let Some(state) = trunk.and_then(|trunk| self.get_mut(trunk)) {
             state.calls += 1;
+            state.totals.received += 1;
         }
     }
 }
@@ -80,7 +100,7 @@ impl Inbound {
         Some(if self.called.is_empty() { dialled.clone() } else { with_number(dialled, &number) })
     }
 
-    fn caller(&self, address: &Address) -> Address {
+    pub(super) fn caller(&self, address: &Address) -> Address {
         if self.calling.is_empty() {
             return address.clone();
         }

@@ -7,26 +7,39 @@
 //! | `chain.rs` | a call goes to one host after the other until one takes it |
 //! | `dress.rs` | what a call looks like to a trunk |
 //! | `inbound.rs` | calls that come from one |
+//! | `watch.rs` | our registration there, and whether it works |
+//! | `status.rs` | how trunks stand |
+//! | `explain.rs` | where a call would go and why |
 
 mod chain;
 mod config;
 mod dress;
+mod explain;
 mod headers;
 mod inbound;
 mod number;
+mod status;
+mod watch;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use ahash::AHashMap;
 use compact_str::CompactString;
 use hookswitch_call::{CallId, Cause, Fault, Kind, LegId, Time};
-use hookswitch_sip::Network;
-use hookswitch_sip::resolve::Chance;
+use hookswitch_sip::registration::Registration;
+use hookswitch_sip::resolve::{Chance, Hop};
+use hookswitch_sip::{Flow, Network, RequestId};
 
 pub(crate) use chain::Chain;
-pub use config::{Inbound, MAX_HOSTS, MAX_RULES, MAX_TRUNKS, Trunk, TrunkError, TrunkHost, check_trunks};
+pub use config::{
+    Health, Inbound, MAX_HOSTS, MAX_RULES, MAX_TRUNKS, Register, Trunk, TrunkError, TrunkHost, check_trunks,
+};
 pub use headers::{HeaderRule, HeaderRuleError};
 pub use number::{MAX_NUMBER, MAX_PATTERN, NumberRule, NumberRuleError};
+pub use status::{HostStatus, RegistrationStatus, TrunkStatus};
+pub(crate) use watch::Errand;
+pub use watch::{TrunkEvent, TrunkNews};
 
 use crate::route::{Choice, draw};
 
@@ -69,6 +82,18 @@ pub(crate) struct Trunks {
     by_name: AHashMap<CompactString, u8>,
     chains: AHashMap<(CallId, LegId), Box<Chain>>,
     networks: Vec<(Network, u8)>,
+    /// When something is to be sent to a trunk by itself.
+    pub due: Option<Time>,
+    asked: AHashMap<RequestId, (Errand, Hop)>,
+    news: VecDeque<TrunkNews>,
+}
+
+/// What a trunk has counted since the start.
+#[derive(Clone, Copy, Default)]
+struct Totals {
+    sent: u64,
+    received: u64,
+    passed_over: u64,
 }
 
 /// A trunk as it stands.
@@ -79,6 +104,12 @@ struct State {
     calls: usize,
     /// When the next call could begin if none had come at once.
     paced: Time,
+    totals: Totals,
+    begun: bool,
+    registration: Option<Registration>,
+    /// The Call-ID of all its REGISTERs.
+    call_id: Option<CompactString>,
+    enrolled_over: Option<Flow>,
 }
 
 /// One of its hosts.
@@ -86,6 +117,12 @@ struct State {
 struct HostState {
     /// Called last until then, because it was out of order.
     rests_until: Time,
+    /// It gets no calls: OPTIONS find it out of order.
+    is_down: bool,
+    is_asked: bool,
+    next_ping: Time,
+    /// Answers in a row that say the other thing.
+    run: u16,
 }
 
 impl Trunks {
@@ -93,12 +130,17 @@ impl Trunks {
         config.truncate(MAX_TRUNKS);
         let numbered = config.iter().zip(0..).map(|(trunk, n)| (trunk.name.clone(), n));
         let networks = inbound::networks(&config);
-        Self {
+        let mut trunks = Self {
             networks,
+            due: None,
+            asked: AHashMap::new(),
+            news: VecDeque::new(),
             by_name: numbered.collect(),
             chains: AHashMap::new(),
             list: config.into_iter().map(State::new).collect(),
-        }
+        };
+        trunks.set_due();
+        trunks
     }
 
     /// From where trunks call.
@@ -140,7 +182,17 @@ impl Trunks {
 
 impl State {
     fn new(config: Trunk) -> Self {
-        Self { hosts: vec![HostState::default(); config.hosts.len()], config, calls: 0, paced: Time::ZERO }
+        Self {
+            hosts: vec![HostState::default(); config.hosts.len()],
+            config,
+            calls: 0,
+            paced: Time::ZERO,
+            totals: Totals::default(),
+            begun: false,
+            registration: None,
+            call_id: None,
+            enrolled_over: None,
+        }
     }
 
     /// Whether it has room for another call, and why not.
@@ -158,6 +210,7 @@ impl State {
     /// Another call begins.
     fn take(&mut self, now: Time) {
         self.calls += 1;
+        self.totals.sent += 1;
         if self.config.max_rate > 0 {
             self.paced = self.paced.max(now) + self.pace();
         }

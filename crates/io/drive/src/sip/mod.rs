@@ -24,7 +24,8 @@ use crate::inbox::Inbox;
 use crate::media::MediaPlane;
 use crate::status::{Phase, Status};
 use crate::tap::{Direction, Tap};
-use crate::web::{Figure, HttpAnswer, StatusReport, WebMessage, binding_figures, dns_figures, hub_figures};
+use crate::web::{Figure, HttpAnswer, StatusReport, WebMessage};
+use crate::web::{binding_figures, dns_figures, hub_figures, trunk_figures};
 pub(crate) use desk::Desk;
 pub(crate) use sockets::SipSockets;
 pub use sockets::{MAX_SIP_SOCKETS, SipListen};
@@ -217,6 +218,7 @@ impl ShardLoop {
         let mut figures = hub_figures(self.shard.hub_counts(), self.shard.sessions());
         figures.extend(dns_figures(self.shard.name_counts()));
         figures.extend(binding_figures(self.shard.registrar_totals()));
+        figures.extend(trunk_figures(&self.shard.trunk_status(now)));
         figures.extend([
             Figure::total("calls_ended", "Calls that have ended.", self.pending.ended),
             Figure::now("legs", "Legs of calls.", counts.legs),
@@ -261,6 +263,7 @@ impl ShardLoop {
                 }
                 Output::Store(change) => self.desk.remember(&change),
                 Output::Binding(news) => told::log_binding(&news),
+                Output::Trunk(news) => told::log_trunk(&news),
                 Output::Told(told) => {
                     self.pending.ended += u64::from(matches!(told.event, Event::Ended { .. }));
                     told::log(&told);

@@ -1,7 +1,7 @@
 //! Events of calls and bindings as log lines.
 
 use hookswitch_call::{Event, Told};
-use hookswitch_shard::{BindingEvent, BindingNews};
+use hookswitch_shard::{BindingEvent, BindingNews, TrunkEvent, TrunkNews};
 use hookswitch_sip::registrar::RemovedWhy;
 
 use crate::pii::Pii;
@@ -54,6 +54,21 @@ pub(crate) fn log(told: &Told) {
             let seconds = talked.as_secs_f32();
             tracing::info!(%call, code, %text, ?fault, talked = seconds, "call ended");
         }
+    }
+}
+
+/// Logs what has become of a trunk.
+pub(crate) fn log_trunk(news: &TrunkNews) {
+    let trunk = &news.trunk;
+    match &news.what {
+        TrunkEvent::Registered(time) => tracing::info!(%trunk, seconds = time.as_secs(), "registered at trunk"),
+        TrunkEvent::Refused(status, text, again) => {
+            let again = again.map(|again| again.as_secs());
+            tracing::warn!(%trunk, status, %text, again, "trunk does not take our registration");
+        }
+        TrunkEvent::Left => tracing::info!(%trunk, "registration at trunk taken back"),
+        TrunkEvent::Up(host) => tracing::info!(%trunk, %host, "trunk host answers again"),
+        TrunkEvent::Down(host) => tracing::warn!(%trunk, %host, "trunk host is out of order"),
     }
 }
 

@@ -35,7 +35,9 @@ pub use session::{
 };
 pub use status::StatusHandle;
 use status::Witnesses;
-pub(crate) use status::{Figure, StatusReport, binding_figures, dns_figures, hub_figures, opensips_figures};
+pub(crate) use status::{
+    Figure, StatusReport, binding_figures, dns_figures, hub_figures, opensips_figures, trunk_figures,
+};
 use tls::Identity;
 pub use tls::{TlsError, TlsFiles};
 pub use token::{BadSecret, MAX_SECRET, MAX_TOKENS, MIN_SECRET, SUBPROTOCOL_BEARER, Token};

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use compact_str::CompactString;
 use hookswitch_call::Time;
 use hookswitch_opensips::Link;
+use hookswitch_shard::TrunkStatus;
 use hookswitch_sip::registrar::RegistrarTotals;
 use hookswitch_sip::resolve::{ResolverCounts, ResolverTotals};
 use prometheus_client::collector::Collector;
@@ -169,6 +170,39 @@ pub(crate) fn binding_figures(totals: RegistrarTotals) -> Vec<Figure> {
         ("unreachable", totals.unreachable),
     ];
     events.map(|(event, count)| Figure::total("registration_events", EVENTS, count).labelled("event", event)).into()
+}
+
+/// How the trunks stand, all together; `/trunks` has each by itself.
+pub(crate) fn trunk_figures(trunks: &[TrunkStatus]) -> Vec<Figure> {
+    const REGISTRATIONS: &str = "Registrations of ours at trunks, by how they stand.";
+    const CALLS: &str = "Calls through trunks, by direction.";
+    if trunks.is_empty() {
+        return Vec::new();
+    }
+    let standing = |state: &'static str| {
+        let count = trunks.iter().filter(|trunk| trunk.registration.as_ref().is_some_and(|r| r.state == state)).count();
+        Figure::now("trunk_registrations", REGISTRATIONS, count).labelled("state", state)
+    };
+    let down = trunks.iter().flat_map(|trunk| &trunk.hosts).filter(|host| !host.up).count();
+    let sum = |of: fn(&TrunkStatus) -> u64| trunks.iter().map(of).sum();
+    vec![
+        standing("registered"),
+        standing("starting"),
+        standing("failed"),
+        Figure::now("trunk_hosts_down", "Hosts of trunks that are out of order.", down),
+        Figure::now(
+            "trunk_calls_live",
+            "Calls there are through trunks.",
+            trunks.iter().map(|trunk| trunk.calls).sum(),
+        ),
+        Figure::total("trunk_calls", CALLS, sum(|trunk| trunk.sent)).labelled("direction", "to"),
+        Figure::total("trunk_calls", CALLS, sum(|trunk| trunk.received)).labelled("direction", "from"),
+        Figure::total(
+            "trunk_calls_passed_over",
+            "Calls that a host of a trunk has failed or refused for itself.",
+            sum(|trunk| trunk.passed_over),
+        ),
+    ]
 }
 
 /// A loop that can be asked how it is, for the listener of another one.
