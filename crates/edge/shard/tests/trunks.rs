@@ -6,7 +6,7 @@ use support::*;
 use hookswitch_b2bua::route::Route;
 use hookswitch_b2bua::trunk::{Register, Trunk};
 use hookswitch_shard::{Input, ShardConfig};
-use hookswitch_sip::{Event, Header, Network, Response};
+use hookswitch_sip::{Event, Network};
 use hookswitch_sip_msg::{HeaderName, Message, Method};
 
 const ALICE: usize = 0;
@@ -120,27 +120,25 @@ fn a_switch_that_drains_takes_its_registration_back_before_it_is_idle() {
     config.b2bua.trunks[0].register =
         Some(Register { registrar: None, user: Some("us".into()), contact_user: None, expires: sec(600) });
     let mut world = World::new(config);
-    world.pass(sec(2));
-    let register = |world: &mut World| {
-        let asked = world.agents[FIRST].events.iter().rev().find_map(|event| match event {
-            Event::Request { txn, request, .. } if request.method() == Some(&Method::Register) => {
-                Some((*txn, String::from_utf8_lossy(request.header(HeaderName::Expires)?).into_owned()))
-            }
-            _ => None,
-        });
-        let (txn, expires) = asked.expect("a REGISTER");
-        let granted = Response::new(200).with_header(Header::new(HeaderName::Expires, expires.clone()));
-        world.agents[FIRST].endpoint.reply(world.now, txn, granted);
-        world.run();
-        expires
+    let asked = |world: &World| -> Vec<String> {
+        let registers = world.wire.iter().filter(|(_, _, message)| message.method() == Some(&Method::Register));
+        let expires = registers.filter_map(|(_, _, message)| message.header(HeaderName::Expires));
+        expires.map(|expires| String::from_utf8_lossy(expires).into_owned()).collect()
     };
+    world.mute = Some(at("10.0.0.5:5060"));
+    world.pass(sec(1));
     assert!(trunks(&mut world).contains("\"state\":\"starting\""));
-    assert_eq!(register(&mut world), "600");
+    world.mute = None;
+    world.pass(sec(1));
     assert!(trunks(&mut world).contains("\"state\":\"registered\""));
+    assert!(asked(&world).iter().all(|expires| expires == "600"));
+    // The trunk is silent: nobody waits for it for ever.
+    world.mute = Some(at("10.0.0.5:5060"));
     world.shard.handle(world.now, Input::Drain);
     world.run();
+    assert_eq!(asked(&world).last().map(String::as_str), Some("0"));
     assert!(!world.shard.idle());
-    assert_eq!(register(&mut world), "0");
+    world.pass(sec(5));
     assert!(world.shard.idle());
     assert!(trunks(&mut world).contains("\"state\":\"left\""));
 }
