@@ -205,7 +205,8 @@ fn find(name: &[u8]) -> u8 {
         let Some((text, ..)) = ROWS.get(usize::from(row)) else {
             return EMPTY;
         };
-        if text.len() == name.len() && text.as_bytes().eq_ignore_ascii_case(name) {
+        // Nearly everybody writes names as the RFC does, and that is compared at once.
+        if text.as_bytes() == name || text.len() == name.len() && text.as_bytes().eq_ignore_ascii_case(name) {
             return row;
         }
         at = (at + 1) & (SLOTS - 1);

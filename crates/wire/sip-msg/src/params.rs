@@ -1,6 +1,6 @@
 //! Header parameters: `;name=value;flag`.
 
-use crate::scan::{find_unquoted, is_token_text, is_word, quoted_end, strip_quotes, trim};
+use crate::scan::{is_token_text, is_word, quoted_end, strip_quotes, trim};
 
 /// One parameter, as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,12 +78,36 @@ impl<'a> Iterator for ParamIter<'a> {
             [] => return None,
             [_, text @ ..] => text,
         };
-        let end = find_unquoted(text, b';').unwrap_or(text.len());
+        let (end, equals) = extent(text);
         let (param, rest) = text.split_at(end);
         self.rest = rest;
-        Some(match find_unquoted(param, b'=') {
-            Some(eq) => Param { name: trim(&param[..eq]), value: Some(trim(&param[eq + 1..])) },
+        Some(match equals {
+            Some(at) => Param { name: trim(&param[..at]), value: Some(trim(&param[at + 1..])) },
             None => Param { name: trim(param), value: None },
         })
+    }
+}
+
+/// Where a parameter ends, and where its first equals sign is. Parameters are short and read for every message: no
+/// search that is made for long texts is as quick.
+fn extent(text: &[u8]) -> (usize, Option<usize>) {
+    let (mut at, mut equals) = (0, None);
+    loop {
+        let rest = text[at..].iter();
+        let hit = match equals {
+            None => rest.copied().position(|byte| matches!(byte, b';' | b'"' | b'=')),
+            Some(_) => rest.copied().position(|byte| matches!(byte, b';' | b'"')),
+        };
+        let Some(length) = hit else { return (text.len(), equals) };
+        at += length;
+        match text[at] {
+            b';' => return (at, equals),
+            b'=' => {
+                equals = Some(at);
+                at += 1;
+            }
+            // An unclosed quote hides the rest of the text.
+            _ => at = quoted_end(text, at).unwrap_or(text.len()),
+        }
     }
 }

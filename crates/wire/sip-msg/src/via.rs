@@ -62,7 +62,12 @@ impl<'a> Via<'a> {
     /// True when the branch was made by RFC 3261 rules and identifies the transaction alone: it starts with the magic
     /// cookie and has something behind it.
     pub fn has_unique_branch(&self) -> bool {
-        self.branch().is_some_and(|branch| {
+        self.unique_branch().is_some()
+    }
+
+    /// The branch, if it starts with the magic cookie and has something behind it.
+    pub fn unique_branch(&self) -> Option<&'a str> {
+        self.branch().filter(|branch| {
             branch.len() > MAGIC_COOKIE.len()
                 && branch.as_bytes()[..MAGIC_COOKIE.len()].eq_ignore_ascii_case(MAGIC_COOKIE.as_bytes())
         })

@@ -106,8 +106,8 @@ impl Endpoint {
             other => other.as_str().hash(&mut state),
         }
         via.sent_by.hash(&mut state);
-        if via.has_unique_branch() {
-            via.branch().hash(&mut state);
+        if let Some(branch) = via.unique_branch() {
+            branch.hash(&mut state);
         } else {
             request.request_uri_bytes().hash(&mut state);
             request.from().ok().and_then(|from| from.tag()).hash(&mut state);
