@@ -37,7 +37,8 @@ module_app ctrl_tcp.so
 class Baresip:
     """`transport` is that of its registration and of its calls; `answer` is `auto` or `manual`."""
 
-    def __init__(self, place, user, secret, hertz, transport="udp", answer="auto", domain="example.test", extra=""):
+    def __init__(self, place, user, secret, hertz, transport="udp", answer="auto", domain="example.test", extra="",
+                 port=5060, ca=None):
         self.place, self.user, self.hertz = place, user, hertz
         self.uri = f"sip:{user}@{domain}"
         self.name = f"baresip {user}"
@@ -45,11 +46,14 @@ class Baresip:
         self.folder = verdict.SCRATCH / f"baresip-{user}-{transport}"
         self.folder.mkdir(parents=True, exist_ok=True)
         config = CONFIG.format(hertz=hertz, port=CONTROL_PORT, folder=self.folder, modules=MODULES)
+        if ca:
+            # It believes only who shows a certificate of this authority.
+            config += f"sip_cafile {ca}\nsip_verify_server yes\n"
         (self.folder / "config").write_text(config)
         (self.folder / "contacts").write_text("")
         (self.folder / "accounts").write_text(
             f'<{self.uri};transport={transport}>;auth_pass={secret};answermode={answer};regint=600'
-            f';outbound="sip:{place.switch}:5060;transport={transport}"{extra}\n'
+            f';outbound="sip:{place.switch}:{port};transport={transport}"{extra}\n'
         )
         self.events = []
         self._answers = {}

@@ -10,6 +10,7 @@ CONFIG = """\
 [sip]
 sip_port={port_udp}
 sip_tcp_port={port_tcp}
+sip_tls_port={port_tls}
 contact=sip:{user}@{address}
 guess_hostname=1
 {more}
@@ -22,8 +23,8 @@ username={user}
 passwd={secret}
 realm={domain}
 [proxy_0]
-reg_proxy=<sip:{switch}:5060;transport={transport}>
-reg_route=<sip:{switch}:5060;transport={transport};lr>
+reg_proxy=<sip:{switch}:{port};transport={transport}>
+reg_route=<sip:{switch}:{port};transport={transport};lr>
 reg_identity=sip:{user}@{domain}
 reg_expires=600
 reg_sendregister=1
@@ -37,7 +38,8 @@ LONGEST = 60
 class Linphone:
     """`transport` is that of its registration and of its calls; the port of the other one is closed."""
 
-    def __init__(self, place, user, secret, hertz, transport="udp", answer="auto", domain="example.test", more=""):
+    def __init__(self, place, user, secret, hertz, transport="udp", answer="auto", domain="example.test", more="",
+                 port=5060, ca=None):
         self.place, self.user, self.hertz, self.transport = place, user, hertz, transport
         self.uri = f"sip:{user}@{domain}"
         self.name = f"linphonec {user}"
@@ -51,10 +53,13 @@ class Linphone:
                 domain=domain,
                 address=place.address,
                 switch=place.switch,
-                more=more,
+                # Without the name of an authority it believes those of the system.
+                more=more + (f"root_ca={ca}\nverify_server_certs=1\nverify_server_cn=1\n" if ca else ""),
+                port=port,
                 transport=transport,
                 port_udp=5060 if transport == "udp" else 0,
                 port_tcp=5060 if transport == "tcp" else 0,
+                port_tls=5061 if transport == "tls" else 0,
             )
         )
         self.log = self.folder / "log"

@@ -14,8 +14,11 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
 class WebSocket:
-    def __init__(self, path="/call-api", host="localhost", port=PORT, seconds=5, subprotocol=None, receive_buffer=None):
+    def __init__(self, path="/call-api", host="localhost", port=PORT, seconds=5, subprotocol=None, receive_buffer=None,
+                 tls=None, name=None, origin=None):
         self.socket = _connected(host, port, seconds, receive_buffer)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=name or host)
         lines = [
             f"GET {path} HTTP/1.1",
             f"Host: {host}:{port}",
@@ -26,6 +29,8 @@ class WebSocket:
         ]
         if subprotocol:
             lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
+        if origin:
+            lines.append(f"Origin: {origin}")
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
         head = b""
         while not head.endswith(b"\r\n\r\n"):

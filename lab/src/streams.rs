@@ -132,7 +132,7 @@ impl Lab {
         let port = FIRST_EPHEMERAL + (self.streams.opened % 20_000) as u16;
         let here = SocketAddr::new(flow.local.ip(), port);
         let seen = self.nat_of(here.ip()).map_or(here, |nat| self.nats[nat].outwards(here, flow.remote));
-        let stream = |local, remote, conn| Flow { transport: Transport::Tcp, local, remote, conn: Some(conn) };
+        let stream = |local, remote, conn| Flow::connection(Transport::Tcp, local, remote, conn);
         let (near_flow, far_flow) = (stream(here, flow.remote, near), stream(flow.remote, seen, far));
         let (at_far, at_near) = (self.now + self.weather.delay, self.now + self.weather.delay * 2);
         let end = |place, flow, peer, settled_at| End { place, flow, peer, settled_at, is_stalled: false };

@@ -15,8 +15,8 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use hookswitch_drive::Clock;
 use hookswitch_net::{
-    AcceptOutcome, Connections, ConnectionsConfig, Listener, RecvBatch, SendOutcome, SendQueue, TcpEvent, UdpOptions,
-    UdpSocket,
+    AcceptOutcome, Connections, ConnectionsConfig, Listener, RecvBatch, SendOutcome, SendQueue, TcpEvent, Towards,
+    UdpOptions, UdpSocket,
 };
 use hookswitch_phone::{Event, Input, Output, Phone, PhoneConfig};
 use hookswitch_sip::{ConnId, Flow, Transport};
@@ -90,6 +90,9 @@ impl Line {
                 let local = listener.local();
                 let connections = Box::new(Connections::new(ConnectionsConfig::default(), FIRST_CONNECTION));
                 (Sip::Tcp { listener, connections }, local)
+            }
+            Transport::Tls | Transport::Ws | Transport::Wss => {
+                anyhow::bail!("this phone speaks UDP and TCP, not {transport}")
             }
         };
         let config =
@@ -228,7 +231,8 @@ impl Line {
                         Sip::Udp { queue, .. } => drop(queue.push(flow.local, flow.remote, bytes)),
                         Sip::Tcp { connections, .. } => {
                             let id = flow.conn.map(|conn| conn.0);
-                            connections.send(self.poll.registry(), now, id, (flow.local, flow.remote), bytes);
+                            let to = Towards::plain(flow.local, flow.remote);
+                            connections.send(self.poll.registry(), now, id, to, bytes);
                         }
                     }
                 }
@@ -268,10 +272,13 @@ fn see(seen: &mut VecDeque<Seen>, at: Duration, (from, to): (SocketAddr, SocketA
 fn stream_input(event: TcpEvent) -> Input {
     let flow = |id: Option<u64>, local, remote| Flow { conn: id.map(ConnId), ..Flow::tcp(local, remote) };
     match event {
-        TcpEvent::Opened { id, local, remote } => Input::Opened { flow: flow(Some(id), local, remote) },
-        TcpEvent::Data { id, local, remote, bytes } => Input::Stream { flow: flow(Some(id), local, remote), bytes },
-        TcpEvent::Closed { id, local, remote, reason: _ } => Input::Closed { flow: flow(Some(id), local, remote) },
-        TcpEvent::Unreachable { id, local, remote, error: _ } => Input::Unreachable { flow: flow(id, local, remote) },
+        TcpEvent::Opened { id, local, remote, .. } => Input::Opened { flow: flow(Some(id), local, remote) },
+        TcpEvent::Data { id, local, remote, bytes, .. } => Input::Stream { flow: flow(Some(id), local, remote), bytes },
+        TcpEvent::Message { id, local, remote, bytes, .. } => {
+            Input::Message { flow: flow(Some(id), local, remote), bytes }
+        }
+        TcpEvent::Closed { id, local, remote, .. } => Input::Closed { flow: flow(Some(id), local, remote) },
+        TcpEvent::Unreachable { id, local, remote, .. } => Input::Unreachable { flow: flow(id, local, remote) },
     }
 }
 

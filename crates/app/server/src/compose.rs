@@ -21,6 +21,7 @@ mod call_api;
 mod dns;
 mod hold_music;
 mod opensips;
+mod sip_tls;
 mod trunks;
 
 use crate::config::{
@@ -38,6 +39,7 @@ const PRODUCT: &str = concat!("Hookswitch/", env!("CARGO_PKG_VERSION"));
 /// A value that is well formed and cannot be used: its key and why.
 pub fn switch_config(config: &Config) -> Result<SwitchConfig, ConfigError> {
     let mut switch = SwitchConfig::new(sip_listen(config), media(config)?, shard_config(config)?);
+    switch.tls = sip_tls::certificates(config)?;
     switch.application = match &config.opensips {
         // Somebody else's calls are controlled then, and ours are not.
         Some(_) => None,
@@ -183,6 +185,9 @@ fn sip_listen(config: &Config) -> Vec<SipListen> {
     let transport = |transport| match transport {
         SipTransport::Udp => Transport::Udp,
         SipTransport::Tcp => Transport::Tcp,
+        SipTransport::Tls => Transport::Tls,
+        SipTransport::Ws => Transport::Ws,
+        SipTransport::Wss => Transport::Wss,
     };
     let sockets = config.sip.listen.iter();
     sockets.map(|socket| SipListen { transport: transport(socket.transport), address: socket.address }).collect()

@@ -13,6 +13,7 @@ mod serve;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 // glibc's allocator gives memory back to the system late and in pieces; a switch runs for months.
@@ -120,7 +121,8 @@ fn main() -> ExitCode {
 
 fn check_config(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let found = args.serve.find()?;
-    compose::switch_config(&found.config)?;
+    let switch = compose::switch_config(&found.config)?;
+    switch.tls.check().context("sip.tls")?;
     let front = compose::front_config(&found.config)?;
     match &found.file {
         Some(file) => println!("# {}", file.display()),

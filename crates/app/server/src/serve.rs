@@ -114,7 +114,7 @@ async fn watch(running: &Running, signals: &mut Signals, patience: Duration) -> 
             signal = signals.any() => match signal {
                 Signalled::End => break,
                 Signalled::Reload => {
-                    tracing::info!("certificate and key of the Call API are read again");
+                    tracing::info!("certificates and keys are read again");
                     running.reload();
                 }
             },

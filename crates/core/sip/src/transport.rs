@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use hookswitch_sip_msg::{Scheme, Uri};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
@@ -15,14 +16,39 @@ pub enum Transport {
     Udp,
     /// Streams: messages are cut by Content-Length (RFC 3261 18.3).
     Tcp,
+    /// Streams within TLS (RFC 3261 26.2.1).
+    Tls,
+    /// WebSocket: each message in a frame of its own (RFC 7118). Only whoever connects to us is reached by it.
+    Ws,
+    /// WebSocket within TLS.
+    Wss,
 }
 
 impl Transport {
+    /// Every transport.
+    pub const ALL: [Transport; 5] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss];
+
     /// True when the transport repeats lost data by itself, so that transactions need not.
     pub fn reliable(self) -> bool {
         match self {
             Transport::Udp => false,
-            Transport::Tcp => true,
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => true,
+        }
+    }
+
+    /// True when nobody on the way can read or change what travels: good enough for `sips:` (RFC 5630 3.1.3).
+    pub fn secure(self) -> bool {
+        match self {
+            Transport::Udp | Transport::Tcp | Transport::Ws => false,
+            Transport::Tls | Transport::Wss => true,
+        }
+    }
+
+    /// True when messages come in frames of their own, over connections that only the other side opens (RFC 7118 5).
+    pub fn framed(self) -> bool {
+        match self {
+            Transport::Udp | Transport::Tcp | Transport::Tls => false,
+            Transport::Ws | Transport::Wss => true,
         }
     }
 
@@ -31,26 +57,53 @@ impl Transport {
         match self {
             Transport::Udp => "UDP",
             Transport::Tcp => "TCP",
+            Transport::Tls => "TLS",
+            Transport::Ws => "WS",
+            Transport::Wss => "WSS",
         }
     }
 
-    /// The value of a URI's `transport` parameter.
+    /// The value of a `sip:` URI's `transport` parameter. `tls` is deprecated by RFC 3261 26.2.2 and what everybody
+    /// writes; WebSocket has one value for both of its kinds (RFC 7118 5.2.4).
     pub fn param(self) -> &'static str {
         match self {
             Transport::Udp => "udp",
             Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Ws | Transport::Wss => "ws",
         }
     }
 
     /// Reads a Via transport or a URI's `transport` parameter, in any case.
     pub fn from_name(name: &str) -> Option<Transport> {
-        [Transport::Udp, Transport::Tcp].into_iter().find(|transport| name.eq_ignore_ascii_case(transport.param()))
+        Transport::ALL.into_iter().find(|transport| name.eq_ignore_ascii_case(transport.name()))
+    }
+
+    /// How a URI wants to be reached, if it says so: by its `transport`, and `sips:` by TLS and nothing less
+    /// (RFC 3261 26.2.2).
+    ///
+    /// # Errors
+    /// The transport is unknown, or `sips:` names one that TLS does not go with.
+    pub fn of_uri(uri: &Uri<'_>) -> Result<Option<Transport>, UnknownTransport> {
+        let named = match uri.param("transport") {
+            Some(name) => Some(Transport::from_name(name).ok_or(UnknownTransport)?),
+            None => None,
+        };
+        match (uri.scheme, named) {
+            (Scheme::Sips, None | Some(Transport::Tcp | Transport::Tls)) => Ok(Some(Transport::Tls)),
+            (Scheme::Sips, Some(Transport::Ws | Transport::Wss)) => Ok(Some(Transport::Wss)),
+            (Scheme::Sips, Some(Transport::Udp)) => Err(UnknownTransport),
+            (Scheme::Sip | Scheme::Tel | Scheme::Other, named) => Ok(named),
+        }
     }
 
     /// Where a URI or a Via without a port leads (RFC 3261 19.1.2).
     pub fn default_port(self) -> u16 {
         match self {
             Transport::Udp | Transport::Tcp => 5060,
+            Transport::Tls => 5061,
+            Transport::Ws => 80,
+            Transport::Wss => 443,
         }
     }
 }
@@ -60,6 +113,16 @@ impl fmt::Display for Transport {
         f.write_str(self.name())
     }
 }
+
+/// A URI asks for a transport that there is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("unknown transport")]
+pub struct UnknownTransport;
+
+/// The name that whoever is at the other end of a TLS connection of ours has to prove (RFC 5922): the host of the URI
+/// that led there. [`Resolver::peer_name`](crate::resolve::Resolver::peer_name) knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PeerId(pub u32);
 
 /// A stream connection, named by the driver; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -76,17 +139,26 @@ pub struct Flow {
     pub remote: SocketAddr,
     /// The connection. `None` for datagrams, and for a stream of which any connection to `remote` will do.
     pub conn: Option<ConnId>,
+    /// Whom we mean to reach, where that has to be proved: by TLS connections that we open. It is not stored: names
+    /// are forgotten with the process.
+    #[serde(skip)]
+    pub peer: Option<PeerId>,
 }
 
 impl Flow {
     /// A datagram flow.
     pub fn udp(local: SocketAddr, remote: SocketAddr) -> Flow {
-        Flow { transport: Transport::Udp, local, remote, conn: None }
+        Flow { transport: Transport::Udp, local, remote, conn: None, peer: None }
     }
 
     /// A stream to `remote`, over whichever connection there is or will be.
     pub fn tcp(local: SocketAddr, remote: SocketAddr) -> Flow {
-        Flow { transport: Transport::Tcp, local, remote, conn: None }
+        Flow { transport: Transport::Tcp, ..Flow::udp(local, remote) }
+    }
+
+    /// A connection.
+    pub fn connection(transport: Transport, local: SocketAddr, remote: SocketAddr, conn: ConnId) -> Flow {
+        Flow { transport, conn: Some(conn), ..Flow::udp(local, remote) }
     }
 }
 
@@ -110,6 +182,13 @@ pub enum Input {
         /// The connection.
         flow: Flow,
         /// What was read.
+        bytes: Bytes,
+    },
+    /// A connection brought one whole message, as those of WebSocket do (RFC 7118 5).
+    Message {
+        /// The connection.
+        flow: Flow,
+        /// One message, or a keep-alive.
         bytes: Bytes,
     },
     /// A connection is gone, whoever closed it.

@@ -62,7 +62,7 @@ fn damaged_messages_do_no_harm() {
             let bytes = Bytes::from(bytes);
             lone.input(match transport {
                 Transport::Udp => Input::Datagram { flow, bytes },
-                Transport::Tcp => Input::Stream { flow, bytes },
+                _ => Input::Stream { flow, bytes },
             });
             if round % 50 == 0 {
                 lone.pass(ms(dice.below(3_000)));

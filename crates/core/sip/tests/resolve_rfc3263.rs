@@ -54,11 +54,11 @@ fn numbers_and_this_machine_need_nobody() {
 fn what_cannot_be_reached_is_said_at_once() {
     let mut world = World::new(config(), Zone::default());
     for (uri, expected) in [
-        ("sips:a@example.com", "only sip: can be reached"),
-        ("sips:a@192.0.2.1", "only sip: can be reached"),
-        ("tel:+4930123", "only sip: can be reached"),
+        ("sips:a@example.com", "no socket for this transport or address family"),
+        ("sips:a@192.0.2.1", "no socket for this transport or address family"),
+        ("tel:+4930123", "only sip: and sips: can be reached"),
         ("sip:a@example.com;transport=sctp", "unknown transport"),
-        ("sip:a@example.com;transport=tls", "unknown transport"),
+        ("sip:a@example.com;transport=tls", "no socket for this transport or address family"),
         ("sip:a@[2001:db8::1]", "no socket for this transport or address family"),
     ] {
         assert_eq!(world.leads_to(uri), expected, "{uri}");

@@ -238,7 +238,7 @@ impl B2bua {
 
     /// Takes bytes or news from a SIP socket.
     pub fn handle_input(&mut self, now: Time, input: Input) {
-        if let Input::Stream { flow, .. } = &input {
+        if let Input::Stream { flow, .. } | Input::Message { flow, .. } = &input {
             self.registrar.flow_heard(now, *flow);
         }
         self.endpoint.handle_input(now, input);

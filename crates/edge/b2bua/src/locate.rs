@@ -10,7 +10,7 @@ use hookswitch_call::{
 use hookswitch_sip::registrar::{Binding, aor_of};
 use hookswitch_sip::resolve::Hop;
 use hookswitch_sip::{Flow, Transport};
-use hookswitch_sip_msg::{Host, NameAddr, Uri};
+use hookswitch_sip_msg::{Host, NameAddr, Scheme, Uri};
 
 use crate::B2bua;
 use crate::named::Way;
@@ -194,7 +194,9 @@ impl B2bua {
             };
         }
         let aor = aor(&user, domain);
-        let bindings = self.registrar.reachable(now, &aor).filter_map(|binding| {
+        // What must not travel in the open only goes to phones on secure flows (RFC 5630 5.4).
+        let fits = |binding: &&Binding| uri.scheme != Scheme::Sips || is_secure(binding);
+        let bindings = self.registrar.reachable(now, &aor).filter(fits).filter_map(|binding| {
             let contact = Address(binding.contact.as_ref().into());
             let target = Target::new(contact, self.registrar.key_of(binding), None);
             Some(Place { target, way: way_to_binding(binding)? })
@@ -250,6 +252,9 @@ impl B2bua {
         Some(match hop.transport {
             Transport::Udp => Flow::udp(local, hop.address),
             Transport::Tcp => Flow::tcp(local, hop.address),
+            Transport::Tls => Flow { transport: Transport::Tls, peer: hop.peer, ..Flow::tcp(local, hop.address) },
+            // Whoever is reached by WebSocket has come by it and is found in the flow of its binding.
+            Transport::Ws | Transport::Wss => return None,
         })
     }
 
@@ -280,6 +285,18 @@ fn way_to_binding(binding: &Binding) -> Option<Way> {
         Some(hop) => NameAddr::parse(hop.as_bytes()).ok()?.uri_str()?.into(),
         None => binding.contact.as_ref().into(),
     }))
+}
+
+/// Whether the way to a phone is a secure one.
+fn is_secure(binding: &Binding) -> bool {
+    match way_to_binding(binding) {
+        Some(Way::Flow(flow)) => flow.transport.secure(),
+        Some(Way::Uri(uri)) => {
+            let transport = Uri::parse(&uri).ok().and_then(|uri| Transport::of_uri(&uri).ok().flatten());
+            transport.is_some_and(Transport::secure)
+        }
+        None => false,
+    }
 }
 
 /// The proxies between us and a phone (RFC 3327).

@@ -15,11 +15,11 @@ use std::net::IpAddr;
 use ahash::AHashMap;
 use compact_str::CompactString;
 use hookswitch_call::{Address, CallId, Cause, Dial, Fault, Forwards, Found, Kind, LegId, Report, Target, Time};
-use hookswitch_sip::Flow;
 use hookswitch_sip::resolve::{
     Answer, Chance, Hop, Hops, LookupId, QueryId, Resolution, ResolveError, Resolver, ResolverConfig, ResolverCounts,
     ResolverOutput, ResolverTotals,
 };
+use hookswitch_sip::{Flow, PeerId};
 use hookswitch_sip_msg::Uri;
 
 use crate::locate::Place;
@@ -94,6 +94,12 @@ impl B2bua {
     #[must_use]
     pub fn name_counts(&self) -> (ResolverTotals, ResolverCounts) {
         (self.names.resolver.totals(), self.names.resolver.counts())
+    }
+
+    /// The name that the other end of a TLS connection of ours has to prove.
+    #[must_use]
+    pub fn peer_name(&self, peer: PeerId) -> Option<&str> {
+        self.names.resolver.peer_name(peer)
     }
 
     /// Takes the answer to [`Step::Lookup`].

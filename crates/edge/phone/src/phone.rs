@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use compact_str::CompactString;
 use hookswitch_sip::{
     Body, Counts, DialogId, Endpoint, EndpointConfig, Event as SipEvent, Flow, Header, Input, Invite, Listen,
-    Output as SipOutput, RequestId, Time, Transport,
+    Output as SipOutput, RequestId, Time,
 };
 use hookswitch_sip_msg::Method;
 
@@ -387,8 +387,5 @@ impl Phone {
 
 /// Where requests outside of calls go.
 pub(crate) fn flow_to(config: &PhoneConfig) -> Flow {
-    match config.transport {
-        Transport::Udp => Flow::udp(config.local, config.server),
-        Transport::Tcp => Flow::tcp(config.local, config.server),
-    }
+    Flow { transport: config.transport, ..Flow::udp(config.local, config.server) }
 }

@@ -176,6 +176,12 @@ impl Shard {
         self.b2bua.name_counts()
     }
 
+    /// The name that the other end of a TLS connection of ours has to prove.
+    #[must_use]
+    pub fn peer_name(&self, peer: hookswitch_sip::PeerId) -> Option<&str> {
+        self.b2bua.peer_name(peer)
+    }
+
     /// What has happened to bindings.
     #[must_use]
     pub fn registrar_totals(&self) -> registrar::RegistrarTotals {

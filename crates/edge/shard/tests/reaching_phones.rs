@@ -59,7 +59,7 @@ fn a_phone_behind_a_proxy_is_called_along_its_path() {
         let mut raw = Raw::new(trusting_config());
         let flow = match transport {
             Transport::Udp => udp("10.0.0.8:5060"),
-            Transport::Tcp => tcp("10.0.0.8:41000", 7),
+            _ => tcp("10.0.0.8:41000", 7),
         };
         if transport == Transport::Tcp {
             raw.input(Input::Opened { flow });

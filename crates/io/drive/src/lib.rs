@@ -34,7 +34,7 @@ pub use media::{MediaConfig, MediaIo, MediaPlane, MediaTotals};
 pub use opensips::{LocalSession, OpenSipsFront, OpenSipsFrontConfig};
 pub use persist::RestoreError;
 pub use pii::{Pii, show_pii};
-pub use sip::{MAX_SHARD_QUEUE, MAX_SIP_SOCKETS, SipListen};
+pub use sip::{ClientCertificates, MAX_SHARD_QUEUE, MAX_SIP_SOCKETS, SipListen, SipTls};
 pub use status::Phase;
 pub use switch::{Addresses, StartError, StoreConfig, Switch, SwitchConfig};
 pub use tap::{Direction, Tap};

@@ -21,10 +21,10 @@ use crate::inbox::Inbox;
 use crate::media::{self, MediaConfig, MediaPlane, MediaTotals};
 use crate::persist::{self, RestoreError};
 use crate::pii::show_pii;
-use crate::sip::{self, Desk, FIRST_SOCKET, MAX_SHARD_QUEUE, Message, ShardLoop, SipListen, SipSockets};
+use crate::sip::{self, Desk, FIRST_SOCKET, MAX_SHARD_QUEUE, Message, ShardLoop, SipListen, SipSockets, SipTls, Watch};
 use crate::status::{Phase, Status};
 use crate::tap::Tap;
-use crate::web::{ApplicationConfig, Host, HttpConfig, Web, WebError, WebSockets};
+use crate::web::{ApplicationConfig, Host, HttpConfig, TlsError, Web, WebError, WebSockets};
 
 /// How long somebody who asks a shard how much there is waits at most.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -33,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct SwitchConfig {
     /// Sockets for SIP. At least one.
     pub sip: Vec<SipListen>,
+    /// Certificates, and who may open WebSockets.
+    pub tls: SipTls,
     /// Buffers of the UDP sockets.
     pub udp: UdpOptions,
     /// Limits of the TCP connections.
@@ -72,6 +74,7 @@ impl SwitchConfig {
     pub fn new(sip: Vec<SipListen>, media: MediaConfig, shard: ShardConfig) -> Self {
         Self {
             sip,
+            tls: SipTls::default(),
             udp: UdpOptions::default(),
             tcp: ConnectionsConfig::default(),
             media,
@@ -98,6 +101,12 @@ pub enum StartError {
     /// A SIP socket.
     #[error("SIP: {0}")]
     Sip(#[from] NetError),
+    /// There are no certificates for a SIP socket that needs them.
+    #[error("SIP: {0} needs a certificate")]
+    NoCertificate(SipListen),
+    /// The certificates of SIP.
+    #[error("SIP: {0}")]
+    Tls(#[from] TlsError),
     /// The Call API or HTTP.
     #[error(transparent)]
     Web(#[from] WebError),
@@ -133,6 +142,7 @@ pub struct Switch {
     status: Arc<Status>,
     media: Option<Arc<MediaPlane>>,
     web: Option<Web>,
+    certificates: Option<Watch>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -142,12 +152,7 @@ impl Switch {
     /// # Errors
     /// [`StartError`] says which part and why.
     pub fn start(config: SwitchConfig) -> Result<Self, StartError> {
-        if config.sip.is_empty() {
-            return Err(StartError::NoSipSocket);
-        }
-        if config.sip.len() > sip::MAX_SIP_SOCKETS {
-            return Err(StartError::TooManySipSockets);
-        }
+        check_sockets(&config)?;
         show_pii(config.log_pii);
         match raise_descriptor_limit() {
             Ok(limit) => tracing::debug!(limit, "descriptors"),
@@ -157,6 +162,7 @@ impl Switch {
         let inbox = Arc::new(Inbox::new(poll.registry(), sip::WAKER, MAX_SHARD_QUEUE)?);
         let registry = poll.registry().try_clone()?;
         let mut sockets = SipSockets::bind(registry, FIRST_SOCKET, &config.sip, config.udp, config.tcp)?;
+        sockets.set_up(config.tls.setup()?);
         sockets.watch()?;
         let web = WebSockets::open(config.application, config.http)?;
         let (store, restore) = open_store(config.store.as_ref(), &inbox)?;
@@ -173,8 +179,10 @@ impl Switch {
             status: Arc::clone(&status),
             media: Some(Arc::clone(&media)),
             web: None,
+            certificates: None,
             thread: None,
         };
+        switch.certificates = watch_certificates(config.tls, &inbox)?;
         let tap = config.tap;
         switch.thread = Some(thread::Builder::new().name("shard-0".to_owned()).spawn(move || {
             ShardLoop {
@@ -239,11 +247,14 @@ impl Switch {
         self.media.as_ref().map(|media| media.totals()).unwrap_or_default()
     }
 
-    /// Reads certificate and key of the Call API again, without harm to any connection. Files that cannot be used are
+    /// Reads the certificates and keys of SIP and of the Call API again, without harm to any connection. Files that cannot be used are
     /// named in the log, and the old ones stay in use. Changed files are found within some seconds anyway.
     pub fn reload(&self) {
         if let Some(web) = &self.web {
             web.reload();
+        }
+        if let Some(certificates) = &self.certificates {
+            certificates.reload();
         }
     }
 
@@ -256,6 +267,7 @@ impl Switch {
     }
 
     fn finish(&mut self) {
+        drop(self.certificates.take());
         self.inbox.push_always(Message::Stop);
         if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
             tracing::error!("a shard had panicked");
@@ -272,6 +284,26 @@ impl Drop for Switch {
     fn drop(&mut self) {
         self.finish();
     }
+}
+
+fn check_sockets(config: &SwitchConfig) -> Result<(), StartError> {
+    if config.sip.is_empty() {
+        return Err(StartError::NoSipSocket);
+    }
+    if config.sip.len() > sip::MAX_SIP_SOCKETS {
+        return Err(StartError::TooManySipSockets);
+    }
+    let bare = config.sip.iter().find(|at| at.transport.secure() && config.tls.identities.is_empty());
+    bare.map_or(Ok(()), |at| Err(StartError::NoCertificate(*at)))
+}
+
+/// Reads certificates again when they change, if there are any.
+fn watch_certificates(tls: SipTls, inbox: &Arc<Inbox<Message>>) -> io::Result<Option<Watch>> {
+    if tls.identities.is_empty() {
+        return Ok(None);
+    }
+    let inbox = Arc::clone(inbox);
+    Watch::start(tls, move |setup| inbox.push_always(Message::Streams(setup))).map(Some)
 }
 
 /// Opens the store, reads everything in it, and gives it to a thread of its own.

@@ -1,4 +1,5 @@
-//! Sockets, and nothing that knows what they carry: UDP in batches, TCP connections with limits,
+//! Sockets, and nothing that knows what they carry: UDP in batches, TCP connections with limits and
+//! TLS and WebSockets upon them,
 //! datagrams over UNIX sockets, the pool of RTP ports, and the addresses of this host.
 //!
 //! Everything here is non-blocking and driven by somebody else's [`mio::Poll`]; no thread is
@@ -24,7 +25,8 @@ pub use sys::{
 };
 pub use task::TaskPoll;
 pub use tcp::{
-    AcceptOutcome, CloseReason, Connections, ConnectionsConfig, Listener, MAX_CONNECTIONS, MAX_WRITE_QUEUE, TcpEvent,
+    AcceptOutcome, CloseReason, Connections, ConnectionsConfig, HANDSHAKES_A_TURN, Listener, MAX_CONNECTIONS,
+    MAX_UPGRADE, MAX_WEBSOCKET_MESSAGE, MAX_WRITE_QUEUE, StreamKind, StreamSetup, TcpEvent, Towards,
 };
 pub use udp::{
     BATCH, Datagram, MAX_DATAGRAM, MAX_SEND_QUEUE, RecvBatch, SendOutcome, SendQueue, SocketError, UdpOptions,

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hookswitch_net::{AcceptOutcome, CloseReason, Connections, ConnectionsConfig, Listener, TcpEvent};
+use hookswitch_net::{AcceptOutcome, CloseReason, Connections, ConnectionsConfig, Listener, TcpEvent, Towards};
 use mio::{Events, Interest, Poll, Token};
 
 const LISTENER: Token = Token(0);
@@ -96,7 +96,7 @@ impl Loop {
     fn send(&mut self, id: Option<u64>, to: SocketAddr, bytes: impl Into<Bytes>) {
         let now = self.now();
         let registry = self.poll.registry();
-        self.connections.send(registry, now, id, (any(), to), bytes.into());
+        self.connections.send(registry, now, id, Towards::plain(any(), to), bytes.into());
     }
 
     fn received(&self) -> Vec<u8> {

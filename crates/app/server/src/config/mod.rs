@@ -11,6 +11,7 @@ mod opensips;
 mod problem;
 mod reference;
 mod sections;
+mod sip_tls;
 mod trunks;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub use opensips::OpenSips;
 pub use problem::ConfigError;
 pub use reference::reference;
 pub use sections::*;
+pub use sip_tls::{ClientCertificates, SipTls};
 pub use trunks::{HeaderRule, NumberIn, NumberRule, Trunk, TrunkHost};
 
 /// What stands for a secret where it is shown.

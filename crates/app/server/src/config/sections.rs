@@ -10,13 +10,20 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::SipTls;
+
 /// The SIP side.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sip {
-    /// Sockets, each `udp:ADDRESS:PORT` or `tcp:ADDRESS:PORT`; IPv6 addresses in brackets.
+    /// Sockets, each `udp:ADDRESS:PORT`, or with `tcp`, `tls`, `ws` or `wss` in its place; IPv6 addresses in
+    /// brackets. `tls` and `wss` need `tls.certificates`.
     #[schemars(with = "Vec<String>")]
     pub listen: Vec<SipListen>,
+    /// Certificates of the sockets `tls` and `wss`, and who is believed.
+    pub tls: SipTls,
+    /// Web pages whose browsers may open a WebSocket to `ws` and `wss`, by Origin. Empty: all.
+    pub allowed_origins: Vec<String>,
     /// Networks that may call without digest, `ADDRESS/BITS`. They may call as anybody: only for
     /// servers of your own.
     #[schemars(with = "Vec<String>")]
@@ -75,6 +82,8 @@ impl Default for Sip {
         let listen = |transport| SipListen { transport, address: SocketAddr::new(any, 5060) };
         Self {
             listen: vec![listen(SipTransport::Udp), listen(SipTransport::Tcp)],
+            tls: SipTls::default(),
+            allowed_origins: Vec::new(),
             trusted: Vec::new(),
             advertise: None,
             algorithms: vec!["MD5".into()],
@@ -403,6 +412,26 @@ pub enum SipTransport {
     Udp,
     /// Streams.
     Tcp,
+    /// Streams within TLS.
+    Tls,
+    /// WebSockets.
+    Ws,
+    /// WebSockets within TLS.
+    Wss,
+}
+
+impl SipTransport {
+    const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+        }
+    }
 }
 
 /// One SIP socket.
@@ -418,24 +447,17 @@ impl FromStr for SipListen {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || format!("`{text}` is not a SIP socket; write udp:ADDRESS:PORT or tcp:ADDRESS:PORT");
+        let expected =
+            || format!("`{text}` is not a SIP socket; write udp:ADDRESS:PORT, or tcp, tls, ws or wss in its place");
         let (transport, address) = text.split_once(':').ok_or_else(expected)?;
-        let transport = match transport {
-            "udp" => SipTransport::Udp,
-            "tcp" => SipTransport::Tcp,
-            _ => return Err(expected()),
-        };
+        let transport = SipTransport::ALL.into_iter().find(|known| known.name() == transport).ok_or_else(expected)?;
         Ok(Self { transport, address: address.parse().map_err(|_| expected())? })
     }
 }
 
 impl fmt::Display for SipListen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let transport = match self.transport {
-            SipTransport::Udp => "udp",
-            SipTransport::Tcp => "tcp",
-        };
-        write!(f, "{transport}:{}", self.address)
+        write!(f, "{}:{}", self.transport.name(), self.address)
     }
 }
 

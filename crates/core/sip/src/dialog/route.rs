@@ -185,10 +185,11 @@ fn parts(route: &str) -> (&str, bool) {
 fn next_hop(uri: &str, seen: Flow, reached: Reached) -> Option<Flow> {
     let uri = Uri::parse(uri).ok()?;
     let ip = uri.host.ip()?;
-    let transport = match uri.param("transport") {
-        Some(name) => Transport::from_name(name)?,
-        None => seen.transport,
-    };
+    let transport = Transport::of_uri(&uri).ok()?.unwrap_or(seen.transport);
+    if transport.framed() || (seen.transport.secure() && !transport.secure()) {
+        // A WebSocket is only ever opened by the other side, and what came by TLS is not answered in the open.
+        return None;
+    }
     let port = uri.port.unwrap_or(transport.default_port());
     let remote = SocketAddr::new(ip, port);
     if transport == seen.transport && transport.reliable() && ip == seen.remote.ip() {
@@ -200,7 +201,8 @@ fn next_hop(uri: &str, seen: Flow, reached: Reached) -> Option<Flow> {
         return None;
     }
     let conn = seen.conn.filter(|_| transport == seen.transport && remote == seen.remote);
-    Some(Flow { transport, local: seen.local, remote, conn })
+    let peer = seen.peer.filter(|_| transport == seen.transport && remote == seen.remote);
+    Some(Flow { transport, local: seen.local, remote, conn, peer })
 }
 
 /// A private address named by somebody who is heard from a public one cannot be reached from here.

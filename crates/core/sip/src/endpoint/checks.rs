@@ -50,7 +50,7 @@ impl Endpoint {
         if inside.is_some() && dialog.is_none() {
             return self.refuse(flow, request, 481, None, &[]);
         }
-        if let Some(refusal) = self.check(request, &facts) {
+        if let Some(refusal) = self.check(flow, request, &facts) {
             let headers: Vec<(HeaderName, &str)> =
                 refusal.header.iter().map(|(name, value)| (*name, value.as_str())).collect();
             return self.refuse(flow, request, refusal.status, None, &headers);
@@ -67,18 +67,19 @@ impl Endpoint {
     }
 
     /// Method, scheme, extensions and body (RFC 3261 8.2.1 to 8.2.3).
-    fn check(&self, request: &Message, facts: &Facts<'_>) -> Option<Refusal> {
+    fn check(&self, flow: Flow, request: &Message, facts: &Facts<'_>) -> Option<Refusal> {
         if !self.config.allow.contains(facts.method) {
             let unknown = matches!(facts.method, Method::Other(_));
             let allow = self.config.allow.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
             return Some(Refusal::with(if unknown { 501 } else { 405 }, HeaderName::Allow, allow));
         }
-        self.check_scheme(facts)
+        self.check_scheme(flow, facts)
             .or_else(|| if facts.has_require { self.check_require(request) } else { None })
             .or_else(|| self.check_body(request, facts))
     }
 
-    fn check_scheme(&self, facts: &Facts<'_>) -> Option<Refusal> {
+    /// What was to be secret and has come in the open is not taken as if it were.
+    fn check_scheme(&self, flow: Flow, facts: &Facts<'_>) -> Option<Refusal> {
         let known = match facts.uri.scheme {
             Scheme::Sip => "sip",
             Scheme::Sips => "sips",
@@ -86,7 +87,8 @@ impl Endpoint {
             Scheme::Other => "",
         };
         let accepted = self.config.schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case(known));
-        (!accepted).then(|| Refusal::bare(416))
+        let exposed = facts.uri.scheme == Scheme::Sips && !flow.transport.secure();
+        (!accepted || exposed).then(|| Refusal::bare(416))
     }
 
     fn check_require(&self, request: &Message) -> Option<Refusal> {
@@ -200,7 +202,8 @@ impl Endpoint {
         let port = request.via().ok().map(|via| (via.rport().is_some(), via.port_or_default()));
         let target = match (flow.transport, port) {
             (Transport::Udp, Some((false, port))) => without_rport(flow, port),
-            (Transport::Udp | Transport::Tcp, _) => flow,
+            (Transport::Udp, Some((true, _)) | None) => flow,
+            (Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss, _) => flow,
         };
         let bytes = draft.finish();
         self.send(target, bytes);

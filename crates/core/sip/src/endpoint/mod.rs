@@ -29,7 +29,6 @@ mod uas;
 mod update;
 
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
 
 use ahash::RandomState;
 use bytes::Bytes;
@@ -38,7 +37,7 @@ use hookswitch_sip_msg::{MAX_MESSAGE, Method};
 use self::compose::{Branch, keep};
 use self::guard::Guard;
 use self::request::Desk;
-use self::streams::Stream;
+use self::streams::{Stream, Towards, towards};
 use self::tables::{ClientMachine, ClientTxn, Due, NO_SLOT, Owner, Tables, forget};
 use crate::Time;
 use crate::config::EndpointConfig;
@@ -90,7 +89,7 @@ pub struct Endpoint {
     wheel: Wheel<Due>,
     streams: HashMap<ConnId, Stream, RandomState>,
     /// The connection to send over when any to that address will do.
-    stream_to: HashMap<SocketAddr, ConnId, RandomState>,
+    stream_to: HashMap<Towards, ConnId, RandomState>,
     out: VecDeque<Output>,
     dropped: Dropped,
     guard: Guard,
@@ -222,7 +221,7 @@ impl Endpoint {
         if !flow.transport.reliable() || flow.conn.is_some_and(|conn| self.streams.contains_key(&conn)) {
             return flow;
         }
-        Flow { conn: self.stream_to.get(&flow.remote).copied(), ..flow }
+        Flow { conn: self.stream_to.get(&towards(&flow)).copied(), ..flow }
     }
 
     /// Where the next request of a dialog is sent.

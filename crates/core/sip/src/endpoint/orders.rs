@@ -5,7 +5,7 @@ use compact_str::CompactString;
 use hookswitch_sip_msg::Method;
 
 use super::Endpoint;
-use super::request::{Inside, check_order, check_size, user_part};
+use super::request::{Inside, check_order, check_size, is_sips, user_part};
 use super::tables::Owner;
 use super::uac::with_tag;
 use crate::Time;
@@ -74,6 +74,7 @@ impl Endpoint {
         let local_tag = self.ids.tag();
         let user = user_part(request.contact_user.as_deref().or(sender).unwrap_or_default());
         let cseq = cseq.unwrap_or(1);
+        let contact = self.contact(&flow, &user, is_sips(&uri));
         // Written like a request inside a dialog that has only one side.
         let frame = Dialog {
             role: Role::Caller,
@@ -87,7 +88,7 @@ impl Endpoint {
             remote_seq: None,
             remote_target: uri,
             routes,
-            contact: self.contact(&flow, &user),
+            contact,
             flow,
             pinned: false,
             peer: Peer::default(),

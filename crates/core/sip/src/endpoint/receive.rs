@@ -41,6 +41,7 @@ impl Endpoint {
             }
             Input::Opened { flow } => self.on_opened(flow),
             Input::Stream { flow, bytes } => self.on_stream(now, flow, &bytes),
+            Input::Message { flow, bytes } => self.on_message(now, flow, bytes),
             Input::Closed { flow } => self.on_closed(now, flow),
             Input::Unreachable { flow } => self.on_unreachable(now, flow),
         }

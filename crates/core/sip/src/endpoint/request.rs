@@ -18,6 +18,16 @@ use crate::event::DialogId;
 use crate::outgoing::{Body, Header, MAX_FORWARDS, Rel100};
 use crate::transport::{Flow, Transport};
 
+/// True for a URI that must not travel in the open.
+pub(super) fn is_sips(uri: &str) -> bool {
+    uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"))
+}
+
+/// The URI of a Route or Record-Route value.
+pub(super) fn route_uri(route: &str) -> Option<&str> {
+    NameAddr::parse(route.as_bytes()).ok()?.uri_str()
+}
+
 /// What a request inside a dialog adds to the dialog.
 pub(super) struct Inside<'a> {
     pub(super) method: Method,
@@ -203,11 +213,12 @@ impl Endpoint {
         }
     }
 
-    /// Our Contact value over a flow.
-    pub(super) fn contact(&self, flow: &Flow, user: &str) -> CompactString {
+    /// Our Contact value over a flow, `sips:` where that was asked for and the flow keeps what it promises.
+    pub(super) fn contact(&self, flow: &Flow, user: &str, sips: bool) -> CompactString {
         let sent_by = self.desk.names.sent_by(flow);
+        let sips = sips && flow.transport.secure();
         let mut contact = CompactString::with_capacity(user.len() + sent_by.len() + 24);
-        contact.push_str("<sip:");
+        contact.push_str(if sips { "<sips:" } else { "<sip:" });
         if !user.is_empty() {
             contact.push_str(user);
             contact.push('@');
@@ -216,6 +227,9 @@ impl Endpoint {
         contact.push_str(match flow.transport {
             Transport::Udp => ">",
             Transport::Tcp => ";transport=tcp>",
+            Transport::Tls if sips => ">",
+            Transport::Tls => ";transport=tls>",
+            Transport::Ws | Transport::Wss => ";transport=ws>",
         });
         contact
     }

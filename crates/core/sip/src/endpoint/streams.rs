@@ -1,5 +1,7 @@
 //! Stream connections: cutting them into messages, keep-alives, and what their end means.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use hookswitch_sip_msg::{Answer, Frame, FramingError, KeepAlive, Message, StreamFramer};
 
@@ -8,8 +10,18 @@ use super::tables::Due;
 use crate::Time;
 use crate::config::PARTIAL_MESSAGE_PATIENCE;
 use crate::event::{Event, FailCause};
-use crate::transport::{ConnId, Flow, Output};
+use crate::transport::{ConnId, Flow, Output, PeerId, Transport};
 use crate::wheel::TimerKey;
+
+/// What asks for a sign of life (RFC 5626 4.4.1).
+const KEEP_ALIVE: &[u8] = b"\r\n\r\n";
+
+/// What connections are chosen by when any will do: one that somebody else has proved to be at its end is none.
+pub(super) type Towards = (Transport, SocketAddr, Option<PeerId>);
+
+pub(super) fn towards(flow: &Flow) -> Towards {
+    (flow.transport, flow.remote, flow.peer)
+}
 
 /// One connection.
 pub(super) struct Stream {
@@ -29,7 +41,7 @@ impl Endpoint {
             return;
         }
         self.streams.entry(conn).or_insert_with(|| Stream { flow, framer: StreamFramer::new(), partial: None });
-        self.stream_to.insert(flow.remote, conn);
+        self.stream_to.insert(towards(&flow), conn);
         // Whoever waited for a connection to that address has one now.
         let waiting = Flow { conn: None, ..flow };
         for txn in self.tables.over(&waiting) {
@@ -68,6 +80,26 @@ impl Endpoint {
             }
         }
         self.watch_partial(now, conn);
+    }
+
+    /// A message that came whole, or a keep-alive: WebSocket has its own, and yet some send that of streams.
+    pub(super) fn on_message(&mut self, now: Time, flow: Flow, bytes: Bytes) {
+        let Some(conn) = flow.conn else {
+            return;
+        };
+        if !self.streams.contains_key(&conn) {
+            self.on_opened(flow);
+        }
+        if !self.streams.contains_key(&conn) {
+            return;
+        }
+        if bytes.iter().take(KEEP_ALIVE.len() + 1).all(|byte| matches!(byte, b'\r' | b'\n')) {
+            if *bytes == *KEEP_ALIVE {
+                self.send(flow, Bytes::from_static(b"\r\n"));
+            }
+            return;
+        }
+        self.receive(now, flow, bytes);
     }
 
     /// A message that never becomes whole must not hold a connection and its buffer for ever.
@@ -146,8 +178,8 @@ impl Endpoint {
         if let Some(timer) = stream.partial {
             self.wheel.remove(timer);
         }
-        if self.stream_to.get(&stream.flow.remote) == Some(&conn) {
-            self.stream_to.remove(&stream.flow.remote);
+        if self.stream_to.get(&towards(&stream.flow)) == Some(&conn) {
+            self.stream_to.remove(&towards(&stream.flow));
         }
         self.emit(Event::FlowClosed { flow });
     }

@@ -438,7 +438,7 @@ impl Tables {
     pub(super) fn flow_key(&self, flow: &Flow) -> u64 {
         match flow.conn {
             Some(conn) => self.hash((1_u8, conn.0)),
-            None => self.hash((2_u8, flow.transport, flow.remote)),
+            None => self.hash((2_u8, flow.transport, flow.remote, flow.peer)),
         }
     }
 

@@ -6,7 +6,7 @@ use hookswitch_sip_msg::Method;
 
 use super::Endpoint;
 use super::compose::keep;
-use super::request::{Inside, check_order, check_size, user_part};
+use super::request::{Inside, check_order, check_size, is_sips, route_uri, user_part};
 use super::tables::{Cancel, ClientMachine, Owner, TxnRef};
 use crate::Time;
 use crate::dialog::peer::Peer;
@@ -36,6 +36,8 @@ impl Endpoint {
         let Invite { uri, from, to, call_id, flow, routes, max_forwards, headers, body, credentials, rel100, .. } =
             invite;
         let local_tag = self.ids.tag();
+        // RFC 3261 8.1.1.8: who is called by `sips:` calls back by it.
+        let sips = is_sips(&uri) || routes.first().and_then(|route| route_uri(route)).is_some_and(is_sips);
         let dialog = Dialog {
             role: Role::Caller,
             state: DialogState::Early,
@@ -48,7 +50,7 @@ impl Endpoint {
             remote_seq: None,
             remote_target: uri,
             routes,
-            contact: self.contact(&flow, &user),
+            contact: self.contact(&flow, &user, sips),
             flow,
             pinned: false,
             peer: Peer::default(),

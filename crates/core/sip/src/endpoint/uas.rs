@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 use compact_str::CompactString;
-use hookswitch_sip_msg::{HeaderName, Message, Method};
+use hookswitch_sip_msg::{HeaderName, Message, Method, Scheme};
 
 use super::Endpoint;
 use super::checks::without_rport;
 use super::compose::{Draft, Head, keep};
 use super::facts::Facts;
 use super::receive::Told;
-use super::request::{check_size, user_part};
+use super::request::{check_size, is_sips, route_uri, user_part};
 use super::tables::{Adds, Asked, AskedKind, Received, ServerMachine, ServerTxn};
 use super::uac::with_tag;
 use crate::Time;
@@ -74,6 +74,10 @@ impl Endpoint {
     /// The dialog this INVITE makes, seen from the called side (RFC 3261 12.1.1).
     fn callee(&self, fresh: &Fresh<'_>, local_tag: CompactString) -> Option<Dialog> {
         let (facts, flow) = (&fresh.facts, fresh.flow);
+        let routes = if facts.has_record_route { recorded_by(fresh.request).ok()? } else { Vec::new() };
+        // RFC 3261 12.1.1: who came by `sips:` is answered with it.
+        let first = routes.first().map_or(facts.contact, |route| route_uri(route));
+        let sips = facts.uri.scheme == Scheme::Sips || first.is_some_and(is_sips);
         let mut dialog = Dialog {
             role: Role::Callee,
             state: DialogState::Early,
@@ -85,8 +89,8 @@ impl Endpoint {
             local_seq: 0,
             remote_seq: Some(facts.cseq),
             remote_target: facts.contact?.into(),
-            routes: if facts.has_record_route { recorded_by(fresh.request).ok()? } else { Vec::new() },
-            contact: self.contact(&flow, &facts.uri.user.map(user_part).unwrap_or_default()),
+            routes,
+            contact: self.contact(&flow, &facts.uri.user.map(user_part).unwrap_or_default(), sips),
             flow,
             pinned: false,
             peer: Peer::default(),
@@ -108,7 +112,7 @@ impl Endpoint {
         let reply_port = facts.via.port_or_default();
         let reply = match flow.transport {
             Transport::Udp if facts.via.rport().is_none() => without_rport(flow, reply_port),
-            Transport::Udp | Transport::Tcp => flow,
+            Transport::Udp | Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => flow,
         };
         let machine = match facts.method {
             Method::Invite => {
@@ -176,7 +180,8 @@ impl Endpoint {
         };
         if let Some(user) = &response.contact_user {
             let (user, flow) = (user_part(user), call.dialog.flow);
-            let contact = self.contact(&flow, &user);
+            let sips = call.dialog.contact.starts_with("<sips:");
+            let contact = self.contact(&flow, &user, sips);
             if let Some(call) = self.tables.call_mut(dialog) {
                 call.dialog.contact = contact;
             }

@@ -92,6 +92,10 @@ pub struct Reach {
     pub tcp4: bool,
     /// TCP over IPv6.
     pub tcp6: bool,
+    /// TLS over IPv4.
+    pub tls4: bool,
+    /// TLS over IPv6.
+    pub tls6: bool,
 }
 
 impl Reach {
@@ -103,13 +107,18 @@ impl Reach {
             udp6: has(Transport::Udp, false),
             tcp4: has(Transport::Tcp, true),
             tcp6: has(Transport::Tcp, false),
+            tls4: has(Transport::Tls, true),
+            tls6: has(Transport::Tls, false),
         }
     }
 
+    // Nobody is reached by WebSocket who has not come by it (RFC 7118 5.2).
     pub(super) fn v4(self, transport: Transport) -> bool {
         match transport {
             Transport::Udp => self.udp4,
             Transport::Tcp => self.tcp4,
+            Transport::Tls => self.tls4,
+            Transport::Ws | Transport::Wss => false,
         }
     }
 
@@ -117,6 +126,8 @@ impl Reach {
         match transport {
             Transport::Udp => self.udp6,
             Transport::Tcp => self.tcp6,
+            Transport::Tls => self.tls6,
+            Transport::Ws | Transport::Wss => false,
         }
     }
 

@@ -18,6 +18,7 @@
 
 mod cache;
 mod config;
+mod peers;
 mod plan;
 mod record;
 mod shunned;
@@ -37,9 +38,11 @@ use smallvec::SmallVec;
 
 use crate::Time;
 use crate::ids::Ids;
-use crate::transport::Transport;
+use crate::transport::{PeerId, Transport};
 use cache::Cache;
 pub use config::{MAX_ENTRIES, MAX_HOPS, MAX_LOOKUPS, MAX_QUERIES, MAX_SERVICES, Reach, ResolverConfig};
+pub use peers::MAX_PEERS;
+use peers::Peers;
 use plan::{Asking, Goal, Slot};
 pub use record::{Answer, MAX_RECORDS, Naptr, RecordKind, Records, Srv};
 use record::{Known, Question};
@@ -54,6 +57,9 @@ pub struct Hop {
     pub transport: Transport,
     /// Where.
     pub address: SocketAddr,
+    /// What the other side has to prove that it is, over TLS.
+    #[serde(skip)]
+    pub peer: Option<PeerId>,
 }
 
 /// Where to send to, in the order in which it is to be tried. Never empty where it is a result.
@@ -70,8 +76,8 @@ pub struct LookupId(u64);
 /// Why a URI leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
-    /// Not `sip:`. `sips:` asks for TLS, which there is not.
-    #[error("only sip: can be reached")]
+    /// Neither `sip:` nor `sips:`.
+    #[error("only sip: and sips: can be reached")]
     Scheme,
     /// The URI asks for a transport that we do not know.
     #[error("unknown transport")]
@@ -133,6 +139,8 @@ pub struct ResolverCounts {
 
 struct Query {
     goal: Goal,
+    /// Whoever answers by TLS has to be this one.
+    peer: Option<PeerId>,
     seed: u64,
     known: Vec<(Question, Known)>,
     awaits: SmallVec<[LookupId; 2]>,
@@ -167,6 +175,7 @@ pub struct Resolver {
     config: ResolverConfig,
     cache: Cache,
     shunned: Shunned,
+    peers: Peers,
     queries: AHashMap<QueryId, Query>,
     flights: AHashMap<LookupId, Flight>,
     by_question: AHashMap<Question, LookupId>,
@@ -183,6 +192,7 @@ impl Resolver {
         Resolver {
             cache: Cache::new(config.max_entries),
             shunned: Shunned::new(config.max_shunned),
+            peers: Peers::default(),
             config,
             queries: AHashMap::new(),
             flights: AHashMap::new(),
@@ -201,12 +211,15 @@ impl Resolver {
     /// [`ResolveError`], if that is known at once; nothing follows then.
     pub fn resolve(&mut self, now: Time, uri: &Uri<'_>) -> Result<Resolution, ResolveError> {
         let goal = Goal::of(uri, &self.config)?;
+        // The certificate has to name the host of the URI, not what its domain says to connect to (RFC 5922 4).
+        let peer = goal.may_use_tls(&self.config).then(|| self.peers.name(&uri.host));
         if let Goal::Here(hop) = goal {
-            return Ok(Resolution::Ready(Hops::from_buf([hop])));
+            let peer = peer.filter(|_| hop.transport == Transport::Tls);
+            return Ok(Resolution::Ready(Hops::from_buf([Hop { peer, ..hop }])));
         }
         let seed = self.ids.next();
         let end = now + self.config.query_time;
-        let mut query = Query { goal, seed, known: Vec::new(), awaits: SmallVec::new(), rest: None, end };
+        let mut query = Query { goal, peer, seed, known: Vec::new(), awaits: SmallVec::new(), rest: None, end };
         let id = QueryId(self.name());
         match self.advance(now, id, &mut query) {
             Some(result) => result.map(Resolution::Ready),
@@ -273,6 +286,12 @@ impl Resolver {
         self.out.pop_front()
     }
 
+    /// The host name or address that the other end of a TLS connection has to prove: that of [`Hop::peer`]. `None` when
+    /// more than [`MAX_PEERS`] others were used since.
+    pub fn peer_name(&self, peer: PeerId) -> Option<&str> {
+        self.peers.text(peer)
+    }
+
     /// How much there is.
     pub fn counts(&self) -> ResolverCounts {
         ResolverCounts { entries: self.cache.len(), lookups: self.flights.len(), queries: self.queries.len() }
@@ -329,6 +348,9 @@ impl Resolver {
             return Stand::Open { missing, usable: first.is_some_and(|slot| !slot.hops.is_empty()) };
         }
         let mut hops = in_order(slots);
+        for hop in hops.iter_mut().filter(|hop| hop.transport == Transport::Tls) {
+            hop.peer = query.peer;
+        }
         self.shunned.last(now, &mut hops);
         Stand::Over(match hops.is_empty() {
             false => Ok(hops),

@@ -23,21 +23,19 @@ pub(super) enum Goal {
     Host { name: CompactString, port: u16, transport: Transport },
     /// The transport is given, the hosts of its service are wanted (RFC 3263 4.2).
     Service { domain: CompactString, transport: Transport },
-    /// Everything is open (RFC 3263 4.1).
-    Domain { domain: CompactString },
+    /// Everything is open (RFC 3263 4.1), but for `sips:` only what is secure.
+    Domain { domain: CompactString, sips: bool },
 }
 
 impl Goal {
     pub fn of(uri: &Uri<'_>, config: &ResolverConfig) -> Result<Goal, ResolveError> {
-        if uri.scheme != Scheme::Sip {
-            // `sips:` asks for TLS on the way, and nothing less will do (RFC 3261 section 26.2.2).
-            return Err(ResolveError::Scheme);
-        }
-        let reach = config.reach;
-        let named = match uri.param("transport") {
-            Some(name) => Some(Transport::from_name(name).ok_or(ResolveError::Transport)?),
-            None => None,
+        let sips = match uri.scheme {
+            Scheme::Sip => false,
+            Scheme::Sips => true,
+            Scheme::Tel | Scheme::Other => return Err(ResolveError::Scheme),
         };
+        let reach = config.reach;
+        let named = Transport::of_uri(uri).map_err(|_| ResolveError::Transport)?;
         // What RFC 3263 4 calls TARGET.
         let host = uri.param("maddr").and_then(Host::parse).unwrap_or(uri.host);
         // RFC 3263 4.1 prefers UDP where nothing says otherwise.
@@ -48,7 +46,7 @@ impl Goal {
         let port = uri.port.unwrap_or(plain.default_port());
         let here = |ip| {
             let address = SocketAddr::new(ip, port);
-            let hop = Hop { transport: plain, address };
+            let hop = Hop { transport: plain, address, peer: None };
             if reach.to(plain, address) { Ok(Goal::Here(hop)) } else { Err(ResolveError::NoSocket) }
         };
         let name = match host {
@@ -63,9 +61,23 @@ impl Goal {
         }
         Ok(match (uri.port, named) {
             (Some(port), _) => Goal::Host { name, port, transport: plain },
+            // That `sips:` goes by TLS is known, but its domain may say so by NAPTR in a way of its own.
+            (None, Some(Transport::Tls)) if sips => Goal::Domain { domain: name, sips },
             (None, Some(transport)) => Goal::Service { domain: name, transport },
-            (None, None) => Goal::Domain { domain: name },
+            (None, None) => Goal::Domain { domain: name, sips },
         })
+    }
+}
+
+impl Goal {
+    /// Whether TLS may come of it.
+    pub fn may_use_tls(&self, config: &ResolverConfig) -> bool {
+        match self {
+            Goal::Here(Hop { transport, .. }) | Goal::Host { transport, .. } | Goal::Service { transport, .. } => {
+                *transport == Transport::Tls
+            }
+            Goal::Domain { .. } => config.reach.any(Transport::Tls),
+        }
     }
 }
 
@@ -120,23 +132,23 @@ impl<'a> Asking<'a> {
                 Service::Unknown => vec![self.host(domain, transport.default_port(), *transport)],
                 Service::Denied => Vec::new(),
             },
-            Goal::Domain { domain } => self.domain(domain),
+            Goal::Domain { domain, sips } => self.domain(domain, *sips),
         }
     }
 
     /// RFC 3263 4.1: the services that the domain names, else those it has, else the host of that name.
-    fn domain(&mut self, domain: &CompactString) -> Vec<Slot> {
+    fn domain(&mut self, domain: &CompactString, sips: bool) -> Vec<Slot> {
         let found = match self.get(domain.clone(), RecordKind::Naptr) {
             None => return vec![Slot::pending()],
             Some(Known::Records(records)) => match &**records {
-                Records::Naptr(all) => self.usable(all),
+                Records::Naptr(all) => self.usable(all, sips),
                 Records::Srv(_) | Records::A(_) | Records::Aaaa(_) => Vec::new(),
             },
             // Old name servers and small routers do not answer for records they do not know; without an answer it goes
             // on as if there were none.
             Some(Known::Nothing | Known::Failed | Known::Refused) => Vec::new(),
         };
-        let services = if found.is_empty() { self.all_services(domain) } else { found };
+        let services = if found.is_empty() { self.all_services(domain, sips) } else { found };
         let (mut slots, mut denied) = (Vec::new(), false);
         for (name, transport) in &services {
             match self.service(name, *transport) {
@@ -154,24 +166,27 @@ impl<'a> Asking<'a> {
     }
 
     /// The services of NAPTR records that we speak, in the domain's order.
-    fn usable(&self, records: &[Naptr]) -> Vec<(CompactString, Transport)> {
+    fn usable(&self, records: &[Naptr], sips: bool) -> Vec<(CompactString, Transport)> {
         let mut sorted: Vec<&Naptr> = records.iter().collect();
         sorted.sort_by_key(|naptr| (naptr.order, naptr.preference));
         let ours = |naptr: &&Naptr| {
             let transport = match &*naptr.service {
                 service if service.eq_ignore_ascii_case("SIP+D2U") => Transport::Udp,
                 service if service.eq_ignore_ascii_case("SIP+D2T") => Transport::Tcp,
+                service if service.eq_ignore_ascii_case("SIPS+D2T") => Transport::Tls,
                 _ => return None,
             };
-            let fits = naptr.flags.eq_ignore_ascii_case("s") && self.config.reach.any(transport);
+            let wanted = self.config.reach.any(transport) && (transport.secure() || !sips);
+            let fits = naptr.flags.eq_ignore_ascii_case("s") && wanted;
             fits.then(|| canonical(&naptr.replacement)).flatten().map(|name| (name, transport))
         };
         sorted.iter().filter_map(ours).take(MAX_SERVICES).collect()
     }
 
     /// What a domain without NAPTR records may have (RFC 3263 4.1); we try UDP first.
-    fn all_services(&self, domain: &str) -> Vec<(CompactString, Transport)> {
-        let ours = [Transport::Udp, Transport::Tcp].into_iter().filter(|transport| self.config.reach.any(*transport));
+    fn all_services(&self, domain: &str, sips: bool) -> Vec<(CompactString, Transport)> {
+        let wanted = |transport: &Transport| self.config.reach.any(*transport) && (transport.secure() || !sips);
+        let ours = [Transport::Udp, Transport::Tcp, Transport::Tls].into_iter().filter(wanted);
         ours.map(|transport| (service_name(transport, domain), transport)).collect()
     }
 
@@ -216,7 +231,11 @@ impl<'a> Asking<'a> {
                     // A server turns its list from answer to answer to spread the load; what is kept is turned here.
                     let first = Chance::new(self.seed, name).below(ips.len());
                     let turned = ips[first..].iter().chain(&ips[..first]);
-                    slot.hops.extend(turned.map(|ip| Hop { transport, address: SocketAddr::new(*ip, port) }));
+                    slot.hops.extend(turned.map(|ip| Hop {
+                        transport,
+                        address: SocketAddr::new(*ip, port),
+                        peer: None,
+                    }));
                 }
                 Some(Known::Nothing | Known::Failed | Known::Refused) => {}
             }
@@ -243,5 +262,10 @@ impl<'a> Asking<'a> {
 }
 
 fn service_name(transport: Transport, domain: &str) -> CompactString {
-    format_compact!("_sip._{}.{domain}", transport.param())
+    match transport {
+        Transport::Tls => format_compact!("_sips._tcp.{domain}"),
+        Transport::Udp | Transport::Tcp | Transport::Ws | Transport::Wss => {
+            format_compact!("_sip._{}.{domain}", transport.param())
+        }
+    }
 }

@@ -21,12 +21,9 @@ pub fn udp(port: u16) -> Flow {
 }
 
 pub fn tcp(connection: u64) -> Flow {
-    Flow {
-        transport: Transport::Tcp,
-        local: "192.0.2.1:5060".parse().expect("an address"),
-        remote: "198.51.100.7:40000".parse().expect("an address"),
-        conn: Some(ConnId(connection)),
-    }
+    let (local, remote) = ("192.0.2.1:5060", "198.51.100.7:40000");
+    let [local, remote] = [local, remote].map(|text| text.parse().expect("an address"));
+    Flow::connection(Transport::Tcp, local, remote, ConnId(connection))
 }
 
 /// A REGISTER with a Call-ID, a CSeq and any further header lines.

@@ -13,9 +13,9 @@ use hookswitch_sip_msg::Uri;
 
 pub const START: Time = Time::from_secs(1_763_700_000);
 
-pub const ALL: Reach = Reach { udp4: true, udp6: true, tcp4: true, tcp6: true };
+pub const ALL: Reach = Reach { udp4: true, udp6: true, tcp4: true, tcp6: true, tls4: false, tls6: false };
 
-pub const V4: Reach = Reach { udp4: true, udp6: false, tcp4: true, tcp6: false };
+pub const V4: Reach = Reach { udp4: true, udp6: false, tcp4: true, tcp6: false, tls4: false, tls6: false };
 
 pub fn config() -> ResolverConfig {
     ResolverConfig { reach: V4, ..ResolverConfig::default() }

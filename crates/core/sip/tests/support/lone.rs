@@ -63,7 +63,7 @@ impl Lone {
 
     pub fn with(transport: Transport, config: EndpointConfig) -> Lone {
         let conn = transport.reliable().then_some(ConnId(1));
-        let flow = Flow { transport, local: addr(HERE), remote: addr(THERE), conn };
+        let flow = Flow { transport, conn, ..Flow::udp(addr(HERE), addr(THERE)) };
         let mut lone = Lone {
             invite: None,
             endpoint: Endpoint::new(config, [7; 32]),
@@ -112,7 +112,8 @@ impl Lone {
         let bytes = wire(text);
         self.input(match flow.transport {
             Transport::Udp => Input::Datagram { flow, bytes },
-            Transport::Tcp => Input::Stream { flow, bytes },
+            Transport::Tcp | Transport::Tls => Input::Stream { flow, bytes },
+            Transport::Ws | Transport::Wss => Input::Message { flow, bytes },
         });
     }
 

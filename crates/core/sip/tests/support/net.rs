@@ -80,7 +80,7 @@ impl Net {
 
     /// A flow from one host to another.
     pub fn flow(&self, transport: Transport, from: usize, to: usize) -> Flow {
-        Flow { transport, local: self.hosts[from].at, remote: self.hosts[to].at, conn: None }
+        Flow { transport, ..Flow::udp(self.hosts[from].at, self.hosts[to].at) }
     }
 
     fn post(&mut self, at: Time, to: usize, input: Input) {
@@ -106,7 +106,7 @@ impl Net {
         self.ladder.push((self.now - START, from, line));
         match flow.transport {
             Transport::Udp => self.carry_datagram(from, flow, bytes),
-            Transport::Tcp => self.carry_stream(from, flow, bytes),
+            _ => self.carry_stream(from, flow, bytes),
         }
     }
 
@@ -148,8 +148,8 @@ impl Net {
         let (near, far) = (ConnId(self.serial), ConnId(self.serial + 1));
         self.serial += 1;
         let here = SocketAddr::new(self.hosts[from].at.ip(), 40_000 + (self.serial % 20_000) as u16);
-        let near_flow = Flow { transport: Transport::Tcp, local: here, remote: self.hosts[to].at, conn: Some(near) };
-        let far_flow = Flow { transport: Transport::Tcp, local: self.hosts[to].at, remote: here, conn: Some(far) };
+        let near_flow = Flow::connection(Transport::Tcp, here, self.hosts[to].at, near);
+        let far_flow = Flow::connection(Transport::Tcp, self.hosts[to].at, here, far);
         self.conns.insert(near, (to, far_flow));
         self.conns.insert(far, (from, near_flow));
         self.by_pair.insert((from, self.hosts[to].at), near);

@@ -58,7 +58,8 @@ impl Raw {
         let bytes = text.to_owned().into();
         self.input(match flow.transport {
             Transport::Udp => hookswitch_sip::Input::Datagram { flow, bytes },
-            Transport::Tcp => hookswitch_sip::Input::Stream { flow, bytes },
+            Transport::Tcp | Transport::Tls => hookswitch_sip::Input::Stream { flow, bytes },
+            Transport::Ws | Transport::Wss => hookswitch_sip::Input::Message { flow, bytes },
         });
     }
 

@@ -5,7 +5,9 @@
 
 mod desk;
 mod sockets;
+mod tls;
 pub(crate) mod told;
+mod validity;
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_call::{Event, MediaReport};
+use hookswitch_net::StreamSetup;
 use hookswitch_shard::{Counts, Input, Output, Shard, Stored};
 use hookswitch_sip::resolve::{Answer, LookupId};
 use hookswitch_store::Committed;
@@ -29,6 +32,8 @@ use crate::web::{binding_figures, dns_figures, hub_figures, trunk_figures};
 pub(crate) use desk::Desk;
 pub(crate) use sockets::SipSockets;
 pub use sockets::{MAX_SIP_SOCKETS, SipListen};
+pub(crate) use tls::Watch;
+pub use tls::{ClientCertificates, SipTls};
 
 /// Messages that may wait for a shard. Beyond, applications and HTTP requests are turned away.
 pub const MAX_SHARD_QUEUE: usize = 65_536;
@@ -60,6 +65,8 @@ pub(crate) enum Message {
     Committed(Committed),
     /// Somebody wants to know how much there is.
     Count(std::sync::mpsc::SyncSender<Counts>),
+    /// Certificates have changed.
+    Streams(StreamSetup),
     /// Take no new calls.
     Drain,
     /// Stop now.
@@ -179,6 +186,7 @@ impl ShardLoop {
                 // Whoever asked may have given up meanwhile.
                 let _ = answer.send(Counts { connections: self.sockets.connections(), ..self.shard.counts() });
             }
+            Message::Streams(setup) => self.sockets.set_up(setup),
             Message::Drain => {
                 self.pending.draining = true;
                 self.status.set(Phase::Draining);
@@ -251,7 +259,8 @@ impl ShardLoop {
                     if let Some(tap) = &self.tap {
                         tap.message(now, Direction::Sent, &flow, &bytes);
                     }
-                    self.sockets.send(now, flow, bytes);
+                    let name = flow.peer.and_then(|peer| self.shard.peer_name(peer));
+                    self.sockets.send(now, flow, name, bytes);
                 }
                 Output::Close { flow } => self.sockets.close(now, flow),
                 Output::Media(op) => self.media.perform(op),
@@ -277,7 +286,8 @@ impl ShardLoop {
 
     fn watch(&self, now: Duration, input: &hookswitch_sip::Input) {
         let Some(tap) = &self.tap else { return };
-        if let hookswitch_sip::Input::Datagram { flow, bytes } | hookswitch_sip::Input::Stream { flow, bytes } = input {
+        use hookswitch_sip::Input::{Datagram, Message, Stream};
+        if let Datagram { flow, bytes } | Stream { flow, bytes } | Message { flow, bytes } = input {
             tap.message(now, Direction::Received, flow, bytes);
         }
     }

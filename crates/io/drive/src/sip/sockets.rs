@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use hookswitch_net::{
     AcceptOutcome, BATCH, Connections, ConnectionsConfig, Listener, NetError, RecvBatch, SendOutcome, SendQueue,
-    TcpEvent, UdpOptions, UdpSocket,
+    StreamKind, StreamSetup, TcpEvent, Towards, UdpOptions, UdpSocket,
 };
-use hookswitch_sip::{ConnId, Flow, Input, Transport};
+use hookswitch_sip::{ConnId, Flow, Input, PeerId, Transport};
 use mio::event::Event;
 use mio::{Interest, Registry, Token};
 
@@ -27,6 +27,20 @@ pub struct SipListen {
     pub transport: Transport,
     /// The address; all addresses of a family if it is unspecified, any port if the port is 0.
     pub address: SocketAddr,
+}
+
+impl std::fmt::Display for SipListen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", kind_name(self.transport), self.address)
+    }
+}
+
+/// The name in the configuration.
+fn kind_name(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "udp",
+        Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => kind_of(transport).name(),
+    }
 }
 
 struct Udp {
@@ -83,8 +97,8 @@ impl SipSockets {
                     sockets.udp.push(Udp { socket, queue, readable: false, failing: false, blocked: false, lost: 0 });
                     address
                 }
-                Transport::Tcp => {
-                    let listener = Listener::bind(at.address)?;
+                Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                    let listener = Listener::bind_as(kind_of(at.transport), at.address)?;
                     let address = listener.local();
                     sockets.listening.push(Listening { listener, ready: false, again_at: None });
                     address
@@ -93,6 +107,11 @@ impl SipSockets {
             sockets.bound.push(SipListen { transport: at.transport, address });
         }
         Ok(sockets)
+    }
+
+    /// Sets certificates and what else TLS and WebSockets need, for connections from now on.
+    pub(crate) fn set_up(&mut self, setup: StreamSetup) {
+        self.tcp.set_up(setup);
     }
 
     /// Begins to watch the sockets.
@@ -180,28 +199,35 @@ impl SipSockets {
     fn news(&mut self, into: &mut VecDeque<Input>) {
         while let Some(event) = self.tcp.poll_event() {
             into.push_back(match event {
-                TcpEvent::Opened { id, local, remote } => Input::Opened { flow: stream(Some(id), local, remote) },
-                TcpEvent::Data { id, local, remote, bytes } => {
-                    Input::Stream { flow: stream(Some(id), local, remote), bytes }
+                TcpEvent::Opened { id, local, remote, kind, peer } => {
+                    Input::Opened { flow: stream(Some(id), (local, remote), (kind, peer)) }
                 }
-                TcpEvent::Closed { id, local, remote, reason } => {
-                    tracing::debug!(connection = id, ?reason, "a SIP connection was closed");
-                    Input::Closed { flow: stream(Some(id), local, remote) }
+                TcpEvent::Data { id, local, remote, kind, peer, bytes } => {
+                    Input::Stream { flow: stream(Some(id), (local, remote), (kind, peer)), bytes }
                 }
-                TcpEvent::Unreachable { id, local, remote, error } => {
-                    tracing::debug!(?error, "a SIP connection could not be opened");
-                    Input::Unreachable { flow: stream(id, local, remote) }
+                TcpEvent::Message { id, local, remote, kind, peer, bytes } => {
+                    Input::Message { flow: stream(Some(id), (local, remote), (kind, peer)), bytes }
+                }
+                TcpEvent::Closed { id, local, remote, kind, peer, reason } => {
+                    tracing::debug!(connection = id, kind = kind.name(), ?reason, "a SIP connection was closed");
+                    Input::Closed { flow: stream(Some(id), (local, remote), (kind, peer)) }
+                }
+                TcpEvent::Unreachable { id, local, remote, kind, peer, error } => {
+                    tracing::debug!(kind = kind.name(), ?error, "a SIP connection could not be opened");
+                    Input::Unreachable { flow: stream(id, (local, remote), (kind, peer)) }
                 }
             });
         }
     }
 
-    /// Queues bytes on the socket that a flow belongs to.
-    pub(crate) fn send(&mut self, now: Duration, flow: Flow, bytes: Bytes) {
+    /// Queues bytes on the socket that a flow belongs to. `name` is what [`Flow::peer`] stands for.
+    pub(crate) fn send(&mut self, now: Duration, flow: Flow, name: Option<&str>, bytes: Bytes) {
         match flow.transport {
-            Transport::Tcp => {
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
                 let id = flow.conn.map(|conn| conn.0);
-                self.tcp.send(&self.registry, now, id, (flow.local, flow.remote), bytes);
+                let Flow { local, remote, .. } = flow;
+                let (kind, peer) = (kind_of(flow.transport), flow.peer.map(|peer| peer.0));
+                self.tcp.send(&self.registry, now, id, Towards { kind, local, remote, peer, name }, bytes);
             }
             Transport::Udp => {
                 let Some(udp) = best(&mut self.udp, flow) else {
@@ -262,8 +288,26 @@ fn unreachable(local: SocketAddr, to: SocketAddr) -> Input {
     Input::Unreachable { flow: Flow::udp(local, to) }
 }
 
-fn stream(id: Option<u64>, local: SocketAddr, remote: SocketAddr) -> Flow {
-    Flow { conn: id.map(ConnId), ..Flow::tcp(local, remote) }
+type Manner = (StreamKind, Option<u32>);
+
+fn stream(id: Option<u64>, (local, remote): (SocketAddr, SocketAddr), (kind, peer): Manner) -> Flow {
+    let transport = match kind {
+        StreamKind::Plain => Transport::Tcp,
+        StreamKind::Tls => Transport::Tls,
+        StreamKind::Ws => Transport::Ws,
+        StreamKind::Wss => Transport::Wss,
+    };
+    Flow { transport, local, remote, conn: id.map(ConnId), peer: peer.map(PeerId) }
+}
+
+/// What a stream of that transport carries. Datagrams are no stream; whoever asks has looked.
+fn kind_of(transport: Transport) -> StreamKind {
+    match transport {
+        Transport::Udp | Transport::Tcp => StreamKind::Plain,
+        Transport::Tls => StreamKind::Tls,
+        Transport::Ws => StreamKind::Ws,
+        Transport::Wss => StreamKind::Wss,
+    }
 }
 
 /// The socket that a flow belongs to: the one bound to its address, else one bound to all of them, else any of the

@@ -9,7 +9,7 @@ mod message;
 mod outbox;
 mod session;
 mod status;
-mod tls;
+pub(crate) mod tls;
 mod token;
 
 use std::io;

@@ -1,4 +1,4 @@
-//! TLS for the listeners: one certificate, replaced while connections stay.
+//! Certificates and keys in files; and TLS for the listeners of the web: one certificate, replaced while connections stay.
 
 use std::fs;
 use std::io;
@@ -46,6 +46,19 @@ pub enum TlsError {
     /// A block is damaged, or the key is of a kind that TLS does not use.
     #[error("{file}: {why}", file = .0.display(), why = .1)]
     Bad(PathBuf, String),
+    /// No certificate of an authority in it can be used.
+    #[error("{file}: holds no certificate of an authority that can be used", file = .0.display())]
+    NoAuthority(PathBuf),
+    /// Its time is over, or has not come yet.
+    #[error("{file}: the certificate is valid from {from} to {until}", file = .file.display())]
+    NotNow {
+        /// The certificate's file.
+        file: PathBuf,
+        /// When its time begins.
+        from: jiff::Timestamp,
+        /// When its time ends.
+        until: jiff::Timestamp,
+    },
     /// The key does not belong to the certificate.
     #[error("{key}: is not the key of the certificate in {certificate}",
         key = .key.display(), certificate = .certificate.display())]
@@ -65,8 +78,10 @@ pub(crate) struct Identity {
     seen: RwLock<Stamp>,
 }
 
-/// How files are told from later ones of the same name.
-type Stamp = [Option<(SystemTime, u64, u64)>; 2];
+/// How a file is told from a later one of the same name.
+pub(crate) type FileStamp = Option<(SystemTime, u64, u64)>;
+
+type Stamp = [FileStamp; 2];
 
 impl Identity {
     /// Reads the files.
@@ -115,28 +130,33 @@ impl ResolvesServerCert for Resolver {
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
 /// A link that leads elsewhere, as those of certificate tools do, changes what stands behind the name.
-fn stamp(files: &TlsFiles) -> Stamp {
-    [&files.certificate, &files.key].map(|file| {
-        let facts = fs::metadata(file).ok()?;
-        let inode = std::os::unix::fs::MetadataExt::ino(&facts);
-        Some((facts.modified().ok()?, facts.len(), inode))
-    })
+pub(crate) fn file_stamp(file: &Path) -> FileStamp {
+    let facts = fs::metadata(file).ok()?;
+    let inode = std::os::unix::fs::MetadataExt::ino(&facts);
+    Some((facts.modified().ok()?, facts.len(), inode))
 }
 
-fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
+fn stamp(files: &TlsFiles) -> Stamp {
+    [&files.certificate, &files.key].map(|file| file_stamp(file))
+}
+
+/// Reads all certificates of a file.
+pub(crate) fn load_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let text = read(file)?;
+    let read = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
+    let chain = read.map_err(|error| TlsError::Bad(file.to_owned(), error.to_string()))?;
+    if chain.is_empty() { Err(TlsError::NoCertificate(file.to_owned())) } else { Ok(chain) }
+}
+
+/// Reads a certificate and its key, and checks that they belong together.
+pub(crate) fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
     let (certificate, key) = (&files.certificate, &files.key);
-    let text = read(certificate)?;
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&text)
-        .collect::<Result<_, _>>()
-        .map_err(|error| TlsError::Bad(certificate.clone(), error.to_string()))?;
-    if chain.is_empty() {
-        return Err(TlsError::NoCertificate(certificate.clone()));
-    }
+    let chain = load_certificates(certificate)?;
     let secret = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| match error {
         rustls::pki_types::pem::Error::NoItemsFound => TlsError::NoKey(key.clone()),
         // What the reader says would quote the file, and this one is secret.

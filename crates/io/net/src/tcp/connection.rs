@@ -9,7 +9,8 @@ use bytes::{Buf, Bytes};
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-use super::{CloseReason, ConnectionsConfig, READ_BUDGET, TcpEvent};
+use super::layers::{LayerEnd, Layers, Piece};
+use super::{CloseReason, ConnectionsConfig, READ_BUDGET, StreamKind, TcpEvent};
 
 /// Pieces written by one system call.
 const PIECES: usize = 16;
@@ -62,6 +63,12 @@ pub(super) struct Connection {
     pub(super) peer_ended: bool,
     /// The entry in the heap of deadlines that counts.
     pub(super) armed: Option<Duration>,
+    pub(super) kind: StreamKind,
+    /// Whom the peer has proved to be, as whoever opened it calls it.
+    pub(super) peer: Option<u32>,
+    /// It has been told that it is open.
+    pub(super) told: bool,
+    layers: Option<Box<Layers>>,
     local: SocketAddr,
     queue: VecDeque<Bytes>,
     queued: usize,
@@ -74,6 +81,13 @@ impl Connection {
     pub(super) fn accepted(stream: TcpStream, local: SocketAddr, remote: SocketAddr, now: Duration) -> Self {
         tune(&SockRef::from(&stream));
         Self::new(stream, local, remote, now, Phase::Open)
+    }
+
+    /// Puts layers upon it.
+    pub(super) fn wrap(&mut self, kind: StreamKind, peer: Option<u32>, layers: Option<Box<Layers>>) {
+        self.kind = kind;
+        self.peer = peer;
+        self.layers = layers;
     }
 
     /// Starts to open a connection; the outcome comes as a readiness event.
@@ -106,6 +120,10 @@ impl Connection {
             awaits_flush: false,
             peer_ended: false,
             armed: None,
+            kind: StreamKind::Plain,
+            peer: None,
+            told: false,
+            layers: None,
             local,
             queue: VecDeque::new(),
             queued: 0,
@@ -119,21 +137,72 @@ impl Connection {
         (self.id, self.local, self.remote)
     }
 
+    /// What it is found by when any connection there will do.
+    pub(super) const fn key(&self) -> (StreamKind, SocketAddr, Option<u32>) {
+        (self.kind, self.remote, self.peer)
+    }
+
+    /// Whether TLS is still shaking hands, which costs time.
+    pub(super) fn awaits_tls(&self) -> bool {
+        self.layers.as_ref().is_some_and(|layers| layers.awaits_tls())
+    }
+
+    /// Tells that it is open, once it is and every layer has shaken hands; what has waited for that is sent.
+    pub(super) fn open_if_ready(&mut self, now: Duration, events: &mut VecDeque<TcpEvent>) {
+        let is_ready = self.layers.as_ref().is_none_or(|layers| layers.is_ready());
+        if self.told || self.phase != Phase::Open || !is_ready {
+            return;
+        }
+        self.told = true;
+        let &mut Self { id, local, remote, kind, peer, .. } = self;
+        events.push_back(TcpEvent::Opened { id, local, remote, kind, peer });
+        self.with_layers(now, Layers::release);
+    }
+
+    /// Starts to shake hands, where that is ours to do.
+    pub(super) fn begin(&mut self, now: Duration) {
+        self.with_layers(now, Layers::begin);
+    }
+
+    /// Says goodbye in every layer.
+    pub(super) fn say_goodbye(&mut self, now: Duration) {
+        if self.told {
+            self.with_layers(now, Layers::close);
+        }
+    }
+
+    fn with_layers(&mut self, now: Duration, act: impl FnOnce(&mut Layers, &mut Vec<u8>)) {
+        if let Some(layers) = &mut self.layers {
+            let mut raw = Vec::new();
+            act(layers, &mut raw);
+            self.enqueue(now, raw.into());
+        }
+    }
+
+    fn enqueue(&mut self, now: Duration, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.queue.is_empty() {
+            self.last_written = now;
+        }
+        self.queued += bytes.len();
+        self.queue.push_back(bytes);
+    }
+
     pub(super) fn queue_is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
     /// Queues bytes; false when that would be more than `limit`.
     pub(super) fn push(&mut self, now: Duration, bytes: Bytes, limit: usize) -> bool {
-        if self.queue.is_empty() {
-            self.last_written = now;
-        }
         if self.queued + bytes.len() > limit {
             return false;
         }
-        self.queued += bytes.len();
-        if !bytes.is_empty() {
-            self.queue.push_back(bytes);
+        match &mut self.layers {
+            None => self.enqueue(now, bytes),
+            Some(layers) if !self.told => return layers.hold(bytes, limit),
+            Some(_) => self.with_layers(now, |layers, raw| layers.send(bytes, raw)),
         }
         true
     }
@@ -158,7 +227,6 @@ impl Connection {
 
     /// Reads until nothing is left or the budget is used up.
     pub(super) fn read(&mut self, now: Duration, scratch: &mut [u8], events: &mut VecDeque<TcpEvent>) -> Progress {
-        let (id, local, remote) = self.ends();
         let mut budget = READ_BUDGET;
         while budget > 0 {
             let room = scratch.len().min(budget);
@@ -171,8 +239,14 @@ impl Connection {
                     if matches!(self.phase, Phase::Closing { .. }) {
                         continue;
                     }
-                    let bytes = Bytes::copy_from_slice(&scratch[..len]);
-                    events.push_back(TcpEvent::Data { id, local, remote, bytes });
+                    match self.take_in(now, &scratch[..len], events) {
+                        Ok(()) => {}
+                        Err(LayerEnd::Peer) => return self.end_of_stream(now),
+                        Err(LayerEnd::Broken(why)) => {
+                            self.complain(&why);
+                            return Progress::Over(CloseReason::Broken);
+                        }
+                    }
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Progress::Waiting,
@@ -182,6 +256,35 @@ impl Connection {
             }
         }
         Progress::Done
+    }
+
+    /// Tells what has arrived, once it is through the layers.
+    fn take_in(&mut self, now: Duration, bytes: &[u8], events: &mut VecDeque<TcpEvent>) -> Result<(), LayerEnd> {
+        let &mut Self { id, local, remote, kind, peer, .. } = self;
+        let Some(layers) = &mut self.layers else {
+            let bytes = Bytes::copy_from_slice(bytes);
+            events.push_back(TcpEvent::Data { id, local, remote, kind, peer, bytes });
+            return Ok(());
+        };
+        let (mut pieces, mut raw) = (Vec::new(), Vec::new());
+        let result = layers.receive(bytes, &mut pieces, &mut raw);
+        self.enqueue(now, raw.into());
+        self.open_if_ready(now, events);
+        events.extend(pieces.into_iter().map(|piece| match piece {
+            Piece::Bytes(bytes) => TcpEvent::Data { id, local, remote, kind, peer, bytes },
+            Piece::Message(bytes) => TcpEvent::Message { id, local, remote, kind, peer, bytes },
+        }));
+        result
+    }
+
+    /// Strangers fail at TLS all day; that we cannot reach somebody we want to reach is worth a line.
+    fn complain(&self, why: &str) {
+        let (remote, kind) = (self.remote, self.kind.name());
+        if self.accepted {
+            tracing::debug!(%remote, kind, why, "a connection was given up");
+        } else {
+            tracing::warn!(%remote, kind, why, "a connection could not be secured");
+        }
     }
 
     /// The peer says nothing more. If it has said something a moment ago, it may wait for the answer.
@@ -243,7 +346,11 @@ impl Connection {
 
     /// When this connection has used up its time if nothing happens, and what that would mean.
     pub(super) fn deadline(&self, config: &ConnectionsConfig) -> (Duration, CloseReason) {
+        let shaking = self.layers.as_ref().filter(|_| !self.told).map(|layers| layers.since);
         match self.phase {
+            Phase::Open if let Some(since) = shaking => {
+                (since + config.handshake_timeout, CloseReason::Failed(io::ErrorKind::TimedOut))
+            }
             Phase::Connecting { since } => {
                 (since + config.connect_timeout, CloseReason::Failed(io::ErrorKind::TimedOut))
             }

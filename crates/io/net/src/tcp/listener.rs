@@ -7,6 +7,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token, event};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::StreamKind;
 use crate::error::NetError;
 
 /// Connections that the system may hold for us until they are accepted.
@@ -17,6 +18,7 @@ const BACKLOG: i32 = 4_096;
 pub struct Listener {
     socket: TcpListener,
     local: SocketAddr,
+    kind: StreamKind,
 }
 
 /// How far [`Connections::accept`](super::Connections::accept) got.
@@ -49,13 +51,21 @@ impl Listener {
     /// # Errors
     /// [`NetError::AddressInUse`], or whatever else the system says.
     pub fn bind(address: SocketAddr) -> Result<Self, NetError> {
-        Self::open(address).map_err(|source| NetError::bind("tcp", address, source))
+        Self::bind_as(StreamKind::Plain, address)
     }
 
-    fn open(address: SocketAddr) -> io::Result<Self> {
-        let kind = Type::STREAM.nonblocking().cloexec();
+    /// Listens for connections that carry this.
+    ///
+    /// # Errors
+    /// As [`Listener::bind`].
+    pub fn bind_as(kind: StreamKind, address: SocketAddr) -> Result<Self, NetError> {
+        Self::open(kind, address).map_err(|source| NetError::bind(kind.name(), address, source))
+    }
+
+    fn open(kind: StreamKind, address: SocketAddr) -> io::Result<Self> {
+        let socket_type = Type::STREAM.nonblocking().cloexec();
         let domain = Domain::for_address(address);
-        let socket = Socket::new(domain, kind, Some(Protocol::TCP))?;
+        let socket = Socket::new(domain, socket_type, Some(Protocol::TCP))?;
         // A restart must not wait for the connections of the last run to be forgotten. On Linux two
         // listeners still exclude each other.
         socket.set_reuse_address(true)?;
@@ -66,13 +76,17 @@ impl Listener {
         socket.listen(BACKLOG)?;
         let socket = TcpListener::from_std(socket.into());
         let local = socket.local_addr()?;
-        Ok(Self { socket, local })
+        Ok(Self { socket, local, kind })
     }
 
     /// What it is bound to, with the port that the system chose if 0 was asked for.
     #[must_use]
     pub const fn local(&self) -> SocketAddr {
         self.local
+    }
+
+    pub(super) const fn kind(&self) -> StreamKind {
+        self.kind
     }
 
     pub(super) fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {

@@ -18,7 +18,11 @@
 //! sent is queued; [`Connections::flush`] writes it, several messages in one system call.
 
 mod connection;
+mod event;
+mod layers;
 mod listener;
+mod tls;
+mod websocket;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -33,7 +37,12 @@ use mio::{Interest, Registry, Token};
 use slab::Slab;
 
 use connection::{Connection, Phase, Progress};
+use event::Key;
+pub use event::{CloseReason, TcpEvent, Towards};
+use layers::Layers;
+pub use layers::{StreamKind, StreamSetup};
 pub use listener::{AcceptOutcome, Listener};
+pub use websocket::{MAX_UPGRADE, MAX_WEBSOCKET_MESSAGE};
 
 /// Connections open at once, by default.
 pub const MAX_CONNECTIONS: usize = 10_000;
@@ -46,6 +55,10 @@ const READ_BUDGET: usize = 64 * 1024;
 
 /// Connections accepted before the others get their turn.
 const ACCEPT_BUDGET: usize = 64;
+
+/// Reads of connections on which TLS is shaking hands, in one turn: each may cost the time of a signature, and calls
+/// must not wait for a crowd.
+pub const HANDSHAKES_A_TURN: usize = 4;
 
 /// No deadline is looked at later than this, so that what is remembered of closed connections is
 /// what was opened in one minute.
@@ -63,6 +76,8 @@ pub struct ConnectionsConfig {
     pub max_write_queue: usize,
     /// How long opening may take. Default 5 s.
     pub connect_timeout: Duration,
+    /// How long TLS and WebSocket may take to shake hands, both together. Default 10 s.
+    pub handshake_timeout: Duration,
     /// How long a peer may take no byte of what waits for it. Default 30 s.
     pub stall_timeout: Duration,
     /// How long a peer that has connected may stay without a word. Default 30 s.
@@ -79,75 +94,12 @@ impl Default for ConnectionsConfig {
             max_per_source: MAX_CONNECTIONS / 2,
             max_write_queue: MAX_WRITE_QUEUE,
             connect_timeout: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             silent_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(125 * 60),
         }
     }
-}
-
-/// Why a connection was closed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CloseReason {
-    /// The peer closed it.
-    Peer,
-    /// The peer reset it, or the network failed.
-    Failed(io::ErrorKind),
-    /// The peer did not take what waited for it.
-    SlowPeer,
-    /// The peer connected and said nothing.
-    Silent,
-    /// Nobody used it.
-    Idle,
-    /// We closed it.
-    Local,
-}
-
-/// News of a connection. `local` and `remote` are its two ends.
-#[derive(Debug)]
-pub enum TcpEvent {
-    /// Open in both directions.
-    Opened {
-        /// Its name; never used again after it is closed.
-        id: u64,
-        /// Our end.
-        local: SocketAddr,
-        /// The peer's end.
-        remote: SocketAddr,
-    },
-    /// Bytes have arrived.
-    Data {
-        /// Its name.
-        id: u64,
-        /// Our end.
-        local: SocketAddr,
-        /// The peer's end.
-        remote: SocketAddr,
-        /// A piece of the stream.
-        bytes: Bytes,
-    },
-    /// It is gone.
-    Closed {
-        /// Its name.
-        id: u64,
-        /// Our end.
-        local: SocketAddr,
-        /// The peer's end.
-        remote: SocketAddr,
-        /// Why.
-        reason: CloseReason,
-    },
-    /// It could not be opened, or what was to be sent names one that is gone.
-    Unreachable {
-        /// The name given to [`Connections::send`].
-        id: Option<u64>,
-        /// Our end, as given to [`Connections::send`].
-        local: SocketAddr,
-        /// The peer's end.
-        remote: SocketAddr,
-        /// What the system said.
-        error: io::ErrorKind,
-    },
 }
 
 /// All connections of one thread.
@@ -157,12 +109,15 @@ pub struct Connections {
     first_token: usize,
     slots: Slab<Connection>,
     generation: u32,
-    by_remote: HashMap<SocketAddr, usize>,
+    setup: StreamSetup,
+    by_remote: HashMap<Key, usize>,
     accepted_from: HashMap<IpAddr, usize>,
     /// Have something to write that [`Connections::flush`] has not tried yet.
     to_flush: Vec<u64>,
     /// Had more to read than the budget.
     to_read: Vec<u64>,
+    /// How many reads of this turn may still be spent on handshakes.
+    handshakes: usize,
     deadlines: BinaryHeap<Reverse<(Duration, u64)>>,
     events: VecDeque<TcpEvent>,
     scratch: Box<[u8]>,
@@ -178,15 +133,22 @@ impl Connections {
             first_token,
             slots: Slab::new(),
             generation: 0,
+            setup: StreamSetup::default(),
             by_remote: HashMap::new(),
             accepted_from: HashMap::new(),
             to_flush: Vec::new(),
             to_read: Vec::new(),
+            handshakes: HANDSHAKES_A_TURN,
             deadlines: BinaryHeap::new(),
             events: VecDeque::new(),
             scratch: vec![0; READ_BUDGET].into_boxed_slice(),
             refused: 0,
         }
+    }
+
+    /// Sets what TLS and WebSockets need to know, for connections from now on.
+    pub fn set_up(&mut self, setup: StreamSetup) {
+        self.setup = setup;
     }
 
     /// Connections there are, in any phase.
@@ -216,14 +178,14 @@ impl Connections {
     pub fn accept(&mut self, registry: &Registry, now: Duration, listener: &Listener) -> AcceptOutcome {
         for _ in 0..ACCEPT_BUDGET {
             match listener.accept() {
-                Ok((stream, remote)) => self.adopt(registry, now, stream, remote),
+                Ok((stream, remote)) => self.adopt(registry, now, stream, remote, listener.kind()),
                 Err(error) => return AcceptOutcome::of(&error),
             }
         }
         AcceptOutcome::More
     }
 
-    fn adopt(&mut self, registry: &Registry, now: Duration, stream: TcpStream, remote: SocketAddr) {
+    fn adopt(&mut self, registry: &Registry, now: Duration, stream: TcpStream, remote: SocketAddr, kind: StreamKind) {
         let from_there = self.accepted_from.get(&remote.ip()).copied().unwrap_or(0);
         if self.slots.len() >= self.config.max || from_there >= self.config.max_per_source {
             // Dropping the stream closes it; the peer sees that at once.
@@ -233,34 +195,36 @@ impl Connections {
         let Ok(local) = stream.local_addr() else {
             return;
         };
-        let connection = Connection::accepted(stream, local, remote, now);
-        if let Some(id) = self.insert(registry, now, connection) {
+        let layers = match Layers::accepted(kind, &self.setup, now) {
+            Ok(layers) => layers,
+            Err(error) => {
+                tracing::error!(%error, "a connection cannot be secured");
+                return;
+            }
+        };
+        let mut connection = Connection::accepted(stream, local, remote, now);
+        connection.wrap(kind, None, layers);
+        if let Some(index) = self.insert(registry, now, connection).and_then(|id| self.index_of(id)) {
             *self.accepted_from.entry(remote.ip()).or_default() += 1;
-            self.events.push_back(TcpEvent::Opened { id, local, remote });
+            self.slots[index].open_if_ready(now, &mut self.events);
         }
     }
 
-    /// Queues bytes for the connection `id`, or, without one, for any connection to `remote`,
-    /// opening one from `local` (its port does not matter) if there is none.
-    pub fn send(
-        &mut self,
-        registry: &Registry,
-        now: Duration,
-        id: Option<u64>,
-        (local, remote): (SocketAddr, SocketAddr),
-        bytes: Bytes,
-    ) {
+    /// Queues bytes for the connection `id`, or, without one, for any connection of that kind to that peer, opening one
+    /// if there is none.
+    pub fn send(&mut self, registry: &Registry, now: Duration, id: Option<u64>, to: Towards<'_>, bytes: Bytes) {
         let found = match id {
             Some(id) => self.index_of(id).ok_or(io::ErrorKind::NotConnected),
-            None => match self.by_remote.get(&remote) {
+            None => match self.by_remote.get(&to.key()) {
                 Some(index) => Ok(*index),
-                None => self.open(registry, now, local, remote),
+                None => self.open(registry, now, to),
             },
         };
         let index = match found {
             Ok(index) => index,
             Err(error) => {
-                self.events.push_back(TcpEvent::Unreachable { id, local, remote, error });
+                let Towards { kind, local, remote, peer, .. } = to;
+                self.events.push_back(TcpEvent::Unreachable { id, local, remote, kind, peer, error });
                 return;
             }
         };
@@ -274,18 +238,23 @@ impl Connections {
         }
     }
 
-    fn open(
-        &mut self,
-        registry: &Registry,
-        now: Duration,
-        local: SocketAddr,
-        remote: SocketAddr,
-    ) -> Result<usize, io::ErrorKind> {
+    fn open(&mut self, registry: &Registry, now: Duration, to: Towards<'_>) -> Result<usize, io::ErrorKind> {
+        if to.kind.is_websocket() {
+            return Err(io::ErrorKind::NotConnected);
+        }
         if self.slots.len() >= self.config.max {
             self.refused += 1;
             return Err(io::ErrorKind::QuotaExceeded);
         }
-        let connection = Connection::connect(local, remote, now).map_err(|error| error.kind())?;
+        let layers = match to.kind.has_tls() {
+            true => Some(Layers::opened(&self.setup, to.name, to.remote, now).map_err(|error| {
+                tracing::warn!(remote = %to.remote, %error, "no connection is tried");
+                io::ErrorKind::InvalidInput
+            })?),
+            false => None,
+        };
+        let mut connection = Connection::connect(to.local, to.remote, now).map_err(|error| error.kind())?;
+        connection.wrap(to.kind, to.peer, layers);
         let id = self.insert(registry, now, connection).ok_or(io::ErrorKind::OutOfMemory)?;
         self.index_of(id).ok_or(io::ErrorKind::NotConnected)
     }
@@ -302,7 +271,7 @@ impl Connections {
             return None;
         }
         connection.id = id;
-        self.by_remote.insert(connection.remote, index);
+        self.by_remote.insert(connection.key(), index);
         entry.insert(connection);
         self.arm(index, now);
         Some(id)
@@ -310,6 +279,12 @@ impl Connections {
 
     /// Closes a connection once what waits for it has been written.
     pub fn close(&mut self, registry: &Registry, now: Duration, id: u64) {
+        let Some(index) = self.index_of(id) else {
+            return;
+        };
+        let connection = &mut self.slots[index];
+        connection.say_goodbye(now);
+        self.write(registry, now, index);
         let Some(index) = self.index_of(id) else {
             return;
         };
@@ -332,8 +307,8 @@ impl Connections {
             match connection.finish_connecting(now) {
                 Progress::Waiting => return,
                 Progress::Done => {
-                    let (id, local, remote) = connection.ends();
-                    self.events.push_back(TcpEvent::Opened { id, local, remote });
+                    connection.begin(now);
+                    connection.open_if_ready(now, &mut self.events);
                     self.arm(index, now);
                 }
                 Progress::Over(reason) => return self.close_now(registry, index, reason),
@@ -357,6 +332,7 @@ impl Connections {
 
     /// Goes on reading where the budget ended a turn.
     pub fn resume(&mut self, registry: &Registry, now: Duration) {
+        self.handshakes = HANDSHAKES_A_TURN;
         for id in std::mem::take(&mut self.to_read) {
             if let Some(index) = self.index_of(id) {
                 self.read(registry, now, index);
@@ -368,16 +344,33 @@ impl Connections {
         let Some(connection) = self.slots.get_mut(index) else {
             return;
         };
-        match connection.read(now, &mut self.scratch, &mut self.events) {
+        if connection.awaits_tls() {
+            if self.handshakes == 0 {
+                self.to_read.push(connection.id);
+                return;
+            }
+            self.handshakes -= 1;
+        }
+        let progress = connection.read(now, &mut self.scratch, &mut self.events);
+        if !connection.queue_is_empty() && !connection.awaits_flush {
+            connection.awaits_flush = true;
+            self.to_flush.push(connection.id);
+        }
+        match progress {
             Progress::Waiting if connection.peer_ended => {
                 // Good for an answer, and for nothing new.
-                if self.by_remote.get(&connection.remote) == Some(&index) {
-                    self.by_remote.remove(&connection.remote);
+                if self.by_remote.get(&connection.key()) == Some(&index) {
+                    self.by_remote.remove(&connection.key());
                 }
                 self.arm(index, now);
             }
             Progress::Waiting => {}
             Progress::Done => self.to_read.push(connection.id),
+            Progress::Over(CloseReason::Broken) => {
+                // As much as the system takes at once, so that the other side learns why.
+                let _ = connection.write(now);
+                self.close_now(registry, index, CloseReason::Broken);
+            }
             Progress::Over(reason) => self.close_now(registry, index, reason),
         }
     }
@@ -411,8 +404,8 @@ impl Connections {
         let mut connection = self.slots.remove(index);
         // Closing the descriptor would do, but a duplicate of it would keep the registration.
         let _ = registry.deregister(&mut connection.stream);
-        if self.by_remote.get(&connection.remote) == Some(&index) {
-            self.by_remote.remove(&connection.remote);
+        if self.by_remote.get(&connection.key()) == Some(&index) {
+            self.by_remote.remove(&connection.key());
         }
         if connection.accepted
             && let Some(count) = self.accepted_from.get_mut(&connection.remote.ip())
@@ -422,20 +415,26 @@ impl Connections {
                 self.accepted_from.remove(&connection.remote.ip());
             }
         }
-        let (id, local, remote) = connection.ends();
-        self.events.push_back(match connection.phase {
-            Phase::Connecting { .. } => TcpEvent::Unreachable {
+        let ((id, local, remote), kind, peer) = (connection.ends(), connection.kind, connection.peer);
+        if connection.accepted && !connection.told {
+            return;
+        }
+        self.events.push_back(match connection.told {
+            false => TcpEvent::Unreachable {
                 id: None,
                 local,
                 remote,
+                kind,
+                peer,
                 error: match reason {
                     CloseReason::Failed(error) => error,
                     CloseReason::SlowPeer => io::ErrorKind::QuotaExceeded,
                     CloseReason::Local => io::ErrorKind::ConnectionAborted,
+                    CloseReason::Broken => io::ErrorKind::InvalidData,
                     _ => io::ErrorKind::TimedOut,
                 },
             },
-            Phase::Open | Phase::Closing { .. } => TcpEvent::Closed { id, local, remote, reason },
+            true => TcpEvent::Closed { id, local, remote, kind, peer, reason },
         });
     }
 
