@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_net::{ConnectionsConfig, StreamKind, StreamSetup, TcpEvent};
+use hookswitch_net::{CloseReason, ConnectionsConfig, StreamKind, StreamSetup, TcpEvent};
 use streams::{Authority, CROWD, PATIENCE, Side, any, both, client, opened, server, towards};
 
 const NAME: &str = "sip.example.test";
@@ -170,6 +170,18 @@ fn who_does_not_shake_hands_in_time_is_hung_up_on() {
     phone.turn();
     phone.leap = Duration::from_secs(4);
     phone.until(|events| events.iter().any(|event| matches!(event, TcpEvent::Unreachable { .. })).then_some(()));
+}
+
+#[test]
+fn who_shakes_hands_and_says_nothing_is_as_silent_as_who_only_connects() {
+    let authority = Authority::new();
+    let mut switch = Side::new(StreamKind::Tls, serving(&authority));
+    let mut phone = Side::new(StreamKind::Plain, trusting(&authority));
+    phone.send(None, towards(switch.address(), NAME), &b""[..]);
+    both(&mut phone, &mut switch, |_, switch| opened(&switch.events).is_some());
+    switch.leap = ConnectionsConfig::default().silent_timeout + Duration::from_secs(1);
+    let silent = |event: &TcpEvent| matches!(event, TcpEvent::Closed { reason: CloseReason::Silent, .. });
+    switch.until(|events| events.iter().any(silent).then_some(()));
 }
 
 #[test]

@@ -233,7 +233,8 @@ impl Connection {
             match self.stream.read(&mut scratch[..room]) {
                 Ok(0) => return self.end_of_stream(now),
                 Ok(len) => {
-                    self.heard_any = true;
+                    // Shaking hands is no word: who only does that is as silent as who only connects.
+                    self.heard_any |= self.layers.is_none();
                     self.last_heard = now;
                     budget -= len;
                     if matches!(self.phase, Phase::Closing { .. }) {
@@ -270,6 +271,7 @@ impl Connection {
         let result = layers.receive(bytes, &mut pieces, &mut raw);
         self.enqueue(now, raw.into());
         self.open_if_ready(now, events);
+        self.heard_any |= !pieces.is_empty();
         events.extend(pieces.into_iter().map(|piece| match piece {
             Piece::Bytes(bytes) => TcpEvent::Data { id, local, remote, kind, peer, bytes },
             Piece::Message(bytes) => TcpEvent::Message { id, local, remote, kind, peer, bytes },
