@@ -38,7 +38,7 @@ class Baresip:
     """`transport` is that of its registration and of its calls; `answer` is `auto` or `manual`."""
 
     def __init__(self, place, user, secret, hertz, transport="udp", answer="auto", domain="example.test", extra="",
-                 port=5060, ca=None):
+                 port=5060):
         self.place, self.user, self.hertz = place, user, hertz
         self.uri = f"sip:{user}@{domain}"
         self.name = f"baresip {user}"
@@ -46,9 +46,6 @@ class Baresip:
         self.folder = verdict.SCRATCH / f"baresip-{user}-{transport}"
         self.folder.mkdir(parents=True, exist_ok=True)
         config = CONFIG.format(hertz=hertz, port=CONTROL_PORT, folder=self.folder, modules=MODULES)
-        if ca:
-            # It believes only who shows a certificate of this authority.
-            config += f"sip_cafile {ca}\nsip_verify_server yes\n"
         (self.folder / "config").write_text(config)
         (self.folder / "contacts").write_text("")
         (self.folder / "accounts").write_text(

@@ -205,7 +205,7 @@ impl B2bua {
             }
         }
         // There is no TLS, which `sips:` asks for; a `tel:` number may have a route.
-        config.endpoint.schemes = vec![CompactString::const_new("sip"), CompactString::const_new("tel")];
+        config.endpoint.schemes = ["sip", "sips", "tel"].map(CompactString::const_new).to_vec();
         let mut gate_seed = seed;
         // The gate's nonces must not be predictable from anything the endpoint shows.
         gate_seed.rotate_left(7);

@@ -232,8 +232,8 @@ fn whom_we_connect_to_has_to_prove_the_name_of_the_uri() {
     let port = sip_address(&far, Transport::Tls).port();
     let route = |host: &str| format!("sip:echo@{host}:{port};transport=tls");
     config.shard.b2bua.routes = vec![
-        hookswitch_b2bua::Route::new("sip:good@*", &route("localhost")).unwrap(),
-        hookswitch_b2bua::Route::new("sip:bad@*", &route("127.0.0.1")).unwrap(),
+        hookswitch_b2bua::route::Route::new("sip:good@*", &route("localhost")).unwrap(),
+        hookswitch_b2bua::route::Route::new("sip:bad@*", &route("127.0.0.1")).unwrap(),
     ];
     let near = Switch::start(config).unwrap();
     let phone = udp();

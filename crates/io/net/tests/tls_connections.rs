@@ -139,7 +139,8 @@ fn garbage_and_plain_sip_are_hung_up_on() {
             switch.turn();
         }
         assert!(peer.join().unwrap() < 100);
-        assert!(switch.connections.is_empty() && switch.events.is_empty(), "{:?}", switch.events);
+        switch.emptied();
+        assert!(switch.events.is_empty(), "{:?}", switch.events);
     }
 }
 

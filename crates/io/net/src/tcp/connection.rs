@@ -68,6 +68,9 @@ pub(super) struct Connection {
     pub(super) peer: Option<u32>,
     /// It has been told that it is open.
     pub(super) told: bool,
+    /// Its layers are broken: what is left to say has been said, and what still comes is thrown away until the peer has
+    /// heard it. Whoever closes at once with something unread takes back what it has said last.
+    pub(super) parting: bool,
     layers: Option<Box<Layers>>,
     local: SocketAddr,
     queue: VecDeque<Bytes>,
@@ -123,6 +126,7 @@ impl Connection {
             kind: StreamKind::Plain,
             peer: None,
             told: false,
+            parting: false,
             layers: None,
             local,
             queue: VecDeque::new(),
@@ -169,6 +173,18 @@ impl Connection {
         if self.told {
             self.with_layers(now, Layers::close);
         }
+    }
+
+    /// Says the last word, and no more.
+    pub(super) fn part(&mut self, now: Duration) {
+        self.parting = true;
+        self.phase = Phase::Closing { since: now };
+    }
+
+    /// Ends our side, once everything has been written.
+    pub(super) fn end_ours(&self) {
+        // It fails only when the connection is gone already, which reading will tell.
+        let _ = self.stream.shutdown(std::net::Shutdown::Write);
     }
 
     fn with_layers(&mut self, now: Duration, act: impl FnOnce(&mut Layers, &mut Vec<u8>)) {

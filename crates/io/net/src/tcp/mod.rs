@@ -367,9 +367,10 @@ impl Connections {
             Progress::Waiting => {}
             Progress::Done => self.to_read.push(connection.id),
             Progress::Over(CloseReason::Broken) => {
-                // As much as the system takes at once, so that the other side learns why.
-                let _ = connection.write(now);
-                self.close_now(registry, index, CloseReason::Broken);
+                connection.part(now);
+                self.to_read.push(connection.id);
+                self.arm(index, now);
+                self.write(registry, now, index);
             }
             Progress::Over(reason) => self.close_now(registry, index, reason),
         }
@@ -392,7 +393,9 @@ impl Connections {
         match connection.write(now) {
             Progress::Waiting => self.arm(index, now),
             Progress::Done => {
-                if matches!(connection.phase, Phase::Closing { .. }) {
+                if connection.parting {
+                    connection.end_ours();
+                } else if matches!(connection.phase, Phase::Closing { .. }) {
                     self.close_now(registry, index, CloseReason::Local);
                 }
             }
@@ -402,6 +405,7 @@ impl Connections {
 
     fn close_now(&mut self, registry: &Registry, index: usize, reason: CloseReason) {
         let mut connection = self.slots.remove(index);
+        let reason = if connection.parting { CloseReason::Broken } else { reason };
         // Closing the descriptor would do, but a duplicate of it would keep the registration.
         let _ = registry.deregister(&mut connection.stream);
         if self.by_remote.get(&connection.key()) == Some(&index) {

@@ -152,6 +152,15 @@ impl Side {
         }
     }
 
+    /// Turns until no connection is left.
+    pub fn emptied(&mut self) {
+        let end = Instant::now() + PATIENCE;
+        while !self.connections.is_empty() {
+            assert!(Instant::now() < end, "a connection is left");
+            self.turn();
+        }
+    }
+
     pub fn opened(&mut self) -> u64 {
         self.until(opened)
     }
