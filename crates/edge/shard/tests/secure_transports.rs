@@ -36,7 +36,7 @@ fn sips_leads_to_secure_flows_and_to_nothing_else() {
     let browser = over(Transport::Wss, "10.0.0.4:42000", 2);
     raw.input(Input::Opened { flow: browser });
     assert_eq!(raw.register(browser, "sips:bob@x.test", &bob(), "Contact: <sip:b@x1.invalid;transport=ws>\r\n"), 200);
-    raw.hear(caller, &request("INVITE", "sips:bob@x.test", 1, "", "a").replace("one", "two"));
+    raw.hear(caller, &request("INVITE", "sips:bob@x.test", 2, "", "a").replace("one", "two"));
     let called: Vec<Flow> = raw.sent.iter().filter(|(_, m)| m.method().is_some()).map(|(flow, _)| *flow).collect();
     assert_eq!(called, [browser]);
     let (_, invite) = raw.last("INVITE").clone();
@@ -47,7 +47,7 @@ fn sips_leads_to_secure_flows_and_to_nothing_else() {
     assert_eq!(to, caller);
     assert_eq!(ok.header_str(HeaderName::Contact), Some("<sips:bob@10.0.0.1:5060>"), "he called by sips");
     // The same user by `sip:` has both phones ring.
-    raw.hear(udp("10.0.0.2:5060"), &request("INVITE", "sip:bob@x.test", 1, "", "a").replace("one", "three"));
+    raw.hear(udp("10.0.0.2:5060"), &request("INVITE", "sip:bob@x.test", 3, "", "a").replace("one", "three"));
     let both: Vec<Flow> =
         raw.sent.iter().rev().filter(|(_, m)| m.method().is_some()).take(2).map(|(f, _)| *f).collect();
     assert!(both.contains(&open) && both.contains(&browser), "{both:?}");

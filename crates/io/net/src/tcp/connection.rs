@@ -45,6 +45,8 @@ pub(super) enum Progress {
     Waiting,
     /// The step is complete (reading: the budget is used up).
     Done,
+    /// The connection will be over when the peer has heard the last word.
+    Parting,
     /// The connection is over.
     Over(CloseReason),
 }
@@ -68,9 +70,9 @@ pub(super) struct Connection {
     pub(super) peer: Option<u32>,
     /// It has been told that it is open.
     pub(super) told: bool,
-    /// Its layers are broken: what is left to say has been said, and what still comes is thrown away until the peer has
-    /// heard it. Whoever closes at once with something unread takes back what it has said last.
-    pub(super) parting: bool,
+    /// Its layers are over, for this reason: what is left to say has been said, and what still comes is thrown away until
+    /// the peer has heard it. Whoever closes at once with something unread takes back what it has said last.
+    pub(super) parting: Option<CloseReason>,
     layers: Option<Box<Layers>>,
     local: SocketAddr,
     queue: VecDeque<Bytes>,
@@ -126,7 +128,7 @@ impl Connection {
             kind: StreamKind::Plain,
             peer: None,
             told: false,
-            parting: false,
+            parting: None,
             layers: None,
             local,
             queue: VecDeque::new(),
@@ -176,9 +178,10 @@ impl Connection {
     }
 
     /// Says the last word, and no more.
-    pub(super) fn part(&mut self, now: Duration) {
-        self.parting = true;
+    fn part(&mut self, now: Duration, reason: CloseReason) -> Progress {
+        self.parting = Some(reason);
         self.phase = Phase::Closing { since: now };
+        Progress::Parting
     }
 
     /// Ends our side, once everything has been written.
@@ -259,9 +262,10 @@ impl Connection {
                     match self.take_in(now, &scratch[..len], events) {
                         Ok(()) => {}
                         Err(LayerEnd::Peer) => return self.end_of_stream(now),
+                        Err(LayerEnd::Goodbye) => return self.part(now, CloseReason::Peer),
                         Err(LayerEnd::Broken(why)) => {
                             self.complain(&why);
-                            return Progress::Over(CloseReason::Broken);
+                            return self.part(now, CloseReason::Broken);
                         }
                     }
                 }

@@ -72,8 +72,10 @@ pub(super) enum Piece {
 
 /// Why the layers can go on no more.
 pub(super) enum LayerEnd {
-    /// The peer has ended them in good order.
+    /// The peer says nothing more; it may still listen.
     Peer,
+    /// Both sides have said goodbye.
+    Goodbye,
     /// The peer does not keep to the rules, is not who it should be, or is not wanted; the words are for the log.
     Broken(String),
 }
@@ -165,7 +167,7 @@ impl Layers {
         pieces.extend(messages.into_iter().map(Piece::Message));
         encrypt(self.tls.as_mut(), output, raw);
         result.map_err(|end| match end {
-            WebEnd::Closed => LayerEnd::Peer,
+            WebEnd::Closed => LayerEnd::Goodbye,
             WebEnd::Refused(why) => LayerEnd::Broken(why),
         })
     }

@@ -305,7 +305,7 @@ impl Connections {
         };
         if matches!(connection.phase, Phase::Connecting { .. }) {
             match connection.finish_connecting(now) {
-                Progress::Waiting => return,
+                Progress::Waiting | Progress::Parting => return,
                 Progress::Done => {
                     connection.begin(now);
                     connection.open_if_ready(now, &mut self.events);
@@ -366,8 +366,7 @@ impl Connections {
             }
             Progress::Waiting => {}
             Progress::Done => self.to_read.push(connection.id),
-            Progress::Over(CloseReason::Broken) => {
-                connection.part(now);
+            Progress::Parting => {
                 self.to_read.push(connection.id);
                 self.arm(index, now);
                 self.write(registry, now, index);
@@ -391,9 +390,9 @@ impl Connections {
     fn write(&mut self, registry: &Registry, now: Duration, index: usize) {
         let connection = &mut self.slots[index];
         match connection.write(now) {
-            Progress::Waiting => self.arm(index, now),
+            Progress::Waiting | Progress::Parting => self.arm(index, now),
             Progress::Done => {
-                if connection.parting {
+                if connection.parting.is_some() {
                     connection.end_ours();
                 } else if matches!(connection.phase, Phase::Closing { .. }) {
                     self.close_now(registry, index, CloseReason::Local);
@@ -405,7 +404,7 @@ impl Connections {
 
     fn close_now(&mut self, registry: &Registry, index: usize, reason: CloseReason) {
         let mut connection = self.slots.remove(index);
-        let reason = if connection.parting { CloseReason::Broken } else { reason };
+        let reason = connection.parting.unwrap_or(reason);
         // Closing the descriptor would do, but a duplicate of it would keep the registration.
         let _ = registry.deregister(&mut connection.stream);
         if self.by_remote.get(&connection.key()) == Some(&index) {
