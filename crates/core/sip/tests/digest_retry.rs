@@ -115,3 +115,22 @@ fn without_credentials_a_challenge_is_the_outcome() {
     lone.answer("INVITE", 401, "x", WWW);
     assert!(matches!(lone.events[..], [Event::Failed { status: 401, .. }]));
 }
+
+#[test]
+fn several_realms_in_one_challenge_are_each_answered() {
+    let mut lone = calling();
+    let other = PROXY.replace("edge", "core").replace("n3", "n4");
+    lone.answer("INVITE", 407, "x", &format!("{PROXY}{other}{}", PROXY.replace("n3", "n5")));
+    let second = lone.last("INVITE");
+    let answers: Vec<_> = second.message.headers(HeaderName::ProxyAuthorization).collect();
+    let text: Vec<_> = answers.iter().map(|answer| String::from_utf8_lossy(answer).into_owned()).collect();
+    assert_eq!(answers.len(), 2, "one for each");
+    assert!(text[0].contains("realm=\"edge\"") && text[0].contains("nonce=\"n3\""), "the first of a realm counts");
+    assert!(text[1].contains("realm=\"core\"") && text[1].contains("nonce=\"n4\""));
+    // One of them is not content: what is new is answered, and in the end nothing is.
+    let third = PROXY.replace("edge", "deep");
+    lone.answer("INVITE", 407, "y", &format!("{PROXY}{third}"));
+    assert_eq!(lone.last("INVITE").message.headers(HeaderName::ProxyAuthorization).count(), 3);
+    lone.answer("INVITE", 407, "z", &third);
+    assert!(matches!(lone.events[..], [Event::Failed { status: 407, .. }]));
+}

@@ -69,6 +69,10 @@ impl B2bua {
         record.answers_early = incoming.answers_early;
         record.trunk = trunk;
         self.trunks.came_in(trunk);
+        if let Some(credentials) = self.trunks.credentials(trunk) {
+            // It may ask for our password when we hang up.
+            self.endpoint.set_credentials(dialog, credentials);
+        }
         self.legs.insert(dialog, record);
         self.report(Report::Incoming(Box::new(incoming)));
     }

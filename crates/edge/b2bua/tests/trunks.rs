@@ -433,3 +433,20 @@ to   sip:alice@y.test
     assert!(line.b2bua.explain("sip:1@c.test", "sip:2@h", Some("third")).is_err());
     assert!(line.b2bua.explain("sip:1@c.test", "sip:echo@y.test", None).unwrap().contains("the service echo"));
 }
+
+#[test]
+fn a_trunk_that_has_called_may_ask_for_the_password_when_it_is_hung_up() {
+    let mut line = with_inbound(|_| {});
+    line.hear("10.0.1.1:5060", &from_trunk("21", ""));
+    let call = incoming(&mut line);
+    line.op(Op::Adopt { handle: call.handle, call: BOB.0, leg: BOB.1 });
+    line.op(Op::Answer { call: BOB.0, leg: BOB.1, sdp: hookswitch_call::Sdp::from("s1") });
+    let tag = line.last().to().unwrap().tag().expect("our tag").to_owned();
+    let ack =
+        from_trunk("21", "").replace("INVITE", "ACK").replace("<sip:21@x.test>", &format!("<sip:21@x.test>;tag={tag}"));
+    line.hear("10.0.1.1:5060", &ack);
+    line.op(Op::Hangup { call: BOB.0, leg: BOB.1, cause: Cause::hangup() });
+    let bye = line.sent("BYE");
+    line.hear("10.0.1.1:5060", &answer(&bye, "407 Proxy Authentication Required", &WWW.replace("WWW", "Proxy"), ""));
+    assert!(line.sent("BYE").header(HeaderName::ProxyAuthorization).is_some());
+}

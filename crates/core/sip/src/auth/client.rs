@@ -105,12 +105,24 @@ impl Session {
     ///
     /// [`AuthError`], when there is nothing to answer.
     pub fn new(challenged: &Message, credentials: &Credentials) -> Result<Self, AuthError> {
+        let mut sessions = Self::each(challenged, credentials)?;
+        Ok(sessions.swap_remove(0))
+    }
+
+    /// Picks a challenge for each realm in a 401 or 407: several proxies behind one that forks may each have asked (RFC
+    /// 3261 section 22.3). At least one.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError`], when there is nothing to answer.
+    pub fn each(challenged: &Message, credentials: &Credentials) -> Result<Vec<Self>, AuthError> {
         let (asks, header) = match challenged.status() {
             Some(401) => (HeaderName::WwwAuthenticate, HeaderName::Authorization),
             Some(407) => (HeaderName::ProxyAuthenticate, HeaderName::ProxyAuthorization),
             _ => return Err(AuthError::NoChallenge),
         };
         let mut problem = AuthError::NoChallenge;
+        let mut sessions: Vec<Self> = Vec::with_capacity(1);
         for value in challenged.headers(asks).take(MAX_CHALLENGES) {
             let Some(params) = AuthParams::parse(value).ok().filter(AuthParams::is_digest) else { continue };
             let Some(challenge) = Challenge::read(&params) else {
@@ -122,12 +134,15 @@ impl Session {
                 problem = AuthError::OtherRealm;
                 continue;
             }
+            if sessions.iter().any(|session| session.realm == *challenge.realm) {
+                continue;
+            }
             match Self::from_challenge(header, &challenge, params.get("qop").is_some()) {
-                Some(session) => return Ok(session),
+                Some(session) => sessions.push(session),
                 None => problem = AuthError::Unsupported,
             }
         }
-        Err(problem)
+        if sessions.is_empty() { Err(problem) } else { Ok(sessions) }
     }
 
     fn from_challenge(header: HeaderName, challenge: &Challenge<'_>, has_qop: bool) -> Option<Self> {

@@ -40,6 +40,7 @@ use self::request::Desk;
 use self::streams::{Stream, Towards, towards};
 use self::tables::{ClientMachine, ClientTxn, Due, NO_SLOT, Owner, Tables, forget};
 use crate::Time;
+use crate::auth::Credentials;
 use crate::config::EndpointConfig;
 use crate::dialog::session_timer::Wishes;
 use crate::dialog::{Dialog, DialogState};
@@ -167,6 +168,14 @@ impl Endpoint {
         if let Some(call) = self.tables.call_mut(dialog) {
             call.dialog.flow = flow;
             call.dialog.pinned = true;
+        }
+    }
+
+    /// Answers challenges to further requests of this dialog with these: for calls that have come to us, and whose other
+    /// end asks for a password all the same.
+    pub fn set_credentials(&mut self, dialog: DialogId, credentials: Credentials) {
+        if let Some(call) = self.tables.call_mut(dialog) {
+            call.credentials = Some(Box::new(credentials));
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) struct Final {
 /// What changes in a request that is sent again.
 pub(super) struct Again<'a> {
     pub(super) new: New<'a>,
-    /// Answer to a challenge, as a line.
+    /// Answers to challenges, as lines.
     pub(super) authorization: Bytes,
     /// Which lines go.
     pub(super) replaces: &'a dyn Fn(HeaderName, &[u8]) -> bool,
@@ -45,7 +45,7 @@ pub(super) struct Again<'a> {
 
 /// What is added to it.
 pub(super) enum New<'a> {
-    /// A line, without its end.
+    /// Lines, without the end of the last.
     Line(&'a str),
     /// Another interval of the session.
     Terms(Terms),
@@ -374,26 +374,28 @@ impl Endpoint {
             return false;
         };
         let (method, attempts) = (txn.method.clone(), txn.attempts + 1);
-        let (Ok(request), Ok(mut session)) =
-            (Message::parse(answer.request.clone()), Session::new(&answer.response, &credentials))
+        let (Ok(request), Ok(mut sessions)) =
+            (Message::parse(answer.request.clone()), Session::each(&answer.response, &credentials))
         else {
             return false;
         };
-        if attempts > MAX_TRIES || (answered(&request, answer.status, &session) && !session.is_stale()) {
+        sessions.retain(|session| session.is_stale() || !answered(&request, answer.status, session));
+        if attempts > MAX_TRIES || sessions.is_empty() {
             return false;
         }
         let uri = request.request_uri().unwrap_or_default();
-        let cnonce = self.ids.tag();
-        let (name, value) = session.authorize(&method, uri, request.body_bytes(), &credentials, &cnonce);
-        let line = format!("{}: {value}", name.as_str());
-        let realm = session.realm();
-        let replaces: &dyn Fn(HeaderName, &[u8]) -> bool = &|header, text| header == name && is_for_realm(text, realm);
-        self.send_again(
-            now,
-            answer,
-            owner,
-            &Again { new: New::Line(&line), authorization: line.clone().into(), replaces },
-        )
+        let (mut lines, mut name) = (String::new(), HeaderName::Authorization);
+        for session in &mut sessions {
+            let cnonce = self.ids.tag();
+            let (header, value) = session.authorize(&method, uri, request.body_bytes(), &credentials, &cnonce);
+            name = header;
+            let end = if lines.is_empty() { "" } else { "\r\n" };
+            lines = format!("{lines}{end}{}: {value}", name.as_str());
+        }
+        let replaces: &dyn Fn(HeaderName, &[u8]) -> bool =
+            &|header, text| header == name && sessions.iter().any(|session| is_for_realm(text, session.realm()));
+        let authorization = lines.clone().into();
+        self.send_again(now, answer, owner, &Again { new: New::Line(&lines), authorization, replaces })
     }
 
     /// Sends a request of ours again as another transaction, with some of its lines replaced. False when it has been

@@ -221,8 +221,7 @@ impl B2bua {
 
     /// The password for requests to a target beside INVITE.
     pub(crate) fn trunk_credentials(&self, via: Option<u64>) -> Option<hookswitch_sip::auth::Credentials> {
-        let trunk = TrunkSet::of(via)?.trunks().next()?;
-        self.trunks.get(trunk)?.config.credentials.clone()
+        self.trunks.credentials(TrunkSet::of(via)?.trunks().next())
     }
 }
 

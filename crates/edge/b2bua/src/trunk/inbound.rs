@@ -2,6 +2,7 @@
 
 use compact_str::{CompactString, format_compact};
 use hookswitch_call::{Address, Identity};
+use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::{Header, Network, Response};
 use hookswitch_sip_msg::{HeaderName, Message, Uri};
 
@@ -75,6 +76,11 @@ impl Trunks {
         // Without trust nobody has proved what stands in From.
         let asserted = identity.asserted.take().filter(|_| trusted);
         identity.asserted = asserted.map(|address| state.config.inbound.caller(&address));
+    }
+
+    /// The password for requests to this trunk.
+    pub fn credentials(&self, trunk: Option<u8>) -> Option<Credentials> {
+        self.get(trunk?)?.config.credentials.clone()
     }
 
     /// A call of this trunk's begins.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use compact_str::{CompactString, format_compact};
 use hookswitch_call::Time;
 use hookswitch_sip::registration::{Order, Registration, RegistrationConfig, Standing};
-use hookswitch_sip::resolve::{Hop, Hops, ResolveError};
+use hookswitch_sip::resolve::{Chance, Hop, Hops, ResolveError};
 use hookswitch_sip::{FailCause, Flow, Header, RequestId, RequestOut};
 use hookswitch_sip_msg::{HeaderName, Message, Method, Uri};
 
@@ -247,6 +247,9 @@ impl Trunks {
     }
 }
 
+/// Within how many milliseconds after the start all hosts are first asked, so that this does not happen at once.
+const SPREAD: usize = 1_000;
+
 impl State {
     /// The first moment that there is.
     fn begin(&mut self, now: Time, seed: u64) {
@@ -256,6 +259,10 @@ impl State {
         if let Some(register) = &self.config.register {
             let config = RegistrationConfig { expires: register.expires, ..RegistrationConfig::default() };
             self.registration = Some(Registration::new(now, config, seed, &self.config.name));
+        }
+        let mut chance = Chance::new(seed, &self.config.name);
+        for host in &mut self.hosts {
+            host.next_ping = now + Duration::from_millis(chance.below(SPREAD) as u64);
         }
     }
 
