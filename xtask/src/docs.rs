@@ -16,7 +16,7 @@ pub enum Mode {
 
 /// How much of a page is generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "which of the two occur depends on the rows of PAGES")]
+#[allow(dead_code, reason = "which of the two occurs depends on the rows of PAGES")]
 enum Part {
     /// The whole file is the program's output.
     Whole,
@@ -25,7 +25,7 @@ enum Part {
 }
 
 /// One row per generated page: file, arguments of `hookswitch` that print it, how much of the file that is.
-const PAGES: &[(&str, &[&str], Part)] = &[];
+const PAGES: &[(&str, &[&str], Part)] = &[("docs/configuration.md", &["config-reference"], Part::Whole)];
 
 /// Runs the program once per page. `true` when every page agrees, or was written.
 pub fn run(mode: Mode) -> Result<bool> {
