@@ -63,7 +63,7 @@ class Held:
 
     def __init__(self, pump, wanted, most=None):
         self._pump, self._wanted, self._most = pump, wanted, most
-        self.packets, self._kept = [], None
+        self.packets = []
 
     def __call__(self, packet):
         if self._most is not None and len(self.packets) >= self._most or not self._wanted(packet):
@@ -72,15 +72,14 @@ class Held:
         return True
 
     def release_first(self, up):
-        """Lets go those of one direction, and keeps the others."""
-        leaving = [packet for packet in self.packets if packet.up is up]
-        self._most = len(self.packets)
-        self._let_go(leaving)
-        self._kept = [packet for packet in self.packets if packet not in leaving]
+        """Lets go those of one direction, and keeps the others and nothing more."""
+        self._most = 0
+        self._let_go([packet for packet in self.packets if packet.up is up])
+        self.packets = [packet for packet in self.packets if packet.up is not up]
 
     def release(self):
         self._pump.rules.remove(self)
-        self._let_go(self.packets if self._kept is None else self._kept)
+        self._let_go(self.packets)
 
     def _let_go(self, packets):
         for packet in packets:
