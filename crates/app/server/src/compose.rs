@@ -177,6 +177,7 @@ fn endpoint(config: &Config) -> Result<EndpointConfig, ConfigError> {
         // A call holds two dialogs, and those of ended calls linger for half a minute.
         max_dialogs: config.calls.max.saturating_mul(16).max(10_000),
         trusted: trusted(config),
+        stream_above: config.sip.tcp_above,
         ..EndpointConfig::default()
     })
 }

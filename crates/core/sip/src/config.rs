@@ -144,6 +144,9 @@ pub struct EndpointConfig {
     pub trying_after: Duration,
     /// How long an INVITE may go without a final answer, ringing included; default 5 minutes.
     pub max_ringing: Duration,
+    /// Requests of more bytes than this go by TCP where UDP was meant (RFC 3261 18.1.1 says 1,300), if there is a TCP
+    /// socket and [`Invite::may_connect`](crate::Invite::may_connect) allows it. 0, the default, switches it off.
+    pub stream_above: usize,
     /// Refuse requests that have used up their Max-Forwards, as an element that passes calls on must; default true.
     pub refuse_exhausted: bool,
 }
@@ -196,6 +199,7 @@ impl Default for EndpointConfig {
             refresher: Refresher::Either,
             trying_after: Duration::from_millis(200),
             max_ringing: Duration::from_secs(300),
+            stream_above: 0,
             refuse_exhausted: true,
         }
     }

@@ -114,6 +114,10 @@ pub struct Invite {
     pub credentials: Option<Credentials>,
     /// Reliable provisional responses; offered by default.
     pub rel100: Rel100,
+    /// The other side may be connected to where a request of this dialog is too large for UDP
+    /// ([`EndpointConfig::stream_above`](crate::EndpointConfig::stream_above)). Default false: a phone that is reached
+    /// by the flow it has registered on cannot be.
+    pub may_connect: bool,
 }
 
 /// Whether the provisional responses to an INVITE shall be acknowledged (RFC 3262).
@@ -144,6 +148,7 @@ impl Invite {
             body: None,
             credentials: None,
             rel100: Rel100::default(),
+            may_connect: false,
         }
     }
 }

@@ -58,6 +58,7 @@ impl B2bua {
         };
         let left: VecDeque<Hop> = left.collect();
         let mut invite = self.invite_for(dial, flow, routes);
+        invite.may_connect = true;
         self.dress((call, leg), &mut invite);
         let again = (!left.is_empty()).then(|| invite.clone());
         let sent = self.send_invite(now, (call, leg), invite);

@@ -59,6 +59,9 @@ pub struct Dialog {
     pub(crate) flow: Flow,
     /// The flow stands although the target names another address: a NAT is in between, or a name nobody resolved.
     pub(crate) pinned: bool,
+    /// The other side may be connected to, where a request is too large for a datagram.
+    #[serde(default)]
+    pub(crate) may_connect: bool,
     /// What the other side can do.
     #[serde(default)]
     pub(crate) peer: Peer,

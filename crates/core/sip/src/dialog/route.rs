@@ -118,6 +118,7 @@ impl Dialog {
             pinned: false,
             peer: Peer::default(),
             session: SessionTimer::default(),
+            may_connect: false,
             sent: None,
         };
         dialog.learn(response, flow);

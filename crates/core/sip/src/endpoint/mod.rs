@@ -15,6 +15,7 @@ mod facts;
 mod fork;
 mod guard;
 mod indialog;
+mod large;
 mod names;
 mod orders;
 mod outcome;
@@ -257,7 +258,8 @@ impl Endpoint {
     }
 
     /// Sends a request and keeps it until its transaction is over.
-    fn start_client(&mut self, now: Time, new: NewClient) -> u32 {
+    fn start_client(&mut self, now: Time, mut new: NewClient) -> u32 {
+        let datagrams = self.turn_to_stream(&mut new);
         let NewClient { branch, method, cseq, owner, flow, bytes, authorization, attempts } = new;
         let machine = match method {
             Method::Invite => ClientMachine::Invite(ClientInvite::start(now, &self.config.timers, flow.transport)),
@@ -276,6 +278,7 @@ impl Endpoint {
             cancel: None,
             authorization,
             attempts,
+            datagrams,
             timer: Some(timer),
             next: NO_SLOT,
             prev: NO_SLOT,

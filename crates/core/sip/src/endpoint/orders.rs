@@ -93,6 +93,7 @@ impl Endpoint {
             pinned: false,
             peer: Peer::default(),
             session: SessionTimer::default(),
+            may_connect: false,
             sent: None,
         };
         let owner = Owner::Request { id, dialog: None, credentials: request.credentials.map(Box::new) };

@@ -188,7 +188,9 @@ impl Endpoint {
     fn fail_over(&mut self, now: Time, flow: Flow) {
         for txn in self.tables.over(&flow) {
             // Giving one up may end others and start new ones, so each is looked up by name.
-            if self.tables.client(txn).is_some_and(|txn| txn.machine.awaits_final()) {
+            if self.tables.client(txn).is_some_and(|txn| txn.machine.awaits_final())
+                && !self.turn_to_datagrams(now, txn.slot)
+            {
                 self.give_up(now, txn.slot, FailCause::Unreachable);
             }
         }

@@ -113,6 +113,8 @@ pub(super) struct ClientTxn {
     pub(super) authorization: Bytes,
     /// How many times credentials have been tried before this request.
     pub(super) attempts: u8,
+    /// Where it would have gone by UDP, had it not been too large.
+    pub(super) datagrams: Option<Box<Flow>>,
     pub(super) timer: Option<TimerKey>,
     /// Neighbours in the list of transactions over the same flow.
     pub(super) next: u32,

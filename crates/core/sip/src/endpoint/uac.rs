@@ -33,8 +33,21 @@ impl Endpoint {
         let caller = check_order(&invite.uri, &invite.from, &invite.to, &invite.routes, invite.call_id.as_deref())?;
         let user = user_part(invite.contact_user.as_deref().or(caller).unwrap_or_default());
         check_size(&invite.headers, invite.body.as_ref())?;
-        let Invite { uri, from, to, call_id, flow, routes, max_forwards, headers, body, credentials, rel100, .. } =
-            invite;
+        let Invite {
+            uri,
+            from,
+            to,
+            call_id,
+            flow,
+            routes,
+            max_forwards,
+            headers,
+            body,
+            credentials,
+            rel100,
+            may_connect,
+            ..
+        } = invite;
         let local_tag = self.ids.tag();
         // RFC 3261 8.1.1.8: who is called by `sips:` calls back by it.
         let sips = is_sips(&uri) || routes.first().and_then(|route| route_uri(route)).is_some_and(is_sips);
@@ -55,6 +68,7 @@ impl Endpoint {
             pinned: false,
             peer: Peer::default(),
             session: SessionTimer::default(),
+            may_connect,
             sent: None,
         };
         let id = self.tables.add_call(dialog, credentials.map(Box::new));

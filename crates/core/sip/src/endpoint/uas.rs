@@ -95,6 +95,7 @@ impl Endpoint {
             pinned: false,
             peer: Peer::default(),
             session: SessionTimer::default(),
+            may_connect: false,
             sent: None,
         };
         dialog.aim(flow, facts.via.host.ip().map(|ip| (ip, facts.via.port_or_default())));
