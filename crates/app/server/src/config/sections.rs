@@ -22,9 +22,9 @@ pub struct Sip {
     pub listen: Vec<SipListen>,
     /// Certificates of the sockets `tls` and `wss`, and who is believed.
     pub tls: SipTls,
-    /// Requests of more bytes than this go by TCP where UDP was meant, to addresses of routes, trunks and names; where
-    /// TCP is refused, by UDP after all. Registered phones are always reached the way they have registered. 0 switches
-    /// it off.
+    /// INVITEs and UPDATEs of more bytes than this go by TCP where UDP was meant, to addresses of routes, trunks and
+    /// names; where nobody takes TCP, by UDP after all. RFC 3261 wants 1300. Registered phones are always reached the
+    /// way they have registered. 0 switches it off.
     pub tcp_above: usize,
     /// Web pages whose browsers may open a WebSocket to `ws` and `wss`, by Origin. Empty: all.
     pub allowed_origins: Vec<String>,
@@ -87,7 +87,7 @@ impl Default for Sip {
         Self {
             listen: vec![listen(SipTransport::Udp), listen(SipTransport::Tcp)],
             tls: SipTls::default(),
-            tcp_above: 1_300,
+            tcp_above: 0,
             allowed_origins: Vec::new(),
             trusted: Vec::new(),
             advertise: None,
