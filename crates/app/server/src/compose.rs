@@ -14,7 +14,7 @@ use hookswitch_net::PortRange;
 use hookswitch_shard::ShardConfig;
 use hookswitch_sip::auth::GateConfig;
 use hookswitch_sip::registrar::RegistrarConfig;
-use hookswitch_sip::{EndpointConfig, Listen, Network, Transport};
+use hookswitch_sip::{AnswerPort, EndpointConfig, Listen, Network, Transport};
 use hookswitch_sip_msg::digest::Algorithm;
 
 mod call_api;
@@ -25,7 +25,7 @@ mod sip_tls;
 mod trunks;
 
 use crate::config::{
-    Config, ConfigError, Domain, Forward, MediaAddress, MediaIo, Redirects, Refresher, ReliableEarlyMedia,
+    Config, ConfigError, Domain, ForceRport, Forward, MediaAddress, MediaIo, Redirects, Refresher, ReliableEarlyMedia,
     SipTransport, Transfers,
 };
 pub use opensips::front_config;
@@ -174,6 +174,11 @@ fn endpoint(config: &Config) -> Result<EndpointConfig, ConfigError> {
             Refresher::Ours => hookswitch_sip::Refresher::Ours,
             Refresher::Theirs => hookswitch_sip::Refresher::Theirs,
         },
+        answer_port: match config.sip.force_rport {
+            ForceRport::Asked => AnswerPort::Asked,
+            ForceRport::Nat => AnswerPort::BehindNat,
+            ForceRport::Always => AnswerPort::Always,
+        },
         // A call holds two dialogs, and those of ended calls linger for half a minute.
         max_dialogs: config.calls.max.saturating_mul(16).max(10_000),
         trusted: trusted(config),
@@ -238,6 +243,7 @@ fn registrar(config: &Config) -> Result<RegistrarConfig, ConfigError> {
         stale_after: sip.stale_after,
         stale_time: Duration::from_secs(sip.stale_time),
         unreachable_after: sip.unreachable_after,
+        flow_timer: Duration::from_secs(sip.flow_timer),
         ..RegistrarConfig::default()
     })
 }

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::net::{IpAddr, SocketAddr};
 
 use compact_str::CompactString;
-use hookswitch_sip_msg::Method;
+use hookswitch_sip_msg::{Host, Method, Via};
 
 use crate::dialog::session_timer::{LEAST, Wishes};
 use crate::timers::Timers;
@@ -98,6 +98,35 @@ pub enum Refresher {
     Theirs,
 }
 
+/// To whom a request over UDP is answered at the port it came from (RFC 3581). Its address is always answered, whatever
+/// its Via says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AnswerPort {
+    /// To whoever asks for it with `rport`; all others at the port in their Via (RFC 3261 18.2.2). The default.
+    #[default]
+    Asked,
+    /// Besides, to whoever is behind a NAT, as far as that is to be seen: the Via names another address than the one
+    /// the request came from, or none that could be (`.invalid`).
+    BehindNat,
+    /// To everybody.
+    Always,
+}
+
+impl AnswerPort {
+    pub(crate) fn is_that_of(self, source: IpAddr, via: &Via<'_>) -> bool {
+        let nat = || match via.host {
+            Host::V4(_) | Host::V6(_) => via.host.ip() != Some(source),
+            Host::Name(name) => name.trim_end_matches('.').to_ascii_lowercase().ends_with(".invalid"),
+        };
+        via.rport().is_some()
+            || match self {
+                AnswerPort::Asked => false,
+                AnswerPort::BehindNat => nat(),
+                AnswerPort::Always => true,
+            }
+    }
+}
+
 /// Everything an [`Endpoint`](crate::Endpoint) is told at the start.
 #[derive(Debug, Clone)]
 pub struct EndpointConfig {
@@ -110,6 +139,10 @@ pub struct EndpointConfig {
     /// Option tags understood: the value of Supported, and what a Require may ask for. Default `100rel` and `timer`,
     /// which the endpoint does itself; list others that its user does.
     pub supported: Vec<CompactString>,
+    /// Option tags that a REGISTER may ask for besides: those of the registrar behind this endpoint. Default none.
+    pub registrar_supports: Vec<CompactString>,
+    /// Who is answered at the port that a datagram came from. Default [`AnswerPort::Asked`].
+    pub answer_port: AnswerPort,
     /// Body types taken in an INVITE, PRACK or UPDATE, which is also the value of Accept.
     pub accept: Vec<CompactString>,
     /// Schemes taken in a Request-URI.
@@ -184,6 +217,8 @@ impl Default for EndpointConfig {
                 Method::Update,
             ],
             supported: vec![CompactString::const_new("100rel"), CompactString::const_new("timer")],
+            registrar_supports: Vec::new(),
+            answer_port: AnswerPort::Asked,
             accept: vec![CompactString::const_new("application/sdp")],
             schemes: vec![CompactString::const_new("sip"), CompactString::const_new("sips")],
             listen: Vec::new(),

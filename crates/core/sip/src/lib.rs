@@ -20,6 +20,7 @@ mod outgoing;
 pub mod registrar;
 pub mod registration;
 pub mod resolve;
+pub mod stun;
 mod timers;
 mod transaction;
 mod transport;

@@ -2,7 +2,7 @@
 
 mod support;
 
-use hookswitch_sip::{EndpointConfig, Event, Input, Response, Transport};
+use hookswitch_sip::{AnswerPort, EndpointConfig, Event, Input, Response, Transport};
 use hookswitch_sip_msg::HeaderName;
 use support::lone::{Lone, invite, request};
 use support::{HERE, addr, config, secs};
@@ -199,4 +199,35 @@ fn every_via_comes_back_in_its_order() {
     lone.drain();
     let vias: Vec<_> = lone.last("200").message.vias().map(|via| via.unwrap().sent_by.to_owned()).collect();
     assert_eq!(vias, ["10.0.0.2:5060", "one.test", "two.test", "three.test"]);
+}
+
+#[test]
+fn whoever_is_behind_a_nat_is_answered_where_it_is_seen_if_that_is_wanted() {
+    // What the Via says, and who has such an answer at the source, which is 198.51.100.7:31000.
+    for (via, behind_nat, always) in [
+        ("192.168.1.9:5060", true, true),
+        ("[2001:db8::1]:5060", true, true),
+        ("df7jal23ls0d.invalid", true, true),
+        ("198.51.100.7:5060", false, true),
+        ("phone.example.test:5060", false, true),
+    ] {
+        for (answer_port, at_source) in
+            [(AnswerPort::Asked, false), (AnswerPort::BehindNat, behind_nat), (AnswerPort::Always, always)]
+        {
+            let mut lone = Lone::with(Transport::Udp, EndpointConfig { answer_port, ..config(addr(HERE)) });
+            lone.flow.remote = addr("198.51.100.7:31000");
+            let expected = if at_source { "198.51.100.7:31000" } else { "198.51.100.7:5060" };
+            // One that is refused without a trace, and one with a transaction.
+            let seen = |text: &str| text.replace("10.0.0.2:5060;branch", &format!("{via};branch"));
+            lone.hear(&seen(&request("BYE", "z9hG4bK-1", 1, "a", "x", "")));
+            assert_eq!(lone.last("481").flow.remote, addr(expected), "{via} {answer_port:?}");
+            assert!(!lone.last("481").header(HeaderName::Via).contains("rport"), "it did not ask for that");
+            lone.hear(&seen(&request("OPTIONS", "z9hG4bK-2", 1, "a", "", "")));
+            let Some(Event::Request { txn, .. }) = lone.events.last() else { panic!("{:?}", lone.events) };
+            let txn = *txn;
+            lone.endpoint.reply(lone.now, txn, Response::new(200));
+            lone.drain();
+            assert_eq!(lone.last("200").flow.remote, addr(expected), "{via} {answer_port:?}");
+        }
+    }
 }

@@ -98,6 +98,7 @@ impl B2bua {
             self.names.spares.remove(&(record.call, record.leg));
             self.trunks.release(record.trunk);
             self.trunks.forget((record.call, record.leg));
+            self.flows.forget((record.call, record.leg));
             self.report(Report::Ended { call: record.call, leg: record.leg, cause });
         }
     }

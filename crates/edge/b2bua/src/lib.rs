@@ -22,7 +22,7 @@
 //! | `identity.rs` | who a caller is, and who is told so |
 //! | `named.rs` | what waits for the domain name system |
 //! | `register.rs` | REGISTER, OPTIONS and everything else outside of a call |
-//! | `registrar/` | the watch over bindings |
+//! | `registrar/` | the watch over bindings, and phones with several flows |
 //! | [`trunk`] | calls through carriers and other switches |
 //! | `reason.rs` | causes as Reason headers and back (RFC 3326) |
 
@@ -79,7 +79,7 @@ pub use parcel::{MAX_PARCEL, MAX_PARCELS};
 pub use perform::MAX_SDP;
 pub use refer::{Referred, Refers};
 pub use referral::Referral;
-use registrar::Pings;
+use registrar::{Flows, Pings};
 pub use reoffer::{Proposal, Reoffer};
 use route::Route;
 pub use text::MAX_TEXTS;
@@ -106,6 +106,9 @@ const METHODS: [Method; 13] = [
 /// What is understood here beyond what the endpoint keeps to by itself: calls that take over a leg (RFC 3891), and
 /// transfers of which nobody wants to hear (RFC 4488).
 const EXTENSIONS: [&str; 2] = ["replaces", "norefersub"];
+
+/// What a REGISTER may ask for besides: proxies between us and the phone (RFC 3327), and flows that are kept (RFC 5626).
+const REGISTRAR_EXTENSIONS: [&str; 2] = ["path", "outbound"];
 
 /// Whether a description before the answer is sent reliably (RFC 3262). Parties that we call may send theirs so in any
 /// case, and callers that require it get everything reliably.
@@ -189,6 +192,7 @@ pub struct B2bua {
     texts: Texts,
     trunks: Trunks,
     pings: Pings,
+    flows: Flows,
     reports: VecDeque<Report>,
 }
 
@@ -204,6 +208,7 @@ impl B2bua {
                 config.endpoint.supported.push(CompactString::const_new(extension));
             }
         }
+        config.endpoint.registrar_supports = REGISTRAR_EXTENSIONS.map(CompactString::const_new).to_vec();
         // There is no TLS, which `sips:` asks for; a `tel:` number may have a route.
         config.endpoint.schemes = ["sip", "sips", "tel"].map(CompactString::const_new).to_vec();
         let mut gate_seed = seed;
@@ -232,6 +237,7 @@ impl B2bua {
             texts: Texts::default(),
             trunks,
             pings: Pings::default(),
+            flows: Flows::default(),
             reports: VecDeque::new(),
         }
     }

@@ -14,6 +14,7 @@ use hookswitch_sip_msg::{Host, NameAddr, Scheme, Uri};
 
 use crate::B2bua;
 use crate::named::Way;
+use crate::registrar::one_for_each_phone;
 use crate::route::Choice;
 use crate::trunk::{self, TrunkSet};
 
@@ -199,9 +200,10 @@ impl B2bua {
         let bindings = self.registrar.reachable(now, &aor).filter(fits).filter_map(|binding| {
             let contact = Address(binding.contact.as_ref().into());
             let target = Target::new(contact, self.registrar.key_of(binding), None);
-            Some(Place { target, way: way_to_binding(binding)? })
+            let place = Place { target, way: way_to_binding(binding)? };
+            Some((binding.instance_with_flows(), place))
         });
-        let places: Vec<Place> = bindings.collect();
+        let places = one_for_each_phone(bindings.collect());
         if places.is_empty() {
             return nowhere(Kind::Unreachable, Fault::Peer);
         }
@@ -276,13 +278,15 @@ impl B2bua {
 }
 
 /// Back through the flow that the phone registered on, whatever its Contact says: that is the only way through a NAT. A
-/// connection that is gone leaves the first proxy of the Path (RFC 3327 section 5.3), or without one the Contact.
+/// connection that is gone leaves the first proxy of the Path (RFC 3327 section 5.3), or without one the Contact, but not
+/// of a phone that has promised to keep its flow (RFC 5626 section 4.2.1).
 fn way_to_binding(binding: &Binding) -> Option<Way> {
     if let Some(flow) = binding.flow {
         return Some(Way::Flow(flow));
     }
     Some(Way::Uri(match binding.path.first() {
         Some(hop) => NameAddr::parse(hop.as_bytes()).ok()?.uri_str()?.into(),
+        None if binding.keeps_flow() => return None,
         None => binding.contact.as_ref().into(),
     }))
 }

@@ -170,6 +170,7 @@ impl B2bua {
     pub(crate) fn give_up(&mut self, call: CallId, leg: LegId, cause: &Cause) {
         let Some(resolving) = self.names.resolving.remove(&(call, leg)) else { return };
         self.trunks.forget((call, leg));
+        self.flows.forget((call, leg));
         self.names.waits.remove(&resolving.query);
         self.names.resolver.forget(resolving.query);
         self.report(Report::Ended { call, leg, cause: cause.clone() });

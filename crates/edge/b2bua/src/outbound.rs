@@ -28,6 +28,7 @@ impl B2bua {
         let Some((way, routes)) = self.way_to(now, &dial) else {
             return self.report(ended(Cause::new(Kind::Unreachable, Fault::Peer)));
         };
+        self.dial_phone(now, (call, leg), &dial);
         match self.resolve(now, &way) {
             Ok(Toward::Flow(flow)) => {
                 let invite = self.invite_for(dial, flow, routes);
@@ -68,7 +69,7 @@ impl B2bua {
         }
     }
 
-    fn invite_for(&self, dial: Dial, flow: Flow, routes: Vec<CompactString>) -> Invite {
+    pub(crate) fn invite_for(&self, dial: Dial, flow: Flow, routes: Vec<CompactString>) -> Invite {
         let trusted = dial.target.via == Some(TRUSTED_ROUTE) || self.is_trusted(flow);
         let (from, headers) = identity::write(&dial, trusted);
         let to = name_addr(None, &dial.to.0);
@@ -100,6 +101,7 @@ impl B2bua {
                     self.endpoint.dialog(dialog).map(|d| d.call_id().into()).unwrap_or_default();
                 let (trunk, known) = self.sent_to_trunk(now, (call, leg), &wire_id);
                 record.trunk = trunk;
+                self.flows.sent((call, leg), &wire_id);
                 self.remember(dialog, record);
                 if !known {
                     self.report(Report::Dialed { call, leg, wire_id: wire_id.clone() });
@@ -108,6 +110,7 @@ impl B2bua {
             }
             Err(error) => {
                 self.trunks.forget((call, leg));
+                self.flows.forget((call, leg));
                 self.report(Report::Ended { call, leg, cause: cannot_send(&error) });
                 None
             }
@@ -198,6 +201,7 @@ impl B2bua {
         let sdp = sdp_of(response).filter(|_| record.changed != Some(fork));
         let (call, leg) = (record.call, record.leg);
         self.trunks.forget((call, leg));
+        self.flows.forget((call, leg));
         self.report(Report::Answered { call, leg, sdp });
     }
 
@@ -209,7 +213,7 @@ impl B2bua {
         response: Option<&Message>,
         why: FailCause,
     ) {
-        if self.try_next(now, dialog, status, response, why) {
+        if self.try_next(now, dialog, status, response, why) || self.try_next_flow(now, dialog, status, why) {
             return;
         }
         let cause = match why {

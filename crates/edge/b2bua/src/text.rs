@@ -15,6 +15,7 @@ use ahash::AHashMap;
 use bytes::Bytes;
 use compact_str::{CompactString, format_compact};
 use hookswitch_call::{Address, Cause, Dial, Fault, Kind, MAX_ADDRESS, MAX_BRANCHES, Target, Time};
+use hookswitch_sip::registrar::{Binding, Instance, StaleWhy};
 use hookswitch_sip::resolve::{Hop, Hops, ResolveError};
 use hookswitch_sip::{Body, FailCause, Flow, Header, RequestId, RequestOut, Response, TxnId};
 use hookswitch_sip_msg::{HeaderName, Message, Method};
@@ -25,6 +26,7 @@ use crate::locate::{Place, TRUSTED_ROUTE};
 use crate::named::{Toward, unresolved};
 use crate::outbound::{name_addr, request_uri};
 use crate::parcel::{MAX_PARCEL, on_one_line};
+use crate::registrar::failure;
 
 /// Most texts that are on their way at a time; more are answered 503.
 pub const MAX_TEXTS: usize = 1_000;
@@ -83,6 +85,8 @@ pub(crate) struct Branch {
     target: Target,
     routes: Vec<CompactString>,
     left: VecDeque<Hop>,
+    /// The phone, if it may have other flows.
+    phone: Option<Instance>,
 }
 
 /// A final answer of a branch that is no success.
@@ -174,7 +178,9 @@ impl B2bua {
         self.texts.texts.insert(key, text);
         for Place { target, way } in places {
             let routes = self.routes_to(now, &target);
-            let branch = Branch { target, routes, left: VecDeque::new() };
+            let binding = target.via.and_then(|key| self.registrar.by_key(now, key));
+            let phone = binding.and_then(Binding::instance_with_flows);
+            let branch = Branch { target, routes, left: VecDeque::new(), phone };
             match self.resolve(now, &way) {
                 Ok(Toward::Flow(flow)) => self.send_branch(now, key, branch, flow),
                 Ok(Toward::Hops(hops)) => {
@@ -244,6 +250,9 @@ impl B2bua {
         if out_of_order && !branch.left.is_empty() {
             return self.send_branch_to(now, key, branch);
         }
+        if self.text_over_next_flow(now, key, branch, failure(status, why)) {
+            return;
+        }
         if status < 300 {
             if let Some(txn) = self.texts.texts.get_mut(&key).and_then(|text| text.txn.take()) {
                 self.endpoint.reply(now, txn, Response::new(status));
@@ -265,6 +274,19 @@ impl B2bua {
             answer.headers.push(Header::new(name, value.to_vec()));
         }
         self.branch_over(now, key, Some(Verdict { rank, response: answer }));
+    }
+
+    /// Sends a branch over the next flow of its phone, if its failure asks for that.
+    fn text_over_next_flow(&mut self, now: Time, key: u64, mut branch: Branch, why: Option<StaleWhy>) -> bool {
+        let (Some(why), Some(phone), Some(via)) = (why, &branch.phone, branch.target.via) else { return false };
+        self.registrar.flow_failed(now, via, why);
+        let Some((next, flow)) = self.next_flow(now, phone, None) else { return false };
+        let Some(binding) = self.registrar.by_key(now, next) else { return false };
+        branch.target.address = Address(binding.contact.as_ref().into());
+        branch.target.via = Some(next);
+        branch.routes = self.routes_to(now, &branch.target);
+        self.send_branch(now, key, branch, flow);
+        true
     }
 
     fn branch_failed(&mut self, now: Time, key: u64, cause: Cause) {

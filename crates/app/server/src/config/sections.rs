@@ -58,6 +58,12 @@ pub struct Sip {
     pub stale_time: u64,
     /// Unanswered OPTIONS in a row after which a contact is removed; 0 removes none.
     pub unreachable_after: u16,
+    /// Who is answered at the UDP port that a request came from: `asked`, whoever says so (`rport`, RFC 3581); `nat`,
+    /// also whoever gives another address than it is seen at; `always`, everybody.
+    pub force_rport: ForceRport,
+    /// How often a phone that keeps its flow (RFC 5626) is asked for a sign of life over it, in seconds; 0 leaves that
+    /// to the phone.
+    pub flow_timer: u64,
     /// Most datagrams per second from one address that is not trusted; twice that at once is let
     /// through, more is thrown away unread. 0 switches it off.
     pub max_rate_per_source: u32,
@@ -101,6 +107,8 @@ impl Default for Sip {
             stale_after: 2,
             stale_time: 300,
             unreachable_after: 7,
+            force_rport: ForceRport::Nat,
+            flow_timer: 0,
             max_rate_per_source: 1_000,
             max_pending_per_source: 2_000,
             session_expires: 1_800,
@@ -122,6 +130,19 @@ pub enum Refresher {
     Ours,
     /// The phone, if it can.
     Theirs,
+}
+
+/// Who is answered at the port that a request came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ForceRport {
+    /// Whoever says so.
+    Asked,
+    /// Also whoever is behind a NAT.
+    #[default]
+    Nat,
+    /// Everybody.
+    Always,
 }
 
 /// Whether early audio is described reliably.

@@ -74,7 +74,7 @@ impl Endpoint {
             return Some(Refusal::with(if unknown { 501 } else { 405 }, HeaderName::Allow, allow));
         }
         self.check_scheme(flow, facts)
-            .or_else(|| if facts.has_require { self.check_require(request) } else { None })
+            .or_else(|| if facts.has_require { self.check_require(request, facts.method) } else { None })
             .or_else(|| self.check_body(request, facts))
     }
 
@@ -91,12 +91,14 @@ impl Endpoint {
         (!accepted || exposed).then(|| Refusal::bare(416))
     }
 
-    fn check_require(&self, request: &Message) -> Option<Refusal> {
-        let unknown: Vec<_> = request
-            .values(HeaderName::Require)
-            .filter(|tag| !self.config.supported.iter().any(|known| tag.eq_ignore_ascii_case(known.as_bytes())))
-            .map(String::from_utf8_lossy)
-            .collect();
+    fn check_require(&self, request: &Message, method: &Method) -> Option<Refusal> {
+        let of_registrar: &[_] = if *method == Method::Register { &self.config.registrar_supports } else { &[] };
+        let known = |tag: &&[u8]| {
+            let mut known = self.config.supported.iter().chain(of_registrar);
+            known.any(|known| tag.eq_ignore_ascii_case(known.as_bytes()))
+        };
+        let unknown: Vec<_> =
+            request.values(HeaderName::Require).filter(|tag| !known(tag)).map(String::from_utf8_lossy).collect();
         (!unknown.is_empty()).then(|| Refusal::with(420, HeaderName::Unsupported, unknown.join(", ")))
     }
 
@@ -199,7 +201,9 @@ impl Endpoint {
         if let Some(server) = self.desk.server.strip_suffix("\r\n") {
             draft.raw_line(server);
         }
-        let port = request.via().ok().map(|via| (via.rport().is_some(), via.port_or_default()));
+        let source = flow.remote.ip();
+        let via = request.via().ok();
+        let port = via.map(|via| (self.config.answer_port.is_that_of(source, &via), via.port_or_default()));
         let target = match (flow.transport, port) {
             (Transport::Udp, Some((false, port))) => without_rport(flow, port),
             (Transport::Udp, Some((true, _)) | None) => flow,

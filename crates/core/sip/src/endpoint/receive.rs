@@ -11,6 +11,7 @@ use super::outcome::Final;
 use super::tables::{ClientMachine, ServerMachine, TxnRef};
 use crate::Time;
 use crate::event::{DialogId, Ender, Event, TxnId};
+use crate::stun::{answer, is_stun};
 use crate::transaction::{Heard, Repeated};
 use crate::transport::{Flow, Input};
 
@@ -33,6 +34,10 @@ impl Endpoint {
     pub fn handle_input(&mut self, now: Time, input: Input) {
         match input {
             Input::Datagram { flow, .. } if !self.guard.admits(now, flow.remote.ip()) => self.dropped.flood += 1,
+            Input::Datagram { flow, bytes } if is_stun(&bytes) => match answer(&bytes, flow.remote) {
+                Some(answer) => self.send(flow, answer),
+                None => self.dropped.garbage += 1,
+            },
             Input::Datagram { flow, bytes } => {
                 // Keep-alives of a datagram flow need no answer (RFC 5626 4.4.1 is for streams).
                 if bytes.iter().take(4).any(|byte| !matches!(byte, b'\r' | b'\n' | 0)) {

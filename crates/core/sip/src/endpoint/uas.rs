@@ -112,7 +112,9 @@ impl Endpoint {
         let &Fresh { flow, request, ref facts, key } = fresh;
         let reply_port = facts.via.port_or_default();
         let reply = match flow.transport {
-            Transport::Udp if facts.via.rport().is_none() => without_rport(flow, reply_port),
+            Transport::Udp if !self.config.answer_port.is_that_of(flow.remote.ip(), &facts.via) => {
+                without_rport(flow, reply_port)
+            }
             Transport::Udp | Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => flow,
         };
         let machine = match facts.method {

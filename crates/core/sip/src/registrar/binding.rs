@@ -71,6 +71,12 @@ impl Binding {
         self.life.stale_since.is_some()
     }
 
+    /// Whether its phone is to be reached over the flow it has registered on, and in no other way (RFC 5626 section
+    /// 4.2): its own flow, or that to the first proxy of its Path.
+    pub fn keeps_flow(&self) -> bool {
+        self.reg_id.is_some()
+    }
+
     /// Whether the binding is over at `now`.
     pub fn is_expired(&self, now: Time) -> bool {
         self.expires_at <= now

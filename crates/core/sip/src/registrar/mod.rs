@@ -10,13 +10,14 @@
 //!         expiry, unreachable
 //! ```
 //!
-//! A connection that closes takes the flow from its bindings but not the bindings themselves; `watch.rs` says what becomes
-//! of those whose phone is silent. Every change of a binding
+//! A connection that closes takes the flow from its bindings but not the bindings themselves, unless their phone has
+//! promised to keep it (`outbound.rs`); `watch.rs` says what becomes of those whose phone is silent. Every change of a binding
 //! is queued as a [`Change`] for a store and for whoever watches registrations; drain the queue after every call.
 
 mod aor;
 mod binding;
 mod date;
+mod outbound;
 mod outcome;
 mod request;
 mod table;
@@ -33,6 +34,7 @@ use smallvec::SmallVec;
 pub use self::aor::aor_of;
 use self::binding::share;
 pub use self::binding::{Binding, BindingId};
+pub use self::outbound::Instance;
 pub use self::outcome::{Refusal, RegisterOutcome, Registered};
 use self::request::{Ask, Wanted, What};
 use self::table::{Slot, Table};
@@ -84,6 +86,9 @@ pub struct RegistrarConfig {
     pub stale_time: Time,
     /// Unanswered pings in a row after which a binding is removed; 0 removes none. Default 7.
     pub unreachable_after: u16,
+    /// How often a phone that keeps its flow is asked to give a sign of life over it (Flow-Timer, RFC 5626 section
+    /// 10). Zero, the default, leaves that to the phone.
+    pub flow_timer: Time,
 }
 
 impl Default for RegistrarConfig {
@@ -99,6 +104,7 @@ impl Default for RegistrarConfig {
             stale_after: 2,
             stale_time: Time::from_secs(300),
             unreachable_after: 7,
+            flow_timer: Time::ZERO,
         }
     }
 }
@@ -155,7 +161,7 @@ pub enum RemovedWhy {
     Replaced,
     /// Nobody refreshed it in time.
     Expired,
-    /// Its phone has left too many pings without an answer.
+    /// Its phone has left too many pings without an answer, or the flow that it promised to keep is gone.
     Unreachable,
     /// The switch removed it: [`Registrar::remove_aor`].
     Revoked,
@@ -203,10 +209,12 @@ impl Registrar {
         self.expire_aor(now, aor);
         let done = request::read(request, &self.config).and_then(|ask| {
             let registered = self.perform(now, aor, &ask, flow)?;
-            Ok((registered, ask.path))
+            Ok((registered, ask.path, ask.outbound.then_some(self.config.flow_timer)))
         });
         match done {
-            Ok((registered, path)) => RegisterOutcome::accepted(now, registered, &path, self.bindings(now, aor)),
+            Ok((registered, path, outbound)) => {
+                RegisterOutcome::accepted(now, registered, &path, outbound, self.bindings(now, aor))
+            }
             Err(refusal) => RegisterOutcome::refused(refusal),
         }
     }
@@ -279,7 +287,8 @@ impl Registrar {
     }
 
     /// Takes the flow from all bindings that were registered over this connection, because it is closed. They stay, to
-    /// be tried at their contact URI, and are stale unless that is where they came from. Does nothing for datagrams.
+    /// be tried at their contact URI, and are stale unless that is where they came from or a proxy leads there; but those
+    /// that were to be reached over that flow alone are gone. Does nothing for datagrams.
     pub fn remove_flow(&mut self, now: Time, flow: Flow) {
         let Some(connection) = flow.conn else { return };
         let slots: Vec<Slot> = self.table.on_connection(connection).collect();

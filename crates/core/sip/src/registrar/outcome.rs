@@ -62,6 +62,9 @@ pub enum Refusal {
     /// An older request overtaken by a newer one with the same Call-ID: 500.
     #[error("a newer request of the same registration was here already")]
     OutOfOrder,
+    /// The phone wants to keep its flow, and a proxy between us does not know of that: 439.
+    #[error("the first hop of the phone does not support outbound")]
+    FirstHopLacksOutbound,
     /// The address of record would have more bindings than allowed: 403.
     #[error("too many bindings for this address of record")]
     TooManyBindings,
@@ -77,6 +80,7 @@ impl Refusal {
             Self::Malformed(_) | Self::TooLong(_) | Self::Wildcard | Self::ContactScheme | Self::TooManyContacts => 400,
             Self::TooBrief { .. } => 423,
             Self::OutOfOrder => 500,
+            Self::FirstHopLacksOutbound => 439,
             Self::TooManyBindings => 403,
             Self::Full => 503,
         }
@@ -90,6 +94,7 @@ impl Refusal {
             Self::TooManyContacts => "Too Many Contacts",
             Self::TooBrief { .. } => "Interval Too Brief",
             Self::OutOfOrder => "Request Out Of Order",
+            Self::FirstHopLacksOutbound => "First Hop Lacks Outbound Support",
             Self::TooManyBindings => "Too Many Bindings",
             Self::Full => "Service Unavailable",
         }
@@ -108,18 +113,28 @@ impl RegisterOutcome {
         Self { status: refusal.status(), reason: refusal.reason(), headers, result: Err(refusal) }
     }
 
-    /// `path` is what the request asked to be remembered; `bindings` is everything that is bound now.
+    /// `path` is what the request asked to be remembered; `bindings` is everything that is bound now. `outbound` is
+    /// how often a phone that keeps its flow shall give a sign of life over it, if at all.
     pub(super) fn accepted<'a>(
         now: Time,
         registered: Registered,
         path: &[String],
+        outbound: Option<Time>,
         bindings: impl Iterator<Item = &'a Binding>,
     ) -> Self {
-        let mut headers = Vec::with_capacity(registered.total + path.len() + 2);
+        let mut headers = Vec::with_capacity(registered.total + path.len() + 4);
         headers.extend(bindings.map(|binding| (HeaderName::Contact, contact(binding, now))));
         if !path.is_empty() {
             // RFC 3327 section 5.3: the phone learns which proxies were recorded.
             headers.extend(path.iter().map(|hop| (HeaderName::Path, hop.clone())));
+        }
+        if let Some(flow_timer) = outbound {
+            headers.push((HeaderName::Require, "outbound".to_owned()));
+            headers.push((HeaderName::Supported, "path, outbound".to_owned()));
+            if !flow_timer.is_zero() {
+                headers.push((HeaderName::FlowTimer, ceil_seconds(flow_timer).to_string()));
+            }
+        } else if !path.is_empty() {
             headers.push((HeaderName::Supported, "path".to_owned()));
         }
         headers.push((HeaderName::Date, sip_date(now)));

@@ -21,6 +21,8 @@ pub(super) struct Ask<'a> {
     /// Path values, fit to be sent back.
     pub path: SmallVec<[String; 2]>,
     pub user_agent: Option<String>,
+    /// The phone keeps the flow of this registration, and whoever stands between us knows of it (RFC 5626 section 6).
+    pub outbound: bool,
 }
 
 /// What shall happen to the bindings.
@@ -62,7 +64,31 @@ pub(super) fn read<'a>(request: &'a Message, config: &RegistrarConfig) -> Result
         return Err(Refusal::TooLong("Call-ID"));
     }
     let cseq = request.cseq().map_err(|_| Refusal::Malformed("CSeq"))?.number;
-    Ok(Ask { call_id, cseq, what: contacts(request, config)?, path: path(request)?, user_agent: user_agent(request) })
+    let mut what = contacts(request, config)?;
+    let path = path(request)?;
+    let outbound = outbound(request, &path, &mut what)?;
+    Ok(Ask { call_id, cseq, what, path, user_agent: user_agent(request), outbound })
+}
+
+/// Whether the phone keeps its flow. Where a proxy stands between us that does not know what that means, the phone is
+/// told so, and one that would not understand is registered as if it had not numbered its flow (RFC 5626 section 6).
+fn outbound(request: &Message, path: &[String], what: &mut What<'_>) -> Result<bool, Refusal> {
+    let What::Bind(wanted) = what else { return Ok(false) };
+    let numbered = wanted.iter().any(|contact| contact.reg_id.is_some() && !contact.lifetime.is_zero());
+    let understands = request.has_token(HeaderName::Supported, "outbound");
+    // The phone's own Via is the last one. Its first hop is the proxy that has recorded itself first, at the bottom.
+    let direct = request.values(HeaderName::Via).nth(1).is_none();
+    let first_hop = || NameAddr::parse(path.last()?.as_bytes()).ok()?.uri().ok()?.param("ob").map(|_| ());
+    if direct || first_hop().is_some() {
+        return Ok(numbered && understands);
+    }
+    if numbered && understands {
+        return Err(Refusal::FirstHopLacksOutbound);
+    }
+    for contact in wanted {
+        contact.reg_id = None;
+    }
+    Ok(false)
 }
 
 fn contacts<'a>(request: &'a Message, config: &RegistrarConfig) -> Result<What<'a>, Refusal> {

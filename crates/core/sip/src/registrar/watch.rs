@@ -178,11 +178,16 @@ impl Registrar {
     }
 
     /// The binding's connection is closed. Nobody can open another one to a phone behind a NAT, nor to one that promised
-    /// to keep its flow (RFC 5626 section 4.2.1); only where the contact is the very address that it came from is there
-    /// hope.
+    /// to keep its flow (RFC 5626 section 4.2.1), which will register anew; only where the contact is the very address
+    /// that it came from is there hope. A proxy may close its connections as it likes: it is found by the Path.
     pub(super) fn flow_closed(&mut self, now: Time, slot: Slot) {
         let binding = self.table.get(slot);
-        if binding.reg_id.is_some() || !names(&binding.contact, binding.source) {
+        if !binding.path.is_empty() {
+            return;
+        }
+        if binding.keeps_flow() {
+            self.remove(slot, RemovedWhy::Unreachable);
+        } else if !names(&binding.contact, binding.source) {
             self.make_stale(now, slot, StaleWhy::FlowLost);
         }
     }
@@ -214,6 +219,9 @@ impl Registrar {
     }
 
     fn unanswered(&mut self, now: Time, slot: Slot, why: StaleWhy) {
+        if why == StaleWhy::FlowLost && self.table.get(slot).keeps_flow() {
+            return self.remove(slot, RemovedWhy::Unreachable);
+        }
         let config = &self.config;
         let (limit, stale_after, stale_time) = (config.unreachable_after, config.stale_after, config.stale_time);
         let life = self.table.life_mut(slot);
@@ -228,7 +236,7 @@ impl Registrar {
         }
     }
 
-    fn make_stale(&mut self, now: Time, slot: Slot, why: StaleWhy) {
+    pub(super) fn make_stale(&mut self, now: Time, slot: Slot, why: StaleWhy) {
         let life = self.table.life_mut(slot);
         if life.stale_since.is_some() {
             return;

@@ -1,5 +1,7 @@
 //! What the switch does for the registrar beyond answering REGISTER.
 
+mod flows;
 mod pings;
 
+pub(crate) use flows::{Flows, failure, one_for_each_phone};
 pub(crate) use pings::Pings;

@@ -1,0 +1,193 @@
+//! Keep-alives by STUN on a SIP socket (RFC 5626 section 5.4): a Binding request is told from where it came.
+//!
+//! Nothing else of STUN is spoken here (RFC 8489): no authentication, no other method, and nothing that has no magic
+//! cookie, which is what tells STUN from SIP. An answer is at most 24 bytes longer than what asks for it, so nobody
+//! gains by asking in somebody else's name.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+
+const HEADER: usize = 20;
+const MAGIC_COOKIE: u32 = 0x2112_A442;
+
+const BINDING_REQUEST: u16 = 0x0001;
+const BINDING_SUCCESS: u16 = 0x0101;
+const BINDING_ERROR: u16 = 0x0111;
+
+const ERROR_CODE: u16 = 0x0009;
+const UNKNOWN_ATTRIBUTES: u16 = 0x000A;
+const XOR_MAPPED_ADDRESS: u16 = 0x0020;
+
+/// Attributes that one has to understand or refuse, and that mean nothing to a keep-alive: addresses, and whatever
+/// belongs to passwords, which nobody is asked for (RFC 8489 section 18.3.1).
+const HARMLESS: [u16; 11] = [
+    0x0001,
+    0x0006,
+    0x0008,
+    ERROR_CODE,
+    UNKNOWN_ATTRIBUTES,
+    0x0014,
+    0x0015,
+    0x001C,
+    0x001D,
+    0x001E,
+    XOR_MAPPED_ADDRESS,
+];
+
+/// Most attributes that are named in a refusal.
+const MAX_NAMED: usize = 8;
+
+/// Whether a datagram is STUN: the first two bits are zero, the cookie is there and the length is right (RFC 8489
+/// section 5). No SIP message begins like that.
+pub fn is_stun(datagram: &[u8]) -> bool {
+    let Some((header, rest)) = datagram.split_first_chunk::<HEADER>() else { return false };
+    let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    header[0] & 0xC0 == 0
+        && header[4..8] == MAGIC_COOKIE.to_be_bytes()
+        && length == rest.len()
+        && length.is_multiple_of(4)
+}
+
+/// The answer to a Binding request that came from `source`. `None` for everything else: other methods, indications,
+/// answers, and what is no STUN at all.
+pub fn answer(datagram: &[u8], source: SocketAddr) -> Option<Bytes> {
+    if !is_stun(datagram) {
+        return None;
+    }
+    let (header, attributes) = datagram.split_first_chunk::<HEADER>()?;
+    if u16::from_be_bytes([header[0], header[1]]) != BINDING_REQUEST {
+        return None;
+    }
+    let unknown = unknown_attributes(attributes)?;
+    Some(if unknown.is_empty() {
+        message(BINDING_SUCCESS, header, &mapped(header, source))
+    } else {
+        message(BINDING_ERROR, header, &refusal(&unknown))
+    })
+}
+
+/// Attributes that have to be understood and are not; `None` when one is longer than the message.
+fn unknown_attributes(mut rest: &[u8]) -> Option<Vec<u16>> {
+    let mut unknown = Vec::new();
+    while let Some((head, behind)) = rest.split_first_chunk::<4>() {
+        let kind = u16::from_be_bytes([head[0], head[1]]);
+        let length = usize::from(u16::from_be_bytes([head[2], head[3]])).next_multiple_of(4);
+        rest = behind.get(length..)?;
+        if kind < 0x8000 && !HARMLESS.contains(&kind) && unknown.len() < MAX_NAMED {
+            unknown.push(kind);
+        }
+    }
+    Some(unknown)
+}
+
+/// XOR-MAPPED-ADDRESS (RFC 8489 section 14.2).
+fn mapped(header: &[u8; HEADER], source: SocketAddr) -> Vec<u8> {
+    let mut value = vec![0];
+    let mask = header[4..].iter();
+    let port = source.port() ^ (MAGIC_COOKIE >> 16) as u16;
+    match source.ip() {
+        IpAddr::V4(ip) => {
+            value.push(1);
+            value.extend(port.to_be_bytes());
+            value.extend(ip.octets().iter().zip(mask).map(|(byte, mask)| byte ^ mask));
+        }
+        IpAddr::V6(ip) => {
+            value.push(2);
+            value.extend(port.to_be_bytes());
+            value.extend(ip.octets().iter().zip(mask).map(|(byte, mask)| byte ^ mask));
+        }
+    }
+    attribute(XOR_MAPPED_ADDRESS, &value)
+}
+
+fn refusal(unknown: &[u16]) -> Vec<u8> {
+    const WORDS: &[u8] = b"\0\0\x04\x14Unknown Attribute";
+    let names: Vec<u8> = unknown.iter().flat_map(|kind| kind.to_be_bytes()).collect();
+    [attribute(ERROR_CODE, WORDS), attribute(UNKNOWN_ATTRIBUTES, &names)].concat()
+}
+
+fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(4 + value.len().next_multiple_of(4));
+    out.extend(kind.to_be_bytes());
+    // Every value here is a few dozen bytes long.
+    out.extend((value.len() as u16).to_be_bytes());
+    out.extend(value);
+    out.resize(out.len().next_multiple_of(4), 0);
+    out
+}
+
+fn message(kind: u16, request: &[u8; HEADER], attributes: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(HEADER + attributes.len());
+    out.extend(kind.to_be_bytes());
+    out.extend((attributes.len() as u16).to_be_bytes());
+    out.extend(&request[4..]);
+    out.extend(attributes);
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The transaction of the test vectors of RFC 5769.
+    const ID: [u8; 12] = [0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa, 0x87, 0xdf, 0xae];
+
+    fn stun(kind: u16, attributes: &[u8]) -> Vec<u8> {
+        let mut out = kind.to_be_bytes().to_vec();
+        out.extend((attributes.len() as u16).to_be_bytes());
+        out.extend(MAGIC_COOKIE.to_be_bytes());
+        out.extend(ID);
+        out.extend(attributes);
+        out
+    }
+
+    #[test]
+    fn the_answer_says_from_where_it_was_asked() {
+        // The mapped addresses of RFC 5769 sections 2.2 and 2.3.
+        for (source, value) in [
+            ("192.0.2.1:32853", &[0, 0x01, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43][..]),
+            (
+                "[2001:db8:1234:5678:11:2233:4455:6677]:32853",
+                &[
+                    0, 0x02, 0xa1, 0x47, 0x01, 0x13, 0xa9, 0xfa, 0xa5, 0xd3, 0xf1, 0x79, 0xbc, 0x25, 0xf4, 0xb5, 0xbe,
+                    0xd2, 0xb9, 0xd9,
+                ][..],
+            ),
+        ] {
+            let answer = answer(&stun(BINDING_REQUEST, &[]), source.parse().unwrap()).unwrap();
+            assert_eq!(answer[..], stun(BINDING_SUCCESS, &attribute(XOR_MAPPED_ADDRESS, value)), "{source}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_a_whole_binding_request_is_answered() {
+        let source = "192.0.2.1:5060".parse().unwrap();
+        let good = stun(BINDING_REQUEST, &attribute(0x8022, b"phone 1"));
+        assert!(answer(&good, source).is_some(), "an attribute that need not be understood");
+        for end in 0..good.len() {
+            assert_eq!(answer(&good[..end], source), None, "cut to {end} bytes");
+        }
+        for kind in [0x0011, BINDING_SUCCESS, BINDING_ERROR, 0x0003] {
+            assert_eq!(answer(&stun(kind, &[]), source), None, "{kind:#06x}");
+        }
+        let mut old = good.clone();
+        old[4] = 0;
+        assert_eq!(answer(&old, source), None, "no cookie (RFC 3489)");
+        let mut long = good;
+        long[HEADER + 3] = 200;
+        assert_eq!(answer(&long, source), None, "an attribute beyond the end");
+    }
+
+    #[test]
+    fn what_must_be_understood_and_is_not_is_refused() {
+        let change_request = attribute(0x0003, &[0, 0, 0, 6]);
+        let reply = answer(&stun(BINDING_REQUEST, &change_request), "192.0.2.1:5060".parse().unwrap()).unwrap();
+        assert_eq!(reply[..2], BINDING_ERROR.to_be_bytes());
+        let names = attribute(UNKNOWN_ATTRIBUTES, &[0, 3]);
+        assert!(reply.ends_with(&names), "{reply:?}");
+        let many: Vec<u8> = (0x4000..0x4100).flat_map(|kind| attribute(kind, &[])).collect();
+        let reply = answer(&stun(BINDING_REQUEST, &many), "192.0.2.1:5060".parse().unwrap()).unwrap();
+        assert!(reply.len() < 100, "{}", reply.len());
+    }
+}
