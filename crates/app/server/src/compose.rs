@@ -20,6 +20,7 @@ use hookswitch_sip_msg::digest::Algorithm;
 mod call_api;
 mod dns;
 mod hold_music;
+mod network;
 mod opensips;
 mod sip_tls;
 mod trunks;
@@ -40,6 +41,7 @@ const PRODUCT: &str = concat!("Hookswitch/", env!("CARGO_PKG_VERSION"));
 pub fn switch_config(config: &Config) -> Result<SwitchConfig, ConfigError> {
     let mut switch = SwitchConfig::new(sip_listen(config), media(config)?, shard_config(config)?);
     switch.tls = sip_tls::certificates(config)?;
+    switch.stun = network::stun(config)?;
     switch.application = match &config.opensips {
         // Somebody else's calls are controlled then, and ours are not.
         Some(_) => None,
@@ -165,6 +167,7 @@ fn endpoint(config: &Config) -> Result<EndpointConfig, ConfigError> {
     Ok(EndpointConfig {
         product: PRODUCT.into(),
         listen: listen.collect::<Result<_, ConfigError>>()?,
+        addresses: network::addresses(config)?,
         max_rate_per_source: config.sip.max_rate_per_source,
         max_pending_per_source: config.sip.max_pending_per_source,
         session_expires: Duration::from_secs(config.sip.session_expires),

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use compact_str::CompactString;
 use hookswitch_sip_msg::{Host, Method, Via};
 
+use crate::addresses::Addresses;
 use crate::dialog::session_timer::{LEAST, Wishes};
 use crate::timers::Timers;
 use crate::transport::Transport;
@@ -59,6 +60,13 @@ pub struct Interface {
     pub prefix: u8,
     /// Used where no interface shares a network with the other side.
     pub default: bool,
+}
+
+impl Interface {
+    /// The network it is in.
+    pub const fn network(&self) -> Network {
+        Network { addr: self.addr, prefix: self.prefix }
+    }
 }
 
 /// A network by address and prefix length.
@@ -149,8 +157,8 @@ pub struct EndpointConfig {
     pub schemes: Vec<CompactString>,
     /// Sockets.
     pub listen: Vec<Listen>,
-    /// Networks, to choose the address put into Via and Contact by longest match with the other side.
-    pub interfaces: Vec<Interface>,
+    /// Our addresses, to choose the one put into Via and Contact by where the other side is.
+    pub addresses: Addresses,
     /// Most transactions at a time; beyond, requests are answered 503.
     pub max_transactions: usize,
     /// Most dialogs at a time; beyond, calls are answered 503.
@@ -222,7 +230,7 @@ impl Default for EndpointConfig {
             accept: vec![CompactString::const_new("application/sdp")],
             schemes: vec![CompactString::const_new("sip"), CompactString::const_new("sips")],
             listen: Vec::new(),
-            interfaces: Vec::new(),
+            addresses: Addresses::default(),
             max_transactions: MAX_TRANSACTIONS,
             max_dialogs: MAX_DIALOGS,
             max_connections: MAX_CONNECTIONS,

@@ -9,6 +9,7 @@
 //! separate machines, which the user of the endpoint consults about the requests it gets and sends.
 #![forbid(unsafe_code)]
 
+mod addresses;
 pub mod auth;
 mod config;
 mod dialog;
@@ -26,6 +27,7 @@ mod transaction;
 mod transport;
 mod wheel;
 
+pub use addresses::{Addresses, View};
 pub use config::*;
 pub use dialog::{Dialog, DialogState, Role};
 pub use endpoint::{Counts, Dropped, Endpoint};

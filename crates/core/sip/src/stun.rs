@@ -67,6 +67,53 @@ pub fn answer(datagram: &[u8], source: SocketAddr) -> Option<Bytes> {
     })
 }
 
+/// A Binding request. Draw `id` so that nobody can guess it: it is what an answer is believed by.
+pub fn request(id: [u8; 12]) -> [u8; HEADER] {
+    let mut out = [0; HEADER];
+    out[..2].copy_from_slice(&BINDING_REQUEST.to_be_bytes());
+    out[4..8].copy_from_slice(&MAGIC_COOKIE.to_be_bytes());
+    out[8..].copy_from_slice(&id);
+    out
+}
+
+/// From where the request `id` came, as this answer to it says. `None` for everything else.
+pub fn mapped_address(datagram: &[u8], id: [u8; 12]) -> Option<SocketAddr> {
+    if !is_stun(datagram) {
+        return None;
+    }
+    let (header, mut rest) = datagram.split_first_chunk::<HEADER>()?;
+    if header[..2] != BINDING_SUCCESS.to_be_bytes() || header[8..] != id {
+        return None;
+    }
+    while let Some((head, behind)) = rest.split_first_chunk::<4>() {
+        let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+        if head[..2] == XOR_MAPPED_ADDRESS.to_be_bytes() {
+            return unmapped(header, behind.get(..length)?);
+        }
+        rest = behind.get(length.next_multiple_of(4)..)?;
+    }
+    None
+}
+
+/// The address in an XOR-MAPPED-ADDRESS.
+fn unmapped(header: &[u8; HEADER], value: &[u8]) -> Option<SocketAddr> {
+    let ([_, family, port @ ..], address) = value.split_first_chunk::<4>()?;
+    let port = u16::from_be_bytes(*port) ^ (MAGIC_COOKIE >> 16) as u16;
+    let mask: [u8; 16] = *header[4..].first_chunk()?;
+    let ip = match family {
+        1 => {
+            let bytes: [u8; 4] = address.try_into().ok()?;
+            IpAddr::from(std::array::from_fn::<u8, 4, _>(|n| bytes[n] ^ mask[n]))
+        }
+        2 => {
+            let bytes: [u8; 16] = address.try_into().ok()?;
+            IpAddr::from(std::array::from_fn::<u8, 16, _>(|n| bytes[n] ^ mask[n]))
+        }
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port))
+}
+
 /// Attributes that have to be understood and are not; `None` when one is longer than the message.
 fn unknown_attributes(mut rest: &[u8]) -> Option<Vec<u16>> {
     let mut unknown = Vec::new();
@@ -158,6 +205,22 @@ mod tests {
             let answer = answer(&stun(BINDING_REQUEST, &[]), source.parse().unwrap()).unwrap();
             assert_eq!(answer[..], stun(BINDING_SUCCESS, &attribute(XOR_MAPPED_ADDRESS, value)), "{source}");
         }
+    }
+
+    #[test]
+    fn an_answer_is_understood_by_who_has_asked() {
+        for source in ["192.0.2.1:32853", "[2001:db8:1234:5678:11:2233:4455:6677]:32853"] {
+            let source: SocketAddr = source.parse().unwrap();
+            let reply = answer(&request(ID), source).unwrap();
+            assert_eq!(mapped_address(&reply, ID), Some(source));
+            assert_eq!(mapped_address(&reply, [0; 12]), None, "an answer to something else");
+            assert_eq!(mapped_address(&request(ID), ID), None, "a request");
+            for end in 0..reply.len() {
+                assert_eq!(mapped_address(&reply[..end], ID), None, "cut to {end} bytes");
+            }
+        }
+        let short = stun(BINDING_SUCCESS, &attribute(XOR_MAPPED_ADDRESS, &[0, 1, 2, 3, 4]));
+        assert_eq!(mapped_address(&short, ID), None, "an address of one byte");
     }
 
     #[test]

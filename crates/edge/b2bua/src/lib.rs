@@ -64,7 +64,7 @@ use hookswitch_sip::auth::{Gate, GateConfig};
 use hookswitch_sip::registrar::{Registrar, RegistrarConfig};
 use hookswitch_sip::resolve::{LookupId, Reach, RecordKind, ResolverConfig};
 use hookswitch_sip::{
-    Dialog, DialogId, Endpoint, EndpointConfig, Event, Flow, Input, Interface, Network, Output, RequestId,
+    Dialog, DialogId, Endpoint, EndpointConfig, Event, Flow, Input, Network, Output, RequestId,
 };
 use hookswitch_sip_msg::Method;
 
@@ -250,6 +250,11 @@ impl B2bua {
         self.endpoint.handle_input(now, input);
     }
 
+    /// Tells at which addresses hosts on the Internet see us from now on, at most one of each family.
+    pub fn set_public_addresses(&mut self, public: &[IpAddr]) {
+        self.endpoint.set_public_addresses(public);
+    }
+
     /// Lets time pass.
     pub fn handle_timeout(&mut self, now: Time) {
         self.endpoint.handle_timeout(now);
@@ -380,21 +385,8 @@ impl B2bua {
 
     /// Our address as seen by a party at the other end of this flow.
     fn near(&self, flow: Flow) -> Option<IpAddr> {
-        near(&self.config.endpoint.interfaces, flow)
+        self.endpoint.addresses().seen_by(&flow)
     }
-}
-
-/// The address of this host that the other end of a flow sees: the socket's own, or that of the
-/// interface which shares the longest network prefix with the other end.
-fn near(interfaces: &[Interface], flow: Flow) -> Option<IpAddr> {
-    let (local, remote) = (flow.local.ip(), flow.remote.ip());
-    if !local.is_unspecified() {
-        return Some(local);
-    }
-    let shares = |i: &&Interface| Network { addr: i.addr, prefix: i.prefix }.contains(remote);
-    let shared = interfaces.iter().filter(shares).max_by_key(|i| i.prefix);
-    let fallback = || interfaces.iter().find(|i| i.default && i.addr.is_ipv4() == remote.is_ipv4());
-    shared.or_else(fallback).map(|i| i.addr)
 }
 
 impl Backend for B2bua {

@@ -182,7 +182,7 @@ impl B2bua {
         endpoint.listen.iter().any(|listen| {
             let bound = listen.address.ip();
             bound == ip || (bound.is_unspecified() && ip.is_loopback()) || advertised(listen)
-        }) || endpoint.interfaces.iter().any(|interface| interface.addr == ip)
+        }) || self.endpoint.addresses().is_ours(ip)
     }
 
     fn user(&self, now: Time, uri: &Uri<'_>, domain: &str) -> Whereabouts {
@@ -260,11 +260,10 @@ impl B2bua {
         })
     }
 
-    /// The socket to send from: the one bound to the address that the other side sees, else one
-    /// bound to any, else the first.
+    /// The socket to send from: the one bound to the address of the interface towards the other side, else one bound to
+    /// any, else the first.
     fn socket_towards(&self, transport: Transport, remote: SocketAddr) -> Option<SocketAddr> {
-        let any = if remote.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
-        let near = self.near(Flow::udp(SocketAddr::new(any, 0), remote));
+        let near = self.endpoint.addresses().towards(remote.ip());
         let sockets = self.config.endpoint.listen.iter();
         let fitting =
             sockets.filter(|listen| listen.transport == transport && listen.address.is_ipv4() == remote.is_ipv4());

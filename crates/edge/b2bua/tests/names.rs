@@ -12,7 +12,7 @@ use hookswitch_call::{
     Time,
 };
 use hookswitch_sip::resolve::{Answer, LookupId, RecordKind, Records, ResolverConfig, Srv};
-use hookswitch_sip::{EndpointConfig, Flow, Input, Interface, Listen, Transport};
+use hookswitch_sip::{Addresses, EndpointConfig, Flow, Input, Interface, Listen, Transport};
 use hookswitch_sip_msg::{HeaderName, Message, Method};
 
 const START: Time = Time::from_secs(1_700_000_000);
@@ -34,7 +34,10 @@ impl Rig {
         let near = |addr: &str| Interface { addr: addr.parse().unwrap(), prefix: 16, default: addr == "10.0.0.1" };
         let endpoint = EndpointConfig {
             listen: vec![listen(Transport::Udp), listen(Transport::Tcp)],
-            interfaces: vec![near("10.0.0.1"), near("10.9.0.1")],
+            addresses: Addresses {
+                interfaces: vec![near("10.0.0.1"), near("10.9.0.1")],
+                ..Addresses::default()
+            },
             ..EndpointConfig::default()
         };
         let config = B2buaConfig { endpoint, routes, ..B2buaConfig::default() };

@@ -1,5 +1,6 @@
 //! What goes into a shard and what comes out of it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -30,6 +31,8 @@ pub enum Input {
         /// What came of it.
         answer: Answer,
     },
+    /// Hosts on the Internet see us at these addresses from now on, at most one of each family.
+    PublicAddresses(Vec<IpAddr>),
     /// An application has connected.
     SessionOpened {
         /// Its name from now on.

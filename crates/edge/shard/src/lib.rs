@@ -100,6 +100,7 @@ impl Shard {
             Input::Sip(input) => self.b2bua.handle_input(now, input),
             Input::Media(report) => self.board.tell_media(now, report),
             Input::Answer { id, answer } => self.b2bua.handle_answer(now, id, answer),
+            Input::PublicAddresses(public) => self.b2bua.set_public_addresses(&public),
             Input::SessionOpened { session, admission } => {
                 if self.hub.open(session, admission).is_err() {
                     self.out.push_back(Output::CloseSession { session, code: TRY_AGAIN_LATER });

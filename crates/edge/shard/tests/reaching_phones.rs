@@ -112,7 +112,7 @@ fn behind_an_advertised_address_nothing_else_is_shown() {
 fn of_several_sockets_the_one_on_the_way_is_used() {
     let mut config = trusting_config();
     let interface = |addr: &str, default| Interface { addr: addr.parse().unwrap(), prefix: 24, default };
-    config.b2bua.endpoint.interfaces =
+    config.b2bua.endpoint.addresses.interfaces =
         vec![interface("127.0.0.1", false), interface("10.0.0.1", true), interface("192.168.5.1", false)];
     config.b2bua.endpoint.listen = ["127.0.0.1:5060", "192.168.5.1:5062", "10.0.0.1:5060"]
         .map(|address| Listen { transport: Transport::Udp, address: at(address), advertise: None })

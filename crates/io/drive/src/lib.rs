@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod discovery;
 mod dns;
 mod inbox;
 pub mod media;
@@ -29,6 +30,7 @@ mod tap;
 mod web;
 
 pub use clock::Clock;
+pub use discovery::{StunConfig, ask_stun};
 pub use dns::{DnsConfig, MAX_NAME_SERVERS};
 pub use media::{MediaConfig, MediaIo, MediaPlane, MediaTotals};
 pub use opensips::{LocalSession, OpenSipsFront, OpenSipsFrontConfig};

@@ -16,6 +16,7 @@ use mio::Poll;
 use rand::Rng;
 
 use crate::clock::Clock;
+use crate::discovery::{Discovery, StunConfig, own_addresses};
 use crate::dns::{AnswerSink, Dns, DnsConfig};
 use crate::inbox::Inbox;
 use crate::media::{self, MediaConfig, MediaPlane, MediaTotals};
@@ -43,6 +44,8 @@ pub struct SwitchConfig {
     pub media: MediaConfig,
     /// Look-ups of names.
     pub dns: DnsConfig,
+    /// Who knows our public addresses.
+    pub stun: StunConfig,
     /// The Call API; none switches it off.
     pub application: Option<ApplicationConfig>,
     /// Directory and registrations over HTTP; none switches it off.
@@ -79,6 +82,7 @@ impl SwitchConfig {
             tcp: ConnectionsConfig::default(),
             media,
             dns: DnsConfig::default(),
+            stun: StunConfig::default(),
             application: None,
             http: None,
             store: None,
@@ -143,6 +147,7 @@ pub struct Switch {
     media: Option<Arc<MediaPlane>>,
     web: Option<Web>,
     certificates: Option<Watch>,
+    discovery: Option<Discovery>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -180,9 +185,11 @@ impl Switch {
             media: Some(Arc::clone(&media)),
             web: None,
             certificates: None,
+            discovery: None,
             thread: None,
         };
         switch.certificates = watch_certificates(config.tls, &inbox)?;
+        switch.discovery = discover(config.stun, &switch.addresses, &inbox)?;
         let tap = config.tap;
         switch.thread = Some(thread::Builder::new().name("shard-0".to_owned()).spawn(move || {
             ShardLoop {
@@ -267,7 +274,7 @@ impl Switch {
     }
 
     fn finish(&mut self) {
-        drop(self.certificates.take());
+        drop((self.certificates.take(), self.discovery.take()));
         self.inbox.push_always(Message::Stop);
         if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
             tracing::error!("a shard had panicked");
@@ -304,6 +311,16 @@ fn watch_certificates(tls: SipTls, inbox: &Arc<Inbox<Message>>) -> io::Result<Op
     }
     let inbox = Arc::clone(inbox);
     Watch::start(tls, move |setup| inbox.push_always(Message::Streams(setup))).map(Some)
+}
+
+/// Asks for our public addresses from now on, if there is whom to ask.
+fn discover(config: StunConfig, addresses: &Addresses, inbox: &Arc<Inbox<Message>>) -> io::Result<Option<Discovery>> {
+    if config.servers.is_empty() {
+        return Ok(None);
+    }
+    let inbox = Arc::clone(inbox);
+    let own = own_addresses(addresses.sip.iter().map(|at| at.address));
+    Discovery::start(config, own, move |public| inbox.push_always(Message::PublicAddresses(public))).map(Some)
 }
 
 /// Opens the store, reads everything in it, and gives it to a thread of its own.
@@ -352,10 +369,10 @@ fn complete(mut shard: ShardConfig, addresses: &Addresses, clock: Clock) -> io::
         advertise: advertised(index),
     });
     endpoint.listen = listen.collect();
-    if endpoint.interfaces.is_empty() {
+    if endpoint.addresses.interfaces.is_empty() {
         let up = interfaces()?.into_iter().filter(|interface| interface.up);
         let read = up.map(|found| Interface { addr: found.address, prefix: found.prefix, default: found.default });
-        endpoint.interfaces = read.collect();
+        endpoint.addresses.interfaces = read.collect();
     }
     if shard.first_call == 0 {
         // A million calls fit between two starts within one millisecond.

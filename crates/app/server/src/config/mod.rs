@@ -7,6 +7,7 @@
 mod call_api;
 mod dns;
 mod find;
+mod network;
 mod opensips;
 mod problem;
 mod reference;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use call_api::*;
 pub use dns::Dns;
 pub use find::{Found, find};
+pub use network::Network;
 pub use opensips::OpenSips;
 pub use problem::ConfigError;
 pub use reference::reference;
@@ -39,6 +41,8 @@ const HIDDEN: &str = "…";
 pub struct Config {
     /// The SIP side: sockets, who may call, digest, registrations.
     pub sip: Sip,
+    /// Our addresses as others see them: behind a NAT, in a VPN.
+    pub network: Network,
     /// The audio: addresses, ports, codecs.
     pub media: Media,
     /// The WebSocket on which applications speak the Call API.
@@ -129,7 +133,7 @@ mod tests {
         let error = Config::parse("test.yml", "sip:\n  lisen: []\n").unwrap_err().to_string();
         assert_eq!(error, "test.yml:2: unknown key `lisen`; did you mean `listen`?");
         let error = Config::parse("test.yml", "media: {}\nqwertzuiop: 1\n").unwrap_err().to_string();
-        assert!(error.starts_with("test.yml:2: unknown key `qwertzuiop`; known keys here: sip, media"), "{error}");
+        assert!(error.starts_with("test.yml:2: unknown key `qwertzuiop`; known keys here: sip, network"), "{error}");
     }
 
     #[test]

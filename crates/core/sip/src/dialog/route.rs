@@ -9,6 +9,7 @@ use hookswitch_sip_msg::{HeaderName, Message, NameAddr, Uri};
 use super::peer::Peer;
 use super::session_timer::SessionTimer;
 use super::{Dialog, DialogState, Role};
+use crate::addresses::is_public;
 use crate::config::MAX_ROUTES;
 use crate::outgoing::one_line;
 use crate::transport::{Flow, Transport};
@@ -209,17 +210,4 @@ fn next_hop(uri: &str, seen: Flow, reached: Reached) -> Option<Flow> {
 /// A private address named by somebody who is heard from a public one cannot be reached from here.
 fn hidden(named: IpAddr, heard: IpAddr) -> bool {
     !is_public(named) && is_public(heard)
-}
-
-fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
-            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || shared)
-        }
-        IpAddr::V6(ip) => {
-            let local = ip.segments()[0] & 0xfe00 == 0xfc00 || ip.segments()[0] & 0xffc0 == 0xfe80;
-            !(ip.is_loopback() || ip.is_unspecified() || local)
-        }
-    }
 }

@@ -30,6 +30,7 @@ mod uas;
 mod update;
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 
 use ahash::RandomState;
 use bytes::Bytes;
@@ -41,6 +42,7 @@ use self::request::Desk;
 use self::streams::{Stream, Towards, towards};
 use self::tables::{ClientMachine, ClientTxn, Due, NO_SLOT, Owner, Tables, forget};
 use crate::Time;
+use crate::addresses::Addresses;
 use crate::auth::Credentials;
 use crate::config::EndpointConfig;
 use crate::dialog::session_timer::Wishes;
@@ -170,6 +172,17 @@ impl Endpoint {
             call.dialog.flow = flow;
             call.dialog.pinned = true;
         }
+    }
+
+    /// Our addresses, and who sees which.
+    pub fn addresses(&self) -> &Addresses {
+        self.desk.names.addresses()
+    }
+
+    /// From now on hosts on the Internet see us there; at most one address of each family. Dialogs that stand keep what
+    /// they have said until their next request.
+    pub fn set_public_addresses(&mut self, public: &[IpAddr]) {
+        self.desk.names.set_public(public);
     }
 
     /// Answers challenges to further requests of this dialog with these: for calls that have come to us, and whose other

@@ -5,41 +5,56 @@ use std::net::{IpAddr, SocketAddr};
 
 use compact_str::{CompactString, ToCompactString};
 
-use crate::config::{EndpointConfig, Interface, Listen, common_bits};
+use crate::addresses::Addresses;
+use crate::config::{EndpointConfig, Listen};
 use crate::transport::Flow;
 
-/// One socket, with its name for each interface it can be reached by.
+/// One socket, with its name for each address that somebody may see.
 struct Socket {
     listen: Listen,
-    /// The advertised name, or that of the one address the socket is bound to.
-    fixed: Option<CompactString>,
-    by_interface: Vec<(Interface, CompactString)>,
+    /// The name for all who are in no view.
+    advertised: Option<CompactString>,
+    by_address: Vec<(IpAddr, CompactString)>,
 }
 
 /// Chooses what we call ourselves, from text written once.
 pub(super) struct Names {
     sockets: Vec<Socket>,
+    addresses: Addresses,
 }
 
 impl Names {
     pub(super) fn new(config: &EndpointConfig) -> Names {
         let sockets = config.listen.iter().map(|listen| Socket {
-            fixed: match &listen.advertise {
-                Some((host, port)) => Some(bracketed(host, *port)),
-                None if listen.address.ip().is_unspecified() => None,
-                None => Some(listen.address.to_compact_string()),
-            },
-            by_interface: config
-                .interfaces
-                .iter()
-                .filter(|interface| interface.addr.is_ipv4() == listen.address.is_ipv4())
-                .map(|interface| {
-                    (*interface, SocketAddr::new(interface.addr, listen.address.port()).to_compact_string())
-                })
-                .collect(),
+            advertised: listen.advertise.as_ref().map(|(host, port)| bracketed(host, *port)),
+            by_address: Vec::new(),
             listen: listen.clone(),
         });
-        Names { sockets: sockets.collect() }
+        let mut names = Names { sockets: sockets.collect(), addresses: config.addresses.clone() };
+        names.write();
+        names
+    }
+
+    pub(super) fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    pub(super) fn set_public(&mut self, public: &[IpAddr]) {
+        self.addresses.public = public.to_vec();
+        self.write();
+    }
+
+    /// Writes every name that may be needed.
+    fn write(&mut self) {
+        let Addresses { interfaces, views, public } = &self.addresses;
+        let interfaces = interfaces.iter().map(|interface| interface.addr);
+        let all = || interfaces.clone().chain(views.iter().map(|view| view.address)).chain(public.iter().copied());
+        for socket in &mut self.sockets {
+            let at = socket.listen.address;
+            let known = all().chain([at.ip()]).filter(|ip| ip.is_ipv4() == at.is_ipv4());
+            let write = |ip| (ip, SocketAddr::new(ip, at.port()).to_compact_string());
+            socket.by_address = known.map(write).collect();
+        }
     }
 
     /// Host and port under which the other end of `flow` reaches us.
@@ -47,18 +62,21 @@ impl Names {
         let Some(socket) = self.socket(flow) else {
             return Cow::Owned(flow.local.to_string());
         };
-        if let Some(name) = &socket.fixed {
+        if let Some(name) = &socket.advertised
+            && self.addresses.view(flow.remote.ip()).is_none()
+        {
             return Cow::Borrowed(name);
         }
-        let own = Some(flow.local.ip()).filter(|ip| !ip.is_unspecified());
-        let found = match own {
-            Some(ip) => socket.by_interface.iter().find(|(interface, _)| interface.addr == ip),
-            None => nearest(&socket.by_interface, flow.remote.ip()),
+        // What comes by a socket for any address tells by which it came only with TCP.
+        let bound = socket.listen.address.ip();
+        let local = if bound.is_unspecified() { flow.local.ip() } else { bound };
+        let from = Flow { local: SocketAddr::new(local, flow.local.port()), ..*flow };
+        let Some(ip) = self.addresses.seen_by(&from) else {
+            return Cow::Owned(flow.local.to_string());
         };
-        match (found, own) {
-            (Some((_, name)), _) => Cow::Borrowed(name),
-            (None, Some(ip)) => Cow::Owned(SocketAddr::new(ip, socket.listen.address.port()).to_string()),
-            (None, None) => Cow::Owned(flow.local.to_string()),
+        match socket.by_address.iter().find(|(known, _)| *known == ip) {
+            Some((_, name)) => Cow::Borrowed(name),
+            None => Cow::Owned(SocketAddr::new(ip, socket.listen.address.port()).to_string()),
         }
     }
 
@@ -87,19 +105,6 @@ impl Names {
     }
 }
 
-/// The interface in whose network `remote` is, the narrowest first; else the default one; else any.
-fn nearest(interfaces: &[(Interface, CompactString)], remote: IpAddr) -> Option<&(Interface, CompactString)> {
-    let inside = |interface: &Interface| {
-        common_bits(interface.addr, remote).is_some_and(|bits| bits >= u32::from(interface.prefix))
-    };
-    interfaces
-        .iter()
-        .filter(|(interface, _)| inside(interface))
-        .max_by_key(|(interface, _)| interface.prefix)
-        .or_else(|| interfaces.iter().find(|(interface, _)| interface.default))
-        .or_else(|| interfaces.first())
-}
-
 /// Host and port with the brackets an IPv6 address needs.
 fn bracketed(host: &str, port: u16) -> CompactString {
     if host.contains(':') && !host.starts_with('[') {
@@ -112,6 +117,8 @@ fn bracketed(host: &str, port: u16) -> CompactString {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::addresses::View;
+    use crate::config::{Interface, Network};
     use crate::transport::Transport;
 
     fn names(advertise: Option<(&str, u16)>) -> Names {
@@ -125,12 +132,19 @@ mod tests {
                 },
                 Listen { transport: Transport::Udp, address: "[::]:5062".parse().unwrap(), advertise: None },
             ],
-            interfaces: vec![
-                interface("127.0.0.1", 8, false),
-                interface("10.1.2.3", 24, true),
-                interface("10.9.9.9", 8, false),
-                interface("2001:db8::5", 64, true),
-            ],
+            addresses: Addresses {
+                interfaces: vec![
+                    interface("127.0.0.1", 8, false),
+                    interface("10.1.2.3", 24, true),
+                    interface("10.9.9.9", 8, false),
+                    interface("2001:db8::5", 64, true),
+                ],
+                views: vec![View {
+                    peers: Network { addr: "172.16.0.0".parse().unwrap(), prefix: 12 },
+                    address: "172.20.0.1".parse().unwrap(),
+                }],
+                public: Vec::new(),
+            },
             ..EndpointConfig::default()
         })
     }
@@ -148,6 +162,7 @@ mod tests {
         assert_eq!(names.sent_by(&to("10.44.0.1:5060")), "10.9.9.9:5060");
         assert_eq!(names.sent_by(&to("127.0.0.9:5060")), "127.0.0.1:5060");
         assert_eq!(names.sent_by(&to("198.51.100.1:5060")), "10.1.2.3:5060");
+        assert_eq!(names.sent_by(&to("172.31.0.1:5060")), "172.20.0.1:5060");
         assert_eq!(names.sent_by(&to("[2001:db8:1::1]:5060")), "[2001:db8::5]:5062");
     }
 
@@ -155,5 +170,15 @@ mod tests {
     fn an_advertised_address_wins_over_interfaces() {
         let names = names(Some(("sip.example.test", 5070)));
         assert_eq!(names.sent_by(&to("10.1.2.77:5060")), "sip.example.test:5070");
+        assert_eq!(names.sent_by(&to("172.31.0.1:5060")), "172.20.0.1:5060", "but not over a view");
+    }
+    #[test]
+    fn a_public_address_found_later_is_told_from_then_on() {
+        let mut names = names(None);
+        names.set_public(&["203.0.113.5".parse().unwrap()]);
+        assert_eq!(names.sent_by(&to("198.51.100.1:5060")), "203.0.113.5:5060");
+        assert_eq!(names.sent_by(&to("10.1.2.77:5060")), "10.1.2.3:5060");
+        names.set_public(&[]);
+        assert_eq!(names.sent_by(&to("198.51.100.1:5060")), "10.1.2.3:5060");
     }
 }

@@ -11,6 +11,7 @@ mod validity;
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ pub(crate) enum Message {
     Media(MediaReport),
     /// The thread of names answers.
     Answer(LookupId, Answer),
+    /// Hosts on the Internet see us there.
+    PublicAddresses(Vec<IpAddr>),
     /// Applications and HTTP requests.
     Web(WebMessage),
     /// The store has something to say.
@@ -180,6 +183,7 @@ impl ShardLoop {
         match message {
             Message::Media(report) => self.give(now, Input::Media(report)),
             Message::Answer(id, answer) => self.give(now, Input::Answer { id, answer }),
+            Message::PublicAddresses(public) => self.give(now, Input::PublicAddresses(public)),
             Message::Web(message) => self.web(now, message),
             Message::Committed(news) => self.desk.committed(&news),
             Message::Count(answer) => {
