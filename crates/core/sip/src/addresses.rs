@@ -47,7 +47,10 @@ impl Addresses {
         let family = || self.interfaces.iter().filter(|interface| interface.addr.is_ipv4() == peer.is_ipv4());
         let shared = family().filter(|interface| interface.network().contains(peer));
         let found = shared.max_by_key(|interface| interface.prefix);
-        found.or_else(|| family().find(|interface| interface.default)).or_else(|| family().next()).map(|found| found.addr)
+        found
+            .or_else(|| family().find(|interface| interface.default))
+            .or_else(|| family().next())
+            .map(|found| found.addr)
     }
 
     /// Whether this is an address of ours, as anybody sees us.

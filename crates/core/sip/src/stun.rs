@@ -1,8 +1,9 @@
-//! Keep-alives by STUN on a SIP socket (RFC 5626 section 5.4): a Binding request is told from where it came.
+//! Binding requests of STUN (RFC 8489): from where a packet of ours, or of somebody else's, comes to the other side.
 //!
-//! Nothing else of STUN is spoken here (RFC 8489): no authentication, no other method, and nothing that has no magic
-//! cookie, which is what tells STUN from SIP. An answer is at most 24 bytes longer than what asks for it, so nobody
-//! gains by asking in somebody else's name.
+//! A Binding request on a SIP socket is a keep-alive, and is told from where it came (RFC 5626 section 5.4). Asking others tells at
+//! which address the Internet sees this host. Nothing else of STUN is spoken: no authentication, no other method, and nothing
+//! that has no magic cookie, which is what tells STUN from SIP. An answer is at most 24 bytes longer than what asks
+//! for it, so nobody gains by asking in somebody else's name.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -63,9 +63,7 @@ use hookswitch_call::{CallId, Codecs, Handle, LegId, Op, Report, Time};
 use hookswitch_sip::auth::{Gate, GateConfig};
 use hookswitch_sip::registrar::{Registrar, RegistrarConfig};
 use hookswitch_sip::resolve::{LookupId, Reach, RecordKind, ResolverConfig};
-use hookswitch_sip::{
-    Dialog, DialogId, Endpoint, EndpointConfig, Event, Flow, Input, Network, Output, RequestId,
-};
+use hookswitch_sip::{Dialog, DialogId, Endpoint, EndpointConfig, Event, Flow, Input, Network, Output, RequestId};
 use hookswitch_sip_msg::Method;
 
 use errand::Errand;

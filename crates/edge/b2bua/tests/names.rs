@@ -34,10 +34,7 @@ impl Rig {
         let near = |addr: &str| Interface { addr: addr.parse().unwrap(), prefix: 16, default: addr == "10.0.0.1" };
         let endpoint = EndpointConfig {
             listen: vec![listen(Transport::Udp), listen(Transport::Tcp)],
-            addresses: Addresses {
-                interfaces: vec![near("10.0.0.1"), near("10.9.0.1")],
-                ..Addresses::default()
-            },
+            addresses: Addresses { interfaces: vec![near("10.0.0.1"), near("10.9.0.1")], ..Addresses::default() },
             ..EndpointConfig::default()
         };
         let config = B2buaConfig { endpoint, routes, ..B2buaConfig::default() };

@@ -31,8 +31,10 @@ impl Office {
     /// What a callee reads of us in Via and Contact.
     fn call(&mut self, to: &str) -> [String; 2] {
         let raw = &mut self.0;
-        let name = format!("c{}", raw.sent.len());
-        raw.hear(udp("10.0.0.2:5060"), &request("INVITE", &format!("sip:{to}@x.test"), 1, "", &name));
+        let invite = request("INVITE", &format!("sip:{to}@x.test"), 1, "", "a");
+        let invite =
+            invite.replace("Call-ID: one", &format!("Call-ID: {to}")).replace("z9hG4bK", &format!("z9hG4bK{to}"));
+        raw.hear(udp("10.0.0.2:5060"), &invite);
         let (_, invite) = raw.last("INVITE");
         [HeaderName::Via, HeaderName::Contact].map(|name| text(invite, name))
     }
