@@ -9,6 +9,7 @@ use hookswitch_call::{Event, LegId, Limits, Party, Time, Told};
 use hookswitch_media::{AddressPolicy, Engine, EngineConfig};
 use hookswitch_shard::{BindingNews, CallRecord, Change, Input, Shard, ShardConfig, Stored};
 use hookswitch_sip::registrar::Binding;
+use hookswitch_sip::subscription::{Key, Subscription};
 use hookswitch_sip::{EndpointConfig, Listen, Network, Transport};
 
 use crate::bank::Bank;
@@ -98,6 +99,7 @@ fn users() -> Layer {
 pub(crate) struct Store {
     domains: BTreeMap<String, Layer>,
     bindings: BTreeMap<(String, u64), Binding>,
+    subscriptions: BTreeMap<Key, Subscription>,
 }
 
 impl Store {
@@ -115,12 +117,20 @@ impl Store {
             Change::BindingRemoved { aor, id } => {
                 self.bindings.remove(&(aor.to_string(), id.0));
             }
+            Change::SubscriptionPut(it) => {
+                self.subscriptions.insert(it.key, *it);
+            }
+            Change::SubscriptionRemoved(key) => {
+                self.subscriptions.remove(&key);
+            }
         }
     }
 
     fn all(&self) -> Vec<Stored> {
         let domains = self.domains.iter().map(|(name, layer)| Stored::Domain(name.as_str().into(), layer.clone()));
-        domains.chain(self.bindings.values().cloned().map(Box::new).map(Stored::Binding)).collect()
+        let bindings = self.bindings.values().cloned().map(Box::new).map(Stored::Binding);
+        let subscriptions = self.subscriptions.values().cloned().map(Box::new).map(Stored::Subscription);
+        domains.chain(bindings).chain(subscriptions).collect()
     }
 }
 

@@ -19,6 +19,7 @@ use hookswitch_sip_msg::digest::Algorithm;
 
 mod call_api;
 mod dns;
+mod events;
 mod hold_music;
 mod network;
 mod opensips;
@@ -115,6 +116,7 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
                 ..GateConfig::default()
             },
             registrar: registrar(config)?,
+            events: events::events(config)?,
             routes: dns::routes(config)?,
             trunks: trunks::trunks(config)?,
             codecs: domain_codecs(config)?,

@@ -30,6 +30,9 @@ impl B2bua {
         response: Option<&Message>,
         why: FailCause,
     ) {
+        if self.watcher_answered(now, id, status, why) {
+            return;
+        }
         if self.ping_answered(now, id, status, why) || self.trunk_answered(now, id, status, response, why) {
             return;
         }

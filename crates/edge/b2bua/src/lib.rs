@@ -23,6 +23,7 @@
 //! | `named.rs` | what waits for the domain name system |
 //! | `register.rs` | REGISTER, OPTIONS and everything else outside of a call |
 //! | `registrar/` | the watch over bindings, and phones with several flows |
+//! | `package/` | subscriptions to events: busy lamps |
 //! | [`trunk`] | calls through carriers and other switches |
 //! | `reason.rs` | causes as Reason headers and back (RFC 3326) |
 
@@ -38,6 +39,7 @@ mod named;
 mod notes;
 mod origin;
 mod outbound;
+mod package;
 mod parcel;
 mod perform;
 mod reason;
@@ -63,6 +65,7 @@ use hookswitch_call::{CallId, Codecs, Handle, LegId, Op, Report, Time};
 use hookswitch_sip::auth::{Gate, GateConfig};
 use hookswitch_sip::registrar::{Registrar, RegistrarConfig};
 use hookswitch_sip::resolve::{LookupId, Reach, RecordKind, ResolverConfig};
+use hookswitch_sip::subscription::SubscriptionConfig;
 use hookswitch_sip::{Dialog, DialogId, Endpoint, EndpointConfig, Event, Flow, Input, Network, Output, RequestId};
 use hookswitch_sip_msg::Method;
 
@@ -73,6 +76,8 @@ pub use locate::aor;
 use named::Names;
 pub use origin::Origin;
 pub use outbound::{MAX_SHUN_TIME, SHUN_TIME};
+pub use package::MAX_LISTED;
+use package::Packages;
 pub use parcel::{MAX_PARCEL, MAX_PARCELS};
 pub use perform::MAX_SDP;
 pub use refer::{Referred, Refers};
@@ -140,6 +145,8 @@ pub struct B2buaConfig {
     pub reliable: Reliable,
     /// Trunks, for routes to lead to. None by default; to be [checked](trunk::check_trunks).
     pub trunks: Vec<Trunk>,
+    /// Subscriptions to events.
+    pub events: SubscriptionConfig,
     /// Look-ups of names. What can be reached is taken from the sockets of the endpoint.
     pub resolver: ResolverConfig,
 }
@@ -191,6 +198,7 @@ pub struct B2bua {
     trunks: Trunks,
     pings: Pings,
     flows: Flows,
+    packages: Packages,
     reports: VecDeque<Report>,
 }
 
@@ -225,6 +233,7 @@ impl B2bua {
             gate: Gate::new(config.gate.clone(), gate_seed),
             registrar: Registrar::new(config.registrar.clone()),
             directory,
+            packages: Packages::new(config.events.clone()),
             config,
             legs: AHashMap::new(),
             dialogs: AHashMap::new(),
@@ -259,6 +268,7 @@ impl B2bua {
         self.registrar.handle_timeout(now);
         self.send_pings(now);
         self.run_trunks(now);
+        self.packages.subscriptions.handle_timeout(now);
         self.names.resolver.handle_timeout(now);
     }
 
@@ -266,7 +276,8 @@ impl B2bua {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let names = self.names.resolver.poll_timeout();
-        [self.endpoint.poll_timeout(), self.registrar.poll_timeout(), names, self.trunks.due]
+        let events = self.packages.subscriptions.poll_timeout();
+        [self.endpoint.poll_timeout(), self.registrar.poll_timeout(), names, self.trunks.due, events]
             .into_iter()
             .flatten()
             .min()
@@ -274,7 +285,9 @@ impl B2bua {
 
     /// The next step of the SIP side; `None` when everything is done.
     pub fn step(&mut self, now: Time) -> Option<Step> {
-        let Some(output) = self.endpoint.poll_output() else { return self.step_names(now) };
+        let Some(output) = self.endpoint.poll_output() else {
+            return self.step_names(now).or_else(|| self.tell_watchers(now).then_some(Step::Handled));
+        };
         Some(match output {
             Output::Event(event) => {
                 self.event(now, event);
@@ -323,7 +336,8 @@ impl B2bua {
     /// How many legs there are: none when no call is left.
     #[must_use]
     pub fn live_legs(&self) -> usize {
-        self.legs.len() + self.offered.len() + self.names.legs()
+        // A lamp that stays on behind its leg would be one that is left.
+        (self.legs.len() + self.offered.len() + self.names.legs()).max(self.packages.lamps.len())
     }
 
     /// How many texts outside of calls wait for an answer. At most [`MAX_TEXTS`].
@@ -374,6 +388,7 @@ impl B2bua {
     }
 
     fn report(&mut self, report: Report) {
+        self.lamp_reported(&report);
         self.reports.push_back(report);
     }
 

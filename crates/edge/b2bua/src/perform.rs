@@ -16,6 +16,7 @@ const RETRY_AFTER: &str = "5";
 
 impl B2bua {
     pub(crate) fn carry_out(&mut self, now: Time, op: Op) {
+        self.lamp_ordered(now, &op);
         match op {
             Op::Adopt { handle, call, leg } => self.adopt(handle, call, leg),
             Op::Refuse { handle, cause } => self.refuse(now, handle, &cause),

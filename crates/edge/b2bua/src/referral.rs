@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::B2bua;
 use crate::errand::Errand;
 use crate::inbound::address_of;
+use crate::package::allow_events;
 use crate::perform::refusal;
 
 /// How long a subscription that a REFER makes lives, and no longer than that after a refresh: longer than any transfer
@@ -234,8 +235,7 @@ impl B2bua {
     pub(crate) fn subscribed(&mut self, now: Time, txn: TxnId, dialog: DialogId, request: &Message) {
         let event = request.event();
         if !event.is_some_and(|event| event.package.eq_ignore_ascii_case("refer")) {
-            let allowed = Header::new(HeaderName::AllowEvents, "refer");
-            self.endpoint.reply(now, txn, Response::new(489).with_header(allowed));
+            self.endpoint.reply(now, txn, Response::new(489).with_header(allow_events()));
             return;
         }
         let id = event.and_then(|event| event.id);

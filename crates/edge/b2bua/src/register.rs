@@ -27,7 +27,10 @@ impl B2bua {
             // to be somebody; what it would subscribe to does not exist without one either (RFC 6665 section 7.2.1).
             Some(Method::Refer) => Response::new(403),
             Some(Method::Notify) => Response::new(481),
-            Some(Method::Subscribe) => Response::new(489).with_header(Header::new(HeaderName::AllowEvents, "refer")),
+            Some(Method::Subscribe) => match self.subscribe(now, txn, request, flow) {
+                Some(refusal) => refusal,
+                None => return,
+            },
             // The endpoint lets through only what is in Allow.
             _ => Response::new(405).with_header(self.allow()),
         };

@@ -9,7 +9,9 @@ use crate::B2bua;
 impl B2bua {
     /// The dialog that a Replaces header names, as long as it is a leg of some call.
     pub(crate) fn find_leg(&self, replaces: &Replaces<'_>) -> Option<DialogId> {
-        let dialog = self.endpoint.find_dialog(replaces.call_id, replaces.to_tag, replaces.from_tag)?;
+        let find = |ours, theirs| self.endpoint.find_dialog(replaces.call_id, ours, theirs);
+        // Phones that have a dialog from the package `dialog` name its tags as the watched phone has them.
+        let dialog = find(replaces.to_tag, replaces.from_tag).or_else(|| find(replaces.from_tag, replaces.to_tag))?;
         let name = self.name_of(dialog)?;
         // Until the core adopts it, an incoming leg has no name of its own.
         (self.dialogs.get(&name) == Some(&dialog)).then_some(dialog)

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use hookswitch_call::Time;
 use hookswitch_dialect::mediaswitch::{self, Health, Registration, Registrations, Request};
 use hookswitch_sip::registrar::Registrar;
+use hookswitch_sip::subscription::Subscription;
+use serde::Serialize;
 
 use crate::{HttpId, Output, Shard};
 
@@ -12,6 +14,9 @@ impl Shard {
         let asks = |page| path.trim_end_matches('/') == page && matches!(method, "GET" | "HEAD");
         if asks("/trunks") {
             return self.trunks_page(now, id);
+        }
+        if asks("/subscriptions") {
+            return self.subscriptions_page(now, id);
         }
         let response = if asks("/health") {
             mediaswitch::health(self.health())
@@ -40,11 +45,43 @@ impl Shard {
         self.out.push_back(Output::Http { id, status, content_type: "application/json", allow: None, body });
     }
 
+    fn subscriptions_page(&mut self, now: Time, id: HttpId) {
+        let all: Vec<Watch<'_>> = self.b2bua.subscriptions().map(|it| Watch::of(now, it)).collect();
+        let (status, body) = match serde_json::to_string(&all) {
+            Ok(body) => (200, body),
+            // Numbers and text always can be written.
+            Err(error) => (500, error.to_string()),
+        };
+        self.out.push_back(Output::Http { id, status, content_type: "application/json", allow: None, body });
+    }
+
     fn health(&self) -> Health {
         Health {
             calls: self.board.live(),
             registrations: self.b2bua.registrar().count().bindings,
             draining: self.board.draining(),
+        }
+    }
+}
+
+/// A subscription, as it is listed.
+#[derive(Serialize)]
+struct Watch<'a> {
+    event: &'a str,
+    user: &'a str,
+    watcher: &'a str,
+    contact: &'a str,
+    seconds_left: u64,
+}
+
+impl<'a> Watch<'a> {
+    fn of(now: Time, it: &'a Subscription) -> Self {
+        Self {
+            event: &it.topic.package,
+            user: &it.topic.resource,
+            watcher: &it.watcher,
+            contact: it.dialog.remote_target(),
+            seconds_left: it.until.saturating_sub(now).as_secs(),
         }
     }
 }

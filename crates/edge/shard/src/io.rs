@@ -12,6 +12,7 @@ use hookswitch_dialect::call_api::{Admission, SessionId};
 use hookswitch_sip::Flow;
 use hookswitch_sip::registrar::{self, Binding, BindingId, RemovedWhy, StaleWhy};
 use hookswitch_sip::resolve::{Answer, LookupId, RecordKind};
+use hookswitch_sip::subscription::{Key, Subscription};
 
 /// One HTTP request, named by the driver.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -180,6 +181,8 @@ pub enum Stored {
     Domain(CompactString, Layer),
     /// A registered contact.
     Binding(Box<Binding>),
+    /// Somebody who wants to be told.
+    Subscription(Box<Subscription>),
 }
 
 /// A change of what is stored.
@@ -196,4 +199,8 @@ pub enum Change {
         /// Its number within that.
         id: BindingId,
     },
+    /// A subscription is new or refreshed.
+    SubscriptionPut(Box<Subscription>),
+    /// A subscription is gone.
+    SubscriptionRemoved(Key),
 }

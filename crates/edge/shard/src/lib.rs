@@ -26,6 +26,7 @@ use hookswitch_call::{CallId, CallRef, Cause, Command, Fault, Kind, Limits, Time
 use hookswitch_dialect::call_api::{self, Hub, HubOutput};
 use hookswitch_sip::registrar;
 use hookswitch_sip::resolve::{ResolverCounts, ResolverTotals};
+use hookswitch_sip::subscription;
 
 pub use front::{Front, FrontConfig, FrontInput, FrontOutput};
 pub use hookswitch_b2bua::trunk::{TrunkEvent, TrunkNews, TrunkStatus};
@@ -223,6 +224,7 @@ impl Shard {
             // What was valid when it was stored is refused only if a limit has become smaller.
             Stored::Domain(domain, layer) => drop(self.b2bua.directory_mut().restore(&domain, layer)),
             Stored::Binding(binding) => drop(self.b2bua.registrar_mut().restore(*binding)),
+            Stored::Subscription(it) => drop(self.b2bua.restore_subscription(*it)),
         }
     }
 
@@ -289,6 +291,15 @@ impl Shard {
             };
             self.out.push_back(Output::Store(stored));
         }
+        while let Some(change) = self.b2bua.poll_subscription_change() {
+            match change {
+                subscription::Change::Put(it) => self.out.push_back(Output::Store(Change::SubscriptionPut(it))),
+                subscription::Change::Removed { key, stored: true } => {
+                    self.out.push_back(Output::Store(Change::SubscriptionRemoved(key)));
+                }
+                subscription::Change::Removed { stored: false, .. } => {}
+            }
+        }
     }
 
     /// A user that no longer exists must not be reachable either.
@@ -302,5 +313,6 @@ impl Shard {
         for aor in gone {
             self.b2bua.registrar_mut().remove_aor(&aor);
         }
+        self.b2bua.end_watches(now, domain);
     }
 }

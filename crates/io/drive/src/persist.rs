@@ -1,4 +1,4 @@
-//! What a shard wants remembered, as entries of the store: one JSON value per domain and per binding.
+//! What a shard wants remembered, as entries of the store: one JSON value per domain, binding and subscription.
 
 use compact_str::CompactString;
 use hookswitch_call::directory::DirectoryChange;
@@ -45,6 +45,10 @@ pub(crate) fn encode(change: &Change) -> Result<Write, serde_json::Error> {
             Write::put(Table::Bindings, &key, serde_json::to_vec(&**binding)?)
         }
         Change::BindingRemoved { aor, id } => Write::remove(Table::Bindings, &binding_key(aor, id.0)),
+        Change::SubscriptionPut(it) => {
+            Write::put(Table::Subscriptions, &it.key.0.to_be_bytes(), serde_json::to_vec(&**it)?)
+        }
+        Change::SubscriptionRemoved(key) => Write::remove(Table::Subscriptions, &key.0.to_be_bytes()),
     })
 }
 
@@ -66,6 +70,11 @@ pub(crate) fn load(store: &mut dyn Store) -> Result<Vec<Stored>, RestoreError> {
         Ok(binding) => all.push(Stored::Binding(Box::new(binding))),
         // The phone registers again within the hour: not worth a switch that does not start.
         Err(error) => tracing::warn!(%error, "a stored binding cannot be read and is left out"),
+    })?;
+    store.load(Table::Subscriptions, &mut |_, value| match serde_json::from_slice(value) {
+        Ok(subscription) => all.push(Stored::Subscription(Box::new(subscription))),
+        // The phone subscribes again within the hour.
+        Err(error) => tracing::warn!(%error, "a stored subscription cannot be read and is left out"),
     })?;
     Ok(all)
 }

@@ -130,21 +130,25 @@ fn open_file(path: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-/// The version of the file; a new file gets ours, and empty tables.
+/// The version of the file; a new file gets ours. Tables that it does not have yet are made, empty.
 fn agree_on_version(database: &Database) -> Result<u64, redb::Error> {
     let transaction = database.begin_write()?;
     let mut meta = transaction.open_table(META)?;
     let found = meta.get(VERSION_KEY)?.map(|value| value.value());
-    if let Some(found) = found {
-        return Ok(found);
-    }
-    meta.insert(VERSION_KEY, SCHEMA_VERSION)?;
+    let version = match found {
+        Some(SCHEMA_VERSION) => SCHEMA_VERSION,
+        Some(other) => return Ok(other),
+        None => {
+            meta.insert(VERSION_KEY, SCHEMA_VERSION)?;
+            SCHEMA_VERSION
+        }
+    };
     drop(meta);
     for table in Table::ALL {
         transaction.open_table(definition(table))?;
     }
     transaction.commit()?;
-    Ok(SCHEMA_VERSION)
+    Ok(version)
 }
 
 /// Each step of a transaction has an error type of its own; all of them convert into the one taken here.

@@ -23,11 +23,13 @@ pub enum Table {
     Directory,
     /// Address of record and contact to a registered binding.
     Bindings,
+    /// Number of a subscription to the subscription.
+    Subscriptions,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 2] = [Self::Directory, Self::Bindings];
+    pub const ALL: [Self; 3] = [Self::Directory, Self::Bindings, Self::Subscriptions];
 
     /// Its name in files.
     #[must_use]
@@ -35,6 +37,7 @@ impl Table {
         match self {
             Self::Directory => "directory",
             Self::Bindings => "bindings",
+            Self::Subscriptions => "subscriptions",
         }
     }
 }

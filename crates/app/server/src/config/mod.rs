@@ -6,6 +6,7 @@
 
 mod call_api;
 mod dns;
+mod events;
 mod find;
 mod network;
 mod opensips;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use call_api::*;
 pub use dns::Dns;
+pub use events::Events;
 pub use find::{Found, find};
 pub use network::Network;
 pub use opensips::OpenSips;
@@ -55,6 +57,8 @@ pub struct Config {
     pub calls: Calls,
     /// Look-ups of names: of domains that are called, and of destinations of routes.
     pub dns: Dns,
+    /// Subscriptions of phones to events: busy lamps and others.
+    pub events: Events,
     /// Where pushed domains and registrations are kept. Default `/var/lib/hookswitch` for root,
     /// else `$XDG_STATE_HOME/hookswitch` (`~/.local/state/hookswitch`).
     pub data_dir: Option<PathBuf>,

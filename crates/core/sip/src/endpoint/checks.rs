@@ -47,7 +47,9 @@ impl Endpoint {
         // are still in a call, with whichever method, must not take a 405 for a yes (RFC 3261 12.2.2).
         let inside = facts.to_tag.filter(|_| *facts.method != Method::Register);
         let dialog = inside.and_then(|tag| self.tables.find_call(facts.call_id, tag, facts.from_tag));
-        if inside.is_some() && dialog.is_none() {
+        // The dialogs of subscriptions are our user's, who knows them.
+        let kept = *facts.method == Method::Subscribe && self.config.allow.contains(&Method::Subscribe);
+        if inside.is_some() && dialog.is_none() && !kept {
             return self.refuse(flow, request, 481, None, &[]);
         }
         if let Some(refusal) = self.check(flow, request, &facts) {

@@ -276,6 +276,13 @@ impl Head {
         &self.text[self.branch.0 as usize..self.branch.1 as usize]
     }
 
+    /// Gives To this tag, unless it has one.
+    pub(super) fn set_tag(&mut self, tag: &str) {
+        if !std::mem::replace(&mut self.tagged, true) {
+            self.text = [&*self.text, b";tag=", tag.as_bytes()].concat().into();
+        }
+    }
+
     /// The lines, with a tag behind To where one is due.
     pub(super) fn write(&self, draft: &mut Draft<'_>, with_routes: bool, tag: Option<&str>) {
         draft.bytes(&self.text[if with_routes { 0 } else { self.routes as usize }..]);

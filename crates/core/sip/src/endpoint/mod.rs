@@ -15,6 +15,7 @@ mod facts;
 mod fork;
 mod guard;
 mod indialog;
+mod kept;
 mod large;
 mod names;
 mod orders;

@@ -72,7 +72,7 @@ impl Endpoint {
     }
 
     /// The dialog this INVITE makes, seen from the called side (RFC 3261 12.1.1).
-    fn callee(&self, fresh: &Fresh<'_>, local_tag: CompactString) -> Option<Dialog> {
+    pub(super) fn callee(&self, fresh: &Fresh<'_>, local_tag: CompactString) -> Option<Dialog> {
         let (facts, flow) = (&fresh.facts, fresh.flow);
         let routes = if facts.has_record_route { recorded_by(fresh.request).ok()? } else { Vec::new() };
         // RFC 3261 12.1.1: who came by `sips:` is answered with it.

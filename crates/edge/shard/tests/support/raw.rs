@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hookswitch_call::{Time, Told};
-use hookswitch_shard::{BindingEvent, Input, Output, Shard, ShardConfig};
+use hookswitch_shard::{BindingEvent, Change, Input, Output, Shard, ShardConfig};
 use hookswitch_sip::auth::{Credentials, authorize};
 use hookswitch_sip::{ConnId, Flow, Listen, Network, Transport};
 use hookswitch_sip_msg::{HeaderName, Message, Method};
@@ -35,6 +35,8 @@ pub struct Raw {
     pub told: Vec<Told>,
     /// What has happened to bindings.
     pub bindings: Vec<BindingEvent>,
+    /// What is to outlive the switch.
+    pub stored: Vec<Change>,
 }
 
 impl Raw {
@@ -45,6 +47,7 @@ impl Raw {
             sent: Vec::new(),
             told: Vec::new(),
             bindings: Vec::new(),
+            stored: Vec::new(),
         }
     }
 
@@ -81,6 +84,7 @@ impl Raw {
                 }
                 Output::Binding(news) => self.bindings.push(news.what),
                 Output::Told(told) => self.told.push(told),
+                Output::Store(change) => self.stored.push(change),
                 _ => {}
             }
         }
