@@ -11,7 +11,7 @@ CONTROL_PORT = 4444
 MODULES = "/usr/lib/baresip/modules"
 
 CONFIG = """\
-sip_listen 0.0.0.0:5060
+sip_listen {any}:5060
 audio_source ausine,{hertz}
 ausrc_srate 48000
 ausrc_channels 2
@@ -38,19 +38,19 @@ class Baresip:
     """`transport` is that of its registration and of its calls; `answer` is `auto` or `manual`."""
 
     def __init__(self, place, user, secret, hertz, transport="udp", answer="auto", domain="example.test", extra="",
-                 port=5060):
+                 port=5060, family=4, expires=600):
         self.place, self.user, self.hertz = place, user, hertz
         self.uri = f"sip:{user}@{domain}"
         self.name = f"baresip {user}"
-        self.transport = transport
-        self.folder = verdict.SCRATCH / f"baresip-{user}-{transport}"
+        self.transport, self.family = transport, family
+        self.folder = verdict.SCRATCH / f"baresip-{user}-{transport}{'' if family == 4 else family}"
         self.folder.mkdir(parents=True, exist_ok=True)
-        config = CONFIG.format(hertz=hertz, port=CONTROL_PORT, folder=self.folder, modules=MODULES)
+        config = CONFIG.format(any="0.0.0.0" if family == 4 else "[::]", hertz=hertz, port=CONTROL_PORT, folder=self.folder, modules=MODULES)
         (self.folder / "config").write_text(config)
         (self.folder / "contacts").write_text("")
         (self.folder / "accounts").write_text(
-            f'<{self.uri};transport={transport}>;auth_pass={secret};answermode={answer};regint=600'
-            f';outbound="sip:{place.switch}:{port};transport={transport}"{extra}\n'
+            f'<{self.uri};transport={transport}>;auth_pass={secret};answermode={answer};regint={expires}'
+            f';outbound="sip:{place.switch if family == 4 else f"[{place.switch6}]"}:{port};transport={transport}"{extra}\n'
         )
         self.events = []
         self._answers = {}
@@ -59,7 +59,7 @@ class Baresip:
         self.program = None
 
     def start(self, registers=True):
-        words = ["baresip", "-4", "-v", "-f", self.folder]
+        words = ["baresip", f"-{self.family}", "-v", "-f", self.folder]
         # What an earlier run said must not be taken for what this one says.
         (self.folder / "log").unlink(missing_ok=True)
         self.program = programs.start(words, self.folder / "log", self.place)

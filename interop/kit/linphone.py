@@ -26,7 +26,7 @@ realm={domain}
 reg_proxy=<sip:{switch}:{port};transport={transport}>
 reg_route=<sip:{switch}:{port};transport={transport};lr>
 reg_identity=sip:{user}@{domain}
-reg_expires=600
+reg_expires={expires}
 reg_sendregister=1
 publish=0
 """
@@ -39,7 +39,7 @@ class Linphone:
     """`transport` is that of its registration and of its calls; the port of the other one is closed."""
 
     def __init__(self, place, user, secret, hertz, transport="udp", answer="auto", domain="example.test", more="",
-                 port=5060, ca=None):
+                 port=5060, ca=None, expires=600):
         self.place, self.user, self.hertz, self.transport = place, user, hertz, transport
         self.uri = f"sip:{user}@{domain}"
         self.name = f"linphonec {user}"
@@ -57,6 +57,7 @@ class Linphone:
                 more=more + (f"root_ca={ca}\nverify_server_certs=1\nverify_server_cn=0\n" if ca else ""),
                 port=port,
                 transport=transport,
+                expires=expires,
                 port_udp=5060 if transport == "udp" else 0,
                 port_tcp=5060 if transport == "tcp" else 0,
                 port_tls=5061 if transport == "tls" else 0,

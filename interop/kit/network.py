@@ -50,7 +50,7 @@ def forward():
 
 
 class Place:
-    """A network with one cable to the switch: 10.77.N.2 here, 10.77.N.1 over there."""
+    """A network with one cable to the switch: 10.77.N.2 here, 10.77.N.1 over there; the same with fd77:N:: before it."""
 
     count = 0
 
@@ -59,6 +59,7 @@ class Place:
         self.number = number = Place.count
         self.address = f"10.77.{number}.2"
         self.switch = f"10.77.{number}.1"
+        self.address6, self.switch6 = f"fd77:{number}::2", f"fd77:{number}::1"
         self._holder = subprocess.Popen(
             ["sleep", "infinity"], preexec_fn=lambda: (die_with_parent(), _unshare(CLONE_NEWNET))
         )
@@ -69,12 +70,15 @@ class Place:
         size = ("mtu", str(mtu))
         ip("link", "add", near, *size, "type", "veth", "peer", "name", far, *size, "netns", str(self._holder.pid))
         ip("addr", "add", f"{self.switch}/24", "dev", near)
+        ip("addr", "add", f"{self.switch6}/64", "dev", near, "nodad")
         ip("link", "set", near, "up")
         for words in (
             ("link", "set", "lo", "up"),
             ("addr", "add", f"{self.address}/24", "dev", far),
+            ("addr", "add", f"{self.address6}/64", "dev", far, "nodad"),
             ("link", "set", far, "up"),
             ("route", "add", "default", "via", self.switch),
+            ("-6", "route", "add", "default", "via", self.switch6),
         ):
             subprocess.run(["ip", *words], check=True, preexec_fn=self.enter)
 
