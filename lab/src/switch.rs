@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use hookswitch_b2bua::B2buaConfig;
+use hookswitch_b2bua::{B2buaConfig, Mailbox, MailboxChange};
 use hookswitch_call::directory::{Directory, DirectoryChange, Forwarding, Layer, Secret};
 use hookswitch_call::{Event, LegId, Limits, Party, Time, Told};
 use hookswitch_media::{AddressPolicy, Engine, EngineConfig};
@@ -100,6 +100,7 @@ pub(crate) struct Store {
     domains: BTreeMap<String, Layer>,
     bindings: BTreeMap<(String, u64), Binding>,
     subscriptions: BTreeMap<Key, Subscription>,
+    mailboxes: BTreeMap<String, Mailbox>,
 }
 
 impl Store {
@@ -117,6 +118,12 @@ impl Store {
             Change::BindingRemoved { aor, id } => {
                 self.bindings.remove(&(aor.to_string(), id.0));
             }
+            Change::Mailbox(MailboxChange { aor, mailbox: Some(mailbox) }) => {
+                self.mailboxes.insert(aor.to_string(), mailbox);
+            }
+            Change::Mailbox(MailboxChange { aor, mailbox: None }) => {
+                self.mailboxes.remove(aor.as_str());
+            }
             Change::SubscriptionPut(it) => {
                 self.subscriptions.insert(it.key, *it);
             }
@@ -130,7 +137,8 @@ impl Store {
         let domains = self.domains.iter().map(|(name, layer)| Stored::Domain(name.as_str().into(), layer.clone()));
         let bindings = self.bindings.values().cloned().map(Box::new).map(Stored::Binding);
         let subscriptions = self.subscriptions.values().cloned().map(Box::new).map(Stored::Subscription);
-        domains.chain(bindings).chain(subscriptions).collect()
+        let mailboxes = self.mailboxes.iter().map(|(aor, mailbox)| Stored::Mailbox(aor.as_str().into(), *mailbox));
+        domains.chain(bindings).chain(mailboxes).chain(subscriptions).collect()
     }
 }
 

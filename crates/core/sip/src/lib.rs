@@ -5,9 +5,9 @@
 //! be sent or told is taken out with [`Endpoint::poll_output`] until it is empty. It owns no socket, reads no clock and
 //! draws no random numbers of its own.
 //!
-//! [`auth`] checks digest credentials, [`registrar`] keeps bindings, [`subscription`] those who want to be told, and
-//! [`resolve`] finds where URIs lead; they are separate machines, which the user of the endpoint consults about the
-//! requests it gets and sends.
+//! [`auth`] checks digest credentials, [`registrar`] keeps bindings, [`subscription`] those who want to be told,
+//! [`publication`] what users tell of themselves, and [`resolve`] finds where URIs lead; they are separate machines, which
+//! the user of the endpoint consults about the requests it gets and sends.
 #![forbid(unsafe_code)]
 
 mod addresses;
@@ -19,6 +19,7 @@ mod error;
 mod event;
 mod ids;
 mod outgoing;
+pub mod publication;
 pub mod registrar;
 pub mod registration;
 pub mod resolve;

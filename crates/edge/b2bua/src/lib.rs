@@ -23,7 +23,7 @@
 //! | `named.rs` | what waits for the domain name system |
 //! | `register.rs` | REGISTER, OPTIONS and everything else outside of a call |
 //! | `registrar/` | the watch over bindings, and phones with several flows |
-//! | `package/` | subscriptions to events: busy lamps |
+//! | `package/` | subscriptions to events: busy lamps, waiting messages, presence, registrations |
 //! | [`trunk`] | calls through carriers and other switches |
 //! | `reason.rs` | causes as Reason headers and back (RFC 3326) |
 
@@ -76,8 +76,8 @@ pub use locate::aor;
 use named::Names;
 pub use origin::Origin;
 pub use outbound::{MAX_SHUN_TIME, SHUN_TIME};
-pub use package::MAX_LISTED;
 use package::Packages;
+pub use package::{MAX_LISTED, Mailbox, MailboxChange};
 pub use parcel::{MAX_PARCEL, MAX_PARCELS};
 pub use perform::MAX_SDP;
 pub use refer::{Referred, Refers};
@@ -90,7 +90,7 @@ use text::Texts;
 use trunk::{Trunk, Trunks};
 
 /// What may be asked of the switch.
-const METHODS: [Method; 13] = [
+const METHODS: [Method; 14] = [
     Method::Invite,
     Method::Ack,
     Method::Cancel,
@@ -104,6 +104,7 @@ const METHODS: [Method; 13] = [
     Method::Refer,
     Method::Notify,
     Method::Subscribe,
+    Method::Publish,
 ];
 
 /// What is understood here beyond what the endpoint keeps to by itself: calls that take over a leg (RFC 3891), and
@@ -268,7 +269,7 @@ impl B2bua {
         self.registrar.handle_timeout(now);
         self.send_pings(now);
         self.run_trunks(now);
-        self.packages.subscriptions.handle_timeout(now);
+        self.age_packages(now);
         self.names.resolver.handle_timeout(now);
     }
 
@@ -276,7 +277,7 @@ impl B2bua {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let names = self.names.resolver.poll_timeout();
-        let events = self.packages.subscriptions.poll_timeout();
+        let events = self.packages_due();
         [self.endpoint.poll_timeout(), self.registrar.poll_timeout(), names, self.trunks.due, events]
             .into_iter()
             .flatten()

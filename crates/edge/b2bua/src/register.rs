@@ -31,6 +31,10 @@ impl B2bua {
                 Some(refusal) => refusal,
                 None => return,
             },
+            Some(Method::Publish) => match self.publish(now, txn, request, flow) {
+                Some(refusal) => refusal,
+                None => return,
+            },
             // The endpoint lets through only what is in Allow.
             _ => Response::new(405).with_header(self.allow()),
         };

@@ -9,6 +9,9 @@ use serde::Serialize;
 
 use crate::{HttpId, Output, Shard};
 
+/// Largest body for a mailbox, in bytes; more is answered 413.
+pub const MAX_MAILBOX: usize = 1_024;
+
 impl Shard {
     pub(crate) fn http(&mut self, now: Time, id: HttpId, method: &str, path: &str, body: &Bytes) {
         let asks = |page| path.trim_end_matches('/') == page && matches!(method, "GET" | "HEAD");
@@ -17,6 +20,9 @@ impl Shard {
         }
         if asks("/subscriptions") {
             return self.subscriptions_page(now, id);
+        }
+        if let Some(user) = path.strip_prefix("/mailbox/") {
+            return self.mailbox(now, id, method, user, body);
         }
         let response = if asks("/health") {
             mediaswitch::health(self.health())
@@ -43,6 +49,37 @@ impl Shard {
             Err(error) => (500, error.to_string()),
         };
         self.out.push_back(Output::Http { id, status, content_type: "application/json", allow: None, body });
+    }
+
+    /// `DOMAIN/USER`, escaped as in a URI.
+    fn mailbox(&mut self, now: Time, id: HttpId, method: &str, user: &str, body: &Bytes) {
+        let user = user.split_once('/').and_then(|(domain, user)| self.b2bua.user_at(&format!("sip:{user}@{domain}")));
+        let (status, body) = match (user, method) {
+            (None, _) => (404, "no such user".into()),
+            (Some(user), "GET" | "HEAD") => match serde_json::to_string(&self.b2bua.mailbox(&user).unwrap_or_default())
+            {
+                Ok(body) => (200, body),
+                // Numbers always can be written.
+                Err(error) => (500, error.to_string()),
+            },
+            (Some(_), "PUT") if body.len() > MAX_MAILBOX => (413, "more than four numbers".into()),
+            (Some(user), "PUT") => match serde_json::from_slice(body) {
+                Ok(mailbox) => {
+                    self.b2bua.set_mailbox(now, &user, Some(mailbox));
+                    (204, String::new())
+                }
+                Err(error) => (400, error.to_string()),
+            },
+            (Some(user), "DELETE") => {
+                self.b2bua.set_mailbox(now, &user, None);
+                (204, String::new())
+            }
+            (Some(_), _) => (405, String::new()),
+        };
+        // What has changed goes out before the answer, which waits until that is stored.
+        self.store_changes(now);
+        let allow = (status == 405).then_some("GET, HEAD, PUT, DELETE");
+        self.out.push_back(Output::Http { id, status, content_type: "application/json", allow, body });
     }
 
     fn subscriptions_page(&mut self, now: Time, id: HttpId) {

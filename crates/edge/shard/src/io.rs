@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_b2bua::trunk::TrunkNews;
+use hookswitch_b2bua::{Mailbox, MailboxChange};
 use hookswitch_call::directory::{DirectoryChange, Layer};
 use hookswitch_call::{MediaOp, MediaReport, Told};
 use hookswitch_dialect::call_api::{Admission, SessionId};
@@ -183,6 +184,8 @@ pub enum Stored {
     Binding(Box<Binding>),
     /// Somebody who wants to be told.
     Subscription(Box<Subscription>),
+    /// What waits for a user, by its address of record.
+    Mailbox(CompactString, Mailbox),
 }
 
 /// A change of what is stored.
@@ -203,4 +206,6 @@ pub enum Change {
     SubscriptionPut(Box<Subscription>),
     /// A subscription is gone.
     SubscriptionRemoved(Key),
+    /// What waits for a user has changed.
+    Mailbox(MailboxChange),
 }

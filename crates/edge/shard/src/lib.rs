@@ -28,8 +28,11 @@ use hookswitch_sip::registrar;
 use hookswitch_sip::resolve::{ResolverCounts, ResolverTotals};
 use hookswitch_sip::subscription;
 
+pub use http::MAX_MAILBOX;
+
 pub use front::{Front, FrontConfig, FrontInput, FrontOutput};
 pub use hookswitch_b2bua::trunk::{TrunkEvent, TrunkNews, TrunkStatus};
+pub use hookswitch_b2bua::{Mailbox, MailboxChange};
 pub use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
 pub use io::{BindingEvent, BindingNews, Change, HttpId, Input, Output, Stored};
 pub use record::CallRecord;
@@ -224,12 +227,23 @@ impl Shard {
             // What was valid when it was stored is refused only if a limit has become smaller.
             Stored::Domain(domain, layer) => drop(self.b2bua.directory_mut().restore(&domain, layer)),
             Stored::Binding(binding) => drop(self.b2bua.registrar_mut().restore(*binding)),
+            Stored::Mailbox(aor, mailbox) => self.b2bua.restore_mailbox(aor, mailbox),
             Stored::Subscription(it) => drop(self.b2bua.restore_subscription(*it)),
         }
     }
 
     /// Carries everything that has happened to its end.
     fn settle(&mut self, now: Time) {
+        self.carry_on(now);
+        self.store_changes(now);
+        // Whoever watches what has changed is told.
+        if self.b2bua.has_news() {
+            self.carry_on(now);
+            self.store_changes(now);
+        }
+    }
+
+    fn carry_on(&mut self, now: Time) {
         loop {
             if let Some(report) = self.b2bua.poll_report() {
                 self.board.tell(now, report);
@@ -247,7 +261,6 @@ impl Shard {
                 }
             }
         }
-        self.store_changes(now);
     }
 
     fn carry_out(&mut self, now: Time, output: switchboard::Output) {
@@ -283,6 +296,7 @@ impl Shard {
         }
         while let Some(change) = self.b2bua.registrar_mut().poll_change() {
             self.out.push_back(Output::Binding(BindingNews::from(&change)));
+            self.b2bua.binding_changed(now, &change);
             let stored = match change {
                 registrar::Change::Put(binding) => Change::BindingPut(Box::new(binding)),
                 registrar::Change::Removed { aor, id, .. } => Change::BindingRemoved { aor, id },
@@ -290,6 +304,9 @@ impl Shard {
                 registrar::Change::Stale { .. } | registrar::Change::Revived { .. } => continue,
             };
             self.out.push_back(Output::Store(stored));
+        }
+        while let Some(change) = self.b2bua.poll_mailbox_change() {
+            self.out.push_back(Output::Store(Change::Mailbox(change)));
         }
         while let Some(change) = self.b2bua.poll_subscription_change() {
             match change {

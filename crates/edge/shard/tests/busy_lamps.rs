@@ -2,106 +2,13 @@
 
 mod support;
 
-use hookswitch_shard::{Change, Input, Shard, ShardConfig, Stored};
+use hookswitch_shard::{Change, Input, Shard, Stored};
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::{Body, Event, Flow, Header, Invite, RequestOut};
-use hookswitch_sip_msg::{HeaderName, Message, Method};
-use support::raw::{Raw, answer, request, trusting_config, udp};
+use hookswitch_sip_msg::{HeaderName, Method};
+use support::raw::{answer, request, trusting_config, udp};
+use support::watch::{OFFER, Watch, between, body};
 use support::{SWITCH, World, at, sec, shard_config};
-
-const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=audio 9000 RTP/AVP 0\r\n";
-
-/// A SUBSCRIBE of carol at 10.0.0.5, and where its NOTIFYs stand.
-struct Watch {
-    raw: Raw,
-    flow: Flow,
-    cseq: u32,
-    tag: String,
-}
-
-impl Watch {
-    /// Carol may subscribe without digest, and bob is registered.
-    fn new() -> Watch {
-        Watch::with(trusting_config())
-    }
-
-    fn with(config: ShardConfig) -> Watch {
-        let mut raw = Raw::new(config);
-        let bob = Credentials::new("bob", "bob-pw");
-        assert_eq!(raw.register(udp("10.0.0.3:5060"), "sip:bob@x.test", &bob, "Contact: <sip:bob@10.0.0.3>\r\n"), 200);
-        Watch { raw, flow: udp("10.0.0.5:5060"), cseq: 0, tag: String::new() }
-    }
-
-    fn text(&mut self, from: &str, to: &str, event: &str, expires: &str) -> String {
-        self.cseq += 1;
-        let tag = if self.tag.is_empty() { String::new() } else { format!(";tag={}", self.tag) };
-        format!(
-            "SUBSCRIBE {to} SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.5;branch=z9hG4bK-s{0};rport\r\nMax-Forwards: 70\r\n\
-             From: <{from}>;tag=c\r\nTo: <{to}>{tag}\r\nCall-ID: lamp\r\nCSeq: {0} SUBSCRIBE\r\n\
-             Contact: <sip:carol@10.0.0.5>\r\nEvent: {event}\r\n{expires}Content-Length: 0\r\n\r\n",
-            self.cseq
-        )
-    }
-
-    /// Subscribes; the status of the answer.
-    fn ask(&mut self, from: &str, to: &str, event: &str, expires: &str) -> u16 {
-        let text = self.text(from, to, event, expires);
-        self.raw.sent.clear();
-        self.raw.hear(self.flow, &text);
-        let answer = self.raw.sent.iter().find_map(|(_, message)| Some((message.status()?, message.clone())));
-        let (status, answer) = answer.expect("an answer");
-        if status == 200 {
-            self.tag = answer.to().expect("To").tag().expect("a tag").to_owned();
-        }
-        status
-    }
-
-    fn subscribe(&mut self) {
-        assert_eq!(self.ask("sip:carol@x.test", "sip:bob@x.test", "dialog", "Expires: 600\r\n"), 200);
-    }
-
-    /// The NOTIFY that has been sent meanwhile, which is answered.
-    #[track_caller]
-    fn notify(&mut self) -> Message {
-        let found = self.raw.sent.iter().position(|(_, message)| message.method() == Some(&Method::Notify));
-        let (flow, notify) = self.raw.sent.remove(found.unwrap_or_else(|| panic!("no NOTIFY: {:?}", self.raw.words())));
-        assert!(self.raw.sent.iter().all(|(_, other)| other.method() != Some(&Method::Notify)), "one at a time");
-        self.raw.hear(flow, &answer(&notify, "200 OK", "", ""));
-        notify
-    }
-
-    /// The document of the next NOTIFY, which comes within its gap.
-    #[track_caller]
-    fn document(&mut self) -> String {
-        self.raw.pass(sec(1));
-        body(&self.notify())
-    }
-
-    #[track_caller]
-    fn silence(&mut self) {
-        self.raw.pass(sec(2));
-        assert!(!self.raw.words().iter().any(|word| word == "NOTIFY"), "{:?}", self.raw.words());
-    }
-
-    /// Alice calls bob, whose phone rings.
-    fn ring(&mut self) -> Message {
-        self.raw.hear(udp("10.0.0.2:5060"), &request("INVITE", "sip:bob@x.test", 1, "", OFFER));
-        let (flow, invite) = self.raw.last("INVITE").clone();
-        self.raw.hear(flow, &answer(&invite, "180 Ringing", "b", ""));
-        invite
-    }
-}
-
-fn body(message: &Message) -> String {
-    String::from_utf8(message.body().to_vec()).expect("UTF-8")
-}
-
-/// What stands between two marks.
-#[track_caller]
-fn between<'t>(text: &'t str, from: &str, to: &str) -> &'t str {
-    let rest = text.split_once(from).unwrap_or_else(|| panic!("no {from} in {text}")).1;
-    rest.split_once(to).unwrap_or_else(|| panic!("no {to} in {rest}")).0
-}
 
 #[test]
 fn a_lamp_is_dark_blinks_burns_and_goes_out() {
@@ -215,17 +122,9 @@ fn who_may_watch_whom() {
             assert_eq!((status, from), (expected, "sip:eve@z.test"));
             continue;
         }
-        let challenge = watch.raw.last("401").1.clone();
         let user = from.trim_start_matches("sip:").split('@').next().unwrap();
-        let credentials = Credentials::new(user, password);
-        let (name, value) =
-            hookswitch_sip::auth::authorize(&challenge, &Method::Subscribe, to, b"", &credentials, "c", 1).unwrap();
-        let text = watch.text(from, to, "dialog", "");
-        let text = text.replace("Content-Length", &format!("{}: {value}\r\nContent-Length", name.as_str()));
-        watch.raw.sent.clear();
-        watch.raw.hear(watch.flow, &text);
-        let status = watch.raw.sent.iter().find_map(|(_, message)| message.status());
-        assert_eq!(status, Some(expected), "{from} {to}");
+        let status = watch.ask_as(&Credentials::new(user, password), from, to, "dialog", "");
+        assert_eq!(status, expected, "{from} {to}");
     }
 }
 

@@ -137,13 +137,15 @@ fn what_we_do_not_handle_is_not_promised() {
     let mut raw = Raw::new(trusting_config());
     let alice = udp("10.0.0.2:5060");
     raw.hear(alice, &support::raw::request("OPTIONS", "sip:x.test", 1, "", ""));
-    let allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, NOTIFY, SUBSCRIBE";
+    let allow =
+        "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, NOTIFY, SUBSCRIBE, PUBLISH";
     assert_eq!(raw.last("200").1.header_str(HeaderName::Allow), Some(allow));
     raw.hear(alice, &support::raw::request("INVITE", "sip:bench-1@x.test", 2, "", "a"));
     let invite = raw.last("INVITE").1.clone();
     assert_eq!(invite.header_str(HeaderName::Allow), Some(allow));
     raw.hear(udp("10.0.0.3:5060"), &support::raw::answer(&invite, "200 OK", "b", "b"));
     let tag = raw.last("200").1.to().unwrap().tag().unwrap().to_owned();
+    // Nobody publishes in a call.
     raw.hear(alice, &support::raw::request("PUBLISH", "sip:bench-1@x.test", 3, &tag, ""));
     assert_eq!(raw.last("405").1.header_str(HeaderName::Allow), Some(allow));
 }

@@ -2,7 +2,7 @@
 
 use compact_str::CompactString;
 use hookswitch_call::directory::DirectoryChange;
-use hookswitch_shard::{Change, Stored};
+use hookswitch_shard::{Change, MailboxChange, Stored};
 use hookswitch_store::{Store, StoreError, Table, Write};
 
 /// An entry of the store could not be read.
@@ -45,6 +45,10 @@ pub(crate) fn encode(change: &Change) -> Result<Write, serde_json::Error> {
             Write::put(Table::Bindings, &key, serde_json::to_vec(&**binding)?)
         }
         Change::BindingRemoved { aor, id } => Write::remove(Table::Bindings, &binding_key(aor, id.0)),
+        Change::Mailbox(MailboxChange { aor, mailbox: Some(mailbox) }) => {
+            Write::put(Table::Mailboxes, aor.as_bytes(), serde_json::to_vec(mailbox)?)
+        }
+        Change::Mailbox(MailboxChange { aor, mailbox: None }) => Write::remove(Table::Mailboxes, aor.as_bytes()),
         Change::SubscriptionPut(it) => {
             Write::put(Table::Subscriptions, &it.key.0.to_be_bytes(), serde_json::to_vec(&**it)?)
         }
@@ -70,6 +74,11 @@ pub(crate) fn load(store: &mut dyn Store) -> Result<Vec<Stored>, RestoreError> {
         Ok(binding) => all.push(Stored::Binding(Box::new(binding))),
         // The phone registers again within the hour: not worth a switch that does not start.
         Err(error) => tracing::warn!(%error, "a stored binding cannot be read and is left out"),
+    })?;
+    store.load(Table::Mailboxes, &mut |key, value| match serde_json::from_slice(value) {
+        Ok(mailbox) => all.push(Stored::Mailbox(String::from_utf8_lossy(key).into_owned().into(), mailbox)),
+        // Whoever keeps the messages says it again.
+        Err(error) => tracing::warn!(%error, "a stored mailbox cannot be read and is left out"),
     })?;
     store.load(Table::Subscriptions, &mut |_, value| match serde_json::from_slice(value) {
         Ok(subscription) => all.push(Stored::Subscription(Box::new(subscription))),

@@ -25,11 +25,13 @@ pub enum Table {
     Bindings,
     /// Number of a subscription to the subscription.
     Subscriptions,
+    /// Address of record to the numbers of waiting messages.
+    Mailboxes,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 3] = [Self::Directory, Self::Bindings, Self::Subscriptions];
+    pub const ALL: [Self; 4] = [Self::Directory, Self::Bindings, Self::Subscriptions, Self::Mailboxes];
 
     /// Its name in files.
     #[must_use]
@@ -38,6 +40,7 @@ impl Table {
             Self::Directory => "directory",
             Self::Bindings => "bindings",
             Self::Subscriptions => "subscriptions",
+            Self::Mailboxes => "mailboxes",
         }
     }
 }

@@ -182,6 +182,17 @@ impl Subscriptions {
         self.topics.contains_key(topic)
     }
 
+    /// The subscriptions to a topic, the oldest first.
+    pub fn watchers(&self, topic: &Topic) -> impl Iterator<Item = Key> {
+        self.topics.get(topic).into_iter().flatten().copied()
+    }
+
+    /// Whether something is due.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
     /// Ends all subscriptions to a topic, and says so.
     pub fn end_topic(&mut self, now: Time, topic: &Topic, why: End) {
         let keys: Vec<Key> = self.topics.get(topic).into_iter().flatten().copied().collect();

@@ -64,6 +64,11 @@ impl Lamps {
         self.lamps.len() + self.offered.len()
     }
 
+    /// Whether a user is in a call, or rings.
+    pub fn is_busy(&self, aor: &str) -> bool {
+        self.of(aor).any(|(_, lamp)| lamp.state != State::Hidden)
+    }
+
     fn of(&self, aor: &str) -> impl Iterator<Item = (Name, &Lamp)> {
         self.users.get(aor).into_iter().flatten().filter_map(|name| Some((*name, self.lamps.get(name)?)))
     }
@@ -158,7 +163,7 @@ impl B2bua {
     }
 
     /// The address of record of a user of ours whom a URI names.
-    pub(crate) fn user_at(&self, address: &str) -> Option<CompactString> {
+    pub fn user_at(&self, address: &str) -> Option<CompactString> {
         let uri = Uri::parse(address).ok()?;
         let domain = self.our_domain(&uri)?;
         let user = uri.user_unescaped()?;

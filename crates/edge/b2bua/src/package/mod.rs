@@ -5,6 +5,9 @@
 //! due loses nothing.
 
 mod lamps;
+mod mailbox;
+mod presence;
+mod reg;
 mod subscribe;
 mod xml;
 
@@ -14,6 +17,7 @@ use std::time::Duration;
 use ahash::AHashMap;
 use compact_str::CompactString;
 use hookswitch_call::Time;
+use hookswitch_sip::publication::{PublicationConfig, Publications};
 use hookswitch_sip::subscription::{Change, End, Key, Outcome, Subscription, SubscriptionConfig, Subscriptions, Topic};
 use hookswitch_sip::{Body, FailCause, Header, RequestId};
 use hookswitch_sip_msg::{HeaderName, Method};
@@ -21,16 +25,25 @@ use hookswitch_sip_msg::{HeaderName, Method};
 use crate::B2bua;
 use lamps::Lamps;
 pub use lamps::MAX_LISTED;
+use mailbox::Mailboxes;
+pub use mailbox::{Mailbox, MailboxChange};
+use reg::Gone;
 
 /// A kind of event that can be subscribed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Package {
     /// Busy lamps (RFC 4235).
     Dialog,
+    /// Waiting messages (RFC 3842).
+    MessageSummary,
+    /// Who can be reached (RFC 3856).
+    Presence,
+    /// Registered phones (RFC 3680).
+    Reg,
 }
 
 impl Package {
-    const ALL: [Self; 1] = [Self::Dialog];
+    const ALL: [Self; 4] = [Self::Dialog, Self::MessageSummary, Self::Presence, Self::Reg];
 
     /// The package of an Event header.
     pub fn of(name: &str) -> Option<Self> {
@@ -40,19 +53,26 @@ impl Package {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Dialog => "dialog",
+            Self::MessageSummary => "message-summary",
+            Self::Presence => "presence",
+            Self::Reg => "reg",
         }
     }
 
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Dialog => "application/dialog-info+xml",
+            Self::MessageSummary => "application/simple-message-summary",
+            Self::Presence => "application/pidf+xml",
+            Self::Reg => "application/reginfo+xml",
         }
     }
 
     /// The least time between two NOTIFYs, as the package's own RFC has it.
     const fn gap(self) -> Duration {
         match self {
-            Self::Dialog => Duration::from_secs(1),
+            Self::Dialog | Self::MessageSummary => Duration::from_secs(1),
+            Self::Presence | Self::Reg => Duration::from_secs(5),
         }
     }
 
@@ -60,7 +80,8 @@ impl Package {
     fn shown_to(self, resource: &str, watcher: &str) -> bool {
         let domain = |aor: &str| aor.rsplit_once('@').map(|(_, domain)| domain.to_owned());
         match self {
-            Self::Dialog => domain(resource) == domain(watcher),
+            Self::Dialog | Self::Presence => domain(resource) == domain(watcher),
+            Self::MessageSummary | Self::Reg => resource == watcher,
         }
     }
 }
@@ -75,6 +96,11 @@ pub(crate) fn allow_events() -> Header {
     Header::new(HeaderName::AllowEvents, names)
 }
 
+/// What is watched with a package.
+fn topic(package: Package, aor: &str) -> Topic {
+    Topic { package: package.name().into(), resource: aor.into() }
+}
+
 /// Everything about event packages.
 pub(crate) struct Packages {
     pub(crate) subscriptions: Subscriptions,
@@ -83,6 +109,10 @@ pub(crate) struct Packages {
     asked: AHashMap<RequestId, Key>,
     /// The dialogs that subscribers of `dialog` know of as alive.
     told: BTreeMap<Key, Vec<CompactString>>,
+    /// The contacts that are gone, as far as subscribers of `reg` have not been told.
+    gone: BTreeMap<Key, Vec<Gone>>,
+    mailboxes: Mailboxes,
+    publications: Publications,
 }
 
 impl Packages {
@@ -92,6 +122,9 @@ impl Packages {
             lamps: Lamps::default(),
             asked: AHashMap::new(),
             told: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            mailboxes: Mailboxes::default(),
+            publications: Publications::new(PublicationConfig::default()),
         }
     }
 }
@@ -112,12 +145,15 @@ impl B2bua {
         let change = self.packages.subscriptions.poll_change();
         if let Some(Change::Removed { key, .. }) = &change {
             self.packages.told.remove(key);
+            self.packages.gone.remove(key);
         }
         change
     }
 
     /// Ends what users of a domain watch, and what is watched of them, if they are not there any more.
     pub fn end_watches(&mut self, now: Time, domain: &str) {
+        self.drop_mailboxes(now, domain);
+        self.drop_publications(domain);
         let gone = |aor: &str| {
             let ours = aor.rsplit_once('@').is_some_and(|(_, of)| of == domain);
             ours && self.user_at(&lamps::uri_of(aor)).is_none()
@@ -135,11 +171,30 @@ impl B2bua {
         }
     }
 
+    /// Whether there are NOTIFYs to be sent: [`B2bua::step`] does.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.packages.subscriptions.is_due() || !self.packages.lamps.changed.is_empty()
+    }
+
+    /// Lets time pass for subscriptions and publications.
+    pub(crate) fn age_packages(&mut self, now: Time) {
+        self.packages.subscriptions.handle_timeout(now);
+        self.end_publications(now);
+    }
+
+    /// When that is wanted next.
+    pub(crate) fn packages_due(&self) -> Option<Time> {
+        let Packages { subscriptions, publications, .. } = &self.packages;
+        [subscriptions.poll_timeout(), publications.poll_timeout()].into_iter().flatten().min()
+    }
+
     /// Sends the NOTIFYs that are due. Whether there was one.
     pub(crate) fn tell_watchers(&mut self, now: Time) -> bool {
         for aor in std::mem::take(&mut self.packages.lamps.changed) {
-            let topic = Topic { package: Package::Dialog.name().into(), resource: aor };
-            self.packages.subscriptions.changed(now, &topic);
+            for package in [Package::Dialog, Package::Presence] {
+                self.packages.subscriptions.changed(now, &topic(package, &aor));
+            }
         }
         let mut some = false;
         while let Some(key) = self.packages.subscriptions.poll() {
@@ -157,7 +212,7 @@ impl B2bua {
             return self.packages.subscriptions.answered(now, key, Outcome::Answered(489, FailCause::Response));
         };
         let Some(notice) = self.packages.subscriptions.begin(now, key, package.gap()) else { return };
-        let body = self.document(package, &topic.resource, version, key);
+        let body = self.document(now, package, &topic.resource, version, key);
         let headers = [
             Header::new(HeaderName::Event, notice.event.as_bytes().to_vec()),
             Header::new(HeaderName::SubscriptionState, notice.state.as_bytes().to_vec()),
@@ -168,7 +223,7 @@ impl B2bua {
         self.packages.subscriptions.sent(now, key, sent);
     }
 
-    fn document(&mut self, package: Package, resource: &str, version: u32, key: Key) -> Body {
+    fn document(&mut self, now: Time, package: Package, resource: &str, version: u32, key: Key) -> Body {
         match package {
             Package::Dialog => {
                 let mut told = self.packages.told.remove(&key).unwrap_or_default();
@@ -177,6 +232,12 @@ impl B2bua {
                     self.packages.told.insert(key, told);
                 }
                 body
+            }
+            Package::MessageSummary => self.message_summary(resource),
+            Package::Presence => self.pidf(now, resource),
+            Package::Reg => {
+                let gone = self.packages.gone.remove(&key).unwrap_or_default();
+                self.reg_info(now, resource, version, &gone)
             }
         }
     }

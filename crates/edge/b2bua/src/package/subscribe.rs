@@ -107,7 +107,7 @@ pub(super) fn bad_event() -> Box<Response> {
     Box::new(Response::new(489).with_header(allow_events()))
 }
 
-fn refusal(why: Refused) -> Box<Response> {
+pub(super) fn refusal(why: Refused) -> Box<Response> {
     match why {
         Refused::TooBrief(least) => {
             let least = Header::new(HeaderName::MinExpires, least.as_secs().to_string());

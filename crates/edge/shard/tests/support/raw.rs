@@ -117,7 +117,7 @@ impl Raw {
              Content-Length: 0\r\n\r\n",
             flow.transport.name(),
             flow.remote,
-            self.sent.len(),
+            self.sent.len() as u128 + self.now.as_millis(),
         );
         self.hear(flow, &first);
         let (_, challenge) = self.sent.last().expect("an answer").clone();
@@ -128,7 +128,8 @@ impl Raw {
             .replace("z9hG4bK-1", "z9hG4bK-2")
             .replace("Content-Length", &format!("{}: {value}\r\nContent-Length", name.as_str()));
         self.hear(flow, &text);
-        self.sent.last().and_then(|(_, message)| message.status()).expect("an answer")
+        // Whoever watches may be told right behind it.
+        self.sent.iter().rev().find_map(|(_, message)| message.status()).expect("an answer")
     }
 }
 
