@@ -1,11 +1,12 @@
 //! What the configuration means: the machines' own settings, checked.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::AHashMap;
 use hookswitch_b2bua::{B2bua, B2buaConfig, Reliable};
-use hookswitch_call::directory::{Directory, Forwarding, Layer, Secret};
+use hookswitch_call::directory::{Directory, Forwarding, Layer, Secret, UserLimits};
 use hookswitch_call::{Address, By, Codecs, Forwards, Limits};
 use hookswitch_codec::Codec;
 use hookswitch_drive::{HttpConfig, MediaConfig, SipListen, StoreConfig, SwitchConfig, WebListen};
@@ -13,8 +14,9 @@ use hookswitch_media::{AddressPolicy, EngineConfig};
 use hookswitch_net::PortRange;
 use hookswitch_shard::ShardConfig;
 use hookswitch_sip::auth::GateConfig;
-use hookswitch_sip::registrar::RegistrarConfig;
+use hookswitch_sip::registrar::{MAX_PATHS, RegistrarConfig};
 use hookswitch_sip::{AnswerPort, EndpointConfig, Listen, Network, Transport};
+use hookswitch_sip_msg::Uri;
 use hookswitch_sip_msg::digest::Algorithm;
 
 mod call_api;
@@ -117,6 +119,7 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
             },
             registrar: registrar(config)?,
             events: events::events(config)?,
+            max_calls_per_user: config.calls.max_per_user,
             routes: dns::routes(config)?,
             trunks: trunks::trunks(config)?,
             codecs: domain_codecs(config)?,
@@ -249,8 +252,25 @@ fn registrar(config: &Config) -> Result<RegistrarConfig, ConfigError> {
         stale_time: Duration::from_secs(sip.stale_time),
         unreachable_after: sip.unreachable_after,
         flow_timer: Duration::from_secs(sip.flow_timer),
+        service_route: service_route(&sip.service_route)?,
+        path_must_be_understood: sip.strict_path,
         ..RegistrarConfig::default()
     })
+}
+
+fn service_route(uris: &[String]) -> Result<Vec<Arc<str>>, ConfigError> {
+    if uris.len() > MAX_PATHS {
+        return Err(ConfigError::value("sip.service_route", format!("at most {MAX_PATHS} URIs")));
+    }
+    let routes = uris.iter().map(|text| match Uri::parse(text) {
+        Ok(uri) if uri.is_sip() && uri.param("lr").is_some() && !text.contains(['<', '>', ',']) => {
+            Ok(format!("<{text}>").into())
+        }
+        Ok(_) | Err(_) => {
+            Err(ConfigError::value("sip.service_route", format!("`{text}` is not a URI such as sip:HOST;lr")))
+        }
+    });
+    routes.collect()
 }
 
 fn directory(config: &Config) -> Result<Directory, ConfigError> {
@@ -274,7 +294,9 @@ fn layer(domain: &Domain) -> Layer {
     let named =
         domain.users.iter().filter_map(|(user, entry)| Some((user.into(), forwarding(entry.forward.as_ref()?))));
     let forwards = named.filter(|(_, forwarding)| !forwarding.is_empty());
-    Layer { control: None, users: users.collect(), forwards: forwards.collect() }
+    let limited = domain.users.iter().filter_map(|(user, entry)| Some((user.into(), entry.limits?)));
+    let limits = limited.map(|(user, limits)| (user, UserLimits { contacts: limits.contacts, calls: limits.calls }));
+    Layer { control: None, users: users.collect(), forwards: forwards.collect(), limits: limits.collect() }
 }
 
 fn forwarding(forward: &Forward) -> Forwarding {
@@ -355,6 +377,8 @@ mod tests {
         assert!(why("sip: { algorithms: [ROT13] }").contains("`ROT13` is not a digest algorithm"));
         assert!(why("sip: { default_expires: 10 }").starts_with("sip.default_expires: "));
         assert!(why("sip: { advertise: \"a b\" }").starts_with("sip.advertise: "));
+        assert!(why("sip: { service_route: [\"sip:pbx.test\"] }").starts_with("sip.service_route: `sip:pbx.test`"));
+        assert!(why("sip: { service_route: [\"tel:1;lr\"] }").starts_with("sip.service_route: "));
         assert!(why("sip: { min_se: 30 }").starts_with("sip.min_se: "));
         assert!(why("sip: { session_expires: 89 }").starts_with("sip.session_expires: "));
         assert!(why("routes: [ { match: \"*\", to: \"sip:h\" } ]").starts_with("routes[0]: "));

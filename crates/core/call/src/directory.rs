@@ -11,8 +11,10 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 mod forwarding;
+mod limits;
 
 pub use forwarding::{Forwarding, MAX_NO_ANSWER};
+pub use limits::UserLimits;
 
 /// Most domains in the directory.
 pub const MAX_DOMAINS: usize = 10_000;
@@ -94,6 +96,9 @@ pub struct Layer {
     /// Whom to call instead, of those users who name somebody.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub forwards: BTreeMap<CompactString, Forwarding>,
+    /// Limits of those users who have their own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<CompactString, UserLimits>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -186,7 +191,7 @@ impl Directory {
     }
 
     /// Merges into the pushed layer of a domain that exists: users are added or replaced, with whom
-    /// to call instead of them, and the controller is replaced if one is given.
+    /// to call instead of them and their limits, and the controller is replaced if one is given.
     ///
     /// # Errors
     /// [`DirectoryError::NoSuchDomain`], or a limit; nothing has changed then.
@@ -197,6 +202,8 @@ impl Directory {
         let mut merged = entry.pushed.clone().unwrap_or_default();
         merged.forwards.retain(|user, _| !layer.users.contains_key(user));
         merged.forwards.extend(layer.forwards);
+        merged.limits.retain(|user, _| !layer.users.contains_key(user));
+        merged.limits.extend(layer.limits);
         merged.users.extend(layer.users);
         if merged.users.len() > MAX_USERS {
             return Err(DirectoryError::TooManyUsers);
@@ -243,6 +250,7 @@ impl Directory {
             && pushed.users.remove(user).is_some()
         {
             pushed.forwards.remove(user);
+            pushed.limits.remove(user);
             let change = DirectoryChange::Put(name, pushed.clone());
             self.changes.push_back(change);
             return Ok(());
@@ -267,6 +275,16 @@ impl Directory {
         let entry = self.domains.get(domain)?;
         let mut layers = [&entry.pushed, &entry.configured].into_iter().flatten();
         layers.find(|layer| layer.users.contains_key(user))?.forwards.get(user)
+    }
+
+    /// The limits of a user; `domain` as [`Directory::resolve`] returns it. A pushed user hides what the
+    /// configuration file says of one with that name.
+    #[must_use]
+    pub fn limits(&self, domain: &str, user: &str) -> UserLimits {
+        let Some(entry) = self.domains.get(domain) else { return UserLimits::default() };
+        let mut layers = [&entry.pushed, &entry.configured].into_iter().flatten();
+        let layer = layers.find(|layer| layer.users.contains_key(user));
+        layer.and_then(|layer| layer.limits.get(user)).copied().unwrap_or_default()
     }
 
     /// Whether a user exists; `domain` as [`Directory::resolve`] returns it.
@@ -421,6 +439,9 @@ fn check_layer(layer: &Layer) -> Result<(), DirectoryError> {
             return Err(DirectoryError::SecretTooLong);
         }
     }
+    if let Some(user) = layer.limits.keys().find(|user| !layer.users.contains_key(*user)) {
+        return Err(DirectoryError::BadName(user.chars().take(64).collect()));
+    }
     for (user, forwarding) in &layer.forwards {
         if !layer.users.contains_key(user) {
             return Err(DirectoryError::BadName(user.chars().take(64).collect()));
@@ -442,7 +463,28 @@ mod tests {
             control: Some("http://127.0.0.1:9001".into()),
             users: users.iter().map(|u| (CompactString::from(*u), Secret::new("pw"))).collect(),
             forwards: BTreeMap::new(),
+            limits: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn limits_are_those_of_the_layer_that_the_user_is_in() {
+        let limited = |calls| {
+            let limits = UserLimits { calls: Some(calls), contacts: None };
+            Layer { limits: [("1000".into(), limits)].into(), ..layer(&["1000", "1001"]) }
+        };
+        let mut dir = Directory::new();
+        dir.configure("a.test", limited(1)).unwrap();
+        assert_eq!(dir.limits("a.test", "1000").calls, Some(1));
+        assert!(dir.limits("a.test", "1001").is_empty() && dir.limits("b.test", "1000").is_empty());
+        dir.put("a.test", limited(2)).unwrap();
+        assert_eq!(dir.limits("a.test", "1000").calls, Some(2));
+        dir.patch("a.test", layer(&["1000"])).unwrap();
+        assert!(dir.limits("a.test", "1000").is_empty(), "replaced, all of it");
+        dir.remove_user("a.test", "1000").unwrap();
+        assert_eq!(dir.limits("a.test", "1000").calls, Some(1), "that of the file shows again");
+        let nobody = Layer { limits: limited(1).limits, ..layer(&[]) };
+        assert_eq!(dir.put("a.test", nobody), Err(DirectoryError::BadName("1000".into())));
     }
 
     #[test]
@@ -504,7 +546,7 @@ mod tests {
         let many = Layer {
             control: None,
             users: (0..=MAX_USERS).map(|n| (compact_str::format_compact!("{n}"), Secret::new(""))).collect(),
-            forwards: BTreeMap::new(),
+            ..Layer::default()
         };
         assert_eq!(dir.put("a.test", many), Err(DirectoryError::TooManyUsers));
         assert_eq!(dir.poll_change(), None);

@@ -11,6 +11,11 @@ use crate::transport::Flow;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct DialogId(pub(crate) u64);
 
+impl DialogId {
+    /// The least of all, for the beginning of a range.
+    pub const FIRST: DialogId = DialogId(0);
+}
+
 /// A request sent with [`Endpoint::request`](crate::Endpoint::request).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RequestId(pub(crate) u64);

@@ -18,6 +18,7 @@ mod endpoint;
 mod error;
 mod event;
 mod ids;
+mod keyed;
 mod outgoing;
 pub mod publication;
 pub mod registrar;

@@ -20,6 +20,23 @@ fn a_user_may_have_so_many_bindings_and_no_more() {
 }
 
 #[test]
+fn a_user_may_have_a_limit_of_its_own() {
+    let mut registrar = Registrar::new(RegistrarConfig { max_bindings_per_aor: 2, ..RegistrarConfig::default() });
+    let three = register("c", 1, &["Contact: <sip:a@h>, <sip:b@h>, <sip:c@h>"]);
+    let outcome = registrar.register_within(at(0), ALICE, &three, udp(1), 3);
+    assert_status(&outcome, 200);
+    let more = register("c", 2, &["Contact: <sip:d@h>"]);
+    let outcome = registrar.register_within(at(0), ALICE, &more, udp(1), 3);
+    assert_eq!((outcome.status, outcome.result), (403, Err(Refusal::TooManyBindings)));
+    let bindings: Vec<_> = registrar.bindings(at(0), ALICE).cloned().collect();
+    let mut second = Registrar::new(RegistrarConfig { max_bindings_per_aor: 2, ..RegistrarConfig::default() });
+    let kept: Vec<bool> = bindings.into_iter().map(|binding| second.restore_within(binding, 3)).collect();
+    assert_eq!(kept, [true, true, true], "and keeps them over a restart");
+    let none = register("d", 1, &["Contact: <sip:a@h>"]);
+    assert_status(&Registrar::new(RegistrarConfig::default()).register_within(at(0), ALICE, &none, udp(1), 0), 403);
+}
+
+#[test]
 fn a_full_registrar_says_when_to_come_back() {
     let mut registrar = Registrar::new(RegistrarConfig { max_bindings: 2, ..RegistrarConfig::default() });
     send(&mut registrar, at(0), 1, &["Contact: <sip:a@h>, <sip:b@h>"]);

@@ -22,6 +22,12 @@ fn keep(registrar: &mut Registrar, now: Time, reg_id: u32, flow: Flow) -> Regist
     registrar.register(now, ALICE, &request, flow)
 }
 
+/// The same flow again, as a phone does that has lost it.
+fn keep_again(registrar: &mut Registrar, now: Time, reg_id: u32, flow: Flow) {
+    let request = register("again", 1, &[&contact(reg_id), "Supported: path, outbound"]);
+    assert_status(&registrar.register(now, ALICE, &request, flow), 200);
+}
+
 fn phone() -> Instance {
     Instance { aor: Arc::from(ALICE), instance: Arc::from("<urn:uuid:1>") }
 }
@@ -62,9 +68,11 @@ fn a_phone_that_does_not_know_is_told_nothing() {
         vec!["Contact: <sip:a@10.0.0.5>;+sip.instance=\"<urn:uuid:1>\";reg-id=1", "Supported: path"],
         vec!["Contact: <sip:a@10.0.0.5>;+sip.instance=\"<urn:uuid:1>\";reg-id=1;expires=0", "Supported: outbound"],
     ] {
-        let outcome = send(&mut registrar(), at(0), 1, &lines);
+        let mut registrar = registrar();
+        let outcome = send(&mut registrar, at(0), 1, &lines);
         assert_status(&outcome, 200);
         assert!(values(&outcome, HeaderName::Require).is_empty(), "{lines:?}");
+        assert!(!registrar.bindings(at(0), ALICE).any(|binding| binding.keeps_flow()), "nor taken at its word");
     }
 }
 
@@ -168,4 +176,20 @@ fn a_call_that_fails_tells_of_its_flow_only_where_one_was_promised() {
     registrar.flow_failed(at(1), first, StaleWhy::Silent);
     assert_eq!((removals(&mut registrar), registrar.count().bindings), (vec![RemovedWhy::Unreachable], 2));
     assert!(flows(&registrar, at(1)).is_empty(), "one is gone and one is stale");
+}
+
+#[test]
+fn after_a_restart_a_phone_is_where_its_flow_still_is() {
+    let mut first = registrar();
+    keep(&mut first, at(0), 1, tcp(1));
+    keep(&mut first, at(1), 2, udp(5062));
+    let mut second = registrar();
+    for binding in first.bindings(at(1), ALICE) {
+        assert!(second.restore(binding.clone()));
+    }
+    assert_eq!((flows(&second, at(2)), second.count().bindings), (vec![2], 2));
+    let called: Vec<_> = second.reachable(at(2), ALICE).filter_map(|binding| binding.reg_id).collect();
+    assert_eq!(called, [2]);
+    keep_again(&mut second, at(3), 1, tcp(9));
+    assert_eq!(flows(&second, at(3)), [1, 2]);
 }

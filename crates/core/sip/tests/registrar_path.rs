@@ -2,6 +2,7 @@
 
 mod registrar_phone;
 
+use hookswitch_sip::registrar::{Refusal, Registrar, RegistrarConfig};
 use hookswitch_sip_msg::HeaderName;
 use registrar_phone::*;
 
@@ -53,4 +54,26 @@ fn a_long_path_is_refused() {
     assert_status(&send(&mut registrar, at(0), 2, &["Contact: <sip:a@h>", &hops(9)]), 400);
     let wide = format!("Path: <sip:{}.test;lr>", "p".repeat(1_024));
     assert_status(&send(&mut registrar, at(0), 3, &["Contact: <sip:a@h>", &wide]), 400);
+}
+
+#[test]
+fn a_path_that_the_phone_does_not_understand_is_refused_where_that_is_wanted() {
+    let strict = || Registrar::new(RegistrarConfig { path_must_be_understood: true, ..RegistrarConfig::default() });
+    let lines = ["Contact: <sip:a@h>", "Path: <sip:p.test;lr>"];
+    let outcome = send(&mut strict(), at(0), 1, &lines);
+    assert_eq!((outcome.status, outcome.result), (420, Err(Refusal::PathNotUnderstood)));
+    assert_eq!(values(&outcome, HeaderName::Unsupported), ["path"]);
+    assert_status(&send(&mut strict(), at(0), 1, &[lines[0], lines[1], "Supported: path"]), 200);
+    assert_status(&send(&mut strict(), at(0), 1, &lines[..1]), 200);
+}
+
+#[test]
+fn the_way_to_us_is_told_in_its_order() {
+    let route = ["<sip:edge.test;lr>", "<sip:pbx.test;lr>"];
+    let config = RegistrarConfig { service_route: route.map(Into::into).into(), ..RegistrarConfig::default() };
+    let mut registrar = Registrar::new(config);
+    let outcome = send(&mut registrar, at(0), 1, &["Contact: <sip:a@h>"]);
+    assert_eq!(values(&outcome, HeaderName::ServiceRoute), route);
+    let refused = send(&mut registrar, at(0), 2, &["Contact: <sip:"]);
+    assert!(values(&refused, HeaderName::ServiceRoute).is_empty());
 }

@@ -35,6 +35,10 @@ impl B2bua {
         }
         let trunk = self.trunks.of(flow.remote.ip(), request);
         let trusted = self.is_trusted(flow) || trunk.is_some_and(|trunk| self.trunks.believes(trunk));
+        let user = if trusted || trunk.is_some() { None } else { self.caller(request) };
+        if let Some(refusal) = user.as_ref().and_then(|user| self.refusal_of_more(user, request)) {
+            return self.endpoint.respond(now, dialog, refusal);
+        }
         let (from, to) = match trunk.map(|trunk| self.trunks.admit(trunk, request, from, to)) {
             None => (Address::from(from), Address::from(to)),
             Some(Ok(addresses)) => addresses,
@@ -68,6 +72,10 @@ impl B2bua {
         record.late_offer = incoming.offer.is_none();
         record.answers_early = incoming.answers_early;
         record.trunk = trunk;
+        if let Some(user) = user {
+            self.users.add(&user, dialog);
+            record.user = Some(user.as_str().into());
+        }
         self.trunks.came_in(trunk);
         if let Some(credentials) = self.trunks.credentials(trunk) {
             // It may ask for our password when we hang up.

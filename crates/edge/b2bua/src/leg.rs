@@ -54,6 +54,8 @@ pub struct LegRecord {
     pub parcels: Vec<(u64, TxnId)>,
     /// The trunk it goes through, by its place in the configuration.
     pub trunk: Option<u8>,
+    /// The user of ours at its other end, where that is known for sure.
+    pub user: Option<Box<str>>,
     /// The core wants it ended; an answer that comes all the same is acknowledged and hung up.
     pub ending: bool,
 }
@@ -80,6 +82,7 @@ impl LegRecord {
             refers: None,
             parcels: Vec::new(),
             trunk: None,
+            user: None,
             ending: false,
         }
     }
@@ -87,6 +90,9 @@ impl LegRecord {
 
 impl B2bua {
     pub(crate) fn remember(&mut self, dialog: DialogId, record: LegRecord) {
+        if let Some(user) = &record.user {
+            self.users.add(user, dialog);
+        }
         self.dialogs.insert((record.call, record.leg), dialog);
         self.legs.insert(dialog, record);
     }
@@ -95,6 +101,7 @@ impl B2bua {
     pub(crate) fn over(&mut self, dialog: DialogId, cause: Cause) {
         if let Some(record) = self.legs.remove(&dialog) {
             self.dialogs.remove(&(record.call, record.leg));
+            self.leaves(&record, dialog);
             self.names.spares.remove(&(record.call, record.leg));
             self.trunks.release(record.trunk);
             self.trunks.forget((record.call, record.leg));
@@ -103,9 +110,17 @@ impl B2bua {
         }
     }
 
+    /// A leg is not where it was any more.
+    pub(crate) fn leaves(&mut self, record: &LegRecord, dialog: DialogId) {
+        if let Some(user) = &record.user {
+            self.users.remove(user, dialog);
+        }
+    }
+
     /// The leg has another name from now on, also in what is told of it already.
     pub(crate) fn rename(&mut self, from: (CallId, LegId), to: (CallId, LegId)) {
         let Some(dialog) = self.dialogs.remove(&from) else { return };
+        self.flows.rename(from, to);
         self.dialogs.insert(to, dialog);
         if let Some(record) = self.legs.get_mut(&dialog) {
             (record.call, record.leg) = to;

@@ -22,8 +22,8 @@
 //! | `identity.rs` | who a caller is, and who is told so |
 //! | `named.rs` | what waits for the domain name system |
 //! | `register.rs` | REGISTER, OPTIONS and everything else outside of a call |
-//! | `registrar/` | the watch over bindings, and phones with several flows |
 //! | `package/` | subscriptions to events: busy lamps, waiting messages, presence, registrations |
+//! | `registrar/` | the watch over bindings, and phones with several flows, limits of users |
 //! | [`trunk`] | calls through carriers and other switches |
 //! | `reason.rs` | causes as Reason headers and back (RFC 3326) |
 
@@ -63,7 +63,7 @@ use hookswitch_call::directory::Directory;
 use hookswitch_call::port::Backend;
 use hookswitch_call::{CallId, Codecs, Handle, LegId, Op, Report, Time};
 use hookswitch_sip::auth::{Gate, GateConfig};
-use hookswitch_sip::registrar::{Registrar, RegistrarConfig};
+use hookswitch_sip::registrar::{GruuKey, Registrar, RegistrarConfig};
 use hookswitch_sip::resolve::{LookupId, Reach, RecordKind, ResolverConfig};
 use hookswitch_sip::subscription::SubscriptionConfig;
 use hookswitch_sip::{Dialog, DialogId, Endpoint, EndpointConfig, Event, Flow, Input, Network, Output, RequestId};
@@ -82,7 +82,7 @@ pub use parcel::{MAX_PARCEL, MAX_PARCELS};
 pub use perform::MAX_SDP;
 pub use refer::{Referred, Refers};
 pub use referral::Referral;
-use registrar::{Flows, Pings};
+use registrar::{Flows, Pings, Users};
 pub use reoffer::{Proposal, Reoffer};
 use route::Route;
 pub use text::MAX_TEXTS;
@@ -111,8 +111,9 @@ const METHODS: [Method; 14] = [
 /// transfers of which nobody wants to hear (RFC 4488).
 const EXTENSIONS: [&str; 2] = ["replaces", "norefersub"];
 
-/// What a REGISTER may ask for besides: proxies between us and the phone (RFC 3327), and flows that are kept (RFC 5626).
-const REGISTRAR_EXTENSIONS: [&str; 2] = ["path", "outbound"];
+/// What a REGISTER may ask for besides: proxies between us and the phone (RFC 3327), flows that are kept (RFC 5626), and
+/// addresses of one phone (RFC 5627).
+const REGISTRAR_EXTENSIONS: [&str; 3] = ["path", "outbound", "gruu"];
 
 /// Whether a description before the answer is sent reliably (RFC 3262). Parties that we call may send theirs so in any
 /// case, and callers that require it get everything reliably.
@@ -138,6 +139,8 @@ pub struct B2buaConfig {
     pub gate: GateConfig,
     /// The registrar.
     pub registrar: RegistrarConfig,
+    /// Most calls of a user at a time who has no limit of its own; 0, the default, sets none.
+    pub max_calls_per_user: u32,
     /// Routes; the first that matches wins, before the users' bindings.
     pub routes: Vec<Route>,
     /// Codec preferences of domains that have their own.
@@ -200,6 +203,7 @@ pub struct B2bua {
     pings: Pings,
     flows: Flows,
     packages: Packages,
+    users: Users,
     reports: VecDeque<Report>,
 }
 
@@ -222,6 +226,13 @@ impl B2bua {
         // The gate's nonces must not be predictable from anything the endpoint shows.
         gate_seed.rotate_left(7);
         gate_seed[0] ^= 0x5a;
+        if config.registrar.gruu_key == GruuKey::default() {
+            // Good until a restart.
+            let key = &mut config.registrar.gruu_key.0;
+            *key = seed;
+            key.rotate_left(19);
+            key[0] ^= 0xa5;
+        }
         config.resolver.reach = Reach::of(&config.endpoint.listen);
         let trunks = Trunks::new(std::mem::take(&mut config.trunks));
         // What many callers send through one address is no flood.
@@ -246,6 +257,7 @@ impl B2bua {
             trunks,
             pings: Pings::default(),
             flows: Flows::default(),
+            users: Users::default(),
             reports: VecDeque::new(),
         }
     }

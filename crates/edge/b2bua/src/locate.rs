@@ -7,7 +7,7 @@ use compact_str::{CompactString, format_compact};
 use hookswitch_call::{
     Address, CallId, Cause, Codecs, Dial, Diverting, Fault, Forwards, Found, Kind, Report, Service, Target, Time,
 };
-use hookswitch_sip::registrar::{Binding, aor_of};
+use hookswitch_sip::registrar::{Binding, Gruu, aor_of};
 use hookswitch_sip::resolve::Hop;
 use hookswitch_sip::{Flow, Transport};
 use hookswitch_sip_msg::{Host, NameAddr, Scheme, Uri};
@@ -60,7 +60,7 @@ impl B2bua {
     /// Finds out where an address is and tells the core, at once or when its names are looked up.
     pub(crate) fn look_for(&mut self, now: Time, call: CallId, to: &Address, anywhere: bool) {
         let mut forwards = None;
-        match self.locate(now, to, anywhere, &mut forwards) {
+        match self.locate(now, to, anywhere, Some(&mut forwards)) {
             Whereabouts::Places(places) => self.find_places(now, (call, to), places, forwards),
             Whereabouts::Found(found) => self.located(call, to, found, forwards),
         }
@@ -71,8 +71,15 @@ impl B2bua {
         self.report(Report::Located { call, found, codecs, forwards });
     }
 
-    /// `forwards` is set to whom to call when a user does not take the call.
-    fn locate(&mut self, now: Time, to: &Address, anywhere: bool, forwards: &mut Option<Box<Forwards>>) -> Whereabouts {
+    /// `forwards` is set to whom to call when a user does not take the call; without it, what comes is no call.
+    fn locate(
+        &mut self,
+        now: Time,
+        to: &Address,
+        anywhere: bool,
+        forwards: Option<&mut Option<Box<Forwards>>>,
+    ) -> Whereabouts {
+        let rings = forwards.is_some();
         let Ok(uri) = Uri::parse(&to.0) else { return nowhere(Kind::BadAddress, Fault::Controller) };
         let is_tel = uri.scheme_text().eq_ignore_ascii_case("tel");
         if !uri.is_sip() && !is_tel {
@@ -82,18 +89,23 @@ impl B2bua {
             return nowhere(Kind::BadAddress, Fault::Controller);
         }
         if let Some(choices) = self.routed(&uri) {
-            return self.chosen(now, &uri, &choices);
+            return self.chosen(now, &uri, &choices, rings);
         }
         match self.our_domain(&uri) {
             Some(domain) => {
+                if let Some(gr) = uri.param("gr") {
+                    return self.phone(now, &uri, domain, gr, rings);
+                }
                 let user = uri.user_unescaped().unwrap_or_default();
                 if let Some(forwarding) = self.directory.forwards(domain, &user) {
                     if let Some(to) = forwarding.always.clone() {
                         return Whereabouts::Found(Found::Diverted { to, why: Diverting::Always });
                     }
-                    *forwards = Some(Box::new(forwarding.otherwise.clone()));
+                    if let Some(forwards) = forwards {
+                        *forwards = Some(Box::new(forwarding.otherwise.clone()));
+                    }
                 }
-                self.user(now, &uri, domain)
+                self.user(now, &uri, domain, rings)
             }
             None if anywhere && uri.is_sip() => Whereabouts::Places(vec![Place::direct(&to.0, None)]),
             None => nowhere(Kind::NotFound, Fault::Peer),
@@ -123,7 +135,7 @@ impl B2bua {
 
     /// The places of a route's destinations: those of users of ours are where they have registered. A service can only
     /// stand alone.
-    fn chosen(&self, now: Time, dialled: &Uri<'_>, choices: &[Choice]) -> Whereabouts {
+    fn chosen(&self, now: Time, dialled: &Uri<'_>, choices: &[Choice], rings: bool) -> Whereabouts {
         let (mut places, mut first_failure) = (Vec::new(), None);
         let mut left = choices;
         while let [choice, rest @ ..] = left {
@@ -138,7 +150,7 @@ impl B2bua {
             // A number, or a port, is a place on the wire even where it is our own.
             let named = matches!(uri.host, Host::Name(name) if !name.eq_ignore_ascii_case("localhost"));
             let domain = self.our_domain(&uri).filter(|_| named && uri.port.is_none());
-            match domain.map(|domain| self.user(now, &uri, domain)) {
+            match domain.map(|domain| self.user(now, &uri, domain, rings)) {
                 None => places.push(Place::direct(&choice.to, Some(choice))),
                 Some(Whereabouts::Places(some)) => {
                     places.extend(some.into_iter().map(|place| place.placed(Some(choice))));
@@ -185,7 +197,8 @@ impl B2bua {
         }) || self.endpoint.addresses().is_ours(ip)
     }
 
-    fn user(&self, now: Time, uri: &Uri<'_>, domain: &str) -> Whereabouts {
+    /// `rings`: it is a call that comes, and not a text.
+    fn user(&self, now: Time, uri: &Uri<'_>, domain: &str, rings: bool) -> Whereabouts {
         let user = uri.user_unescaped().unwrap_or_default();
         if !self.directory.has_user(domain, &user) {
             return match &*user {
@@ -195,19 +208,44 @@ impl B2bua {
             };
         }
         let aor = aor(&user, domain);
-        // What must not travel in the open only goes to phones on secure flows (RFC 5630 5.4).
-        let fits = |binding: &&Binding| uri.scheme != Scheme::Sips || is_secure(binding);
-        let bindings = self.registrar.reachable(now, &aor).filter(fits).filter_map(|binding| {
-            let contact = Address(binding.contact.as_ref().into());
-            let target = Target::new(contact, self.registrar.key_of(binding), None);
-            let place = Place { target, way: way_to_binding(binding)? };
-            Some((binding.instance_with_flows(), place))
-        });
+        if let Some(cause) = self.too_busy(&aor).filter(|_| rings) {
+            return Whereabouts::Found(Found::Nowhere(cause));
+        }
+        let fits = fits(uri);
+        let bindings = self.registrar.reachable(now, &aor).filter(fits);
+        let bindings = bindings.filter_map(|binding| Some((binding.instance_with_flows(), self.place_at(binding)?)));
         let places = one_for_each_phone(bindings.collect());
         if places.is_empty() {
             return nowhere(Kind::Unreachable, Fault::Peer);
         }
         Whereabouts::Places(places)
+    }
+
+    /// The phone that an address of its own names (RFC 5627 section 6.1): its newest contact. Whom its user wants
+    /// called instead does not matter, because somebody has asked for this very phone.
+    fn phone(&self, now: Time, uri: &Uri<'_>, domain: &str, gr: &str, rings: bool) -> Whereabouts {
+        let aor = aor(&uri.user_unescaped().unwrap_or_default(), domain);
+        let user = aor.rsplit_once('@').map_or("", |(user, _)| user);
+        let Gruu::Contacts(contacts) = self.registrar.by_gruu(now, user, domain, gr) else {
+            return nowhere(Kind::NotFound, Fault::Peer);
+        };
+        let Some(first) = contacts.first() else {
+            let known = self.directory.has_user(domain, user);
+            return nowhere(if known { Kind::Unreachable } else { Kind::NotFound }, Fault::Peer);
+        };
+        if let Some(cause) = self.too_busy(&first.aor).filter(|_| rings) {
+            return Whereabouts::Found(Found::Nowhere(cause));
+        }
+        match contacts.iter().copied().filter(fits(uri)).find_map(|contact| self.place_at(contact)) {
+            Some(place) => Whereabouts::Places(vec![place]),
+            None => nowhere(Kind::Unreachable, Fault::Peer),
+        }
+    }
+
+    fn place_at(&self, binding: &Binding) -> Option<Place> {
+        let contact = Address(binding.contact.as_ref().into());
+        let target = Target::new(contact, self.registrar.key_of(binding), None);
+        Some(Place { target, way: way_to_binding(binding)? })
     }
 
     /// The way to a target that [`B2bua::look_for`] has named, and the Route set to send along.
@@ -231,10 +269,10 @@ impl B2bua {
 
     /// Where a text goes that is sent to an address: where a call would, but for a user's wish to have calls forwarded.
     pub(crate) fn places_of_text(&mut self, now: Time, to: &Address) -> Result<Vec<Place>, Cause> {
-        let found = match self.locate(now, to, false, &mut None) {
+        let found = match self.locate(now, to, false, None) {
             Whereabouts::Found(Found::Diverted { .. }) => {
                 let uri = Uri::parse(&to.0).map_err(|_| Cause::new(Kind::BadAddress, Fault::Peer))?;
-                self.our_domain(&uri).map(|domain| self.user(now, &uri, domain))
+                self.our_domain(&uri).map(|domain| self.user(now, &uri, domain, false))
             }
             other => Some(other),
         };
@@ -288,6 +326,12 @@ fn way_to_binding(binding: &Binding) -> Option<Way> {
         None if binding.keeps_flow() => return None,
         None => binding.contact.as_ref().into(),
     }))
+}
+
+/// What must not travel in the open only goes to phones on secure flows (RFC 5630 5.4).
+fn fits(uri: &Uri<'_>) -> impl Fn(&&Binding) -> bool {
+    let secret = uri.scheme == Scheme::Sips;
+    move |binding| !secret || is_secure(binding)
 }
 
 /// Whether the way to a phone is a secure one.

@@ -31,12 +31,16 @@ impl B2bua {
         self.dial_phone(now, (call, leg), &dial);
         match self.resolve(now, &way) {
             Ok(Toward::Flow(flow)) => {
+                let via = dial.target.via;
                 let invite = self.invite_for(dial, flow, routes);
-                self.send_invite(now, (call, leg), invite);
+                self.send_invite(now, (call, leg), invite, via);
             }
             Ok(Toward::Hops(hops)) => self.call_out(now, (call, leg), dial, hops, routes),
             Ok(Toward::Asked(query)) => self.call_when_known((call, leg), dial, query, routes),
-            Err(error) => self.report(ended(unresolved(error))),
+            Err(error) => {
+                self.flows.forget((call, leg));
+                self.report(ended(unresolved(error)));
+            }
         }
     }
 
@@ -58,11 +62,12 @@ impl B2bua {
             return self.no_way(now, (call, leg), unresolved(ResolveError::NoSocket));
         };
         let left: VecDeque<Hop> = left.collect();
+        let via = dial.target.via;
         let mut invite = self.invite_for(dial, flow, routes);
         invite.may_connect = true;
         self.dress((call, leg), &mut invite);
         let again = (!left.is_empty()).then(|| invite.clone());
-        let sent = self.send_invite(now, (call, leg), invite);
+        let sent = self.send_invite(now, (call, leg), invite, via);
         if let (Some(mut invite), Some(call_id)) = (again, sent) {
             invite.call_id = Some(call_id);
             self.names.spares.insert((call, leg), Box::new(Spare { invite, hop, left, sent_at: now }));
@@ -89,7 +94,13 @@ impl B2bua {
     }
 
     /// Sends an INVITE for a leg and says under which Call-ID.
-    fn send_invite(&mut self, now: Time, (call, leg): (CallId, LegId), invite: Invite) -> Option<CompactString> {
+    fn send_invite(
+        &mut self,
+        now: Time,
+        (call, leg): (CallId, LegId),
+        invite: Invite,
+        via: Option<u64>,
+    ) -> Option<CompactString> {
         let late_offer = invite.body.is_none();
         let origin = invite.body.as_ref().and_then(|body| Origin::of(std::str::from_utf8(&body.bytes).ok()?));
         match self.endpoint.invite(now, invite) {
@@ -101,6 +112,7 @@ impl B2bua {
                     self.endpoint.dialog(dialog).map(|d| d.call_id().into()).unwrap_or_default();
                 let (trunk, known) = self.sent_to_trunk(now, (call, leg), &wire_id);
                 record.trunk = trunk;
+                record.user = via.and_then(|key| Some(self.registrar.by_key(now, key)?.aor.as_ref().into()));
                 self.flows.sent((call, leg), &wire_id);
                 self.remember(dialog, record);
                 if !known {
@@ -147,6 +159,7 @@ impl B2bua {
             let invite = Invite { flow, ..spare.invite.clone() };
             let Ok(next) = self.endpoint.invite(now, invite) else { break };
             if let Some(record) = self.legs.remove(&dialog) {
+                self.leaves(&record, dialog);
                 self.remember(next, record);
             }
             return true;

@@ -57,8 +57,10 @@ impl B2bua {
 
     fn refuse(&mut self, now: Time, handle: Handle, cause: &Cause) {
         if let Some(dialog) = self.offered.remove(&handle) {
-            let record = self.legs.remove(&dialog);
-            self.trunks.release(record.and_then(|record| record.trunk));
+            if let Some(record) = self.legs.remove(&dialog) {
+                self.trunks.release(record.trunk);
+                self.leaves(&record, dialog);
+            }
             self.endpoint.respond(now, dialog, refusal(cause));
         }
     }

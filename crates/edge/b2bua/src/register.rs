@@ -66,7 +66,8 @@ impl B2bua {
             verdict => return not_admitted(verdict),
         }
         let aor = aor(&user, domain);
-        let outcome = self.registrar.register(now, &aor, request, flow);
+        let most = self.most_contacts(domain, &user);
+        let outcome = self.registrar.register_within(now, &aor, request, flow, most);
         let mut response = with_headers(outcome.status, outcome.headers);
         response.reason = Some(outcome.reason.into());
         response

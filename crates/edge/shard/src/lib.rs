@@ -63,6 +63,8 @@ pub struct Counts {
     pub calls: usize,
     /// Legs of the SIP backend.
     pub legs: usize,
+    /// Legs that are counted against the limits of users.
+    pub user_legs: usize,
     /// SIP transactions.
     pub transactions: usize,
     /// SIP dialogs.
@@ -161,6 +163,7 @@ impl Shard {
         Counts {
             calls: self.board.live(),
             legs: self.b2bua.live_legs(),
+            user_legs: self.b2bua.user_legs(),
             transactions: sip.transactions,
             dialogs: sip.dialogs,
             sip_timers: sip.timers,
@@ -226,9 +229,9 @@ impl Shard {
         match stored {
             // What was valid when it was stored is refused only if a limit has become smaller.
             Stored::Domain(domain, layer) => drop(self.b2bua.directory_mut().restore(&domain, layer)),
-            Stored::Binding(binding) => drop(self.b2bua.registrar_mut().restore(*binding)),
             Stored::Mailbox(aor, mailbox) => self.b2bua.restore_mailbox(aor, mailbox),
             Stored::Subscription(it) => drop(self.b2bua.restore_subscription(*it)),
+            Stored::Binding(binding) => drop(self.b2bua.restore_binding(*binding)),
         }
     }
 

@@ -87,3 +87,21 @@ fn a_keep_alive_on_its_connection_revives_a_phone() {
     raw.hear(flow, "\r\n");
     assert_eq!(raw.bindings.last(), Some(&Revived));
 }
+
+#[test]
+fn a_proxy_that_has_closed_its_connection_is_called_back() {
+    let flow = tcp("10.0.0.9:41000", 7);
+    for (path, expected) in [
+        ("Path: <sip:10.0.0.9;transport=tcp;lr>\r\n", Some("10.0.0.9:5060")),
+        // Nobody looks up a name for that, and nothing follows from it.
+        ("Path: <sip:edge.test;transport=tcp;lr>\r\n", None),
+    ] {
+        let mut raw = registered(flow, path);
+        raw.input(Input::Closed { flow });
+        raw.sent.clear();
+        raw.pass(sec(30));
+        let pings: Vec<_> = raw.sent.iter().map(|(to, _)| to.remote.to_string()).collect();
+        assert_eq!(pings, expected.into_iter().collect::<Vec<_>>(), "{path}");
+        assert_eq!(raw.bindings, [Registered]);
+    }
+}

@@ -19,6 +19,7 @@ mod clock;
 mod discovery;
 mod dns;
 mod inbox;
+mod key;
 pub mod media;
 pub mod opensips;
 mod persist;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use hookswitch_net::{ConnectionsConfig, NetError, UdpOptions, interfaces, raise_descriptor_limit};
 use hookswitch_shard::{Counts, Shard, ShardConfig, Stored};
+use hookswitch_sip::registrar::GruuKey;
 use hookswitch_sip::{Interface, Listen};
 use hookswitch_store::{STORES, StoreError, Writer};
 use mio::Poll;
@@ -19,6 +20,7 @@ use crate::clock::Clock;
 use crate::discovery::{Discovery, StunConfig, own_addresses};
 use crate::dns::{AnswerSink, Dns, DnsConfig};
 use crate::inbox::Inbox;
+use crate::key;
 use crate::media::{self, MediaConfig, MediaPlane, MediaTotals};
 use crate::persist::{self, RestoreError};
 use crate::pii::show_pii;
@@ -29,6 +31,9 @@ use crate::web::{ApplicationConfig, Host, HttpConfig, TlsError, Web, WebError, W
 
 /// How long somebody who asks a shard how much there is waits at most.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The file with the key of temporary addresses of phones, beside the store.
+const GRUU_KEY: &str = "gruu.key";
 
 /// Everything a switch is told at the start.
 pub struct SwitchConfig {
@@ -156,7 +161,7 @@ impl Switch {
     ///
     /// # Errors
     /// [`StartError`] says which part and why.
-    pub fn start(config: SwitchConfig) -> Result<Self, StartError> {
+    pub fn start(mut config: SwitchConfig) -> Result<Self, StartError> {
         check_sockets(&config)?;
         show_pii(config.log_pii);
         match raise_descriptor_limit() {
@@ -171,6 +176,9 @@ impl Switch {
         sockets.watch()?;
         let web = WebSockets::open(config.application, config.http)?;
         let (store, restore) = open_store(config.store.as_ref(), &inbox)?;
+        if let Some(store) = &config.store {
+            config.shard.b2bua.registrar.gruu_key = GruuKey(key::lasting(&store.folder, GRUU_KEY));
+        }
         let addresses = Addresses { sip: sockets.addresses(), call_api: web.call_api(), http: web.http() };
 
         let clock = Clock::start();

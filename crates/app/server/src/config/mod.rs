@@ -15,6 +15,7 @@ mod reference;
 mod sections;
 mod sip_tls;
 mod trunks;
+mod users;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub use reference::reference;
 pub use sections::*;
 pub use sip_tls::{ClientCertificates, SipTls};
 pub use trunks::{HeaderRule, NumberIn, NumberRule, Trunk, TrunkHost};
+pub use users::*;
 
 /// What stands for a secret where it is shown.
 const HIDDEN: &str = "…";

@@ -1,6 +1,5 @@
 //! The sections of the configuration file.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -58,6 +57,11 @@ pub struct Sip {
     pub stale_time: u64,
     /// Unanswered OPTIONS in a row after which a contact is removed; 0 removes none.
     pub unreachable_after: u16,
+    /// SIP URIs with `lr` that phones are told to send their requests along when they register (RFC 3608), the nearest
+    /// first: ours by the name that phones reach us at, or those of proxies before us.
+    pub service_route: Vec<String>,
+    /// Whether a phone that does not say that it understands Path is refused (420) where a proxy has added one.
+    pub strict_path: bool,
     /// Who is answered at the UDP port that a request came from: `asked`, whoever says so (`rport`, RFC 3581); `nat`,
     /// also whoever gives another address than it is seen at; `always`, everybody.
     pub force_rport: ForceRport,
@@ -107,6 +111,8 @@ impl Default for Sip {
             stale_after: 2,
             stale_time: 300,
             unreachable_after: 7,
+            service_route: Vec::new(),
+            strict_path: false,
             force_rport: ForceRport::Nat,
             flow_timer: 0,
             max_rate_per_source: 1_000,
@@ -262,6 +268,9 @@ impl Default for Http {
 pub struct Calls {
     /// Most calls at once; more are answered 503.
     pub max: usize,
+    /// Most calls of one user at a time, made and taken together: another one that the user makes is answered 403, and
+    /// whoever calls the user is told that it is busy. 0 sets no limit.
+    pub max_per_user: u32,
     /// How long a party may ring, in seconds.
     pub ring_time: u64,
     /// How long a party may be silent before it is asked whether it is still there, in seconds; where
@@ -290,6 +299,7 @@ impl Default for Calls {
     fn default() -> Self {
         Self {
             max: 20_000,
+            max_per_user: 0,
             ring_time: 120,
             probe_time: 60,
             max_duration: 0,
@@ -321,46 +331,6 @@ pub enum Transfers {
     Bridge,
     /// By the phones.
     Refer,
-}
-
-/// One domain.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Domain {
-    /// Users by name.
-    pub users: BTreeMap<String, User>,
-    /// Other names of the domain.
-    pub aliases: Vec<String>,
-    /// Codecs for this domain instead of `media.codecs`, best first.
-    pub codecs: Vec<String>,
-}
-
-/// One user.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct User {
-    /// The password for digest authentication. Never shown again.
-    pub secret: String,
-    /// Whom to call instead of the user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub forward: Option<Forward>,
-}
-
-/// Whom to call instead of a user. Each is an address such as `sip:NAME@HOST` or `tel:NUMBER`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Forward {
-    /// Always, without trying the user.
-    pub always: Option<String>,
-    /// When the user is busy or declines.
-    pub busy: Option<String>,
-    /// When the user does not answer.
-    pub no_answer: Option<String>,
-    /// How long the user's phones ring before that, in seconds, at most 3600. Default
-    /// `calls.ring_time`.
-    pub no_answer_after: Option<u64>,
-    /// When none of the user's phones can be reached.
-    pub unreachable: Option<String>,
 }
 
 /// One route.

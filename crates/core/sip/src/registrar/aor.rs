@@ -63,7 +63,7 @@ fn push_escaped(out: &mut CompactString, bytes: &[u8]) {
 }
 
 /// The bytes of a user part with its escapes resolved; a `%` that starts no escape stands for itself.
-fn unescaped(text: &str) -> impl Iterator<Item = u8> {
+pub(super) fn unescaped(text: &str) -> impl Iterator<Item = u8> {
     let mut rest = text.as_bytes();
     std::iter::from_fn(move || {
         let (&first, tail) = rest.split_first()?;

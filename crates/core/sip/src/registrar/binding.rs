@@ -28,6 +28,9 @@ pub struct Binding {
     pub instance: Option<Arc<str>>,
     /// `reg-id`, kept only together with an instance (RFC 5626 section 4.2).
     pub reg_id: Option<u32>,
+    /// The phone has promised to keep the flow of this registration: see [`Binding::keeps_flow`].
+    #[serde(default)]
+    pub outbound: bool,
     /// Preference in thousandths, 0 to 1000; 1000 when the phone stated none.
     pub q: u16,
     /// When the binding ends unless it is refreshed.
@@ -36,6 +39,9 @@ pub struct Binding {
     pub registered_at: Time,
     /// When it was last refreshed.
     pub refreshed_at: Time,
+    /// When its phone began to register under that Call-ID; temporary addresses given since then are good.
+    #[serde(default)]
+    pub series_began: Time,
     /// Call-ID of the last REGISTER that touched it.
     pub call_id: Arc<str>,
     /// CSeq number of that request.
@@ -72,9 +78,10 @@ impl Binding {
     }
 
     /// Whether its phone is to be reached over the flow it has registered on, and in no other way (RFC 5626 section
-    /// 4.2): its own flow, or that to the first proxy of its Path.
+    /// 4.2): its own flow, or that to the first proxy of its Path. One that only numbers its registrations, and does not say
+    /// `Supported: outbound`, is a phone as any other.
     pub fn keeps_flow(&self) -> bool {
-        self.reg_id.is_some()
+        self.outbound
     }
 
     /// Whether the binding is over at `now`.

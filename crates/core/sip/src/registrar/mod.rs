@@ -17,6 +17,7 @@
 mod aor;
 mod binding;
 mod date;
+mod gruu;
 mod outbound;
 mod outcome;
 mod request;
@@ -34,7 +35,9 @@ use smallvec::SmallVec;
 pub use self::aor::aor_of;
 use self::binding::share;
 pub use self::binding::{Binding, BindingId};
+pub use self::gruu::{Gruu, GruuKey};
 pub use self::outbound::Instance;
+use self::outcome::Told;
 pub use self::outcome::{Refusal, RegisterOutcome, Registered};
 use self::request::{Ask, Wanted, What};
 use self::table::{Slot, Table};
@@ -42,6 +45,7 @@ pub use self::totals::RegistrarTotals;
 pub use self::watch::{Life, MAX_SPOKEN_FOR, Ping, Pong, StaleWhy, TICK};
 use self::watch::{Pace, key};
 use crate::Time;
+use crate::keyed::Keyed;
 use crate::transport::{Flow, Transport};
 
 /// Most contacts in one REGISTER.
@@ -89,6 +93,14 @@ pub struct RegistrarConfig {
     /// How often a phone that keeps its flow is asked to give a sign of life over it (Flow-Timer, RFC 5626 section
     /// 10). Zero, the default, leaves that to the phone.
     pub flow_timer: Time,
+    /// Makes and knows temporary addresses of phones (RFC 5627), which are good as long as it stays. It must be secret.
+    /// The default is not.
+    pub gruu_key: GruuKey,
+    /// What phones are told to send their requests along (RFC 3608), as Route values. None by default.
+    pub service_route: Vec<Arc<str>>,
+    /// A phone that does not say that it understands Path (RFC 3327) is refused with 420 where a proxy has added one.
+    /// Off by default: it need not understand it to be reached.
+    pub path_must_be_understood: bool,
 }
 
 impl Default for RegistrarConfig {
@@ -105,6 +117,9 @@ impl Default for RegistrarConfig {
             stale_time: Time::from_secs(300),
             unreachable_after: 7,
             flow_timer: Time::ZERO,
+            gruu_key: GruuKey::default(),
+            service_route: Vec::new(),
+            path_must_be_understood: false,
         }
     }
 }
@@ -182,6 +197,7 @@ pub struct RegistrarCounts {
 #[derive(Debug)]
 pub struct Registrar {
     config: RegistrarConfig,
+    gruu_key: Keyed,
     table: Table,
     changes: VecDeque<Change>,
     totals: RegistrarTotals,
@@ -193,6 +209,7 @@ impl Registrar {
     /// A registrar without bindings.
     pub fn new(config: RegistrarConfig) -> Self {
         Self {
+            gruu_key: Keyed::new(&config.gruu_key.0),
             config,
             table: Table::new(),
             changes: VecDeque::new(),
@@ -206,15 +223,33 @@ impl Registrar {
     ///
     /// All of its contacts take effect or none does. A binding remembers `flow` as the way to the phone.
     pub fn register(&mut self, now: Time, aor: &str, request: &Message, flow: Flow) -> RegisterOutcome {
+        self.register_within(now, aor, request, flow, self.config.max_bindings_per_aor)
+    }
+
+    /// The same for a user with a limit of its own in place of [`RegistrarConfig::max_bindings_per_aor`].
+    pub fn register_within(
+        &mut self,
+        now: Time,
+        aor: &str,
+        request: &Message,
+        flow: Flow,
+        most: usize,
+    ) -> RegisterOutcome {
         self.expire_aor(now, aor);
-        let done = request::read(request, &self.config).and_then(|ask| {
+        let done = request::read(request, &self.config).and_then(|mut ask| {
+            ask.most = most;
             let registered = self.perform(now, aor, &ask, flow)?;
-            Ok((registered, ask.path, ask.outbound.then_some(self.config.flow_timer)))
+            let Ask { path, outbound, gruu, .. } = ask;
+            let told = Told {
+                path,
+                outbound: outbound.then_some(self.config.flow_timer),
+                gruu: gruu.then_some(&self.gruu_key),
+                service_route: &self.config.service_route,
+            };
+            Ok(RegisterOutcome::accepted(now, registered, &told, self.bindings(now, aor)))
         });
         match done {
-            Ok((registered, path, outbound)) => {
-                RegisterOutcome::accepted(now, registered, &path, outbound, self.bindings(now, aor))
-            }
+            Ok(outcome) => outcome,
             Err(refusal) => RegisterOutcome::refused(refusal),
         }
     }
@@ -307,13 +342,21 @@ impl Registrar {
         slots.len()
     }
 
-    /// Puts back a binding from a store, for instance after a restart. Its flow survives only over UDP. One that is
-    /// over by now is removed, with a [`Change`], at the next time-out.
+    /// Puts back a binding from a store, for instance after a restart. Its flow survives only over UDP; one that was to
+    /// be reached over another flow alone is stale. One that is over by now is removed, with a [`Change`], at the next time-out.
     ///
     /// `false` when there is no room ([`RegistrarConfig::max_bindings`], [`RegistrarConfig::max_bindings_per_aor`]).
-    pub fn restore(&mut self, mut binding: Binding) -> bool {
+    pub fn restore(&mut self, binding: Binding) -> bool {
+        self.restore_within(binding, self.config.max_bindings_per_aor)
+    }
+
+    /// The same for a user with a limit of its own.
+    pub fn restore_within(&mut self, mut binding: Binding, most: usize) -> bool {
         binding.flow = binding.flow.filter(|flow| flow.transport == Transport::Udp);
-        binding.life = Life { heard_at: binding.refreshed_at, ..Life::default() };
+        // A phone that keeps its flow sees the end of ours, and registers anew.
+        let lost = binding.keeps_flow() && binding.flow.is_none() && binding.path.is_empty();
+        let stale_since = lost.then_some(binding.refreshed_at);
+        binding.life = Life { heard_at: binding.refreshed_at, stale_since, ..Life::default() };
         self.next_id = self.next_id.max(binding.id.0.saturating_add(1));
         let slots = self.table.slots(&binding.aor);
         if let Some(slot) = slots.iter().copied().find(|slot| self.table.get(*slot).id == binding.id) {
@@ -321,7 +364,7 @@ impl Registrar {
             self.table.replace(slot, binding);
             return true;
         }
-        let room = slots.len() < self.config.max_bindings_per_aor && self.table.bindings() < self.config.max_bindings;
+        let room = slots.len() < most && self.table.bindings() < self.config.max_bindings;
         if room {
             let from = binding.refreshed_at;
             let slot = self.table.insert(binding);
@@ -417,7 +460,7 @@ impl Registrar {
             }
         }
         registered.removed = leaving.len();
-        self.check_room(aor, registered)?;
+        self.check_room(aor, registered, ask.most)?;
         for (slot, why) in leaving {
             self.remove(slot, why);
         }
@@ -427,12 +470,12 @@ impl Registrar {
         Ok(())
     }
 
-    fn check_room(&self, aor: &str, planned: &Registered) -> Result<(), Refusal> {
+    fn check_room(&self, aor: &str, planned: &Registered, most: usize) -> Result<(), Refusal> {
         if planned.added <= planned.removed {
             return Ok(());
         }
         let more = planned.added - planned.removed;
-        if self.table.slots(aor).len() + more > self.config.max_bindings_per_aor {
+        if self.table.slots(aor).len() + more > most {
             return Err(Refusal::TooManyBindings);
         }
         if self.table.bindings() + more > self.config.max_bindings {
@@ -479,10 +522,12 @@ impl Registrar {
             contact: share(wanted.uri.as_str(), known.map(|known| &known.contact)),
             instance: wanted.instance.map(|text| share(text, known.and_then(|known| known.instance.as_ref()))),
             reg_id: wanted.reg_id,
+            outbound: ask.outbound && wanted.reg_id.is_some(),
             q: wanted.q,
             expires_at: now.saturating_add(wanted.lifetime),
             registered_at: known.map_or(now, |known| known.registered_at),
             refreshed_at: now,
+            series_began: self.series_began(now, aor, ask, wanted),
             call_id: share(ask.call_id, known.map(|known| &known.call_id)),
             cseq: ask.cseq,
             path: path.map(|(at, hop)| share(hop, known.and_then(|known| known.path.get(at)))).collect(),
@@ -509,6 +554,13 @@ impl Registrar {
                 self.table.schedule_ping(slot, self.first_ping(slot, now));
             }
         }
+    }
+
+    /// When the registration of a phone began that this contact goes on with: it has the same Call-ID.
+    fn series_began(&self, now: Time, aor: &str, ask: &Ask<'_>, wanted: &Wanted<'_>) -> Time {
+        let mut known = self.table.slots(aor).iter().map(|slot| self.table.get(*slot));
+        let same = |known: &&Binding| known.instance.as_deref() == wanted.instance && *known.call_id == *ask.call_id;
+        known.find(same).map_or(now, |known| known.series_began)
     }
 
     fn tell(&mut self, change: Change) {

@@ -1,13 +1,16 @@
 //! What became of a REGISTER, and the response that says so.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use hookswitch_sip_msg::HeaderName;
+use smallvec::SmallVec;
 
 use super::binding::Binding;
 use super::date::sip_date;
-use super::{MAX_CONTACTS_PER_REQUEST, RETRY_WHEN_FULL};
+use super::{MAX_CONTACTS_PER_REQUEST, RETRY_WHEN_FULL, gruu};
 use crate::Time;
+use crate::keyed::Keyed;
 
 /// The answer to a REGISTER, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +68,9 @@ pub enum Refusal {
     /// The phone wants to keep its flow, and a proxy between us does not know of that: 439.
     #[error("the first hop of the phone does not support outbound")]
     FirstHopLacksOutbound,
+    /// A proxy between us has added a Path, of which the phone does not know: 420.
+    #[error("a Path was added, and the phone does not support that")]
+    PathNotUnderstood,
     /// The address of record would have more bindings than allowed: 403.
     #[error("too many bindings for this address of record")]
     TooManyBindings,
@@ -81,6 +87,7 @@ impl Refusal {
             Self::TooBrief { .. } => 423,
             Self::OutOfOrder => 500,
             Self::FirstHopLacksOutbound => 439,
+            Self::PathNotUnderstood => 420,
             Self::TooManyBindings => 403,
             Self::Full => 503,
         }
@@ -95,10 +102,22 @@ impl Refusal {
             Self::TooBrief { .. } => "Interval Too Brief",
             Self::OutOfOrder => "Request Out Of Order",
             Self::FirstHopLacksOutbound => "First Hop Lacks Outbound Support",
+            Self::PathNotUnderstood => "Bad Extension",
             Self::TooManyBindings => "Too Many Bindings",
             Self::Full => "Service Unavailable",
         }
     }
+}
+
+/// What a phone is told beside its contacts.
+pub(super) struct Told<'a> {
+    /// What the request asked to be remembered.
+    pub path: SmallVec<[String; 2]>,
+    /// How often a phone that keeps its flow shall give a sign of life over it.
+    pub outbound: Option<Time>,
+    /// The phone wants addresses of its own, to be made with this.
+    pub gruu: Option<&'a Keyed>,
+    pub service_route: &'a [Arc<str>],
 }
 
 impl RegisterOutcome {
@@ -107,28 +126,31 @@ impl RegisterOutcome {
         if let Refusal::TooBrief { min } = refusal {
             headers.push((HeaderName::MinExpires, ceil_seconds(min).to_string()));
         }
+        if refusal == Refusal::PathNotUnderstood {
+            headers.push((HeaderName::Unsupported, "path".to_owned()));
+        }
         if refusal == Refusal::Full {
             headers.push((HeaderName::RetryAfter, RETRY_WHEN_FULL.as_secs().to_string()));
         }
         Self { status: refusal.status(), reason: refusal.reason(), headers, result: Err(refusal) }
     }
 
-    /// `path` is what the request asked to be remembered; `bindings` is everything that is bound now. `outbound` is
-    /// how often a phone that keeps its flow shall give a sign of life over it, if at all.
+    /// `bindings` is everything that is bound now.
     pub(super) fn accepted<'a>(
         now: Time,
         registered: Registered,
-        path: &[String],
-        outbound: Option<Time>,
+        told: &Told<'_>,
         bindings: impl Iterator<Item = &'a Binding>,
     ) -> Self {
-        let mut headers = Vec::with_capacity(registered.total + path.len() + 4);
-        headers.extend(bindings.map(|binding| (HeaderName::Contact, contact(binding, now))));
+        let Told { path, outbound, gruu, service_route } = told;
+        let mut headers = Vec::with_capacity(registered.total + path.len() + service_route.len() + 4);
+        headers.extend(bindings.map(|binding| (HeaderName::Contact, contact(binding, now, *gruu))));
         if !path.is_empty() {
             // RFC 3327 section 5.3: the phone learns which proxies were recorded.
             headers.extend(path.iter().map(|hop| (HeaderName::Path, hop.clone())));
         }
-        if let Some(flow_timer) = outbound {
+        headers.extend(service_route.iter().map(|hop| (HeaderName::ServiceRoute, hop.to_string())));
+        if let Some(flow_timer) = *outbound {
             headers.push((HeaderName::Require, "outbound".to_owned()));
             headers.push((HeaderName::Supported, "path, outbound".to_owned()));
             if !flow_timer.is_zero() {
@@ -142,7 +164,7 @@ impl RegisterOutcome {
     }
 }
 
-fn contact(binding: &Binding, now: Time) -> String {
+fn contact(binding: &Binding, now: Time, gruu: Option<&Keyed>) -> String {
     let mut text = String::with_capacity(binding.contact.len() + 96);
     // Writing to a string cannot fail.
     let _ = write!(text, "<{}>;expires={}", binding.contact, binding.seconds_left(now));
@@ -156,6 +178,14 @@ fn contact(binding: &Binding, now: Time) -> String {
     }
     if let Some(reg_id) = binding.reg_id {
         let _ = write!(text, ";reg-id={reg_id}");
+    }
+    if let (Some(key), Some(instance)) = (gruu, &binding.instance) {
+        if let Some(uri) = gruu::public(&binding.aor, instance) {
+            let _ = write!(text, ";pub-gruu=\"{uri}\"");
+        }
+        if let Some(uri) = gruu::temporary(key, binding) {
+            let _ = write!(text, ";temp-gruu=\"{uri}\"");
+        }
     }
     text
 }

@@ -23,6 +23,10 @@ pub(super) struct Ask<'a> {
     pub user_agent: Option<String>,
     /// The phone keeps the flow of this registration, and whoever stands between us knows of it (RFC 5626 section 6).
     pub outbound: bool,
+    /// The phone wants addresses of its own (RFC 5627).
+    pub gruu: bool,
+    /// Most bindings that the user may have.
+    pub most: usize,
 }
 
 /// What shall happen to the bindings.
@@ -66,8 +70,21 @@ pub(super) fn read<'a>(request: &'a Message, config: &RegistrarConfig) -> Result
     let cseq = request.cseq().map_err(|_| Refusal::Malformed("CSeq"))?.number;
     let mut what = contacts(request, config)?;
     let path = path(request)?;
+    if config.path_must_be_understood && !path.is_empty() && !request.has_token(HeaderName::Supported, "path") {
+        return Err(Refusal::PathNotUnderstood);
+    }
     let outbound = outbound(request, &path, &mut what)?;
-    Ok(Ask { call_id, cseq, what, path, user_agent: user_agent(request), outbound })
+    let gruu = request.has_token(HeaderName::Supported, "gruu");
+    Ok(Ask {
+        call_id,
+        cseq,
+        what,
+        path,
+        user_agent: user_agent(request),
+        outbound,
+        gruu,
+        most: config.max_bindings_per_aor,
+    })
 }
 
 /// Whether the phone keeps its flow. Where a proxy stands between us that does not know what that means, the phone is

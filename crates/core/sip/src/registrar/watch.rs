@@ -62,8 +62,10 @@ pub struct Ping {
     pub contact: Arc<str>,
     /// The Route set.
     pub path: SmallVec<[CompactString; 2]>,
-    /// Where to send; without one wherever the contact leads.
+    /// Where to send; without one wherever the Path leads, or without that the contact.
     pub flow: Option<Flow>,
+    /// The contact leads nowhere: its phone is reached over a flow that it keeps, or not at all.
+    pub keeps_flow: bool,
     /// When it was due to be sent; to be given back.
     pub sent_at: Time,
 }
@@ -129,6 +131,7 @@ impl Registrar {
             contact: Arc::clone(&binding.contact),
             path: binding.path.iter().map(|hop| CompactString::from(hop.as_ref())).collect(),
             flow: binding.flow,
+            keeps_flow: binding.keeps_flow(),
             sent_at: now,
         })
     }

@@ -33,6 +33,13 @@ impl Flows {
         }
     }
 
+    /// A leg has another name from now on.
+    pub fn rename(&mut self, from: (CallId, LegId), to: (CallId, LegId)) {
+        if let Some(attempt) = self.legs.remove(&from) {
+            self.legs.insert(to, attempt);
+        }
+    }
+
     /// A leg has been called under this Call-ID, and keeps it.
     pub fn sent(&mut self, leg: (CallId, LegId), wire_id: &CompactString) {
         if let Some(attempt) = self.legs.get_mut(&leg) {
@@ -75,6 +82,7 @@ impl B2bua {
         let invite = self.invite_for(attempt.dial.clone(), flow, routes);
         let Ok(next) = self.endpoint.invite(now, invite) else { return false };
         if let Some(record) = self.legs.remove(&dialog) {
+            self.leaves(&record, dialog);
             self.remember(next, record);
         }
         self.flows.legs.insert(name, attempt);

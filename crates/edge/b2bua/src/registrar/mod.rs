@@ -1,7 +1,9 @@
 //! What the switch does for the registrar beyond answering REGISTER.
 
 mod flows;
+mod limits;
 mod pings;
 
 pub(crate) use flows::{Flows, failure, one_for_each_phone};
+pub(crate) use limits::Users;
 pub(crate) use pings::Pings;

@@ -6,7 +6,7 @@ use hookswitch_call::Time;
 use hookswitch_sip::registrar::{Ping, Pong};
 use hookswitch_sip::resolve::Resolution;
 use hookswitch_sip::{FailCause, Flow, RequestId, RequestOut};
-use hookswitch_sip_msg::{Method, Uri};
+use hookswitch_sip_msg::{Method, NameAddr, Uri};
 
 use crate::B2bua;
 use crate::outbound::name_addr;
@@ -36,8 +36,15 @@ impl B2bua {
     }
 
     fn ping(&mut self, now: Time, ping: Ping) -> Result<(), Pong> {
-        let Some(flow) = ping.flow.or_else(|| self.flow_to_number(now, &ping.contact)) else {
-            return Err(Pong::FlowLost);
+        let flow = match (ping.flow, ping.path.first()) {
+            (Some(flow), _) => flow,
+            // Where the proxy is by its name, the next REGISTER or call will tell.
+            (None, Some(hop)) => {
+                let uri = NameAddr::parse(hop.as_bytes()).ok().and_then(|hop| hop.uri_str());
+                uri.and_then(|uri| self.flow_to_number(now, uri)).ok_or(Pong::NotSent)?
+            }
+            (None, None) if ping.keeps_flow => return Err(Pong::FlowLost),
+            (None, None) => self.flow_to_number(now, &ping.contact).ok_or(Pong::FlowLost)?,
         };
         let domain = ping.aor.rsplit_once('@').map_or(&*ping.aor, |(_, domain)| domain);
         let from = name_addr(None, &format_compact!("sip:{domain}"));
@@ -49,9 +56,9 @@ impl B2bua {
         Ok(())
     }
 
-    /// The flow to a contact whose host is a number; nobody looks up names for a ping.
-    fn flow_to_number(&mut self, now: Time, contact: &str) -> Option<Flow> {
-        let uri = Uri::parse(contact).ok()?;
+    /// The flow to a URI whose host is a number; nobody looks up names for a ping.
+    fn flow_to_number(&mut self, now: Time, uri: &str) -> Option<Flow> {
+        let uri = Uri::parse(uri).ok()?;
         uri.host.ip()?;
         let hops = match self.names.resolver.resolve(now, &uri).ok()? {
             Resolution::Ready(hops) => hops,

@@ -125,6 +125,7 @@ impl B2bua {
             self.note_no_way(name, cause);
             return self.call_next_host(now, name);
         }
+        self.flows.forget(name);
         self.report(Report::Ended { call: name.0, leg: name.1, cause });
     }
 
@@ -202,6 +203,7 @@ impl B2bua {
         }
         chain.note(ANSWERED, cause.clone());
         if let Some(record) = self.legs.remove(&dialog) {
+            self.leaves(&record, dialog);
             self.trunks.release(record.trunk);
         }
         self.dialogs.remove(&name);

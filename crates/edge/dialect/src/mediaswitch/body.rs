@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use compact_str::CompactString;
-use hookswitch_call::directory::{DirectoryError, Forwarding, Layer, Secret};
+use hookswitch_call::directory::{DirectoryError, Forwarding, Layer, Secret, UserLimits};
 use hookswitch_call::{Address, Forwards, MAX_ADDRESS};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -47,7 +47,9 @@ impl<'a> DomainBody<'a> {
         // Of a user who is listed twice the last entry counts, all of it.
         let named: BTreeMap<_, _> = listed.iter().map(|user| (user.name.clone(), user.forward.clone())).collect();
         let forwards = named.into_iter().filter(|(_, forward)| !forward.is_empty()).collect();
-        Ok((Layer { control, users, forwards }, listed))
+        let limits: BTreeMap<_, _> = listed.iter().map(|user| (user.name.clone(), user.limits)).collect();
+        let limits = limits.into_iter().filter(|(_, limits)| !limits.is_empty()).collect();
+        Ok((Layer { control, users, forwards, limits }, listed))
     }
 }
 
@@ -57,6 +59,7 @@ pub(super) struct Listed {
     name: CompactString,
     secret: Secret,
     forward: Forwarding,
+    limits: UserLimits,
 }
 
 /// Where in the body that stands which the directory does not take: in the list, or else `path`,
@@ -107,12 +110,22 @@ pub(super) fn user(body: &[u8], name: &str) -> Result<Layer, Failure> {
         secret: Option<&'a RawValue>,
         #[serde(borrow)]
         forward: Option<&'a RawValue>,
+        #[serde(borrow)]
+        limits: Option<&'a RawValue>,
     }
     let body = read::<UserBody<'_>>(body)?;
     let secret = Secret::new(&text(body.secret.ok_or_else(|| required("secret"))?, "secret")?);
     let forward = forwarding(body.forward, "forward")?;
     let forwards = if forward.is_empty() { BTreeMap::new() } else { [(name.into(), forward)].into() };
-    Ok(Layer { control: None, users: [(name.into(), secret)].into(), forwards })
+    let limits = limits(body.limits, "limits")?;
+    let limits = if limits.is_empty() { BTreeMap::new() } else { [(name.into(), limits)].into() };
+    Ok(Layer { control: None, users: [(name.into(), secret)].into(), forwards, limits })
+}
+
+/// The limits of a user; nothing and `null` set none.
+fn limits(raw: Option<&RawValue>, place: &str) -> Result<UserLimits, Failure> {
+    let Some(raw) = raw else { return Ok(UserLimits::default()) };
+    serde_json::from_str(raw.get()).map_err(|_| wrong(place, "an object of numbers `contacts` and `calls`"))
 }
 
 /// Whom to call instead of a user; nothing and `null` name nobody.
@@ -148,6 +161,8 @@ fn users(raw: &RawValue) -> Result<Vec<Listed>, Failure> {
         secret: Option<&'a RawValue>,
         #[serde(borrow)]
         forward: Option<&'a RawValue>,
+        #[serde(borrow)]
+        limits: Option<&'a RawValue>,
     }
     let entries: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| wrong("users", "a list"))?;
     let mut listed = Vec::with_capacity(entries.len());
@@ -162,7 +177,8 @@ fn users(raw: &RawValue) -> Result<Vec<Listed>, Failure> {
             let name = text(name, &format!("users[{index}].username"))?;
             let secret = Secret::new(&text(secret, &format!("users[{index}].secret"))?);
             let forward = forwarding(entry.forward, &format!("users[{index}].forward"))?;
-            listed.push(Listed { index, name, secret, forward });
+            let limits = limits(entry.limits, &format!("users[{index}].limits"))?;
+            listed.push(Listed { index, name, secret, forward, limits });
         }
     }
     Ok(listed)

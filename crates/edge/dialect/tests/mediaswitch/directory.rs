@@ -156,3 +156,21 @@ fn users_bring_along_whom_to_call_instead() {
     assert_eq!(host.ask("PUT", &one, r#"{"secret":"s"}"#).status, 200);
     assert_eq!(always(&host, "1"), None);
 }
+
+#[test]
+fn users_are_pushed_with_their_limits() {
+    let mut host = Host::configured();
+    let limits = |host: &Host, user: &str| {
+        let limits = host.directory.limits("bling.example.test", user);
+        (limits.contacts, limits.calls)
+    };
+    let body = r#"{"control":"","users":[{"username":"1","secret":"s","limits":{"calls":2}},
+        {"username":"2","secret":"s","limits":{"contacts":0,"calls":null}},{"username":"3","secret":"s","limits":null}]}"#;
+    assert_eq!(host.ask("PUT", "/dir/bling.example.test", body).status, 201);
+    assert_eq!(["1", "2", "3"].map(|user| limits(&host, user)), [(None, Some(2)), (Some(0), None), (None, None)]);
+    let one = "/dir/bling.example.test/1";
+    assert_eq!(host.ask("PATCH", one, r#"{"secret":"s","limits":{"contacts":3}}"#).status, 200);
+    assert_eq!(limits(&host, "1"), (Some(3), None));
+    assert_eq!(host.ask("PATCH", one, r#"{"secret":"s"}"#).status, 200);
+    assert_eq!(limits(&host, "1"), (None, None));
+}
