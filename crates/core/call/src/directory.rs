@@ -468,26 +468,6 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_those_of_the_layer_that_the_user_is_in() {
-        let limited = |calls| {
-            let limits = UserLimits { calls: Some(calls), contacts: None };
-            Layer { limits: [("1000".into(), limits)].into(), ..layer(&["1000", "1001"]) }
-        };
-        let mut dir = Directory::new();
-        dir.configure("a.test", limited(1)).unwrap();
-        assert_eq!(dir.limits("a.test", "1000").calls, Some(1));
-        assert!(dir.limits("a.test", "1001").is_empty() && dir.limits("b.test", "1000").is_empty());
-        dir.put("a.test", limited(2)).unwrap();
-        assert_eq!(dir.limits("a.test", "1000").calls, Some(2));
-        dir.patch("a.test", layer(&["1000"])).unwrap();
-        assert!(dir.limits("a.test", "1000").is_empty(), "replaced, all of it");
-        dir.remove_user("a.test", "1000").unwrap();
-        assert_eq!(dir.limits("a.test", "1000").calls, Some(1), "that of the file shows again");
-        let nobody = Layer { limits: limited(1).limits, ..layer(&[]) };
-        assert_eq!(dir.put("a.test", nobody), Err(DirectoryError::BadName("1000".into())));
-    }
-
-    #[test]
     fn put_replaces_and_patch_merges() {
         let mut dir = Directory::new();
         dir.put("Example.Test", layer(&["1000", "1001"])).unwrap();

@@ -72,10 +72,7 @@ impl B2bua {
         record.late_offer = incoming.offer.is_none();
         record.answers_early = incoming.answers_early;
         record.trunk = trunk;
-        if let Some(user) = user {
-            self.users.add(&user, dialog);
-            record.user = Some(user.as_str().into());
-        }
+        self.count_for(user, dialog, &mut record);
         self.trunks.came_in(trunk);
         if let Some(credentials) = self.trunks.credentials(trunk) {
             // It may ask for our password when we hang up.

@@ -70,6 +70,14 @@ impl B2bua {
         Some(aor(&from.user_unescaped()?, domain))
     }
 
+    /// A leg is one of this user.
+    pub(crate) fn count_for(&mut self, user: Option<CompactString>, dialog: DialogId, record: &mut LegRecord) {
+        if let Some(user) = user {
+            self.users.add(&user, dialog);
+            record.user = Some(user.as_str().into());
+        }
+    }
+
     /// What a user is refused with who makes a call more than allowed. One that takes over another is none more.
     pub(crate) fn refusal_of_more(&self, user: &str, request: &Message) -> Option<Response> {
         if request.header(HeaderName::Replaces).is_some() || self.may_have_more(user) {
