@@ -434,8 +434,8 @@ impl Lab {
                 Output::Http { status, body, .. } => self.answers.push((status, body)),
                 Output::Store(change) => self.switch.store.keep(change),
                 Output::Binding(news) => self.switch.bindings.push(news),
-                // No trunk is configured here.
-                Output::Trunk(_) => {}
+                // No trunk is configured here, and the guard is off.
+                Output::Trunk(_) | Output::Guard(_) => {}
                 Output::Told(told) => self.switch.hear(told),
             }
         }

@@ -8,6 +8,7 @@ use hookswitch_call::directory::{Directory, DirectoryChange, Forwarding, Layer, 
 use hookswitch_call::{Event, LegId, Limits, Party, Time, Told};
 use hookswitch_media::{AddressPolicy, Engine, EngineConfig};
 use hookswitch_shard::{BindingNews, CallRecord, Change, Input, Shard, ShardConfig, Stored};
+use hookswitch_sip::guard::{Ban, Source};
 use hookswitch_sip::registrar::Binding;
 use hookswitch_sip::subscription::{Key, Subscription};
 use hookswitch_sip::{EndpointConfig, Listen, Network, Transport};
@@ -101,6 +102,7 @@ pub(crate) struct Store {
     bindings: BTreeMap<(String, u64), Binding>,
     subscriptions: BTreeMap<Key, Subscription>,
     mailboxes: BTreeMap<String, Mailbox>,
+    bans: BTreeMap<Source, Ban>,
 }
 
 impl Store {
@@ -130,6 +132,8 @@ impl Store {
             Change::SubscriptionRemoved(key) => {
                 self.subscriptions.remove(&key);
             }
+            Change::BanPut(ban) => drop(self.bans.insert(ban.source, *ban)),
+            Change::BanRemoved(source) => drop(self.bans.remove(&source)),
         }
     }
 
@@ -138,7 +142,8 @@ impl Store {
         let bindings = self.bindings.values().cloned().map(Box::new).map(Stored::Binding);
         let subscriptions = self.subscriptions.values().cloned().map(Box::new).map(Stored::Subscription);
         let mailboxes = self.mailboxes.iter().map(|(aor, mailbox)| Stored::Mailbox(aor.as_str().into(), *mailbox));
-        domains.chain(bindings).chain(mailboxes).chain(subscriptions).collect()
+        let bans = self.bans.values().cloned().map(Box::new).map(Stored::Ban);
+        domains.chain(bindings).chain(mailboxes).chain(subscriptions).chain(bans).collect()
     }
 }
 

@@ -22,6 +22,7 @@ use hookswitch_sip_msg::digest::Algorithm;
 mod call_api;
 mod dns;
 mod events;
+pub mod guard;
 mod hold_music;
 mod network;
 mod opensips;
@@ -191,6 +192,7 @@ fn endpoint(config: &Config) -> Result<EndpointConfig, ConfigError> {
         max_dialogs: config.calls.max.saturating_mul(16).max(10_000),
         trusted: trusted(config),
         stream_above: config.sip.tcp_above,
+        guard: guard::guard(config)?,
         ..EndpointConfig::default()
     })
 }

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bans;
 mod compose;
 mod config;
 mod demo;
@@ -50,6 +51,8 @@ enum Command {
     CheckConfig(CheckArgs),
     /// Say where a call would go, and why
     Route(route::RouteArgs),
+    /// Show whom the running switch has banned; ban somebody, or lift a ban
+    Bans(bans::BansArgs),
     /// Print the reference page of the configuration
     #[command(hide = true)]
     ConfigReference,
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
         Some(Command::SimulateOpensips(args)) => return hookswitch_cli::simulate::run(&args),
         Some(Command::CheckConfig(args)) => check_config(&args),
         Some(Command::Route(args)) => route::run(&args),
+        Some(Command::Bans(args)) => bans::run(&args),
         Some(Command::ConfigReference) => {
             print!("{}", config::reference());
             Ok(ExitCode::SUCCESS)

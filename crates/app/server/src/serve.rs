@@ -33,7 +33,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         );
     }
     let patience = Duration::from_secs(found.config.calls.drain_time);
-    let code = runtime.block_on(watch(&running, &mut signals, patience));
+    let code = runtime.block_on(watch(&running, args, &mut signals, patience));
     let clean = running.stop();
     tracing::info!("stopped");
     Ok(if clean { code } else { ExitCode::FAILURE })
@@ -90,6 +90,17 @@ impl Running {
         self.front.iter().for_each(OpenSipsFront::drain);
     }
 
+    /// Reads the lists of the guard anew, from the file that everything was read from.
+    fn reload_lists(&self, args: &ServeArgs) {
+        match args.find() {
+            Ok(found) => {
+                let guard = &found.config.guard;
+                self.switch.set_lists(compose::guard::networks(&guard.allow), compose::guard::networks(&guard.drop));
+            }
+            Err(error) => tracing::error!(%error, "guard.allow and guard.drop stay as they were"),
+        }
+    }
+
     fn reload(&self) {
         self.switch.reload();
         self.front.iter().for_each(OpenSipsFront::reload);
@@ -108,14 +119,15 @@ enum Signalled {
     Reload,
 }
 
-async fn watch(running: &Running, signals: &mut Signals, patience: Duration) -> ExitCode {
+async fn watch(running: &Running, args: &ServeArgs, signals: &mut Signals, patience: Duration) -> ExitCode {
     loop {
         tokio::select! {
             signal = signals.any() => match signal {
                 Signalled::End => break,
                 Signalled::Reload => {
-                    tracing::info!("certificates and keys are read again");
+                    tracing::info!("certificates, keys and the lists of the guard are read again");
                     running.reload();
+                    running.reload_lists(args);
                 }
             },
             () = tokio::time::sleep(LOOK_EVERY) => {

@@ -8,6 +8,7 @@ use hookswitch_sip_msg::{Host, Method, Via};
 
 use crate::addresses::Addresses;
 use crate::dialog::session_timer::{LEAST, Wishes};
+use crate::guard::GuardConfig;
 use crate::timers::Timers;
 use crate::transport::Transport;
 
@@ -171,8 +172,10 @@ pub struct EndpointConfig {
     /// Most datagrams per second from one address; twice that much at once is let through, more is thrown away unread.
     /// 0, the default, lets everything through: right for a phone, whose server says a lot.
     pub max_rate_per_source: u32,
-    /// Networks to which `max_pending_per_source` and `max_rate_per_source` do not apply.
+    /// Networks to which `max_pending_per_source` and `max_rate_per_source` do not apply, and which are never banned.
     pub trusted: Vec<Network>,
+    /// Who is not listened to. Off by default.
+    pub guard: GuardConfig,
     /// How long a session may go on without a refresh (RFC 4028), asked for and granted where nobody wants less; whole
     /// seconds, default 30 minutes. Zero switches session timers off, and so does a `supported` without `timer`.
     pub session_expires: Duration,
@@ -237,6 +240,7 @@ impl Default for EndpointConfig {
             max_pending_per_source: MAX_PENDING_PER_SOURCE,
             max_rate_per_source: 0,
             trusted: Vec::new(),
+            guard: GuardConfig::default(),
             session_expires: Duration::from_secs(1_800),
             min_se: Duration::from_secs(90),
             refresher: Refresher::Either,

@@ -17,6 +17,7 @@ mod dialog;
 mod endpoint;
 mod error;
 mod event;
+pub mod guard;
 mod ids;
 mod keyed;
 mod outgoing;

@@ -31,7 +31,7 @@ fn the_order_is_configurable() {
 
 #[test]
 fn a_challenge_has_all_that_is_needed_to_answer_it() {
-    let Verdict::Challenge { status, headers, stale } =
+    let Verdict::Challenge { status, headers, stale, .. } =
         gate().check(at(0), &request(&[]), REALM, Which::Www, directory)
     else {
         panic!("expected a challenge");

@@ -92,10 +92,16 @@ impl B2bua {
         let from = request.from().ok().and_then(|from| from.uri().ok());
         let Some(from) = from.filter(|uri| uri.is_sip()) else { return forbidden() };
         let host = from.host.to_string();
-        let Some(domain) = self.directory.resolve(&host) else { return forbidden() };
+        let Some(domain) = self.directory.resolve(&host) else {
+            self.is_stranger(now, flow.remote);
+            return forbidden();
+        };
         let directory = &self.directory;
         let secret = |user: &str, realm: &str| Some(Secret::Password(directory.secret(realm, user)?.reveal()));
-        match self.gate.check(now, request, domain, Which::Www, secret) {
+        let verdict = self.gate.check(now, request, domain, Which::Www, secret);
+        let exists = directory.has_user(domain, &from.user_unescaped().unwrap_or_default());
+        self.judge(now, flow.remote, &verdict, exists);
+        match verdict {
             Verdict::Accepted(identity) if self.is_from(request, &identity) => None,
             verdict => Some(not_admitted(verdict)),
         }

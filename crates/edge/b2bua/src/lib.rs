@@ -24,6 +24,7 @@
 //! | `register.rs` | REGISTER, OPTIONS and everything else outside of a call |
 //! | `package/` | subscriptions to events: busy lamps, waiting messages, presence, registrations |
 //! | `registrar/` | the watch over bindings, and phones with several flows, limits of users |
+//! | `offence.rs` | what counts against those who write to us |
 //! | [`trunk`] | calls through carriers and other switches |
 //! | `reason.rs` | causes as Reason headers and back (RFC 3326) |
 
@@ -37,6 +38,7 @@ mod leg;
 mod locate;
 mod named;
 mod notes;
+mod offence;
 mod origin;
 mod outbound;
 mod package;

@@ -18,7 +18,10 @@ impl B2bua {
             Some(Method::Register) => self.register(now, request, flow),
             // Ours, whomever the URI names: an INVITE in its place would be asked for digest first, and so it tells nobody
             // who has an account or is at home (RFC 3261 section 11.2).
-            Some(Method::Options) => self.abilities(),
+            Some(Method::Options) => {
+                self.probed(now, flow.remote, request);
+                self.abilities()
+            }
             Some(Method::Message) => match self.texted(now, txn, request, flow) {
                 Some(refusal) => refusal,
                 None => return,
@@ -57,16 +60,21 @@ impl B2bua {
         let to = request.to().ok().and_then(|to| to.uri().ok());
         let Some(to) = to.filter(|uri| uri.is_sip()) else { return Response::new(400) };
         let host = to.host.to_string();
-        let Some(domain) = self.directory.resolve(&host) else { return Response::new(404) };
+        let Some(domain) = self.directory.resolve(&host) else {
+            self.is_stranger(now, flow.remote);
+            return Response::new(404);
+        };
         let directory = &self.directory;
         let secret = |user: &str, realm: &str| Some(Secret::Password(directory.secret(realm, user)?.reveal()));
         let user = to.user_unescaped().unwrap_or_default();
-        match self.gate.check(now, request, domain, Which::Www, secret) {
+        let verdict = self.gate.check(now, request, domain, Which::Www, secret);
+        let (exists, aor) = (directory.has_user(domain, &user), aor(&user, domain));
+        let most = self.most_contacts(domain, &user);
+        self.judge(now, flow.remote, &verdict, exists);
+        match verdict {
             Verdict::Accepted(identity) if identity.user == user && self.is_from(request, &identity) => {}
             verdict => return not_admitted(verdict),
         }
-        let aor = aor(&user, domain);
-        let most = self.most_contacts(domain, &user);
         let outcome = self.registrar.register_within(now, &aor, request, flow, most);
         let mut response = with_headers(outcome.status, outcome.headers);
         response.reason = Some(outcome.reason.into());

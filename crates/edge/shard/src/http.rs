@@ -1,4 +1,4 @@
-//! The directory, the registrations and the health of the switch over HTTP.
+//! The directory, the registrations, the trunks and the health of the switch over HTTP. Bans have a file of their own.
 
 use bytes::Bytes;
 use hookswitch_call::Time;
@@ -23,6 +23,10 @@ impl Shard {
         }
         if let Some(user) = path.strip_prefix("/mailbox/") {
             return self.mailbox(now, id, method, user, body);
+        }
+        if let Some((status, content_type, allow, body)) = self.bans_page(now, method, path, body) {
+            self.store_changes(now);
+            return self.out.push_back(Output::Http { id, status, content_type, allow, body });
         }
         let response = if asks("/health") {
             mediaswitch::health(self.health())

@@ -10,10 +10,11 @@ use hookswitch_b2bua::{Mailbox, MailboxChange};
 use hookswitch_call::directory::{DirectoryChange, Layer};
 use hookswitch_call::{MediaOp, MediaReport, Told};
 use hookswitch_dialect::call_api::{Admission, SessionId};
-use hookswitch_sip::Flow;
+use hookswitch_sip::guard::{Ban, GuardNews, Source};
 use hookswitch_sip::registrar::{self, Binding, BindingId, RemovedWhy, StaleWhy};
 use hookswitch_sip::resolve::{Answer, LookupId, RecordKind};
 use hookswitch_sip::subscription::{Key, Subscription};
+use hookswitch_sip::{Flow, Network};
 
 /// One HTTP request, named by the driver.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -64,6 +65,13 @@ pub enum Input {
     },
     /// A stored entry, at start, before any other input.
     Restore(Stored),
+    /// The lists of networks of the guard, allowed and dropped, were read again.
+    Lists {
+        /// Never banned.
+        allow: Vec<Network>,
+        /// Never heard.
+        drop: Vec<Network>,
+    },
     /// Take no new calls; [`Shard::idle`](crate::Shard::idle) says when the last one has ended.
     Drain,
     /// End every call: the program is about to stop.
@@ -128,6 +136,8 @@ pub enum Output {
     Store(Change),
     /// Something has happened to a binding, for logs. In the order of happening, all of them.
     Binding(BindingNews),
+    /// The guard has banned somebody, or let somebody go: for logs, and for who keeps them out elsewhere.
+    Guard(GuardNews),
     /// Something has become of a trunk, for logs.
     Trunk(TrunkNews),
     /// An event of a call, for logs and metrics. In causal order per call.
@@ -186,6 +196,8 @@ pub enum Stored {
     Subscription(Box<Subscription>),
     /// What waits for a user, by its address of record.
     Mailbox(CompactString, Mailbox),
+    /// A ban, after the bindings.
+    Ban(Box<Ban>),
 }
 
 /// A change of what is stored.
@@ -195,6 +207,10 @@ pub enum Change {
     Directory(DirectoryChange),
     /// A binding is new or refreshed.
     BindingPut(Box<Binding>),
+    /// Somebody is banned, or anew.
+    BanPut(Box<Ban>),
+    /// A ban is lifted, or forgotten.
+    BanRemoved(Source),
     /// A binding is gone.
     BindingRemoved {
         /// Its address of record.

@@ -10,12 +10,14 @@
 
 #![forbid(unsafe_code)]
 
+mod bans;
 mod front;
 mod http;
 mod io;
 mod record;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 use compact_str::CompactString;
 use hookswitch_b2bua::{B2bua, B2buaConfig, Step, aor};
@@ -24,12 +26,14 @@ use hookswitch_call::port::Backend;
 use hookswitch_call::switchboard::{self, Switchboard};
 use hookswitch_call::{CallId, CallRef, Cause, Command, Fault, Kind, Limits, Time};
 use hookswitch_dialect::call_api::{self, Hub, HubOutput};
+use hookswitch_sip::guard::{GuardNews, GuardTotals, LiftedWhy};
 use hookswitch_sip::registrar;
 use hookswitch_sip::resolve::{ResolverCounts, ResolverTotals};
 use hookswitch_sip::subscription;
 
 pub use http::MAX_MAILBOX;
 
+pub use bans::ORDER_TIME;
 pub use front::{Front, FrontConfig, FrontInput, FrontOutput};
 pub use hookswitch_b2bua::trunk::{TrunkEvent, TrunkNews, TrunkStatus};
 pub use hookswitch_b2bua::{Mailbox, MailboxChange};
@@ -116,6 +120,7 @@ impl Shard {
             Input::SessionClosed(session) => self.hub.closed(session),
             Input::Http { id, method, path, body } => self.http(now, id, &method, &path, &body),
             Input::Restore(stored) => self.restore(stored),
+            Input::Lists { allow, drop } => self.b2bua.set_guard_lists(allow, &drop),
             Input::Drain => {
                 self.board.drain();
                 self.b2bua.leave_trunks(now);
@@ -148,6 +153,18 @@ impl Shard {
     #[must_use]
     pub fn idle(&self) -> bool {
         self.board.live() == 0 && !self.b2bua.leaves_trunks()
+    }
+
+    /// Whether something that has come from there is to be given to [`Shard::handle`] at all. To be asked before it is
+    /// copied, or a connection accepted: a flood of a banned source then costs next to nothing.
+    pub fn admits(&mut self, now: Time, remote: SocketAddr) -> bool {
+        self.b2bua.guard_mut().admits(now, remote)
+    }
+
+    /// What the guard has counted, and how many bans stand.
+    #[must_use]
+    pub fn guard_counts(&self, now: Time) -> (GuardTotals, usize) {
+        (self.b2bua.guard().totals(), self.b2bua.guard().standing(now))
     }
 
     /// How the trunks stand.
@@ -232,6 +249,7 @@ impl Shard {
             Stored::Mailbox(aor, mailbox) => self.b2bua.restore_mailbox(aor, mailbox),
             Stored::Subscription(it) => drop(self.b2bua.restore_subscription(*it)),
             Stored::Binding(binding) => drop(self.b2bua.restore_binding(*binding)),
+            Stored::Ban(ban) => self.b2bua.guard_mut().restore(*ban),
         }
     }
 
@@ -293,6 +311,19 @@ impl Shard {
         while let Some(change) = self.b2bua.directory_mut().poll_change() {
             self.revoke_bindings(now, &change);
             self.out.push_back(Output::Store(Change::Directory(change)));
+        }
+        while let Some(news) = self.b2bua.poll_guard_news() {
+            match &news {
+                GuardNews::Banned { ban, .. } => {
+                    self.out.push_back(Output::Store(Change::BanPut(Box::new(ban.clone()))));
+                }
+                // It is remembered, so that another one is longer.
+                GuardNews::Lifted { why: LiftedWhy::Over, .. } => {}
+                GuardNews::Lifted { source, .. } | GuardNews::Forgotten { source } => {
+                    self.out.push_back(Output::Store(Change::BanRemoved(*source)));
+                }
+            }
+            self.out.push_back(Output::Guard(news));
         }
         while let Some(news) = self.b2bua.poll_trunk_news() {
             self.out.push_back(Output::Trunk(news));

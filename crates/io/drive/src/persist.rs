@@ -1,4 +1,4 @@
-//! What a shard wants remembered, as entries of the store: one JSON value per domain, binding and subscription.
+//! What a shard wants remembered, as entries of the store: one JSON value per domain, binding, subscription, mailbox and ban.
 
 use compact_str::CompactString;
 use hookswitch_call::directory::DirectoryChange;
@@ -44,6 +44,8 @@ pub(crate) fn encode(change: &Change) -> Result<Write, serde_json::Error> {
             let key = binding_key(&binding.aor, binding.id.0);
             Write::put(Table::Bindings, &key, serde_json::to_vec(&**binding)?)
         }
+        Change::BanPut(ban) => Write::put(Table::Bans, ban.source.to_string().as_bytes(), serde_json::to_vec(ban)?),
+        Change::BanRemoved(source) => Write::remove(Table::Bans, source.to_string().as_bytes()),
         Change::BindingRemoved { aor, id } => Write::remove(Table::Bindings, &binding_key(aor, id.0)),
         Change::Mailbox(MailboxChange { aor, mailbox: Some(mailbox) }) => {
             Write::put(Table::Mailboxes, aor.as_bytes(), serde_json::to_vec(mailbox)?)
@@ -84,6 +86,10 @@ pub(crate) fn load(store: &mut dyn Store) -> Result<Vec<Stored>, RestoreError> {
         Ok(subscription) => all.push(Stored::Subscription(Box::new(subscription))),
         // The phone subscribes again within the hour.
         Err(error) => tracing::warn!(%error, "a stored subscription cannot be read and is left out"),
+    })?;
+    store.load(Table::Bans, &mut |_, value| match serde_json::from_slice(value) {
+        Ok(ban) => all.push(Stored::Ban(Box::new(ban))),
+        Err(error) => tracing::warn!(%error, "a stored ban cannot be read and is left out"),
     })?;
     Ok(all)
 }

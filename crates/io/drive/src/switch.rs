@@ -11,7 +11,7 @@ use std::time::Duration;
 use hookswitch_net::{ConnectionsConfig, NetError, UdpOptions, interfaces, raise_descriptor_limit};
 use hookswitch_shard::{Counts, Shard, ShardConfig, Stored};
 use hookswitch_sip::registrar::GruuKey;
-use hookswitch_sip::{Interface, Listen};
+use hookswitch_sip::{Interface, Listen, Network};
 use hookswitch_store::{STORES, StoreError, Writer};
 use mio::Poll;
 use rand::Rng;
@@ -260,6 +260,11 @@ impl Switch {
     #[must_use]
     pub fn media(&self) -> Vec<MediaTotals> {
         self.media.as_ref().map(|media| media.totals()).unwrap_or_default()
+    }
+
+    /// Replaces the lists of networks that are never banned and never heard. Bans of those that are allowed now end.
+    pub fn set_lists(&self, allow: Vec<Network>, drop: Vec<Network>) {
+        self.inbox.push_always(Message::Lists { allow, drop });
     }
 
     /// Reads the certificates and keys of SIP and of the Call API again, without harm to any connection. Files that cannot be used are

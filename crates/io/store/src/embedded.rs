@@ -73,7 +73,11 @@ impl Store for EmbeddedStore {
     fn load(&mut self, table: Table, entry: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
         self.attempt(|database| {
             let transaction = database.begin_read()?;
-            let entries = transaction.open_table(definition(table))?;
+            let entries = match transaction.open_table(definition(table)) {
+                // Written before there was such a table; the next commit makes it.
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
+                other => other?,
+            };
             for item in entries.iter()? {
                 let (key, value) = item?;
                 entry(key.value(), value.value());

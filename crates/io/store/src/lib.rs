@@ -27,11 +27,13 @@ pub enum Table {
     Subscriptions,
     /// Address of record to the numbers of waiting messages.
     Mailboxes,
+    /// Address or network to a ban.
+    Bans,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 4] = [Self::Directory, Self::Bindings, Self::Subscriptions, Self::Mailboxes];
+    pub const ALL: [Self; 5] = [Self::Directory, Self::Bindings, Self::Subscriptions, Self::Mailboxes, Self::Bans];
 
     /// Its name in files.
     #[must_use]
@@ -41,6 +43,7 @@ impl Table {
             Self::Bindings => "bindings",
             Self::Subscriptions => "subscriptions",
             Self::Mailboxes => "mailboxes",
+            Self::Bans => "bans",
         }
     }
 }

@@ -109,3 +109,30 @@ fn a_folder_that_cannot_be_made_is_named() {
     assert!(matches!(&error, StoreError::Io { .. }), "{error:?}");
     assert!(error.to_string().contains("file/state"));
 }
+
+#[test]
+fn a_file_from_before_there_were_bans_is_read_and_holds_some_from_then_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = Database::create(folder.path().join(FILE_NAME)).unwrap();
+    let transaction = old.begin_write().unwrap();
+    let version = TableDefinition::<&str, u64>::new("meta");
+    transaction.open_table(version).unwrap().insert("version", 1).unwrap();
+    for name in ["directory", "bindings"] {
+        let table = TableDefinition::<&[u8], &[u8]>::new(name);
+        transaction.open_table(table).unwrap().insert(&b"k"[..], &b"v"[..]).unwrap();
+    }
+    transaction.commit().unwrap();
+    drop(old);
+    let count = |store: &mut dyn Store| {
+        let mut counts = [0; Table::ALL.len()];
+        for (count, table) in counts.iter_mut().zip(Table::ALL) {
+            store.load(table, &mut |_, _| *count += 1).unwrap();
+        }
+        counts
+    };
+    let mut store = open(folder.path()).unwrap();
+    assert_eq!(count(&mut *store), [1, 1, 0]);
+    store.commit(&[Write::put(Table::Bans, b"192.0.2.1", b"{}".to_vec())]).unwrap();
+    drop(store);
+    assert_eq!(count(&mut *open(folder.path()).unwrap()), [1, 1, 1]);
+}

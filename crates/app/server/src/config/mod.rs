@@ -8,6 +8,7 @@ mod call_api;
 mod dns;
 mod events;
 mod find;
+mod guard;
 mod network;
 mod opensips;
 mod problem;
@@ -27,6 +28,7 @@ pub use call_api::*;
 pub use dns::Dns;
 pub use events::Events;
 pub use find::{Found, find};
+pub use guard::Guard;
 pub use network::Network;
 pub use opensips::OpenSips;
 pub use problem::ConfigError;
@@ -47,6 +49,8 @@ pub struct Config {
     pub sip: Sip,
     /// Our addresses as others see them: behind a NAT, in a VPN.
     pub network: Network,
+    /// Addresses that are banned for what comes from them. The page guard.md tells how.
+    pub guard: Guard,
     /// The audio: addresses, ports, codecs.
     pub media: Media,
     /// The WebSocket on which applications speak the Call API.

@@ -115,6 +115,8 @@ pub enum Verdict {
         headers: Vec<(HeaderName, String)>,
         /// Whether the password was right and only the nonce was not.
         stale: bool,
+        /// Whether there were credentials with a wrong password, or of nobody: the nonce was not good either.
+        wrong: bool,
     },
     /// Refuse with this response.
     Rejected {
@@ -202,7 +204,7 @@ impl Gate {
             }
             (true, _) => self.challenge(now, realm, which, true),
             (false, Some(_)) => RejectedWhy::BadCredentials.verdict(),
-            (false, None) => self.challenge(now, realm, which, false),
+            (false, None) => wrong(self.challenge(now, realm, which, false)),
         }
     }
 
@@ -223,7 +225,7 @@ impl Gate {
             }
             (which.challenge_header(), text)
         });
-        Verdict::Challenge { status: which.status(), headers: headers.collect(), stale }
+        Verdict::Challenge { status: which.status(), headers: headers.collect(), stale, wrong: false }
     }
 
     /// Nonces whose use is remembered.
@@ -271,6 +273,14 @@ impl Gate {
         let method = request.method().map_or("", |method| method.as_str());
         // Both are evaluated whatever the other says.
         claim.verify(hash, method, request.body_bytes()) & exists
+    }
+}
+
+/// The challenge for who has guessed.
+fn wrong(verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Challenge { status, headers, stale, .. } => Verdict::Challenge { status, headers, stale, wrong: true },
+        other => other,
     }
 }
 

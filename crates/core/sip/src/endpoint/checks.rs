@@ -11,6 +11,7 @@ use super::receive::Told;
 use super::uas::Fresh;
 use crate::Time;
 use crate::config::OVERLOAD_RETRY_AFTER;
+use crate::guard::Offence;
 use crate::ids::{TOKEN, write_token};
 use crate::transport::{Flow, Transport};
 
@@ -37,12 +38,16 @@ impl Endpoint {
         if !facts.as_ref().is_some_and(|facts| facts.plain)
             && let Err(error) = request.validate()
         {
-            self.dropped.garbage += 1;
+            self.count_garbage(now, flow);
             return self.refuse(flow, request, error.status(), Some(&error.reason()), &[]);
         }
         let Some(facts) = facts else {
             return self.refuse(flow, request, 400, None, &[]);
         };
+        // Whoever looks for somebody to break into does not learn that there is somebody.
+        if facts.to_tag.is_none() && self.is_scan(now, flow, request) {
+            return Told::Nothing;
+        }
         // A dialog that is gone is worth more to know than what its requests would have met: whoever asks whether we
         // are still in a call, with whichever method, must not take a 405 for a yes (RFC 3261 12.2.2).
         let inside = facts.to_tag.filter(|_| *facts.method != Method::Register);
@@ -156,8 +161,18 @@ impl Endpoint {
         self.refuse(flow, request, 503, None, &[(HeaderName::RetryAfter, &seconds)])
     }
 
-    pub(super) fn refuse_invalid(&mut self, flow: Flow, request: &Message) {
+    fn is_scan(&mut self, now: Time, flow: Flow, request: &Message) -> bool {
+        let Some(agent) = request.header(HeaderName::UserAgent) else { return false };
+        self.guard.catches(now, flow.remote, agent)
+    }
+
+    pub(super) fn count_garbage(&mut self, now: Time, flow: Flow) {
         self.dropped.garbage += 1;
+        self.guard.offend(now, flow.remote, Offence::Malformed);
+    }
+
+    pub(super) fn refuse_invalid(&mut self, now: Time, flow: Flow, request: &Message) {
+        self.count_garbage(now, flow);
         if let Err(error) = request.validate() {
             self.refuse(flow, request, error.status(), Some(&error.reason()), &[]);
         }

@@ -29,13 +29,14 @@ impl Endpoint {
                 Due::Partial(conn) => self.on_partial_timeout(now, conn),
             }
         }
+        self.guard.handle_timeout(now);
         self.tables.give_back();
         self.wheel.give_back();
     }
 
     /// When to call [`Endpoint::handle_timeout`] next, at the latest; `None` when nothing is waited for.
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.wheel.next()
+        [self.wheel.next(), self.guard.poll_timeout()].into_iter().flatten().min()
     }
 
     fn on_client_time(&mut self, now: Time, slot: u32) {

@@ -13,13 +13,13 @@ mod clock;
 mod compose;
 mod facts;
 mod fork;
-mod guard;
 mod indialog;
 mod kept;
 mod large;
 mod names;
 mod orders;
 mod outcome;
+mod rate;
 mod receive;
 mod reliable;
 mod request;
@@ -38,7 +38,7 @@ use bytes::Bytes;
 use hookswitch_sip_msg::{MAX_MESSAGE, Method};
 
 use self::compose::{Branch, keep};
-use self::guard::Guard;
+use self::rate::Rate;
 use self::request::Desk;
 use self::streams::{Stream, Towards, towards};
 use self::tables::{ClientMachine, ClientTxn, Due, NO_SLOT, Owner, Tables, forget};
@@ -50,6 +50,7 @@ use crate::dialog::session_timer::Wishes;
 use crate::dialog::{Dialog, DialogState};
 use crate::error::SipError;
 use crate::event::{DialogId, Event};
+use crate::guard::Guard;
 use crate::ids::Ids;
 use crate::transaction::{Client, ClientInvite};
 use crate::transport::{ConnId, Flow, Output};
@@ -97,6 +98,7 @@ pub struct Endpoint {
     stream_to: HashMap<Towards, ConnId, RandomState>,
     out: VecDeque<Output>,
     dropped: Dropped,
+    rate: Rate,
     guard: Guard,
     /// What we want of session timers.
     wishes: Wishes,
@@ -128,7 +130,8 @@ impl Endpoint {
             tables,
             out: VecDeque::new(),
             dropped: Dropped::default(),
-            guard: Guard::new(config.max_rate_per_source, config.trusted.clone()),
+            rate: Rate::new(config.max_rate_per_source, config.trusted.clone()),
+            guard: new_guard(&config, seed),
             wishes,
             last_request: 0,
             config,
@@ -222,6 +225,16 @@ impl Endpoint {
         }
     }
 
+    /// Who is not listened to.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// Who is not listened to: for whoever sees offences that the endpoint does not, or knows a party.
+    pub fn guard_mut(&mut self) -> &mut Guard {
+        &mut self.guard
+    }
+
     /// How much was dropped.
     pub fn dropped(&self) -> Dropped {
         self.dropped
@@ -275,6 +288,8 @@ impl Endpoint {
     fn start_client(&mut self, now: Time, mut new: NewClient) -> u32 {
         let datagrams = self.turn_to_stream(&mut new);
         let NewClient { branch, method, cseq, owner, flow, bytes, authorization, attempts } = new;
+        // Whom we send requests to is heard, whoever else is behind that address.
+        self.guard.know(now, flow.remote);
         let machine = match method {
             Method::Invite => ClientMachine::Invite(ClientInvite::start(now, &self.config.timers, flow.transport)),
             _ => ClientMachine::Other(Client::start(now, &self.config.timers, flow.transport)),
@@ -351,6 +366,16 @@ impl Endpoint {
         }
         self.no_longer_asked(txn.dialog, slot);
     }
+}
+
+/// The guard of an endpoint, which never bans whom that trusts.
+fn new_guard(config: &EndpointConfig, mut seed: [u8; 32]) -> Guard {
+    let mut guard = config.guard.clone();
+    guard.allow.extend(&config.trusted);
+    // Its names must not tell anything of those that are sent.
+    seed.rotate_left(19);
+    let mut ids = Ids::new(seed);
+    Guard::new(guard, [ids.next(), ids.next(), ids.next(), ids.next()])
 }
 
 /// A request about to be sent.

@@ -8,12 +8,14 @@ use hookswitch_sip_msg::{HeaderName, Message, Method, Params, Via, list_members}
 use super::Endpoint;
 use super::compose::Branch;
 use super::outcome::Final;
+use super::rate::Pace;
 use super::tables::{ClientMachine, ServerMachine, TxnRef};
 use crate::Time;
 use crate::event::{DialogId, Ender, Event, TxnId};
+use crate::guard::Offence;
 use crate::stun::{answer, is_stun};
 use crate::transaction::{Heard, Repeated};
-use crate::transport::{Flow, Input};
+use crate::transport::{Flow, Input, Output};
 
 /// What became of a request: what to tell the user about it, which takes the request itself.
 pub(super) enum Told {
@@ -32,13 +34,26 @@ pub(super) enum Told {
 impl Endpoint {
     /// Takes what the network brought.
     pub fn handle_input(&mut self, now: Time, input: Input) {
+        if let Input::Datagram { flow, .. }
+        | Input::Opened { flow }
+        | Input::Stream { flow, .. }
+        | Input::Message { flow, .. } = &input
+            && !self.guard.admits(now, flow.remote)
+        {
+            return self.shut_out(now, *flow);
+        }
         match input {
-            Input::Datagram { flow, .. } if !self.guard.admits(now, flow.remote.ip()) => self.dropped.flood += 1,
-            Input::Datagram { flow, bytes } if is_stun(&bytes) => match answer(&bytes, flow.remote) {
-                Some(answer) => self.send(flow, answer),
-                None => self.dropped.garbage += 1,
-            },
             Input::Datagram { flow, bytes } => {
+                let pace = self.rate.pace(now, flow.remote.ip());
+                if pace != Pace::Within {
+                    return self.on_flood(now, flow, pace);
+                }
+                if is_stun(&bytes) {
+                    return match answer(&bytes, flow.remote) {
+                        Some(answer) => self.send(flow, answer),
+                        None => self.dropped.garbage += 1,
+                    };
+                }
                 // Keep-alives of a datagram flow need no answer (RFC 5626 4.4.1 is for streams).
                 if bytes.iter().take(4).any(|byte| !matches!(byte, b'\r' | b'\n' | 0)) {
                     self.receive(now, flow, bytes);
@@ -57,11 +72,33 @@ impl Endpoint {
             Ok(message) if message.is_request() => self.on_request(now, flow, message),
             Ok(message) => self.on_response(now, flow, message),
             Err(error) => {
+                let salvage = error.salvage();
+                // A response that is not to be read is the bug of somebody whom we have asked.
+                if salvage.is_none_or(Message::is_request) {
+                    self.guard.offend(now, flow.remote, Offence::Malformed);
+                }
                 self.dropped.garbage += 1;
-                if let Some(message) = error.salvage() {
+                if let Some(message) = salvage {
                     self.refuse(flow, message, error.status(), Some(&error.reason()), &[]);
                 }
             }
+        }
+    }
+
+    /// What a banned source says, or connects for.
+    fn shut_out(&mut self, now: Time, flow: Flow) {
+        match flow.conn {
+            Some(conn) if self.streams.contains_key(&conn) => self.close(now, flow, conn),
+            Some(_) => self.out.push_back(Output::Close { flow }),
+            None => {}
+        }
+    }
+
+    /// More than one address may say.
+    fn on_flood(&mut self, now: Time, flow: Flow, pace: Pace) {
+        self.dropped.flood += 1;
+        if pace == Pace::FirstOver {
+            self.guard.offend(now, flow.remote, Offence::Flood);
         }
     }
 
@@ -85,7 +122,7 @@ impl Endpoint {
 
     fn take_request(&mut self, now: Time, flow: Flow, request: &Message) -> Told {
         let (Some(method), Ok(via)) = (request.method(), request.via()) else {
-            self.refuse_invalid(flow, request);
+            self.refuse_invalid(now, flow, request);
             return Told::Nothing;
         };
         let key = self.server_key(request, &via, method);

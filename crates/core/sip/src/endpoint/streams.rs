@@ -73,7 +73,7 @@ impl Endpoint {
                 Ok(Some(Frame::KeepAlive(KeepAlive::Pong))) => {}
                 Ok(None) => break,
                 Err(error) => {
-                    self.refuse_stream(flow, &error);
+                    self.refuse_stream(now, flow, &error);
                     self.close(now, flow, conn);
                     return;
                 }
@@ -129,8 +129,8 @@ impl Endpoint {
     }
 
     /// Says what was wrong, as far as the head of the message could be read.
-    fn refuse_stream(&mut self, flow: Flow, error: &FramingError) {
-        self.dropped.garbage += 1;
+    fn refuse_stream(&mut self, now: Time, flow: Flow, error: &FramingError) {
+        self.count_garbage(now, flow);
         let Some(head) = &error.head else {
             return;
         };
@@ -151,7 +151,7 @@ impl Endpoint {
         }
     }
 
-    fn close(&mut self, now: Time, flow: Flow, conn: ConnId) {
+    pub(super) fn close(&mut self, now: Time, flow: Flow, conn: ConnId) {
         self.out.push_back(Output::Close { flow });
         self.forget_stream(flow, conn);
         self.fail_over(now, flow);
@@ -178,6 +178,7 @@ impl Endpoint {
         if let Some(timer) = stream.partial {
             self.wheel.remove(timer);
         }
+        self.guard.forget(flow.remote);
         if self.stream_to.get(&towards(&stream.flow)) == Some(&conn) {
             self.stream_to.remove(&towards(&stream.flow));
         }

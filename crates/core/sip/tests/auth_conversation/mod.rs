@@ -74,7 +74,7 @@ pub fn response(status: u16, lines: &[(HeaderName, String)]) -> Message {
 /// Lets the gate challenge a request without credentials and returns the response.
 pub fn challenged(gate: &mut Gate, now: Time) -> Message {
     match gate.check(now, &request(&[]), REALM, Which::Www, directory) {
-        Verdict::Challenge { status, headers, stale: false } => response(status, &headers),
+        Verdict::Challenge { status, headers, stale: false, .. } => response(status, &headers),
         other => panic!("expected a first challenge, not {other:?}"),
     }
 }

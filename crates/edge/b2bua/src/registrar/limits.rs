@@ -108,11 +108,16 @@ impl B2bua {
         own.map_or(self.config.registrar.max_bindings_per_aor, |most| most as usize)
     }
 
-    /// Puts back a stored binding. `false` when there is no room for it.
+    /// Puts back a stored binding: what comes from its phone is heard. `false` when there is no room for it.
     pub fn restore_binding(&mut self, binding: Binding) -> bool {
         let (user, domain) = binding.aor.rsplit_once('@').unwrap_or(("", &binding.aor));
         let most = self.most_contacts(domain, user);
-        self.registrar.restore_within(binding, most)
+        let (refreshed_at, source) = (binding.refreshed_at, binding.source);
+        let restored = self.registrar.restore_within(binding, most);
+        if restored {
+            self.endpoint.guard_mut().know(refreshed_at, source);
+        }
+        restored
     }
 
     /// How many legs of users are counted: none when no call is left.

@@ -82,6 +82,7 @@ impl Raw {
                 Output::Send { flow, bytes } => {
                     self.sent.push((flow, Message::parse(bytes).expect("what we write can be read")));
                 }
+                Output::Store(change) => self.stored.push(change),
                 Output::Binding(news) => self.bindings.push(news.what),
                 Output::Told(told) => self.told.push(told),
                 Output::Store(change) => self.stored.push(change),

@@ -18,6 +18,7 @@ use std::time::Duration;
 use hookswitch_call::{Event, MediaReport};
 use hookswitch_net::StreamSetup;
 use hookswitch_shard::{Counts, Input, Output, Shard, Stored};
+use hookswitch_sip::Network;
 use hookswitch_sip::resolve::{Answer, LookupId};
 use hookswitch_store::Committed;
 use mio::{Events, Poll, Token};
@@ -29,7 +30,7 @@ use crate::media::MediaPlane;
 use crate::status::{Phase, Status};
 use crate::tap::{Direction, Tap};
 use crate::web::{Figure, HttpAnswer, StatusReport, WebMessage};
-use crate::web::{binding_figures, dns_figures, hub_figures, trunk_figures};
+use crate::web::{binding_figures, dns_figures, guard_figures, hub_figures, trunk_figures};
 pub(crate) use desk::Desk;
 pub(crate) use sockets::SipSockets;
 pub use sockets::{MAX_SIP_SOCKETS, SipListen};
@@ -70,6 +71,8 @@ pub(crate) enum Message {
     Count(std::sync::mpsc::SyncSender<Counts>),
     /// Certificates have changed.
     Streams(StreamSetup),
+    /// The guard's lists have changed.
+    Lists { allow: Vec<Network>, drop: Vec<Network> },
     /// Take no new calls.
     Drain,
     /// Stop now.
@@ -145,7 +148,8 @@ impl ShardLoop {
                 self.sockets.ready(now, event);
             }
         }
-        self.sockets.receive(now, &mut self.pending.inputs);
+        let shard = &mut self.shard;
+        self.sockets.receive(now, &mut self.pending.inputs, |remote| shard.admits(now, remote));
         while let Some(input) = self.pending.inputs.pop_front() {
             self.watch(now, &input);
             self.give(now, Input::Sip(input));
@@ -191,6 +195,7 @@ impl ShardLoop {
                 let _ = answer.send(Counts { connections: self.sockets.connections(), ..self.shard.counts() });
             }
             Message::Streams(setup) => self.sockets.set_up(setup),
+            Message::Lists { allow, drop } => self.give(now, Input::Lists { allow, drop }),
             Message::Drain => {
                 self.pending.draining = true;
                 self.status.set(Phase::Draining);
@@ -230,6 +235,7 @@ impl ShardLoop {
         let mut figures = hub_figures(self.shard.hub_counts(), self.shard.sessions());
         figures.extend(dns_figures(self.shard.name_counts()));
         figures.extend(binding_figures(self.shard.registrar_totals()));
+        figures.extend(guard_figures(self.shard.guard_counts(now)));
         figures.extend(trunk_figures(&self.shard.trunk_status(now)));
         figures.extend([
             Figure::total("calls_ended", "Calls that have ended.", self.pending.ended),
@@ -276,6 +282,7 @@ impl ShardLoop {
                 }
                 Output::Store(change) => self.desk.remember(&change),
                 Output::Binding(news) => told::log_binding(&news),
+                Output::Guard(news) => told::log_guard(&news),
                 Output::Trunk(news) => told::log_trunk(&news),
                 Output::Told(told) => {
                     self.pending.ended += u64::from(matches!(told.event, Event::Ended { .. }));

@@ -160,8 +160,14 @@ impl SipSockets {
         self.udp.iter().any(|udp| udp.readable) || self.listening.iter().any(|at| at.ready) || self.tcp.has_more()
     }
 
-    /// Reads one batch from each socket, so that none can keep the others waiting.
-    pub(crate) fn receive(&mut self, now: Duration, into: &mut VecDeque<Input>) {
+    /// Reads one batch from each socket, so that none can keep the others waiting. What comes from an address that is
+    /// not admitted is neither copied nor accepted.
+    pub(crate) fn receive(
+        &mut self,
+        now: Duration,
+        into: &mut VecDeque<Input>,
+        mut admits: impl FnMut(SocketAddr) -> bool,
+    ) {
         for udp in self.udp.iter_mut().filter(|udp| udp.readable) {
             let local = udp.socket.local();
             if udp.failing {
@@ -177,12 +183,15 @@ impl SipSockets {
             }
             // Port 0 cannot be answered: nobody sends from there but forgers.
             for datagram in self.batch.datagrams().filter(|datagram| datagram.from.port() != 0) {
+                if !admits(datagram.from) {
+                    continue;
+                }
                 let flow = Flow::udp(datagram.local, datagram.from);
                 into.push_back(Input::Datagram { flow, bytes: Bytes::copy_from_slice(datagram.bytes) });
             }
         }
         for at in self.listening.iter_mut().filter(|at| at.ready) {
-            match self.tcp.accept(&self.registry, now, &at.listener) {
+            match self.tcp.accept_some(&self.registry, now, &at.listener, &mut admits) {
                 AcceptOutcome::More => {}
                 AcceptOutcome::Drained => at.ready = false,
                 AcceptOutcome::Exhausted => {

@@ -2,6 +2,7 @@
 
 use hookswitch_call::{Event, Told};
 use hookswitch_shard::{BindingEvent, BindingNews, TrunkEvent, TrunkNews};
+use hookswitch_sip::guard::GuardNews;
 use hookswitch_sip::registrar::RemovedWhy;
 
 use crate::pii::Pii;
@@ -69,6 +70,25 @@ pub(crate) fn log_trunk(news: &TrunkNews) {
         TrunkEvent::Left => tracing::info!(%trunk, "registration at trunk taken back"),
         TrunkEvent::Up(host) => tracing::info!(%trunk, %host, "trunk host answers again"),
         TrunkEvent::Down(host) => tracing::warn!(%trunk, %host, "trunk host is out of order"),
+    }
+}
+
+/// Logs whom the guard has banned, once for each ban.
+pub(crate) fn log_guard(news: &GuardNews) {
+    match news {
+        GuardNews::Banned { ban, spares } => {
+            let (source, seconds, count) = (ban.source.to_string(), (ban.until - ban.since).as_secs(), ban.count);
+            let (source, why) = (Pii(&source), &ban.why);
+            tracing::info!(%source, ?why, seconds, count, spares, "banned");
+        }
+        GuardNews::Lifted { source, why } => {
+            let source = source.to_string();
+            tracing::info!(source = %Pii(&source), ?why, "no longer banned");
+        }
+        GuardNews::Forgotten { source } => {
+            let source = source.to_string();
+            tracing::debug!(source = %Pii(&source), "ban forgotten");
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod accept;
 mod connection;
+mod guard;
 mod http;
 mod listener;
 mod message;
@@ -25,6 +26,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::media::MediaPlane;
 use accept::Terms;
+pub(crate) use guard::guard_figures;
 pub use http::{HttpConfig, MAX_BODY, MAX_HTTP_CONNECTIONS, MAX_REQUESTS};
 use listener::Bound;
 pub use listener::{BadWebListen, WebListen};

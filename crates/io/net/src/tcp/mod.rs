@@ -176,8 +176,20 @@ impl Connections {
 
     /// Accepts who is waiting at `listener`, up to a budget.
     pub fn accept(&mut self, registry: &Registry, now: Duration, listener: &Listener) -> AcceptOutcome {
+        self.accept_some(registry, now, listener, |_| true)
+    }
+
+    /// The same, but for those whose address is not admitted: they are closed at once.
+    pub fn accept_some(
+        &mut self,
+        registry: &Registry,
+        now: Duration,
+        listener: &Listener,
+        mut admits: impl FnMut(SocketAddr) -> bool,
+    ) -> AcceptOutcome {
         for _ in 0..ACCEPT_BUDGET {
             match listener.accept() {
+                Ok((_, remote)) if !admits(remote) => {}
                 Ok((stream, remote)) => self.adopt(registry, now, stream, remote, listener.kind()),
                 Err(error) => return AcceptOutcome::of(&error),
             }

@@ -20,7 +20,7 @@ const BURST: u64 = 2;
 const FORGET_AFTER: Duration = Duration::from_secs(BURST);
 
 /// The buckets.
-pub(super) struct Guard {
+pub(super) struct Rate {
     /// Messages per second; 0 lets everything through.
     rate: u64,
     trusted: Vec<Network>,
@@ -32,17 +32,30 @@ struct Bucket {
     /// What is left, in nanoseconds of the time that fills it.
     left: u64,
     at: Time,
+    /// The second in which it was last found empty.
+    over_in: u64,
 }
 
-impl Guard {
-    pub(super) fn new(rate: u32, trusted: Vec<Network>) -> Guard {
-        Guard { rate: u64::from(rate), trusted, buckets: AHashMap::new(), swept_at: Time::ZERO }
+/// What is to be done with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// It is to be looked at.
+    Within,
+    /// It is too much.
+    Over,
+    /// The same, for the first time in this second.
+    FirstOver,
+}
+
+impl Rate {
+    pub(super) fn new(rate: u32, trusted: Vec<Network>) -> Rate {
+        Rate { rate: u64::from(rate), trusted, buckets: AHashMap::new(), swept_at: Time::ZERO }
     }
 
     /// Whether a message from this address is to be looked at.
-    pub(super) fn admits(&mut self, now: Time, source: IpAddr) -> bool {
+    pub(super) fn pace(&mut self, now: Time, source: IpAddr) -> Pace {
         if self.rate == 0 || self.trusted.iter().any(|net| net.contains(source)) {
-            return true;
+            return Pace::Within;
         }
         if now.saturating_sub(self.swept_at) >= FORGET_AFTER {
             self.swept_at = now;
@@ -50,18 +63,21 @@ impl Guard {
         }
         let full = BURST * 1_000_000_000;
         if self.buckets.len() >= MAX_SOURCES && !self.buckets.contains_key(&source) {
-            return true;
+            return Pace::Within;
         }
-        let bucket = self.buckets.entry(source).or_insert(Bucket { left: full, at: now });
+        let bucket = self.buckets.entry(source).or_insert(Bucket { left: full, at: now, over_in: 0 });
         let passed = u64::try_from(now.saturating_sub(bucket.at).as_nanos()).unwrap_or(full);
         bucket.left = bucket.left.saturating_add(passed).min(full);
         bucket.at = now;
         let price = 1_000_000_000 / self.rate;
-        let admitted = bucket.left >= price;
-        if admitted {
+        if bucket.left >= price {
             bucket.left -= price;
+            return Pace::Within;
         }
-        admitted
+        match std::mem::replace(&mut bucket.over_in, now.as_secs()) == now.as_secs() {
+            true => Pace::Over,
+            false => Pace::FirstOver,
+        }
     }
 }
 
@@ -73,38 +89,38 @@ mod tests {
         text.parse().expect("an address")
     }
 
-    fn admitted(guard: &mut Guard, now: Time, source: &str, count: usize) -> usize {
-        (0..count).filter(|_| guard.admits(now, ip(source))).count()
+    fn admitted(rate: &mut Rate, now: Time, source: &str, count: usize) -> usize {
+        (0..count).filter(|_| rate.pace(now, ip(source)) == Pace::Within).count()
     }
 
     #[test]
     fn a_flood_is_cut_to_its_rate_and_others_are_not() {
-        let mut guard = Guard::new(100, Vec::new());
+        let mut rate = Rate::new(100, Vec::new());
         let start = Time::from_secs(1_000);
-        assert_eq!(admitted(&mut guard, start, "192.0.2.1", 10_000), 200, "two seconds' worth at once");
-        assert_eq!(admitted(&mut guard, start, "192.0.2.2", 50), 50);
+        assert_eq!(admitted(&mut rate, start, "192.0.2.1", 10_000), 200, "two seconds' worth at once");
+        assert_eq!(admitted(&mut rate, start, "192.0.2.2", 50), 50);
         let second = start + Duration::from_secs(1);
-        assert_eq!(admitted(&mut guard, second, "192.0.2.1", 10_000), 100, "and then the rate");
+        assert_eq!(admitted(&mut rate, second, "192.0.2.1", 10_000), 100, "and then the rate");
     }
 
     #[test]
     fn trusted_addresses_and_a_rate_of_zero_are_not_limited() {
         let net = Network { addr: ip("192.0.2.0"), prefix: 24 };
-        let mut guard = Guard::new(1, vec![net]);
-        assert_eq!(admitted(&mut guard, Time::ZERO, "192.0.2.9", 1_000), 1_000);
-        let mut guard = Guard::new(0, Vec::new());
-        assert_eq!(admitted(&mut guard, Time::ZERO, "198.51.100.1", 1_000), 1_000);
+        let mut rate = Rate::new(1, vec![net]);
+        assert_eq!(admitted(&mut rate, Time::ZERO, "192.0.2.9", 1_000), 1_000);
+        let mut rate = Rate::new(0, Vec::new());
+        assert_eq!(admitted(&mut rate, Time::ZERO, "198.51.100.1", 1_000), 1_000);
     }
 
     #[test]
     fn addresses_are_forgotten_and_their_number_is_bounded() {
-        let mut guard = Guard::new(1, Vec::new());
+        let mut rate = Rate::new(1, Vec::new());
         let start = Time::from_secs(1_000);
         for n in 0..MAX_SOURCES as u32 + 10 {
-            assert!(guard.admits(start, IpAddr::from(n.to_be_bytes())));
+            assert_eq!(rate.pace(start, IpAddr::from(n.to_be_bytes())), Pace::Within);
         }
-        assert_eq!(guard.buckets.len(), MAX_SOURCES);
-        assert!(guard.admits(start + FORGET_AFTER, ip("192.0.2.1")));
-        assert_eq!(guard.buckets.len(), 1);
+        assert_eq!(rate.buckets.len(), MAX_SOURCES);
+        assert_eq!(rate.pace(start + FORGET_AFTER, ip("192.0.2.1")), Pace::Within);
+        assert_eq!(rate.buckets.len(), 1);
     }
 }
