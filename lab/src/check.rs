@@ -250,6 +250,7 @@ impl Lab {
         let connections = self.streams.count(Place::Switch);
         let expected = Counts { bindings: counts.bindings, connections, ..Counts::default() };
         assert_eq!(counts, expected, "the switch holds on to something");
+        assert!(self.switch.shard.has_no_inquiries(), "the switch keeps notes of calls that are over");
         let media = self.switch.engine.totals();
         assert_eq!((media.calls, media.port_pairs, media.generators), (0, 0, 0), "the media engine holds on");
         assert_eq!(self.ports_in_use(), 0, "media ports have not come back");

@@ -151,6 +151,8 @@ pub struct Lab {
     pub(crate) reports_until: Time,
     /// When the media thread looks for silent parties next.
     silence_at: Time,
+    /// When it looks for parties in a talk of which nothing comes.
+    quiet_at: Time,
     steps: u64,
     /// How often in a row somebody was told the time and wanted to be told again at once.
     turning: HashMap<Place, u32>,
@@ -213,6 +215,7 @@ impl Lab {
             orders_until: START,
             reports_until: START,
             silence_at: START,
+            quiet_at: START,
             steps: 0,
             turning: HashMap::new(),
         }
@@ -265,7 +268,7 @@ impl Lab {
         let agents = self.agents.iter().enumerate();
         let agents = agents.filter_map(|(index, one)| when(Place::Agent(index), one.endpoint.poll_timeout()));
         let mouths = self.mouths.iter().filter_map(|mouth| mouth.next);
-        let silence = Some(self.silence_at).filter(|_| self.switch.bank.in_use() > 0);
+        let silence = Some(self.silence_at.min(self.quiet_at)).filter(|_| self.switch.bank.in_use() > 0);
         let switch = [when(Place::Switch, self.switch.shard.poll_timeout()), self.switch.engine.next_tick(), silence];
         let held = self.mail.holders().filter_map(|place| when(place, Some(self.now)));
         let due = phones.chain(agents).chain(mouths).chain(switch.into_iter().flatten());
@@ -358,6 +361,11 @@ impl Lab {
             self.silence_at = now + self.switch.config.media.rtp_timeout;
             self.drain_media();
         }
+        if self.quiet_at <= now && self.switch.bank.in_use() > 0 {
+            self.switch.engine.report_quiet(now);
+            self.quiet_at = now + Duration::from_secs(1);
+            self.drain_media();
+        }
         for index in 0..self.phones.len() {
             if due(self, Place::Phone(index), self.phones[index].phone.poll_timeout()) {
                 self.assert_drained(Place::Phone(index));
@@ -436,6 +444,8 @@ impl Lab {
                 Output::Binding(news) => self.switch.bindings.push(news),
                 // No trunk is configured here, and the guard is off.
                 Output::Trunk(_) | Output::Guard(_) => {}
+                Output::Audio(report) => self.switch.audio.push(report),
+                Output::Unreached(unreached) => self.switch.unreached.push(unreached),
                 Output::Told(told) => self.switch.hear(told),
             }
         }
@@ -465,7 +475,11 @@ impl Lab {
     }
 
     fn report(&mut self, report: MediaReport) {
-        let wait = self.dice.within(self.weather.turn);
+        // What is known of the audio changes no call, and is not to change the fortune of any.
+        let wait = match report {
+            MediaReport::Audio { .. } => Duration::ZERO,
+            _ => self.dice.within(self.weather.turn),
+        };
         self.reports_until = self.reports_until.max(self.now + wait);
         self.mail.post(self.reports_until, Parcel::Report(report));
     }

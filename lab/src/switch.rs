@@ -7,7 +7,7 @@ use hookswitch_b2bua::{B2buaConfig, Mailbox, MailboxChange};
 use hookswitch_call::directory::{Directory, DirectoryChange, Forwarding, Layer, Secret};
 use hookswitch_call::{Event, LegId, Limits, Party, Time, Told};
 use hookswitch_media::{AddressPolicy, Engine, EngineConfig};
-use hookswitch_shard::{BindingNews, CallRecord, Change, Input, Shard, ShardConfig, Stored};
+use hookswitch_shard::{AudioReport, BindingNews, CallRecord, Change, Input, Shard, ShardConfig, Stored, Unreached};
 use hookswitch_sip::guard::{Ban, Source};
 use hookswitch_sip::registrar::Binding;
 use hookswitch_sip::subscription::{Key, Subscription};
@@ -166,6 +166,8 @@ pub struct Switch {
     pub(crate) store: Store,
     pub(crate) told: Vec<Told>,
     pub(crate) bindings: Vec<BindingNews>,
+    pub(crate) audio: Vec<AudioReport>,
+    pub(crate) unreached: Vec<Unreached>,
     pub(crate) talks: Vec<Talk>,
     /// By call: the next event's number; `None` after the last one.
     expected: BTreeMap<u64, Option<u32>>,
@@ -183,6 +185,8 @@ impl Switch {
             store: Store::default(),
             told: Vec::new(),
             bindings: Vec::new(),
+            audio: Vec::new(),
+            unreached: Vec::new(),
             talks: Vec::new(),
             expected: BTreeMap::new(),
             starts: 0,

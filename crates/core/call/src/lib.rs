@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cause;
+pub mod diagnosis;
 pub mod directory;
 mod feature;
 pub mod machine;

@@ -368,6 +368,8 @@ impl Call {
                 self.watch_held(scene);
             }
             MediaReport::Digit { party, digit, .. } => self.digit_heard(scene, party, digit),
+            // For whoever looks after the switch; the call goes on as it is.
+            MediaReport::Audio { .. } => {}
         }
     }
 

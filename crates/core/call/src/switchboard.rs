@@ -205,6 +205,7 @@ impl Switchboard {
         | MediaReport::Refused { call, .. }
         | MediaReport::Silent { call, .. }
         | MediaReport::Direction { call, .. }
+        | MediaReport::Audio { call, .. }
         | MediaReport::Digit { call, .. }) = &report;
         self.touch(now, *call, |call, scene| call.tell_media(scene, report));
     }

@@ -8,6 +8,7 @@ use hookswitch_sdp::Direction;
 use smallvec::SmallVec;
 
 use crate::config::{PortPair, SocketIx};
+use crate::inspect::Odd;
 use crate::keys::Ear;
 use crate::latch::{Latch, RtcpLatch};
 use crate::negotiate::{Formats, Negotiated};
@@ -76,6 +77,10 @@ pub(crate) struct Channel {
     pub rtcp: RtcpLatch,
     /// When a session was last agreed, or the party was last taken off hold.
     pub agreed_at: Time,
+    /// What came and was not to be believed or not agreed.
+    pub odd: Odd,
+    /// How often its present silence was told.
+    pub told_quiet: u8,
     /// Listens for keys that the other end takes no events for; there only in that case.
     pub keys: Option<Box<Ear>>,
 
@@ -108,6 +113,8 @@ impl Channel {
             counters: Counters::default(),
             rtcp: RtcpLatch::default(),
             agreed_at: Time::ZERO,
+            odd: Odd::default(),
+            told_quiet: 0,
             keys: None,
             near: None,
             remote: None,

@@ -18,6 +18,10 @@ pub const DEFAULT_MAX_CALLS: usize = 20_000;
 /// configured otherwise.
 pub const DEFAULT_RTP_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Two parties talk and nothing has come from one of them for this long: that is told, unless configured
+/// otherwise.
+pub const DEFAULT_QUIET_AFTER: Duration = Duration::from_secs(5);
+
 /// What is generated comes in packets of so many milliseconds.
 pub const FRAME_MS: u32 = 20;
 
@@ -62,6 +66,9 @@ pub struct EngineConfig {
     pub latch: LatchConfig,
     /// After how much silence [`Engine::silent`](crate::Engine::silent) names a party.
     pub rtp_timeout: Duration,
+    /// After how much silence [`Engine::report_quiet`](crate::Engine::report_quiet) tells of a party
+    /// that is to be heard; default [`DEFAULT_QUIET_AFTER`]. Zero means never.
+    pub quiet_after: Duration,
     /// Most calls at once; beyond, every offer and answer is refused with 503.
     pub max_calls: usize,
     /// The ringing tone. Of a tone whose cadence repeats after more than
@@ -81,6 +88,7 @@ impl EngineConfig {
             ptime: FRAME_MS,
             latch: LatchConfig::default(),
             rtp_timeout: DEFAULT_RTP_TIMEOUT,
+            quiet_after: DEFAULT_QUIET_AFTER,
             max_calls: DEFAULT_MAX_CALLS,
             ringback: Tone::named("eu-ringback").unwrap_or_else(|| Tone::steady(425.0, 0.25)),
             hold_music: HoldMusic::default(),

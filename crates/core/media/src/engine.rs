@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use hookswitch_call::{CallId, Codecs, LegId, MediaOp, MediaReport, Party, Sdp, Seat, Source, Time};
+use hookswitch_call::{AudioNews, CallId, Codecs, LegId, MediaOp, MediaReport, Party, Sdp, Seat, Source, Time};
 use hookswitch_codec::{CODECS, Codec};
 use hookswitch_sdp::Direction;
 use slab::Slab;
@@ -112,6 +112,7 @@ impl Engine {
             MediaOp::OpenSpare { call, party, near } => self.open_spare(call, party, near),
             MediaOp::Swap { call } => self.swap(now, call),
             MediaOp::CloseSpare { call } => self.close_spare(now, call, ports),
+            MediaOp::Inspect { call } => self.inspect(now, call),
             MediaOp::Digit { call, party, digit } => self.press(now, call, party.into(), digit),
             MediaOp::Close { call } => self.close(now, call, ports),
         }
@@ -295,11 +296,15 @@ impl Engine {
         for seat in SEATS {
             self.silence(index, seat);
         }
+        let last_word = self.last_word(now, index);
         let Some(mut call) = self.calls.try_remove(index as usize) else {
             return;
         };
         for channel in call.channels_mut() {
             self.vacate(now, channel, ports);
+        }
+        if let Some(audio) = last_word {
+            self.reports.push_back(MediaReport::Audio { call: id, news: AudioNews::Closed, audio: Some(audio) });
         }
         let stats = call_stats(&call);
         for counters in [&stats.caller, &stats.callee, &stats.others] {

@@ -34,6 +34,7 @@ mod describe;
 mod engine;
 mod generate;
 mod hold_music;
+mod inspect;
 mod keyer;
 mod keys;
 pub mod latch;
@@ -47,8 +48,8 @@ mod stats;
 mod tone;
 
 pub use config::{
-    AddressPolicy, DEFAULT_MAX_CALLS, DEFAULT_RTP_TIMEOUT, EngineConfig, FRAME, FRAME_MS, MAX_SOCKETS, PortPair, Ports,
-    SocketIx,
+    AddressPolicy, DEFAULT_MAX_CALLS, DEFAULT_QUIET_AFTER, DEFAULT_RTP_TIMEOUT, EngineConfig, FRAME, FRAME_MS,
+    MAX_SOCKETS, PortPair, Ports, SocketIx,
 };
 pub use describe::{Draft, MAX_MIRRORED_LINES};
 pub use engine::{Engine, MAX_CLOSED};

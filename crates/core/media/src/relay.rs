@@ -87,6 +87,9 @@ impl Engine {
             Ok(route) => Forward::Send { socket: route.socket, to: route.to, len: route.len },
             Err(reason) => {
                 sender.counters.drop(reason);
+                if matches!(reason, DropReason::Source | DropReason::PayloadType | DropReason::Malformed) {
+                    sender.note_odd(now, reason, used.rtcp, from, packet);
+                }
                 Forward::Drop(reason)
             }
         }
@@ -125,6 +128,9 @@ fn receive(
     counters.received_packets += 1;
     counters.received_octets += packet.len() as u64;
     counters.last_rtp_at = Some(now);
+    if counters.first_rtp_at.is_none() {
+        counters.first_rtp_at = Some(now);
+    }
     Ok(content)
 }
 

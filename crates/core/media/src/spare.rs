@@ -24,7 +24,7 @@ use crate::engine::Engine;
 use crate::latch::Latch;
 
 /// The locks of each further channel of a call are counted from a multiple of this on.
-const LOCKS_PER_CHANNEL: u32 = 1 << 20;
+pub(crate) const LOCKS_PER_CHANNEL: u32 = 1 << 20;
 
 impl Engine {
     pub(crate) fn open_spare(&mut self, id: CallId, place: Party, near: Option<IpAddr>) {

@@ -83,6 +83,8 @@ pub struct Counters {
     pub sent_reports: u64,
     /// Packets from the party, or in its name, that went nowhere, by [`DropReason`].
     pub dropped: [u64; DropReason::COUNT],
+    /// When the first believed RTP packet came from the party.
+    pub first_rtp_at: Option<Time>,
     /// When the last believed RTP packet came from the party.
     pub last_rtp_at: Option<Time>,
     /// When the last believed RTCP packet came from the party.
@@ -117,6 +119,7 @@ impl Counters {
         for (sum, more) in self.dropped.iter_mut().zip(other.dropped) {
             *sum += more;
         }
+        self.first_rtp_at = [self.first_rtp_at, other.first_rtp_at].into_iter().flatten().min();
         self.last_rtp_at = self.last_rtp_at.max(other.last_rtp_at);
         self.last_rtcp_at = self.last_rtcp_at.max(other.last_rtcp_at);
     }

@@ -168,6 +168,7 @@ fn a_spare_seat_weighs_something_only_while_it_is_open() {
 /// The bytes in use, what the stage itself remembers aside.
 fn in_use(stage: &mut Stage) -> isize {
     stage.told.clear();
+    stage.take_news();
     IN_USE.with(Cell::get)
 }
 

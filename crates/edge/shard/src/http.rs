@@ -28,6 +28,11 @@ impl Shard {
             self.store_changes(now);
             return self.out.push_back(Output::Http { id, status, content_type, allow, body });
         }
+        if let Some(call) = path.strip_prefix("/calls").filter(|rest| rest.is_empty() || rest.starts_with('/'))
+            && matches!(method, "GET" | "HEAD")
+        {
+            return self.calls_page(id, call);
+        }
         let response = if asks("/health") {
             mediaswitch::health(self.health())
         } else {

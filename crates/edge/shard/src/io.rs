@@ -16,6 +16,8 @@ use hookswitch_sip::resolve::{Answer, LookupId, RecordKind};
 use hookswitch_sip::subscription::{Key, Subscription};
 use hookswitch_sip::{Flow, Network};
 
+use crate::inquiry::{AudioReport, Unreached};
+
 /// One HTTP request, named by the driver.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct HttpId(pub u64);
@@ -140,6 +142,10 @@ pub enum Output {
     Guard(GuardNews),
     /// Something has become of a trunk, for logs.
     Trunk(TrunkNews),
+    /// What has become known of a call's audio, for logs.
+    Audio(AudioReport),
+    /// A place where nobody answers, for logs.
+    Unreached(Unreached),
     /// An event of a call, for logs and metrics. In causal order per call.
     Told(Told),
 }

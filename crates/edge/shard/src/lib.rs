@@ -13,6 +13,7 @@
 mod bans;
 mod front;
 mod http;
+mod inquiry;
 mod io;
 mod record;
 
@@ -24,7 +25,7 @@ use hookswitch_b2bua::{B2bua, B2buaConfig, Step, aor};
 use hookswitch_call::directory::{Directory, DirectoryChange};
 use hookswitch_call::port::Backend;
 use hookswitch_call::switchboard::{self, Switchboard};
-use hookswitch_call::{CallId, CallRef, Cause, Command, Fault, Kind, Limits, Time};
+use hookswitch_call::{CallId, CallRef, Cause, Command, Fault, Kind, Limits, MediaReport, Time};
 use hookswitch_dialect::call_api::{self, Hub, HubOutput};
 use hookswitch_sip::guard::{GuardNews, GuardTotals, LiftedWhy};
 use hookswitch_sip::registrar;
@@ -38,8 +39,11 @@ pub use front::{Front, FrontConfig, FrontInput, FrontOutput};
 pub use hookswitch_b2bua::trunk::{TrunkEvent, TrunkNews, TrunkStatus};
 pub use hookswitch_b2bua::{Mailbox, MailboxChange};
 pub use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
+pub use inquiry::{AudioReport, CALLS_LISTED, ENDED_KEPT, UNREACHED_KEPT, Unreached};
 pub use io::{BindingEvent, BindingNews, Change, HttpId, Input, Output, Stored};
 pub use record::CallRecord;
+
+use inquiry::Inquiry;
 
 /// WebSocket close code for a session beyond the limit (IANA registry of RFC 6455 section 11.7).
 const TRY_AGAIN_LATER: u16 = 1013;
@@ -86,6 +90,7 @@ pub struct Shard {
     b2bua: B2bua,
     board: Switchboard,
     hub: Hub,
+    inquiry: Inquiry,
     out: VecDeque<Output>,
 }
 
@@ -100,6 +105,7 @@ impl Shard {
             b2bua: B2bua::new(config.b2bua, config.directory, seed),
             board: Switchboard::new(config.limits, config.first_call),
             hub: Hub::new(config.call_api, hub_seed),
+            inquiry: Inquiry::default(),
             out: VecDeque::new(),
         }
     }
@@ -108,6 +114,7 @@ impl Shard {
     pub fn handle(&mut self, now: Time, input: Input) {
         match input {
             Input::Sip(input) => self.b2bua.handle_input(now, input),
+            Input::Media(MediaReport::Audio { call, news, audio }) => self.audio_told(call, news, audio),
             Input::Media(report) => self.board.tell_media(now, report),
             Input::Answer { id, answer } => self.b2bua.handle_answer(now, id, answer),
             Input::PublicAddresses(public) => self.b2bua.set_public_addresses(&public),
@@ -165,6 +172,13 @@ impl Shard {
     #[must_use]
     pub fn guard_counts(&self, now: Time) -> (GuardTotals, usize) {
         (self.b2bua.guard().totals(), self.b2bua.guard().standing(now))
+    }
+
+    /// Whether nobody waits for an answer about a call, and nothing is noted of calls that are over beside what is kept of
+    /// the last [`ENDED_KEPT`].
+    #[must_use]
+    pub fn has_no_inquiries(&self) -> bool {
+        self.inquiry.is_idle()
     }
 
     /// How the trunks stand.
@@ -267,6 +281,7 @@ impl Shard {
     fn carry_on(&mut self, now: Time) {
         loop {
             if let Some(report) = self.b2bua.poll_report() {
+                self.note_unreached(&report);
                 self.board.tell(now, report);
             } else if let Some(output) = self.board.poll_output() {
                 self.carry_out(now, output);
@@ -290,6 +305,7 @@ impl Shard {
             switchboard::Output::Media(op) => self.out.push_back(Output::Media(op)),
             switchboard::Output::Event(told) => {
                 self.hub.told(&told);
+                self.note_end(&told);
                 self.out.push_back(Output::Told(told));
             }
             switchboard::Output::Outcome(outcome) => self.hub.outcome(&outcome),

@@ -11,6 +11,11 @@ pub fn show_pii(shown: bool) {
     SHOWN.store(shown, Ordering::Relaxed);
 }
 
+/// Whether such things are shown.
+pub(crate) fn is_pii_shown() -> bool {
+    SHOWN.load(Ordering::Relaxed)
+}
+
 /// Something that tells who somebody is: a SIP address, a phone number, an IP address of a phone. Formats as what it
 /// holds or as `[hidden]`.
 #[derive(Clone, Copy)]

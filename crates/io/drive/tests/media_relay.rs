@@ -214,6 +214,7 @@ fn when_the_ports_run_out_calls_are_refused_and_none_is_lost(io: MediaIo) {
         MediaReport::Local { .. }
         | MediaReport::Silent { .. }
         | MediaReport::Direction { .. }
+        | MediaReport::Audio { .. }
         | MediaReport::Digit { .. } => None,
     });
     assert_eq!(refused.collect::<Vec<_>>(), [503; 20]);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallId, Codecs, Digit, LegId, Party, Sdp};
+use super::{AudioNews, CallAudio, CallId, Codecs, Digit, LegId, Party, Sdp};
 use crate::cause::Cause;
 
 /// One place at the table of a call, with a channel of its own.
@@ -133,7 +133,13 @@ pub enum MediaOp {
         /// Which, and how long.
         digit: Digit,
     },
-    /// The call is over: free its channels and ports. No report; nothing follows.
+    /// Say what is known of the call's audio. Answered by [`MediaReport::Audio`], once.
+    Inspect {
+        /// The call.
+        call: CallId,
+    },
+    /// The call is over: free its channels and ports. If anybody has agreed to a session,
+    /// [`MediaReport::Audio`] is the last report; nothing follows.
     Close {
         /// The call.
         call: CallId,
@@ -203,6 +209,16 @@ pub enum MediaReport {
         sends: bool,
         /// It listens.
         listens: bool,
+    },
+    /// What is known of a call's audio: it was asked for, somebody has fallen silent or is back, or
+    /// the call is over.
+    Audio {
+        /// The call.
+        call: CallId,
+        /// Why this is told.
+        news: AudioNews,
+        /// What is known; none if the engine has no such call.
+        audio: Option<Box<CallAudio>>,
     },
     /// A party has pressed a key, and the other end does not take telephone events.
     Digit {

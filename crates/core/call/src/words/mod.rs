@@ -4,6 +4,7 @@
 //! [`Op`] and [`Report`] are deliberately exhaustive: a new variant makes the compiler list every
 //! dialect and every backend that has to decide what it means there.
 
+mod audio;
 mod carrier;
 mod control;
 mod media;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
+pub use audio::{AudioFacts, AudioNews, CallAudio, Strange};
 pub use carrier::{
     Alerting, Dial, Digit, Diversion, Diverting, Forwards, Found, Identity, Incoming, Op, Parcel, ParcelKind, ReferTo,
     Replaces, Report, Service, Target,

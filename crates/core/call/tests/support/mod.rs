@@ -256,7 +256,7 @@ impl Desk {
                 self.said.push("spare seat closed".into());
                 None
             }
-            MediaOp::Hear { seat: Seat::Spare, .. } | MediaOp::Digit { .. } => None,
+            MediaOp::Hear { seat: Seat::Spare, .. } | MediaOp::Digit { .. } | MediaOp::Inspect { .. } => None,
         };
         self.media.push(op);
         if let Some((call, seat, leg, sdp)) = reply

@@ -146,10 +146,11 @@ impl Stage {
         reports
     }
 
-    /// What the engine has to say. Directions and keys are put aside, as news.
+    /// What the engine has to say. Directions, keys and what is known of the audio are put aside, as news.
     pub fn reports(&mut self) -> Vec<MediaReport> {
-        let is_news =
-            |report: &MediaReport| matches!(report, MediaReport::Direction { .. } | MediaReport::Digit { .. });
+        let is_news = |report: &MediaReport| {
+            matches!(report, MediaReport::Direction { .. } | MediaReport::Digit { .. } | MediaReport::Audio { .. })
+        };
         let reports = std::iter::from_fn(|| self.engine.poll_report());
         let (news, answers): (Vec<_>, Vec<_>) = reports.partition(is_news);
         self.news.extend(news);

@@ -242,6 +242,7 @@ impl World {
                     Output::Http { status, body, .. } => self.answers.push((status, body)),
                     Output::Store(change) => self.stored.push(change),
                     Output::Binding(_) | Output::Trunk(_) | Output::Guard(_) => {}
+                    Output::Audio(_) | Output::Unreached(_) => {}
                     Output::Told(told) => self.told.push(told),
                     Output::Media(op) => media.push(op),
                     Output::Close { .. } | Output::Lookup { .. } | Output::CloseSession { .. } => {}

@@ -13,7 +13,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hookswitch_call::{CallId, Cause, Fault, Kind, MediaOp, MediaReport};
+use hookswitch_call::{AudioNews, CallId, Cause, Fault, Kind, MediaOp, MediaReport};
 use hookswitch_media::{CallStats, EngineConfig, Totals};
 use hookswitch_net::{
     PortPool, PortRange, allowed_cpus, pin_current_thread, prefer_current_thread, raise_descriptor_limit,
@@ -265,6 +265,7 @@ const fn call_of(op: &MediaOp) -> CallId {
         | MediaOp::Swap { call }
         | MediaOp::CloseSpare { call }
         | MediaOp::Digit { call, .. }
+        | MediaOp::Inspect { call }
         | MediaOp::Close { call } => *call,
     }
 }
@@ -275,6 +276,9 @@ fn refused(op: &MediaOp) -> Option<MediaReport> {
         MediaOp::MakeOffer { call, seat, leg, .. }
         | MediaOp::MakeAnswer { call, seat, leg }
         | MediaOp::Accept { call, seat, leg, .. } => (*call, *seat, *leg),
+        MediaOp::Inspect { call } => {
+            return Some(MediaReport::Audio { call: *call, news: AudioNews::Asked, audio: None });
+        }
         MediaOp::Open { .. }
         | MediaOp::Offered { .. }
         | MediaOp::Hear { .. }

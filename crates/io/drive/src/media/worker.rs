@@ -27,6 +27,12 @@ const READ_BUDGET: usize = 32;
 /// Orders carried out before packets get their turn.
 const ORDER_BUDGET: usize = 64;
 
+/// How often, while a party may be quiet, that is looked for.
+const QUIET_LOOKS: u32 = 4;
+
+/// Longest time between two such looks, at every call.
+const QUIET_EVERY: Duration = Duration::from_secs(1);
+
 /// Longest packet relayed, in bytes: more than any Ethernet carries unfragmented. Longer ones are dropped.
 const MAX_PACKET: usize = 2_048;
 
@@ -47,6 +53,10 @@ pub(super) struct Worker {
     patience: Duration,
     /// When silent parties are looked for next.
     look_at: Duration,
+    /// When parties in a talk of which nothing comes are.
+    quiet_at: Duration,
+    /// How often those are.
+    quiet_every: Duration,
 }
 
 /// What a worker is made of.
@@ -71,6 +81,7 @@ impl Worker {
         let directs = Directs::new(slots(pool.size()), most_directs);
         let watch = ring.map_or(Watch::Epoll(registry), |ring| Watch::Ring(Box::new(ring)));
         let patience = engine.rtp_timeout;
+        let quiet_every = (engine.quiet_after / QUIET_LOOKS).min(QUIET_EVERY);
         Self {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -84,6 +95,8 @@ impl Worker {
             unfinished: Vec::new(),
             patience,
             look_at: Duration::ZERO,
+            quiet_at: Duration::ZERO,
+            quiet_every,
         }
     }
 
@@ -184,21 +197,26 @@ impl Worker {
         if !self.taken.is_empty() || !self.unfinished.is_empty() || self.orders.has_items() {
             return Some(Duration::ZERO);
         }
-        let look_at = self.has_calls().then_some(self.look_at);
-        let next = [self.engine.next_tick(), look_at].into_iter().flatten().min()?;
+        let look_at = self.has_calls(self.patience).then_some(self.look_at);
+        let quiet_at = self.has_calls(self.quiet_every).then_some(self.quiet_at);
+        let next = [self.engine.next_tick(), look_at, quiet_at].into_iter().flatten().min()?;
         Some(next.saturating_sub(self.clock.now()))
     }
 
-    /// Whether there is anybody who could be silent.
-    fn has_calls(&self) -> bool {
-        !self.patience.is_zero() && self.sockets.usage().0 > 0
+    /// Whether there is anybody who could be silent, and that is looked for.
+    fn has_calls(&self, time: Duration) -> bool {
+        !time.is_zero() && self.sockets.usage().0 > 0
     }
 
     /// Reports parties of which nothing has been heard for too long. Looks at every call, so not often.
     fn look_for_silence(&mut self, now: Duration) {
-        if now >= self.look_at && self.has_calls() {
+        if now >= self.look_at && self.has_calls(self.patience) {
             self.engine.report_silence(now);
             self.look_at = now + self.patience;
+        }
+        if now >= self.quiet_at && self.has_calls(self.quiet_every) {
+            self.engine.report_quiet(now);
+            self.quiet_at = now + self.quiet_every;
         }
     }
 

@@ -284,6 +284,8 @@ impl ShardLoop {
                 Output::Binding(news) => told::log_binding(&news),
                 Output::Guard(news) => told::log_guard(&news),
                 Output::Trunk(news) => told::log_trunk(&news),
+                Output::Audio(report) => told::log_audio(&report),
+                Output::Unreached(unreached) => told::log_unreached(&unreached),
                 Output::Told(told) => {
                     self.pending.ended += u64::from(matches!(told.event, Event::Ended { .. }));
                     told::log(&told);

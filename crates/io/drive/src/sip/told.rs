@@ -1,11 +1,11 @@
 //! Events of calls and bindings as log lines.
 
-use hookswitch_call::{Event, Told};
-use hookswitch_shard::{BindingEvent, BindingNews, TrunkEvent, TrunkNews};
+use hookswitch_call::{AudioNews, Event, Told};
+use hookswitch_shard::{AudioReport, BindingEvent, BindingNews, TrunkEvent, TrunkNews, Unreached};
 use hookswitch_sip::guard::GuardNews;
 use hookswitch_sip::registrar::RemovedWhy;
 
-use crate::pii::Pii;
+use crate::pii::{Pii, is_pii_shown};
 
 /// Logs one event: the steps of a call at info, the rest at debug.
 pub(crate) fn log(told: &Told) {
@@ -108,4 +108,43 @@ pub(crate) fn log_binding(news: &BindingNews) {
             RemovedWhy::Unreachable => tracing::info!(%aor, %contact, "unreachable"),
         },
     }
+}
+
+/// Logs what has become known of a call's audio: trouble as a warning, and a line at the end of each call.
+pub(crate) fn log_audio(report: &AudioReport) {
+    let call = report.call;
+    match report.news {
+        AudioNews::Quiet(party) => {
+            for (_, finding) in &report.findings {
+                let text = finding.text(&report.audio, party, is_pii_shown());
+                let advice = finding.advice();
+                tracing::warn!(%call, ?party, advice, "no audio: {text}");
+            }
+        }
+        AudioNews::Back(party) => tracing::info!(%call, ?party, "audio is back"),
+        AudioNews::Closed => {
+            let (caller, callee) = (&report.audio.caller, &report.audio.callee);
+            let findings: Vec<_> =
+                report.findings.iter().map(|(party, one)| one.text(&report.audio, *party, is_pii_shown())).collect();
+            tracing::info!(
+                %call,
+                from_caller = caller.received,
+                to_caller = caller.sent,
+                from_callee = callee.received,
+                to_callee = callee.sent,
+                findings = (!findings.is_empty()).then(|| findings.join("; ")),
+                "audio of the call"
+            );
+        }
+        // The answer goes to whoever asked.
+        AudioNews::Asked => {}
+    }
+}
+
+/// Logs that somebody was called where nobody answers.
+pub(crate) fn log_unreached(unreached: &Unreached) {
+    let Unreached { call, leg, party, .. } = unreached;
+    let to = unreached.to.as_ref().map(|to| tracing::field::display(Pii(to)));
+    let (code, advice) = (unreached.cause.code, unreached.advice());
+    tracing::info!(%call, %leg, ?party, to, code, advice, "not reached: {}", unreached.text());
 }

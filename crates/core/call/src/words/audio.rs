@@ -1,0 +1,111 @@
+//! What is known of the way that a call's audio takes, party by party.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+
+use super::{LegId, Party, Time};
+
+/// What the media engine knows of one party's audio. Packets and octets are those of RTP, headers
+/// included.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct AudioFacts {
+    /// The leg that the session in force was agreed with; none before there is one.
+    pub leg: Option<LegId>,
+    /// The codec agreed.
+    pub codec: Option<CompactString>,
+    /// Where the party's description wants audio. None where it names no address that can be sent to:
+    /// hold at `0.0.0.0`, a host name.
+    pub said: Option<SocketAddr>,
+    /// Where our description tells the party to send.
+    pub ours: Option<SocketAddr>,
+    /// Where its packets come from, once that is believed.
+    pub source: Option<SocketAddr>,
+    /// How often another source than before was believed.
+    pub moves: u32,
+    /// The party has agreed to send.
+    pub sends: bool,
+    /// It has agreed to listen.
+    pub listens: bool,
+    /// We have put it on hold.
+    pub held: bool,
+    /// Since when it is to be heard: the session was agreed, or it was taken off hold.
+    pub agreed: Option<Time>,
+    /// When the first believed packet came.
+    pub first: Option<Time>,
+    /// When the last one did.
+    pub last: Option<Time>,
+    /// When the last believed RTCP packet came.
+    pub last_report: Option<Time>,
+    /// Packets from the party that were believed.
+    pub received: u64,
+    /// Their octets.
+    pub received_octets: u64,
+    /// Packets to the party.
+    pub sent: u64,
+    /// Their octets.
+    pub sent_octets: u64,
+    /// Packets from sources that are not believed.
+    pub refused: u32,
+    /// When the last one came, and from where.
+    pub refused_last: Option<(Time, SocketAddr)>,
+    /// Packets that are not what was agreed.
+    pub strange: u32,
+    /// When the last one came, and what it was.
+    pub strange_last: Option<(Time, Strange)>,
+}
+
+/// What a packet was that is not what was agreed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strange {
+    /// RTP of this payload type, which was not agreed.
+    PayloadType(u8),
+    /// A DTLS record: the party wants SRTP (RFC 7983).
+    Dtls,
+    /// A STUN message: the party checks ways of ICE (RFC 7983).
+    Stun,
+    /// Something else.
+    Other,
+}
+
+/// What is known of the audio of both ends of a call.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct CallAudio {
+    /// When this was so.
+    pub at: Time,
+    /// After how much silence a party that is to be heard counts as silent.
+    pub patience: Duration,
+    /// The calling party.
+    pub caller: AudioFacts,
+    /// The called party.
+    pub callee: AudioFacts,
+}
+
+impl CallAudio {
+    /// One end.
+    #[must_use]
+    pub const fn of(&self, party: Party) -> &AudioFacts {
+        match party {
+            Party::Caller => &self.caller,
+            Party::Callee => &self.callee,
+        }
+    }
+}
+
+/// Why the engine tells of a call's audio.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AudioNews {
+    /// Both parties are to be heard, and nothing comes from this one for a while now. Said again after
+    /// twice that time, four times, and so on.
+    Quiet(Party),
+    /// It is heard again.
+    Back(Party),
+    /// Somebody has asked.
+    Asked,
+    /// The call is over.
+    Closed,
+}
