@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hookswitch_phone::{AnswerPolicy, EndCause, Event, Hold, Phone, PhoneConfig, Sound};
-use hookswitch_shard::{Admission, BindingEvent, BindingNews, HttpId, Input, Mode, SessionId};
+use hookswitch_shard::{Admission, AudioReport, BindingEvent, BindingNews, HttpId, Input, Mode, SessionId, Unreached};
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::{
     Body, DialogId, Endpoint, EndpointConfig, Event as SipEvent, Flow, Header, Invite, Listen, RequestOut, Response,
@@ -553,11 +553,37 @@ impl Lab {
         self.switch.bindings.extract_if(.., mine).map(|news| news.what).collect()
     }
 
+    /// What was told of the audio of calls since this was last asked.
+    pub fn audio_news(&mut self) -> Vec<AudioReport> {
+        std::mem::take(&mut self.switch.audio)
+    }
+
+    /// Where nobody was reached, since this was last asked.
+    pub fn unreached(&mut self) -> Vec<Unreached> {
+        std::mem::take(&mut self.switch.unreached)
+    }
+
     /// One HTTP request; its status and body.
     pub fn http(&mut self, method: &str, path: &str, body: &str) -> (u16, String) {
         let id = HttpId(self.answers.len() as u64);
         let body = bytes::Bytes::copy_from_slice(body.as_bytes());
         self.tell_switch(Input::Http { id, method: method.into(), path: path.into(), body });
         self.answers.pop().expect("every request is answered at once")
+    }
+
+    /// What the page of a call that is over says.
+    pub fn call_page_now(&mut self, call: &str) -> (u16, serde_json::Value) {
+        let (status, body) = self.http("GET", &format!("/calls/{call}"), "");
+        (status, serde_json::from_str(&body).expect("the switch writes JSON"))
+    }
+
+    /// What the page of one call says, for which the media thread is asked.
+    pub fn call_page(&mut self, call: &str) -> (u16, serde_json::Value) {
+        let id = HttpId(self.answers.len() as u64);
+        let path = format!("/calls/{call}");
+        self.tell_switch(Input::Http { id, method: "GET".into(), path, body: bytes::Bytes::new() });
+        self.pass(crate::millis(1));
+        let (status, body) = self.answers.pop().expect("the media thread has answered");
+        (status, serde_json::from_str(&body).expect("the switch writes JSON"))
     }
 }

@@ -109,7 +109,7 @@ pub fn findings(audio: &CallAudio, party: Party) -> Vec<Finding> {
     }
     found.extend(silence(facts, audio.at, audio.patience));
     if let (Some(to), None, true) = (facts.said, facts.source, facts.listens && facts.sent > 0)
-        && is_private(to.ip())
+        && is_out_of_reach(to.ip(), facts.ours.map(|ours| ours.ip()))
         && found.iter().any(|finding| matches!(finding, Finding::Silent { .. }))
     {
         found.push(Finding::Unreached { to });
@@ -143,16 +143,16 @@ fn silence(facts: &AudioFacts, at: Time, patience: Duration) -> Option<Finding> 
     Some(Finding::Silent { since, heard_before: facts.last.is_some(), why })
 }
 
-/// Whether an address of ours means nothing to somebody at that address.
-fn is_out_of_reach(ours: IpAddr, theirs: Option<IpAddr>) -> bool {
-    match (ours, theirs) {
-        (_, _) if !is_private(ours) => false,
+/// Whether an address means nothing to somebody at that other one.
+fn is_out_of_reach(address: IpAddr, from: Option<IpAddr>) -> bool {
+    match (address, from) {
+        (_, _) if !is_private(address) => false,
         (_, None) => false,
-        (IpAddr::V4(ours), Some(IpAddr::V4(theirs))) => {
+        (IpAddr::V4(address), Some(IpAddr::V4(from))) => {
             // Networks of one house mostly have their first two octets in common.
-            !is_private(theirs.into()) || ours.octets()[..2] != theirs.octets()[..2]
+            !is_private(from.into()) || address.octets()[..2] != from.octets()[..2]
         }
-        (_, Some(theirs)) => !is_private(theirs),
+        (_, Some(from)) => !is_private(from),
     }
 }
 
@@ -288,12 +288,12 @@ impl Silence {
             Self::NotBelieved { .. } => {
                 "a source is believed after five packets in a row, and in the place of another once that is silent"
             }
-            Self::OurAddress { .. } => "set media.address to the address at which phones see this host",
+            Self::OurAddress { .. } => {
+                "set network.public or media.address to the address at which phones see this host"
+            }
             Self::ReportsOnly => "look for the phone's mute key, and for silence suppression in its settings",
             Self::Lost => "look whether the phone still has its network, and how long its NAT remembers UDP",
-            Self::Unknown => {
-                "let the UDP ports of media.rtp_ports through every firewall, and see whether the phone sends"
-            }
+            Self::Unknown => "let the UDP ports of media.ports through every firewall, and see whether the phone sends",
         }
     }
 }

@@ -144,7 +144,7 @@ fn the_words_name_what_each_side_said_and_hide_it_where_that_is_wanted() {
          our SDP said 10.0.0.5:10000 (private), which cannot be reached from there"
     );
     let hidden = finding.text(&audio, Party::Caller, false);
-    assert!(!hidden.contains(|c: char| c == '.' || c == ':') || !hidden.contains("192"), "{hidden}");
+    assert!(!hidden.contains("192.168") && !hidden.contains("10.0.0"), "{hidden}");
     assert!(finding.advice().unwrap().contains("media.address"));
 }
 

@@ -17,13 +17,31 @@ use crate::stats::DropReason;
 /// Silence is told after the time configured, twice that, four times, and so on up to this many times.
 pub(crate) const MAX_TOLD: u8 = 8;
 
-/// What came and was not to be believed, or not agreed: the last of each, and how much.
+/// What came last that was not to be believed, or not agreed. Every channel has one, so it is small.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Odd {
-    refused: u32,
-    refused_last: Option<(Time, SocketAddr)>,
-    strange: u32,
-    strange_last: Option<(Time, Strange)>,
+    /// When, in seconds since the epoch, begun ones included.
+    at: u32,
+    what: OddOne,
+    /// How many of its sort came since one of the other sort did.
+    count: u32,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+enum OddOne {
+    #[default]
+    Nothing,
+    Refused(SocketAddr),
+    Strange(Strange),
+}
+
+impl Odd {
+    fn note(&mut self, now: Time, what: OddOne) {
+        let goes_on = std::mem::discriminant(&self.what) == std::mem::discriminant(&what);
+        let count = if goes_on { self.count.saturating_add(1) } else { 1 };
+        let at = now.as_secs() + u64::from(now.subsec_nanos() > 0);
+        *self = Self { at: u32::try_from(at).unwrap_or(u32::MAX), what, count };
+    }
 }
 
 impl Channel {
@@ -35,14 +53,7 @@ impl Channel {
         if rtcp || (strange && self.is_agreed(packet)) {
             return;
         }
-        let odd = &mut self.odd;
-        if strange {
-            odd.strange = odd.strange.saturating_add(1);
-            odd.strange_last = Some((now, kind_of(packet)));
-        } else {
-            odd.refused = odd.refused.saturating_add(1);
-            odd.refused_last = Some((now, from));
-        }
+        self.odd.note(now, if strange { OddOne::Strange(kind_of(packet)) } else { OddOne::Refused(from) });
     }
 
     fn is_agreed(&self, packet: &[u8]) -> bool {
@@ -51,7 +62,12 @@ impl Channel {
     }
 
     fn facts(&self, address: AddressPolicy) -> AudioFacts {
-        let odd = self.odd;
+        let (at, count) = (Duration::from_secs(self.odd.at.into()), self.odd.count);
+        let (refused, strange) = match self.odd.what {
+            OddOne::Nothing => (None, None),
+            OddOne::Refused(source) => (Some((at, source)), None),
+            OddOne::Strange(kind) => (None, Some((at, kind))),
+        };
         let counters = &self.counters;
         let ours = address.address(self.near);
         let direction = self.session.map(|session| session.direction);
@@ -74,10 +90,10 @@ impl Channel {
             received_octets: counters.received_octets,
             sent: counters.sent_packets,
             sent_octets: counters.sent_octets,
-            refused: odd.refused,
-            refused_last: odd.refused_last,
-            strange: odd.strange,
-            strange_last: odd.strange_last,
+            refused: refused.map_or(0, |_| count),
+            refused_last: refused,
+            strange: strange.map_or(0, |_| count),
+            strange_last: strange,
         }
     }
 }

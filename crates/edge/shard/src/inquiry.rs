@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ahash::{AHashMap, AHashSet};
 use hookswitch_call::diagnosis::{Finding, Silence, findings, is_private};
-use hookswitch_call::machine::{Call, State};
+use hookswitch_call::machine::{Call, LegState, State};
 use hookswitch_call::{
     Address, AudioFacts, AudioNews, CallAudio, CallId, Cause, Event, Kind, LegId, MediaOp, Party, Report, Time, Told,
 };
@@ -64,8 +64,12 @@ pub struct Unreached {
 impl Unreached {
     /// Of a leg that ends: whether that is because nobody was there.
     fn of(call: &Call, leg: LegId, cause: &Cause) -> Option<Self> {
-        let known =
-            call.leg(leg).filter(|_| matches!(cause.kind, Kind::NoAnswer | Kind::Unreachable | Kind::Expired))?;
+        if !matches!(cause.kind, Kind::NoAnswer | Kind::Unreachable | Kind::Expired) {
+            return None;
+        }
+        // What we end ourselves ends with a cause of another leg.
+        let waits = [LegState::AwaitAnswer, LegState::AwaitConfirm, LegState::Up];
+        let known = call.leg(leg).filter(|leg| waits.contains(&leg.state))?;
         let to = known.target.as_ref().map(|target| target.address.clone());
         Some(Self { call: call.id, leg, party: known.party, to, cause: cause.clone() })
     }

@@ -219,6 +219,9 @@ pub struct Media {
     /// a WAV file, 16-bit PCM or G.711 at 8000 Hz of at most ten minutes, which is read once at start.
     #[schemars(with = "String")]
     pub hold_music: HoldMusic,
+    /// After how much silence of a party that is to be heard the log says so, and why that may be, in
+    /// seconds; 0 never says so.
+    pub quiet_after: u64,
 }
 
 /// How packets come in and go out.
@@ -244,6 +247,7 @@ impl Default for Media {
             threads: 0,
             io: MediaIo::Auto,
             hold_music: HoldMusic::Tone,
+            quiet_after: 5,
         }
     }
 }
@@ -252,7 +256,7 @@ impl Default for Media {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
-    /// `HOST:PORT` for `/dir`, `/reg`, `/health` and `/metrics`. Whoever reaches it can add users.
+    /// `HOST:PORT` for `/dir`, `/reg`, `/calls`, `/trunks`, `/health` and `/metrics`. Whoever reaches it can add users.
     pub listen: String,
 }
 

@@ -47,11 +47,11 @@ pub struct AudioFacts {
     pub sent: u64,
     /// Their octets.
     pub sent_octets: u64,
-    /// Packets from sources that are not believed.
+    /// Packets from sources that are not believed, since the last strange one.
     pub refused: u32,
     /// When the last one came, and from where.
     pub refused_last: Option<(Time, SocketAddr)>,
-    /// Packets that are not what was agreed.
+    /// Packets that are not what was agreed, since the last from a source that is not believed.
     pub strange: u32,
     /// When the last one came, and what it was.
     pub strange_last: Option<(Time, Strange)>,
