@@ -1,6 +1,6 @@
 """Networks behind address translators: routers made of nftables, each a network namespace between a phone and the switch.
 
-A router is 10.77.N.2 outside, as the switch sees it, and 192.168.N.1 inside. The switch knows the way inwards, so that
+A router is 198.18.N.2 outside, which is no private address, and 192.168.N.1 inside. The switch knows the way inwards, so that
 tests reach the phones' control ports by TCP; datagrams that no phone has asked for are dropped on that way, as everywhere.
 What kinds there are is said in the terms of RFC 4787.
 """
@@ -10,6 +10,9 @@ import shutil
 import subprocess
 
 from . import network, verdict
+
+PUBLIC = "198.18"
+"""Addresses that are neither private nor anybody's (RFC 2544)."""
 
 KINDS = {
     # Mapping, then filtering: each independent of the other end, dependent on its address, on address and port.
@@ -39,6 +42,10 @@ table ip nat {{
     chain guard {{
         type filter hook forward priority 0;
         iifname "outside" meta l4proto udp ct state new ct status & dnat == 0 counter drop
+    }}
+    chain own {{
+        type filter hook input priority 0;
+        iifname "outside" meta l4proto udp drop
     }}
     chain cut {{
         type filter hook forward priority 10;
@@ -76,7 +83,7 @@ class Behind:
         self.kind = kind
         mapping, opening = KINDS[kind]
         self.inner = f"192.168.{self.number}"
-        self.router = router = network.Place() if behind is None else behind.room()
+        self.router = router = network.Place(net=PUBLIC) if behind is None else behind.room()
         self.switch = router.switch
         self._rooms = 1
         cable = "eth" if behind else f"far{router.number}"

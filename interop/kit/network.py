@@ -50,15 +50,17 @@ def forward():
 
 
 class Place:
-    """A network with one cable to the switch: 10.77.N.2 here, 10.77.N.1 over there; the same with fd77:N:: before it."""
+    """A network with one cable to the switch: 10.77.N.2 here, 10.77.N.1 over there; the same with fd77:N:: before it.
+
+    `net` are other two numbers to begin the first pair with.
+    """
 
     count = 0
 
-    def __init__(self, mtu=1500):
+    def __init__(self, mtu=1500, net="10.77"):
         Place.count += 1
         self.number = number = Place.count
-        self.address = f"10.77.{number}.2"
-        self.switch = f"10.77.{number}.1"
+        self.address, self.switch = f"{net}.{number}.2", f"{net}.{number}.1"
         self.address6, self.switch6 = f"fd77:{number}::2", f"fd77:{number}::1"
         self._holder = subprocess.Popen(
             ["sleep", "infinity"], preexec_fn=lambda: (die_with_parent(), _unshare(CLONE_NEWNET))

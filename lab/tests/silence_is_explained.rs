@@ -88,7 +88,7 @@ fn a_party_that_is_not_heard_is_told_of_and_so_is_that_it_is_back() {
 #[test]
 fn the_record_of_a_call_says_who_was_silent_to_its_end() {
     let mut lab = Lab::new();
-    let [alice, bob] = lab.registered(["alice", "bob"]);
+    let [alice, _] = lab.registered(["alice", "bob"]);
     let lost = lose_audio_of(&mut lab, alice);
     lab.dial(alice, "bob");
     lab.pass(seconds(8));

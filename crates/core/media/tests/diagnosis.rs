@@ -115,9 +115,15 @@ fn one_that_is_back_is_told_of_once() {
 #[test]
 fn nobody_is_told_of_who_is_not_in_a_talk_or_not_to_speak() {
     for quiet in [
-        |stage: &mut Stage| drop(stage.hear(CALLEE, Source::Hold)),
-        |stage: &mut Stage| drop(stage.hear(CALLER, Source::Ringback)),
-        |stage: &mut Stage| drop(stage.hold(CALLER, true).hold(CALLEE, true)),
+        |stage: &mut Stage| {
+            stage.hear(CALLEE, Source::Hold);
+        },
+        |stage: &mut Stage| {
+            stage.hear(CALLER, Source::Ringback);
+        },
+        |stage: &mut Stage| {
+            stage.hold(CALLER, true).hold(CALLEE, true);
+        },
     ] {
         let mut stage = Stage::talking();
         quiet(&mut stage);

@@ -183,7 +183,7 @@ fn bans_and_flows_of_phones_survive_a_restart_and_lists_are_changed_without_one(
         let stored = match change {
             Change::BanPut(ban) => Stored::Ban(ban),
             Change::BindingPut(binding) => Stored::Binding(binding),
-            Change::BanRemoved(_) | Change::BindingRemoved { .. } | Change::Directory(_) => continue,
+            _ => continue,
         };
         after.shard.handle(after.now, Input::Restore(stored));
     }

@@ -85,7 +85,6 @@ impl Raw {
                 Output::Store(change) => self.stored.push(change),
                 Output::Binding(news) => self.bindings.push(news.what),
                 Output::Told(told) => self.told.push(told),
-                Output::Store(change) => self.stored.push(change),
                 _ => {}
             }
         }
