@@ -92,9 +92,13 @@ impl Bench {
     }
 
     fn local(&self) -> SocketAddr {
-        match self.reports.recv_timeout(PATIENCE).unwrap() {
-            MediaReport::Local { sdp, .. } => audio_address(&sdp),
-            other => panic!("{other:?}"),
+        loop {
+            match self.reports.recv_timeout(PATIENCE).unwrap() {
+                MediaReport::Local { sdp, .. } => return audio_address(&sdp),
+                // The last words about a call before.
+                MediaReport::Audio { .. } => {}
+                other => panic!("{other:?}"),
+            }
         }
     }
 

@@ -131,11 +131,17 @@ impl Guard {
         let key = self.hasher.hash_one(source.address());
         match self.scores.add(now, key, weight as f32) {
             Some(score) if score < self.config.threshold as f32 => {}
-            Some(_) if self.may_ban(now) => {
+            Some(_) => {
+                // Also where it cannot be banned now: else a flood of forged addresses fills the table with scores that
+                // nobody outdoes.
                 self.scores.clear(key);
-                self.ban_for(now, source, offence);
+                if self.may_ban(now) {
+                    self.ban_for(now, source, offence);
+                } else {
+                    self.totals.uncounted += 1;
+                }
             }
-            Some(_) | None => self.totals.uncounted += 1,
+            None => self.totals.uncounted += 1,
         }
     }
 
