@@ -150,6 +150,20 @@ fn a_binding_called_through_its_flow_is_reached_there_afterwards() {
 }
 
 #[test]
+fn a_phone_behind_a_nat_whose_outside_is_private_too_is_not_called_back_at_another_port() {
+    let mut lone = Lone::new(Transport::Udp);
+    lone.flow.remote = addr("10.77.5.2:31000");
+    let mut call = support::lone::call(lone.flow);
+    call.uri = "sip:bob@192.168.3.2:41000".into();
+    let id = lone.endpoint.invite(lone.now, call).unwrap();
+    lone.drain();
+    lone.answer("INVITE", 200, "bob", "Contact: <sip:bob@192.168.3.2:5060>\n");
+    lone.endpoint.ack(lone.now, id, None);
+    lone.drain();
+    assert_eq!(lone.last("ACK").flow, lone.flow);
+}
+
+#[test]
 fn a_folded_record_route_cannot_add_lines_to_our_requests() {
     let (mut lone, id) = answered("Record-Route: <sip:10.0.0.9;lr>;a=b\n ;c=d\nContact: <sip:bob@10.0.0.2>\n");
     bye(&mut lone, id);

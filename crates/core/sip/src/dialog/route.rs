@@ -48,11 +48,12 @@ fn new_contact<'m>(message: &'m Message, known: &str) -> Option<&'m str> {
     contact.uri().ok().map(|uri| uri.as_str())
 }
 
-/// The address that a peer gives for itself and that is known to be reached over a flow.
-pub(crate) type Reached = Option<(IpAddr, u16)>;
+/// The address that a peer gives for itself and that is known to be reached over a flow. Its ports do not matter: with a
+/// connection they differ from one Contact to the next.
+pub(crate) type Reached = Option<IpAddr>;
 
 /// Host and port of a URI, when the host is an address.
-fn address_of(uri: &str) -> Reached {
+fn address_of(uri: &str) -> Option<(IpAddr, u16)> {
     let uri = Uri::parse(uri).ok()?;
     Some((uri.host.ip()?, uri.port.unwrap_or(Transport::Udp.default_port())))
 }
@@ -82,7 +83,7 @@ impl Dialog {
         }
         if moved {
             // What was called so far is reached over that flow, if it is an address at all.
-            let reached = address_of(called.as_ref().unwrap_or(&self.remote_target));
+            let reached = address_of(called.as_ref().unwrap_or(&self.remote_target)).map(|(ip, _)| ip);
             self.aim(seen, reached);
         }
     }
@@ -198,7 +199,7 @@ fn next_hop(uri: &str, seen: Flow, reached: Reached) -> Option<Flow> {
         // Whoever shares a connection with us need not be called back on another one.
         return Some(seen);
     }
-    let translated = ip != seen.remote.ip() && (reached == Some((ip, port)) || hidden(ip, seen.remote.ip()));
+    let translated = ip != seen.remote.ip() && (reached == Some(ip) || hidden(ip, seen.remote.ip()));
     if translated || ip.is_unspecified() || ip.is_ipv4() != seen.remote.is_ipv4() || port == 0 {
         return None;
     }

@@ -98,7 +98,7 @@ impl Endpoint {
             may_connect: false,
             sent: None,
         };
-        dialog.aim(flow, facts.via.host.ip().map(|ip| (ip, facts.via.port_or_default())));
+        dialog.aim(flow, facts.via.host.ip());
         Some(dialog)
     }
 
