@@ -43,7 +43,7 @@ use crate::Time;
 use crate::config::Network;
 
 /// Most sources that are banned in one second for what they have done: whoever forges addresses must not fill the log
-/// and the disk. Others keep their score, and are banned for the next thing they do.
+/// and the disk. Others begin anew with their score.
 pub const MAX_BANS_PER_SECOND: u32 = 50;
 
 /// Longest reason of a ban by order, in bytes; more is cut off.
