@@ -2,7 +2,7 @@
 
 mod support;
 
-use hookswitch_sip::{DialogId, Event, Response, Transport};
+use hookswitch_sip::{DialogId, Event, Flow, Response, Transport};
 use hookswitch_sip_msg::HeaderName;
 use support::addr;
 use support::lone::{Lone, invite, request};
@@ -136,31 +136,29 @@ fn a_phone_behind_a_nat_is_reached_through_its_flow() {
     assert_eq!(lone.last("BYE").flow.remote, addr("198.51.100.7:31000"));
 }
 
+/// Calls somebody at `uri` over another address, is answered with this Contact, and says where the ACK went.
+fn acked(lone: &mut Lone, uri: &str, contact: &str) -> Flow {
+    let mut call = support::lone::call(lone.flow);
+    call.uri = uri.into();
+    let id = lone.endpoint.invite(lone.now, call).unwrap();
+    lone.drain();
+    lone.answer("INVITE", 200, "bob", &format!("Contact: <{contact}>\n"));
+    lone.endpoint.ack(lone.now, id, None);
+    lone.drain();
+    lone.last("ACK").flow
+}
+
 #[test]
 fn a_binding_called_through_its_flow_is_reached_there_afterwards() {
     let mut lone = Lone::new(Transport::Udp);
-    let mut call = support::lone::call(lone.flow);
-    call.uri = "sip:bob@10.9.9.9:5066".into();
-    let id = lone.endpoint.invite(lone.now, call).unwrap();
-    lone.drain();
-    lone.answer("INVITE", 200, "bob", "Contact: <sip:bob@10.9.9.9:5066>\n");
-    lone.endpoint.ack(lone.now, id, None);
-    lone.drain();
-    assert_eq!(lone.last("ACK").flow, lone.flow);
+    assert_eq!(acked(&mut lone, "sip:bob@10.9.9.9:5066", "sip:bob@10.9.9.9:5066"), lone.flow);
 }
 
 #[test]
 fn a_phone_behind_a_nat_whose_outside_is_private_too_is_not_called_back_at_another_port() {
     let mut lone = Lone::new(Transport::Udp);
     lone.flow.remote = addr("10.77.5.2:31000");
-    let mut call = support::lone::call(lone.flow);
-    call.uri = "sip:bob@192.168.3.2:41000".into();
-    let id = lone.endpoint.invite(lone.now, call).unwrap();
-    lone.drain();
-    lone.answer("INVITE", 200, "bob", "Contact: <sip:bob@192.168.3.2:5060>\n");
-    lone.endpoint.ack(lone.now, id, None);
-    lone.drain();
-    assert_eq!(lone.last("ACK").flow, lone.flow);
+    assert_eq!(acked(&mut lone, "sip:bob@192.168.3.2:41000", "sip:bob@192.168.3.2:5060"), lone.flow);
 }
 
 #[test]

@@ -222,7 +222,7 @@ impl B2bua {
             }
         }
         config.endpoint.registrar_supports = REGISTRAR_EXTENSIONS.map(CompactString::const_new).to_vec();
-        // There is no TLS, which `sips:` asks for; a `tel:` number may have a route.
+        // A `tel:` number may have a route.
         config.endpoint.schemes = ["sip", "sips", "tel"].map(CompactString::const_new).to_vec();
         let mut gate_seed = seed;
         // The gate's nonces must not be predictable from anything the endpoint shows.
