@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Hookswitch beside Debian's Kamailio, and its media relay beside rtpengine: the same calls at the same rate, in turns,
-# in one run. Servers are bound to CPU 0 and the load generator to CPU 1, all of them run before other programs
+# Hookswitch beside Debian's Kamailio, and its media relay beside rtpengine: the same calls and registrations at the same
+# rate, in turns, in one run. Servers are bound to CPU 0 and the load generator to CPU 1, all of them run before other programs
 # (SCHED_FIFO) where that is allowed, and nothing leaves 127.0.0.0/8.
 #
 # Needs the Debian packages kamailio and rtpengine-daemon, and two CPUs with nothing else to do.
@@ -8,28 +8,32 @@ set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-bench/compare.sh [signalling|media|all] [options]
+bench/compare.sh [signalling|media|registrations|all] [options]
 
   --rounds N         runs per server and figure, taken in turns (default 3)
   --rates "R ..."    calls per second of the signalling runs (default "500 1000 2000")
-  --seconds S        length of a signalling run (default 10)
+  --seconds S        length of a signalling run, and of the refreshes of a registration run (default 10)
   --calls "N ..."    calls standing at a time in the media runs (default "100 400 900")
   --hold S           how long these calls stand (default 20)
+  --users N          phones of the registration runs (default 100000)
+  --register RATE    registrations and refreshes per second (default 20000)
   --binary PATH      hookswitch (default target/release/hookswitch, built first)
   --out DIR          where the single runs go as JSON (default target/bench)
 TEXT
 }
 
 cd "$(dirname "$0")/.."
-what=all rounds=3 rates="500 1000 2000" seconds=10 calls="100 400 900" hold=20 binary="" out=target/bench
+what=all rounds=3 rates="500 1000 2000" seconds=10 calls="100 400 900" hold=20 users=100000 register=20000 binary="" out=target/bench
 while [ $# -gt 0 ]; do
     case "$1" in
-        signalling | media | all) what=$1 && shift ;;
+        signalling | media | registrations | all) what=$1 && shift ;;
         --rounds) rounds=$2 && shift 2 ;;
         --rates) rates=$2 && shift 2 ;;
         --seconds) seconds=$2 && shift 2 ;;
         --calls) calls=$2 && shift 2 ;;
         --hold) hold=$2 && shift 2 ;;
+        --users) users=$2 && shift 2 ;;
+        --register) register=$2 && shift 2 ;;
         --binary) binary=$2 && shift 2 ;;
         --out) out=$2 && shift 2 ;;
         -h | --help) usage && exit 0 ;;
@@ -41,7 +45,7 @@ if [ -z "$binary" ]; then
     cargo build --release --package hookswitch-server
     binary=${CARGO_TARGET_DIR:-target}/release/hookswitch
 fi
-for program in kamailio rtpengine taskset ss; do
+for program in kamailio rtpengine taskset ss curl; do
     command -v "$program" >/dev/null || { echo "compare.sh: $program is missing" >&2 && exit 2; }
 done
 
@@ -101,9 +105,33 @@ YAML
     start hookswitch 5060 "$binary" serve --config "$work/hookswitch.yml" --data-dir "$work/data-$RANDOM"
 }
 
+# start_registrar: our server with the users of the registration runs, pushed as a web site would.
+start_registrar() {
+    cat >"$work/registrar.yml" <<YAML
+sip:
+  listen: [ "udp:127.0.0.1:5060" ]
+media: { address: 127.0.0.1, ports: 30000-39999 }
+call_api: { listen: "127.0.0.1:5959" }
+http: { listen: "127.0.0.1:9900" }
+log: { level: warn }
+YAML
+    start hookswitch 5060 "$binary" serve --config "$work/registrar.yml" --data-dir "$work/data-$RANDOM"
+    awk -v n="$users" 'BEGIN {
+        printf "{\"control\":\"\",\"users\":["
+        for (i = 0; i < n; i++) printf "%s{\"username\":\"phone-%d\",\"secret\":\"s3cret\"}", i ? "," : "", i
+        print "]}"
+    }' >"$work/users.json"
+    curl --silent --show-error --fail --retry 20 --retry-connrefused --retry-delay 1 --request PUT \
+        --data-binary "@$work/users.json" http://127.0.0.1:9900/dir/example.test
+}
+
 # 512 MiB: Kamailio keeps each call for 5 s after its end.
 start_kamailio() {
     start kamailio 5060 kamailio -DD -E -m 512 -M 16 "$@" -f bench/kamailio.cfg
+}
+
+start_kamailio_registrar() {
+    start kamailio 5060 kamailio -DD -E -m 1024 -M 16 -f bench/kamailio-registrar.cfg
 }
 
 start_rtpengine() {
@@ -115,8 +143,8 @@ start_rtpengine() {
 load() {
     local file=$1 status=0
     shift
-    "${first[@]}" taskset -c 1 "$binary" bench calls --server 127.0.0.1:5060 --json "$@" >"$work/run.json" || status=$?
-    # 1 means that some calls failed, which is a figure like the others.
+    "${first[@]}" taskset -c 1 "$binary" bench "$@" --server 127.0.0.1:5060 --json >"$work/run.json" || status=$?
+    # 1 means that some calls or registrations failed, which is a figure like the others.
     [ "$status" -le 1 ] || { echo "compare.sh: the generator failed with code $status" >&2 && exit 1; }
     cat "$work/run.json" >>"$file"
 }
@@ -128,10 +156,10 @@ signalling() {
         rm -rf "$dir" && mkdir -p "$dir"
         for _ in $(seq "$rounds"); do
             start_hookswitch false
-            load "$dir/hookswitch.json" --rate "$rate" --duration "$seconds" --pid "${started[0]}"
+            load "$dir/hookswitch.json" calls --rate "$rate" --duration "$seconds" --pid "${started[0]}"
             stop
             start_kamailio
-            load "$dir/kamailio.json" --rate "$rate" --duration "$seconds" --pid "${started[0]}"
+            load "$dir/kamailio.json" calls --rate "$rate" --duration "$seconds" --pid "${started[0]}"
             stop
         done
         printf '\n### Signalling, %s calls/s for %s s\n\n' "$rate" "$seconds"
@@ -146,12 +174,12 @@ media() {
         rm -rf "$dir" && mkdir -p "$dir"
         for _ in $(seq "$rounds"); do
             start_hookswitch true
-            load "$dir/hookswitch.json" --rate 100 --calls "$count" --hold "$hold" --rtp --pid "${started[0]}"
+            load "$dir/hookswitch.json" calls --rate 100 --calls "$count" --hold "$hold" --rtp --pid "${started[0]}"
             stop
             # Only rtpengine's own time counts; Kamailio's is on top of it.
             start_rtpengine
             start_kamailio -A WITH_RTPENGINE
-            load "$dir/rtpengine.json" --rate 100 --calls "$count" --hold "$hold" --rtp --pid "${started[0]}"
+            load "$dir/rtpengine.json" calls --rate 100 --calls "$count" --hold "$hold" --rtp --pid "${started[0]}"
             stop
         done
         printf '\n### Media, %s calls of PCMU both ways\n\n' "$count"
@@ -159,9 +187,26 @@ media() {
     done
 }
 
+registrations() {
+    local dir=$out/registrations
+    local args=(--users "$users" --rate "$register" --refresh "$seconds" --settle 40)
+    rm -rf "$dir" && mkdir -p "$dir"
+    for _ in $(seq "$rounds"); do
+        start_registrar
+        load "$dir/hookswitch.json" registrations "${args[@]}" --pid "${started[0]}"
+        stop
+        start_kamailio_registrar
+        load "$dir/kamailio.json" registrations "${args[@]}" --pid "${started[0]}"
+        stop
+    done
+    printf '\n### %s phones, %s registrations and refreshes per second\n\n' "$users" "$register"
+    "$binary" bench ratios "$dir/hookswitch.json" "$dir/kamailio.json"
+}
+
 printf '%s, %s, %s\n' "$(uname -sr)" "$(kamailio -v | head -1)" "$(rtpengine --version 2>&1 | head -1)"
 case "$what" in
     signalling) signalling ;;
     media) media ;;
-    all) signalling && media ;;
+    registrations) registrations ;;
+    all) signalling && media && registrations ;;
 esac

@@ -14,7 +14,7 @@ use std::path::Path;
 
 pub use embedded::{FILE_NAME, SCHEMA_VERSION};
 pub use error::StoreError;
-pub use writer::{Committed, MAX_PENDING, MAX_PENDING_BYTES, QueueFull, Ticket, Writer};
+pub use writer::{Committed, LAZY, MAX_PENDING, MAX_PENDING_BYTES, QueueFull, Ticket, Writer};
 
 /// What entries are about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

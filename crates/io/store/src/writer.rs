@@ -2,7 +2,8 @@
 //!
 //! A disk makes a few hundred durable commits a second, a burst of registrations asks for thousands: they share
 //! commits. What is queued for the same entry replaces what waited for it before, so the queue is no longer than the
-//! number of entries that have changed since the last commit.
+//! number of entries that have changed since the last commit. What can wait ([`Writer::push_lazily`]) is gathered for a
+//! while: a commit of a thousand entries costs far less than a thousand commits.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,6 +18,12 @@ pub const MAX_PENDING: usize = 65_536;
 
 /// Bytes of keys and values that may wait for the disk. A single larger entry is taken when nothing else waits.
 pub const MAX_PENDING_BYTES: usize = 128 * 1024 * 1024;
+
+/// How long a change that can wait does so at most.
+pub const LAZY: Duration = Duration::from_secs(1);
+
+/// With so many entries in the queue nothing waits any longer.
+const ENOUGH: usize = MAX_PENDING / 4;
 
 /// Pause before a failed commit is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -47,7 +54,15 @@ struct Pending {
     writes: HashMap<Place, Option<Box<[u8]>>>,
     bytes: usize,
     last: u64,
+    /// Something in the queue cannot wait.
+    urgent: bool,
     stopping: bool,
+}
+
+impl Pending {
+    fn is_due(&self) -> bool {
+        self.stopping || self.urgent || self.writes.len() >= ENOUGH
+    }
 }
 
 #[derive(Default)]
@@ -82,17 +97,29 @@ impl Writer {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Queues a change.
+    /// Queues a change, to be committed as soon as the disk is free.
     ///
     /// # Errors
     /// [`QueueFull`].
     pub fn push(&self, write: Write) -> Result<Ticket, QueueFull> {
+        self.queue(write, true)
+    }
+
+    /// The same for a change that can wait for [`LAZY`], so that many share a commit.
+    ///
+    /// # Errors
+    /// [`QueueFull`].
+    pub fn push_lazily(&self, write: Write) -> Result<Ticket, QueueFull> {
+        self.queue(write, false)
+    }
+
+    fn queue(&self, write: Write, urgent: bool) -> Result<Ticket, QueueFull> {
         let mut pending = self.shared.lock();
         let size = size_of(&write.key, write.value.as_deref());
         let place = (write.table, write.key);
         let replaced = pending.writes.get(&place).map_or(0, |value| size_of(&place.1, value.as_deref()));
         let bytes = pending.bytes - replaced + size;
-        let is_more = replaced == 0;
+        let (is_more, was_due) = (replaced == 0, pending.is_due());
         if is_more && pending.writes.len() >= MAX_PENDING || bytes > MAX_PENDING_BYTES && pending.writes.len() > 1 {
             return Err(QueueFull);
         }
@@ -100,8 +127,12 @@ impl Writer {
         pending.writes.insert(place, write.value);
         pending.last += 1;
         let ticket = Ticket(pending.last);
+        pending.urgent |= urgent;
+        let wakes = pending.writes.len() == 1 || !was_due && pending.is_due();
         drop(pending);
-        self.shared.changed.notify_one();
+        if wakes {
+            self.shared.changed.notify_one();
+        }
         Ok(ticket)
     }
 
@@ -164,10 +195,16 @@ fn wait(shared: &Shared) -> (Vec<Write>, u64, bool) {
     while pending.writes.is_empty() && !pending.stopping {
         pending = shared.changed.wait(pending).unwrap_or_else(PoisonError::into_inner);
     }
+    let waited = shared.changed.wait_timeout_while(pending, LAZY, |pending| !pending.is_due());
+    let (mut pending, _) = waited.unwrap_or_else(PoisonError::into_inner);
     pending.bytes = 0;
-    let writes = std::mem::take(&mut pending.writes);
-    let writes = writes.into_iter().map(|((table, key), value)| Write { table, key, value });
-    (writes.collect(), pending.last, pending.stopping)
+    pending.urgent = false;
+    let (writes, last, stopping) = (std::mem::take(&mut pending.writes), pending.last, pending.stopping);
+    drop(pending);
+    let mut writes: Vec<Write> = writes.into_iter().map(|((table, key), value)| Write { table, key, value }).collect();
+    // Neighbours stand on the same page of the file.
+    writes.sort_unstable_by(|a, b| (a.table, &a.key).cmp(&(b.table, &b.key)));
+    (writes, last, stopping)
 }
 
 /// Queues again what could not be committed, unless something newer waits for the same entry. May exceed the limits:
@@ -180,6 +217,7 @@ fn put_back(shared: &Shared, writes: Vec<Write>) {
         if let std::collections::hash_map::Entry::Vacant(entry) = pending.writes.entry(place) {
             entry.insert(write.value);
             pending.bytes += size;
+            pending.urgent = true;
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use hookswitch_store::{Committed, MAX_PENDING, QueueFull, Store, StoreError, Table, Ticket, Write, Writer};
+use hookswitch_store::{Committed, LAZY, MAX_PENDING, QueueFull, Store, StoreError, Table, Ticket, Write, Writer};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -74,6 +74,32 @@ fn what_is_queued_during_a_commit_shares_the_next_one() {
     let commits = bench.commits.lock().unwrap();
     assert_eq!(commits.iter().map(Vec::len).collect::<Vec<_>>(), [1, 101]);
     assert!(commits[1].contains(&put("b", "new")));
+}
+
+#[test]
+fn what_can_wait_is_gathered_for_a_while() {
+    let bench = bench();
+    let began = Instant::now();
+    bench.writer.push_lazily(put("b", "1")).unwrap();
+    bench.writer.push_lazily(put("a", "1")).unwrap();
+    bench.started.recv_timeout(PATIENCE).unwrap();
+    assert!(began.elapsed() >= LAZY);
+    assert_eq!(bench.commits.lock().unwrap()[0], [put("a", "1"), put("b", "1")], "in the order of their keys");
+}
+
+#[test]
+fn what_cannot_wait_takes_along_what_can() {
+    let bench = bench();
+    bench.writer.push(put("first", "")).unwrap();
+    bench.started.recv_timeout(PATIENCE).unwrap();
+    bench.writer.push_lazily(put("a", "1")).unwrap();
+    let last = bench.writer.push(put("b", "1")).unwrap();
+    bench.verdicts.send(Ok(())).unwrap();
+    bench.acknowledged.recv_timeout(PATIENCE).unwrap();
+    bench.started.recv_timeout(PATIENCE).unwrap();
+    bench.verdicts.send(Ok(())).unwrap();
+    assert_eq!(bench.acknowledged.recv_timeout(PATIENCE).unwrap().up_to, last);
+    assert_eq!(bench.commits.lock().unwrap()[1].len(), 2);
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! What `hookswitch bench` can be told.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
 use super::call_api::CallApiArgs;
 use super::ratios::RatiosArgs;
+use super::registrations::RegistrationsArgs;
 
 /// Load for SIP servers and Call API daemons, and what it costs them.
 #[derive(Debug, Clone, Args)]
@@ -19,9 +21,11 @@ pub struct BenchArgs {
 pub(super) enum What {
     /// Complete calls through a server, caller and callee in this process
     Calls(CallsArgs),
+    /// Register many phones, refresh them and let them be called
+    Registrations(RegistrationsArgs),
     /// What a Call API daemon adds between its applications and a simulated OpenSIPS
     CallApi(CallApiArgs),
-    /// Figures of two servers side by side, from files with what `calls --json` printed
+    /// Figures of two servers side by side, from files with what `calls --json` or `registrations --json` printed
     Ratios(RatiosArgs),
 }
 
@@ -69,6 +73,9 @@ pub(super) struct CallsArgs {
     /// Whom to call; {n} is replaced by the number of the call [default: sip:bench-{n}@SERVER]
     #[arg(long, value_name = "URI")]
     pub(super) to: Option<String>,
+    /// Call so many users only: {n} in --to runs from 0 to one less, in a scattered order
+    #[arg(long, value_name = "N", requires = "to", conflicts_with = "rtp")]
+    pub(super) among: Option<NonZeroU64>,
     /// Transfer every call as soon as it is answered: where the server's Call API listens. The caller is connected with
     /// --transfer-to, which must lead to --callee-addr as well
     #[arg(long, value_name = "IP:PORT")]

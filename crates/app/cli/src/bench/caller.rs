@@ -13,6 +13,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,13 +38,25 @@ pub(super) struct Script {
     pub(super) server: SocketAddr,
     /// From URI; `{n}` is replaced by the call's number.
     pub(super) from: String,
-    /// Request-URI, likewise.
+    /// Request-URI, likewise, but for [`Script::among`].
     pub(super) to: String,
+    /// Calls go round so many users, whose numbers begin at 0.
+    pub(super) among: Option<NonZeroU64>,
     pub(super) hold: Duration,
     /// Audio flows, and stops before the BYE.
     pub(super) audio: bool,
     /// Somebody wants to know of each call that stands.
     pub(super) transfer: bool,
+}
+
+impl Script {
+    /// Whom a call goes to.
+    fn called(&self, number: u64) -> String {
+        // Neighbours in a table are seldom called one after the other. A prime, so that nobody is left out.
+        const STRIDE: u64 = 61_813;
+        let user = |among: NonZeroU64| number.wrapping_mul(STRIDE) % among;
+        numbered(&self.to, self.among.map_or(number, user))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +115,7 @@ impl Caller {
         });
         let call = &mut self.calls[slot as usize];
         let name = CallRef { slot, generation: call.generation };
-        let [from, to] = [&self.script.from, &self.script.to].map(|uri| numbered(uri, number));
+        let (from, to) = (numbered(&self.script.from, number), self.script.called(number));
         call.step = Step::Inviting;
         call.number = number;
         call.began = now;
@@ -272,7 +285,7 @@ impl Caller {
     ) {
         tally.fail(now, status_line(status, message));
         let number = self.calls[name.slot as usize].number;
-        let [from_uri, to_uri] = [&self.script.from, &self.script.to].map(|uri| numbered(uri, number));
+        let (from_uri, to_uri) = (numbered(&self.script.from, number), self.script.called(number));
         let from = self.template.own_address(name, number, &from_uri);
         let to = String::from_utf8_lossy(message.header(HeaderName::To).unwrap_or_default()).into_owned();
         let call = &mut self.calls[name.slot as usize];

@@ -38,6 +38,7 @@ impl Wire {
             server: address(2),
             from: "sip:load@127.0.0.1".into(),
             to: "sip:bench-{n}@127.0.0.2".into(),
+            among: None,
             hold: Duration::from_secs(1),
             audio,
             transfer: false,

@@ -1,6 +1,6 @@
 //! `hookswitch bench`: load for SIP servers and Call API daemons, and what it costs them.
 //!
-//! `bench calls` is caller and callee at once, in one thread, small enough that the server is what is measured:
+//! `bench registrations` has a file of its own. `bench calls` is caller and callee at once, in one thread, small enough that the server is what is measured:
 //!
 //! ```text
 //!   Caller ──INVITE──▶ server ──INVITE──▶ Callee        Audio ──RTP──▶ server ──RTP──▶ Audio
@@ -20,6 +20,7 @@ mod measure;
 mod port;
 mod process;
 mod ratios;
+mod registrations;
 mod run;
 mod summary;
 mod template;
@@ -33,6 +34,7 @@ pub use args::BenchArgs;
 use args::{CallsArgs, What};
 use call_api::CallApiArgs;
 use measure::Measure;
+use registrations::RegistrationsArgs;
 use run::Run;
 
 /// Runs the load and prints what it found out.
@@ -41,6 +43,7 @@ pub fn run(args: &BenchArgs) -> ExitCode {
     match &args.what {
         What::Calls(args) => calls(args),
         What::CallApi(args) => call_api(args),
+        What::Registrations(args) => registrations(args),
         What::Ratios(args) => match ratios::run(args) {
             Ok(table) => {
                 print!("{table}");
@@ -75,6 +78,19 @@ fn call_api(args: &CallApiArgs) -> ExitCode {
         return fail(&error, 2);
     }
     match call_api::run(args) {
+        Ok((text, is_clean)) => {
+            print!("{text}");
+            ExitCode::from(u8::from(!is_clean))
+        }
+        Err(error) => fail(&error, 3),
+    }
+}
+
+fn registrations(args: &RegistrationsArgs) -> ExitCode {
+    if let Err(error) = registrations::check(args) {
+        return fail(&error, 2);
+    }
+    match registrations::run(args) {
         Ok((text, is_clean)) => {
             print!("{text}");
             ExitCode::from(u8::from(!is_clean))

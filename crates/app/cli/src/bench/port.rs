@@ -28,8 +28,9 @@ impl Port {
         self.socket.local()
     }
 
-    pub(super) fn send(&mut self, to: SocketAddr, bytes: Bytes) {
-        if !self.queue.push(self.socket.local(), to, bytes) {
+    /// Sends from `local`, which counts where the socket is bound to every address.
+    pub(super) fn send(&mut self, local: SocketAddr, to: SocketAddr, bytes: Bytes) {
+        if !self.queue.push(local, to, bytes) {
             self.dropped += 1;
         }
     }

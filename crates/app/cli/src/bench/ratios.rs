@@ -1,7 +1,7 @@
 //! `hookswitch bench ratios`: two servers' figures side by side.
 //!
 //! Absolute figures say little about another machine; ratios of figures taken in turns on the same one do. Each file
-//! holds what `bench calls --json` printed, one run per line, and each figure is the median of its file.
+//! holds what `bench calls --json` or `bench registrations --json` printed, one run per line, and each figure is the median of its file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use serde_json::Value;
 /// Figures of two servers, and their ratios.
 #[derive(Debug, Clone, Args)]
 pub(super) struct RatiosArgs {
-    /// Output of `bench calls --json` for the one server, one run per line
+    /// Output of `bench calls --json` or `bench registrations --json` for the one server, one run per line
     #[arg(value_name = "FILE")]
     pub(super) ours: PathBuf,
     /// The same for the other
@@ -26,6 +26,21 @@ const FIGURES: &[(&str, &str)] = &[
     ("calls completed", "/calls/completed"),
     ("calls failed", "/calls/failed"),
     ("calls started per second", "/calls/rate"),
+    ("phones registered per second", "/registrations/rate"),
+    ("  failed", "/registrations/failed"),
+    ("  REGISTER to 200 p50, ms", "/registrations/took/p50_ms"),
+    ("  REGISTER to 200 p99, ms", "/registrations/took/p99_ms"),
+    ("  CPU each, µs", "/registrations/cpu/us"),
+    ("  of it in user space, µs", "/registrations/cpu/user_us"),
+    ("refreshes per second", "/refreshes/rate"),
+    ("  failed", "/refreshes/failed"),
+    ("  repeats sent", "/refreshes/repeats_sent"),
+    ("  REGISTER to 200 p50, ms", "/refreshes/took/p50_ms"),
+    ("  REGISTER to 200 p99, ms", "/refreshes/took/p99_ms"),
+    ("  CPU each, µs", "/refreshes/cpu/us"),
+    ("  of it in user space, µs", "/refreshes/cpu/user_us"),
+    ("  % of a core", "/refreshes/cpu/core_percent"),
+    ("memory per phone, bytes", "/memory/bytes_per_phone"),
     ("repeats sent", "/repeats/sent"),
     ("repeats seen", "/repeats/seen"),
     ("set-up p50, ms", "/setup/p50_ms"),
@@ -58,7 +73,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<Value>> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let runs: Result<Vec<Value>, _> =
         text.lines().filter(|line| !line.trim().is_empty()).map(serde_json::from_str).collect();
-    let runs = runs.with_context(|| format!("{} is no output of bench calls --json", path.display()))?;
+    let runs = runs.with_context(|| format!("{} is no output of bench --json", path.display()))?;
     anyhow::ensure!(!runs.is_empty(), "{} holds no run", path.display());
     Ok(runs)
 }

@@ -89,6 +89,7 @@ impl Run {
             server: args.server,
             from: args.from.clone(),
             to: plan.to.clone(),
+            among: args.among,
             hold: plan.hold,
             audio: args.rtp,
             transfer: args.transfer.is_some(),
@@ -229,7 +230,8 @@ impl Run {
     /// Sends what an end wrote, and passes on what it did.
     fn deliver(&mut self, index: usize, now: Duration) -> anyhow::Result<()> {
         for (to, bytes) in self.work.sip.drain(..) {
-            self.ports[index].send(to, bytes);
+            let local = self.ports[index].local();
+            self.ports[index].send(local, to, bytes);
         }
         self.ports[index].flush();
         for deed in self.work.deeds.drain(..) {
@@ -278,7 +280,8 @@ impl Run {
             let Some((leg, to, bytes)) = audio.next(self.clock.now()) else {
                 break;
             };
-            self.ports[leg.index() + CALLER_AUDIO].send(to, bytes);
+            let port = &mut self.ports[leg.index() + CALLER_AUDIO];
+            port.send(port.local(), to, bytes);
         }
         for port in &mut self.ports[CALLER_AUDIO..] {
             port.flush();
@@ -334,7 +337,7 @@ impl Run {
 }
 
 /// A copy of a received message in memory that many share.
-fn keep(buffer: &mut BytesMut, bytes: &[u8]) -> Bytes {
+pub(super) fn keep(buffer: &mut BytesMut, bytes: &[u8]) -> Bytes {
     if buffer.capacity() < bytes.len() {
         *buffer = BytesMut::with_capacity(BUFFER.max(bytes.len()));
     }

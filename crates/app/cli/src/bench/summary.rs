@@ -229,7 +229,7 @@ impl Server {
     }
 }
 
-fn spread(spread: &Spread) -> String {
+pub(super) fn spread(spread: &Spread) -> String {
     let Spread { p50_ms, p99_ms, max_ms } = spread;
     format!("p50 {p50_ms:.3} ms, p99 {p99_ms:.3} ms, max {max_ms:.3} ms")
 }

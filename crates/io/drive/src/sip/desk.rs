@@ -66,7 +66,13 @@ impl Desk {
                 return;
             }
         };
-        match store.push(write) {
+        // A refresh that is lost with the process leaves the binding of before, which is good for a while yet. Twenty
+        // thousand of them a second are written in one go.
+        let pushed = match change {
+            Change::BindingPut(binding) if !binding.is_new() => store.push_lazily(write),
+            _ => store.push(write),
+        };
+        match pushed {
             Ok(ticket) if self.changed != Durable::Not => self.changed = Durable::At(ticket),
             Ok(_) => {}
             Err(error) => {
