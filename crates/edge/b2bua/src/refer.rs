@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A NOTIFY may overtake the 2xx, and then says the same. A subscription that ends without a final status counts as a
-//! failure. How long to wait for a NOTIFY is the core's decision.
+//! failure, if it says why it ends. How long to wait for a NOTIFY is the core's decision.
 //!
 //! Of several REFERs in one dialog each has a subscription, named by the CSeq number of the REFER (RFC 3515 section
 //! 2.4.6). A NOTIFY that names none is about the first; phones that never name one are believed to mean the latest once
@@ -15,7 +15,7 @@
 use compact_str::CompactString;
 use hookswitch_call::{Address, CallId, Cause, Fault, Kind, LegId, Report, Time};
 use hookswitch_sip::{Dialog, DialogId, FailCause, Header, RequestOut, Response, SipError, TxnId};
-use hookswitch_sip_msg::{HeaderName, Message, Method, Replaces, Uri};
+use hookswitch_sip_msg::{HeaderName, Message, Method, Replaces, SubscriptionState, Uri};
 use serde::{Deserialize, Serialize};
 
 use crate::B2bua;
@@ -192,7 +192,16 @@ impl B2bua {
     fn refer_told(&mut self, dialog: DialogId, request: &Message) {
         let Some(record) = self.legs.get_mut(&dialog) else { return };
         let (call, leg) = (record.call, record.leg);
-        let over = request.subscription_state().is_some_and(|state| state.is_terminated());
+        let told = request.status_fragment().map(|line| {
+            let text = String::from_utf8_lossy(line.reason);
+            (line.status, CompactString::from(text.as_ref()))
+        });
+        let state = request.subscription_state().filter(|state| state.is_terminated());
+        // SIP.js writes a bare `terminated` into every NOTIFY, that of its 100 included, and goes on telling.
+        let goes_on = |state: SubscriptionState<'_>| {
+            state.reason.is_none() && told.as_ref().is_some_and(|(status, _)| *status < 200)
+        };
+        let over = state.is_some_and(|state| !goes_on(state));
         if let Some(refers) = &mut record.refers {
             refers.open = !over;
         }
@@ -201,10 +210,6 @@ impl B2bua {
             Some(Referred::Agreed) => false,
             Some(Referred::Over) | None => return,
         };
-        let told = request.status_fragment().map(|line| {
-            let text = String::from_utf8_lossy(line.reason);
-            (line.status, CompactString::from(text.as_ref()))
-        });
         let word = match told {
             Some((status, text)) if status >= 200 || !over => Some((status, text)),
             _ if over => Some((500, CompactString::const_new("No Final Status"))),

@@ -294,6 +294,23 @@ fn a_notify_may_come_first_and_may_end_without_a_word() {
 }
 
 #[test]
+fn a_phone_that_ends_every_notify_and_goes_on_is_heard_to_the_end() {
+    let mut line = Line::new();
+    let invite = line.bob();
+    refer(&mut line, "sip:carol@x.test", None);
+    line.hear(BOBS, &answer(&line.sent("REFER"), "202 Accepted", "Contact: <sip:bob@10.0.0.3>\r\n", ""));
+    for (seq, told) in (3..).zip(["SIP/2.0 100 Trying", "SIP/2.0 180 Ringing", "SIP/2.0 200 OK"]) {
+        assert_eq!(notify(&mut line, &invite, seq, "terminated", told), 200, "{told}");
+    }
+    assert_eq!(course(&mut line), ["agreed", "100 Trying", "180 Ringing", "200 OK"]);
+    // A bare end without a word is one.
+    refer(&mut line, "sip:carol@x.test", None);
+    line.hear(BOBS, &answer(&line.sent("REFER"), "202 Accepted", "Contact: <sip:bob@10.0.0.3>\r\n", ""));
+    notify(&mut line, &invite, 6, "terminated", "");
+    assert_eq!(course(&mut line), ["agreed", "500 No Final Status"]);
+}
+
+#[test]
 fn a_phone_is_given_the_name_of_the_leg_to_replace() {
     let mut line = Line::new();
     let tag = line.alice();
