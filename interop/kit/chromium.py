@@ -27,12 +27,12 @@ KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, ""), " ": (32, " ")}
 class Chromium:
     """One browser; `page(url)` opens a page in it."""
 
-    def __init__(self, name="chromium"):
+    def __init__(self, name="chromium", flags=()):
         # Not in the scratch folder: the sockets of a browser need a short path.
         self.profile = Path(tempfile.mkdtemp(prefix="chromium-"))
         atexit.register(shutil.rmtree, self.profile, ignore_errors=True)
         log = verdict.SCRATCH / f"{name}.log"
-        words = ["chromium", f"--user-data-dir={self.profile}", *FLAGS]
+        words = ["chromium", f"--user-data-dir={self.profile}", *flags, *FLAGS]
         # Nothing of it is kept in the home folder of whoever runs the tests.
         self.program = programs.start(words, log, env={**os.environ, "HOME": str(self.profile)})
         atexit.register(self.stop)
@@ -84,8 +84,8 @@ def _lines(file):
 class Page:
     def __init__(self, browser, url):
         self.browser = browser
-        target = browser.call("Target.createTarget", url="about:blank")["targetId"]
-        self.session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.target = browser.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = browser.call("Target.attachToTarget", targetId=self.target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network", "Accessibility"):
             self.call(f"{domain}.enable")
         self.go(url)
@@ -113,6 +113,10 @@ class Page:
                 return value
             time.sleep(0.05)
         return verdict.fail(f"{text}: not within {seconds} s; the page shows: {self.ask('document.body?.innerText')!r}")
+
+    def close(self):
+        """It goes, without a word of its scripts to anybody."""
+        self.browser.call("Target.closeTarget", targetId=self.target)
 
     def text(self, selector):
         return self.ask(f"document.querySelector({json.dumps(selector)})?.innerText ?? null")

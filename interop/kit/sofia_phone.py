@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A phone made of Debian's libsofia-sip-ua, which comes without one: commands on stdin, what NUA reports on stdout.
 
-    sofia_phone.py USER SECRET DOMAIN OWN-ADDRESS SWITCH-ADDRESS HERTZ
+    sofia_phone.py USER SECRET DOMAIN OWN-ADDRESS SWITCH-ADDRESS HERTZ [TRANSPORT [EXPIRES]]
 
 The stack does everything about SIP and about offer and answer; here are only a tone, the menu and the password.
 """
@@ -49,7 +49,7 @@ def found(list_of_tags, name):
 
 
 class Phone:
-    def __init__(self, user, secret, domain, own, switch, hertz):
+    def __init__(self, user, secret, domain, own, switch, hertz, transport="udp", expires="600"):
         self.user, self.secret, self.domain, self.own = user, secret, domain, own
         self.handles = []
         self.tone = Tone(own, RTP_PORT, int(hertz))
@@ -57,11 +57,14 @@ class Phone:
         LIB.su_init()
         self.root = ctypes.c_void_p(LIB.su_root_create(None))
         self.identity = f"<sip:{user}@{domain}>"
-        words = tags(nutag_url=f"sip:{own}:5060;transport=udp", ntatag_default_proxy=f"sip:{switch}:5060", soatag_address=own,
+        words = tags(nutag_url=f"sip:{own}:5060;transport={transport}", soatag_address=own,
+                     ntatag_default_proxy=f"sip:{switch}:5060;transport={transport}",
                      siptag_from_str=self.identity, siptag_supported_str="100rel, timer, replaces", nutag_autoack=1,
                      nutag_session_timer=120, nutag_min_se=90, siptag_user_agent_str="sofia-sip")
         self.nua = ctypes.c_void_p(LIB.nua_create(self.root, self._callback, None, *words))
-        self._ask("nua_register", self._handle(self.identity), nutag_registrar=f"sip:{switch}:5060", siptag_expires_str="600")
+        self.registration = self._handle(self.identity)
+        registrar = f"sip:{switch}:5060;transport={transport}"
+        self._ask("nua_register", self.registration, nutag_registrar=registrar, siptag_expires_str=expires)
         self.handles.clear()
 
     def _handle(self, to):
@@ -141,6 +144,10 @@ class Phone:
 
     def do_cancel(self, number):
         self._ask("nua_cancel", self._call(number))
+
+    def do_leave(self):
+        """Takes the registration back."""
+        self._ask("nua_unregister", self.registration)
 
     def do_forget(self):
         """Every call is over: numbers start at 0 again."""

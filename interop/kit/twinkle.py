@@ -39,9 +39,9 @@ outbound_proxy={switch}:5060
 all_requests_to_proxy=yes
 registrar={switch}:5060
 register_at_startup=yes
-registration_time=600
+registration_time={expires}
 codecs=g711u,g711a
-sip_transport=udp
+sip_transport={transport}
 hold_variant={hold}
 check_max_forwards=no
 ext_100rel=supported
@@ -111,7 +111,7 @@ def _sing(pipes):
 class Twinkle:
     """`hold` is the style in which it holds: rfc3264 (sendonly) or rfc2543 (c=0.0.0.0)."""
 
-    def __init__(self, place, user, secret, hertz, sound, domain="example.test", hold="rfc3264"):
+    def __init__(self, place, user, secret, hertz, sound, domain="example.test", hold="rfc3264", transport="udp", expires=600):
         self.place, self.user, self.hertz = place, user, hertz
         self.uri = f"sip:{user}@{domain}"
         self.name, self.sound = f"twinkle {user}", sound
@@ -119,7 +119,8 @@ class Twinkle:
         settings = self.folder / ".twinkle"
         settings.mkdir(parents=True, exist_ok=True)
         (settings / "twinkle.sys").write_text(SYSTEM)
-        (settings / "phone.cfg").write_text(PROFILE.format(user=user, domain=domain, secret=secret, switch=place.switch, hold=hold))
+        profile = PROFILE.format(user=user, domain=domain, secret=secret, switch=place.switch, hold=hold, transport=transport, expires=expires)
+        (settings / "phone.cfg").write_text(profile)
         (self.folder / ".asoundrc").write_text(ALSA.format(server=sound.socket, hertz=hertz))
         self.log = self.folder / "log"
         self.program = None
