@@ -33,6 +33,7 @@ use crate::config::{
     Config, ConfigError, Domain, ForceRport, Forward, MediaAddress, MediaIo, Redirects, Refresher, ReliableEarlyMedia,
     SipTransport, Transfers,
 };
+pub use network::stun_server;
 pub use opensips::front_config;
 
 /// What the switch is called in User-Agent and Server.

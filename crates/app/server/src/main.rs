@@ -6,6 +6,7 @@ mod bans;
 mod compose;
 mod config;
 mod demo;
+mod doctor;
 mod logging;
 mod probe;
 mod route;
@@ -49,6 +50,10 @@ enum Command {
     SimulateOpensips(hookswitch_cli::simulate::SimulateArgs),
     /// Check the configuration and print it with all defaults
     CheckConfig(CheckArgs),
+    /// Check this host: ports, addresses, NAT, names, certificates, clock, limits; and say what to do
+    ///
+    /// Exits with 0 when all is well, with 1 after a warning, with 2 after an error.
+    Doctor(doctor::DoctorArgs),
     /// Say where a call would go, and why
     Route(route::RouteArgs),
     /// Show whom the running switch has banned; ban somebody, or lift a ban
@@ -106,6 +111,7 @@ fn main() -> ExitCode {
         Some(Command::Bench(args)) => return hookswitch_cli::bench::run(&args),
         Some(Command::SimulateOpensips(args)) => return hookswitch_cli::simulate::run(&args),
         Some(Command::CheckConfig(args)) => check_config(&args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Route(args)) => route::run(&args),
         Some(Command::Bans(args)) => bans::run(&args),
         Some(Command::ConfigReference) => {

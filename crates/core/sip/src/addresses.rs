@@ -73,7 +73,7 @@ impl Addresses {
 }
 
 /// Whether an address is one of the Internet, not of some network behind a NAT (RFC 1918, 6598, 4193) or of this host.
-pub(crate) fn is_public(ip: IpAddr) -> bool {
+pub fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;

@@ -32,7 +32,7 @@ mod transaction;
 mod transport;
 mod wheel;
 
-pub use addresses::{Addresses, View};
+pub use addresses::{Addresses, View, is_public};
 pub use config::*;
 pub use dialog::{Dialog, DialogState, Role};
 pub use endpoint::{Counts, Dropped, Endpoint};

@@ -19,6 +19,8 @@ const BINDING_ERROR: u16 = 0x0111;
 const ERROR_CODE: u16 = 0x0009;
 const UNKNOWN_ATTRIBUTES: u16 = 0x000A;
 const XOR_MAPPED_ADDRESS: u16 = 0x0020;
+const CHANGE_REQUEST: u16 = 0x0003;
+const OTHER_ADDRESS: u16 = 0x802C;
 
 /// Attributes that one has to understand or refuse, and that mean nothing to a keep-alive: addresses, and whatever
 /// belongs to passwords, which nobody is asked for (RFC 8489 section 18.3.1).
@@ -77,8 +79,40 @@ pub fn request(id: [u8; 12]) -> [u8; HEADER] {
     out
 }
 
+/// A Binding request whose answer is to come from elsewhere (RFC 5780 section 7.2): from the server's other port, and
+/// from its other address too if `address`. A server that has no other one refuses it, or ignores the wish.
+pub fn change_request(id: [u8; 12], address: bool) -> [u8; HEADER + 8] {
+    let mut out = [0; HEADER + 8];
+    out[..HEADER].copy_from_slice(&request(id));
+    out[3] = 8;
+    out[HEADER..HEADER + 2].copy_from_slice(&CHANGE_REQUEST.to_be_bytes());
+    out[HEADER + 3] = 4;
+    out[HEADER + 7] = if address { 6 } else { 2 };
+    out
+}
+
 /// From where the request `id` came, as this answer to it says. `None` for everything else.
 pub fn mapped_address(datagram: &[u8], id: [u8; 12]) -> Option<SocketAddr> {
+    let (header, value) = answered(datagram, id, XOR_MAPPED_ADDRESS)?;
+    read_address(value, *header[4..].first_chunk()?)
+}
+
+/// The other address and port of the server that this is an answer of, if it has some (OTHER-ADDRESS, RFC 5780
+/// section 7.4).
+pub fn other_address(datagram: &[u8], id: [u8; 12]) -> Option<SocketAddr> {
+    let (_, value) = answered(datagram, id, OTHER_ADDRESS)?;
+    read_address(value, [0; 16])
+}
+
+/// Whether this is the answer to the request `id`, be it a refusal.
+pub fn answers(datagram: &[u8], id: [u8; 12]) -> bool {
+    is_stun(datagram)
+        && [BINDING_SUCCESS, BINDING_ERROR].iter().any(|kind| datagram[..2] == kind.to_be_bytes())
+        && datagram[8..HEADER] == id
+}
+
+/// The header of a good answer to the request `id`, and an attribute of it.
+fn answered(datagram: &[u8], id: [u8; 12], wanted: u16) -> Option<(&[u8; HEADER], &[u8])> {
     if !is_stun(datagram) {
         return None;
     }
@@ -88,19 +122,18 @@ pub fn mapped_address(datagram: &[u8], id: [u8; 12]) -> Option<SocketAddr> {
     }
     while let Some((head, behind)) = rest.split_first_chunk::<4>() {
         let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
-        if head[..2] == XOR_MAPPED_ADDRESS.to_be_bytes() {
-            return unmapped(header, behind.get(..length)?);
+        if head[..2] == wanted.to_be_bytes() {
+            return Some((header, behind.get(..length)?));
         }
         rest = behind.get(length.next_multiple_of(4)..)?;
     }
     None
 }
 
-/// The address in an XOR-MAPPED-ADDRESS.
-fn unmapped(header: &[u8; HEADER], value: &[u8]) -> Option<SocketAddr> {
+/// An address with its port, both XORed with the mask.
+fn read_address(value: &[u8], mask: [u8; 16]) -> Option<SocketAddr> {
     let ([_, family, port @ ..], address) = value.split_first_chunk::<4>()?;
-    let port = u16::from_be_bytes(*port) ^ (MAGIC_COOKIE >> 16) as u16;
-    let mask: [u8; 16] = *header[4..].first_chunk()?;
+    let port = u16::from_be_bytes(*port) ^ u16::from_be_bytes([mask[0], mask[1]]);
     let ip = match family {
         1 => {
             let bytes: [u8; 4] = address.try_into().ok()?;
@@ -225,6 +258,26 @@ mod tests {
     }
 
     #[test]
+    fn a_server_with_two_addresses_is_asked_to_answer_from_the_other() {
+        for (address, flags) in [(true, 6), (false, 2)] {
+            let asked = change_request(ID, address);
+            assert_eq!(asked[..], stun(BINDING_REQUEST, &attribute(CHANGE_REQUEST, &[0, 0, 0, flags])));
+        }
+        let other = attribute(OTHER_ADDRESS, &[0, 1, 0x0d, 0x97, 192, 0, 2, 77]);
+        let reply = stun(BINDING_SUCCESS, &[attribute(XOR_MAPPED_ADDRESS, &[0; 3]), other].concat());
+        assert_eq!(other_address(&reply, ID), Some("192.0.2.77:3479".parse().unwrap()));
+        assert_eq!(other_address(&reply, [0; 12]), None, "an answer to something else");
+        assert!(answers(&reply, ID) && !answers(&reply, [0; 12]) && !answers(&request(ID), ID));
+        let refused = answer(&change_request(ID, true), "192.0.2.1:1".parse().unwrap()).unwrap();
+        assert!(answers(&refused, ID), "a refusal is an answer");
+        assert_eq!(other_address(&refused, ID), None);
+        for end in 0..reply.len() {
+            assert_eq!(other_address(&reply[..end], ID), None, "cut to {end} bytes");
+            assert!(!answers(&reply[..end], ID), "cut to {end} bytes");
+        }
+    }
+
+    #[test]
     fn nothing_but_a_whole_binding_request_is_answered() {
         let source = "192.0.2.1:5060".parse().unwrap();
         let good = stun(BINDING_REQUEST, &attribute(0x8022, b"phone 1"));
@@ -245,8 +298,7 @@ mod tests {
 
     #[test]
     fn what_must_be_understood_and_is_not_is_refused() {
-        let change_request = attribute(0x0003, &[0, 0, 0, 6]);
-        let reply = answer(&stun(BINDING_REQUEST, &change_request), "192.0.2.1:5060".parse().unwrap()).unwrap();
+        let reply = answer(&change_request(ID, true), "192.0.2.1:5060".parse().unwrap()).unwrap();
         assert_eq!(reply[..2], BINDING_ERROR.to_be_bytes());
         let names = attribute(UNKNOWN_ATTRIBUTES, &[0, 3]);
         assert!(reply.ends_with(&names), "{reply:?}");

@@ -125,6 +125,41 @@ impl Drop for Dns {
     }
 }
 
+/// Asks for one name at a time and waits for the answer, as the switch itself would ask.
+pub struct Names {
+    runtime: tokio::runtime::Runtime,
+    resolver: Result<TokioResolver, String>,
+    hosts: Hosts,
+}
+
+impl Names {
+    /// Reads the files of the system.
+    ///
+    /// # Errors
+    /// The system gives us nothing to wait with.
+    pub fn new(config: &DnsConfig) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let resolver = runtime.block_on(async { resolver(config) }).map_err(|error| error.to_string());
+        Ok(Self { runtime, resolver, hosts: read_hosts(&config.hosts) })
+    }
+
+    /// Why nobody can be asked, if so.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&str> {
+        self.resolver.as_ref().err().map(String::as_str)
+    }
+
+    /// What the hosts file or a name server says; [`Answer::Failed`] where nobody does within [`DnsConfig::lookup_time`].
+    #[must_use]
+    pub fn look_up(&self, name: &str, kind: RecordKind) -> Answer {
+        match (in_hosts(&self.hosts, name, kind), &self.resolver) {
+            (Some(answer), _) => answer,
+            (None, Ok(resolver)) => self.runtime.block_on(ask(resolver, name, kind)),
+            (None, Err(_)) => Answer::Failed,
+        }
+    }
+}
+
 /// What was read from the files, and when they were written.
 struct Known {
     resolver: Option<TokioResolver>,

@@ -15,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+mod behaviour;
 mod clock;
 mod discovery;
 mod dns;
@@ -30,9 +31,10 @@ mod switch;
 mod tap;
 mod web;
 
+pub use behaviour::{Behaviour, Filtering, Mapping, Question as NatQuestion, nat_behaviour};
 pub use clock::Clock;
 pub use discovery::{StunConfig, ask_stun};
-pub use dns::{DnsConfig, MAX_NAME_SERVERS};
+pub use dns::{DnsConfig, MAX_NAME_SERVERS, Names};
 pub use media::{MediaConfig, MediaIo, MediaPlane, MediaTotals};
 pub use opensips::{LocalSession, OpenSipsFront, OpenSipsFrontConfig};
 pub use persist::RestoreError;
@@ -45,5 +47,5 @@ pub use web::{
     ApplicationConfig, BadSecret, BadWebListen, HttpConfig, MAX_BODY, MAX_HTTP_CONNECTIONS, MAX_MESSAGE, MAX_OUTBOX,
     MAX_OUTBOX_BYTES, MAX_PER_ADDRESS, MAX_REQUESTS, MAX_SECRET, MAX_SESSIONS, MAX_TOKENS, MAX_UNHANDLED, MIN_SECRET,
     SUBPROTOCOL, SUBPROTOCOL_BEARER, SUBPROTOCOL_STRICT, Service, StatusHandle, TlsError, TlsFiles, Token, WebError,
-    WebListen,
+    WebListen, check_identity,
 };

@@ -20,8 +20,8 @@ pub use interfaces::{Interface, interfaces, local_address_towards};
 pub use ports::{BadPortRange, PortPair, PortPool, PortRange, connect_beside};
 pub use ring::{Arrival, Happened, MAX_RING_PACKET, UdpRing};
 pub use sys::{
-    allowed_cpus, pin_current_thread, prefer_current_thread, raise_descriptor_limit, read_stamped, stamp_arrivals,
-    thread_cpu_time,
+    ClockState, allowed_cpus, clock_state, pin_current_thread, prefer_current_thread, raise_descriptor_limit,
+    read_stamped, stamp_arrivals, thread_cpu_time,
 };
 pub use task::TaskPoll;
 pub use tcp::{

@@ -528,3 +528,28 @@ pub fn thread_cpu_time() -> (Duration, Duration) {
         |time: libc::timeval| Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64);
     (read(usage.ru_utime), read(usage.ru_stime))
 }
+
+/// What the system says of its calendar's clock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClockState {
+    /// Somebody keeps it right.
+    pub synchronised: bool,
+    /// By how much it may be wrong, as whoever keeps it right says.
+    pub max_error: Duration,
+}
+
+/// Asks the system whether its clock is kept right. Changes nothing.
+///
+/// # Errors
+/// The system does not tell, as some containers do not.
+pub fn clock_state() -> io::Result<ClockState> {
+    // SAFETY: a plain C structure for which all-zero is a value, and which asks for no change.
+    let mut state = unsafe { mem::zeroed::<libc::timex>() };
+    // SAFETY: adjtimex reads and writes one timex that outlives the call.
+    let found = unsafe { libc::adjtimex(&raw mut state) };
+    if found < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let synchronised = found != libc::TIME_ERROR && state.status & libc::STA_UNSYNC == 0;
+    Ok(ClockState { synchronised, max_error: Duration::from_micros(u64::try_from(state.maxerror).unwrap_or(0)) })
+}

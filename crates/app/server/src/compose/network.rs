@@ -48,19 +48,25 @@ pub(super) fn stun(config: &Config) -> Result<StunConfig, ConfigError> {
     if !(5..=86_400).contains(&network.stun_every) {
         return Err(ConfigError::value("network.stun_every", "must be 5 to 86400"));
     }
-    let server = |text: &String| {
-        let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, port.parse().ok()),
-            _ => (text.as_str(), Some(STUN_PORT)),
-        };
-        let host = hookswitch_sip_msg::Host::parse(host).map(|_| host);
-        match (host, port) {
-            (Some(host), Some(port)) => Ok(format!("{host}:{port}")),
-            _ => Err(ConfigError::value("network.stun", format!("`{text}` is neither HOST nor HOST:PORT"))),
-        }
-    };
+    let server = |text: &String| stun_server(text).map_err(|why| ConfigError::value("network.stun", why));
     let servers = network.stun.iter().map(server).collect::<Result<_, _>>()?;
     Ok(StunConfig { servers, every: Duration::from_secs(network.stun_every) })
+}
+
+/// A server as it is written, with its port.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn stun_server(text: &str) -> Result<String, String> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, port.parse().ok()),
+        _ => (text, Some(STUN_PORT)),
+    };
+    let host = hookswitch_sip_msg::Host::parse(host).map(|_| host);
+    match (host, port) {
+        (Some(host), Some(port)) => Ok(format!("{host}:{port}")),
+        _ => Err(format!("`{text}` is neither HOST nor HOST:PORT")),
+    }
 }
 
 fn same_family(one: IpAddr, other: IpAddr) -> bool {

@@ -1,5 +1,7 @@
 //! TLS and WebSockets of the SIP sockets: certificates by name, whom we believe, and both read again when files change.
 
+use std::io;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -56,6 +58,25 @@ impl SipTls {
     pub fn check(&self) -> Result<(), TlsError> {
         self.setup()?;
         self.identities.iter().try_for_each(|files| in_time(files, Timestamp::now()))
+    }
+
+    /// Connects as the switch would: by TCP and TLS, to a server that has to prove that it is `name`, a host name or an
+    /// address. Each step may take `patience`. What is shown to a server that asks who we are is left out.
+    ///
+    /// # Errors
+    /// The system's; of kind [`io::ErrorKind::InvalidData`] what is wrong with the certificate or its name.
+    pub fn try_connect(&self, address: SocketAddr, name: &str, patience: Duration) -> io::Result<()> {
+        let name = name.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(name).map_err(io::Error::other)?;
+        let config = self.client(&[]).map_err(io::Error::other)?;
+        let mut session = rustls::ClientConnection::new(config, name).map_err(io::Error::other)?;
+        let mut stream = TcpStream::connect_timeout(&address, patience)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        while session.is_handshaking() {
+            session.complete_io(&mut stream)?;
+        }
+        Ok(())
     }
 
     /// What new connections need. Certificates whose time is over are used all the same, and told in the log: some

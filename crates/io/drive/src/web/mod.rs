@@ -41,7 +41,7 @@ pub(crate) use status::{
     Figure, StatusReport, binding_figures, dns_figures, hub_figures, opensips_figures, trunk_figures,
 };
 use tls::Identity;
-pub use tls::{TlsError, TlsFiles};
+pub use tls::{TlsError, TlsFiles, check_identity};
 pub use token::{BadSecret, MAX_SECRET, MAX_TOKENS, MIN_SECRET, SUBPROTOCOL_BEARER, Token};
 
 /// Threads of the runtime: it passes on what others work at.

@@ -153,6 +153,14 @@ pub(crate) fn load_certificates(file: &Path) -> Result<Vec<CertificateDer<'stati
     if chain.is_empty() { Err(TlsError::NoCertificate(file.to_owned())) } else { Ok(chain) }
 }
 
+/// Whether a certificate and its key can be read and belong together.
+///
+/// # Errors
+/// [`TlsError`] names the file.
+pub fn check_identity(files: &TlsFiles) -> Result<(), TlsError> {
+    load(files).map(drop)
+}
+
 /// Reads a certificate and its key, and checks that they belong together.
 pub(crate) fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
     let (certificate, key) = (&files.certificate, &files.key);
