@@ -27,7 +27,12 @@ SECRETS = {"alice": "s3cret", "bob": "s3cret2", "carol": "s3cret3", "dave": "s3c
 
 
 class Switch:
-    def __init__(self, trusted="", ring_time=120, probe_time=60, more="", algorithms="MD5", level="info", name="switch"):
+    """In this network, or in a place, whose HTTP listener has to be reached by the place's address then."""
+
+    def __init__(self, trusted="", ring_time=120, probe_time=60, more="", algorithms="MD5", level="info", name="switch",
+                 place=None):
+        self.place = place
+        self.host = place.address if place else "127.0.0.1"
         self.folder = verdict.SCRATCH / name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.config = self.folder / "hookswitch.yml"
@@ -46,14 +51,18 @@ class Switch:
     def launch(self):
         """Starts it and does not wait."""
         words = [verdict.HOOKSWITCH, "serve", "--config", self.config, "--data-dir", self.data]
-        self.program = programs.start(words, self.log)
+        self.program = programs.start(words, self.log, self.place)
         return self.program
+
+    def http(self, method, path, body=None, seconds=5):
+        """As `http`, wherever this switch is."""
+        return http(method, path, body, seconds, self.host)
 
     def _is_up(self):
         if self.program.poll() is not None:
             verdict.fail(f"hookswitch ended with status {self.program.returncode}")
         try:
-            return http("GET", "/reg", seconds=1)[0] == 200
+            return self.http("GET", "/reg", seconds=1)[0] == 200
         except (OSError, HTTPException):
             return False
 
@@ -73,7 +82,7 @@ class Switch:
 
     def calls(self):
         """How many calls it holds."""
-        return http("GET", "/health")[1]["calls"]
+        return self.http("GET", "/health")[1]["calls"]
 
     def is_alive(self):
         return self.program.poll() is None
@@ -82,14 +91,16 @@ class Switch:
         return text in self.log.read_text(errors="replace")
 
 
-def http(method, path, body=None, seconds=5):
-    """Status and body (JSON, or None) of a request to the directory."""
-    connection = HTTPConnection("127.0.0.1", 9000, timeout=seconds)
+def http(method, path, body=None, seconds=5, host="127.0.0.1"):
+    """Status and body (JSON, or None, or the words of a refusal) of a request to the directory."""
+    connection = HTTPConnection(host, 9000, timeout=seconds)
     try:
         text = None if body is None else json.dumps(body)
         connection.request(method, path, text, {"Content-Type": "application/json"})
         response = connection.getresponse()
         text = response.read()
+        if response.status >= 400 and not text.startswith((b"{", b"[")):
+            return response.status, text.decode(errors="replace")
         return response.status, json.loads(text) if text else None
     finally:
         connection.close()
