@@ -162,7 +162,10 @@ impl Run {
                 }
                 turns += 1;
             }
-            self.phones.handle_timeout(now, &mut course);
+            // An answer that has come and was not read yet is no reason to ask again.
+            if !self.pending {
+                self.phones.handle_timeout(now, &mut course);
+            }
             self.deliver();
         }
         course.cpu.1 = self.watch.as_ref().map(Watch::cpu).unwrap_or_default();
