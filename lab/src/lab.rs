@@ -443,7 +443,7 @@ impl Lab {
                 Output::Store(change) => self.switch.store.keep(change),
                 Output::Binding(news) => self.switch.bindings.push(news),
                 // No trunk is configured here, and the guard is off.
-                Output::Trunk(_) | Output::Guard(_) => {}
+                Output::Trunk(_) | Output::Guard(_) | Output::Toll(_) => {}
                 Output::Audio(report) => self.switch.audio.push(report),
                 Output::Unreached(unreached) => self.switch.unreached.push(unreached),
                 Output::Told(told) => self.switch.hear(told),

@@ -50,10 +50,7 @@ enum What {
 
 /// Does what was asked for.
 pub fn run(args: &BansArgs) -> anyhow::Result<ExitCode> {
-    let listen = match &args.http {
-        Some(listen) => listen.clone(),
-        None => args.serve.find()?.config.http.listen,
-    };
+    let listen = listener(args.http.as_deref(), &args.serve)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let shown = runtime.block_on(perform(&listen, args.what.as_ref().unwrap_or(&What::List)))?;
     print!("{shown}");
@@ -79,7 +76,21 @@ async fn perform(listen: &str, what: &What) -> anyhow::Result<String> {
     }
 }
 
-async fn ask(listen: &str, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<(StatusCode, String)> {
+/// The HTTP listener of the running switch.
+pub(crate) fn listener(http: Option<&str>, serve: &ServeArgs) -> anyhow::Result<String> {
+    match http {
+        Some(listen) => Ok(listen.to_owned()),
+        None => Ok(serve.find()?.config.http.listen),
+    }
+}
+
+/// Asks the running switch for a page.
+pub(crate) async fn ask(
+    listen: &str,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> anyhow::Result<(StatusCode, String)> {
     let client = Client::builder().timeout(PATIENCE).no_proxy().build()?;
     let mut request = client.request(method, format!("http://{listen}{path}"));
     if let Some(body) = body {

@@ -27,6 +27,7 @@ mod hold_music;
 mod network;
 mod opensips;
 mod sip_tls;
+mod toll;
 mod trunks;
 
 use crate::config::{
@@ -47,6 +48,7 @@ pub fn switch_config(config: &Config) -> Result<SwitchConfig, ConfigError> {
     let mut switch = SwitchConfig::new(sip_listen(config), media(config)?, shard_config(config)?);
     switch.tls = sip_tls::certificates(config)?;
     switch.stun = network::stun(config)?;
+    switch.nftables = guard::nftables(config)?;
     switch.application = match &config.opensips {
         // Somebody else's calls are controlled then, and ours are not.
         Some(_) => None,
@@ -125,6 +127,7 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
             max_calls_per_user: config.calls.max_per_user,
             routes: dns::routes(config)?,
             trunks: trunks::trunks(config)?,
+            toll: toll::toll(config)?,
             codecs: domain_codecs(config)?,
             resolver: dns::resolver(config)?,
         },
@@ -282,7 +285,7 @@ fn directory(config: &Config) -> Result<Directory, ConfigError> {
     for (name, domain) in &config.domains {
         let key = format!("domains.{name}");
         let bad = |error| ConfigError::value(&key, error);
-        directory.configure(name, layer(domain)).map_err(bad)?;
+        directory.configure(name, layer(&key, domain)?).map_err(bad)?;
         for alias in &domain.aliases {
             directory.alias(alias, name).map_err(bad)?;
         }
@@ -293,14 +296,18 @@ fn directory(config: &Config) -> Result<Directory, ConfigError> {
     Ok(directory)
 }
 
-fn layer(domain: &Domain) -> Layer {
+fn layer(key: &str, domain: &Domain) -> Result<Layer, ConfigError> {
     let users = domain.users.iter().map(|(user, entry)| (user.into(), Secret::new(&entry.secret)));
     let named =
         domain.users.iter().filter_map(|(user, entry)| Some((user.into(), forwarding(entry.forward.as_ref()?))));
     let forwards = named.filter(|(_, forwarding)| !forwarding.is_empty());
-    let limited = domain.users.iter().filter_map(|(user, entry)| Some((user.into(), entry.limits?)));
-    let limits = limited.map(|(user, limits)| (user, UserLimits { contacts: limits.contacts, calls: limits.calls }));
-    Layer { control: None, users: users.collect(), forwards: forwards.collect(), limits: limits.collect() }
+    let limited = domain.users.iter().filter_map(|(user, entry)| Some((user, entry.limits.as_ref()?)));
+    let limits = limited.map(|(user, limits)| {
+        let classes = toll::classes(&format!("{key}.users.{user}.limits.classes"), &limits.classes)?;
+        Ok((user.into(), UserLimits { contacts: limits.contacts, calls: limits.calls, classes }))
+    });
+    let limits = limits.collect::<Result<_, ConfigError>>()?;
+    Ok(Layer { control: None, users: users.collect(), forwards: forwards.collect(), limits })
 }
 
 fn forwarding(forward: &Forward) -> Forwarding {

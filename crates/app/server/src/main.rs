@@ -7,6 +7,7 @@ mod compose;
 mod config;
 mod demo;
 mod doctor;
+mod limits;
 mod logging;
 mod probe;
 mod route;
@@ -58,6 +59,8 @@ enum Command {
     Route(route::RouteArgs),
     /// Show whom the running switch has banned; ban somebody, or lift a ban
     Bans(bans::BansArgs),
+    /// Show who has called how much of what costs money, and let somebody call again
+    Limits(limits::LimitsArgs),
     /// Print the reference page of the configuration
     #[command(hide = true)]
     ConfigReference,
@@ -114,6 +117,7 @@ fn main() -> ExitCode {
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Route(args)) => route::run(&args),
         Some(Command::Bans(args)) => bans::run(&args),
+        Some(Command::Limits(args)) => limits::run(&args),
         Some(Command::ConfigReference) => {
             print!("{}", config::reference());
             Ok(ExitCode::SUCCESS)

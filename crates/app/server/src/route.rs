@@ -52,4 +52,27 @@ mod tests {
         assert!(ask("21", "carol@x.test").unwrap().contains("x.test has no user carol: 404"));
         assert!(ask("21", "sip:b ob@x").is_err());
     }
+
+    #[test]
+    fn what_a_call_costs_whom_is_said() {
+        let text = r#"
+domains: { x.test: { users: { bob: { secret: s, limits: { classes: { abroad: { per_day: 5 } } } } } } }
+trunks: { c: { hosts: [ { uri: "sip:192.0.2.1" } ], inbound: { from: [ 192.0.2.2/32 ] } } }
+routes: [ { match: "sip:0*@*", to: "trunk:c" } ]
+toll:
+  emergency: [ "112" ]
+  called: [ { match: "00*", to: "+*" } ]
+  classes:
+    abroad: { numbers: [ "+" ], users: { calls: 1, hours: "08:00-18:00" }, trunks: { blocked: true } }
+"#;
+        let config = Config::parse("t", text).unwrap();
+        let ask = |to: &str, trunk| explain(&config, &["bob".into(), to.into()], trunk).unwrap();
+        let said = ask("0044-1", None);
+        assert!(said.contains("where it leaves the switch, +441 is of class abroad (+)\n"), "{said}");
+        let limits = "user:bob@x.test: from 08:00 to 18:00, at most 1 calls at a time, at most 5 in a day; 403 else";
+        assert!(said.contains(limits) && said.contains("source:its address: no limit"), "{said}");
+        assert!(ask("0044", Some("c")).contains("trunk:c: 403 Calls Of This Class Are Not Allowed"));
+        assert!(ask("112", None).contains("an emergency number"));
+        assert!(!ask("030", None).contains("class"));
+    }
 }

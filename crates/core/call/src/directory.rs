@@ -12,9 +12,11 @@ use serde::{Deserialize, Serialize};
 
 mod forwarding;
 mod limits;
+mod toll;
 
 pub use forwarding::{Forwarding, MAX_NO_ANSWER};
-pub use limits::UserLimits;
+pub use limits::{MAX_CLASSES, UserLimits};
+pub use toll::{BadHours, Hours, TollLimits};
 
 /// Most domains in the directory.
 pub const MAX_DOMAINS: usize = 10_000;
@@ -76,6 +78,9 @@ pub enum DirectoryError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// A user has limits for more than [`MAX_CLASSES`] classes, or for one without a name.
+    #[error("limits.classes of {0:?} has too many classes, or one whose name is too long")]
+    BadClasses(CompactString),
     /// [`MAX_DOMAINS`] is reached.
     #[error("the limit of {MAX_DOMAINS} domains is reached")]
     TooManyDomains,
@@ -277,16 +282,6 @@ impl Directory {
         layers.find(|layer| layer.users.contains_key(user))?.forwards.get(user)
     }
 
-    /// The limits of a user; `domain` as [`Directory::resolve`] returns it. A pushed user hides what the
-    /// configuration file says of one with that name.
-    #[must_use]
-    pub fn limits(&self, domain: &str, user: &str) -> UserLimits {
-        let Some(entry) = self.domains.get(domain) else { return UserLimits::default() };
-        let mut layers = [&entry.pushed, &entry.configured].into_iter().flatten();
-        let layer = layers.find(|layer| layer.users.contains_key(user));
-        layer.and_then(|layer| layer.limits.get(user)).copied().unwrap_or_default()
-    }
-
     /// Whether a user exists; `domain` as [`Directory::resolve`] returns it.
     #[must_use]
     pub fn has_user(&self, domain: &str, user: &str) -> bool {
@@ -441,6 +436,9 @@ fn check_layer(layer: &Layer) -> Result<(), DirectoryError> {
     }
     if let Some(user) = layer.limits.keys().find(|user| !layer.users.contains_key(*user)) {
         return Err(DirectoryError::BadName(user.chars().take(64).collect()));
+    }
+    if let Some((user, _)) = layer.limits.iter().find(|(_, limits)| !limits.is_sound()) {
+        return Err(DirectoryError::BadClasses(user.clone()));
     }
     for (user, forwarding) in &layer.forwards {
         if !layer.users.contains_key(user) {

@@ -265,7 +265,7 @@ pub struct Call {
     pub(crate) caller_near: Option<IpAddr>,
     pub(crate) codecs: Option<Codecs>,
     pub(crate) media_open: bool,
-    pub(crate) wanted_wire_id: Option<CompactString>,
+    pub(crate) wanted_wire_id: Option<Box<CompactString>>,
     pub(crate) holds: Holds,
     /// What is being done to the call since it was answered.
     pub(crate) op: Option<Box<Operation>>,

@@ -272,7 +272,7 @@ impl Switchboard {
     /// Takes over a call that was taken out of a switchboard, this one or another. Its names must
     /// not be in use here.
     pub fn put(&mut self, call: Call) {
-        let names = call.legs.iter().filter_map(|leg| leg.wire_id.as_ref()).chain(&call.wanted_wire_id);
+        let names = call.legs.iter().filter_map(|leg| leg.wire_id.as_ref()).chain(call.wanted_wire_id.as_deref());
         for wire_id in names.cloned().collect::<Vec<_>>() {
             self.name(&wire_id, call.id);
         }
@@ -334,7 +334,7 @@ impl Switchboard {
             call.third_party = true;
             // Two offers must meet in the middle, so the middle has to have media.
             call.anchored = true;
-            call.wanted_wire_id = wire_id;
+            call.wanted_wire_id = wire_id.map(Box::new);
             call.locate(scene, Party::Caller);
         });
         Ok(ticket)
@@ -469,7 +469,7 @@ impl Switchboard {
 
     fn forget(&mut self, call: &Call) {
         let named = call.legs.iter().filter_map(|l| l.wire_id.as_ref());
-        for wire_id in named.chain(&call.wanted_wire_id) {
+        for wire_id in named.chain(call.wanted_wire_id.as_deref()) {
             // A name may have passed to a younger call by now.
             if self.by_wire.get(wire_id) == Some(&call.id) {
                 self.by_wire.remove(wire_id);

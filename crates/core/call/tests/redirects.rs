@@ -36,6 +36,12 @@ fn whom_a_phone_names_is_called_when_nobody_else_is_left() {
     assert!(matches!(desk.ops[desk.ops.len() - 2], Op::Locate { anywhere: false, .. }), "a phone opens no doors");
     desk.nowhere(call, Kind::Unreachable);
     assert_eq!(desk.since(), ["locate sip:dora@x", "ring 181"]);
+    let orderers = desk.ops.iter().filter_map(|op| if let Op::Locate { by, .. } = op { Some(by) } else { None });
+    let orderers: Vec<_> =
+        orderers.map(|by| (by.leg, by.forwarders.iter().map(|who| who.0.as_str()).collect::<Vec<_>>())).collect();
+    let (caller, bob) = (Some(LegId(0)), "sip:bob@x");
+    let expected = [(caller, vec![]), (caller, vec![bob]), (caller, vec![bob])];
+    assert_eq!(orderers, expected, "whose phone has named them, and not carol, who was named before");
     desk.nowhere(call, Kind::Unreachable);
     assert_eq!(desk.since(), ["hangup 0 486 Busy Here"]);
 }

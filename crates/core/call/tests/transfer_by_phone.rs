@@ -37,6 +37,8 @@ fn a_blind_transfer_is_told_to_its_end() {
     let anywhere =
         desk.ops.iter().rev().find_map(|op| if let Op::Locate { anywhere, .. } = op { Some(*anywhere) } else { None });
     assert_eq!(anywhere, Some(false), "a phone reaches by transfer whom it could call");
+    let by = desk.ops.iter().rev().find_map(|op| if let Op::Locate { by, .. } = op { Some(by) } else { None });
+    assert_eq!(by, Some(&Orderer { leg: Some(LegId(1)), forwarders: Vec::new() }), "it is that phone's call");
     desk.located(call, &["sip:c1@x"]);
     let dial = desk.ops.iter().rev().find_map(|op| if let Op::Dial { dial, .. } = op { Some(dial) } else { None });
     assert_eq!(dial.unwrap().referred_by, Some(Address::from("sip:bob@x")));

@@ -50,7 +50,7 @@ fn news(guard: &mut Guard) -> Vec<GuardNews> {
 fn lengths(guard: &mut Guard) -> Vec<u64> {
     let banned = news(guard).into_iter().filter_map(|news| match news {
         GuardNews::Banned { ban, .. } => Some((ban.until - ban.since).as_secs()),
-        GuardNews::Lifted { .. } | GuardNews::Forgotten { .. } => None,
+        GuardNews::Spared { .. } | GuardNews::Lifted { .. } | GuardNews::Forgotten { .. } => None,
     });
     banned.collect()
 }
@@ -104,6 +104,30 @@ fn a_registered_phone_behind_the_same_address_is_heard_and_never_banned() {
     assert!(matches!(&news(&mut guard)[..], [GuardNews::Banned { spares: true, .. }]));
     guard.forget(at("192.0.2.1:1024"));
     assert!(!guard.admits(START, at("192.0.2.1:1024")), "its connection is closed");
+}
+
+#[test]
+fn a_source_is_kept_out_altogether_only_while_nobody_is_known_behind_it() {
+    let mut guard = guard(|_| {});
+    guess(&mut guard, START, "192.0.2.1:1025");
+    guess(&mut guard, START, "192.0.2.2:1025");
+    guard.know(START, at("192.0.2.3:1024"));
+    guess(&mut guard, START, "192.0.2.3:1025");
+    let complete = |guard: &Guard| {
+        let mut all: Vec<String> = guard.complete_bans(START).map(|ban| ban.source.to_string()).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(complete(&guard), ["192.0.2.1", "192.0.2.2"]);
+    news(&mut guard);
+    // We call somebody there.
+    for port in [1_026, 1_027, 1_026] {
+        guard.know(START, at(&format!("192.0.2.1:{port}")));
+    }
+    assert_eq!(news(&mut guard), [GuardNews::Spared { source: who("192.0.2.1") }], "told once");
+    assert_eq!(complete(&guard), ["192.0.2.2"]);
+    guard.know(START, at("192.0.2.9:1024"));
+    assert_eq!(news(&mut guard), [], "nobody is banned there");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use hookswitch_call::{Address, Cause, Fault, Handle, Incoming, Kind, MAX_ADDRESS, Report, Time};
 use hookswitch_sip::auth::{Secret, Verdict, Which};
+use hookswitch_sip::guard::Source;
 use hookswitch_sip::{DialogId, Flow, Header, Response, TxnId};
 use hookswitch_sip_msg::{HeaderName, Message, Uri};
 
@@ -71,7 +72,7 @@ impl B2bua {
         let mut record = LegRecord::new(hookswitch_call::CallId(0), hookswitch_call::LegId(0), true);
         record.late_offer = incoming.offer.is_none();
         record.answers_early = incoming.answers_early;
-        record.trunk = trunk;
+        (record.trunk, record.source) = (trunk, Some(Source::of(flow.remote.ip())));
         self.count_for(user, dialog, &mut record);
         self.trunks.came_in(trunk);
         if let Some(credentials) = self.trunks.credentials(trunk) {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use hookswitch_call::{CallId, Cause, LegId, Report, Sdp};
+use hookswitch_sip::guard::Source;
 use hookswitch_sip::{Body, DialogId, TxnId};
 use hookswitch_sip_msg::{HeaderName, Message};
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,8 @@ pub struct LegRecord {
     pub trunk: Option<u8>,
     /// The user of ours at its other end, where that is known for sure.
     pub user: Option<Box<str>>,
+    /// The address at its other end.
+    pub source: Option<Source>,
     /// The core wants it ended; an answer that comes all the same is acknowledged and hung up.
     pub ending: bool,
 }
@@ -83,6 +86,7 @@ impl LegRecord {
             parcels: Vec::new(),
             trunk: None,
             user: None,
+            source: None,
             ending: false,
         }
     }
@@ -121,6 +125,7 @@ impl B2bua {
     pub(crate) fn rename(&mut self, from: (CallId, LegId), to: (CallId, LegId)) {
         let Some(dialog) = self.dialogs.remove(&from) else { return };
         self.flows.rename(from, to);
+        self.tolls.counts.rename(from, to);
         self.dialogs.insert(to, dialog);
         if let Some(record) = self.legs.get_mut(&dialog) {
             (record.call, record.leg) = to;

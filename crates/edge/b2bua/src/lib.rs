@@ -25,6 +25,7 @@
 //! | `package/` | subscriptions to events: busy lamps, waiting messages, presence, registrations |
 //! | `registrar/` | the watch over bindings, and phones with several flows, limits of users |
 //! | `offence.rs` | what counts against those who write to us |
+//! | [`toll`] | limits of calls by what they cost |
 //! | [`trunk`] | calls through carriers and other switches |
 //! | `reason.rs` | causes as Reason headers and back (RFC 3326) |
 
@@ -53,6 +54,7 @@ mod reoffer;
 mod replaces;
 pub mod route;
 mod text;
+pub mod toll;
 pub mod trunk;
 
 use std::collections::VecDeque;
@@ -89,6 +91,7 @@ pub use reoffer::{Proposal, Reoffer};
 use route::Route;
 pub use text::MAX_TEXTS;
 use text::Texts;
+use toll::{TollConfig, Tolls};
 use trunk::{Trunk, Trunks};
 
 /// What may be asked of the switch.
@@ -151,6 +154,8 @@ pub struct B2buaConfig {
     pub reliable: Reliable,
     /// Trunks, for routes to lead to. None by default; to be [checked](trunk::check_trunks).
     pub trunks: Vec<Trunk>,
+    /// Limits of calls that leave the switch, by what they cost. None by default; to be [checked](toll::check_toll).
+    pub toll: TollConfig,
     /// Subscriptions to events.
     pub events: SubscriptionConfig,
     /// Look-ups of names. What can be reached is taken from the sockets of the endpoint.
@@ -202,6 +207,7 @@ pub struct B2bua {
     next_receipt: u64,
     texts: Texts,
     trunks: Trunks,
+    tolls: Tolls,
     pings: Pings,
     flows: Flows,
     packages: Packages,
@@ -248,6 +254,7 @@ impl B2bua {
             registrar: Registrar::new(config.registrar.clone()),
             directory,
             packages: Packages::new(config.events.clone()),
+            tolls: Tolls::new(std::mem::take(&mut config.toll)),
             config,
             legs: AHashMap::new(),
             dialogs: AHashMap::new(),
@@ -266,6 +273,7 @@ impl B2bua {
 
     /// Takes bytes or news from a SIP socket.
     pub fn handle_input(&mut self, now: Time, input: Input) {
+        self.tolls.at(now);
         if let Input::Stream { flow, .. } | Input::Message { flow, .. } = &input {
             self.registrar.flow_heard(now, *flow);
         }
@@ -279,6 +287,7 @@ impl B2bua {
 
     /// Lets time pass.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.tolls.at(now);
         self.endpoint.handle_timeout(now);
         self.registrar.handle_timeout(now);
         self.send_pings(now);
@@ -351,8 +360,9 @@ impl B2bua {
     /// How many legs there are: none when no call is left.
     #[must_use]
     pub fn live_legs(&self) -> usize {
-        // A lamp that stays on behind its leg would be one that is left.
-        (self.legs.len() + self.offered.len() + self.names.legs()).max(self.packages.lamps.len())
+        // A lamp that stays on behind its leg, or a limit that counts it, would be one that is left.
+        let beside = self.packages.lamps.len().max(self.toll_legs());
+        (self.legs.len() + self.offered.len() + self.names.legs()).max(beside)
     }
 
     /// How many texts outside of calls wait for an answer. At most [`MAX_TEXTS`].
@@ -404,6 +414,7 @@ impl B2bua {
 
     fn report(&mut self, report: Report) {
         self.lamp_reported(&report);
+        self.tolls.reported(&report);
         self.reports.push_back(report);
     }
 
@@ -419,6 +430,7 @@ impl B2bua {
 
 impl Backend for B2bua {
     fn perform(&mut self, now: Time, op: Op) {
+        self.tolls.at(now);
         self.carry_out(now, op);
     }
 

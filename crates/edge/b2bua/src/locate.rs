@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use compact_str::{CompactString, format_compact};
 use hookswitch_call::{
-    Address, CallId, Cause, Codecs, Dial, Diverting, Fault, Forwards, Found, Kind, Report, Service, Target, Time,
+    Address, CallId, Cause, Codecs, Dial, Diverting, Fault, Forwards, Found, Kind, Orderer, Report, Service, Target,
+    Time,
 };
 use hookswitch_sip::registrar::{Binding, Gruu, aor_of};
 use hookswitch_sip::resolve::Hop;
@@ -35,6 +36,11 @@ impl Place {
         Self { target, way: Way::Uri(address.into()) }.placed(choice)
     }
 
+    /// Whether whoever is called there is no phone that has registered here.
+    pub fn leads_out(&self) -> bool {
+        self.target.via.is_none_or(|via| via == TRUSTED_ROUTE || TrunkSet::of(Some(via)).is_some())
+    }
+
     /// With group and times of a route's destination.
     fn placed(mut self, choice: Option<&Choice>) -> Self {
         if let Some(choice) = choice {
@@ -58,11 +64,22 @@ fn nowhere(kind: Kind, fault: Fault) -> Whereabouts {
 
 impl B2bua {
     /// Finds out where an address is and tells the core, at once or when its names are looked up.
-    pub(crate) fn look_for(&mut self, now: Time, call: CallId, to: &Address, anywhere: bool) {
+    pub(crate) fn look_for(&mut self, now: Time, (call, to): (CallId, &Address), anywhere: bool, by: &Orderer) {
         let mut forwards = None;
         match self.locate(now, to, anywhere, Some(&mut forwards)) {
-            Whereabouts::Places(places) => self.find_places(now, (call, to), places, forwards),
+            Whereabouts::Places(mut places) => match self.charge((call, to), by, &mut places) {
+                Ok(()) => self.find_places(now, (call, to), places, forwards),
+                Err(cause) => self.located(call, to, Found::Nowhere(cause), forwards),
+            },
             Whereabouts::Found(found) => self.located(call, to, found, forwards),
+        }
+    }
+
+    /// Whether a phone's call to an address would leave the switch.
+    pub(crate) fn leads_out(&mut self, now: Time, to: &Address) -> bool {
+        match self.locate(now, to, false, Some(&mut None)) {
+            Whereabouts::Places(places) => places.iter().any(Place::leads_out),
+            Whereabouts::Found(_) => false,
         }
     }
 

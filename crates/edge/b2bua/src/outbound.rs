@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_call::{CallId, Cause, Dial, Fault, Kind, LegId, MAX_BRANCHES, Report, Time};
+use hookswitch_sip::guard::Source;
 use hookswitch_sip::resolve::{Hop, Hops, ResolveError};
 use hookswitch_sip::{Body, DialogId, Ender, FailCause, Flow, Invite, Rel100, SipError};
 use hookswitch_sip_msg::{HeaderName, Message, Uri};
@@ -22,6 +23,9 @@ use crate::{B2bua, Reliable};
 impl B2bua {
     pub(crate) fn dial(&mut self, now: Time, call: CallId, leg: LegId, dial: Dial) {
         let ended = |cause| Report::Ended { call, leg, cause };
+        if let Err(cause) = self.count_toll((call, leg), &dial) {
+            return self.report(ended(cause));
+        }
         if let Some(set) = TrunkSet::of(dial.target.via) {
             return self.dial_trunks(now, (call, leg), dial, set);
         }
@@ -101,13 +105,14 @@ impl B2bua {
         invite: Invite,
         via: Option<u64>,
     ) -> Option<CompactString> {
-        let late_offer = invite.body.is_none();
+        let (late_offer, source) = (invite.body.is_none(), Source::of(invite.flow.remote.ip()));
         let origin = invite.body.as_ref().and_then(|body| Origin::of(std::str::from_utf8(&body.bytes).ok()?));
         match self.endpoint.invite(now, invite) {
             Ok(dialog) => {
                 let mut record = LegRecord::new(call, leg, false);
                 record.late_offer = late_offer;
                 record.origin = origin;
+                record.source = Some(source);
                 let wire_id: CompactString =
                     self.endpoint.dialog(dialog).map(|d| d.call_id().into()).unwrap_or_default();
                 let (trunk, known) = self.sent_to_trunk(now, (call, leg), &wire_id);
@@ -158,8 +163,9 @@ impl B2bua {
             spare.sent_at = now;
             let invite = Invite { flow, ..spare.invite.clone() };
             let Ok(next) = self.endpoint.invite(now, invite) else { break };
-            if let Some(record) = self.legs.remove(&dialog) {
+            if let Some(mut record) = self.legs.remove(&dialog) {
                 self.leaves(&record, dialog);
+                record.source = Some(Source::of(flow.remote.ip()));
                 self.remember(next, record);
             }
             return true;

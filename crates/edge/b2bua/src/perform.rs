@@ -20,7 +20,7 @@ impl B2bua {
         match op {
             Op::Adopt { handle, call, leg } => self.adopt(handle, call, leg),
             Op::Refuse { handle, cause } => self.refuse(now, handle, &cause),
-            Op::Locate { call, to, anywhere } => self.look_for(now, call, &to, anywhere),
+            Op::Locate { call, to, anywhere, by } => self.look_for(now, (call, &to), anywhere, &by),
             Op::Dial { call, leg, dial } => self.dial(now, call, leg, *dial),
             Op::Ring { call, leg, status, sdp } => self.ring(now, (call, leg), status, sdp),
             Op::Answer { call, leg, sdp } => {

@@ -69,6 +69,12 @@ impl B2bua {
 
     fn read_refer(&mut self, now: Time, txn: TxnId, dialog: DialogId, request: &Message) -> Result<Report, Refusal> {
         let to = self.refer_target(request)?;
+        if let ReferTo::Address(address) = &to
+            && let Some(cause) = self.refusal_of_transfer(now, dialog, address)
+        {
+            // Whoever transfers pays, also where another phone makes the call.
+            return Err((403, cause.text));
+        }
         let by = address_of(request, HeaderName::ReferredBy);
         let cseq = request.cseq().map_err(|_| with_phrase(400, "Bad Request"))?.number;
         let until = request.refer_sub().then_some(now + SUBSCRIPTION_TIME);

@@ -8,8 +8,8 @@ use hookswitch_b2bua::{B2bua, B2buaConfig, Step};
 use hookswitch_call::directory::{Directory, Forwarding, Layer, Secret};
 use hookswitch_call::port::Backend;
 use hookswitch_call::{
-    Address, CallId, Cause, Dial, Diverting, Fault, Forwards, Found, Kind, LegId, MAX_BRANCHES, Op, Report, Target,
-    Time,
+    Address, CallId, Cause, Dial, Diverting, Fault, Forwards, Found, Kind, LegId, MAX_BRANCHES, Op, Orderer, Report,
+    Target, Time,
 };
 use hookswitch_sip::resolve::{Answer, LookupId, RecordKind, Records, ResolverConfig, Srv};
 use hookswitch_sip::{Addresses, EndpointConfig, Flow, Input, Interface, Listen, Transport};
@@ -74,7 +74,7 @@ impl Rig {
     }
 
     fn locate(&mut self, to: &str) {
-        self.perform(Op::Locate { call: CALL, to: Address::from(to), anywhere: true });
+        self.perform(Op::Locate { call: CALL, to: Address::from(to), anywhere: true, by: Orderer::default() });
     }
 
     fn answer(&mut self, name: &str, answer: Answer) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hookswitch_b2bua::B2buaConfig;
 use hookswitch_b2bua::route::Route;
 use hookswitch_b2bua::trunk::{Health, Register, Trunk, TrunkEvent, TrunkHost};
-use hookswitch_call::{Address, Dial, Found, Op, Report};
+use hookswitch_call::{Address, Dial, Found, Op, Orderer, Report};
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::{Input, Listen, Network, Transport};
 use hookswitch_sip_msg::{HeaderName, Message};
@@ -56,7 +56,7 @@ fn answers(line: &mut Line, method: &str, status: &str, more: &str) {
 }
 
 fn dial(line: &mut Line) {
-    line.op(Op::Locate { call: BOB.0, to: Address::from("sip:030@x.test"), anywhere: false });
+    line.op(Op::Locate { call: BOB.0, to: Address::from("sip:030@x.test"), anywhere: false, by: Orderer::default() });
     let Some(Report::Located { found: Found::Targets(mut targets), .. }) = line.reports.pop() else {
         panic!("{:?}", line.reports)
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hookswitch_b2bua::B2buaConfig;
 use hookswitch_b2bua::route::{Destination, Route};
 use hookswitch_b2bua::trunk::{HeaderRule, NumberRule, Trunk, TrunkHost};
-use hookswitch_call::{Address, Cause, Dial, Fault, Found, Identity, Kind, LegId, Op, Report, Target};
+use hookswitch_call::{Address, Cause, Dial, Fault, Found, Identity, Kind, LegId, Op, Orderer, Report, Target};
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::{Input, Network};
 use hookswitch_sip_msg::{HeaderName, Message};
@@ -35,7 +35,12 @@ fn line_with(change: impl FnOnce(&mut B2buaConfig)) -> Line {
 
 /// Where a number of ours is.
 fn places(line: &mut Line) -> Vec<Target> {
-    line.op(Op::Locate { call: BOB.0, to: Address::from("sip:0301234@x.test"), anywhere: false });
+    line.op(Op::Locate {
+        call: BOB.0,
+        to: Address::from("sip:0301234@x.test"),
+        anywhere: false,
+        by: Orderer::default(),
+    });
     match line.reports.pop() {
         Some(Report::Located { found: Found::Targets(targets), .. }) => targets,
         other => panic!("{other:?}"),

@@ -55,9 +55,9 @@ struct Wanted {
 pub(crate) type Page = (u16, &'static str, Option<&'static str>, String);
 
 const JSON: &str = "application/json";
-const TEXT: &str = "text/plain; charset=utf-8";
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 
-fn text(status: u16, text: &str) -> Page {
+pub(crate) fn text(status: u16, text: &str) -> Page {
     (status, TEXT, None, format!("{text}\n"))
 }
 
@@ -88,6 +88,11 @@ impl Shard {
         })
     }
 
+    /// Sources that may be kept out altogether, and until when: banned ones behind which nobody is known.
+    pub fn kept_out(&self, now: Time) -> impl Iterator<Item = (Source, Time)> {
+        self.b2bua.guard().complete_bans(now).map(|ban| (ban.source, ban.until))
+    }
+
     fn list_bans(&self, now: Time) -> Page {
         let mut bans: Vec<&Ban> = self.b2bua.guard().bans(now).collect();
         bans.sort_by_key(|ban| (ban.until, ban.source));
@@ -112,7 +117,7 @@ impl Shard {
     }
 }
 
-fn json(value: &impl Serialize) -> Page {
+pub(crate) fn json(value: &impl Serialize) -> Page {
     match serde_json::to_string(value) {
         Ok(body) => (200, JSON, None, body),
         // Numbers and text always can be written.

@@ -1,4 +1,4 @@
-//! The directory, the registrations, the trunks and the health of the switch over HTTP. Bans have a file of their own.
+//! The directory, the registrations, the trunks and the health of the switch over HTTP. Bans and limits have files of their own.
 
 use bytes::Bytes;
 use hookswitch_call::Time;
@@ -26,6 +26,9 @@ impl Shard {
         }
         if let Some((status, content_type, allow, body)) = self.bans_page(now, method, path, body) {
             self.store_changes(now);
+            return self.out.push_back(Output::Http { id, status, content_type, allow, body });
+        }
+        if let Some((status, content_type, allow, body)) = self.limits_page(now, method, path) {
             return self.out.push_back(Output::Http { id, status, content_type, allow, body });
         }
         if let Some(call) = path.strip_prefix("/calls").filter(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use compact_str::CompactString;
+use hookswitch_b2bua::toll::TollNews;
 use hookswitch_b2bua::trunk::TrunkNews;
 use hookswitch_b2bua::{Mailbox, MailboxChange};
 use hookswitch_call::directory::{DirectoryChange, Layer};
@@ -140,6 +141,8 @@ pub enum Output {
     Binding(BindingNews),
     /// The guard has banned somebody, or let somebody go: for logs, and for who keeps them out elsewhere.
     Guard(GuardNews),
+    /// A call was not made because of what it costs, for logs.
+    Toll(TollNews),
     /// Something has become of a trunk, for logs.
     Trunk(TrunkNews),
     /// What has become known of a call's audio, for logs.

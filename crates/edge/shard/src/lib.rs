@@ -16,6 +16,7 @@ mod http;
 mod inquiry;
 mod io;
 mod record;
+mod tolls;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -36,6 +37,7 @@ pub use http::MAX_MAILBOX;
 
 pub use bans::ORDER_TIME;
 pub use front::{Front, FrontConfig, FrontInput, FrontOutput};
+pub use hookswitch_b2bua::toll::{TollNews, TollWhy};
 pub use hookswitch_b2bua::trunk::{TrunkEvent, TrunkNews, TrunkStatus};
 pub use hookswitch_b2bua::{Mailbox, MailboxChange};
 pub use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
@@ -334,12 +336,15 @@ impl Shard {
                     self.out.push_back(Output::Store(Change::BanPut(Box::new(ban.clone()))));
                 }
                 // It is remembered, so that another one is longer.
-                GuardNews::Lifted { why: LiftedWhy::Over, .. } => {}
+                GuardNews::Lifted { why: LiftedWhy::Over, .. } | GuardNews::Spared { .. } => {}
                 GuardNews::Lifted { source, .. } | GuardNews::Forgotten { source } => {
                     self.out.push_back(Output::Store(Change::BanRemoved(*source)));
                 }
             }
             self.out.push_back(Output::Guard(news));
+        }
+        while let Some(news) = self.b2bua.poll_toll_news() {
+            self.out.push_back(Output::Toll(news));
         }
         while let Some(news) = self.b2bua.poll_trunk_news() {
             self.out.push_back(Output::Trunk(news));

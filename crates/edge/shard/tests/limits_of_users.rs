@@ -54,7 +54,7 @@ fn a_user_with_a_call_is_busy_and_may_make_no_other() {
 
 #[test]
 fn a_limit_of_its_own_takes_the_place_of_the_one_for_everybody() {
-    let mut world = World::new(config(1, UserLimits { calls: Some(2), contacts: None }));
+    let mut world = World::new(config(1, UserLimits { calls: Some(2), ..UserLimits::default() }));
     for agent in [ALICE, BOB, CAROL] {
         assert_eq!(world.register(agent), 200);
     }
@@ -70,7 +70,7 @@ fn a_limit_of_its_own_takes_the_place_of_the_one_for_everybody() {
 
 #[test]
 fn none_at_all_is_a_limit_too() {
-    let mut world = World::new(config(0, UserLimits { calls: Some(0), contacts: Some(0) }));
+    let mut world = World::new(config(0, UserLimits { calls: Some(0), contacts: Some(0), ..UserLimits::default() }));
     assert_eq!(world.register(CAROL), 403, "no contact");
     assert_eq!(world.register(ALICE), 200);
     call(&mut world, CAROL, "sip:alice@x.test");

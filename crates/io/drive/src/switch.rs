@@ -22,6 +22,7 @@ use crate::dns::{AnswerSink, Dns, DnsConfig};
 use crate::inbox::Inbox;
 use crate::key;
 use crate::media::{self, MediaConfig, MediaPlane, MediaTotals};
+use crate::nftables::NftablesConfig;
 use crate::persist::{self, RestoreError};
 use crate::pii::show_pii;
 use crate::sip::{self, Desk, FIRST_SOCKET, MAX_SHARD_QUEUE, Message, ShardLoop, SipListen, SipSockets, SipTls, Watch};
@@ -49,6 +50,8 @@ pub struct SwitchConfig {
     pub media: MediaConfig,
     /// Look-ups of names.
     pub dns: DnsConfig,
+    /// The sets of the packet filter that bans are put into; none by default.
+    pub nftables: Option<NftablesConfig>,
     /// Who knows our public addresses.
     pub stun: StunConfig,
     /// The Call API; none switches it off.
@@ -87,6 +90,7 @@ impl SwitchConfig {
             tcp: ConnectionsConfig::default(),
             media,
             dns: DnsConfig::default(),
+            nftables: None,
             stun: StunConfig::default(),
             application: None,
             http: None,
@@ -198,7 +202,7 @@ impl Switch {
         };
         switch.certificates = watch_certificates(config.tls, &inbox)?;
         switch.discovery = discover(config.stun, &switch.addresses, &inbox)?;
-        let tap = config.tap;
+        let (tap, nftables) = (config.tap, config.nftables);
         switch.thread = Some(thread::Builder::new().name("shard-0".to_owned()).spawn(move || {
             ShardLoop {
                 poll,
@@ -213,6 +217,8 @@ impl Switch {
                 tap,
                 status,
                 restore,
+                nftables,
+                filter: None,
                 pending: sip::Pending::default(),
             }
             .run();

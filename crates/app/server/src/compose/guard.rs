@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hookswitch_drive::{NftablesConfig, is_nftables_name};
 use hookswitch_sip::Network;
 use hookswitch_sip::guard::{GuardConfig, Weights};
 use ipnet::IpNet;
@@ -48,6 +49,19 @@ pub fn guard(config: &Config) -> Result<GuardConfig, ConfigError> {
     })
 }
 
+/// The sets of the packet filter that are fed with bans.
+pub fn nftables(config: &Config) -> Result<Option<NftablesConfig>, ConfigError> {
+    let Some(sets) = &config.guard.nftables else { return Ok(None) };
+    for (key, name) in [("table", &sets.table), ("set4", &sets.set4), ("set6", &sets.set6)] {
+        if !is_nftables_name(name) {
+            let why = format!("`{name}` is not a name: letters, digits, `_` and `-`, at most 31");
+            return Err(ConfigError::value(format!("guard.nftables.{key}"), why));
+        }
+    }
+    let known = NftablesConfig::new(&sets.table, &sets.set4, &sets.set6);
+    Ok(Some(NftablesConfig { create: sets.create, ..known }))
+}
+
 /// Longest `guard.max_ban_time`, in seconds: a year.
 const MAX_BAN_TIME: u64 = 365 * 86_400;
 
@@ -82,6 +96,22 @@ mod tests {
         assert_eq!([guard.half_life, guard.ban_time, guard.max_ban_time], [8, 9, 10].map(Duration::from_secs));
         assert_eq!((guard.weights.probe, guard.weights.scanner, &*guard.scanners[0]), (3, 50, "zap"));
         assert_eq!(guard.spared_for, Duration::from_secs(90_000));
+    }
+
+    #[test]
+    fn the_packet_filter_is_fed_only_if_wanted() {
+        let sets =
+            |text: &str| nftables(&Config::parse("t", text).expect("well formed")).map_err(|error| error.to_string());
+        assert_eq!(sets("{}"), Ok(None));
+        let known = sets("guard: { nftables: {} }").unwrap().unwrap();
+        assert_eq!(
+            (&*known.table, &*known.set4, &*known.set6, known.create),
+            ("hookswitch", "banned4", "banned6", false)
+        );
+        let own = sets("guard: { nftables: { table: t, set4: a, set6: b, create: true } }").unwrap().unwrap();
+        assert_eq!((&*own.table, &*own.set4, &*own.set6, own.create), ("t", "a", "b", true));
+        let why = sets("guard: { nftables: { set6: \"b; flush ruleset\" } }").unwrap_err();
+        assert!(why.starts_with("guard.nftables.set6"), "{why}");
     }
 
     #[test]

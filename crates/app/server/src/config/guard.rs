@@ -30,6 +30,29 @@ pub struct Guard {
     /// Parts of the User-Agent of programs that look for switches to break into, in any case. Their requests are not
     /// answered.
     pub scanners: Vec<String>,
+    /// Sets of the packet filter (nftables) that bans are put into. Default: none.
+    pub nftables: Option<Nftables>,
+}
+
+/// Sets of the packet filter that are fed with bans. The switch needs CAP_NET_ADMIN and the program `nft` for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Nftables {
+    /// The table, of the family `inet`.
+    pub table: String,
+    /// Its set of IPv4 addresses: `type ipv4_addr; flags timeout;`.
+    pub set4: String,
+    /// Its set of IPv6 networks: `type ipv6_addr; flags interval, timeout;`.
+    pub set6: String,
+    /// Whether the switch makes the table, the sets, and rules that drop at the ports of `sip.listen`.
+    pub create: bool,
+}
+
+impl Default for Nftables {
+    fn default() -> Self {
+        let [table, set4, set6] = ["hookswitch", "banned4", "banned6"].map(str::to_owned);
+        Self { table, set4, set6, create: false }
+    }
 }
 
 impl Default for Guard {
@@ -46,6 +69,7 @@ impl Default for Guard {
             max_ban_time: known.max_ban_time.as_secs(),
             weights: GuardWeights::default(),
             scanners: known.scanners.iter().map(ToString::to_string).collect(),
+            nftables: None,
         }
     }
 }

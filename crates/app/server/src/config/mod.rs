@@ -15,6 +15,7 @@ mod problem;
 mod reference;
 mod sections;
 mod sip_tls;
+mod toll;
 mod trunks;
 mod users;
 
@@ -35,6 +36,7 @@ pub use problem::ConfigError;
 pub use reference::reference;
 pub use sections::*;
 pub use sip_tls::{ClientCertificates, SipTls};
+pub use toll::{TollLimits, TollSection};
 pub use trunks::{HeaderRule, NumberIn, NumberRule, Trunk, TrunkHost};
 pub use users::*;
 
@@ -75,6 +77,8 @@ pub struct Config {
     pub default_domain: Option<String>,
     /// Carriers and other switches by name, for routes to lead to.
     pub trunks: BTreeMap<String, Trunk>,
+    /// Limits against toll fraud: which numbers who may call how often. The page toll.md tells how.
+    pub toll: TollSection,
     /// Where addresses go before the users' registrations are asked; the first that matches wins.
     pub routes: Vec<Route>,
     /// What is written to standard error.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::TollLimits;
+
 /// One domain.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -32,13 +34,15 @@ pub struct User {
 }
 
 /// Limits of one user.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct UserLimits {
     /// Most contacts that may be registered at a time. Default `sip.max_bindings`.
     pub contacts: Option<u32>,
     /// Most calls at a time, made and taken together. Default `calls.max_per_user`.
     pub calls: Option<u32>,
+    /// For classes of `toll.classes`, by name, in place of what they say for `users`.
+    pub classes: BTreeMap<String, TollLimits>,
 }
 
 /// Whom to call instead of a user. Each is an address such as `sip:NAME@HOST` or `tel:NUMBER`.

@@ -21,7 +21,9 @@ use smallvec::SmallVec;
 
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Alarm, Call, LegState, Purpose, Scene, State};
-use crate::words::{Address, Diversion, Forwards, LegId, MAX_BRANCHES, MediaOp, Op, Party, Sdp, Seat, Target, Time};
+use crate::words::{
+    Address, Diversion, Forwards, LegId, MAX_BRANCHES, MediaOp, Op, Orderer, Party, Sdp, Seat, Target, Time,
+};
 
 /// Most places that are called in one look for a party, over all groups and diversions.
 pub(crate) const MAX_PLACES: u8 = 50;
@@ -41,6 +43,8 @@ pub(crate) struct Hunt {
     pub diversions: Vec<Diversion>,
     /// On whose behalf (Referred-By).
     pub referred_by: Option<Address>,
+    /// Whose limits it counts against.
+    pub by: Orderer,
     /// The branch whose early media is heard.
     pub heard: Option<LegId>,
     pub(super) forwards: Option<Box<Forwards>>,
@@ -52,6 +56,8 @@ pub(crate) struct Hunt {
     pub(super) rang: bool,
     /// Whom phones name instead of themselves, not called yet.
     pub(super) redirects: VecDeque<Address>,
+    /// Whose limits they count against: those of whoever's phones have named them.
+    pub(super) named_by: Orderer,
     /// One of those has been called: nobody else is named.
     pub(super) redirected: bool,
     located: bool,
@@ -73,12 +79,14 @@ impl Hunt {
             anywhere,
             diversions: Vec::new(),
             referred_by: None,
+            by: Orderer::default(),
             heard: None,
             forwards: None,
             failure: None,
             earlier: None,
             rang: false,
             redirects: VecDeque::new(),
+            named_by: Orderer::default(),
             redirected: false,
             located: false,
             waiting: Vec::new(),
@@ -116,7 +124,8 @@ impl Call {
         }
         self.clear_alarm(Alarm::Place);
         self.set_alarm(scene.now + scene.limits.setup_time, Alarm::Hunt);
-        scene.out.op(Op::Locate { call: self.id, to: hunt.to.clone(), anywhere: hunt.anywhere });
+        let (to, by) = (hunt.to.clone(), hunt.by.clone());
+        scene.out.op(Op::Locate { call: self.id, to, anywhere: hunt.anywhere, by });
         self.hunt = Some(hunt);
     }
 

@@ -34,6 +34,8 @@ impl Call {
             return;
         }
         let Some(hunt) = self.hunt.as_mut().filter(|hunt| !hunt.redirected) else { return };
+        hunt.named_by = hunt.by.clone();
+        hunt.named_by.forwarders.push(hunt.to.clone());
         let room = MAX_REDIRECTS.saturating_sub(hunt.redirects.len());
         hunt.redirects.extend(to.into_iter().filter(|to| to.0.len() <= MAX_ADDRESS).take(room));
     }
@@ -83,6 +85,12 @@ impl Call {
         self.hops -= 1;
         let from = std::mem::replace(&mut hunt.to, to.clone());
         hunt.diversions.push(Diversion { from: from.clone(), why });
+        if anywhere {
+            hunt.by.forwarders.push(from.clone());
+        } else {
+            // Not whoever was tried first of those that a phone has named.
+            hunt.by = hunt.named_by.clone();
+        }
         hunt.anywhere = anywhere;
         match hunt.heard.take() {
             Some(_) if hunt.seat == Seat::Spare => self.target_silent(scene),

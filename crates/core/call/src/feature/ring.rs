@@ -26,6 +26,9 @@ impl Call {
             hunt.diversions = std::mem::take(&mut origin.diversions);
             hunt.referred_by = origin.referred_by.take();
         }
+        if party == Party::Callee && !self.third_party {
+            hunt.by.leg = self.caller_leg();
+        }
         self.look_up(scene, hunt);
     }
 
@@ -86,7 +89,7 @@ impl Call {
             Party::Callee => caller,
         };
         let mut dial = Dial { hops, diversions, referred_by, answers_early, ..Dial::new(target, from, to, offer) };
-        dial.wire_id = self.wanted_wire_id.take();
+        dial.wire_id = self.wanted_wire_id.take().map(|wire_id| *wire_id);
         match (leg.party, self.origin.as_ref()) {
             (Party::Callee, Some(origin)) => {
                 dial.identity = origin.identity.clone();

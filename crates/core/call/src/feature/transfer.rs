@@ -85,6 +85,9 @@ impl Call {
         let party = stays.other();
         let mut hunt = Hunt::new(party, Seat::Spare, to.clone(), by.is_controller);
         hunt.referred_by = by.referred_by;
+        if let Whose::Phone(asker) = whose {
+            hunt.by.leg = Some(asker.leg);
+        }
         let before = self.heard();
         self.begin(
             scene,

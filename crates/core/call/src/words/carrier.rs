@@ -7,7 +7,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use super::{Address, CallId, Codecs, Handle, LegId, Notes, Sdp};
+use super::{Address, CallId, Codecs, Handle, LegId, Notes, Orderer, Sdp, Toll};
 use crate::cause::Cause;
 
 /// What a backend is asked to do. A backend answers with [`Report`]s, never with an error: an op
@@ -38,6 +38,8 @@ pub enum Op {
         to: Address,
         /// A controller named the address, so it need not be one of ours.
         anywhere: bool,
+        /// Whose call it is.
+        by: Orderer,
     },
     /// Call a party.
     Dial {
@@ -298,13 +300,15 @@ pub struct Target {
     pub after: Duration,
     /// How long it may ring; none means as long as the group may.
     pub ring_time: Option<Duration>,
+    /// Whom a call to this place costs something, if anybody.
+    pub toll: Option<Arc<Toll>>,
 }
 
 impl Target {
     /// A place that is called at once.
     #[must_use]
     pub const fn new(address: Address, via: Option<u64>, near: Option<IpAddr>) -> Self {
-        Self { address, via, near, group: 0, after: Duration::ZERO, ring_time: None }
+        Self { address, via, near, group: 0, after: Duration::ZERO, ring_time: None, toll: None }
     }
 }
 

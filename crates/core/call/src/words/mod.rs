@@ -10,6 +10,7 @@ mod control;
 mod media;
 mod plain;
 mod told;
+mod toll;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use carrier::{
 pub use control::{By, CallRef, Command, Failure, Notes, Outcome, Refused, Stage, Upstream};
 pub use media::{MediaOp, MediaReport, Seat, Source};
 pub use told::{Event, Told};
+pub use toll::{Orderer, Toll};
 
 /// A moment: time since the UNIX epoch on a clock that never goes back.
 ///

@@ -108,6 +108,12 @@ pub enum GuardNews {
         /// Whether there are phones behind the same source that are spared.
         spares: bool,
     },
+    /// Somebody has become known behind a source that is banned, and is heard from now on: who keeps the whole source
+    /// out elsewhere must not do so any more.
+    Spared {
+        /// Which.
+        source: Source,
+    },
     /// A ban has ended.
     Lifted {
         /// Whose.

@@ -148,9 +148,17 @@ impl Guard {
     /// This flow is that of a party that has proved who it is, or that we have called ourselves: it is spared for a
     /// while ([`GuardConfig::spared_for`]).
     pub fn know(&mut self, now: Time, remote: SocketAddr) {
-        if self.config.enabled {
-            self.known.know(now, remote);
+        if !self.config.enabled {
+            return;
         }
+        if !self.bans.is_empty() {
+            let source = Source::of(remote.ip());
+            let is_banned = self.bans.get(&source).is_some_and(|ban| ban.stands(now));
+            if is_banned && !self.known.knows_some(now, source) {
+                self.news.push_back(GuardNews::Spared { source });
+            }
+        }
+        self.known.know(now, remote);
     }
 
     /// The connection from there is closed: what comes from that port next is somebody else's.
@@ -213,6 +221,11 @@ impl Guard {
     /// The bans that stand, in no order.
     pub fn bans(&self, now: Time) -> impl Iterator<Item = &Ban> {
         self.bans.values().filter(move |ban| ban.stands(now))
+    }
+
+    /// Those bans that stand behind whose source nobody is known: whoever keeps out whole sources may do so there.
+    pub fn complete_bans(&self, now: Time) -> impl Iterator<Item = &Ban> {
+        self.bans(now).filter(move |ban| !self.known.knows_some(now, ban.source))
     }
 
     /// How many bans stand.

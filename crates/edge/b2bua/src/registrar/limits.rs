@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ahash::{AHashMap, AHashSet, RandomState};
 use compact_str::CompactString;
-use hookswitch_call::{CallId, Cause, Fault, Kind};
+use hookswitch_call::{Address, CallId, Cause, Fault, Kind};
 use hookswitch_sip::registrar::Binding;
 use hookswitch_sip::{DialogId, Response};
 use hookswitch_sip_msg::{HeaderName, Message};
@@ -78,8 +78,12 @@ impl B2bua {
         }
     }
 
-    /// What a user is refused with who makes a call more than allowed. One that takes over another is none more.
+    /// What a user is refused with who makes a call more than allowed. One that takes over another is none more, and who
+    /// calls for help is not told that it calls too much.
     pub(crate) fn refusal_of_more(&self, user: &str, request: &Message) -> Option<Response> {
+        if request.request_uri().is_some_and(|to| self.tolls.is_emergency(&Address::from(to))) {
+            return None;
+        }
         if request.header(HeaderName::Replaces).is_some() || self.may_have_more(user) {
             return None;
         }

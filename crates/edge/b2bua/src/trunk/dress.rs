@@ -67,7 +67,7 @@ impl Trunk {
 }
 
 /// The number, or name, in an address.
-pub(super) fn number_of(address: &Address) -> CompactString {
+pub(crate) fn number_of(address: &Address) -> CompactString {
     let uri = Uri::parse(&address.0).ok();
     uri.and_then(|uri| uri.user_unescaped().map(CompactString::from)).unwrap_or_default()
 }

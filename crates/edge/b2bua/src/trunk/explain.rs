@@ -36,6 +36,7 @@ impl B2bua {
             Some(number) => self.explain_route(&mut text, number, (&from, &to)),
             None => self.explain_unrouted(&mut text, &uri),
         }
+        self.explain_toll(&mut text, (&from, &to), trunk);
         Ok(text)
     }
 

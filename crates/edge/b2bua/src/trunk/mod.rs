@@ -35,7 +35,9 @@ pub(crate) use chain::Chain;
 pub use config::{
     Health, Inbound, MAX_HOSTS, MAX_RULES, MAX_TRUNKS, Register, Trunk, TrunkError, TrunkHost, check_trunks,
 };
+pub(crate) use dress::number_of;
 pub use headers::{HeaderRule, HeaderRuleError};
+pub(crate) use number::rewrite;
 pub use number::{MAX_NUMBER, MAX_PATTERN, NumberRule, NumberRuleError};
 pub use status::{HostStatus, RegistrationStatus, TrunkStatus};
 pub(crate) use watch::Errand;
@@ -151,6 +153,11 @@ impl Trunks {
     /// The trunks that a destination of a route names.
     fn named<'n>(&self, to: &'n str) -> impl Iterator<Item = u8> + use<'n, '_> {
         names(to).filter_map(|name| self.by_name.get(name).copied())
+    }
+
+    /// What a trunk is called.
+    pub fn name(&self, trunk: u8) -> Option<&str> {
+        self.get(trunk).map(|state| state.config.name.as_str())
     }
 
     fn get(&self, trunk: u8) -> Option<&State> {

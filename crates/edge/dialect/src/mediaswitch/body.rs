@@ -47,7 +47,7 @@ impl<'a> DomainBody<'a> {
         // Of a user who is listed twice the last entry counts, all of it.
         let named: BTreeMap<_, _> = listed.iter().map(|user| (user.name.clone(), user.forward.clone())).collect();
         let forwards = named.into_iter().filter(|(_, forward)| !forward.is_empty()).collect();
-        let limits: BTreeMap<_, _> = listed.iter().map(|user| (user.name.clone(), user.limits)).collect();
+        let limits: BTreeMap<_, _> = listed.iter().map(|user| (user.name.clone(), user.limits.clone())).collect();
         let limits = limits.into_iter().filter(|(_, limits)| !limits.is_empty()).collect();
         Ok((Layer { control, users, forwards, limits }, listed))
     }
@@ -80,6 +80,10 @@ pub(super) fn place_of(error: &DirectoryError, listed: &[Listed]) -> String {
             .iter()
             .rfind(|listed| listed.name == *user)
             .map(|listed| format!("users[{}].forward.{member}", listed.index)),
+        DirectoryError::BadClasses(user) => listed
+            .iter()
+            .rfind(|listed| listed.name == *user)
+            .map(|listed| format!("users[{}].limits.classes", listed.index)),
         DirectoryError::NoSuchDomain(_)
         | DirectoryError::Configured(_)
         | DirectoryError::TooManyDomains
@@ -93,6 +97,7 @@ pub(super) fn place_of_one(error: &DirectoryError) -> String {
     match error {
         DirectoryError::SecretTooLong => "secret".to_owned(),
         DirectoryError::BadForward { member, .. } => format!("forward.{member}"),
+        DirectoryError::BadClasses(_) => "limits.classes".to_owned(),
         DirectoryError::BadName(_)
         | DirectoryError::NoSuchDomain(_)
         | DirectoryError::Configured(_)
@@ -125,7 +130,8 @@ pub(super) fn user(body: &[u8], name: &str) -> Result<Layer, Failure> {
 /// The limits of a user; nothing and `null` set none.
 fn limits(raw: Option<&RawValue>, place: &str) -> Result<UserLimits, Failure> {
     let Some(raw) = raw else { return Ok(UserLimits::default()) };
-    serde_json::from_str(raw.get()).map_err(|_| wrong(place, "an object of numbers `contacts` and `calls`"))
+    serde_json::from_str(raw.get())
+        .map_err(|_| wrong(place, "an object of numbers `contacts` and `calls`, and limits by name in `classes`"))
 }
 
 /// Whom to call instead of a user; nothing and `null` name nobody.

@@ -35,9 +35,10 @@ impl Failure {
         let (status, place) = match error {
             DirectoryError::NoSuchDomain(_) => (no_such_domain, "path"),
             DirectoryError::Configured(_) => (409, "path"),
-            DirectoryError::BadName(_) | DirectoryError::SecretTooLong | DirectoryError::BadForward { .. } => {
-                (400, place)
-            }
+            DirectoryError::BadName(_)
+            | DirectoryError::SecretTooLong
+            | DirectoryError::BadForward { .. }
+            | DirectoryError::BadClasses(_) => (400, place),
             DirectoryError::TooManyUsers => (413, "users"),
             DirectoryError::TooManyDomains => (507, "path"),
         };

@@ -241,7 +241,7 @@ impl World {
                     Output::Text { text, .. } => self.texts.push(text),
                     Output::Http { status, body, .. } => self.answers.push((status, body)),
                     Output::Store(change) => self.stored.push(change),
-                    Output::Binding(_) | Output::Trunk(_) | Output::Guard(_) => {}
+                    Output::Binding(_) | Output::Trunk(_) | Output::Guard(_) | Output::Toll(_) => {}
                     Output::Audio(_) | Output::Unreached(_) => {}
                     Output::Told(told) => self.told.push(told),
                     Output::Media(op) => media.push(op),

@@ -27,10 +27,13 @@ use crate::clock::Clock;
 use crate::dns::Dns;
 use crate::inbox::Inbox;
 use crate::media::MediaPlane;
+use crate::nftables::{Filter, NftablesConfig};
 use crate::status::{Phase, Status};
 use crate::tap::{Direction, Tap};
 use crate::web::{Figure, HttpAnswer, StatusReport, WebMessage};
-use crate::web::{binding_figures, dns_figures, guard_figures, hub_figures, trunk_figures};
+use crate::web::{
+    binding_figures, dns_figures, filter_figures, guard_figures, hub_figures, toll_figures, trunk_figures,
+};
 pub(crate) use desk::Desk;
 pub(crate) use sockets::SipSockets;
 pub use sockets::{MAX_SIP_SOCKETS, SipListen};
@@ -98,6 +101,9 @@ pub(crate) struct ShardLoop {
     pub(crate) tap: Option<Arc<dyn Tap>>,
     pub(crate) status: Arc<Status>,
     pub(crate) restore: Vec<Stored>,
+    /// The packet filter to be fed, until it is.
+    pub(crate) nftables: Option<NftablesConfig>,
+    pub(crate) filter: Option<Filter>,
     pub(crate) pending: Pending,
 }
 
@@ -122,6 +128,7 @@ impl ShardLoop {
         for stored in std::mem::take(&mut self.restore) {
             self.give(now, Input::Restore(stored));
         }
+        self.filter = self.nftables.take().and_then(|config| self.feed(config, now));
         let mut events = Events::with_capacity(EVENTS);
         while self.turn(&mut events) {}
         // Each party is told once; nobody is left to repeat it.
@@ -130,6 +137,15 @@ impl ShardLoop {
         self.sockets.flush(now, &mut self.pending.inputs);
         self.desk.stop();
         status.set(Phase::Stopped);
+    }
+
+    /// Begins to feed the packet filter with the bans that there are.
+    fn feed(&self, config: NftablesConfig, now: Duration) -> Option<Filter> {
+        let mut ports: Vec<u16> = self.sockets.addresses().iter().map(|at| at.address.port()).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        let started = Filter::start(config, self.clock, ports, self.shard.kept_out(now));
+        started.inspect_err(|error| tracing::error!(%error, "bans cannot be put into the packet filter")).ok()
     }
 
     /// One turn. False when it is time to stop.
@@ -236,6 +252,8 @@ impl ShardLoop {
         figures.extend(dns_figures(self.shard.name_counts()));
         figures.extend(binding_figures(self.shard.registrar_totals()));
         figures.extend(guard_figures(self.shard.guard_counts(now)));
+        figures.extend(self.filter.as_ref().map(|filter| filter_figures(filter.counts())).into_iter().flatten());
+        figures.extend(toll_figures(self.shard.toll_refused()));
         figures.extend(trunk_figures(&self.shard.trunk_status(now)));
         figures.extend([
             Figure::total("calls_ended", "Calls that have ended.", self.pending.ended),
@@ -282,7 +300,13 @@ impl ShardLoop {
                 }
                 Output::Store(change) => self.desk.remember(&change),
                 Output::Binding(news) => told::log_binding(&news),
-                Output::Guard(news) => told::log_guard(&news),
+                Output::Guard(news) => {
+                    if let Some(filter) = &mut self.filter {
+                        filter.news(&news);
+                    }
+                    told::log_guard(&news);
+                }
+                Output::Toll(news) => told::log_toll(&news),
                 Output::Trunk(news) => told::log_trunk(&news),
                 Output::Audio(report) => told::log_audio(&report),
                 Output::Unreached(unreached) => told::log_unreached(&unreached),

@@ -1,7 +1,7 @@
 //! Events of calls and bindings as log lines.
 
 use hookswitch_call::{AudioNews, Event, Told};
-use hookswitch_shard::{AudioReport, BindingEvent, BindingNews, TrunkEvent, TrunkNews, Unreached};
+use hookswitch_shard::{AudioReport, BindingEvent, BindingNews, TollNews, TrunkEvent, TrunkNews, Unreached};
 use hookswitch_sip::guard::GuardNews;
 use hookswitch_sip::registrar::RemovedWhy;
 
@@ -73,6 +73,13 @@ pub(crate) fn log_trunk(news: &TrunkNews) {
     }
 }
 
+/// Logs that a call was not made because of what it costs.
+pub(crate) fn log_toll(news: &TollNews) {
+    let (call, class, why) = (news.call, &news.class, news.why.name());
+    let (account, number) = (Pii(&news.account), Pii(&news.number));
+    tracing::warn!(%call, %account, %class, %number, why, "call refused: {}", news.why.phrase());
+}
+
 /// Logs whom the guard has banned, once for each ban.
 pub(crate) fn log_guard(news: &GuardNews) {
     match news {
@@ -80,6 +87,10 @@ pub(crate) fn log_guard(news: &GuardNews) {
             let (source, seconds, count) = (ban.source.to_string(), (ban.until - ban.since).as_secs(), ban.count);
             let (source, why) = (Pii(&source), &ban.why);
             tracing::info!(%source, ?why, seconds, count, spares, "banned");
+        }
+        GuardNews::Spared { source } => {
+            let source = source.to_string();
+            tracing::debug!(source = %Pii(&source), "somebody is known behind a banned address");
         }
         GuardNews::Lifted { source, why } => {
             let source = source.to_string();

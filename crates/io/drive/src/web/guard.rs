@@ -1,8 +1,10 @@
-//! What the guard has counted, for `/metrics`.
+//! What the guard and the limits of calls have counted, for `/metrics`.
 
+use hookswitch_shard::TollWhy;
 use hookswitch_sip::guard::{GuardTotals, Offence};
 
 use super::status::Figure;
+use crate::nftables::FilterCounts;
 
 /// What the guard has counted, and how many bans stand.
 pub(crate) fn guard_figures((totals, standing): (GuardTotals, usize)) -> Vec<Figure> {
@@ -21,4 +23,21 @@ pub(crate) fn guard_figures((totals, standing): (GuardTotals, usize)) -> Vec<Fig
         counted.map(|(offence, count)| Figure::total("offences", OFFENCES, count).labelled("offence", offence.name())),
     );
     figures
+}
+
+/// How many calls were not made because of what they cost.
+pub(crate) fn toll_figures(refused: [u64; TollWhy::ALL.len()]) -> Vec<Figure> {
+    const REFUSED: &str = "Calls that were not made because of what they cost, by limit.";
+    let counted = TollWhy::ALL.into_iter().zip(refused);
+    counted.map(|(why, count)| Figure::total("toll_refused", REFUSED, count).labelled("limit", why.name())).collect()
+}
+
+/// How the packet filter stands that is fed with bans.
+pub(crate) fn filter_figures(counts: FilterCounts) -> [Figure; 3] {
+    let works = usize::from(counts.works);
+    [
+        Figure::now("nftables_works", "Whether bans are in the packet filter.", works),
+        Figure::now("nftables_sources", "Sources that the packet filter is to drop.", counts.sources),
+        Figure::total("nftables_failures", "Calls of nft that have failed.", counts.failures),
+    ]
 }

@@ -26,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::media::MediaPlane;
 use accept::Terms;
-pub(crate) use guard::guard_figures;
+pub(crate) use guard::{filter_figures, guard_figures, toll_figures};
 pub use http::{HttpConfig, MAX_BODY, MAX_HTTP_CONNECTIONS, MAX_REQUESTS};
 use listener::Bound;
 pub use listener::{BadWebListen, WebListen};
