@@ -201,6 +201,26 @@ pub enum Input {
         /// Where nobody is.
         flow: Flow,
     },
+    /// The same, and what the system says of it ([`Endpoint::no_way`](crate::Endpoint::no_way)).
+    Failed {
+        /// Where nobody is.
+        flow: Flow,
+        /// Why.
+        why: NoWay,
+    },
+}
+
+/// Why nothing can be sent somewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NoWay {
+    /// Nobody listens there, or something on the way says no.
+    Refused,
+    /// A connection was begun and nothing came back in time.
+    Silent,
+    /// Whoever is there has not proved to be whom the URI names, or speaks no TLS.
+    Unproved,
+    /// The network has no way there.
+    NoRoute,
 }
 
 /// What the machine wants done.

@@ -156,6 +156,9 @@ impl B2bua {
             FailCause::Timeout | FailCause::Response | FailCause::Cancelled => return false,
         };
         self.names.resolver.shun(now, spare.hop, time);
+        if !spare.left.is_empty() {
+            self.note_missed(now, dialog, status, response, why);
+        }
         while let Some(hop) = self.names.spares.get_mut(&name).and_then(|spare| spare.left.pop_front()) {
             let Some(flow) = self.flow_of(hop) else { continue };
             let Some(spare) = self.names.spares.get_mut(&name) else { break };

@@ -171,10 +171,13 @@ fn a_host_that_does_not_answer_gets_no_calls() {
             }
         }
     }
-    assert_eq!(news(&mut line), [TrunkEvent::Down("sip:10.0.1.1".into())]);
+    assert_eq!(news(&mut line), [TrunkEvent::Down("sip:10.0.1.1".into(), "no answer in time".into())]);
     dial(&mut line);
     let hosts: Vec<&str> = line.sent.iter().map(|(host, _)| host.as_str()).collect();
     assert_eq!((line.words(), hosts), (vec!["INVITE".to_owned()], vec!["10.0.1.2:5060"]));
+    let passed_over = news(&mut line);
+    let [TrunkEvent::Missed(missed)] = passed_over.as_slice() else { panic!("{passed_over:?}") };
+    assert_eq!((missed.host.as_str(), missed.why.as_str()), ("sip:10.0.1.1", "Trunk Host Down: no answer in time"));
 }
 
 #[test]
@@ -187,9 +190,10 @@ fn so_many_answers_bring_a_host_down_and_up_again() {
         told.push(news(&mut line));
         line.pass(secs(31));
     }
-    let (down, up) = (TrunkEvent::Down("sip:10.0.1.1".into()), TrunkEvent::Up("sip:10.0.1.1".into()));
+    let (down, up) = (TrunkEvent::Down("sip:10.0.1.1".into(), "503 No".into()), TrunkEvent::Up("sip:10.0.1.1".into()));
     assert_eq!(told, [vec![], vec![], vec![], vec![down], vec![], vec![up], vec![]]);
-    assert!(line.b2bua.trunk_status(line.now)[0].hosts[0].up);
+    let host = &line.b2bua.trunk_status(line.now)[0].hosts[0];
+    assert!(host.up && host.failure.is_none(), "{host:?}");
 }
 
 #[test]

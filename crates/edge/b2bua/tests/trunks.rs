@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use hookswitch_b2bua::B2buaConfig;
 use hookswitch_b2bua::route::{Destination, Route};
-use hookswitch_b2bua::trunk::{HeaderRule, NumberRule, Trunk, TrunkHost};
+use hookswitch_b2bua::trunk::{HeaderRule, NumberRule, Trunk, TrunkEvent, TrunkHost};
 use hookswitch_call::{Address, Cause, Dial, Fault, Found, Identity, Kind, LegId, Op, Orderer, Report, Target};
 use hookswitch_sip::auth::Credentials;
-use hookswitch_sip::{Input, Network};
+use hookswitch_sip::{Input, Network, NoWay};
 use hookswitch_sip_msg::{HeaderName, Message};
 use line::{BOB, Line, answer, bobs, flow};
 
@@ -165,6 +165,34 @@ fn silence_and_a_host_that_is_not_there_lead_on_too() {
     line.pass(Duration::from_secs(60));
     dial_as(&mut line, LegId(8));
     assert_eq!(called(&line).0, "10.0.1.1:5060");
+}
+
+#[test]
+fn every_host_that_does_not_take_a_call_is_told_with_its_reason() {
+    let mut line = line_with(|_| {});
+    dial(&mut line);
+    line.input(Input::Failed { flow: flow("10.0.1.1:5060"), why: NoWay::Refused });
+    answers(&mut line, "503 No Circuits", "");
+    line.pass(Duration::from_secs(33));
+    assert_eq!(ended(&line).map(|cause| cause.kind), Some(Kind::NoAnswer));
+    let told: Vec<_> = std::iter::from_fn(|| line.b2bua.poll_trunk_news())
+        .filter_map(|news| if let TrunkEvent::Missed(missed) = news.what { Some(*missed) } else { None })
+        .map(|missed| {
+            assert_eq!((missed.call, missed.leg), BOB);
+            (missed.trunk.to_string(), missed.host.to_string(), missed.code, missed.why.to_string())
+        })
+        .collect();
+    let row = |trunk: &str, host: &str, code: u16, why: &str| (trunk.into(), format!("sip:{host}"), code, why.into());
+    let expected: [(String, String, u16, String); 3] = [
+        row("first", "10.0.1.1", 503, "refused: nobody listens there"),
+        row("first", "10.0.1.2", 503, "503 No Circuits"),
+        row("second", "10.0.2.1", 408, "no answer in time"),
+    ];
+    assert_eq!(told, expected);
+    let status = line.b2bua.trunk_status(line.now + Duration::from_secs(5));
+    let failure = |trunk: usize, host: usize| status[trunk].hosts[host].failure.clone().unwrap();
+    assert_eq!((failure(0, 0).why.as_str(), failure(0, 1).ago), ("refused: nobody listens there", 38));
+    assert_eq!(failure(1, 0).why, "no answer in time");
 }
 
 #[test]

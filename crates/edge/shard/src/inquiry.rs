@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use ahash::{AHashMap, AHashSet};
+use hookswitch_b2bua::trunk::{Missed, TrunkEvent, TrunkNews};
 use hookswitch_call::diagnosis::{Finding, Silence, findings, is_private};
 use hookswitch_call::machine::{Call, LegState, State};
 use hookswitch_call::{
@@ -115,6 +116,7 @@ struct Ended {
     cause: Cause,
     talked: Duration,
     unreached: Vec<Unreached>,
+    missed: Vec<Missed>,
     audio: Option<Box<CallAudio>>,
     findings: Vec<(Party, Finding)>,
 }
@@ -126,13 +128,15 @@ pub(crate) struct Inquiry {
     /// Parties of which it was told that nothing comes from them.
     silent: AHashSet<(CallId, Party)>,
     unreached: AHashMap<CallId, Vec<Unreached>>,
+    /// Hosts of trunks that have not taken a call.
+    missed: AHashMap<CallId, Vec<Missed>>,
     ended: VecDeque<Ended>,
 }
 
 impl Inquiry {
     /// Whether it holds anything for calls that there are.
     pub(crate) fn is_idle(&self) -> bool {
-        self.asked.is_empty() && self.silent.is_empty() && self.unreached.is_empty()
+        self.asked.is_empty() && self.silent.is_empty() && self.unreached.is_empty() && self.missed.is_empty()
     }
 }
 
@@ -195,6 +199,22 @@ impl Shard {
         self.out.push_back(Output::Unreached(unreached));
     }
 
+    /// Keeps what a trunk has made of a call.
+    pub(crate) fn note_missed(&mut self, news: &TrunkNews) {
+        let TrunkEvent::Missed(missed) = &news.what else { return };
+        let noted = if self.board.call(missed.call).is_some() {
+            self.inquiry.missed.entry(missed.call).or_default()
+        } else {
+            // The last host is told of when the call is over already.
+            let ended = self.inquiry.ended.iter_mut().rev().find(|ended| ended.call == missed.call);
+            let Some(ended) = ended else { return };
+            &mut ended.missed
+        };
+        if noted.len() < UNREACHED_KEPT {
+            noted.push((**missed).clone());
+        }
+    }
+
     /// Remembers a call that is over.
     pub(crate) fn note_end(&mut self, told: &Told) {
         let Event::Ended { cause, talked } = &told.event else { return };
@@ -207,6 +227,7 @@ impl Shard {
             cause: cause.clone(),
             talked: *talked,
             unreached: self.inquiry.unreached.remove(&told.call).unwrap_or_default(),
+            missed: self.inquiry.missed.remove(&told.call).unwrap_or_default(),
             audio: None,
             findings: Vec::new(),
         });
@@ -268,6 +289,7 @@ impl Shard {
         let mut page = heading(call);
         page["legs"] = legs.collect();
         page["unreached"] = unreached_list(self.inquiry.unreached.get(&call.id).map_or(&[], Vec::as_slice));
+        page["missed"] = missed_list(self.inquiry.missed.get(&call.id).map_or(&[], Vec::as_slice));
         if let Some(audio) = audio {
             let all =
                 ENDS.into_iter().flat_map(|party| findings(audio, party).into_iter().map(move |one| (party, one)));
@@ -300,7 +322,7 @@ fn ended_page(ended: &Ended) -> Value {
     let mut page = json!({
         "call": ended.call.to_string(), "state": "ended", "ended": epoch(Some(ended.at)),
         "talked": ended.talked.as_secs_f64(), "cause": { "code": ended.cause.code, "text": ended.cause.text },
-        "unreached": unreached_list(&ended.unreached),
+        "unreached": unreached_list(&ended.unreached), "missed": missed_list(&ended.missed),
     });
     if let Some(audio) = &ended.audio {
         page["audio"] = audio_page(audio, &ended.findings);
@@ -316,6 +338,11 @@ fn unreached_list(unreached: &[Unreached]) -> Value {
         })
     };
     unreached.iter().map(one).collect()
+}
+
+fn missed_list(missed: &[Missed]) -> Value {
+    let one = |host: &Missed| json!({ "leg": host.leg.0, "trunk": host.trunk, "host": host.host, "code": host.code, "why": host.why });
+    missed.iter().map(one).collect()
 }
 
 fn audio_page(audio: &CallAudio, findings: &[(Party, Finding)]) -> Value {

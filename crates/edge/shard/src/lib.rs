@@ -38,7 +38,7 @@ pub use http::MAX_MAILBOX;
 pub use bans::ORDER_TIME;
 pub use front::{Front, FrontConfig, FrontInput, FrontOutput};
 pub use hookswitch_b2bua::toll::{TollNews, TollWhy};
-pub use hookswitch_b2bua::trunk::{TrunkEvent, TrunkNews, TrunkStatus};
+pub use hookswitch_b2bua::trunk::{Missed, TrunkEvent, TrunkNews, TrunkStatus};
 pub use hookswitch_b2bua::{Mailbox, MailboxChange};
 pub use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
 pub use inquiry::{AudioReport, CALLS_LISTED, ENDED_KEPT, UNREACHED_KEPT, Unreached};
@@ -347,6 +347,7 @@ impl Shard {
             self.out.push_back(Output::Toll(news));
         }
         while let Some(news) = self.b2bua.poll_trunk_news() {
+            self.note_missed(&news);
             self.out.push_back(Output::Trunk(news));
         }
         while let Some(change) = self.b2bua.registrar_mut().poll_change() {

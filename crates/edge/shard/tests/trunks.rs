@@ -8,6 +8,7 @@ use hookswitch_b2bua::trunk::{Register, Trunk};
 use hookswitch_shard::{Input, ShardConfig};
 use hookswitch_sip::{Event, Network};
 use hookswitch_sip_msg::{HeaderName, Message, Method};
+use serde_json::{Value, json};
 
 const ALICE: usize = 0;
 /// The host of the second trunk.
@@ -69,6 +70,28 @@ fn a_trunk_that_fails_after_early_audio_gives_way_and_the_caller_talks_to_the_ne
         let counts = world.shard.counts();
         assert_eq!((counts.calls, counts.legs, counts.dialogs), (0, 0, 0), "anchored: {anchored}");
     }
+}
+
+#[test]
+fn the_page_of_a_call_names_every_host_that_has_not_taken_it() {
+    let mut world = World::new(config());
+    let read =
+        |world: &mut World, path: &str| -> Value { serde_json::from_str(&world.http("GET", path, "").1).unwrap() };
+    world.invite(ALICE, "sip:01@x.test", Some(OFFER));
+    world.respond(FIRST, 503, None);
+    let calls = read(&mut world, "/calls");
+    let number = calls["calls"][0]["call"].as_str().unwrap().to_owned();
+    let first =
+        json!({ "leg": 1, "trunk": "first", "host": "sip:10.0.0.5", "code": 503, "why": "503 Service Unavailable" });
+    let live = read(&mut world, &format!("/calls/{number}"));
+    assert_eq!(live["missed"], json!([first]));
+    world.respond(SECOND, 503, None);
+    world.pass(sec(60));
+    let over = read(&mut world, &format!("/calls/{number}"));
+    let second =
+        json!({ "leg": 1, "trunk": "second", "host": "sip:10.0.0.3", "code": 503, "why": "503 Service Unavailable" });
+    assert_eq!(over["missed"], json!([first, second]), "{over}");
+    assert!(trunks(&mut world).contains("\"failure\":{\"why\":\"503 Service Unavailable\""));
 }
 
 #[test]

@@ -53,7 +53,7 @@ use crate::event::{DialogId, Event};
 use crate::guard::Guard;
 use crate::ids::Ids;
 use crate::transaction::{Client, ClientInvite};
-use crate::transport::{ConnId, Flow, Output};
+use crate::transport::{ConnId, Flow, NoWay, Output};
 use crate::wheel::Wheel;
 
 /// How much is held right now.
@@ -103,12 +103,20 @@ pub struct Endpoint {
     /// What we want of session timers.
     wishes: Wishes,
     last_request: u64,
+    /// What the system has said of the flow of the last input.
+    no_way: Option<NoWay>,
 }
 
 /// Queues that grew in a storm give their memory back behind it, down to this many entries.
 const IDLE_QUEUE: usize = 1_024;
 
 impl Endpoint {
+    /// Why there is no way, where [`Input::Failed`](crate::Input::Failed) has just said so: what fails by it is told before
+    /// the next input.
+    pub const fn no_way(&self) -> Option<NoWay> {
+        self.no_way
+    }
+
     /// A new endpoint. All its random names follow from `seed`, which must therefore be secret and never used twice.
     pub fn new(mut config: EndpointConfig, seed: [u8; 32]) -> Endpoint {
         // Whoever asks for acknowledgements has to take them.
@@ -131,6 +139,7 @@ impl Endpoint {
             out: VecDeque::new(),
             dropped: Dropped::default(),
             rate: Rate::new(config.max_rate_per_source, config.trusted.clone()),
+            no_way: None,
             guard: new_guard(&config, seed),
             wishes,
             last_request: 0,

@@ -42,6 +42,7 @@ impl Endpoint {
         {
             return self.shut_out(now, *flow);
         }
+        self.no_way = if let Input::Failed { why, .. } = &input { Some(*why) } else { None };
         match input {
             Input::Datagram { flow, bytes } => {
                 let pace = self.rate.pace(now, flow.remote.ip());
@@ -63,7 +64,7 @@ impl Endpoint {
             Input::Stream { flow, bytes } => self.on_stream(now, flow, &bytes),
             Input::Message { flow, bytes } => self.on_message(now, flow, bytes),
             Input::Closed { flow } => self.on_closed(now, flow),
-            Input::Unreachable { flow } => self.on_unreachable(now, flow),
+            Input::Unreachable { flow } | Input::Failed { flow, .. } => self.on_unreachable(now, flow),
         }
     }
 

@@ -37,6 +37,11 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
+    /// Trunk and host that were called last.
+    pub(super) const fn at(&self) -> (u8, u8) {
+        self.at
+    }
+
     fn note(&mut self, says: u8, cause: Cause) {
         if self.why.as_ref().is_none_or(|(said, _)| says <= *said) {
             self.why = Some((says, cause));
@@ -84,15 +89,16 @@ impl B2bua {
             let Some(chain) = self.trunks.chains.get_mut(&name) else { return };
             let Some((trunk, host)) = chain.left.pop_front() else { break };
             let Some(state) = self.trunks.list.get(usize::from(trunk)) else { continue };
-            if let Err(wrong) = state.works(now, host) {
-                chain.note(NO_WAY, Cause::new(Kind::Unreachable, Fault::Upstream).with_text(wrong));
-                continue;
-            }
-            if let Err(cause) = state.has_room(now) {
-                chain.note(NO_ROOM, cause);
-                continue;
-            }
             chain.at = (trunk, host);
+            let wrong = state.works(now, host);
+            let wrong = wrong.map_err(|text| (NO_WAY, Cause::new(Kind::Unreachable, Fault::Upstream).with_text(text)));
+            if let Err((says, cause)) = wrong.and_then(|()| state.has_room(now).map_err(|cause| (NO_ROOM, cause))) {
+                self.pass_over(name, &cause);
+                if let Some(chain) = self.trunks.chains.get_mut(&name) {
+                    chain.note(says, cause);
+                }
+                continue;
+            }
             chain.sent_at = now;
             let host = &state.config.hosts[usize::from(host)];
             let dial = state.config.dress(host, &chain.dial);
@@ -105,7 +111,7 @@ impl B2bua {
                 Ok(Toward::Asked(query)) => return self.call_when_known(name, dial, query, routes),
                 // No URI leads to a flow.
                 Ok(Toward::Flow(_)) => {}
-                Err(error) => self.note_no_way(name, unresolved(error)),
+                Err(error) => self.note_no_way(now, name, unresolved(error)),
             }
         }
         let why = self.trunks.chains.remove(&name).and_then(|chain| chain.why);
@@ -113,7 +119,8 @@ impl B2bua {
         self.report(Report::Ended { call: name.0, leg: name.1, cause });
     }
 
-    fn note_no_way(&mut self, name: (CallId, LegId), cause: Cause) {
+    fn note_no_way(&mut self, now: Time, name: (CallId, LegId), cause: Cause) {
+        self.note_no_way_to_host(now, name, &cause);
         if let Some(chain) = self.trunks.chains.get_mut(&name) {
             chain.note(NO_WAY, cause);
         }
@@ -122,7 +129,7 @@ impl B2bua {
     /// There is no way to where a leg was to be called: the next host is, or the core is told.
     pub(crate) fn no_way(&mut self, now: Time, name: (CallId, LegId), cause: Cause) {
         if self.trunks.chains.contains_key(&name) {
-            self.note_no_way(name, cause);
+            self.note_no_way(now, name, cause);
             return self.call_next_host(now, name);
         }
         self.flows.forget(name);
@@ -195,13 +202,17 @@ impl B2bua {
             FailCause::Timeout | FailCause::Response | FailCause::Cancelled => return false,
         };
         state.totals.passed_over += 1;
+        let is_last = chain.left.is_empty();
         if let Some(rest) = rest {
             state.hosts[usize::from(chain.at.1)].rests_until = now + rest;
         }
-        if chain.left.is_empty() {
+        self.note_missed(now, dialog, status, response, why);
+        if is_last {
             return false;
         }
-        chain.note(ANSWERED, cause.clone());
+        if let Some(chain) = self.trunks.chains.get_mut(&name) {
+            chain.note(ANSWERED, cause.clone());
+        }
         if let Some(record) = self.legs.remove(&dialog) {
             self.leaves(&record, dialog);
             self.trunks.release(record.trunk);

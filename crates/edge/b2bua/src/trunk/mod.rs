@@ -7,6 +7,7 @@
 //! | `chain.rs` | a call goes to one host after the other until one takes it |
 //! | `dress.rs` | what a call looks like to a trunk |
 //! | `inbound.rs` | calls that come from one |
+//! | `missed.rs` | hosts that have not taken a call, and why |
 //! | `watch.rs` | our registration there, and whether it works |
 //! | `status.rs` | how trunks stand |
 //! | `explain.rs` | where a call would go and why |
@@ -17,6 +18,7 @@ mod dress;
 mod explain;
 mod headers;
 mod inbound;
+mod missed;
 mod number;
 mod status;
 mod watch;
@@ -37,6 +39,7 @@ pub use config::{
 };
 pub(crate) use dress::number_of;
 pub use headers::{HeaderRule, HeaderRuleError};
+pub use missed::{HostFailure, Missed};
 pub(crate) use number::rewrite;
 pub use number::{MAX_NUMBER, MAX_PATTERN, NumberRule, NumberRuleError};
 pub use status::{HostStatus, RegistrationStatus, TrunkStatus};
@@ -115,7 +118,7 @@ struct State {
 }
 
 /// One of its hosts.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct HostState {
     /// Called last until then, because it was out of order.
     rests_until: Time,
@@ -125,6 +128,8 @@ struct HostState {
     next_ping: Time,
     /// Answers in a row that say the other thing.
     run: u16,
+    /// Why it has failed last, until OPTIONS find it in order.
+    failure: Option<missed::Failure>,
 }
 
 impl Trunks {

@@ -4,6 +4,8 @@ use hookswitch_call::Time;
 use hookswitch_sip::registration::Standing;
 use serde::Serialize;
 
+use super::HostFailure;
+
 use crate::B2bua;
 
 /// How one trunk stands.
@@ -51,6 +53,8 @@ pub struct HostStatus {
     pub up: bool,
     /// For how many seconds it is called last, because a call has found it out of order.
     pub rests_for: Option<u64>,
+    /// Why it has failed last, until OPTIONS find it in order.
+    pub failure: Option<HostFailure>,
 }
 
 impl B2bua {
@@ -85,6 +89,7 @@ impl B2bua {
                     uri: host.uri.to_string(),
                     up: !stand.is_down,
                     rests_for: Some(stand.rests_until.saturating_sub(now).as_secs()).filter(|rest| *rest > 0),
+                    failure: stand.failure.as_ref().map(|failure| failure.told(now)),
                 })
                 .collect(),
         });

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use compact_str::{CompactString, format_compact};
+use compact_str::{CompactString, ToCompactString as _, format_compact};
 use hookswitch_call::Time;
 use hookswitch_sip::registration::{Order, Registration, RegistrationConfig, Standing};
 use hookswitch_sip::resolve::{Chance, Hop, Hops, ResolveError};
@@ -15,7 +15,8 @@ use hookswitch_sip::{FailCause, Flow, Header, RequestId, RequestOut};
 use hookswitch_sip_msg::{HeaderName, Message, Method, Uri};
 
 use super::config::Health;
-use super::{HostState, State, Trunk, Trunks};
+use super::missed::{Failure, words};
+use super::{HostState, Missed, State, Trunk, Trunks};
 use crate::B2bua;
 use crate::locate::host_text;
 use crate::named::{Toward, Way};
@@ -50,8 +51,10 @@ pub enum TrunkEvent {
     Left,
     /// This host answers again.
     Up(CompactString),
-    /// This host does not answer, or says that it does not work.
-    Down(CompactString),
+    /// This host does not answer, or says that it does not work: which, and why.
+    Down(CompactString, CompactString),
+    /// A host has not taken a call.
+    Missed(Box<Missed>),
 }
 
 impl B2bua {
@@ -100,7 +103,18 @@ impl B2bua {
             Ok(Toward::Hops(hops)) => self.send_errand(now, errand, &hops),
             Ok(Toward::Asked(query)) => self.errand_when_known(query, errand),
             // No URI leads to a flow.
-            Ok(Toward::Flow(_)) | Err(_) => self.errand_over(now, errand, 503, None, FailCause::Unreachable),
+            Ok(Toward::Flow(_)) => self.errand_over(now, errand, 503, None, FailCause::Unreachable),
+            Err(error) => self.errand_unresolved(now, errand, error),
+        }
+    }
+
+    /// The name of a host leads nowhere.
+    fn errand_unresolved(&mut self, now: Time, errand: Errand, error: ResolveError) {
+        self.errand_over(now, errand, 503, None, FailCause::Unreachable);
+        if let Errand::Ping(trunk, host) = errand
+            && let Some(state) = self.trunks.get_mut(trunk)
+        {
+            state.hosts[usize::from(host)].failure = Some(Failure::new(now, error.to_compact_string()));
         }
     }
 
@@ -108,7 +122,7 @@ impl B2bua {
     pub(crate) fn errand_resolved(&mut self, now: Time, errand: Errand, result: Result<Hops, ResolveError>) {
         match result {
             Ok(hops) => self.send_errand(now, errand, &hops),
-            Err(_) => self.errand_over(now, errand, 503, None, FailCause::Unreachable),
+            Err(error) => self.errand_unresolved(now, errand, error),
         }
         self.run_again(now);
     }
@@ -147,7 +161,12 @@ impl B2bua {
     fn errand_over(&mut self, now: Time, errand: Errand, status: u16, response: Option<&Message>, why: FailCause) {
         match errand {
             Errand::Register(trunk, order) => self.trunks.registered(now, (trunk, order), status, response),
-            Errand::Ping(trunk, host) => self.trunks.pinged(now, (trunk, host), status, why),
+            Errand::Ping(trunk, host) => {
+                let phrase = response.map(|response| String::from_utf8_lossy(response.reason()).into_owned());
+                let no_way = self.endpoint.no_way();
+                let outcome = words(why, no_way, (status, phrase.as_deref().unwrap_or_default()));
+                self.trunks.pinged(now, (trunk, host), status, why, outcome);
+            }
         }
     }
 
@@ -234,14 +253,20 @@ impl Trunks {
         self.news.push_back(TrunkNews { trunk: state.config.name.clone(), what });
     }
 
-    fn pinged(&mut self, now: Time, (trunk, host): (u8, u8), status: u16, why: FailCause) {
+    fn pinged(&mut self, now: Time, (trunk, host): (u8, u8), status: u16, why: FailCause, outcome: CompactString) {
         let Some(state) = self.list.get_mut(usize::from(trunk)) else { return };
         let Some(health) = &state.config.health else { return };
         let stand = &mut state.hosts[usize::from(host)];
         let works = why == FailCause::Response && status < 500 && !health.down_on.contains(&status);
-        if stand.pinged(now, works, health) {
+        let has_changed = stand.pinged(now, works, health);
+        if !works {
+            stand.failure = Some(Failure::new(now, outcome.clone()));
+        } else if !stand.is_down {
+            stand.failure = None;
+        }
+        if has_changed {
             let uri = state.config.hosts[usize::from(host)].uri.clone();
-            let what = if stand.is_down { TrunkEvent::Down(uri) } else { TrunkEvent::Up(uri) };
+            let what = if stand.is_down { TrunkEvent::Down(uri, outcome) } else { TrunkEvent::Up(uri) };
             self.news.push_back(TrunkNews { trunk: state.config.name.clone(), what });
         }
     }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use hookswitch_net::{
     AcceptOutcome, BATCH, Connections, ConnectionsConfig, Listener, NetError, RecvBatch, SendOutcome, SendQueue,
-    StreamKind, StreamSetup, TcpEvent, Towards, UdpOptions, UdpSocket,
+    SocketError, StreamKind, StreamSetup, TcpEvent, Towards, UdpOptions, UdpSocket,
 };
-use hookswitch_sip::{ConnId, Flow, Input, PeerId, Transport};
+use hookswitch_sip::{ConnId, Flow, Input, NoWay, PeerId, Transport};
 use mio::event::Event;
 use mio::{Interest, Registry, Token};
 
@@ -171,7 +171,7 @@ impl SipSockets {
         for udp in self.udp.iter_mut().filter(|udp| udp.readable) {
             let local = udp.socket.local();
             if udp.failing {
-                udp.failing = udp.socket.take_errors(|failed| into.push_back(unreachable(local, failed.to)));
+                udp.failing = udp.socket.take_errors(|failed| into.push_back(unreachable(local, &failed)));
             }
             match udp.socket.receive(&mut self.batch) {
                 Ok(received) => udp.readable = received == BATCH || udp.failing,
@@ -223,7 +223,7 @@ impl SipSockets {
                 }
                 TcpEvent::Unreachable { id, local, remote, kind, peer, error } => {
                     tracing::debug!(kind = kind.name(), ?error, "a SIP connection could not be opened");
-                    Input::Unreachable { flow: stream(id, (local, remote), (kind, peer)) }
+                    Input::Failed { flow: stream(id, (local, remote), (kind, peer)), why: no_way(error) }
                 }
             });
         }
@@ -267,7 +267,7 @@ impl SipSockets {
                 continue;
             }
             let local = udp.socket.local();
-            let outcome = udp.queue.flush(&udp.socket, |failed| into.push_back(unreachable(local, failed.to)));
+            let outcome = udp.queue.flush(&udp.socket, |failed| into.push_back(unreachable(local, &failed)));
             udp.blocked = outcome == SendOutcome::Blocked;
         }
         self.tcp.flush(&self.registry, now);
@@ -293,8 +293,19 @@ impl SipSockets {
     }
 }
 
-fn unreachable(local: SocketAddr, to: SocketAddr) -> Input {
-    Input::Unreachable { flow: Flow::udp(local, to) }
+fn unreachable(local: SocketAddr, failed: &SocketError) -> Input {
+    Input::Failed { flow: Flow::udp(local, failed.to), why: no_way(failed.error.kind()) }
+}
+
+/// What an error of the system says of the other side.
+fn no_way(error: io::ErrorKind) -> NoWay {
+    match error {
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => NoWay::Refused,
+        io::ErrorKind::TimedOut => NoWay::Silent,
+        // TLS, or whoever is there, is not what the URI says.
+        io::ErrorKind::InvalidData => NoWay::Unproved,
+        _ => NoWay::NoRoute,
+    }
 }
 
 type Manner = (StreamKind, Option<u32>);

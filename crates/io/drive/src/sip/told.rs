@@ -1,7 +1,7 @@
 //! Events of calls and bindings as log lines.
 
 use hookswitch_call::{AudioNews, Event, Told};
-use hookswitch_shard::{AudioReport, BindingEvent, BindingNews, TollNews, TrunkEvent, TrunkNews, Unreached};
+use hookswitch_shard::{AudioReport, BindingEvent, BindingNews, Missed, TollNews, TrunkEvent, TrunkNews, Unreached};
 use hookswitch_sip::guard::GuardNews;
 use hookswitch_sip::registrar::RemovedWhy;
 
@@ -69,7 +69,11 @@ pub(crate) fn log_trunk(news: &TrunkNews) {
         }
         TrunkEvent::Left => tracing::info!(%trunk, "registration at trunk taken back"),
         TrunkEvent::Up(host) => tracing::info!(%trunk, %host, "trunk host answers again"),
-        TrunkEvent::Down(host) => tracing::warn!(%trunk, %host, "trunk host is out of order"),
+        TrunkEvent::Down(host, why) => tracing::warn!(%trunk, %host, "trunk host is out of order: {why}"),
+        TrunkEvent::Missed(missed) => {
+            let Missed { call, leg, host, code, why, .. } = &**missed;
+            tracing::info!(%call, %leg, %trunk, %host, code, "trunk host does not take the call: {why}");
+        }
     }
 }
 
