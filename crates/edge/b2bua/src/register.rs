@@ -76,6 +76,9 @@ impl B2bua {
             verdict => return not_admitted(verdict),
         }
         let outcome = self.registrar.register_within(now, &aor, request, flow, most);
+        if outcome.status < 300 {
+            self.calls_follow(now, &aor, flow);
+        }
         let mut response = with_headers(outcome.status, outcome.headers);
         response.reason = Some(outcome.reason.into());
         response

@@ -56,6 +56,19 @@ impl Users {
         reached
     }
 
+    /// The legs of a user.
+    pub fn legs_of<'a>(
+        &'a self,
+        user: &'a str,
+        legs: &'a AHashMap<DialogId, LegRecord>,
+    ) -> impl Iterator<Item = DialogId> + 'a {
+        let hash = self.hasher.hash_one(user);
+        let own = self.legs.range((hash, DialogId::FIRST)..).take_while(move |(other, _)| *other == hash);
+        let is_own =
+            move |dialog: &DialogId| legs.get(dialog).is_some_and(|record| record.user.as_deref() == Some(user));
+        own.map(|(_, dialog)| *dialog).filter(is_own)
+    }
+
     /// How many legs of users there are.
     pub fn len(&self) -> usize {
         self.legs.len()

@@ -2,6 +2,7 @@
 
 mod flows;
 mod limits;
+mod new_line;
 mod pings;
 
 pub(crate) use flows::{Flows, failure, one_for_each_phone};
