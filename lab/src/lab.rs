@@ -442,8 +442,8 @@ impl Lab {
                 Output::Http { status, body, .. } => self.answers.push((status, body)),
                 Output::Store(change) => self.switch.store.keep(change),
                 Output::Binding(news) => self.switch.bindings.push(news),
-                // No trunk is configured here, and the guard is off.
-                Output::Trunk(_) | Output::Guard(_) | Output::Toll(_) => {}
+                // No trunk is configured here, nobody is looked up, calls cost nothing, and the guard is off.
+                Output::Trunk(_) | Output::Guard(_) | Output::Toll(_) | Output::AskUser(_) | Output::Users(_) => {}
                 Output::Audio(report) => self.switch.audio.push(report),
                 Output::Unreached(unreached) => self.switch.unreached.push(unreached),
                 Output::Told(told) => self.switch.hear(told),

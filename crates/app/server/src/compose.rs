@@ -29,6 +29,7 @@ mod opensips;
 mod sip_tls;
 mod toll;
 mod trunks;
+mod user_lookup;
 
 use crate::config::{
     Config, ConfigError, Domain, ForceRport, Forward, MediaAddress, MediaIo, Redirects, Refresher, ReliableEarlyMedia,
@@ -49,6 +50,7 @@ pub fn switch_config(config: &Config) -> Result<SwitchConfig, ConfigError> {
     switch.tls = sip_tls::certificates(config)?;
     switch.stun = network::stun(config)?;
     switch.nftables = guard::nftables(config)?;
+    switch.users = user_lookup::service(config)?;
     switch.application = match &config.opensips {
         // Somebody else's calls are controlled then, and ours are not.
         Some(_) => None,
@@ -293,6 +295,7 @@ fn directory(config: &Config) -> Result<Directory, ConfigError> {
     if let Some(default) = &config.default_domain {
         directory.set_default(default).map_err(|error| ConfigError::value("default_domain", error))?;
     }
+    user_lookup::look_up(config, &mut directory)?;
     Ok(directory)
 }
 

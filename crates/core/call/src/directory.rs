@@ -2,7 +2,8 @@
 //!
 //! Two layers: what the configuration file says, which only a restart changes, and what a friendly
 //! host has pushed, which is stored and survives one. A pushed user hides a configured one of the
-//! same name. Nothing here ever asks a database: that is the point of a pushed directory.
+//! same name. Below them, where it is switched on, users who are asked for elsewhere when they are
+//! needed, and remembered for a while (`lookup.rs`); whoever reads here never waits for an answer.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -10,13 +11,22 @@ use std::fmt;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
+mod asking;
 mod forwarding;
 mod limits;
+mod lookup;
 mod toll;
 
+pub use asking::Standing;
 pub use forwarding::{Forwarding, MAX_NO_ANSWER};
 pub use limits::{MAX_CLASSES, UserLimits};
+pub use lookup::{
+    Busy, FoundUser, LookupConfig, LookupNews, LookupTotals, MAX_DOUBTS, MAX_NOBODIES, Question, QuestionId,
+    RETRY_AFTER, UserAnswer,
+};
 pub use toll::{BadHours, Hours, TollLimits};
+
+use lookup::{Lookups, names_user};
 
 /// Most domains in the directory.
 pub const MAX_DOMAINS: usize = 10_000;
@@ -142,6 +152,7 @@ pub struct Directory {
     aliases: BTreeMap<CompactString, CompactString>,
     default: Option<CompactString>,
     changes: VecDeque<DirectoryChange>,
+    lookups: Option<Box<Lookups>>,
 }
 
 impl Directory {
@@ -241,13 +252,17 @@ impl Directory {
         Ok(())
     }
 
-    /// Removes a pushed user. A user that is not there is not an error.
+    /// Removes a pushed user, and forgets one that was looked up. A user that is not there is not an error.
     ///
     /// # Errors
     /// [`DirectoryError::NoSuchDomain`], or [`DirectoryError::Configured`] for a user of the
     /// configuration file.
     pub fn remove_user(&mut self, domain: &str, user: &str) -> Result<(), DirectoryError> {
-        let name = self.existing(domain)?;
+        let forgotten = self.forget_found(domain, user);
+        let name = match self.existing(domain) {
+            Err(_) if forgotten => return Ok(()),
+            name => name?,
+        };
         let Some(entry) = self.domains.get_mut(&name) else {
             return Err(DirectoryError::NoSuchDomain(name));
         };
@@ -269,17 +284,32 @@ impl Directory {
     /// The secret of a user; `domain` as [`Directory::resolve`] returns it.
     #[must_use]
     pub fn secret(&self, domain: &str, user: &str) -> Option<&Secret> {
-        let entry = self.domains.get(domain)?;
-        [&entry.pushed, &entry.configured].into_iter().flatten().find_map(|layer| layer.users.get(user))
+        let layers = self.layers(domain);
+        layers
+            .into_iter()
+            .flatten()
+            .find_map(|layer| layer.users.get(user))
+            .or_else(|| Some(&self.found(domain, user)?.secret))
     }
 
     /// Whom to call instead of a user, if anybody; `domain` as [`Directory::resolve`] returns it. A
     /// pushed user hides what the configuration file says of one with that name.
     #[must_use]
     pub fn forwards(&self, domain: &str, user: &str) -> Option<&Forwarding> {
-        let entry = self.domains.get(domain)?;
-        let mut layers = [&entry.pushed, &entry.configured].into_iter().flatten();
-        layers.find(|layer| layer.users.contains_key(user))?.forwards.get(user)
+        match self.layer_with(domain, user) {
+            Some(layer) => layer.forwards.get(user),
+            None => self.found(domain, user).map(|found| &found.forward).filter(|forward| !forward.is_empty()),
+        }
+    }
+
+    /// The pushed and the configured layer of a domain.
+    fn layers(&self, domain: &str) -> [Option<&Layer>; 2] {
+        self.domains.get(domain).map_or([None; 2], |entry| [entry.pushed.as_ref(), entry.configured.as_ref()])
+    }
+
+    /// The layer that a user is in.
+    fn layer_with(&self, domain: &str, user: &str) -> Option<&Layer> {
+        self.layers(domain).into_iter().flatten().find(|layer| layer.users.contains_key(user))
     }
 
     /// Whether a user exists; `domain` as [`Directory::resolve`] returns it.
@@ -291,8 +321,7 @@ impl Directory {
     /// Where the controller of a domain is: the pushed one before the configured one.
     #[must_use]
     pub fn control(&self, domain: &str) -> Option<&str> {
-        let entry = self.domains.get(domain)?;
-        [&entry.pushed, &entry.configured].into_iter().flatten().find_map(|layer| layer.control.as_deref())
+        self.layers(domain).into_iter().flatten().find_map(|layer| layer.control.as_deref())
     }
 
     /// The domain that a host name of an address means: itself, what it is an alias of, or the
@@ -317,7 +346,7 @@ impl Directory {
             let (name, _) = self.domains.get_key_value(self.default.as_ref()?)?;
             return Some(name);
         }
-        None
+        self.lookups.as_ref()?.domain(host)
     }
 
     /// What there is under a name in the tree of domains: the users if it is a domain, and the
@@ -425,9 +454,7 @@ fn check_layer(layer: &Layer) -> Result<(), DirectoryError> {
         return Err(DirectoryError::TooManyUsers);
     }
     for (user, secret) in &layer.users {
-        let valid =
-            !user.is_empty() && user.len() <= MAX_NAME && user.bytes().all(|b| b > b' ' && b != 0x7f && b != b'@');
-        if !valid {
+        if !names_user(user) {
             return Err(DirectoryError::BadName(user.chars().take(64).collect()));
         }
         if secret.reveal().len() > MAX_SECRET {
@@ -452,147 +479,4 @@ fn check_layer(layer: &Layer) -> Result<(), DirectoryError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::words::{Address, Forwards};
-
-    fn layer(users: &[&str]) -> Layer {
-        Layer {
-            control: Some("http://127.0.0.1:9001".into()),
-            users: users.iter().map(|u| (CompactString::from(*u), Secret::new("pw"))).collect(),
-            forwards: BTreeMap::new(),
-            limits: BTreeMap::new(),
-        }
-    }
-
-    #[test]
-    fn put_replaces_and_patch_merges() {
-        let mut dir = Directory::new();
-        dir.put("Example.Test", layer(&["1000", "1001"])).unwrap();
-        dir.put("example.test", layer(&["1002"])).unwrap();
-        assert_eq!(dir.users("example.test").unwrap(), ["1002"]);
-        dir.patch("example.test", layer(&["1003"])).unwrap();
-        assert_eq!(dir.users("example.test").unwrap(), ["1002", "1003"]);
-        assert_eq!(dir.patch("other.test", layer(&[])), Err(DirectoryError::NoSuchDomain("other.test".into())));
-    }
-
-    #[test]
-    fn the_tree_lists_users_labels_and_never_secrets() {
-        let mut dir = Directory::new();
-        dir.put("bling.babble.test", layer(&["1003"])).unwrap();
-        dir.put("babble.test", layer(&[])).unwrap();
-        let root = dir.describe("").unwrap();
-        assert_eq!(root.domains, ["test"]);
-        assert_eq!(dir.describe("test").unwrap().domains, ["babble"]);
-        let babble = dir.describe("babble.test").unwrap();
-        assert_eq!(babble.domains, ["bling"]);
-        assert_eq!(dir.describe("bling.babble.test").unwrap().users, ["1003"]);
-        assert_eq!(dir.describe("ling.babble.test"), None);
-        assert!(!format!("{dir:?}").contains("\"pw\""));
-    }
-
-    #[test]
-    fn configured_entries_stay_and_pushed_ones_hide_them() {
-        let mut dir = Directory::new();
-        dir.configure("a.test", layer(&["alice"])).unwrap();
-        assert_eq!(dir.remove("a.test"), Err(DirectoryError::Configured("a.test".into())));
-        let mut pushed = layer(&[]);
-        pushed.users.insert("alice".into(), Secret::new("new"));
-        dir.put("a.test", pushed).unwrap();
-        assert_eq!(dir.secret("a.test", "alice").unwrap().reveal(), "new");
-        dir.remove("a.test").unwrap();
-        assert_eq!(dir.secret("a.test", "alice").unwrap().reveal(), "pw");
-    }
-
-    #[test]
-    fn numbers_and_localhost_mean_the_default_domain() {
-        let mut dir = Directory::new();
-        dir.configure("a.test", layer(&[])).unwrap();
-        dir.alias("pbx.local", "a.test").unwrap();
-        for host in ["A.test", "localhost", "127.0.0.1:5060", "[::1]", "PBX.local"] {
-            assert_eq!(dir.resolve(host), Some("a.test"), "{host}");
-        }
-        assert_eq!(dir.resolve("b.test"), None);
-    }
-
-    #[test]
-    fn names_and_numbers_have_limits() {
-        let mut dir = Directory::new();
-        assert!(dir.put("a b", layer(&[])).is_err());
-        assert!(dir.put("", layer(&[])).is_err());
-        assert!(dir.put("a.test", layer(&["bad\r\nname"])).is_err());
-        let many = Layer {
-            control: None,
-            users: (0..=MAX_USERS).map(|n| (compact_str::format_compact!("{n}"), Secret::new(""))).collect(),
-            ..Layer::default()
-        };
-        assert_eq!(dir.put("a.test", many), Err(DirectoryError::TooManyUsers));
-        assert_eq!(dir.poll_change(), None);
-        for n in 0..MAX_DOMAINS {
-            dir.put(&format!("d{n}.test"), Layer::default()).unwrap();
-        }
-        assert_eq!(dir.put("one.more", Layer::default()), Err(DirectoryError::TooManyDomains));
-    }
-
-    #[test]
-    fn changes_are_told_and_restore_is_silent() {
-        let mut dir = Directory::new();
-        dir.restore("a.test", layer(&["1"])).unwrap();
-        assert_eq!(dir.poll_change(), None);
-        dir.remove_user("a.test", "1").unwrap();
-        let Some(DirectoryChange::Put(domain, left)) = dir.poll_change() else { panic!("no change told") };
-        assert_eq!((domain.as_str(), left.users.len()), ("a.test", 0));
-        dir.remove("a.test").unwrap();
-        assert_eq!(dir.poll_change(), Some(DirectoryChange::Removed("a.test".into())));
-    }
-
-    fn busy_to(address: &str) -> Forwarding {
-        let otherwise = Forwards { busy: Some(Address::from(address)), ..Forwards::default() };
-        Forwarding { otherwise, ..Forwarding::default() }
-    }
-
-    #[test]
-    fn forwards_come_and_go_with_their_user() {
-        let mut dir = Directory::new();
-        let mut configured = layer(&["alice", "bob"]);
-        configured.forwards.insert("alice".into(), busy_to("sip:1@a.test"));
-        dir.configure("a.test", configured).unwrap();
-        assert_eq!(dir.forwards("a.test", "alice"), Some(&busy_to("sip:1@a.test")));
-        assert_eq!(dir.forwards("a.test", "bob"), None);
-        let mut pushed = layer(&["bob"]);
-        pushed.forwards.insert("bob".into(), busy_to("tel:+4930"));
-        dir.put("a.test", pushed).unwrap();
-        assert_eq!(dir.forwards("a.test", "bob"), Some(&busy_to("tel:+4930")));
-        assert_eq!(dir.forwards("a.test", "alice"), Some(&busy_to("sip:1@a.test")));
-        // Whoever is pushed without forwards has none, whatever was pushed or configured before.
-        dir.patch("a.test", layer(&["alice", "bob"])).unwrap();
-        assert_eq!((dir.forwards("a.test", "alice"), dir.forwards("a.test", "bob")), (None, None));
-        dir.remove_user("a.test", "alice").unwrap();
-        assert!(dir.forwards("a.test", "alice").is_some());
-    }
-
-    #[test]
-    fn forwards_are_stored_and_old_layers_without_them_can_be_read() {
-        let mut with = layer(&["bob"]);
-        with.forwards.insert("bob".into(), busy_to("sip:1@a.test"));
-        let stored = serde_json::to_string(&with).unwrap();
-        assert_eq!(serde_json::from_str::<Layer>(&stored).unwrap(), with);
-        let old: Layer = serde_json::from_str(r#"{"users":{"bob":"pw"}}"#).unwrap();
-        assert!(old.forwards.is_empty());
-    }
-
-    #[test]
-    fn a_forward_that_cannot_be_used_or_belongs_to_nobody_changes_nothing() {
-        let mut dir = Directory::new();
-        for (user, expected) in [
-            ("bob", DirectoryError::BadForward { user: "bob".into(), member: "busy", why: "" }),
-            ("carol", DirectoryError::BadName("carol".into())),
-        ] {
-            let mut with = layer(&["bob"]);
-            with.forwards.insert(user.into(), busy_to(if user == "bob" { "1002" } else { "sip:a@c" }));
-            let error = dir.put("a.test", with).unwrap_err();
-            assert_eq!(std::mem::discriminant(&error), std::mem::discriminant(&expected), "{error}");
-        }
-        assert_eq!(dir.poll_change(), None);
-    }
-}
+mod tests;

@@ -12,12 +12,8 @@ use crate::reason;
 use crate::{B2bua, Reliable};
 
 impl B2bua {
+    /// An INVITE whose sender is admitted.
     pub(crate) fn invited(&mut self, now: Time, dialog: DialogId, request: &Message, flow: Flow) {
-        if let Some(refusal) = self.refusal_of(now, request, flow) {
-            // Whoever has proved nothing gets an answer and no memory.
-            self.endpoint.turn_away(dialog, request, flow, &refusal);
-            return;
-        }
         let from = request.from().ok().and_then(|from| from.uri_str());
         let (Some(from), Some(to), Ok(wire_id)) = (from, request.request_uri(), request.call_id()) else {
             self.endpoint.respond(now, dialog, Response::new(400));
@@ -109,6 +105,9 @@ impl B2bua {
     }
 
     pub(crate) fn cancelled(&mut self, dialog: DialogId, request: &Message) {
+        if self.forget_invite(dialog) {
+            return;
+        }
         let cause = reason::refine(Cause::new(Kind::Cancelled, Fault::Nobody), Some(request));
         self.over(dialog, cause);
     }

@@ -23,7 +23,7 @@
 //! | `named.rs` | what waits for the domain name system |
 //! | `register.rs` | REGISTER, OPTIONS and everything else outside of a call |
 //! | `package/` | subscriptions to events: busy lamps, waiting messages, presence, registrations |
-//! | `registrar/` | the watch over bindings, and phones with several flows, limits of users |
+//! | `registrar/` | the watch over bindings, phones with several flows, limits of users, users who are looked up |
 //! | `offence.rs` | what counts against those who write to us |
 //! | [`toll`] | limits of calls by what they cost |
 //! | [`trunk`] | calls through carriers and other switches |
@@ -63,7 +63,7 @@ use std::net::IpAddr;
 use ahash::AHashMap;
 use bytes::Bytes;
 use compact_str::CompactString;
-use hookswitch_call::directory::Directory;
+use hookswitch_call::directory::{Directory, Question};
 use hookswitch_call::port::Backend;
 use hookswitch_call::{CallId, Codecs, Handle, LegId, Op, Report, Time};
 use hookswitch_sip::auth::{Gate, GateConfig};
@@ -86,7 +86,7 @@ pub use parcel::{MAX_PARCEL, MAX_PARCELS};
 pub use perform::MAX_SDP;
 pub use refer::{Referred, Refers};
 pub use referral::Referral;
-use registrar::{Flows, Pings, Users};
+use registrar::{Flows, Lookups, Pings, Users};
 pub use reoffer::{Proposal, Reoffer};
 use route::Route;
 pub use text::MAX_TEXTS;
@@ -185,6 +185,8 @@ pub enum Step {
         /// What is wanted.
         kind: RecordKind,
     },
+    /// Ask who this user is; the answer goes to [`B2bua::handle_user`].
+    AskUser(Question),
     /// An event was handled; drain the reports before the next step, so that the core's answer to
     /// one event comes before the next event.
     Handled,
@@ -212,6 +214,7 @@ pub struct B2bua {
     flows: Flows,
     packages: Packages,
     users: Users,
+    lookups: Lookups,
     reports: VecDeque<Report>,
 }
 
@@ -267,6 +270,7 @@ impl B2bua {
             pings: Pings::default(),
             flows: Flows::default(),
             users: Users::default(),
+            lookups: Lookups::default(),
             reports: VecDeque::new(),
         }
     }
@@ -290,6 +294,7 @@ impl B2bua {
         self.tolls.at(now);
         self.endpoint.handle_timeout(now);
         self.registrar.handle_timeout(now);
+        self.directory.handle_timeout(now);
         self.send_pings(now);
         self.run_trunks(now);
         self.age_packages(now);
@@ -300,8 +305,8 @@ impl B2bua {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let names = self.names.resolver.poll_timeout();
-        let events = self.packages_due();
-        [self.endpoint.poll_timeout(), self.registrar.poll_timeout(), names, self.trunks.due, events]
+        let (events, users) = (self.packages_due(), self.directory.poll_timeout());
+        [self.endpoint.poll_timeout(), self.registrar.poll_timeout(), names, self.trunks.due, events, users]
             .into_iter()
             .flatten()
             .min()
@@ -310,7 +315,8 @@ impl B2bua {
     /// The next step of the SIP side; `None` when everything is done.
     pub fn step(&mut self, now: Time) -> Option<Step> {
         let Some(output) = self.endpoint.poll_output() else {
-            return self.step_names(now).or_else(|| self.tell_watchers(now).then_some(Step::Handled));
+            let due = self.step_names(now).or_else(|| self.step_lookups(now));
+            return due.or_else(|| self.tell_watchers(now).then_some(Step::Handled));
         };
         Some(match output {
             Output::Event(event) => {
@@ -378,7 +384,7 @@ impl B2bua {
 
     fn event(&mut self, now: Time, event: Event) {
         match event {
-            Event::Invite { dialog, request, flow } => self.invited(now, dialog, &request, flow),
+            Event::Invite { dialog, request, flow } => self.invite_came(now, dialog, request, flow, false),
             Event::Cancelled { dialog, request } => self.cancelled(dialog, &request),
             Event::Acked { dialog, request } => self.acked(dialog, &request),
             Event::Reinvite { dialog, request } => self.reinvited(now, dialog, &request),
@@ -391,7 +397,7 @@ impl B2bua {
                 self.failed(now, dialog, (status, &reason), response.as_ref(), cause);
             }
             Event::Ended { dialog, by, request } => self.ended(dialog, by, request.as_ref()),
-            Event::Request { txn, dialog, request, flow } => self.requested(now, txn, dialog, &request, flow),
+            Event::Request { txn, dialog, request, flow } => self.request_came(now, txn, dialog, request, flow),
             Event::Prack { dialog, txn, request } => self.pracked(now, dialog, txn, &request),
             Event::Update { dialog, fork, txn, request } => self.updated(now, dialog, (txn, fork), &request),
             Event::Updated { dialog, fork, response } => self.update_answered(dialog, fork, &response),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use compact_str::{CompactString, format_compact};
+use hookswitch_call::directory::Standing;
 use hookswitch_call::{
     Address, CallId, Cause, Codecs, Dial, Diverting, Fault, Forwards, Found, Kind, Orderer, Report, Service, Target,
     Time,
@@ -15,13 +16,16 @@ use hookswitch_sip_msg::{Host, NameAddr, Scheme, Uri};
 
 use crate::B2bua;
 use crate::named::Way;
-use crate::registrar::one_for_each_phone;
+use crate::registrar::{UserName, one_for_each_phone, out_of_order};
 use crate::route::Choice;
 use crate::trunk::{self, TrunkSet};
 
 /// [`Target::via`] of a place that a trusted route names: the party there is told who calls even if the caller wishes
 /// to stay unknown (RFC 3325). No key of a binding.
 pub(crate) const TRUSTED_ROUTE: u64 = u64::MAX;
+
+/// What can be called without being a user.
+pub(crate) const SERVICES: [&str; 2] = ["echo", "tone"];
 
 /// One place and the way to it; its `near` is still to be found out.
 pub(crate) struct Place {
@@ -56,6 +60,15 @@ impl Place {
 enum Whereabouts {
     Places(Vec<Place>),
     Found(Found),
+    /// It depends on a user who has to be looked up first.
+    Unsettled(UserName),
+}
+
+/// Why a text has nowhere to go.
+pub(crate) enum NoPlace {
+    Because(Cause),
+    /// The same.
+    Unsettled(UserName),
 }
 
 fn nowhere(kind: Kind, fault: Fault) -> Whereabouts {
@@ -72,6 +85,7 @@ impl B2bua {
                 Err(cause) => self.located(call, to, Found::Nowhere(cause), forwards),
             },
             Whereabouts::Found(found) => self.located(call, to, found, forwards),
+            Whereabouts::Unsettled(name) => self.call_waits(now, call, to, anywhere, &name),
         }
     }
 
@@ -110,10 +124,16 @@ impl B2bua {
         }
         match self.our_domain(&uri) {
             Some(domain) => {
+                let user = uri.user_unescaped().unwrap_or_default();
+                // Whose temporary address it is, a phone that has registered says.
+                if uri.param("gr") != Some("")
+                    && let Some(unknown) = self.unsettled(now, domain, &user)
+                {
+                    return unknown;
+                }
                 if let Some(gr) = uri.param("gr") {
                     return self.phone(now, &uri, domain, gr, rings);
                 }
-                let user = uri.user_unescaped().unwrap_or_default();
                 if let Some(forwarding) = self.directory.forwards(domain, &user) {
                     if let Some(to) = forwarding.always.clone() {
                         return Whereabouts::Found(Found::Diverted { to, why: Diverting::Always });
@@ -124,8 +144,26 @@ impl B2bua {
                 }
                 self.user(now, &uri, domain, rings)
             }
-            None if anywhere && uri.is_sip() => Whereabouts::Places(vec![Place::direct(&to.0, None)]),
-            None => nowhere(Kind::NotFound, Fault::Peer),
+            None => {
+                let user = uri.user_unescaped().unwrap_or_default();
+                let domain = self.directory.may_become(&host_text(uri.host)).filter(|_| uri.is_sip());
+                match domain.and_then(|domain| self.unsettled(now, &domain, &user)) {
+                    Some(unknown) => unknown,
+                    None if anywhere && uri.is_sip() => Whereabouts::Places(vec![Place::direct(&to.0, None)]),
+                    None => nowhere(Kind::NotFound, Fault::Peer),
+                }
+            }
+        }
+    }
+
+    /// What is to be said of a user of whom nothing can be said yet.
+    fn unsettled(&self, now: Time, domain: &str, user: &str) -> Option<Whereabouts> {
+        match self.directory.standing(now, domain, user) {
+            // A service is nobody who could be found elsewhere.
+            _ if SERVICES.contains(&user) => None,
+            Standing::Known | Standing::Nobody => None,
+            Standing::Unsettled => Some(Whereabouts::Unsettled((domain.into(), user.into()))),
+            Standing::Out => Some(Whereabouts::Found(Found::Nowhere(out_of_order()))),
         }
     }
 
@@ -172,6 +210,7 @@ impl B2bua {
                 Some(Whereabouts::Places(some)) => {
                     places.extend(some.into_iter().map(|place| place.placed(Some(choice))));
                 }
+                Some(unknown @ Whereabouts::Unsettled(_)) => return unknown,
                 Some(Whereabouts::Found(found)) if choices.len() == 1 => return Whereabouts::Found(found),
                 Some(Whereabouts::Found(found)) => {
                     first_failure.get_or_insert(found);
@@ -217,6 +256,9 @@ impl B2bua {
     /// `rings`: it is a call that comes, and not a text.
     fn user(&self, now: Time, uri: &Uri<'_>, domain: &str, rings: bool) -> Whereabouts {
         let user = uri.user_unescaped().unwrap_or_default();
+        if let Some(unknown) = self.unsettled(now, domain, &user) {
+            return unknown;
+        }
         if !self.directory.has_user(domain, &user) {
             return match &*user {
                 "echo" => Whereabouts::Found(Found::Service(Service::Echo)),
@@ -285,20 +327,22 @@ impl B2bua {
     }
 
     /// Where a text goes that is sent to an address: where a call would, but for a user's wish to have calls forwarded.
-    pub(crate) fn places_of_text(&mut self, now: Time, to: &Address) -> Result<Vec<Place>, Cause> {
+    pub(crate) fn places_of_text(&mut self, now: Time, to: &Address) -> Result<Vec<Place>, NoPlace> {
         let found = match self.locate(now, to, false, None) {
             Whereabouts::Found(Found::Diverted { .. }) => {
-                let uri = Uri::parse(&to.0).map_err(|_| Cause::new(Kind::BadAddress, Fault::Peer))?;
+                let bad = |_| NoPlace::Because(Cause::new(Kind::BadAddress, Fault::Peer));
+                let uri = Uri::parse(&to.0).map_err(bad)?;
                 self.our_domain(&uri).map(|domain| self.user(now, &uri, domain, false))
             }
             other => Some(other),
         };
         match found {
             Some(Whereabouts::Places(places)) => Ok(places),
-            Some(Whereabouts::Found(Found::Nowhere(cause))) => Err(cause),
+            Some(Whereabouts::Unsettled(name)) => Err(NoPlace::Unsettled(name)),
+            Some(Whereabouts::Found(Found::Nowhere(cause))) => Err(NoPlace::Because(cause)),
             // A service reads nothing.
             Some(Whereabouts::Found(Found::Service(_) | Found::Targets(_) | Found::Diverted { .. })) | None => {
-                Err(Cause::new(Kind::NotAcceptable, Fault::Peer))
+                Err(NoPlace::Because(Cause::new(Kind::NotAcceptable, Fault::Peer)))
             }
         }
     }

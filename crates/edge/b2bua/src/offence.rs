@@ -9,6 +9,7 @@ use hookswitch_sip::guard::{Guard, GuardNews, Offence};
 use hookswitch_sip_msg::{Message, Uri};
 
 use crate::B2bua;
+use crate::locate::aor;
 
 impl B2bua {
     /// Who is not listened to.
@@ -57,7 +58,9 @@ impl B2bua {
     pub(crate) fn probed(&mut self, now: Time, remote: SocketAddr, request: &Message) {
         let Some(uri) = request.request_uri().and_then(|uri| Uri::parse(uri).ok()) else { return };
         let Some(user) = uri.user_unescaped().filter(|user| !user.is_empty()) else { return };
-        let exists = self.our_domain(&uri).is_some_and(|domain| self.directory.has_user(domain, &user));
+        let exists = self.our_domain(&uri).is_some_and(|domain| {
+            self.directory.has_user(domain, &user) || self.registrar.is_registered(now, &aor(&user, domain))
+        });
         if !exists && self.route_of(&uri).is_none() {
             self.endpoint.guard_mut().offend(now, remote, Offence::Probe);
         }

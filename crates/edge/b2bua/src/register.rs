@@ -22,7 +22,7 @@ impl B2bua {
                 self.probed(now, flow.remote, request);
                 self.abilities()
             }
-            Some(Method::Message) => match self.texted(now, txn, request, flow) {
+            Some(Method::Message) => match self.texted(now, txn, request, flow, false) {
                 Some(refusal) => refusal,
                 None => return,
             },

@@ -22,11 +22,11 @@ use hookswitch_sip_msg::{HeaderName, Message, Method};
 
 use crate::B2bua;
 use crate::identity;
-use crate::locate::{Place, TRUSTED_ROUTE};
+use crate::locate::{NoPlace, Place, TRUSTED_ROUTE};
 use crate::named::{Toward, unresolved};
 use crate::outbound::{name_addr, request_uri};
 use crate::parcel::{MAX_PARCEL, on_one_line};
-use crate::registrar::failure;
+use crate::registrar::{UserName, failure, later};
 
 /// Most texts that are on their way at a time; more are answered 503.
 pub const MAX_TEXTS: usize = 1_000;
@@ -89,6 +89,13 @@ pub(crate) struct Branch {
     phone: Option<Instance>,
 }
 
+/// Why a text is not sent, or not yet.
+enum Unread {
+    Refused(Box<Response>),
+    /// It goes to a user who has to be looked up first.
+    Unsettled(UserName),
+}
+
 /// A final answer of a branch that is no success.
 struct Verdict {
     rank: u16,
@@ -96,14 +103,25 @@ struct Verdict {
 }
 
 impl B2bua {
-    /// A MESSAGE outside of a dialog. The refusal, if there is one.
-    pub(crate) fn texted(&mut self, now: Time, txn: TxnId, request: &Message, flow: Flow) -> Option<Response> {
+    /// A MESSAGE outside of a dialog. The refusal, if there is one. `proved`: it was asked already who sends it.
+    pub(crate) fn texted(
+        &mut self,
+        now: Time,
+        txn: TxnId,
+        request: &Message,
+        flow: Flow,
+        proved: bool,
+    ) -> Option<Response> {
+        if let Some(refusal) = if proved { None } else { self.refusal_of(now, request, flow) } {
+            return Some(refusal);
+        }
         match self.read_text(now, txn, request, flow) {
             Ok((text, places)) => {
                 self.send_text(now, text, places);
                 None
             }
-            Err(refusal) => Some(*refusal),
+            Err(Unread::Refused(refusal)) => Some(*refusal),
+            Err(Unread::Unsettled(name)) => self.text_waits(now, &name, (txn, request, flow)),
         }
     }
 
@@ -113,11 +131,8 @@ impl B2bua {
         txn: TxnId,
         request: &Message,
         flow: Flow,
-    ) -> Result<(Text, Vec<Place>), Box<Response>> {
-        let refuse = |status| Box::new(Response::new(status));
-        if let Some(refusal) = self.refusal_of(now, request, flow) {
-            return Err(Box::new(refusal));
-        }
+    ) -> Result<(Text, Vec<Place>), Unread> {
+        let refuse = |status| Unread::Refused(Box::new(Response::new(status)));
         let from = request.from().ok().and_then(|from| from.uri_str()).filter(|from| from.len() <= MAX_ADDRESS);
         let to = request.request_uri().filter(|to| to.len() <= MAX_ADDRESS);
         let (Some(from), Some(to), Ok(call_id)) = (from, to, request.call_id()) else { return Err(refuse(400)) };
@@ -131,13 +146,18 @@ impl B2bua {
         }
         if self.texts.texts.len() >= MAX_TEXTS {
             let later = Header::new(HeaderName::RetryAfter, RETRY_AFTER);
-            return Err(Box::new(Response::new(503).with_header(later)));
+            return Err(Unread::Refused(Box::new(Response::new(503).with_header(later))));
         }
         let (to, parent) = (Address::from(to), self.texts.call_ids.get(call_id).copied());
         if self.comes_round(parent, &to) {
             return Err(refuse(482));
         }
-        let places = self.places_of_text(now, &to).map_err(|cause| refuse(fit(cause.refusal().0)))?;
+        let places = self.places_of_text(now, &to).map_err(|why| match why {
+            NoPlace::Unsettled(name) => Unread::Unsettled(name),
+            // Nobody could say whether there is such a user.
+            NoPlace::Because(cause) if cause.kind == Kind::Overloaded => Unread::Refused(Box::new(later())),
+            NoPlace::Because(cause) => refuse(fit(cause.refusal().0)),
+        })?;
         let trunk = self.trunks.of(flow.remote.ip(), request);
         let trusted = self.is_trusted(flow) || trunk.is_some_and(|trunk| self.trunks.believes(trunk));
         let (mut identity, ..) = identity::read(request, trusted);

@@ -158,4 +158,8 @@ impl Registrations for Known<'_> {
             registered: newest.registered_at,
         })
     }
+
+    fn users(&self, domain: &str) -> Vec<compact_str::CompactString> {
+        self.registrar.users_of(self.now, domain).map(|(user, _)| user.into()).collect()
+    }
 }

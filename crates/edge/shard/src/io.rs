@@ -8,7 +8,7 @@ use compact_str::CompactString;
 use hookswitch_b2bua::toll::TollNews;
 use hookswitch_b2bua::trunk::TrunkNews;
 use hookswitch_b2bua::{Mailbox, MailboxChange};
-use hookswitch_call::directory::{DirectoryChange, Layer};
+use hookswitch_call::directory::{DirectoryChange, Layer, LookupNews, Question, QuestionId};
 use hookswitch_call::{MediaOp, MediaReport, Told};
 use hookswitch_dialect::call_api::{Admission, SessionId};
 use hookswitch_sip::guard::{Ban, GuardNews, Source};
@@ -18,6 +18,7 @@ use hookswitch_sip::subscription::{Key, Subscription};
 use hookswitch_sip::{Flow, Network};
 
 use crate::inquiry::{AudioReport, Unreached};
+use crate::users::UserReply;
 
 /// One HTTP request, named by the driver.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -36,6 +37,13 @@ pub enum Input {
         id: LookupId,
         /// What came of it.
         answer: Answer,
+    },
+    /// What came of [`Output::AskUser`].
+    User {
+        /// Which question.
+        id: QuestionId,
+        /// What was said.
+        reply: UserReply,
     },
     /// Hosts on the Internet see us at these addresses from now on, at most one of each family.
     PublicAddresses(Vec<IpAddr>),
@@ -107,6 +115,8 @@ pub enum Output {
         /// What is wanted.
         kind: RecordKind,
     },
+    /// Ask who a user is; wants [`Input::User`], which counts as failed if it comes too late.
+    AskUser(Question),
     /// Say something to an application.
     Text {
         /// To whom.
@@ -143,6 +153,8 @@ pub enum Output {
     Guard(GuardNews),
     /// A call was not made because of what it costs, for logs.
     Toll(TollNews),
+    /// What has become of the look-ups of users, for logs.
+    Users(LookupNews),
     /// Something has become of a trunk, for logs.
     Trunk(TrunkNews),
     /// What has become known of a call's audio, for logs.

@@ -17,13 +17,14 @@ mod inquiry;
 mod io;
 mod record;
 mod tolls;
+mod users;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use compact_str::CompactString;
 use hookswitch_b2bua::{B2bua, B2buaConfig, Step, aor};
-use hookswitch_call::directory::{Directory, DirectoryChange};
+use hookswitch_call::directory::{Directory, DirectoryChange, LookupTotals};
 use hookswitch_call::port::Backend;
 use hookswitch_call::switchboard::{self, Switchboard};
 use hookswitch_call::{CallId, CallRef, Cause, Command, Fault, Kind, Limits, MediaReport, Time};
@@ -44,6 +45,7 @@ pub use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
 pub use inquiry::{AudioReport, CALLS_LISTED, ENDED_KEPT, UNREACHED_KEPT, Unreached};
 pub use io::{BindingEvent, BindingNews, Change, HttpId, Input, Output, Stored};
 pub use record::CallRecord;
+pub use users::UserReply;
 
 use inquiry::Inquiry;
 
@@ -119,6 +121,7 @@ impl Shard {
             Input::Media(MediaReport::Audio { call, news, audio }) => self.audio_told(call, news, audio),
             Input::Media(report) => self.board.tell_media(now, report),
             Input::Answer { id, answer } => self.b2bua.handle_answer(now, id, answer),
+            Input::User { id, reply } => self.b2bua.handle_user(now, id, reply.into()),
             Input::PublicAddresses(public) => self.b2bua.set_public_addresses(&public),
             Input::SessionOpened { session, admission } => {
                 if self.hub.open(session, admission).is_err() {
@@ -223,6 +226,12 @@ impl Shard {
         self.b2bua.peer_name(peer)
     }
 
+    /// What the look-ups of users have counted, if there are any, and how many requests and calls wait for one.
+    #[must_use]
+    pub fn user_counts(&self) -> Option<(LookupTotals, usize)> {
+        Some((self.b2bua.directory().lookup_totals()?, self.b2bua.waiting_for_users()))
+    }
+
     /// What has happened to bindings.
     #[must_use]
     pub fn registrar_totals(&self) -> registrar::RegistrarTotals {
@@ -294,6 +303,7 @@ impl Shard {
                     Some(Step::Handled) => {}
                     Some(Step::Send { flow, bytes }) => self.out.push_back(Output::Send { flow, bytes }),
                     Some(Step::Close { flow }) => self.out.push_back(Output::Close { flow }),
+                    Some(Step::AskUser(question)) => self.out.push_back(Output::AskUser(question)),
                     Some(Step::Lookup { id, name, kind }) => self.out.push_back(Output::Lookup { id, name, kind }),
                     None => break,
                 }
@@ -346,6 +356,9 @@ impl Shard {
         while let Some(news) = self.b2bua.poll_toll_news() {
             self.out.push_back(Output::Toll(news));
         }
+        while let Some(news) = self.b2bua.directory_mut().poll_lookup_news() {
+            self.out.push_back(Output::Users(news));
+        }
         while let Some(news) = self.b2bua.poll_trunk_news() {
             self.note_missed(&news);
             self.out.push_back(Output::Trunk(news));
@@ -381,7 +394,7 @@ impl Shard {
         let gone: Vec<CompactString> = {
             let directory = self.b2bua.directory();
             let registered = self.b2bua.registrar().users_of(now, domain).map(|(user, _)| user);
-            registered.filter(|user| !directory.has_user(domain, user)).map(|user| aor(user, domain)).collect()
+            registered.filter(|user| !directory.may_have(domain, user)).map(|user| aor(user, domain)).collect()
         };
         for aor in gone {
             self.b2bua.registrar_mut().remove_aor(&aor);

@@ -8,7 +8,7 @@ use hookswitch_shard::BindingEvent;
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::registrar::{RemovedWhy, StaleWhy};
 use hookswitch_sip::{Flow, Input, Transport};
-use hookswitch_sip_msg::HeaderName;
+use hookswitch_sip_msg::{HeaderName, Message};
 
 fn flow(number: u64) -> Flow {
     match number {
@@ -135,5 +135,34 @@ fn a_text_goes_over_the_next_flow_as_well() {
     let (to, message) = raw.last("MESSAGE").clone();
     assert_eq!((to, count(&raw, "MESSAGE")), (flow(1), 2));
     raw.hear(flow(1), &answer(&message, "200 OK", "b", ""));
+    assert_eq!(raw.last("200").0.remote, at("10.0.0.2:5060"));
+}
+
+/// A phone behind two edge proxies, each of which holds one of its flows and knows it by a token in its Path.
+#[test]
+fn an_edge_proxy_that_has_lost_a_flow_says_so_and_the_next_edge_is_tried() {
+    let mut raw = Raw::new(trusting_config());
+    let edges = ["10.0.0.6:5060", "10.0.0.7:5060"];
+    for (number, edge) in (1..).zip(edges) {
+        let lines = format!(
+            "Supported: path, outbound\r\nPath: <sip:token{number}@{edge};lr;ob>\r\n\
+             Contact: <sip:bob@192.168.1.7;ob>;+sip.instance=\"<urn:uuid:1>\";reg-id={number}\r\n"
+        );
+        let answer = raw.register(udp(edge), "sip:bob@x.test", &Credentials::new("bob", "bob-pw"), &lines);
+        assert_eq!((answer, raw.last("200").1.header_str(HeaderName::Require)), (200, Some("outbound")));
+        raw.now += sec(1);
+    }
+    let route = |message: &Message| message.header_str(HeaderName::Route).unwrap_or_default().to_owned();
+    call_bob(&mut raw);
+    let (to, first) = raw.last("INVITE").clone();
+    assert_eq!((to.remote, route(&first)), (at(edges[1]), "<sip:token2@10.0.0.7:5060;lr;ob>".to_owned()));
+    raw.hear(udp(edges[1]), &answer(&first, "430 Flow Failed", "e", ""));
+    let (to, second) = raw.last("INVITE").clone();
+    assert_eq!((to.remote, route(&second)), (at(edges[0]), "<sip:token1@10.0.0.6:5060;lr;ob>".to_owned()));
+    assert_eq!((second.call_id(), count(&raw, "INVITE")), (first.call_id(), 2), "the same leg, and no third try");
+    assert_eq!(raw.bindings.last(), Some(&BindingEvent::Removed(RemovedWhy::Unreachable)));
+    assert_eq!(raw.shard.counts().bindings, 1, "the flow that failed is not called again");
+    assert!(!raw.words().iter().any(|word| word == "430"), "the caller is not told of it");
+    raw.hear(udp(edges[0]), &answer(&second, "200 OK", "b", "b"));
     assert_eq!(raw.last("200").0.remote, at("10.0.0.2:5060"));
 }

@@ -10,7 +10,7 @@
 //!   HTTP (tokio)◀─ └─────────────┘ ── changes ──▶ store thread
 //!                     │ look-up ▲
 //!                     ▼  answer │
-//!                   thread of names ◀─▶ name servers
+//!                   thread of names ◀─▶ name servers; the same for users who are asked for over HTTP
 //! ```
 
 #![forbid(unsafe_code)]
@@ -30,6 +30,7 @@ mod sip;
 mod status;
 mod switch;
 mod tap;
+mod users;
 mod web;
 
 pub use behaviour::{Behaviour, Filtering, Mapping, Question as NatQuestion, nat_behaviour};
@@ -45,6 +46,7 @@ pub use sip::{ClientCertificates, MAX_SHARD_QUEUE, MAX_SIP_SOCKETS, SipListen, S
 pub use status::Phase;
 pub use switch::{Addresses, StartError, StoreConfig, Switch, SwitchConfig};
 pub use tap::{Direction, Tap};
+pub use users::{BadUserUrl, Login, MAX_DOCUMENT, MAX_URL, UserServiceConfig, UserServiceError, UserUrl};
 pub use web::{
     ApplicationConfig, BadSecret, BadWebListen, HttpConfig, MAX_BODY, MAX_HTTP_CONNECTIONS, MAX_MESSAGE, MAX_OUTBOX,
     MAX_OUTBOX_BYTES, MAX_PER_ADDRESS, MAX_REQUESTS, MAX_SECRET, MAX_SESSIONS, MAX_TOKENS, MAX_UNHANDLED, MIN_SECRET,

@@ -28,6 +28,7 @@ use crate::pii::show_pii;
 use crate::sip::{self, Desk, FIRST_SOCKET, MAX_SHARD_QUEUE, Message, ShardLoop, SipListen, SipSockets, SipTls, Watch};
 use crate::status::{Phase, Status};
 use crate::tap::Tap;
+use crate::users::{UserService, UserServiceConfig, UserServiceError};
 use crate::web::{ApplicationConfig, Host, HttpConfig, TlsError, Web, WebError, WebSockets};
 
 /// How long somebody who asks a shard how much there is waits at most.
@@ -54,6 +55,8 @@ pub struct SwitchConfig {
     pub nftables: Option<NftablesConfig>,
     /// Who knows our public addresses.
     pub stun: StunConfig,
+    /// Who is asked for users that are in no directory; to be set if and only if the directory of `shard` has such.
+    pub users: Option<UserServiceConfig>,
     /// The Call API; none switches it off.
     pub application: Option<ApplicationConfig>,
     /// Directory and registrations over HTTP; none switches it off.
@@ -92,6 +95,7 @@ impl SwitchConfig {
             dns: DnsConfig::default(),
             nftables: None,
             stun: StunConfig::default(),
+            users: None,
             application: None,
             http: None,
             store: None,
@@ -129,6 +133,9 @@ pub enum StartError {
     /// The store.
     #[error("store: {0}")]
     Store(#[from] StoreError),
+    /// Users cannot be asked for.
+    #[error("look-up of users: {0}")]
+    Users(#[from] UserServiceError),
     /// What was stored cannot be read.
     #[error("store: {0}")]
     Restore(#[from] RestoreError),
@@ -189,6 +196,7 @@ impl Switch {
         let status = Arc::new(Status::new());
         let media = Arc::new(start_media(&config.media, clock, &inbox, &status)?);
         let dns = start_dns(config.dns, clock, &inbox)?;
+        let users = config.users.map(|config| start_users(config, &inbox)).transpose()?;
         let shard = complete(config.shard, &addresses, clock)?;
         let mut switch = Self {
             addresses,
@@ -214,6 +222,7 @@ impl Switch {
                 desk: Desk::new(store),
                 media,
                 dns,
+                users,
                 tap,
                 status,
                 restore,
@@ -375,6 +384,12 @@ fn start_dns(config: DnsConfig, clock: Clock, inbox: &Arc<Inbox<Message>>) -> io
     // As many as there are look-ups in flight, which the resolver bounds.
     let sink: AnswerSink = Arc::new(move |id, answer| inbox.push_always(Message::Answer(id, answer)));
     Dns::start(config, clock, sink)
+}
+
+fn start_users(config: UserServiceConfig, inbox: &Arc<Inbox<Message>>) -> Result<UserService, UserServiceError> {
+    let inbox = Arc::clone(inbox);
+    // As many as there are questions under way, which the directory bounds.
+    UserService::start(config, Arc::new(move |id, reply| inbox.push_always(Message::User(id, reply))))
 }
 
 /// Fills in what only the system knows.

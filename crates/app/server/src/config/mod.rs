@@ -17,6 +17,7 @@ mod sections;
 mod sip_tls;
 mod toll;
 mod trunks;
+mod user_lookup;
 mod users;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ pub use sections::*;
 pub use sip_tls::{ClientCertificates, SipTls};
 pub use toll::{TollLimits, TollSection};
 pub use trunks::{HeaderRule, NumberIn, NumberRule, Trunk, TrunkHost};
+pub use user_lookup::UserLookup;
 pub use users::*;
 
 /// What stands for a secret where it is shown.
@@ -72,6 +74,8 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// Domains by name. Users may be added over HTTP as well.
     pub domains: BTreeMap<String, Domain>,
+    /// A server that is asked by HTTP for users who stand neither here nor were pushed. Default: none.
+    pub user_lookup: Option<UserLookup>,
     /// The domain meant by `localhost` and by this host's own numeric addresses. Default: the first
     /// one here by alphabet, else the first one pushed.
     pub default_domain: Option<String>,
@@ -112,6 +116,9 @@ impl Config {
         }
         for token in &mut shown.call_api.tokens {
             token.secret = token.secret.as_ref().map(|_| HIDDEN.to_owned());
+        }
+        if let Some(lookup) = &mut shown.user_lookup {
+            lookup.secret = lookup.secret.as_ref().map(|_| HIDDEN.to_owned());
         }
         if let Some(opensips) = &mut shown.opensips {
             opensips.mi = opensips.shown_mi();
@@ -190,6 +197,7 @@ mod tests {
         let mut config = Config::parse("example", EXAMPLE).unwrap();
         config.call_api.tokens = vec![Token { secret: Some("s3cret".into()), ..Token::default() }];
         config.trunks.insert("c".into(), Trunk { secret: Some("s3cret".into()), ..Trunk::default() });
+        config.user_lookup = Some(UserLookup { secret: Some("s3cret".into()), ..UserLookup::default() });
         config.opensips = Some(OpenSips { mi: "https://joe:p4ss@h:1/mi".into(), ..OpenSips::default() });
         let shown = config.effective().unwrap();
         assert!(!shown.contains("s3cret") && !shown.contains("p4ss"), "{shown}");

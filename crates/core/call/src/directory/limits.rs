@@ -46,10 +46,11 @@ impl Directory {
     /// configuration file says of one with that name.
     #[must_use]
     pub fn limits(&self, domain: &str, user: &str) -> &UserLimits {
-        let Some(entry) = self.domains.get(domain) else { return &NONE };
-        let mut layers = [&entry.pushed, &entry.configured].into_iter().flatten();
-        let layer = layers.find(|layer| layer.users.contains_key(user));
-        layer.and_then(|layer| layer.limits.get(user)).unwrap_or(&NONE)
+        let own = match self.layer_with(domain, user) {
+            Some(layer) => layer.limits.get(user),
+            None => self.found(domain, user).map(|found| &found.limits),
+        };
+        own.unwrap_or(&NONE)
     }
 }
 

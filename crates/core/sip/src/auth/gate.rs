@@ -151,6 +151,20 @@ impl RejectedWhy {
     }
 }
 
+/// What [`Gate::peek`] sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peek {
+    /// No credentials for our realm, or none of use.
+    Nothing,
+    /// Some for a nonce that is not good any more, or never was.
+    Stale,
+    /// An answer to a challenge of ours: the sender is where it says.
+    Alive {
+        /// Whether the password is right, as far as it is known.
+        right: bool,
+    },
+}
+
 /// Challenges requests and checks the answers.
 pub struct Gate {
     config: GateConfig,
@@ -205,6 +219,29 @@ impl Gate {
             (true, _) => self.challenge(now, realm, which, true),
             (false, Some(_)) => RejectedWhy::BadCredentials.verdict(),
             (false, None) => wrong(self.challenge(now, realm, which, false)),
+        }
+    }
+
+    /// What can be seen of the credentials of a request before anything is decided: for who has to find out the password
+    /// first, and does not want to for everybody who sends something. `secret` is the password as far as it is known.
+    pub fn peek<'s>(
+        &self,
+        now: Time,
+        request: &Message,
+        realm: &str,
+        which: Which,
+        secret: impl FnOnce(&str, &str) -> Option<Secret<'s>>,
+    ) -> Peek {
+        let Some(claim) = self.find(request, realm, which) else { return Peek::Nothing };
+        if !matches!(self.shape(&claim), Shape::Usable(_)) {
+            return Peek::Nothing;
+        }
+        match self.mint.open(&claim.nonce, realm) {
+            Some(issued) if now.saturating_sub(issued.at) <= self.config.nonce_lifetime => {
+                let secret = secret(local_part(&claim.username, realm), realm);
+                Peek::Alive { right: self.knows_password(&claim, secret, request) }
+            }
+            Some(_) | None => Peek::Stale,
         }
     }
 

@@ -10,5 +10,5 @@ mod nonce;
 mod replay;
 
 pub use self::client::{AuthError, Credentials, Session, authorize};
-pub use self::gate::{Gate, GateConfig, RejectedWhy, Secret, Verdict, Which};
+pub use self::gate::{Gate, GateConfig, Peek, RejectedWhy, Secret, Verdict, Which};
 pub use self::identity::{Identity, identity_allows};

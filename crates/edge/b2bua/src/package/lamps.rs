@@ -162,12 +162,12 @@ impl B2bua {
         }
     }
 
-    /// The address of record of a user of ours whom a URI names.
+    /// The address of record of a user of ours whom a URI names; one who may be, where users are looked up.
     pub fn user_at(&self, address: &str) -> Option<CompactString> {
         let uri = Uri::parse(address).ok()?;
         let domain = self.our_domain(&uri)?;
         let user = uri.user_unescaped()?;
-        self.directory.has_user(domain, &user).then(|| crate::aor(&user, domain))
+        self.directory.may_have(domain, &user).then(|| crate::aor(&user, domain))
     }
 
     /// The dialogs of a user as a document, always all of them, and those of `told` that are over. Afterwards `told` has

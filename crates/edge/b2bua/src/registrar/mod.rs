@@ -2,9 +2,11 @@
 
 mod flows;
 mod limits;
+mod lookup;
 mod new_line;
 mod pings;
 
 pub(crate) use flows::{Flows, failure, one_for_each_phone};
 pub(crate) use limits::Users;
+pub(crate) use lookup::{Lookups, UserName, later, out_of_order};
 pub(crate) use pings::Pings;

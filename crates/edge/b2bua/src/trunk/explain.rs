@@ -101,6 +101,9 @@ impl B2bua {
                 }
             }
             Some(_) if matches!(&*user, "echo" | "tone") => writeln!(text, "  the service {user}"),
+            Some(domain) if self.directory.may_have(domain, &user) => {
+                writeln!(text, "  user {user} of {domain}, if the look-up finds one: where it has registered, else 480")
+            }
             Some(domain) => writeln!(text, "  {domain} has no user {user}: 404"),
         };
     }

@@ -63,7 +63,7 @@ impl Line {
                     message.validate().expect("and is whole");
                     self.sent.push((flow.remote.to_string(), message));
                 }
-                Some(Step::Close { .. } | Step::Lookup { .. } | Step::Handled) => {}
+                Some(Step::Close { .. } | Step::Lookup { .. } | Step::AskUser(_) | Step::Handled) => {}
                 None => break,
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use compact_str::CompactString;
-use hookswitch_call::directory::{DirectoryError, Forwarding, Layer, Secret, UserLimits};
+use hookswitch_call::directory::{DirectoryError, Forwarding, FoundUser, Layer, Secret, UserLimits};
 use hookswitch_call::{Address, Forwards, MAX_ADDRESS};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -125,6 +125,35 @@ pub(super) fn user(body: &[u8], name: &str) -> Result<Layer, Failure> {
     let limits = limits(body.limits, "limits")?;
     let limits = if limits.is_empty() { BTreeMap::new() } else { [(name.into(), limits)].into() };
     Ok(Layer { control: None, users: [(name.into(), secret)].into(), forwards, limits })
+}
+
+/// A user who was asked for: its document is what would be pushed for it.
+///
+/// # Errors
+/// [`DocumentError`]: what is wrong with the document and where.
+pub fn found_user(document: &[u8]) -> Result<FoundUser, DocumentError> {
+    let name = "user";
+    let Layer { mut users, mut forwards, mut limits, .. } = user(document, name).map_err(Failure::into_error)?;
+    let secret = users.remove(name).unwrap_or_else(|| Secret::new(""));
+    let found = FoundUser {
+        secret,
+        forward: forwards.remove(name).unwrap_or_default(),
+        limits: limits.remove(name).unwrap_or_default(),
+    };
+    match found.problem() {
+        None => Ok(found),
+        Some(error) => Err(DocumentError { what: error.to_string(), place: place_of_one(&error) }),
+    }
+}
+
+/// What is wrong with a document. It repeats nothing that stands in there.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{what} ({place})")]
+pub struct DocumentError {
+    /// What is wrong.
+    pub what: String,
+    /// Where: a path into the document such as `forward.busy`, or `body, line 1 column 7`.
+    pub place: String,
 }
 
 /// The limits of a user; nothing and `null` set none.

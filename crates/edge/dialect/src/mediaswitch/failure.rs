@@ -4,6 +4,7 @@ use hookswitch_call::directory::DirectoryError;
 use serde::Serialize;
 
 use super::Response;
+use super::body::DocumentError;
 
 /// A request that cannot be answered as asked. Nothing has changed.
 #[derive(Debug)]
@@ -43,6 +44,10 @@ impl Failure {
             DirectoryError::TooManyDomains => (507, "path"),
         };
         Self::new(status, error.to_string(), place)
+    }
+
+    pub(super) fn into_error(self) -> DocumentError {
+        DocumentError { what: self.what, place: self.place }
     }
 
     pub(super) fn into_response(self) -> Response {

@@ -10,6 +10,7 @@ mod failure;
 mod path;
 mod reg;
 
+pub use body::{DocumentError, found_user};
 pub use reg::{Registration, Registrations};
 
 use hookswitch_call::directory::Directory;

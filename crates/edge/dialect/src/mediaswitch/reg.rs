@@ -18,6 +18,8 @@ pub trait Registrations {
     fn count(&self) -> usize;
     /// A user's registration, if there is one; the newest of several.
     fn of(&self, domain: &str, user: &str) -> Option<Registration>;
+    /// The users of a domain who have one, in any order.
+    fn users(&self, domain: &str) -> Vec<CompactString>;
 }
 
 /// One registration, as far as a friendly host is told.
@@ -62,7 +64,11 @@ fn report(
 ) -> Result<Response, Failure> {
     let unknown = || Failure::directory(&DirectoryError::NoSuchDomain(asked.into()), 404, "path");
     let domain = directory.resolve(asked).ok_or_else(unknown)?;
-    let users = directory.users(domain).ok_or_else(unknown)?;
+    // Users who were looked up stand in no layer of the directory.
+    let mut users = directory.users(domain).unwrap_or_default();
+    users.extend(registrations.users(domain));
+    users.sort();
+    users.dedup();
     let count = users.len();
     let users: BTreeMap<_, _> = users
         .into_iter()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use compact_str::CompactString;
 use hookswitch_call::directory::{Directory, Layer, Secret};
 use hookswitch_dialect::mediaswitch::{Registration, Registrations, Request, Response, handle};
 use serde_json::Value;
@@ -22,6 +23,10 @@ impl Registrations for Phones {
 
     fn of(&self, domain: &str, user: &str) -> Option<Registration> {
         self.0.get(&(domain.to_owned(), user.to_owned())).cloned()
+    }
+
+    fn users(&self, domain: &str) -> Vec<CompactString> {
+        self.0.keys().filter(|(of, _)| of == domain).map(|(_, user)| user.as_str().into()).collect()
     }
 }
 

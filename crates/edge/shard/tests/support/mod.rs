@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use hookswitch_b2bua::B2buaConfig;
 use hookswitch_b2bua::route::Route;
-use hookswitch_call::directory::{Directory, Layer, Secret};
+use hookswitch_call::directory::{Directory, Layer, LookupNews, Question, Secret};
 use hookswitch_call::{Limits, MediaOp, MediaReport, Sdp, Time, Told};
 use hookswitch_shard::*;
 use hookswitch_sip::auth::Credentials;
@@ -58,6 +58,9 @@ pub struct World {
     pub told: Vec<Told>,
     pub stored: Vec<Change>,
     pub answers: Vec<(u16, String)>,
+    /// Users who are to be looked up, and what is told of that.
+    pub asked: Vec<Question>,
+    pub user_news: Vec<LookupNews>,
     /// Every message on the wire: from, to, bytes.
     pub wire: Vec<(SocketAddr, SocketAddr, Message)>,
     /// Messages from this address are lost.
@@ -108,6 +111,8 @@ impl World {
             told: Vec::new(),
             stored: Vec::new(),
             answers: Vec::new(),
+            asked: Vec::new(),
+            user_news: Vec::new(),
             wire: Vec::new(),
             mute: None,
             described: None,
@@ -140,6 +145,14 @@ impl World {
     }
 
     pub fn register_as(&mut self, agent: usize, user: &str, credentials: Option<Credentials>, expires: u32) -> u16 {
+        let before = self.agents[agent].events.len();
+        self.send_register(agent, user, credentials, expires);
+        assert!(self.agents[agent].events.len() > before, "an answer to REGISTER");
+        self.last_status(agent).expect("an answer to REGISTER")
+    }
+
+    /// The same, whether there is an answer at once or not.
+    pub fn send_register(&mut self, agent: usize, user: &str, credentials: Option<Credentials>, expires: u32) {
         let who = &mut self.agents[agent];
         let flow = Flow::udp(who.address, at(SWITCH));
         let aor = format!("<sip:{user}@x.test>");
@@ -149,11 +162,14 @@ impl World {
         register.headers.push(Header::new(HeaderName::Expires, expires.to_string()));
         who.endpoint.request(self.now, register).unwrap();
         self.run();
-        let status = self.agents[agent].events.iter().rev().find_map(|event| match event {
+    }
+
+    /// How the newest request of an agent, other than INVITE, has ended.
+    pub fn last_status(&self, agent: usize) -> Option<u16> {
+        self.agents[agent].events.iter().rev().find_map(|event| match event {
             Event::Response { status, .. } => Some(*status),
             _ => None,
-        });
-        status.expect("an answer to REGISTER")
+        })
     }
 
     pub fn invite(&mut self, agent: usize, to: &str, offer: Option<&'static str>) -> DialogId {
@@ -243,6 +259,8 @@ impl World {
                     Output::Store(change) => self.stored.push(change),
                     Output::Binding(_) | Output::Trunk(_) | Output::Guard(_) | Output::Toll(_) => {}
                     Output::Audio(_) | Output::Unreached(_) => {}
+                    Output::AskUser(question) => self.asked.push(question),
+                    Output::Users(news) => self.user_news.push(news),
                     Output::Told(told) => self.told.push(told),
                     Output::Media(op) => media.push(op),
                     Output::Close { .. } | Output::Lookup { .. } | Output::CloseSession { .. } => {}

@@ -159,7 +159,7 @@ fn classified(error: &reqwest::Error) -> MiError {
 }
 
 /// The outer errors say that something failed, the innermost one says what.
-fn innermost(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(next) = inner(innermost) {
         innermost = next;

@@ -50,6 +50,7 @@ use events::EventSocket;
 pub use events::{BoundEvents, MAX_EVENT_STREAMS};
 use host::{Peers, Resolver};
 use http::HttpRequests;
+pub(crate) use http::innermost;
 use local::LocalEnd;
 pub use local::LocalSession;
 use run::{FrontLoop, Mi};

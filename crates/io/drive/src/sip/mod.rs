@@ -15,9 +15,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookswitch_call::directory::QuestionId;
 use hookswitch_call::{Event, MediaReport};
 use hookswitch_net::StreamSetup;
-use hookswitch_shard::{Counts, Input, Output, Shard, Stored};
+use hookswitch_shard::{Counts, Input, Output, Shard, Stored, UserReply};
 use hookswitch_sip::Network;
 use hookswitch_sip::resolve::{Answer, LookupId};
 use hookswitch_store::Committed;
@@ -30,9 +31,11 @@ use crate::media::MediaPlane;
 use crate::nftables::{Filter, NftablesConfig};
 use crate::status::{Phase, Status};
 use crate::tap::{Direction, Tap};
+use crate::users::UserService;
 use crate::web::{Figure, HttpAnswer, StatusReport, WebMessage};
 use crate::web::{
     binding_figures, dns_figures, filter_figures, guard_figures, hub_figures, toll_figures, trunk_figures,
+    user_figures,
 };
 pub(crate) use desk::Desk;
 pub(crate) use sockets::SipSockets;
@@ -64,6 +67,8 @@ pub(crate) enum Message {
     Media(MediaReport),
     /// The thread of names answers.
     Answer(LookupId, Answer),
+    /// What came of a question for a user.
+    User(QuestionId, UserReply),
     /// Hosts on the Internet see us there.
     PublicAddresses(Vec<IpAddr>),
     /// Applications and HTTP requests.
@@ -98,6 +103,8 @@ pub(crate) struct ShardLoop {
     pub(crate) desk: Desk,
     pub(crate) media: Arc<MediaPlane>,
     pub(crate) dns: Dns,
+    /// Where users are asked for, if anywhere.
+    pub(crate) users: Option<UserService>,
     pub(crate) tap: Option<Arc<dyn Tap>>,
     pub(crate) status: Arc<Status>,
     pub(crate) restore: Vec<Stored>,
@@ -203,6 +210,7 @@ impl ShardLoop {
         match message {
             Message::Media(report) => self.give(now, Input::Media(report)),
             Message::Answer(id, answer) => self.give(now, Input::Answer { id, answer }),
+            Message::User(id, reply) => self.give(now, Input::User { id, reply }),
             Message::PublicAddresses(public) => self.give(now, Input::PublicAddresses(public)),
             Message::Web(message) => self.web(now, message),
             Message::Committed(news) => self.desk.committed(&news),
@@ -251,6 +259,7 @@ impl ShardLoop {
         let mut figures = hub_figures(self.shard.hub_counts(), self.shard.sessions());
         figures.extend(dns_figures(self.shard.name_counts()));
         figures.extend(binding_figures(self.shard.registrar_totals()));
+        figures.extend(user_figures(self.shard.user_counts()));
         figures.extend(guard_figures(self.shard.guard_counts(now)));
         figures.extend(self.filter.as_ref().map(|filter| filter_figures(filter.counts())).into_iter().flatten());
         figures.extend(toll_figures(self.shard.toll_refused()));
@@ -293,6 +302,10 @@ impl ShardLoop {
                 Output::Close { flow } => self.sockets.close(now, flow),
                 Output::Media(op) => self.media.perform(op),
                 Output::Lookup { id, name, kind } => self.dns.ask(id, name, kind),
+                Output::AskUser(question) => match &self.users {
+                    Some(users) => users.ask(question),
+                    None => tracing::error!("there is nobody to be asked for users"),
+                },
                 Output::Text { session, text } => self.desk.sessions.say(session, text),
                 Output::CloseSession { session, code } => self.desk.sessions.dismiss(session, code),
                 Output::Http { id, status, content_type, allow, body } => {
@@ -308,6 +321,7 @@ impl ShardLoop {
                 }
                 Output::Toll(news) => told::log_toll(&news),
                 Output::Trunk(news) => told::log_trunk(&news),
+                Output::Users(news) => told::log_users(&news),
                 Output::Audio(report) => told::log_audio(&report),
                 Output::Unreached(unreached) => told::log_unreached(&unreached),
                 Output::Told(told) => {

@@ -1,5 +1,6 @@
 //! Events of calls and bindings as log lines.
 
+use hookswitch_call::directory::LookupNews;
 use hookswitch_call::{AudioNews, Event, Told};
 use hookswitch_shard::{AudioReport, BindingEvent, BindingNews, Missed, TollNews, TrunkEvent, TrunkNews, Unreached};
 use hookswitch_sip::guard::GuardNews;
@@ -82,6 +83,22 @@ pub(crate) fn log_toll(news: &TollNews) {
     let (call, class, why) = (news.call, &news.class, news.why.name());
     let (account, number) = (Pii(&news.account), Pii(&news.number));
     tracing::warn!(%call, %account, %class, %number, why, "call refused: {}", news.why.phrase());
+}
+
+/// Logs that users cannot be looked up, and that they can again. Passwords are in nothing of this.
+pub(crate) fn log_users(news: &LookupNews) {
+    match news {
+        LookupNews::Failing { question, why } => {
+            let (user, domain) = (&question.user, &question.domain);
+            tracing::warn!(user = %Pii(user), %domain, %why, "users cannot be looked up");
+        }
+        LookupNews::Failed { question, why } => {
+            let (user, domain) = (&question.user, &question.domain);
+            tracing::debug!(user = %Pii(user), %domain, %why, "a user cannot be looked up");
+        }
+        LookupNews::Answering => tracing::info!("users can be looked up again"),
+        LookupNews::Refused(busy) => tracing::warn!("{busy}: more are answered 503"),
+    }
 }
 
 /// Logs whom the guard has banned, once for each ban.

@@ -11,6 +11,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use compact_str::CompactString;
 use hookswitch_call::Time;
+use hookswitch_call::directory::LookupTotals;
 use hookswitch_opensips::Link;
 use hookswitch_shard::TrunkStatus;
 use hookswitch_sip::registrar::RegistrarTotals;
@@ -170,6 +171,31 @@ pub(crate) fn binding_figures(totals: RegistrarTotals) -> Vec<Figure> {
         ("unreachable", totals.unreachable),
     ];
     events.map(|(event, count)| Figure::total("registration_events", EVENTS, count).labelled("event", event)).into()
+}
+
+/// What the look-ups of users have counted, where there are any, and how many requests and calls wait for one.
+pub(crate) fn user_figures(counts: Option<(LookupTotals, usize)>) -> Vec<Figure> {
+    const LOOKUPS: &str = "Look-ups of users, by what came of them.";
+    let Some((totals, waiting)) = counts else { return Vec::new() };
+    let results = [
+        ("found", totals.found),
+        ("nobody", totals.nobody),
+        ("failed", totals.failed),
+        ("shared", totals.shared),
+        ("refused", totals.refused),
+    ];
+    let lookups =
+        results.map(|(result, count)| Figure::total("user_lookups", LOOKUPS, count).labelled("result", result));
+    let now = [
+        Figure::total(
+            "users_forgotten",
+            "Users who were looked up and forgotten because of the limit.",
+            totals.evicted,
+        ),
+        Figure::now("users_remembered", "Users who were looked up and are remembered.", totals.users),
+        Figure::now("user_lookups_waiting", "Requests and calls that wait for a user to be looked up.", waiting),
+    ];
+    lookups.into_iter().chain(now).collect()
 }
 
 /// How the trunks stand, all together; `/trunks` has each by itself.
