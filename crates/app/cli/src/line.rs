@@ -210,7 +210,7 @@ impl Line {
                 }
                 connections.handle_timeout(registry, now);
                 while let Some(event) = connections.poll_event() {
-                    let input = stream_input(event);
+                    let Some(input) = stream_input(event) else { continue };
                     if let Input::Stream { flow, bytes } = &input {
                         see(&mut self.seen, now, (flow.remote, flow.local), bytes);
                     }
@@ -269,9 +269,9 @@ fn see(seen: &mut VecDeque<Seen>, at: Duration, (from, to): (SocketAddr, SocketA
     seen.push_back(Seen { at, from, to, bytes: bytes.clone() });
 }
 
-fn stream_input(event: TcpEvent) -> Input {
+fn stream_input(event: TcpEvent) -> Option<Input> {
     let flow = |id: Option<u64>, local, remote| Flow { conn: id.map(ConnId), ..Flow::tcp(local, remote) };
-    match event {
+    Some(match event {
         TcpEvent::Opened { id, local, remote, .. } => Input::Opened { flow: flow(Some(id), local, remote) },
         TcpEvent::Data { id, local, remote, bytes, .. } => Input::Stream { flow: flow(Some(id), local, remote), bytes },
         TcpEvent::Message { id, local, remote, bytes, .. } => {
@@ -279,7 +279,9 @@ fn stream_input(event: TcpEvent) -> Input {
         }
         TcpEvent::Closed { id, local, remote, .. } => Input::Closed { flow: flow(Some(id), local, remote) },
         TcpEvent::Unreachable { id, local, remote, .. } => Input::Unreachable { flow: flow(id, local, remote) },
-    }
+        // Nobody is asked for a certificate here.
+        TcpEvent::TurnedAway { .. } => return None,
+    })
 }
 
 /// The first address of `host`, IPv4 before IPv6: that is where most SIP servers listen.

@@ -40,7 +40,9 @@ pub use error::SipError;
 pub use event::{DialogId, Ender, Event, FailCause, RequestId, TxnId};
 pub use outgoing::{Body, Header, Invite, MAX_FORWARDS, Rel100, RequestOut, Response};
 pub use timers::{PROVISIONAL_REFRESH, T1, T2, T4, Timers};
-pub use transport::{ConnId, Flow, Input, NoWay, Output, PeerId, Transport, UnknownTransport};
+pub use transport::{
+    ConnId, Flow, Input, MAX_PROVED, MAX_PROVED_NAME, NoWay, Output, PeerId, Transport, UnknownTransport,
+};
 
 /// Time since the UNIX epoch on a clock that never goes backwards.
 pub type Time = core::time::Duration;

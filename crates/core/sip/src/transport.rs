@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use compact_str::CompactString;
 use hookswitch_sip_msg::{Scheme, Uri};
 use serde::{Deserialize, Serialize};
 
@@ -162,6 +163,12 @@ impl Flow {
     }
 }
 
+/// Most domains that the other end of a connection is known by.
+pub const MAX_PROVED: usize = 16;
+
+/// Longest name of such a domain, in bytes (RFC 1035 2.3.4).
+pub const MAX_PROVED_NAME: usize = 253;
+
 /// What the outside tells the machine.
 #[derive(Debug, Clone)]
 pub enum Input {
@@ -176,6 +183,14 @@ pub enum Input {
     Opened {
         /// The connection.
         flow: Flow,
+    },
+    /// The other end of a connection has shown a certificate that is believed, for these domains (RFC 5922 7.1). Said once,
+    /// right after [`Input::Opened`].
+    Proved {
+        /// The connection.
+        flow: Flow,
+        /// The domains, in lower case. More than [`MAX_PROVED`], and longer ones than [`MAX_PROVED_NAME`], do not count.
+        names: Box<[CompactString]>,
     },
     /// A connection brought bytes, cut wherever the network liked.
     Stream {

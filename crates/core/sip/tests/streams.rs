@@ -3,7 +3,10 @@
 mod support;
 
 use bytes::Bytes;
-use hookswitch_sip::{ConnId, EndpointConfig, Event, FailCause, Flow, Input, RequestOut, Response, Transport};
+use hookswitch_sip::{
+    ConnId, EndpointConfig, Event, FailCause, Flow, Input, MAX_PROVED, MAX_PROVED_NAME, PeerId, RequestOut, Response,
+    Transport,
+};
 use hookswitch_sip_msg::{HeaderName, Method};
 use support::lone::{Lone, call, invite, request, wire};
 use support::{HERE, addr, config, secs};
@@ -186,6 +189,114 @@ fn more_connections_than_allowed_are_closed() {
     }
     assert_eq!(lone.endpoint.counts().connections, 2);
     assert_eq!(lone.closed.len(), 2);
+}
+
+#[test]
+fn what_a_connection_has_proved_to_be_is_known_as_long_as_it_stands() {
+    let mut lone = Lone::new(Transport::Tls);
+    let (known, other) = (lone.flow, Flow { conn: Some(ConnId(2)), ..lone.flow });
+    lone.input(Input::Opened { flow: other });
+    let long = "a".repeat(MAX_PROVED_NAME + 1);
+    let names = (0..).map(|n| format!("h{n}.example").into()).take(MAX_PROVED + 5);
+    lone.input(Input::Proved { flow: known, names: std::iter::once(long.into()).chain(names).collect() });
+    let proved = lone.endpoint.proved(known);
+    assert_eq!((proved.len(), proved[0].as_str()), (MAX_PROVED, "h0.example"), "the long one is left out");
+    for nobody in [other, Flow { conn: None, ..known }, Flow::udp(known.local, known.remote)] {
+        assert!(lone.endpoint.proved(nobody).is_empty(), "the same address is not the same connection");
+    }
+    lone.input(Input::Closed { flow: known });
+    assert!(lone.endpoint.proved(known).is_empty());
+    // What was never let in is nobody, whatever comes after.
+    lone.input(Input::Proved { flow: known, names: Box::new(["h.example".into()]) });
+    assert!(lone.endpoint.proved(known).is_empty());
+}
+
+#[test]
+fn who_has_proved_its_name_may_be_called_back_over_its_connection() {
+    let mut lone = Lone::new(Transport::Tls);
+    let far = |n| Flow { conn: Some(ConnId(n)), remote: addr("10.0.0.2:40000"), ..lone.flow };
+    let (proved, other, plain) = (far(2), far(3), Flow { transport: Transport::Tcp, ..far(4) });
+    for flow in [proved, other, plain] {
+        lone.input(Input::Opened { flow });
+    }
+    lone.input(Input::Proved { flow: proved, names: Box::new(["carrier.example".into()]) });
+    let ask = |lone: &mut Lone, flow: Flow, sent_by: &str, more: &str| {
+        let via = format!(
+            "SIP/2.0/{} {sent_by};branch=z9hG4bK-{}-{sent_by}{more}",
+            flow.transport.name(),
+            flow.conn.map_or(0, |conn| conn.0)
+        );
+        let text = request("OPTIONS", "x", 1, "alice", "", "");
+        let from = text.find("Via: ").expect("a Via") + 5;
+        let to = from + text[from..].find('\n').expect("its end");
+        lone.hear_on(flow, &format!("{}{via}{}", &text[..from], &text[to..]));
+    };
+    let at = addr("10.0.0.2:5061");
+    ask(&mut lone, proved, "sbc.carrier.example", "");
+    assert_eq!(lone.endpoint.alias(at, "carrier.example"), None, "nobody has asked for it");
+    for nobody in [other, plain] {
+        ask(&mut lone, nobody, "10.0.0.2:5061", ";alias");
+        assert_eq!(lone.endpoint.alias(at, "carrier.example"), None, "nobody knows who that is");
+    }
+    ask(&mut lone, proved, "sbc2.carrier.example", ";alias");
+    assert_eq!(lone.endpoint.alias(at, "Carrier.Example"), proved.conn);
+    assert_eq!(lone.endpoint.alias(at, "other.example"), None, "it was not proved to be that one");
+    assert_eq!(lone.endpoint.alias(addr("10.0.0.9:5061"), "carrier.example"), None);
+    // It moves, and there is one of it at a time.
+    ask(&mut lone, proved, "10.0.0.2:5099", ";alias");
+    assert_eq!(lone.endpoint.alias(at, "carrier.example"), None);
+    assert_eq!(lone.endpoint.alias(addr("10.0.0.2:5099"), "carrier.example"), proved.conn);
+    lone.input(Input::Closed { flow: proved });
+    assert_eq!(lone.endpoint.alias(addr("10.0.0.2:5099"), "carrier.example"), None);
+}
+
+#[test]
+fn whoever_we_have_connected_to_by_name_may_call_us_back_over_that() {
+    let mut lone = Lone::new(Transport::Tls);
+    for (peer, expected) in [(None, false), (Some(PeerId(7)), true)] {
+        let flow = Flow { conn: Some(ConnId(9)), peer, ..lone.flow };
+        lone.input(Input::Opened { flow });
+        lone.flow = flow;
+        lone.invite();
+        let via = lone.last("INVITE").header(HeaderName::Via).to_owned();
+        assert_eq!(via.ends_with(";alias"), expected, "{via}");
+        lone.input(Input::Closed { flow });
+    }
+}
+
+#[test]
+fn a_call_from_somebody_proved_goes_on_to_the_same_over_another_connection() {
+    let mut lone = Lone::new(Transport::Tls);
+    let flow = Flow { remote: addr("10.0.0.2:33333"), conn: Some(ConnId(5)), ..lone.flow };
+    lone.input(Input::Opened { flow });
+    lone.hear_on(flow, &invite("z9hG4bK-in", 1, "alice", "Contact: <sip:alice@10.0.0.2:5071;transport=tls>\n"));
+    let id = lone.invited();
+    lone.endpoint.set_peer(id, PeerId(3));
+    lone.endpoint.respond(lone.now, id, Response::new(200));
+    lone.drain();
+    let tag = lone.last("200").to_tag();
+    lone.hear_on(flow, &request("ACK", "z9hG4bK-ack", 1, "alice", &tag, ""));
+    lone.input(Input::Closed { flow });
+    lone.endpoint.bye(lone.now, id, Vec::new());
+    lone.drain();
+    let sent = lone.last("BYE").flow;
+    assert_eq!((sent.remote, sent.conn, sent.peer), (addr("10.0.0.2:5071"), None, Some(PeerId(3))));
+}
+
+#[test]
+fn many_callers_over_a_trusted_connection_are_no_flood() {
+    let config = EndpointConfig { max_pending_per_source: 2, ..config(addr(HERE)) };
+    for (trusted, refused) in [(false, 3), (true, 0)] {
+        let mut lone = Lone::with(Transport::Tls, config.clone());
+        if trusted {
+            lone.endpoint.trust(lone.now, lone.flow);
+        }
+        for n in 0..5 {
+            let text = invite(&format!("z9hG4bK-{n}"), 1, &format!("tag{n}"), "");
+            lone.hear(&text.replace("call-1", &format!("many-{n}")));
+        }
+        assert_eq!(lone.sent.iter().filter(|sent| sent.status() == 503).count(), refused);
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl B2bua {
             self.endpoint.respond(now, dialog, Response::new(421).with_header(wanted));
             return;
         }
-        let trunk = self.trunks.of(flow.remote.ip(), request);
+        let trunk = self.trunk_of(flow, request);
         let trusted = self.is_trusted(flow) || trunk.is_some_and(|trunk| self.trunks.believes(trunk));
         let user = if trusted || trunk.is_some() { None } else { self.caller(request) };
         if let Some(refusal) = user.as_ref().and_then(|user| self.refusal_of_more(user, request)) {
@@ -70,10 +70,8 @@ impl B2bua {
         record.answers_early = incoming.answers_early;
         (record.trunk, record.source) = (trunk, Some(Source::of(flow.remote.ip())));
         self.count_for(user, dialog, &mut record);
-        self.trunks.came_in(trunk);
-        if let Some(credentials) = self.trunks.credentials(trunk) {
-            // It may ask for our password when we hang up.
-            self.endpoint.set_credentials(dialog, credentials);
+        if let Some(trunk) = trunk {
+            self.trunk_calls(now, trunk, dialog, flow);
         }
         self.legs.insert(dialog, record);
         self.report(Report::Incoming(Box::new(incoming)));
@@ -82,9 +80,10 @@ impl B2bua {
     /// What an INVITE or a text is refused with. A trusted network or a trunk may call as anybody; everybody else must
     /// prove to be the user in From, and that user must be one of ours.
     pub(crate) fn refusal_of(&mut self, now: Time, request: &Message, flow: Flow) -> Option<Response> {
-        if self.is_trusted(flow) || self.trunks.at(flow.remote.ip()).is_some() {
+        if self.is_trusted(flow) || self.trunk_at(flow).is_some() {
             return None;
         }
+        self.is_no_trunk(now, flow);
         let forbidden = || Some(Response::new(403));
         let from = request.from().ok().and_then(|from| from.uri().ok());
         let Some(from) = from.filter(|uri| uri.is_sip()) else { return forbidden() };

@@ -281,7 +281,11 @@ impl B2bua {
         if let Input::Stream { flow, .. } | Input::Message { flow, .. } = &input {
             self.registrar.flow_heard(now, *flow);
         }
+        let proved = if let Input::Proved { flow, .. } = &input { Some(*flow) } else { None };
         self.endpoint.handle_input(now, input);
+        if let Some(flow) = proved {
+            self.flow_proved(now, flow);
+        }
     }
 
     /// Tells at which addresses hosts on the Internet see us from now on, at most one of each family.

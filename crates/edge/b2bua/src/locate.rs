@@ -353,7 +353,11 @@ impl B2bua {
         Some(match hop.transport {
             Transport::Udp => Flow::udp(local, hop.address),
             Transport::Tcp => Flow::tcp(local, hop.address),
-            Transport::Tls => Flow { transport: Transport::Tls, peer: hop.peer, ..Flow::tcp(local, hop.address) },
+            Transport::Tls => {
+                let name = hop.peer.and_then(|peer| self.peer_name(peer));
+                let conn = name.and_then(|name| self.endpoint.alias(hop.address, name));
+                Flow { transport: Transport::Tls, conn, peer: hop.peer, ..Flow::tcp(local, hop.address) }
+            }
             // Whoever is reached by WebSocket has come by it and is found in the flow of its binding.
             Transport::Ws | Transport::Wss => return None,
         })

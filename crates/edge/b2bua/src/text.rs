@@ -158,7 +158,7 @@ impl B2bua {
             NoPlace::Because(cause) if cause.kind == Kind::Overloaded => Unread::Refused(Box::new(later())),
             NoPlace::Because(cause) => refuse(fit(cause.refusal().0)),
         })?;
-        let trunk = self.trunks.of(flow.remote.ip(), request);
+        let trunk = self.trunk_of(flow, request);
         let trusted = self.is_trusted(flow) || trunk.is_some_and(|trunk| self.trunks.believes(trunk));
         let (mut identity, ..) = identity::read(request, trusted);
         if let Some(trunk) = trunk {

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use hookswitch_b2bua::B2buaConfig;
 use hookswitch_b2bua::route::{Destination, Route};
-use hookswitch_b2bua::trunk::{HeaderRule, NumberRule, Trunk, TrunkEvent, TrunkHost};
+use hookswitch_b2bua::trunk::{HeaderRule, NumberRule, Trunk, TrunkEvent, TrunkHost, Unproved};
 use hookswitch_call::{Address, Cause, Dial, Fault, Found, Identity, Kind, LegId, Op, Orderer, Report, Target};
 use hookswitch_sip::auth::Credentials;
-use hookswitch_sip::{Input, Network, NoWay};
+use hookswitch_sip::{ConnId, Flow, Input, Listen, Network, NoWay, Transport};
 use hookswitch_sip_msg::{HeaderName, Message};
 use line::{BOB, Line, answer, bobs, flow};
 
@@ -348,6 +348,109 @@ fn a_call_from_a_trunks_address_needs_no_digest_and_another_does() {
     // A stranger is as before: who is none of our users may not call.
     line.hear("10.0.9.9:5060", &from_trunk("22", ""));
     assert_eq!(line.take().0, ["403"]);
+}
+
+/// A connection that somebody has opened to us over TLS, and the domains that he has proved to be.
+fn connection(line: &mut Line, number: u64, remote: &str, names: &[&str]) -> Flow {
+    let (local, remote) = ("10.0.0.1:5061".parse().unwrap(), remote.parse().unwrap());
+    let flow = Flow::connection(Transport::Tls, local, remote, ConnId(number));
+    line.input(Input::Opened { flow });
+    if !names.is_empty() {
+        line.input(Input::Proved { flow, names: names.iter().map(|name| (*name).into()).collect() });
+    }
+    flow
+}
+
+/// What becomes of a call over a connection: `None` if it is the trunk's, else how it is refused.
+fn call_over(line: &mut Line, flow: Flow, number: &str) -> Option<String> {
+    let invite = from_trunk(number, "").replace("SIP/2.0/UDP", "SIP/2.0/TLS");
+    line.input(Input::Stream { flow, bytes: invite.into() });
+    let (words, reports) = line.take();
+    match &reports[..] {
+        [Report::Incoming(_)] => None,
+        [] => Some(words.last().expect("an answer").clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn known_by_certificate(networks: bool) -> Line {
+    line_with(|config| {
+        let listen = Listen { transport: Transport::Tls, address: "10.0.0.1:5061".parse().unwrap(), advertise: None };
+        config.endpoint.listen.push(listen);
+        let inbound = &mut config.trunks[0].inbound;
+        inbound.certificates = vec!["Sip.Carrier.Test".into()];
+        if networks {
+            inbound.networks = vec![Network { addr: "10.0.1.0".parse().unwrap(), prefix: 24 }];
+        }
+    })
+}
+
+fn trunk_news(line: &mut Line) -> Vec<TrunkEvent> {
+    std::iter::from_fn(|| line.b2bua.poll_trunk_news()).map(|news| news.what).collect()
+}
+
+#[test]
+fn a_call_over_a_connection_with_a_trunks_certificate_is_the_trunks_and_no_other_is() {
+    let mut line = known_by_certificate(false);
+    let own = connection(&mut line, 1, "10.0.7.7:40000", &["other.test", "sip.carrier.test"]);
+    assert_eq!(trunk_news(&mut line), [TrunkEvent::Proved("sip.carrier.test".into())]);
+    assert_eq!(call_over(&mut line, own, "21"), None);
+    let strangers =
+        [("no certificate", &[][..]), ("another's", &["carrier.test"]), ("below it", &["a.sip.carrier.test"])];
+    for ((what, names), number) in strangers.into_iter().zip(2..) {
+        let flow = connection(&mut line, number, "10.0.7.7:40001", names);
+        assert_eq!(call_over(&mut line, flow, &format!("2{number}")).as_deref(), Some("403"), "{what}");
+    }
+    assert_eq!(trunk_news(&mut line), [], "nobody has claimed to be it");
+    // The same address without TLS proves nothing, nor does the connection once it is gone.
+    line.hear("10.0.7.7:5060", &from_trunk("30", ""));
+    assert_eq!(line.take().0, ["403"]);
+    line.input(Input::Closed { flow: own });
+    assert_eq!(call_over(&mut line, own, "31").as_deref(), Some("403"));
+}
+
+#[test]
+fn a_trunk_with_addresses_and_certificates_is_known_by_both_at_once() {
+    let mut line = known_by_certificate(true);
+    let names = &["sip.carrier.test"][..];
+    let (own, far) = (connection(&mut line, 1, "10.0.1.1:40000", names), connection(&mut line, 2, "10.0.7.7:1", names));
+    assert_eq!(trunk_news(&mut line).len(), 1);
+    assert_eq!(call_over(&mut line, own, "21"), None);
+    assert_eq!(call_over(&mut line, far, "22").as_deref(), Some("403"), "the right name from elsewhere");
+    assert_eq!(trunk_news(&mut line), []);
+    // Who has only the address is a stranger, and once a minute somebody is told.
+    line.hear("10.0.1.1:5060", &from_trunk("23", ""));
+    line.hear("10.0.1.1:5060", &from_trunk("24", ""));
+    assert_eq!(line.take().0, ["403", "403"]);
+    assert_eq!(trunk_news(&mut line), [TrunkEvent::Unproved(Unproved::NoCertificate, vec![])]);
+    line.pass(Duration::from_secs(60));
+    let many: Vec<String> = (0..9).map(|n| format!("h{n}.test")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let other = connection(&mut line, 3, "10.0.1.1:40002", &many);
+    assert_eq!(call_over(&mut line, other, "25").as_deref(), Some("403"));
+    let shown = many[..3].iter().map(|name| (*name).into()).collect();
+    assert_eq!(trunk_news(&mut line), [TrunkEvent::Unproved(Unproved::OtherName, shown)]);
+}
+
+#[test]
+fn the_certificate_of_one_trunk_is_not_taken_for_another() {
+    let mut line = line_with(|config| {
+        let listen = Listen { transport: Transport::Tls, address: "10.0.0.1:5061".parse().unwrap(), advertise: None };
+        config.endpoint.listen.push(listen);
+        for (trunk, domain) in config.trunks.iter_mut().zip(["a.test", "b.test"]) {
+            trunk.inbound.certificates = vec![domain.into()];
+            trunk.inbound.domain = Some(domain.into());
+        }
+    });
+    for (number, name) in [(1, "b.test"), (2, "a.test")] {
+        let flow = connection(&mut line, number, "10.0.7.7:40000", &[name]);
+        let invite = from_trunk(&format!("2{number}"), "").replace("SIP/2.0/UDP", "SIP/2.0/TLS");
+        line.input(Input::Stream { flow, bytes: invite.into() });
+        assert_eq!(incoming(&mut line).to.0, format!("sip:2{number}@{name}"));
+        line.take();
+    }
+    let told = std::iter::from_fn(|| line.b2bua.poll_trunk_news()).map(|news| news.trunk.to_string());
+    assert_eq!(told.collect::<Vec<_>>(), ["second", "first"]);
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub use http::MAX_MAILBOX;
 pub use bans::ORDER_TIME;
 pub use front::{Front, FrontConfig, FrontInput, FrontOutput};
 pub use hookswitch_b2bua::toll::{TollNews, TollWhy};
-pub use hookswitch_b2bua::trunk::{Missed, TrunkEvent, TrunkNews, TrunkStatus};
+pub use hookswitch_b2bua::trunk::{Missed, TrunkEvent, TrunkNews, TrunkStatus, Unproved};
 pub use hookswitch_b2bua::{Mailbox, MailboxChange};
 pub use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
 pub use inquiry::{AudioReport, CALLS_LISTED, ENDED_KEPT, UNREACHED_KEPT, Unreached};

@@ -5,14 +5,13 @@ mod harness;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use harness::{LOOPBACK, PATIENCE, config, options, receive, sip_address, tcp, udp};
-use hookswitch_drive::{ClientCertificates, SipListen, SipTls, StartError, Switch, SwitchConfig, TlsError, TlsFiles};
+use harness::secure::{Authority, secure};
+use harness::{PATIENCE, options, receive, sip_address, tcp, udp};
+use hookswitch_drive::{ClientCertificates, SipTls, StartError, Switch, TlsError, TlsFiles};
 use hookswitch_sip::Transport;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -20,56 +19,6 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
-
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
-    }
-
-    /// Writes a certificate for that name, and its key.
-    fn issue(&self, folder: &Path, name: &str) -> TlsFiles {
-        self.issue_with(folder, name, |_| {})
-    }
-
-    fn issue_with(&self, folder: &Path, name: &str, change: impl FnOnce(&mut CertificateParams)) -> TlsFiles {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        change(&mut params);
-        let made = params.signed_by(&key, &self.issuer).unwrap();
-        let files =
-            TlsFiles { certificate: folder.join(format!("{name}.crt")), key: folder.join(format!("{name}.key")) };
-        fs::write(&files.key, key.serialize_pem()).unwrap();
-        fs::write(&files.certificate, made.pem()).unwrap();
-        files
-    }
-
-    fn file(&self, folder: &Path) -> std::path::PathBuf {
-        let file = folder.join("authority.pem");
-        fs::write(&file, self.issuer.pem()).unwrap();
-        file
-    }
-
-    fn roots(&self) -> RootCertStore {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).unwrap();
-        roots
-    }
-}
-
-/// Everything on the loopback, with these certificates.
-fn secure(first_port: u16, tls: SipTls) -> SwitchConfig {
-    let mut config = config(first_port);
-    let more = [Transport::Tls, Transport::Ws, Transport::Wss];
-    config.sip.extend(more.map(|transport| SipListen { transport, address: LOOPBACK }));
-    config.tls = tls;
-    config
-}
 
 fn client(roots: RootCertStore, own: Option<&TlsFiles>) -> Arc<ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -25,8 +25,9 @@ pub use sys::{
 };
 pub use task::TaskPoll;
 pub use tcp::{
-    AcceptOutcome, CloseReason, Connections, ConnectionsConfig, HANDSHAKES_A_TURN, Listener, MAX_CONNECTIONS,
-    MAX_UPGRADE, MAX_WEBSOCKET_MESSAGE, MAX_WRITE_QUEUE, StreamKind, StreamSetup, TcpEvent, Towards,
+    AcceptOutcome, CloseReason, Connections, ConnectionsConfig, Distrust, HANDSHAKES_A_TURN, Listener, MAX_CONNECTIONS,
+    MAX_NAME, MAX_NAMES, MAX_UPGRADE, MAX_WEBSOCKET_MESSAGE, MAX_WRITE_QUEUE, StreamKind, StreamSetup, TcpEvent,
+    Towards,
 };
 pub use udp::{
     BATCH, Datagram, MAX_DATAGRAM, MAX_SEND_QUEUE, RecvBatch, SendOutcome, SendQueue, SocketError, UdpOptions,

@@ -192,6 +192,20 @@ fn a_peer_that_ends_its_side_after_a_request_still_gets_the_answer() {
 }
 
 #[test]
+fn whoever_we_have_connected_to_and_who_ends_is_gone_at_once() {
+    let mut ours = Loop::new(ConnectionsConfig::default());
+    let stranger = TcpListener::bind(any()).unwrap();
+    ours.send(None, stranger.local_addr().unwrap(), &b"request"[..]);
+    ours.opened();
+    let (mut accepted, _) = stranger.accept().unwrap();
+    accepted.write_all(b"answer").unwrap();
+    drop(accepted);
+    // What is next to say to it must not be said into the void.
+    assert_eq!(ours.closed(), CloseReason::Peer);
+    assert_eq!(ours.received(), b"answer");
+}
+
+#[test]
 fn a_peer_that_ends_after_a_silence_or_without_a_word_waits_for_nothing() {
     let mut ours = Loop::new(ConnectionsConfig::default());
     drop(TcpStream::connect(ours.listener.local()).unwrap());

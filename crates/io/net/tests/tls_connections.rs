@@ -7,8 +7,9 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_net::{CloseReason, ConnectionsConfig, StreamKind, StreamSetup, TcpEvent};
-use streams::{Authority, CROWD, PATIENCE, Side, any, both, client, opened, server, towards};
+use hookswitch_net::{CloseReason, ConnectionsConfig, Distrust, StreamKind, StreamSetup, TcpEvent};
+use rcgen::{CertificateParams, SanType};
+use streams::{Authority, CROWD, Issued, PATIENCE, Side, any, both, client, opened, server, towards};
 
 const NAME: &str = "sip.example.test";
 
@@ -22,6 +23,28 @@ fn trusting(authority: &Authority) -> StreamSetup {
 
 fn unreachable(side: &Side) -> bool {
     side.events.iter().any(|event| matches!(event, TcpEvent::Unreachable { .. }))
+}
+
+fn over(params: &mut CertificateParams) {
+    params.not_before = rcgen::date_time_ymd(2019, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+}
+
+fn early(params: &mut CertificateParams) {
+    params.not_before = rcgen::date_time_ymd(2999, 1, 1);
+    params.not_after = rcgen::date_time_ymd(3000, 1, 1);
+}
+
+fn showing(own: Issued) -> StreamSetup {
+    StreamSetup { server: Some(server(own, None)), ..StreamSetup::default() }
+}
+
+/// Why a side could not reach the other.
+fn distrust(side: &Side) -> Option<Distrust> {
+    side.events.iter().find_map(|event| match event {
+        TcpEvent::Unreachable { distrust, .. } => *distrust,
+        _ => None,
+    })
 }
 
 #[test]
@@ -50,16 +73,21 @@ fn what_is_sent_before_the_handshake_arrives_after_it_and_both_ways() {
 #[test]
 fn whoever_cannot_prove_the_name_is_not_reached() {
     let (authority, stranger) = (Authority::new(), Authority::new());
-    for (setup, name) in [
-        (serving(&authority), "other.example.test"),
-        (serving(&authority), "example.test"),
-        (serving(&stranger), NAME),
-        (serving(&authority), "not a name"),
+    for (setup, name, why) in [
+        (serving(&authority), "other.example.test", Some(Distrust::OtherName)),
+        (serving(&authority), "example.test", Some(Distrust::OtherName)),
+        (serving(&stranger), NAME, Some(Distrust::UnknownAuthority)),
+        (showing(authority.issue_with(NAME, over)), NAME, Some(Distrust::Expired)),
+        (showing(authority.issue_with(NAME, early)), NAME, Some(Distrust::NotYet)),
+        (showing(Issued::by_itself(NAME, false)), NAME, Some(Distrust::UnknownAuthority)),
+        (showing(Issued::by_itself(NAME, true)), NAME, Some(Distrust::Unfit)),
+        (serving(&authority), "not a name", None),
     ] {
         let mut phone = Side::new(StreamKind::Plain, trusting(&authority));
         let mut switch = Side::new(StreamKind::Tls, setup);
         phone.send(None, towards(switch.address(), name), &b"secret"[..]);
         both(&mut phone, &mut switch, |phone, _| unreachable(phone));
+        assert_eq!(distrust(&phone), why, "{name}");
         assert!(opened(&phone.events).is_none() && switch.received().is_empty());
         assert!(phone.connections.is_empty());
     }
@@ -82,25 +110,57 @@ fn connections_to_another_name_at_the_same_address_are_not_shared() {
 #[test]
 fn a_client_certificate_is_asked_for_where_it_is_required() {
     let (authority, stranger) = (Authority::new(), Authority::new());
-    let own = |issuer: &Authority| StreamSetup {
-        client: Some(client(authority.roots(), Some(issuer.issue("phone.example.test")))),
+    let own = |issuer: &Authority, change: fn(&mut CertificateParams)| StreamSetup {
+        client: Some(client(authority.roots(), Some(issuer.issue_with("phone.example.test", change)))),
         ..StreamSetup::default()
     };
-    for (setup, lets_in) in [(own(&authority), true), (own(&stranger), false), (trusting(&authority), false)] {
+    for (setup, refused) in [
+        (own(&authority, |_| {}), None),
+        (own(&stranger, |_| {}), Some(Distrust::UnknownAuthority)),
+        (own(&authority, over), Some(Distrust::Expired)),
+        (own(&authority, early), Some(Distrust::NotYet)),
+        (trusting(&authority), Some(Distrust::Missing)),
+    ] {
         let strict = Some(server(authority.issue(NAME), Some(authority.roots())));
         let mut phone = Side::new(StreamKind::Plain, setup);
         let mut switch = Side::new(StreamKind::Tls, StreamSetup { server: strict, ..StreamSetup::default() });
         phone.send(None, towards(switch.address(), NAME), &b"hello"[..]);
-        if lets_in {
+        let Some(refused) = refused else {
             both(&mut phone, &mut switch, |_, switch| switch.received() == b"hello");
-        } else {
-            // With TLS 1.3 the client believes to be through before it hears that it is not.
-            both(&mut phone, &mut switch, |phone, switch| {
-                !phone.events.is_empty() && phone.connections.is_empty() && switch.connections.is_empty()
-            });
-            assert!(switch.events.is_empty(), "what never was open is not told: {:?}", switch.events);
-        }
+            continue;
+        };
+        // With TLS 1.3 the client believes to be through before it hears that it is not.
+        both(&mut phone, &mut switch, |phone, switch| {
+            !phone.events.is_empty() && phone.connections.is_empty() && switch.connections.is_empty()
+        });
+        let [TcpEvent::TurnedAway { why, kind, words, .. }] = &switch.events[..] else { panic!("{:?}", switch.events) };
+        assert_eq!((*why, *kind), (refused, StreamKind::Tls), "{words}");
+        let heard = |event: &TcpEvent| {
+            matches!(event, TcpEvent::Closed { reason: CloseReason::Distrusted(Distrust::Ours), .. })
+                || matches!(event, TcpEvent::Unreachable { distrust: Some(Distrust::Ours), .. })
+        };
+        assert!(phone.events.iter().any(heard), "{:?}", phone.events);
     }
+}
+
+#[test]
+fn each_side_is_told_for_which_domains_the_certificate_of_the_other_is() {
+    let authority = Authority::new();
+    let uri = |params: &mut CertificateParams| {
+        params.subject_alt_names.push(SanType::URI("sip:carrier.example".try_into().unwrap()));
+    };
+    let strict = Some(server(authority.issue(NAME), Some(authority.roots())));
+    let own = client(authority.roots(), Some(authority.issue_with("sbc.carrier.example", uri)));
+    let mut phone = Side::new(StreamKind::Plain, StreamSetup { client: Some(own), ..StreamSetup::default() });
+    let mut switch = Side::new(StreamKind::Tls, StreamSetup { server: strict, ..StreamSetup::default() });
+    phone.send(None, towards(switch.address(), NAME), &b"hello"[..]);
+    both(&mut phone, &mut switch, |_, switch| switch.received() == b"hello");
+    let names = |side: &Side| match &side.events[0] {
+        TcpEvent::Opened { names, .. } => names.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(names(&switch), ["carrier.example"]);
+    assert_eq!(names(&phone), [NAME]);
 }
 
 #[test]
@@ -118,6 +178,35 @@ fn a_new_certificate_is_for_new_connections_and_old_ones_stay() {
     let mut other = Side::new(StreamKind::Plain, trusting(&renewed));
     other.send(None, towards(at, NAME), &b"new"[..]);
     both(&mut other, &mut switch, |_, switch| switch.received() == b"old goes on new");
+}
+
+#[test]
+fn who_is_cut_off_in_the_middle_of_tls_is_gone_at_once_and_who_says_goodbye_may_wait_for_an_answer() {
+    let authority = Authority::new();
+    for says_goodbye in [false, true] {
+        let mut switch = Side::new(StreamKind::Tls, serving(&authority));
+        let name = NAME.try_into().unwrap();
+        let mut tls = rustls::ClientConnection::new(client(authority.roots(), None), name).unwrap();
+        let mut peer = TcpStream::connect(switch.address()).unwrap();
+        peer.set_nonblocking(true).unwrap();
+        tls.writer().write_all(b"request").unwrap();
+        while switch.received() != b"request" {
+            // Either may have to wait for the other.
+            let _ = tls.complete_io(&mut peer);
+            switch.turn();
+        }
+        if says_goodbye {
+            tls.send_close_notify();
+            while tls.wants_write() {
+                tls.write_tls(&mut peer).unwrap();
+            }
+        }
+        peer.shutdown(std::net::Shutdown::Write).unwrap();
+        for _ in 0..20 {
+            switch.turn();
+        }
+        assert_eq!(switch.connections.len(), usize::from(says_goodbye));
+    }
 }
 
 #[test]

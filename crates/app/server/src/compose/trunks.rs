@@ -56,6 +56,7 @@ fn trunk(key: &str, name: &str, written: &config::Trunk) -> Result<Trunk, Config
         }),
         inbound: Inbound {
             networks: inbound.from.iter().map(|net| Network { addr: net.addr(), prefix: net.prefix_len() }).collect(),
+            certificates: inbound.certificate.iter().map(Into::into).collect(),
             number_in_to: inbound.number_in == config::NumberIn::To,
             called: numbers("inbound.called", &inbound.called)?,
             calling: numbers("inbound.calling", &inbound.calling)?,
@@ -126,6 +127,7 @@ trunks:
     options: { interval: 20, down_on: [ 404 ] }
     inbound:
       from: [ 192.0.2.0/24 ]
+      certificate: [ carrier.test ]
       number_in: to
       calling: [ { match: "0*", to: "+49*" } ]
       routes: [ { match: "100", to: "sip:alice@x.test" } ]
@@ -157,6 +159,7 @@ trunks:
             health: Some(Health { interval: Duration::from_secs(20), down_after: 2, up_after: 2, down_on: vec![404] }),
             inbound: Inbound {
                 networks: vec![Network { addr: "192.0.2.0".parse().unwrap(), prefix: 24 }],
+                certificates: vec!["carrier.test".into()],
                 number_in_to: true,
                 calling: vec![NumberRule::new("0*", "+49*").unwrap()],
                 routes: vec![("100".into(), "sip:alice@x.test".into())],
@@ -178,6 +181,7 @@ trunks:
         assert!(why(&trunk("called: [ { match: \"1**\", to: \"\" } ]")).starts_with("trunks.c.called[0]: "));
         assert!(why(&trunk("headers: [ { set: X-A } ]")).starts_with("trunks.c.headers[0]: needs one of"));
         assert!(why(&trunk("headers: [ { set: Via, value: x } ]")).starts_with("trunks.c: header \"Via\""));
+        assert!(why(&trunk("inbound: { certificate: [ \"*.x\" ] }")).starts_with("trunks.c: \"*.x\" is no domain"));
         assert_eq!(why(&trunk("register: {}")), "trunks.c: a trunk that we register at needs a user");
         assert!(why(&trunk("options: { interval: 0 }")).starts_with("trunks.c: OPTIONS are sent every"));
         assert!(why("trunks: { \"a b\": { hosts: [ { uri: \"sip:h\" } ] } }").starts_with("trunks.a b: "));

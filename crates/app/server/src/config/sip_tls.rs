@@ -18,7 +18,7 @@ pub struct SipTls {
     /// Whether phones have to show a certificate: `off`; `asked`, and one that has none gets in all the same;
     /// `required`.
     pub client_certificates: ClientCertificates,
-    /// PEM file: authorities that sign those of phones. Needed unless `client_certificates` is off.
+    /// PEM file: authorities that sign those of phones and trunks that connect. Needed unless `client_certificates` is off.
     pub client_ca: Option<PathBuf>,
     /// PEM file: authorities that sign those of servers we connect to. Default: those that the system trusts.
     pub ca: Option<PathBuf>,

@@ -91,6 +91,10 @@ pub struct TrunkInbound {
     /// Networks whose calls are the trunk's and need no digest, `ADDRESS/BITS`.
     #[schemars(with = "Vec<String>")]
     pub from: Vec<IpNet>,
+    /// Domains or addresses: a call over TLS or WSS is the trunk's if the other side's certificate is for one of them (RFC
+    /// 5922: its `sip:` URIs, else its DNS names; whole names, no `*`), and needs no digest. With `from` as well, a call has
+    /// to be both. Those who connect are asked for one by `sip.tls.client_certificates`.
+    pub certificate: Vec<String>,
     /// Where the number that is called stands: `request_uri`, or `to` where the Request-URI only names our account.
     pub number_in: NumberIn,
     /// What becomes of the number that is called.

@@ -95,7 +95,7 @@ impl Dialog {
                 self.remote_target = target.into();
                 self.aim(seen, None);
             }
-            _ if self.pinned && self.routes.is_empty() => self.flow = seen,
+            _ if self.pinned && self.routes.is_empty() => self.flow = self.with_peer(seen),
             _ => {}
         }
     }
@@ -150,6 +150,12 @@ impl Dialog {
         Flow { remote, conn: None, ..self.flow }
     }
 
+    /// What the other end of the dialog's connection has to prove elsewhere goes with the connection.
+    fn with_peer(&self, seen: Flow) -> Flow {
+        let kept = self.flow.peer.filter(|_| seen.conn.is_some() && seen.conn == self.flow.conn);
+        Flow { peer: seen.peer.or(kept), ..seen }
+    }
+
     /// URI of the first hop.
     fn first_hop(&self) -> &str {
         self.routes.first().map_or(self.remote_target.as_str(), |route| parts(route).0)
@@ -158,6 +164,7 @@ impl Dialog {
     /// Chooses the flow for the next requests from the first hop's address. `seen` is the flow the other side was last
     /// heard or reached on, and `reached` an address of its own that is behind that flow.
     pub(crate) fn aim(&mut self, seen: Flow, reached: Reached) {
+        let seen = self.with_peer(seen);
         let direct = next_hop(self.first_hop(), seen, reached);
         self.pinned = direct.is_none();
         self.flow = direct.unwrap_or(seen);

@@ -153,6 +153,7 @@ impl Endpoint {
         most == 0
             || self.tables.pending.get(&source).is_none_or(|pending| *pending < most)
             || self.config.trusted.iter().any(|network| network.contains(source))
+            || flow.conn.and_then(|conn| self.streams.get(&conn)).is_some_and(|stream| stream.trusted)
     }
 
     pub(super) fn refuse_overload(&mut self, flow: Flow, request: &Message) -> Told {

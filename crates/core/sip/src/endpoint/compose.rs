@@ -12,7 +12,7 @@ use crate::dialog::peer::Keeper;
 use crate::dialog::session_timer::Terms;
 use crate::ids::{self, TOKEN};
 use crate::outgoing::{Body, Header};
-use crate::transport::Transport;
+use crate::transport::{Flow, Transport};
 
 /// Room to have before a message is started; most need less.
 const ROOM: usize = 1_536;
@@ -124,10 +124,10 @@ impl<'b> Draft<'b> {
         self.text("\r\n");
     }
 
-    pub(super) fn via(&mut self, transport: Transport, sent_by: &str, branch: Branch) {
+    pub(super) fn via(&mut self, flow: &Flow, sent_by: &str, branch: Branch) {
         let mut token = [0; TOKEN];
         self.text("Via: SIP/2.0/");
-        self.text(transport.name());
+        self.text(flow.transport.name());
         self.text(" ");
         self.text(sent_by);
         self.text(";branch=");
@@ -136,7 +136,9 @@ impl<'b> Draft<'b> {
         self.bytes(&token);
         ids::write_token(branch.nonce, &mut token);
         self.bytes(&token);
-        self.text(";rport\r\n");
+        // Who has proved itself to us, and may ask us to do the same, may call us back over this connection (RFC 5923).
+        let may_call_back = flow.transport == Transport::Tls && flow.peer.is_some();
+        self.text(if may_call_back { ";rport;alias\r\n" } else { ";rport\r\n" });
     }
 
     pub(super) fn cseq(&mut self, number: u32, method: &Method) {

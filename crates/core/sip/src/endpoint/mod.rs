@@ -31,7 +31,7 @@ mod uas;
 mod update;
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ahash::RandomState;
 use bytes::Bytes;
@@ -53,7 +53,7 @@ use crate::event::{DialogId, Event};
 use crate::guard::Guard;
 use crate::ids::Ids;
 use crate::transaction::{Client, ClientInvite};
-use crate::transport::{ConnId, Flow, NoWay, Output};
+use crate::transport::{ConnId, Flow, NoWay, Output, PeerId, Transport};
 use crate::wheel::Wheel;
 
 /// How much is held right now.
@@ -96,6 +96,8 @@ pub struct Endpoint {
     streams: HashMap<ConnId, Stream, RandomState>,
     /// The connection to send over when any to that address will do.
     stream_to: HashMap<Towards, ConnId, RandomState>,
+    /// Connections to use in the place of such to where the other end listens. At most one for each connection.
+    aliases: HashMap<SocketAddr, ConnId, RandomState>,
     out: VecDeque<Output>,
     dropped: Dropped,
     rate: Rate,
@@ -135,6 +137,7 @@ impl Endpoint {
             wheel: Wheel::new(),
             streams: HashMap::with_hasher(tables.hasher.clone()),
             stream_to: HashMap::with_hasher(tables.hasher.clone()),
+            aliases: HashMap::with_hasher(tables.hasher.clone()),
             tables,
             out: VecDeque::new(),
             dropped: Dropped::default(),
@@ -184,6 +187,15 @@ impl Endpoint {
         if let Some(call) = self.tables.call_mut(dialog) {
             call.dialog.flow = flow;
             call.dialog.pinned = true;
+        }
+    }
+
+    /// Whoever is called back in this dialog over a new connection, once that of the dialog is gone, has to prove this.
+    pub fn set_peer(&mut self, dialog: DialogId, peer: PeerId) {
+        if let Some(call) = self.tables.call_mut(dialog)
+            && call.dialog.flow.transport == Transport::Tls
+        {
+            call.dialog.flow.peer = Some(peer);
         }
     }
 

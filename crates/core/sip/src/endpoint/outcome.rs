@@ -411,7 +411,7 @@ impl Endpoint {
         let cseq = self.advance_cseq(owner, &request, last);
         let branch = self.next_branch();
         let mut draft = Draft::request(&mut self.desk.buffer, &method, request.request_uri().unwrap_or_default());
-        draft.via(flow.transport, &self.desk.names.sent_by(&flow), branch);
+        draft.via(&flow, &self.desk.names.sent_by(&flow), branch);
         match &again.new {
             New::Line(line) => draft.lines(std::iter::once(line.as_bytes())),
             New::Terms(terms) => draft.terms(terms),

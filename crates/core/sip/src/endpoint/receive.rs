@@ -61,6 +61,7 @@ impl Endpoint {
                 }
             }
             Input::Opened { flow } => self.on_opened(flow),
+            Input::Proved { flow, names } => self.on_proved(flow, names),
             Input::Stream { flow, bytes } => self.on_stream(now, flow, &bytes),
             Input::Message { flow, bytes } => self.on_message(now, flow, bytes),
             Input::Closed { flow } => self.on_closed(now, flow),
@@ -134,6 +135,7 @@ impl Endpoint {
             self.on_repeated_request(slot);
             return Told::Nothing;
         }
+        self.note_alias(flow, &via);
         match method {
             Method::Ack => self.on_lone_ack(now, request),
             Method::Cancel => self.on_cancel(now, flow, request),

@@ -113,7 +113,7 @@ impl Desk {
     pub(super) fn inside(&mut self, dialog: &Dialog, flow: &Flow, branch: Branch, what: &Inside<'_>) -> Bytes {
         let (uri, hops) = dialog.request_line();
         let mut draft = Draft::request(&mut self.buffer, &what.method, uri);
-        draft.via(flow.transport, &self.names.sent_by(flow), branch);
+        draft.via(flow, &self.names.sent_by(flow), branch);
         draft.max_forwards(what.max_forwards);
         write_hops(&mut draft, hops);
         draft.identity(dialog);

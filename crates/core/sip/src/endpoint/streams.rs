@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use hookswitch_sip_msg::{Answer, Frame, FramingError, KeepAlive, Message, StreamFramer};
+use compact_str::CompactString;
+use hookswitch_sip_msg::{Answer, Frame, FramingError, KeepAlive, Message, StreamFramer, Via};
 
 use super::Endpoint;
 use super::tables::Due;
 use crate::Time;
 use crate::config::PARTIAL_MESSAGE_PATIENCE;
 use crate::event::{Event, FailCause};
-use crate::transport::{ConnId, Flow, Output, PeerId, Transport};
+use crate::transport::{ConnId, Flow, MAX_PROVED, MAX_PROVED_NAME, Output, PeerId, Transport};
 use crate::wheel::TimerKey;
 
 /// What asks for a sign of life (RFC 5626 4.4.1).
@@ -29,6 +30,12 @@ pub(super) struct Stream {
     framer: StreamFramer,
     /// Runs while half a message is held.
     partial: Option<TimerKey>,
+    /// The domains that the other end has proved to be.
+    names: Box<[CompactString]>,
+    /// Where else it listens, and has said to be reached over this connection instead.
+    alias: Option<SocketAddr>,
+    /// Whoever uses the endpoint trusts the other end.
+    pub(super) trusted: bool,
 }
 
 impl Endpoint {
@@ -40,7 +47,14 @@ impl Endpoint {
             self.out.push_back(Output::Close { flow });
             return;
         }
-        self.streams.entry(conn).or_insert_with(|| Stream { flow, framer: StreamFramer::new(), partial: None });
+        self.streams.entry(conn).or_insert_with(|| Stream {
+            flow,
+            framer: StreamFramer::new(),
+            partial: None,
+            names: Box::default(),
+            alias: None,
+            trusted: false,
+        });
         self.stream_to.insert(towards(&flow), conn);
         // Whoever waited for a connection to that address has one now.
         let waiting = Flow { conn: None, ..flow };
@@ -48,6 +62,63 @@ impl Endpoint {
             self.tables.unlink(txn.slot);
             self.tables.clients[txn.slot as usize].flow.conn = Some(conn);
             self.tables.link(txn.slot);
+        }
+    }
+
+    /// What a connection brings from then on comes from these domains. One that was not let in is none.
+    pub(super) fn on_proved(&mut self, flow: Flow, names: Box<[CompactString]>) {
+        let Some(stream) = flow.conn.and_then(|conn| self.streams.get_mut(&conn)) else {
+            return;
+        };
+        let fits = |name: &CompactString| name.len() <= MAX_PROVED_NAME;
+        stream.names = names.into_iter().filter(fits).take(MAX_PROVED).collect();
+    }
+
+    /// The domains that the other end of a connection has proved to be by its certificate (RFC 5922), in lower case. None
+    /// of other flows, and none when the connection is gone.
+    #[must_use]
+    pub fn proved(&self, flow: Flow) -> &[CompactString] {
+        let stream = flow.conn.and_then(|conn| self.streams.get(&conn));
+        stream.map(|stream| &*stream.names).unwrap_or_default()
+    }
+
+    /// Whoever has proved who it is may have us use its connection in the place of one of our own to the port on which it
+    /// listens (RFC 5923 section 8.2). Its address is the one that it is seen at.
+    pub(super) fn note_alias(&mut self, flow: Flow, via: &Via<'_>) {
+        if flow.transport != Transport::Tls || via.params.find("alias").is_none() {
+            return;
+        }
+        let address = SocketAddr::new(flow.remote.ip(), via.port_or_default());
+        let Some(conn) = flow.conn else { return };
+        let Some(stream) = self.streams.get_mut(&conn).filter(|stream| !stream.names.is_empty()) else { return };
+        let before = stream.alias.replace(address).filter(|before| *before != address);
+        self.aliases.insert(address, conn);
+        if let Some(before) = before {
+            self.forget_alias(before, conn);
+        }
+    }
+
+    fn forget_alias(&mut self, address: SocketAddr, conn: ConnId) {
+        if self.aliases.get(&address) == Some(&conn) {
+            self.aliases.remove(&address);
+        }
+    }
+
+    /// The connection to use in the place of one to that address, if the other end wants that and has proved to be `name`,
+    /// for which its certificate is (RFC 5923 section 8.1).
+    #[must_use]
+    pub fn alias(&self, address: SocketAddr, name: &str) -> Option<ConnId> {
+        let conn = *self.aliases.get(&address)?;
+        let proved = self.streams.get(&conn)?.names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        proved.then_some(conn)
+    }
+
+    /// What comes over this connection comes from many: it is no flood, and whoever else is behind that address does not
+    /// keep it from being heard.
+    pub fn trust(&mut self, now: Time, flow: Flow) {
+        if let Some(stream) = flow.conn.and_then(|conn| self.streams.get_mut(&conn)) {
+            stream.trusted = true;
+            self.guard.know(now, flow.remote);
         }
     }
 
@@ -177,6 +248,9 @@ impl Endpoint {
         };
         if let Some(timer) = stream.partial {
             self.wheel.remove(timer);
+        }
+        if let Some(address) = stream.alias {
+            self.forget_alias(address, conn);
         }
         self.guard.forget(flow.remote);
         if self.stream_to.get(&towards(&stream.flow)) == Some(&conn) {

@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use compact_str::CompactString;
-use hookswitch_sip_msg::Uri;
+use hookswitch_sip_msg::{Host, Uri};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -284,6 +284,11 @@ impl Resolver {
     /// The next thing to do or to tell.
     pub fn poll_output(&mut self) -> Option<ResolverOutput> {
         self.out.pop_front()
+    }
+
+    /// How a host is called that the other end of a TLS connection has to prove.
+    pub fn peer(&mut self, host: &Host<'_>) -> PeerId {
+        self.peers.name(host)
     }
 
     /// The host name or address that the other end of a TLS connection has to prove: that of [`Hop::peer`]. `None` when

@@ -85,7 +85,7 @@ impl B2bua {
         request: &Message,
         flow: Flow,
     ) -> Result<compact_str::CompactString, Box<Response>> {
-        if self.trunks.at(flow.remote.ip()).is_some() && !self.is_trusted(flow) {
+        if self.trunk_at(flow).is_some() && !self.is_trusted(flow) {
             return Err(refused(403));
         }
         if let Some(refusal) = self.refusal_of(now, request, flow) {

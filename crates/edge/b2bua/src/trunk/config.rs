@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use compact_str::CompactString;
-use hookswitch_sip::Network;
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::registration::MAX_EXPIRES;
+use hookswitch_sip::{MAX_PROVED_NAME, Network};
 use hookswitch_sip_msg::Uri;
 
 use super::headers::{HeaderRule, HeaderRuleError, check_rules};
@@ -87,8 +87,12 @@ pub struct Health {
 /// How calls from a trunk are known, and where they go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inbound {
-    /// A call from these networks is the trunk's and needs no digest. None by default: no call is.
+    /// A call from these networks is the trunk's and needs no digest. With neither these nor certificates, which is the
+    /// default, no call is.
     pub networks: Vec<Network>,
+    /// A call over a connection whose other end has a certificate for one of these domains (RFC 5922) is the trunk's. With
+    /// networks as well, it has to be both: such a certificate, shown from there.
+    pub certificates: Vec<CompactString>,
     /// The number that is called stands in To, and the Request-URI names our registration only. Default false.
     pub number_in_to: bool,
     /// What becomes of the number that is called.
@@ -151,6 +155,9 @@ pub enum TrunkError {
     /// A user or a host that cannot be one.
     #[error("{0:?} is no user or host of a SIP URI")]
     Part(CompactString),
+    /// What a certificate is to be for is no name that one can be for.
+    #[error("{0:?} is no domain that a certificate proves: a whole name or an address, without `*`")]
+    Certificate(CompactString),
     /// A route for calls that come from it has a pattern that is empty or longer than [`MAX_ROUTE`].
     #[error("{0:?} is no pattern of a route")]
     Pattern(CompactString),
@@ -249,12 +256,16 @@ impl Register {
 
 impl Inbound {
     fn check(&self) -> Result<(), TrunkError> {
-        let lists = [self.called.len(), self.calling.len(), self.routes.len(), self.networks.len()];
+        let lists =
+            [self.called.len(), self.calling.len(), self.routes.len(), self.networks.len(), self.certificates.len()];
         if lists.iter().any(|len| *len > MAX_RULES) {
             return Err(TrunkError::TooManyRules);
         }
         if let Some(domain) = &self.domain {
             check_host(domain)?;
+        }
+        if let Some(name) = self.certificates.iter().find(|name| !is_domain(name)) {
+            return Err(TrunkError::Certificate(name.clone()));
         }
         for (pattern, to) in &self.routes {
             if pattern.is_empty() || pattern.len() > MAX_ROUTE {
@@ -287,6 +298,13 @@ pub fn check_trunks(trunks: &[Trunk]) -> Result<(), (CompactString, TrunkError)>
 fn is_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     (1..=64).contains(&name.len()) && name.bytes().all(fits)
+}
+
+/// Whether a certificate can prove that; names are compared as wholes (RFC 5922 section 7.2).
+fn is_domain(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_name = (1..=MAX_PROVED_NAME).contains(&name.len()) && name.bytes().all(fits);
+    is_name || name.parse::<std::net::IpAddr>().is_ok()
 }
 
 fn check_uri(text: &CompactString) -> Result<(), TrunkError> {
@@ -352,6 +370,13 @@ mod tests {
         assert!(matches!(with(|t| t.from_domain = Some("h>".into())), Err(TrunkError::Part(_))));
         assert!(matches!(with(|t| t.from_domain = Some("h;x=y".into())), Err(TrunkError::Part(_))));
         assert!(matches!(with(|t| t.inbound.domain = Some("a b".into())), Err(TrunkError::Part(_))));
+        for (name, fits) in
+            [("a.example", true), ("2001:db8::1", true), ("*.example", false), ("", false), ("a b", false)]
+        {
+            let mut trunk = Trunk::new("t", "sip:h");
+            trunk.inbound.certificates = vec![name.into()];
+            assert_eq!(trunk.check().is_ok(), fits, "{name}");
+        }
         assert!(matches!(with(|t| t.inbound.routes = vec![("".into(), "sip:h".into())]), Err(TrunkError::Pattern(_))));
         assert!(matches!(with(|t| t.inbound.routes = vec![("*".into(), "tel:1".into())]), Err(TrunkError::Host(..))));
         let register =

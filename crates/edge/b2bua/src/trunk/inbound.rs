@@ -1,47 +1,22 @@
-//! A call comes from a trunk: it is known by its address, and the number that it asks for is made one of ours.
+//! A call comes from a trunk: the number that it asks for is made one of ours.
 
 use compact_str::{CompactString, format_compact};
 use hookswitch_call::{Address, Identity};
 use hookswitch_sip::auth::Credentials;
-use hookswitch_sip::{Header, Network, Response};
+use hookswitch_sip::{Header, Response};
 use hookswitch_sip_msg::{HeaderName, Message, Uri};
 
+use super::Trunks;
 use super::config::Inbound;
 use super::dress::number_of;
 use super::number::rewrite;
-use super::{Trunk, Trunks};
 use crate::locate::{escape, host_text};
 use crate::route::{destination_for, glob};
 
 /// When a call that a trunk has no room for may come again, in seconds.
 const RETRY_AFTER: &str = "5";
 
-/// The networks of all trunks, the longest prefix first.
-pub(super) fn networks(trunks: &[Trunk]) -> Vec<(Network, u8)> {
-    let of_one = |(n, trunk): (u8, &Trunk)| trunk.inbound.networks.iter().map(|net| (*net, n)).collect::<Vec<_>>();
-    let mut all: Vec<(Network, u8)> = (0..).zip(trunks).flat_map(of_one).collect();
-    all.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix));
-    all
-}
-
 impl Trunks {
-    /// The trunk that an address belongs to.
-    pub fn at(&self, address: std::net::IpAddr) -> Option<u8> {
-        self.networks.iter().find(|(network, _)| network.contains(address)).map(|(_, trunk)| *trunk)
-    }
-
-    /// The trunk that a request from there belongs to: of several, the one whose Contact of ours it names.
-    pub fn of(&self, address: std::net::IpAddr, request: &Message) -> Option<u8> {
-        let first = self.at(address)?;
-        let mut all = self.networks.iter().filter(|(network, _)| network.contains(address)).map(|(_, trunk)| *trunk);
-        let user = request.request_uri().and_then(|uri| Uri::parse(uri).ok()?.user);
-        let named = all.find(|trunk| {
-            let config = self.get(*trunk).map(|state| &state.config).filter(|config| config.register.is_some());
-            config.is_some_and(|config| user == Some(config.contact_user().as_str()))
-        });
-        Some(named.unwrap_or(first))
-    }
-
     /// Whether what the trunk says of its callers is believed.
     pub fn believes(&self, trunk: u8) -> bool {
         self.get(trunk).is_some_and(|state| state.config.trusted)
@@ -84,8 +59,8 @@ impl Trunks {
     }
 
     /// A call of this trunk's begins.
-    pub fn came_in(&mut self, trunk: Option<u8>) {
-        if let Some(state) = trunk.and_then(|trunk| self.get_mut(trunk)) {
+    pub fn came_in(&mut self, trunk: u8) {
+        if let Some(state) = self.get_mut(trunk) {
             state.calls += 1;
             state.totals.received += 1;
         }

@@ -6,6 +6,7 @@
 //! | `number.rs`, `headers.rs` | rules that rewrite numbers and headers |
 //! | `chain.rs` | a call goes to one host after the other until one takes it |
 //! | `dress.rs` | what a call looks like to a trunk |
+//! | `known.rs` | whose a request is |
 //! | `inbound.rs` | calls that come from one |
 //! | `missed.rs` | hosts that have not taken a call, and why |
 //! | `watch.rs` | our registration there, and whether it works |
@@ -18,6 +19,7 @@ mod dress;
 mod explain;
 mod headers;
 mod inbound;
+mod known;
 mod missed;
 mod number;
 mod status;
@@ -39,6 +41,8 @@ pub use config::{
 };
 pub(crate) use dress::number_of;
 pub use headers::{HeaderRule, HeaderRuleError};
+use known::Marks;
+pub use known::Unproved;
 pub use missed::{HostFailure, Missed};
 pub(crate) use number::rewrite;
 pub use number::{MAX_NUMBER, MAX_PATTERN, NumberRule, NumberRuleError};
@@ -86,7 +90,7 @@ pub(crate) struct Trunks {
     list: Vec<State>,
     by_name: AHashMap<CompactString, u8>,
     chains: AHashMap<(CallId, LegId), Box<Chain>>,
-    networks: Vec<(Network, u8)>,
+    marks: Marks,
     /// When something is to be sent to a trunk by itself.
     pub due: Option<Time>,
     asked: AHashMap<RequestId, (Errand, Hop)>,
@@ -115,6 +119,8 @@ struct State {
     /// The Call-ID of all its REGISTERs.
     call_id: Option<CompactString>,
     enrolled_over: Option<Flow>,
+    /// When it may next be told that somebody at its address does not prove to be it.
+    complains_at: Time,
 }
 
 /// One of its hosts.
@@ -136,9 +142,9 @@ impl Trunks {
     pub fn new(mut config: Vec<Trunk>) -> Self {
         config.truncate(MAX_TRUNKS);
         let numbered = config.iter().zip(0..).map(|(trunk, n)| (trunk.name.clone(), n));
-        let networks = inbound::networks(&config);
+        let marks = Marks::new(&config);
         let mut trunks = Self {
-            networks,
+            marks,
             due: None,
             asked: AHashMap::new(),
             news: VecDeque::new(),
@@ -152,7 +158,7 @@ impl Trunks {
 
     /// From where trunks call.
     pub fn networks(&self) -> impl Iterator<Item = Network> {
-        self.networks.iter().map(|(network, _)| *network)
+        self.marks.networks()
     }
 
     /// The trunks that a destination of a route names.
@@ -204,6 +210,7 @@ impl State {
             registration: None,
             call_id: None,
             enrolled_over: None,
+            complains_at: Time::ZERO,
         }
     }
 

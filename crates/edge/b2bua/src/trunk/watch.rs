@@ -16,7 +16,7 @@ use hookswitch_sip_msg::{HeaderName, Message, Method, Uri};
 
 use super::config::Health;
 use super::missed::{Failure, words};
-use super::{HostState, Missed, State, Trunk, Trunks};
+use super::{HostState, Missed, State, Trunk, Trunks, Unproved};
 use crate::B2bua;
 use crate::locate::host_text;
 use crate::named::{Toward, Way};
@@ -55,6 +55,10 @@ pub enum TrunkEvent {
     Down(CompactString, CompactString),
     /// A host has not taken a call.
     Missed(Box<Missed>),
+    /// A connection is the trunk's: its certificate is for this domain.
+    Proved(CompactString),
+    /// Somebody at its address who is not believed to be it calls; the first few domains that he has proved to be.
+    Unproved(Unproved, Vec<CompactString>),
 }
 
 impl B2bua {
@@ -180,7 +184,10 @@ impl B2bua {
         if self.trunks.due.is_none() && self.trunks.asked.is_empty() {
             return;
         }
-        let same = |over: Flow| over.transport == flow.transport && over.remote == flow.remote;
+        let same = |over: Flow| {
+            over.transport == flow.transport
+                && (over.remote == flow.remote || over.conn.is_some() && over.conn == flow.conn)
+        };
         for state in &mut self.trunks.list {
             if let (Some(over), Some(registration)) = (state.enrolled_over, &mut state.registration)
                 && over.transport.reliable()

@@ -233,8 +233,8 @@ impl EventSocket {
                         tracing::debug!(connection = id, ?reason, "a stream of events was closed");
                     }
                 }
-                // We open none, and these are no WebSockets.
-                TcpEvent::Unreachable { .. } | TcpEvent::Message { .. } => {}
+                // We open none, and these are no WebSockets and no TLS.
+                TcpEvent::Unreachable { .. } | TcpEvent::Message { .. } | TcpEvent::TurnedAway { .. } => {}
             }
         }
     }

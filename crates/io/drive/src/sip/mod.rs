@@ -5,6 +5,7 @@
 
 mod desk;
 mod sockets;
+mod strangers;
 mod tls;
 pub(crate) mod told;
 mod validity;

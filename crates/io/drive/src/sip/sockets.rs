@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use compact_str::CompactString;
 use hookswitch_net::{
     AcceptOutcome, BATCH, Connections, ConnectionsConfig, Listener, NetError, RecvBatch, SendOutcome, SendQueue,
     SocketError, StreamKind, StreamSetup, TcpEvent, Towards, UdpOptions, UdpSocket,
@@ -13,6 +14,9 @@ use hookswitch_net::{
 use hookswitch_sip::{ConnId, Flow, Input, NoWay, PeerId, Transport};
 use mio::event::Event;
 use mio::{Interest, Registry, Token};
+
+use super::strangers::Strangers;
+use crate::pii::Pii;
 
 /// Pause before connections are accepted again when descriptors have run out.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
@@ -66,6 +70,7 @@ pub(crate) struct SipSockets {
     listening: Vec<Listening>,
     tcp: Connections,
     batch: RecvBatch,
+    strangers: Strangers,
     /// What is bound, in the order in which it was asked for.
     bound: Vec<SipListen>,
 }
@@ -87,6 +92,7 @@ impl SipSockets {
             listening: Vec::new(),
             tcp,
             batch: RecvBatch::new(),
+            strangers: Strangers::default(),
             bound: Vec::new(),
         };
         for at in listen.iter().take(MAX_SIP_SOCKETS) {
@@ -202,14 +208,25 @@ impl SipSockets {
             }
         }
         self.tcp.resume(&self.registry, now);
-        self.news(into);
+        self.news(now, into);
     }
 
-    fn news(&mut self, into: &mut VecDeque<Input>) {
+    fn news(&mut self, now: Duration, into: &mut VecDeque<Input>) {
         while let Some(event) = self.tcp.poll_event() {
-            into.push_back(match event {
-                TcpEvent::Opened { id, local, remote, kind, peer } => {
-                    Input::Opened { flow: stream(Some(id), (local, remote), (kind, peer)) }
+            let input = match event {
+                TcpEvent::Opened { id, local, remote, kind, peer, names } => {
+                    let flow = stream(Some(id), (local, remote), (kind, peer));
+                    into.push_back(Input::Opened { flow });
+                    if names.is_empty() {
+                        continue;
+                    }
+                    let certificate = names.join(", ");
+                    tracing::info!(remote = %Pii(remote), kind = kind.name(), %certificate, "a certificate is believed");
+                    Input::Proved { flow, names: names.into_iter().map(CompactString::from).collect() }
+                }
+                TcpEvent::TurnedAway { remote, kind, why, words } => {
+                    self.strangers.turned_away(now, remote, kind, why, &words);
+                    continue;
                 }
                 TcpEvent::Data { id, local, remote, kind, peer, bytes } => {
                     Input::Stream { flow: stream(Some(id), (local, remote), (kind, peer)), bytes }
@@ -221,11 +238,13 @@ impl SipSockets {
                     tracing::debug!(connection = id, kind = kind.name(), ?reason, "a SIP connection was closed");
                     Input::Closed { flow: stream(Some(id), (local, remote), (kind, peer)) }
                 }
-                TcpEvent::Unreachable { id, local, remote, kind, peer, error } => {
-                    tracing::debug!(kind = kind.name(), ?error, "a SIP connection could not be opened");
-                    Input::Failed { flow: stream(id, (local, remote), (kind, peer)), why: no_way(error) }
+                TcpEvent::Unreachable { id, local, remote, kind, peer, distrust, error } => {
+                    tracing::debug!(kind = kind.name(), ?error, ?distrust, "a SIP connection could not be opened");
+                    let why = distrust.map_or_else(|| no_way(error), |_| NoWay::Unproved);
+                    Input::Failed { flow: stream(id, (local, remote), (kind, peer)), why }
                 }
-            });
+            };
+            into.push_back(input);
         }
     }
 
@@ -271,7 +290,7 @@ impl SipSockets {
             udp.blocked = outcome == SendOutcome::Blocked;
         }
         self.tcp.flush(&self.registry, now);
-        self.news(into);
+        self.news(now, into);
     }
 
     /// When [`SipSockets::handle_timeout`] wants to be called next.
@@ -289,7 +308,7 @@ impl SipSockets {
             }
         }
         self.tcp.handle_timeout(&self.registry, now);
-        self.news(into);
+        self.news(now, into);
     }
 }
 

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use hookswitch_net::StreamSetup;
 use jiff::Timestamp;
-use rustls::client::verify_server_name;
+use rustls::client::{Resumption, verify_server_name};
 use rustls::pki_types::ServerName;
-use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
@@ -107,7 +109,13 @@ impl SipTls {
                 versions.with_client_cert_verifier(verifier)
             }
         };
-        Ok(Arc::new(config.with_cert_resolver(Arc::new(ByName(keys.to_vec())))))
+        let mut config = config.with_cert_resolver(Arc::new(ByName(keys.to_vec())));
+        if self.clients != ClientCertificates::Off {
+            // A session that is taken up again brings a certificate that nobody looks at anew: its time may be over.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
+        Ok(Arc::new(config))
     }
 
     fn client(&self, keys: &[Arc<CertifiedKey>]) -> Result<Arc<ClientConfig>, TlsError> {
@@ -123,10 +131,13 @@ impl SipTls {
             .with_safe_default_protocol_versions()
             .expect("aws-lc-rs serves TLS 1.2 and 1.3");
         let config = versions.with_root_certificates(roots);
-        Ok(Arc::new(match keys.first() {
+        let mut config = match keys.first() {
             Some(own) => config.with_client_cert_resolver(Arc::new(Own(Arc::clone(own)))),
             None => config.with_no_client_auth(),
-        }))
+        };
+        // As above: who the other side is is looked at each time.
+        config.resumption = Resumption::disabled();
+        Ok(Arc::new(config))
     }
 
     fn stamps(&self) -> Vec<FileStamp> {

@@ -2,7 +2,9 @@
 
 use hookswitch_call::directory::LookupNews;
 use hookswitch_call::{AudioNews, Event, Told};
-use hookswitch_shard::{AudioReport, BindingEvent, BindingNews, Missed, TollNews, TrunkEvent, TrunkNews, Unreached};
+use hookswitch_shard::{
+    AudioReport, BindingEvent, BindingNews, Missed, TollNews, TrunkEvent, TrunkNews, Unproved, Unreached,
+};
 use hookswitch_sip::guard::GuardNews;
 use hookswitch_sip::registrar::RemovedWhy;
 
@@ -74,6 +76,14 @@ pub(crate) fn log_trunk(news: &TrunkNews) {
         TrunkEvent::Missed(missed) => {
             let Missed { call, leg, host, code, why, .. } = &**missed;
             tracing::info!(%call, %leg, %trunk, %host, code, "trunk host does not take the call: {why}");
+        }
+        TrunkEvent::Proved(name) => tracing::info!(%trunk, certificate = %name, "a connection is the trunk's"),
+        TrunkEvent::Unproved(Unproved::NoCertificate, _) => {
+            tracing::warn!(%trunk, "a call from the trunk's address shows no certificate: it is a stranger's");
+        }
+        TrunkEvent::Unproved(Unproved::OtherName, names) => {
+            let names = names.join(", ");
+            tracing::warn!(%trunk, certificate = %names, "a call from the trunk's address shows another's certificate");
         }
     }
 }

@@ -1,6 +1,8 @@
 //! A switch on ports of its own choice, and peers with real sockets.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+pub mod secure;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;

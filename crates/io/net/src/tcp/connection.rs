@@ -10,7 +10,7 @@ use mio::net::TcpStream;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::layers::{LayerEnd, Layers, Piece};
-use super::{CloseReason, ConnectionsConfig, READ_BUDGET, StreamKind, TcpEvent};
+use super::{CloseReason, ConnectionsConfig, Distrust, READ_BUDGET, StreamKind, TcpEvent};
 
 /// Pieces written by one system call.
 const PIECES: usize = 16;
@@ -161,7 +161,8 @@ impl Connection {
         }
         self.told = true;
         let &mut Self { id, local, remote, kind, peer, .. } = self;
-        events.push_back(TcpEvent::Opened { id, local, remote, kind, peer });
+        let names = self.layers.as_ref().map(|layers| layers.names()).unwrap_or_default();
+        events.push_back(TcpEvent::Opened { id, local, remote, kind, peer, names });
         self.with_layers(now, Layers::release);
     }
 
@@ -250,7 +251,7 @@ impl Connection {
         while budget > 0 {
             let room = scratch.len().min(budget);
             match self.stream.read(&mut scratch[..room]) {
-                Ok(0) => return self.end_of_stream(now),
+                Ok(0) => return self.end_of_stream(now, self.layers.is_some() && !self.peer_ended),
                 Ok(len) => {
                     // Shaking hands is no word: who only does that is as silent as who only connects.
                     self.heard_any |= self.layers.is_none();
@@ -261,11 +262,15 @@ impl Connection {
                     }
                     match self.take_in(now, &scratch[..len], events) {
                         Ok(()) => {}
-                        Err(LayerEnd::Peer) => return self.end_of_stream(now),
+                        Err(LayerEnd::Peer) => return self.end_of_stream(now, false),
                         Err(LayerEnd::Goodbye) => return self.part(now, CloseReason::Peer),
-                        Err(LayerEnd::Broken(why)) => {
-                            self.complain(&why);
+                        Err(LayerEnd::Broken(words)) => {
+                            self.complain(&words);
                             return self.part(now, CloseReason::Broken);
+                        }
+                        Err(LayerEnd::Distrusted(why, words)) => {
+                            self.distrust(why, words, events);
+                            return self.part(now, CloseReason::Distrusted(why));
                         }
                     }
                 }
@@ -309,13 +314,26 @@ impl Connection {
         }
     }
 
-    /// The peer says nothing more. If it has said something a moment ago, it may wait for the answer.
-    fn end_of_stream(&mut self, now: Duration) -> Progress {
+    /// A certificate is not believed. Whom we want to reach is worth a line; who comes may be anybody, and whoever drives
+    /// this decides how much is said of him.
+    fn distrust(&self, why: Distrust, words: String, events: &mut VecDeque<TcpEvent>) {
+        let (remote, kind) = (self.remote, self.kind);
+        if self.accepted {
+            events.push_back(TcpEvent::TurnedAway { remote, kind, why, words });
+        } else {
+            tracing::warn!(%remote, kind = kind.name(), %words, "a connection could not be secured: {why}");
+        }
+    }
+
+    /// The peer says nothing more. If it has said something a moment ago, it may wait for the answer; not so whom we have
+    /// connected to, nor who is cut off: within TLS or a WebSocket the end is said.
+    fn end_of_stream(&mut self, now: Duration, cut_off: bool) -> Progress {
         // A reset that comes after the end shows here alone.
         if let Ok(Some(error)) | Err(error) = self.stream.take_error() {
             return Progress::Over(CloseReason::Failed(error.kind()));
         }
         let may_wait = self.phase == Phase::Open && self.heard_any && now < self.last_heard + HALF_OPEN;
+        let may_wait = may_wait && self.accepted && !cut_off;
         self.peer_ended = true;
         if may_wait { Progress::Waiting } else { Progress::Over(CloseReason::Peer) }
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::StreamKind;
+use super::{Distrust, StreamKind};
 
 /// Why a connection was closed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,6 +16,8 @@ pub enum CloseReason {
     Failed(io::ErrorKind),
     /// TLS or WebSocket went wrong; the log says how.
     Broken,
+    /// One side does not believe the certificate of the other.
+    Distrusted(Distrust),
     /// The peer did not take what waited for it.
     SlowPeer,
     /// The peer connected and said nothing.
@@ -41,6 +43,20 @@ pub enum TcpEvent {
         kind: StreamKind,
         /// Whom the peer has proved to be, as [`Towards::peer`] called it.
         peer: Option<u32>,
+        /// The SIP domains that its certificate is for (RFC 5922 7.1), in lower case; none without TLS, and where it has
+        /// shown no certificate. At most [`MAX_NAMES`](super::MAX_NAMES), none longer than [`MAX_NAME`](super::MAX_NAME).
+        names: Vec<String>,
+    },
+    /// Somebody who connected is not let in, for what his certificate is or because he has none.
+    TurnedAway {
+        /// The peer's end.
+        remote: SocketAddr,
+        /// What he wanted to carry.
+        kind: StreamKind,
+        /// Why.
+        why: Distrust,
+        /// The same in the words of TLS, which may name names: escaped, and cut.
+        words: String,
     },
     /// Bytes have arrived.
     Data {
@@ -99,6 +115,8 @@ pub enum TcpEvent {
         kind: StreamKind,
         /// Whom the peer would have had to prove to be.
         peer: Option<u32>,
+        /// What is wrong with a certificate, if that is what kept us from it.
+        distrust: Option<Distrust>,
         /// What the system said.
         error: io::ErrorKind,
     },

@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rustls::{ClientConfig, ServerConfig};
 
+use super::distrust::{Distrust, words};
 use super::tls::Tls;
 use super::websocket::{WebEnd, WebSocket};
 
@@ -76,8 +77,10 @@ pub(super) enum LayerEnd {
     Peer,
     /// Both sides have said goodbye.
     Goodbye,
-    /// The peer does not keep to the rules, is not who it should be, or is not wanted; the words are for the log.
+    /// The peer does not keep to the rules, or is not wanted; the words are for the log.
     Broken(String),
+    /// One side does not believe the certificate of the other; the words are for the log.
+    Distrusted(Distrust, String),
 }
 
 pub(super) struct Layers {
@@ -136,6 +139,11 @@ impl Layers {
         self.tls.as_ref().is_some_and(Tls::is_handshaking)
     }
 
+    /// The domains that the other side has proved to be.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.tls.as_ref().map(Tls::names).unwrap_or_default()
+    }
+
     /// The first word, when it is ours.
     pub(super) fn begin(&mut self, raw: &mut Vec<u8>) {
         if let Some(tls) = &mut self.tls {
@@ -149,7 +157,10 @@ impl Layers {
         let mut plain = Vec::new();
         let result = tls.receive(bytes, &mut plain);
         tls.take_output(raw);
-        let ended = result.map_err(|error| LayerEnd::Broken(error.to_string()))?;
+        let ended = result.map_err(|error| match Distrust::of(&error) {
+            Some(why) => LayerEnd::Distrusted(why, words(&error)),
+            None => LayerEnd::Broken(words(&error)),
+        })?;
         if !plain.is_empty() {
             if self.web.is_some() {
                 self.receive_plain(&plain, pieces, raw)?;

@@ -18,7 +18,9 @@
 //! sent is queued; [`Connections::flush`] writes it, several messages in one system call.
 
 mod connection;
+mod distrust;
 mod event;
+mod identity;
 mod layers;
 mod listener;
 mod tls;
@@ -37,8 +39,10 @@ use mio::{Interest, Registry, Token};
 use slab::Slab;
 
 use connection::{Connection, Phase, Progress};
+pub use distrust::Distrust;
 use event::Key;
 pub use event::{CloseReason, TcpEvent, Towards};
+pub use identity::{MAX_NAME, MAX_NAMES};
 use layers::Layers;
 pub use layers::{StreamKind, StreamSetup};
 pub use listener::{AcceptOutcome, Listener};
@@ -236,7 +240,7 @@ impl Connections {
             Ok(index) => index,
             Err(error) => {
                 let Towards { kind, local, remote, peer, .. } = to;
-                self.events.push_back(TcpEvent::Unreachable { id, local, remote, kind, peer, error });
+                self.events.push_back(TcpEvent::Unreachable { id, local, remote, kind, peer, distrust: None, error });
                 return;
             }
         };
@@ -441,11 +445,15 @@ impl Connections {
                 remote,
                 kind,
                 peer,
+                distrust: match reason {
+                    CloseReason::Distrusted(why) => Some(why),
+                    _ => None,
+                },
                 error: match reason {
                     CloseReason::Failed(error) => error,
                     CloseReason::SlowPeer => io::ErrorKind::QuotaExceeded,
                     CloseReason::Local => io::ErrorKind::ConnectionAborted,
-                    CloseReason::Broken => io::ErrorKind::InvalidData,
+                    CloseReason::Broken | CloseReason::Distrusted(_) => io::ErrorKind::InvalidData,
                     _ => io::ErrorKind::TimedOut,
                 },
             },

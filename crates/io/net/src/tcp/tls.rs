@@ -7,6 +7,8 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 
+use super::identity::domains;
+
 pub(super) struct Tls(Box<Connection>);
 
 impl Tls {
@@ -27,6 +29,12 @@ impl Tls {
             None => ServerName::from(remote.ip()),
         };
         Ok(Self(Box::new(ClientConnection::new(config, name)?.into())))
+    }
+
+    /// The domains that the other side has proved to be, once hands are shaken.
+    pub(super) fn names(&self) -> Vec<String> {
+        // What is kept here has been found good, or there would be no connection.
+        self.0.peer_certificates().and_then(|chain| chain.first()).map(|own| domains(own)).unwrap_or_default()
     }
 
     pub(super) fn is_handshaking(&self) -> bool {

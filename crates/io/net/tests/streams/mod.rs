@@ -29,6 +29,20 @@ pub struct Issued {
     pub key: PrivateKeyDer<'static>,
 }
 
+impl Issued {
+    /// One that nobody else has signed; it may say that it is an authority.
+    pub fn by_itself(name: &str, is_authority: bool) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        if is_authority {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        let certificate = params.self_signed(&key).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        Self { chain: vec![certificate.der().clone()], key }
+    }
+}
+
 impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -37,8 +51,14 @@ impl Authority {
     }
 
     pub fn issue(&self, name: &str) -> Issued {
+        self.issue_with(name, |_| {})
+    }
+
+    pub fn issue_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Issued {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        change(&mut params);
+        let certificate = params.signed_by(&key, &self.0).unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         Issued { chain: vec![certificate.der().clone()], key }
     }
