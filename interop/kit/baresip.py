@@ -22,8 +22,8 @@ call_local_timeout 600
 statmode_default off
 ctrl_tcp_listen 0.0.0.0:{port}
 snd_path {folder}
-module_path {modules}
-module g711.so
+module_path {path}
+{codecs}
 module ausine.so
 module aubridge.so
 module sndfile.so
@@ -35,17 +35,21 @@ module_app ctrl_tcp.so
 
 
 class Baresip:
-    """`transport` is that of its registration and of its calls; `answer` is `auto` or `manual`."""
+    """`transport` is that of its registration and of its calls; `answer` is `auto` or `manual`.
+
+    `modules` are its codecs, best first.
+    """
 
     def __init__(self, place, user, secret, hertz, transport="udp", answer="auto", domain="example.test", extra="",
-                 port=5060, family=4, expires=600):
+                 port=5060, family=4, expires=600, modules=("g711",)):
         self.place, self.user, self.hertz = place, user, hertz
         self.uri = f"sip:{user}@{domain}"
         self.name = f"baresip {user}"
         self.transport, self.family = transport, family
         self.folder = verdict.SCRATCH / f"baresip-{user}-{transport}{'' if family == 4 else family}"
         self.folder.mkdir(parents=True, exist_ok=True)
-        config = CONFIG.format(any="0.0.0.0" if family == 4 else "[::]", hertz=hertz, port=CONTROL_PORT, folder=self.folder, modules=MODULES)
+        config = CONFIG.format(any="0.0.0.0" if family == 4 else "[::]", hertz=hertz, port=CONTROL_PORT, folder=self.folder, path=MODULES,
+                               codecs="\n".join(f"module {codec}.so" for codec in modules))
         (self.folder / "config").write_text(config)
         (self.folder / "contacts").write_text("")
         (self.folder / "accounts").write_text(

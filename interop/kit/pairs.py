@@ -8,7 +8,7 @@ TALK = 4.4
 """Seconds that a call stands: the moments of connecting and hanging up are not listened to."""
 
 
-def call(caller, callee, who_ends=None):
+def call(caller, callee, who_ends=None, noise=1):
     """The caller dials the callee, both talk, one of them hangs up (the callee, if nobody is named)."""
     verdict.say(f"{caller.name} ({caller.transport}) dials {callee.name} ({callee.transport})")
     from_caller, from_callee = caller.mark(), callee.mark()
@@ -20,5 +20,5 @@ def call(caller, callee, who_ends=None):
     callee.expect("CALL_CLOSED", from_callee)
     caller.expect("CALL_CLOSED", from_caller)
     time.sleep(0.3)
-    ears.hears(caller.name, caller.recording(), callee.hertz)
-    ears.hears(callee.name, callee.recording(), caller.hertz)
+    ears.hears(caller.name, caller.recording(), callee.hertz, noise=noise)
+    ears.hears(callee.name, callee.recording(), caller.hertz, noise=noise)

@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::negotiate::Content;
 use crate::outgoing::Path;
 use crate::relay::report_destination;
-use crate::tone::{MAX_FRAME, ToneKind, Tones, frame_of};
+use crate::tone::{MAX_FRAME, PLACES_PER_FRAME, ToneKind, Tones, Voice, frame_of};
 
 /// Mean time between two sender reports of ours; each is between half and one and a half of it
 /// (RFC 3550 section 6.2).
@@ -36,8 +36,10 @@ pub(crate) struct Generator {
     ssrc: u32,
     sequence: u16,
     timestamp: u32,
-    /// Place within the tone, in bytes.
-    at: usize,
+    /// Place within the tone.
+    at: u64,
+    /// What its codec remembers of it.
+    voice: Option<Voice>,
     marker: bool,
     /// Whether there is anything to report on.
     pub has_sent: bool,
@@ -71,6 +73,7 @@ impl Generator {
             sequence: random.sequence & 0x7fff,
             timestamp: random.timestamp,
             at: 0,
+            voice: None,
             marker: true,
             has_sent: false,
             next_report: now + random.delay / 2,
@@ -79,7 +82,7 @@ impl Generator {
 
     /// Finds the place where somebody comes in whose first frame is due then.
     pub fn come_in(&mut self, first_beat: Time, tones: &Tones) {
-        self.at = self.tone.map_or(0, |kind| tones.position(first_beat, kind));
+        self.at = self.tone.map_or(0, |kind| tones.place(first_beat, kind));
     }
 
     pub fn is_tone(&self) -> bool {
@@ -115,12 +118,12 @@ impl Generator {
         };
         let packet = buffer.get_mut(..HEADER_LEN + bytes)?;
         let payload = header.write(packet).ok()?;
-        let at = tone.fill(self.at, payload);
         let Some((socket, to)) = target else {
             self.pass(session.codec, 1, tones);
             return None;
         };
-        self.at = at;
+        tone.fill(self.at, session.codec, &mut self.voice, payload)?;
+        self.at = tone.go_on(self.at, PLACES_PER_FRAME);
         self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(ticks);
         self.marker = false;
@@ -135,10 +138,10 @@ impl Generator {
 
     /// Lets so many frames pass without sending them.
     fn pass(&mut self, codec: &Codec, frames: u32, tones: &Tones) {
-        let (bytes, ticks) = frame_of(codec);
+        let (_, ticks) = frame_of(codec);
         self.timestamp = self.timestamp.wrapping_add(ticks.wrapping_mul(frames));
         if let Some(tone) = self.tone.and_then(|kind| tones.find(codec, kind)) {
-            self.at = tone.skip(self.at, bytes * frames as usize);
+            self.at = tone.go_on(self.at, PLACES_PER_FRAME * u64::from(frames));
         }
         self.marker = true;
     }

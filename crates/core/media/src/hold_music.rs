@@ -4,23 +4,23 @@ use std::sync::Arc;
 
 use hookswitch_call::Time;
 use hookswitch_codec::wav::{WavError, WavHeader};
-use hookswitch_codec::{CODECS, Codec, Tone};
+use hookswitch_codec::{CODECS, Codec, RATES, Resampler, Tone};
 use thiserror::Error;
 
 use crate::config::FRAME;
-use crate::tone::ToneLoop;
+use crate::tone::{PLACES_PER_FRAME, ToneLoop};
 
-/// Samples per second of music on hold, in Hz: those of the codecs, since nothing resamples yet.
-pub const MUSIC_RATE: u32 = 8_000;
-
-/// Longest piece, in seconds. It takes 8 kB per second and codec.
+/// Longest piece, in seconds. It takes 8 kB per second for each codec of G.711 and 32 kB for G.722.
 pub const MAX_MUSIC_S: u32 = 600;
 
 /// Shortest piece, in milliseconds: anything less is a buzz.
 pub const MIN_MUSIC_MS: u32 = 100;
 
-/// Longest file, in bytes: the longest piece with two channels of 16 bits, and a megabyte of titles.
-pub const MAX_MUSIC_FILE: u64 = MAX_MUSIC_S as u64 * MUSIC_RATE as u64 * 4 + (1 << 20);
+/// Longest file, in bytes: the longest piece at 48 kHz with two channels of 16 bits, and a megabyte of titles.
+pub const MAX_MUSIC_FILE: u64 = MAX_MUSIC_S as u64 * 48_000 * 4 + (1 << 20);
+
+/// More samples than a change of the rate looks back at.
+const SEAM_SAMPLES: usize = 480;
 
 /// Two soft notes every five seconds, about 17 dB below 0 dBm0: enough to know that one is not forgotten.
 const NOTES: &str = "523*0~0.1/523*0.1~0.02/659*0.02~0.1/659*0.1~0/0:30/220/30/420/4300";
@@ -31,9 +31,9 @@ pub enum MusicError {
     /// It is no WAV of a kind that we read.
     #[error(transparent)]
     Wav(#[from] WavError),
-    /// Another sample rate.
+    /// A sample rate that is not converted, in Hz.
     #[error(
-        "{0} samples per second: only {MUSIC_RATE} Hz can be played; convert it, for example with `sox FILE -r 8k -c 1 OUT.wav`"
+        "{0} samples per second: only 8000, 16000, 24000 and 48000 Hz can be played; convert it, for example with `sox FILE -r 48k -c 1 OUT.wav`"
     )]
     Rate(u32),
     /// Longer than [`MAX_MUSIC_S`].
@@ -53,7 +53,7 @@ pub struct HoldMusic {
 }
 
 impl HoldMusic {
-    /// A piece of music from a WAV file: 16-bit PCM or G.711 at [`MUSIC_RATE`], of two channels the
+    /// A piece of music from a WAV file: 16-bit PCM or G.711 at one of [`RATES`], of two channels the
     /// mean. Played round and round, and all who are on hold are at the same place of it: whoever is put
     /// on hold again and again does not hear the same beginning each time.
     ///
@@ -62,20 +62,24 @@ impl HoldMusic {
     pub fn from_wav(file: &[u8]) -> Result<Self, MusicError> {
         let header = WavHeader::parse(file)?;
         let format = header.format;
-        if format.sample_rate != MUSIC_RATE {
-            return Err(MusicError::Rate(format.sample_rate));
+        let rate = format.sample_rate;
+        if !RATES.contains(&rate) {
+            return Err(MusicError::Rate(rate));
         }
         let data = header.data(file);
         let count = data.len() / format.frame_len().max(1);
-        if count > (MAX_MUSIC_S * MUSIC_RATE) as usize {
+        if count > (MAX_MUSIC_S * rate) as usize {
             return Err(MusicError::TooLong);
         }
-        if count < (MIN_MUSIC_MS * MUSIC_RATE / 1_000) as usize {
+        if count < (MIN_MUSIC_MS * rate / 1_000) as usize {
             return Err(MusicError::TooShort);
         }
         let mut samples = vec![0; count];
         format.decode_mono(data, &mut samples);
-        Ok(Self::new(true, |codec| ToneLoop::encode(&samples, codec)))
+        Ok(Self::new(true, |codec| match Resampler::new(rate, codec.sample_rate) {
+            Ok(resampler) => ToneLoop::of(&round_and_round(resampler, &samples, count), codec),
+            Err(_) => ToneLoop::of(&[], codec),
+        }))
     }
 
     /// A tone, which begins anew for everybody: its first note says that one is on hold.
@@ -100,16 +104,25 @@ impl HoldMusic {
         self.rows.iter().find(|(row, _)| *row == codec).map(|(_, audio)| audio)
     }
 
-    /// Where somebody who begins to listen now comes in, in bytes of any codec: one is a sample.
-    pub(crate) fn position(&self, now: Time) -> usize {
+    /// Where somebody who begins to listen now comes in.
+    pub(crate) fn place(&self, now: Time) -> u64 {
         let Some((_, audio)) = self.rows.first().filter(|_| self.runs_on) else {
             return 0;
         };
         // Whole frames, so that many listeners read the same bytes at the same beat.
-        let frames = now.as_millis() / FRAME.as_millis();
-        let samples = frames * u128::from(MUSIC_RATE) * FRAME.as_millis() / 1_000;
-        audio.wrap(samples)
+        let frames = (now.as_millis() / FRAME.as_millis()) as u64;
+        audio.go_on(0, frames.wrapping_mul(PLACES_PER_FRAME))
     }
+}
+
+/// A piece at another rate, such that its end fits its beginning.
+fn round_and_round(mut resampler: Resampler, samples: &[i16], count: usize) -> Vec<i16> {
+    let mut out = Vec::new();
+    let last = count.saturating_sub(SEAM_SAMPLES);
+    resampler.process(&samples[last..], &mut out);
+    out.clear();
+    resampler.process(samples, &mut out);
+    out
 }
 
 impl Default for HoldMusic {

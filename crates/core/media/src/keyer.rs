@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hookswitch_call::{CallId, Digit, Seat, Time};
-use hookswitch_codec::{Kind, Tone, ToneGenerator};
+use hookswitch_codec::{Codec, Encoder, Tone, ToneGenerator};
 use hookswitch_rtp::{EventSender, HEADER_LEN, Header, TelephoneEvent};
 
 use crate::channel::Channel;
@@ -49,9 +49,32 @@ const VOLUME: u8 = 9;
 #[derive(Debug)]
 enum Sending {
     Event(EventSender),
-    /// The sound and the silence after it, for so many frames.
-    Sound(ToneGenerator, u32),
+    Sound(Box<Sound>),
     Pause(u32),
+}
+
+/// The sound of a key and the silence after it.
+#[derive(Debug)]
+struct Sound {
+    tone: ToneGenerator,
+    codec: &'static Codec,
+    encoder: Encoder,
+    /// Left to send.
+    frames: u32,
+}
+
+impl Sound {
+    /// Writes the next frame, and returns its bytes; none once the party has agreed to another codec.
+    fn fill(&mut self, codec: &Codec, out: &mut [u8]) -> Option<usize> {
+        if self.codec != codec {
+            return None;
+        }
+        let mut samples = [0; MAX_FRAME];
+        let samples = samples.get_mut(..codec.samples_in(FRAME_MS))?;
+        self.tone.fill(samples);
+        self.frames = self.frames.saturating_sub(1);
+        Some(self.encoder.encode(samples, out))
+    }
 }
 
 /// Keys on their way to a party.
@@ -102,14 +125,18 @@ impl Keyer {
         let on_ms = time.as_millis() as u32;
         let event = TelephoneEvent::event_of(digit.key).filter(|_| session.send.event.is_some());
         self.marker = true;
-        self.sending = match (event, Tone::dtmf(digit.key, on_ms, PAUSE_MS)) {
+        let codec = session.codec;
+        let sound = Tone::dtmf(digit.key, on_ms, PAUSE_MS).zip(codec.encoder());
+        self.sending = match (event, sound) {
             (Some(event), _) => {
-                Sending::Event(EventSender::new(event, VOLUME, self.clock, session.codec.clock_rate, FRAME, time))
+                Sending::Event(EventSender::new(event, VOLUME, self.clock, codec.clock_rate, FRAME, time))
             }
-            (None, Some(tone)) => Sending::Sound(
-                ToneGenerator::new(tone, session.codec.sample_rate),
-                (on_ms + PAUSE_MS).div_ceil(FRAME_MS),
-            ),
+            (None, Some((tone, encoder))) => Sending::Sound(Box::new(Sound {
+                tone: ToneGenerator::new(tone, codec.sample_rate),
+                codec,
+                encoder,
+                frames: (on_ms + PAUSE_MS).div_ceil(FRAME_MS),
+            })),
             // No key of a telephone; refused when it was asked for.
             (None, None) => Sending::Pause(0),
         };
@@ -126,7 +153,7 @@ impl Keyer {
         if matches!(self.sending, Sending::Pause(0)) {
             self.begin(&session);
         }
-        let (bytes, ticks) = frame_of(session.codec);
+        let (_, ticks) = frame_of(session.codec);
         let clock = self.clock;
         self.clock = clock.wrapping_add(ticks);
         let (content, marker, timestamp, len) = match &mut self.sending {
@@ -142,17 +169,12 @@ impl Keyer {
                 let len = packet.payload.write(buffer.get_mut(HEADER_LEN..)?).ok()?;
                 (Content::Event, packet.marker, packet.timestamp, len)
             }
-            Sending::Sound(tone, frames) => {
-                let Kind::Audio { encode, .. } = session.codec.kind else { return None };
-                let mut samples = [0; MAX_FRAME];
-                let samples = samples.get_mut(..bytes)?;
-                tone.fill(samples);
-                let len = encode(samples, buffer.get_mut(HEADER_LEN..)?);
-                *frames = frames.saturating_sub(1);
-                if *frames == 0 {
+            Sending::Sound(sound) => {
+                let len = sound.fill(session.codec, buffer.get_mut(HEADER_LEN..)?);
+                if len.is_none() || sound.frames == 0 {
                     self.sending = Sending::Pause(0);
                 }
-                (Content::Audio, std::mem::take(&mut self.marker), clock, len)
+                (Content::Audio, std::mem::take(&mut self.marker), clock, len?)
             }
         };
         let to = channel.latch.destination().filter(|_| session.direction.receives())?;

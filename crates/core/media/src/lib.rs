@@ -54,7 +54,7 @@ pub use config::{
 pub use describe::{Draft, MAX_MIRRORED_LINES};
 pub use engine::{Engine, MAX_CLOSED};
 pub use generate::{MAX_CATCH_UP, REPORT_INTERVAL};
-pub use hold_music::{HoldMusic, MAX_MUSIC_FILE, MAX_MUSIC_S, MIN_MUSIC_MS, MUSIC_RATE, MusicError};
+pub use hold_music::{HoldMusic, MAX_MUSIC_FILE, MAX_MUSIC_S, MIN_MUSIC_MS, MusicError};
 pub use keyer::{MAX_KEY_TIME, MAX_KEYS_WAITING, MIN_KEY_TIME};
 pub use latch::LatchConfig;
 pub use negotiate::{Negotiated, Refusal};

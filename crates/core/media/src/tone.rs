@@ -1,7 +1,8 @@
-//! Tones, rendered once per codec, so that playing one is copying bytes.
+//! Tones, rendered once per codec, so that playing one is copying bytes, or encoding samples where a codec has
+//! a memory.
 
 use hookswitch_call::Time;
-use hookswitch_codec::{CODECS, Codec, Kind, Tone, ToneGenerator};
+use hookswitch_codec::{CODECS, Codec, Encoder, Tone, ToneGenerator};
 
 use crate::config::FRAME_MS;
 use crate::hold_music::HoldMusic;
@@ -15,13 +16,28 @@ pub const REFERENCE_HZ: f32 = 1004.0;
 /// The reference tone: amplitude, 1 being full scale. -16 dBm0, which is -19.17 dB below it.
 const REFERENCE_AMPLITUDE: f32 = 0.110_03;
 
-/// Most bytes of one frame.
+/// Most bytes, and most samples, of one frame.
 pub(crate) const MAX_FRAME: usize = 960;
 
-/// A tone as the bytes of one codec, to be played round and round.
+/// Places within a loop are counted in parts of a second that every sample rate fits into.
+pub(crate) const PLACES: u64 = 48_000;
+
+/// The same in one frame.
+pub(crate) const PLACES_PER_FRAME: u64 = PLACES * FRAME_MS as u64 / 1_000;
+
+/// A tone for one codec, to be played round and round.
 #[derive(Debug, Clone)]
 pub(crate) struct ToneLoop {
-    bytes: Vec<u8>,
+    sound: Rendered,
+    rate: u32,
+}
+
+#[derive(Debug, Clone)]
+enum Rendered {
+    /// Encoded already, a byte per sample.
+    Bytes(Vec<u8>),
+    /// The codec builds on what came before, so each listener needs an encoder.
+    Samples(Vec<i16>),
 }
 
 impl ToneLoop {
@@ -30,50 +46,88 @@ impl ToneLoop {
         let length_ms = tone.period_ms().clamp(FRAME_MS, MAX_LOOP_MS);
         let mut samples = vec![0; codec.samples_in(length_ms)];
         ToneGenerator::new(tone.clone(), codec.sample_rate).fill(&mut samples);
-        Self::encode(&samples, codec)
+        Self::of(&samples, codec)
     }
 
     /// Samples at the codec's own rate.
-    pub fn encode(samples: &[i16], codec: &Codec) -> Self {
-        let Kind::Audio { encode, .. } = codec.kind else {
-            return Self { bytes: Vec::new() };
+    pub fn of(samples: &[i16], codec: &Codec) -> Self {
+        let sound = match codec.encoder() {
+            Some(Encoder::PerSample(encode)) => {
+                let mut bytes = vec![0; samples.len()];
+                encode(samples, &mut bytes);
+                Rendered::Bytes(bytes)
+            }
+            Some(Encoder::G722(_)) => Rendered::Samples(samples.to_vec()),
+            None => Rendered::Samples(Vec::new()),
         };
-        let mut bytes = vec![0; samples.len()];
-        let length = encode(samples, &mut bytes);
-        bytes.truncate(length);
-        Self { bytes }
+        Self { sound, rate: codec.sample_rate }
     }
 
-    /// Fills a frame from a position on, and returns the position behind it.
-    pub fn fill(&self, at: usize, mut frame: &mut [u8]) -> usize {
-        let mut at = at;
-        while !frame.is_empty() {
-            let Some(rest) = self.bytes.get(at..).filter(|rest| !rest.is_empty()) else {
-                if self.bytes.is_empty() {
-                    return 0;
-                }
-                at = 0;
-                continue;
-            };
-            let count = rest.len().min(frame.len());
-            let (now, later) = frame.split_at_mut(count);
-            now.copy_from_slice(&rest[..count]);
-            frame = later;
-            at += count;
+    /// Makes a frame from a place on. None where there is nothing to play.
+    pub fn fill(&self, at: u64, codec: &'static Codec, voice: &mut Option<Voice>, frame: &mut [u8]) -> Option<()> {
+        let at = (at / self.places_per_sample()) as usize;
+        match &self.sound {
+            Rendered::Bytes(bytes) => go_round(bytes, at, frame),
+            Rendered::Samples(samples) => {
+                let mut block = [0; MAX_FRAME];
+                let block = block.get_mut(..codec.samples_in(FRAME_MS))?;
+                go_round(samples, at, block)?;
+                let same = voice.take().filter(|voice| voice.codec == codec);
+                let voice = voice.insert(same.or_else(|| Voice::new(codec))?);
+                voice.encoder.encode(block, frame);
+                Some(())
+            }
         }
-        at
     }
 
-    /// The position so many bytes from the beginning.
-    pub fn wrap(&self, bytes: u128) -> usize {
-        // Less than the length, which is a usize.
-        bytes.checked_rem(self.bytes.len() as u128).unwrap_or(0) as usize
+    /// The place so far from another one.
+    pub fn go_on(&self, at: u64, places: u64) -> u64 {
+        at.wrapping_add(places).checked_rem(self.length()).unwrap_or(0)
     }
 
-    /// The position so many bytes further on.
-    pub fn skip(&self, at: usize, bytes: usize) -> usize {
-        (at + bytes).checked_rem(self.bytes.len()).unwrap_or(0)
+    fn length(&self) -> u64 {
+        let samples = match &self.sound {
+            Rendered::Bytes(bytes) => bytes.len(),
+            Rendered::Samples(samples) => samples.len(),
+        };
+        samples as u64 * self.places_per_sample()
     }
+
+    fn places_per_sample(&self) -> u64 {
+        PLACES / u64::from(self.rate.max(1))
+    }
+}
+
+/// What one listener's codec remembers of what it was sent.
+#[derive(Debug)]
+pub(crate) struct Voice {
+    codec: &'static Codec,
+    encoder: Encoder,
+}
+
+impl Voice {
+    fn new(codec: &'static Codec) -> Option<Self> {
+        Some(Self { codec, encoder: codec.encoder()? })
+    }
+}
+
+/// Copies from a loop, from a place on.
+fn go_round<T: Copy>(sound: &[T], mut at: usize, mut out: &mut [T]) -> Option<()> {
+    if sound.is_empty() {
+        return None;
+    }
+    while !out.is_empty() {
+        let Some(rest) = sound.get(at..).filter(|rest| !rest.is_empty()) else {
+            at = 0;
+            continue;
+        };
+        let count = rest.len().min(out.len());
+        let (now, later) = out.split_at_mut(count);
+        now.copy_from_slice(&rest[..count]);
+        out = later;
+        at += count;
+    }
+    Some(())
 }
 
 /// Which tone.
@@ -110,16 +164,16 @@ impl Tones {
     }
 
     /// Where somebody who begins to listen now comes in: tones begin for everybody.
-    pub fn position(&self, now: Time, kind: ToneKind) -> usize {
+    pub fn place(&self, now: Time, kind: ToneKind) -> u64 {
         match kind {
             ToneKind::Ringback | ToneKind::Reference => 0,
-            ToneKind::Hold => self.music.position(now),
+            ToneKind::Hold => self.music.place(now),
         }
     }
 }
 
 /// Bytes of one frame of a codec, and how far its clock moves in that time.
 pub(crate) fn frame_of(codec: &Codec) -> (usize, u32) {
-    let bytes = codec.samples_in(FRAME_MS).min(MAX_FRAME);
+    let bytes = codec.bytes_in(FRAME_MS).min(MAX_FRAME);
     (bytes, codec.ticks_in(FRAME_MS))
 }

@@ -18,6 +18,7 @@
 
 mod call;
 mod change;
+mod coding;
 mod config;
 mod course;
 mod event;

@@ -3,12 +3,13 @@
 use core::time::Duration;
 use std::net::SocketAddr;
 
-use hookswitch_codec::{Kind, SILENCE_DBFS, measure};
+use hookswitch_codec::{SILENCE_DBFS, measure};
 use hookswitch_media::Negotiated;
 use hookswitch_media::negotiate::Content;
 use hookswitch_rtp::{Arrival, EventReceiver, EventReport, Packet, SequenceTracker, TelephoneEvent};
 use hookswitch_sip::Time;
 
+use crate::coding::Decoding;
 use crate::talker::FRAME_SAMPLES;
 
 /// How much audio one [`Heard`] describes.
@@ -24,9 +25,6 @@ const MAX_RECORDED_SAMPLES: usize = 8000 * MAX_RECORDING.as_secs() as usize;
 
 /// Longest gap that is filled with silence, in packets; behind a longer one the recording is shorter than the call.
 const MAX_FILL: u16 = 50;
-
-/// Longest packet that is decoded, in samples: 200 ms.
-const MAX_PACKET_SAMPLES: usize = 1600;
 
 /// What 200 ms of audio sounded like.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -77,6 +75,7 @@ pub(crate) enum Sounded {
 
 /// Receives the packets of one call.
 pub(crate) struct Listener {
+    coding: Option<Decoding>,
     tracker: SequenceTracker,
     ssrc: Option<u32>,
     block: Vec<i16>,
@@ -91,6 +90,7 @@ pub(crate) struct Listener {
 impl Listener {
     pub(crate) fn new(record: bool) -> Listener {
         Listener {
+            coding: None,
             tracker: SequenceTracker::new(8000),
             ssrc: None,
             block: Vec::with_capacity(BLOCK_SAMPLES),
@@ -138,12 +138,12 @@ impl Listener {
         for _ in 0..missing.min(MAX_FILL) {
             self.hear(&[0; FRAME_SAMPLES], &mut heard);
         }
-        let Kind::Audio { decode, .. } = session.codec.kind else {
+        let kept = self.coding.take().filter(|coding| coding.is_of(session.codec));
+        let Some(mut coding) = kept.or_else(|| Decoding::new(session.codec)) else {
             return;
         };
-        let mut samples = [0; MAX_PACKET_SAMPLES];
-        let count = decode(packet.payload(), &mut samples);
-        self.hear(&samples[..count], &mut heard);
+        self.hear(coding.decode(packet.payload()), &mut heard);
+        self.coding = Some(coding);
     }
 
     /// A key counts when it is pressed; how long it is held is no news.
@@ -169,6 +169,7 @@ impl Listener {
         if self.ssrc.replace(ssrc).is_some() {
             self.before = self.counts();
             self.tracker = SequenceTracker::new(8000);
+            self.coding = None;
         }
     }
 

@@ -3,11 +3,12 @@
 use core::time::Duration;
 
 use bytes::Bytes;
-use hookswitch_codec::{Codec, Kind, Tone, ToneGenerator};
+use hookswitch_codec::{Codec, Tone, ToneGenerator};
 use hookswitch_media::negotiate::PayloadTypes;
 use hookswitch_rtp::{EventPacket, EventSender, HEADER_LEN, Header};
 use hookswitch_sip::Time;
 
+use crate::coding::Encoding;
 use crate::config::Sound;
 
 /// Time between packets.
@@ -31,6 +32,7 @@ enum Voice {
 /// Makes the packets of one call.
 pub(crate) struct Talker {
     voice: Option<Voice>,
+    coding: Option<Encoding>,
     ssrc: u32,
     sequence: u16,
     timestamp: u32,
@@ -62,6 +64,7 @@ impl Talker {
         };
         Talker {
             voice,
+            coding: None,
             ssrc: random as u32,
             // The upper bit stays clear so that a short call does not wrap (RFC 3550 5.1 leaves it to us).
             sequence: (random >> 32) as u16 & 0x7fff,
@@ -94,7 +97,7 @@ impl Talker {
     }
 
     /// The packet that is due, if one is.
-    pub(crate) fn frame(&mut self, now: Time, codec: &Codec, numbers: PayloadTypes) -> Option<Frame> {
+    pub(crate) fn frame(&mut self, now: Time, codec: &'static Codec, numbers: PayloadTypes) -> Option<Frame> {
         let due = self.next.filter(|due| *due <= now)?;
         self.catch_up(now, due);
         let key = self.key.as_mut().and_then(EventSender::next_packet);
@@ -104,18 +107,17 @@ impl Talker {
         if self.key.take().is_some() {
             self.marker = true;
         }
-        let (mut samples, mut encoded) = ([0; FRAME_SAMPLES], [0; FRAME_SAMPLES]);
+        let mut samples = [0; FRAME_SAMPLES];
         let Some(voice) = self.voice.as_mut() else {
             self.next = None;
             return None;
         };
         let played = voice.fill(&mut samples);
-        let Kind::Audio { encode, .. } = codec.kind else {
-            return None;
-        };
-        let length = encode(&samples, &mut encoded);
+        let mut coding = self.coding.take().filter(|coding| coding.is_of(codec)).or_else(|| Encoding::new(codec))?;
         let (marker, timestamp) = (core::mem::take(&mut self.marker), self.timestamp);
-        Some(Frame { bytes: self.packet(marker, numbers.audio, timestamp, &encoded[..length]), played })
+        let bytes = self.packet(marker, numbers.audio, timestamp, coding.encode(&samples));
+        self.coding = Some(coding);
+        Some(Frame { bytes, played })
     }
 
     fn key_frame(&mut self, key: EventPacket, number: u8) -> Frame {

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use hookswitch_codec::{Tone, ToneGenerator, g711, measure};
+use hookswitch_codec::{Tone, ToneGenerator, g711, g722, measure};
 
 fn codec(c: &mut Criterion) {
     let mut group = c.benchmark_group("codec");
@@ -25,6 +25,15 @@ fn codec(c: &mut Criterion) {
     });
     group.bench_function("alaw_decode_160", |b| {
         b.iter(|| g711::decode_alaw(black_box(&bytes), black_box(&mut back)));
+    });
+    let mut wide = [0i16; 320];
+    ToneGenerator::new(Arc::clone(&tone), 16_000).fill(&mut wide);
+    let (mut encoder, mut decoder) = (g722::Encoder::default(), g722::Decoder::default());
+    group.bench_function("g722_encode_320", |b| {
+        b.iter(|| encoder.encode(black_box(&wide), black_box(&mut bytes)));
+    });
+    group.bench_function("g722_decode_160", |b| {
+        b.iter(|| decoder.decode(black_box(&bytes), black_box(&mut wide)));
     });
     group.bench_function("tone_two_frequencies_160", |b| {
         let mut generator = ToneGenerator::new(Arc::clone(&tone), 8000);

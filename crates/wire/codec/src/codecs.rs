@@ -1,6 +1,7 @@
 //! The table of formats.
 
-use crate::g711;
+use crate::coder::{Decoder, Encoder};
+use crate::{g711, g722};
 
 /// Longest frame that is encoded at once, in samples: 120 ms at 48 kHz.
 pub const MAX_FRAME_SAMPLES: usize = 5760;
@@ -27,12 +28,14 @@ pub struct Codec {
 /// What packets hold.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
-    /// Audio, one byte per sample and without memory from packet to packet.
+    /// Audio.
     Audio {
-        /// Encodes as many samples as both slices have room for, and returns how many bytes that made.
-        encode: fn(&[i16], &mut [u8]) -> usize,
-        /// Decodes as many bytes as both slices have room for, and returns how many samples that made.
-        decode: fn(&[u8], &mut [i16]) -> usize,
+        /// Makes an encoder for a new stream.
+        encoder: fn() -> Encoder,
+        /// Makes a decoder for a new stream.
+        decoder: fn() -> Decoder,
+        /// Bytes per second.
+        byte_rate: u32,
         /// The byte that stands for silence.
         silence: u8,
     },
@@ -49,7 +52,12 @@ pub const CODECS: &[Codec] = &[
         sample_rate: 8000,
         channels: 1,
         fmtp: None,
-        kind: Kind::Audio { encode: g711::encode_ulaw, decode: g711::decode_ulaw, silence: g711::ULAW_SILENCE },
+        kind: Kind::Audio {
+            encoder: Encoder::ulaw,
+            decoder: Decoder::ulaw,
+            byte_rate: 8000,
+            silence: g711::ULAW_SILENCE,
+        },
     },
     Codec {
         name: "PCMA",
@@ -58,7 +66,21 @@ pub const CODECS: &[Codec] = &[
         sample_rate: 8000,
         channels: 1,
         fmtp: None,
-        kind: Kind::Audio { encode: g711::encode_alaw, decode: g711::decode_alaw, silence: g711::ALAW_SILENCE },
+        kind: Kind::Audio {
+            encoder: Encoder::alaw,
+            decoder: Decoder::alaw,
+            byte_rate: 8000,
+            silence: g711::ALAW_SILENCE,
+        },
+    },
+    Codec {
+        name: "G722",
+        static_payload_type: Some(9),
+        clock_rate: 8000,
+        sample_rate: g722::SAMPLE_RATE,
+        channels: 1,
+        fmtp: None,
+        kind: Kind::Audio { encoder: Encoder::g722, decoder: Decoder::g722, byte_rate: 8000, silence: g722::SILENCE },
     },
     Codec {
         name: "telephone-event",
@@ -100,7 +122,7 @@ pub fn pcma() -> &'static Codec {
 /// The row of telephone-event at 8 kHz.
 #[must_use]
 pub fn telephone_event() -> &'static Codec {
-    &CODECS[2]
+    &CODECS[3]
 }
 
 impl Codec {
@@ -108,6 +130,33 @@ impl Codec {
     #[must_use]
     pub fn is_audio(&self) -> bool {
         matches!(self.kind, Kind::Audio { .. })
+    }
+
+    /// An encoder for a new stream; none where packets hold no audio.
+    #[must_use]
+    pub fn encoder(&self) -> Option<Encoder> {
+        match self.kind {
+            Kind::Audio { encoder, .. } => Some(encoder()),
+            Kind::Event => None,
+        }
+    }
+
+    /// A decoder for a new stream; none where packets hold no audio.
+    #[must_use]
+    pub fn decoder(&self) -> Option<Decoder> {
+        match self.kind {
+            Kind::Audio { decoder, .. } => Some(decoder()),
+            Kind::Event => None,
+        }
+    }
+
+    /// Bytes in so many milliseconds; 0 where packets hold no audio.
+    #[must_use]
+    pub fn bytes_in(&self, milliseconds: u32) -> usize {
+        match self.kind {
+            Kind::Audio { byte_rate, .. } => ms_to(byte_rate, milliseconds),
+            Kind::Event => 0,
+        }
     }
 
     /// Samples per channel in so many milliseconds.

@@ -2,7 +2,9 @@
 //!
 //! * [`CODECS`] has one row per format we can name in a session description; adding a codec is adding
 //!   a row. Negotiation and transcoding derive from it.
-//! * [`g711`] is A-law and µ-law.
+//! * [`g711`] is A-law and µ-law, [`g722`] 7 kHz of audio in as many bits; [`Encoder`] and [`Decoder`] are
+//!   a stream of any of them.
+//! * [`Resampler`] leads from one sample rate to another.
 //! * [`Tone`] is a tone with its cadence, read from text such as `400+450*0.5/0:400/200`, and
 //!   [`ToneGenerator`] plays it. [`NAMED_TONES`] has those that telephone networks use.
 //! * [`measure`] tells level and dominant frequency of a block of samples.
@@ -11,10 +13,13 @@
 #![forbid(unsafe_code)]
 
 mod codecs;
+mod coder;
 pub mod g711;
+pub mod g722;
 mod generator;
 mod meter;
 mod named_tones;
+mod resampler;
 mod sine;
 mod tone;
 pub mod wav;
@@ -22,9 +27,11 @@ pub mod wav;
 pub use codecs::{
     CODECS, Codec, Kind, MAX_FRAME_SAMPLES, by_name, by_static_payload_type, pcma, pcmu, telephone_event,
 };
+pub use coder::{Decoder, Encoder};
 pub use generator::ToneGenerator;
 pub use meter::{DBM0_AT_FULL_SCALE, MAX_ANALYSED_SAMPLES, Measurement, SILENCE_DBFS, frequency_level, level, measure};
 pub use named_tones::{NAMED_TONES, NamedTone};
+pub use resampler::{RATES, RateError, Resampler};
 pub use tone::{
     Component, MAX_COMPONENTS, MAX_FREQUENCY_HZ, MAX_SEGMENT_MS, MAX_SEGMENTS, MAX_TONE_TEXT, Segment, Tone, ToneError,
 };

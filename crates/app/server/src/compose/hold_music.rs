@@ -37,6 +37,8 @@ fn contents(path: &Path) -> std::io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use hookswitch_media::MAX_MUSIC_S;
+
     use super::*;
     use crate::config::Config;
 
@@ -76,9 +78,9 @@ mod tests {
     fn what_cannot_be_played_names_the_key_the_file_and_why() {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, bytes, why) in [
-            ("fast.wav", wav(44_100, 88_200), "44100 samples per second: only 8000 Hz"),
+            ("fast.wav", wav(44_100, 88_200), "44100 samples per second: only 8000, 16000, 24000 and 48000 Hz"),
             ("song.mp3", b"ID3".to_vec(), "WAV"),
-            ("long.wav", wav(8_000, MAX_MUSIC_FILE as u32), "longer than"),
+            ("long.wav", wav(8_000, 2 * 8_000 * (MAX_MUSIC_S + 1)), "longer than"),
         ] {
             let path = folder.path().join(name);
             std::fs::write(&path, &bytes).expect("a file");

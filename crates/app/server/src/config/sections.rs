@@ -207,7 +207,8 @@ pub struct Media {
     /// only: phones send RTP directly to each other. Calls that an application starts and calls to
     /// services are always anchored.
     pub anchor: bool,
-    /// Codecs to offer and accept, best first: `PCMU`, `PCMA`, `telephone-event`.
+    /// Codecs to offer and accept, best first: `PCMU`, `PCMA`, `G722`, `telephone-event`. Both parties of a
+    /// call use one: with `G722` first a call is transferred to, or picked up by, nobody without it.
     pub codecs: Vec<String>,
     /// Threads that relay audio, each bound to a processor; 0 means one less than there are
     /// processors, at least one.
@@ -216,7 +217,7 @@ pub struct Media {
     /// (Linux 6.1; most containers do not), else `epoll`, which costs a third more.
     pub io: MediaIo,
     /// What a party on hold hears: `tone` (two soft notes every five seconds), `silence`, or the path of
-    /// a WAV file, 16-bit PCM or G.711 at 8000 Hz of at most ten minutes, which is read once at start.
+    /// a WAV file, 16-bit PCM or G.711 at 8, 16, 24 or 48 kHz of at most ten minutes, which is read once at start.
     #[schemars(with = "String")]
     pub hold_music: HoldMusic,
     /// After how much silence of a party that is to be heard the log says so, and why that may be, in

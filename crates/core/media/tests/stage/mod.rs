@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hookswitch_call::{CallId, Cause, Digit, LegId, MediaOp, MediaReport, Party, Sdp, Seat, Source};
+use hookswitch_codec::by_static_payload_type;
 use hookswitch_media::{AddressPolicy, DropReason, Engine, EngineConfig, Forward, PortPair, Ports, SocketIx};
 use hookswitch_rtp::{Header, Packet};
 use hookswitch_sdp::SessionDescription;
@@ -324,6 +325,28 @@ impl Stage {
 
 pub fn config() -> EngineConfig {
     EngineConfig::new(AddressPolicy::Auto { fallback: ip(SWITCH) })
+}
+
+/// The same with G.722, as the last choice.
+pub fn with_g722() -> EngineConfig {
+    let mut config = config();
+    config.codecs.push(by_static_payload_type(9).expect("G.722"));
+    config
+}
+
+/// What packets of this payload type hold, one after the other, and its rate.
+pub fn heard(payload_type: u8, packets: &[&Sent]) -> (Vec<i16>, u32) {
+    let codec = by_static_payload_type(payload_type).expect("a codec");
+    let mut decoder = codec.decoder().expect("audio");
+    let mut samples = Vec::new();
+    for packet in packets {
+        let packet = parse(&packet.bytes);
+        assert_eq!(packet.payload_type(), payload_type);
+        let mut block = vec![0; 2 * packet.payload().len()];
+        let count = decoder.decode(packet.payload(), &mut block);
+        samples.extend_from_slice(&block[..count]);
+    }
+    (samples, codec.sample_rate)
 }
 
 /// A phone's description: formats by number, `101` being telephone-event.
