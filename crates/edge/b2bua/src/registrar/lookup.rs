@@ -91,8 +91,8 @@ impl B2bua {
             Sender::Settled => self.refusal_of(now, &request, flow),
             Sender::Refused(refusal) => Some(refusal),
             Sender::Unsettled(name) => match self.question(now, &name, self.stranger(flow)) {
-                Ok(id) => return self.wait_for(id, Waiter::Invite { dialog, request, flow }),
-                Err(refusal) => Some(refusal),
+                Some(id) => return self.wait_for(id, Waiter::Invite { dialog, request, flow }),
+                None => Some(later()),
             },
         };
         match refusal {
@@ -122,8 +122,8 @@ impl B2bua {
             Sender::Unsettled(name) => name,
         };
         match self.question(now, &name, self.stranger(flow)) {
-            Ok(id) => self.wait_for(id, Waiter::Request { txn, request, flow }),
-            Err(refusal) => self.endpoint.turn_away_request(txn, &request, flow, &refusal),
+            Some(id) => self.wait_for(id, Waiter::Request { txn, request, flow }),
+            None => self.endpoint.turn_away_request(txn, &request, flow, &later()),
         }
     }
 
@@ -135,19 +135,19 @@ impl B2bua {
         (txn, request, flow): (TxnId, &Message, Flow),
     ) -> Option<Response> {
         match self.question(now, name, self.stranger(flow)) {
-            Ok(id) => {
+            Some(id) => {
                 self.wait_for(id, Waiter::Text { txn, request: request.clone(), flow });
                 None
             }
-            Err(refusal) => Some(refusal),
+            None => Some(later()),
         }
     }
 
     /// A call waits for the user it goes to.
     pub(crate) fn call_waits(&mut self, now: Time, call: CallId, to: &Address, anywhere: bool, name: &UserName) {
         match self.question(now, name, None) {
-            Ok(id) => self.wait_for(id, Waiter::Place { call, to: to.clone(), anywhere }),
-            Err(_) => self.located(call, to, Found::Nowhere(out_of_order()), None),
+            Some(id) => self.wait_for(id, Waiter::Place { call, to: to.clone(), anywhere }),
+            None => self.located(call, to, Found::Nowhere(out_of_order()), None),
         }
     }
 
@@ -267,16 +267,10 @@ impl B2bua {
         not_admitted(self.gate.challenge(now, domain, Which::Www, seen == Peek::Stale))
     }
 
-    fn question(
-        &mut self,
-        now: Time,
-        (domain, user): &UserName,
-        source: Option<IpAddr>,
-    ) -> Result<QuestionId, Response> {
-        if !self.directory.has_room(now, self.lookups.count) {
-            return Err(later());
-        }
-        self.directory.ask(now, domain, user, source).map_err(|_| later())
+    /// The question that settles a user. None if a limit is reached.
+    fn question(&mut self, now: Time, (domain, user): &UserName, source: Option<IpAddr>) -> Option<QuestionId> {
+        let has_room = self.directory.has_room(now, self.lookups.count);
+        if has_room { self.directory.ask(now, domain, user, source).ok() } else { None }
     }
 
     fn wait_for(&mut self, id: QuestionId, waiter: Waiter) {
