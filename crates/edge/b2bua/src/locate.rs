@@ -85,7 +85,7 @@ impl B2bua {
                 Err(cause) => self.located(call, to, Found::Nowhere(cause), forwards),
             },
             Whereabouts::Found(found) => self.located(call, to, found, forwards),
-            Whereabouts::Unsettled(name) => self.call_waits(now, call, to, anywhere, &name),
+            Whereabouts::Unsettled(name) => self.call_waits(now, (call, to), anywhere, by, &name),
         }
     }
 
@@ -93,7 +93,8 @@ impl B2bua {
     pub(crate) fn leads_out(&mut self, now: Time, to: &Address) -> bool {
         match self.locate(now, to, false, Some(&mut None)) {
             Whereabouts::Places(places) => places.iter().any(Place::leads_out),
-            Whereabouts::Found(_) => false,
+            // A user of ours, whoever that is.
+            Whereabouts::Found(_) | Whereabouts::Unsettled(_) => false,
         }
     }
 

@@ -54,7 +54,7 @@ impl Rig {
                 Some(Step::Lookup { id, name, kind }) => {
                     self.asked.insert((name.to_string(), kind), id);
                 }
-                Some(Step::Close { .. } | Step::Handled) => {}
+                Some(Step::Close { .. } | Step::Handled | Step::AskUser(_)) => {}
             }
         }
     }

@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use ahash::AHashMap;
 use compact_str::CompactString;
 use hookswitch_call::directory::{Question, QuestionId, RETRY_AFTER, Standing, UserAnswer};
-use hookswitch_call::{Address, CallId, Cause, Fault, Found, Kind, Time};
+use hookswitch_call::{Address, CallId, Cause, Fault, Found, Kind, Orderer, Time};
 use hookswitch_sip::auth::{Peek, Secret, Which};
 use hookswitch_sip::guard::Offence;
 use hookswitch_sip::{DialogId, Flow, Header, Response, TxnId};
@@ -73,6 +73,7 @@ pub(crate) enum Waiter {
         call: CallId,
         to: Address,
         anywhere: bool,
+        by: Orderer,
     },
 }
 
@@ -144,9 +145,16 @@ impl B2bua {
     }
 
     /// A call waits for the user it goes to.
-    pub(crate) fn call_waits(&mut self, now: Time, call: CallId, to: &Address, anywhere: bool, name: &UserName) {
+    pub(crate) fn call_waits(
+        &mut self,
+        now: Time,
+        (call, to): (CallId, &Address),
+        anywhere: bool,
+        by: &Orderer,
+        name: &UserName,
+    ) {
         match self.question(now, name, None) {
-            Some(id) => self.wait_for(id, Waiter::Place { call, to: to.clone(), anywhere }),
+            Some(id) => self.wait_for(id, Waiter::Place { call, to: to.clone(), anywhere, by: by.clone() }),
             None => self.located(call, to, Found::Nowhere(out_of_order()), None),
         }
     }
@@ -208,14 +216,14 @@ impl B2bua {
                     self.endpoint.turn_away_request(txn, &request, flow, &refusal);
                 }
             }
-            Waiter::Place { call, to, anywhere } => self.look_for(now, call, &to, anywhere),
+            Waiter::Place { call, to, anywhere, by } => self.look_for(now, (call, &to), anywhere, &by),
         }
     }
 
     /// How far it is known who sends a request that has to come from one of our users.
     fn sender(&mut self, now: Time, request: &Message, flow: Flow) -> Sender {
         let registers = request.method() == Some(&Method::Register);
-        let believed = !registers && (self.is_trusted(flow) || self.trunks.at(flow.remote.ip()).is_some());
+        let believed = !registers && (self.is_trusted(flow) || self.trunk_at(flow).is_some());
         if believed || !self.directory.looks_up() {
             return Sender::Settled;
         }
