@@ -50,7 +50,7 @@ impl Distrust {
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Self::OtherName,
                 _ => Self::Unfit,
             }),
-            Error::AlertReceived(alert) => match alert {
+            Error::AlertReceived(
                 AlertDescription::BadCertificate
                 | AlertDescription::UnsupportedCertificate
                 | AlertDescription::CertificateRevoked
@@ -59,9 +59,8 @@ impl Distrust {
                 | AlertDescription::UnknownCA
                 | AlertDescription::AccessDenied
                 | AlertDescription::CertificateRequired
-                | AlertDescription::DecryptError => Some(Self::Ours),
-                _ => None,
-            },
+                | AlertDescription::DecryptError,
+            ) => Some(Self::Ours),
             _ => None,
         }
     }
