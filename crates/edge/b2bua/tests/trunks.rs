@@ -184,7 +184,7 @@ fn every_host_that_does_not_take_a_call_is_told_with_its_reason() {
         .collect();
     let row = |trunk: &str, host: &str, code: u16, why: &str| (trunk.into(), format!("sip:{host}"), code, why.into());
     let expected: [(String, String, u16, String); 3] = [
-        row("first", "10.0.1.1", 503, "refused: nobody listens there"),
+        row("first", "10.0.1.1", 480, "refused: nobody listens there"),
         row("first", "10.0.1.2", 503, "503 No Circuits"),
         row("second", "10.0.2.1", 408, "no answer in time"),
     ];

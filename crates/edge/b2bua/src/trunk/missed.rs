@@ -20,7 +20,7 @@ pub struct Missed {
     pub trunk: CompactString,
     /// The host, as it is configured.
     pub host: CompactString,
-    /// What that comes to as a status; 503 where nobody has answered.
+    /// What that comes to as a status; 480 or 408 where nobody has answered.
     pub code: u16,
     /// Why, in words.
     pub why: CompactString,
