@@ -11,7 +11,7 @@ use crate::config::{Config, ConfigError, UserLookup};
 const MAX_TIMEOUT: u64 = 20;
 
 fn bad(key: &str, why: impl std::fmt::Display) -> ConfigError {
-    ConfigError::value(&format!("user_lookup.{key}"), why)
+    ConfigError::value(format!("user_lookup.{key}"), why)
 }
 
 /// Who is asked, and how.

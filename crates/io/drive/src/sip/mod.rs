@@ -35,8 +35,7 @@ use crate::tap::{Direction, Tap};
 use crate::users::UserService;
 use crate::web::{Figure, HttpAnswer, StatusReport, WebMessage};
 use crate::web::{
-    binding_figures, dns_figures, filter_figures, guard_figures, hub_figures, toll_figures, trunk_figures,
-    user_figures,
+    binding_figures, dns_figures, filter_figures, guard_figures, hub_figures, toll_figures, trunk_figures, user_figures,
 };
 pub(crate) use desk::Desk;
 pub(crate) use sockets::SipSockets;
