@@ -107,9 +107,10 @@ fn switch(media: u16, users: &Users) -> Switch {
 }
 
 fn register(from: SocketAddr, user: &str, cseq: u32, authorization: &str) -> String {
+    let port = from.port();
     format!(
-        "REGISTER sip:x.test SIP/2.0\r\nVia: SIP/2.0/UDP {from};rport;branch=z9hG4bK-{from}-{cseq}\r\nMax-Forwards: 70\r\n\
-         From: <sip:{user}@x.test>;tag=r\r\nTo: <sip:{user}@x.test>\r\nCall-ID: {user}-{from}\r\nCSeq: {cseq} REGISTER\r\n\
+        "REGISTER sip:x.test SIP/2.0\r\nVia: SIP/2.0/UDP {from};rport;branch=z9hG4bK-{port}-{cseq}\r\nMax-Forwards: 70\r\n\
+         From: <sip:{user}@x.test>;tag=r\r\nTo: <sip:{user}@x.test>\r\nCall-ID: {user}-{port}\r\nCSeq: {cseq} REGISTER\r\n\
          Contact: <sip:{user}@{from}>\r\n{authorization}Content-Length: 0\r\n\r\n"
     )
 }
