@@ -75,6 +75,8 @@ impl Shard {
                 Err(error) => (500, error.to_string()),
             },
             (Some(_), "PUT") if body.len() > MAX_MAILBOX => (413, "more than four numbers".into()),
+            // Serde takes a list for an object whose members come in that order.
+            (Some(_), "PUT") if !body.trim_ascii_start().starts_with(b"{") => (400, "expected an object".into()),
             (Some(user), "PUT") => match serde_json::from_slice(body) {
                 Ok(mailbox) => {
                     self.b2bua.set_mailbox(now, &user, Some(mailbox));

@@ -104,6 +104,8 @@ fn waiting_messages_are_told_and_outlive_the_switch() {
     for (method, path, text, status) in [
         ("PUT", path, "{\"new\":-1}", 400),
         ("PUT", path, "{\"many\":1}", 400),
+        ("PUT", path, "[1,2]", 400),
+        ("PUT", path, "", 400),
         ("PUT", path, large.as_str(), 413),
         ("PUT", "/mailbox/x.test/nobody", "{}", 404),
         ("PUT", "/mailbox/x.test", "{}", 404),
