@@ -4,10 +4,10 @@ mod auth_conversation;
 
 use auth_conversation::*;
 use hookswitch_sip::auth::{Peek, Which};
-use hookswitch_sip_msg::Message;
+use hookswitch_sip_msg::{HeaderName, Message};
 
-fn parsed(text: String) -> Message {
-    Message::parse(text.into_bytes().into()).unwrap()
+fn parsed(authorization: String) -> Message {
+    request(&[(HeaderName::Authorization, authorization)])
 }
 
 #[test]

@@ -382,16 +382,25 @@ impl B2bua {
 
 /// Back through the flow that the phone registered on, whatever its Contact says: that is the only way through a NAT. A
 /// connection that is gone leaves the first proxy of the Path (RFC 3327 section 5.3), or without one the Contact, but not
-/// of a phone that has promised to keep its flow (RFC 5626 section 4.2.1).
+/// of a phone that has promised to keep its flow (RFC 5626 section 4.2.1). Both are what the phone has written: neither
+/// leads to another host than it came from, or a user could have itself called at a carrier, in our name.
 fn way_to_binding(binding: &Binding) -> Option<Way> {
     if let Some(flow) = binding.flow {
         return Some(Way::Flow(flow));
     }
-    Some(Way::Uri(match binding.path.first() {
-        Some(hop) => NameAddr::parse(hop.as_bytes()).ok()?.uri_str()?.into(),
+    let (uri, may_be_name) = match binding.path.first() {
+        Some(hop) => (NameAddr::parse(hop.as_bytes()).ok()?.uri_str()?, true),
         None if binding.keeps_flow() => return None,
-        None => binding.contact.as_ref().into(),
-    }))
+        None => (binding.contact.as_ref(), false),
+    };
+    let parsed = Uri::parse(uri).ok()?;
+    let host = parsed.param("maddr").and_then(Host::parse).unwrap_or(parsed.host);
+    let leads_back = match host {
+        Host::V4(ip) => binding.source.ip() == ip,
+        Host::V6(ip) => binding.source.ip() == ip,
+        Host::Name(_) => may_be_name,
+    };
+    leads_back.then(|| Way::Uri(uri.into()))
 }
 
 /// What must not travel in the open only goes to phones on secure flows (RFC 5630 5.4).

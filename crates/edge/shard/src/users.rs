@@ -63,7 +63,7 @@ mod tests {
             (r#"{"secret":"s3cret""#, "the body is not valid JSON (body, line 1 column 18)"),
             (
                 r#"{"secret":"s3cret","limits":{"call":1}}"#,
-                "limits must be an object of numbers `contacts` and `calls` (limits)",
+                "limits must be an object of numbers `contacts` and `calls`, and limits by name in `classes` (limits)",
             ),
             (
                 r#"{"secret":"s3cret","forward":{"busy":"1002"}}"#,

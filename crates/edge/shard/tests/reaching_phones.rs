@@ -7,7 +7,7 @@ use support::*;
 use hookswitch_b2bua::route::Route;
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::{Flow, Input, Interface, Listen, Transport};
-use hookswitch_sip_msg::HeaderName;
+use hookswitch_sip_msg::{HeaderName, Method};
 
 fn bob() -> Credentials {
     Credentials::new("bob", "bob-pw")
@@ -51,6 +51,26 @@ fn when_its_connection_is_gone_the_contact_is_tried() {
     assert_eq!(raw.last("480").0.remote, at("10.0.0.2:5060"), "and when nobody is there, that is told at once");
     raw.pass(sec(40));
     assert_eq!(raw.shard.counts().legs, 0);
+}
+
+#[test]
+fn a_contact_that_leads_elsewhere_is_no_way_to_a_phone_whose_connection_is_gone() {
+    let elsewhere = [
+        "Contact: <sip:+881600@10.0.0.9>\r\n",
+        "Contact: <sip:+881600@carrier.test>\r\n",
+        "Contact: <sip:+881600@10.0.0.3;maddr=10.0.0.9>\r\n",
+        "Supported: path\r\nPath: <sip:10.0.0.9;lr>\r\nContact: <sip:+881600@10.0.0.3>\r\n",
+    ];
+    for lines in elsewhere {
+        let mut raw = Raw::new(trusting_config());
+        let flow = tcp("10.0.0.3:40123", 7);
+        raw.input(Input::Opened { flow });
+        assert_eq!(raw.register(flow, "sip:bob@x.test", &bob(), lines), 200, "{lines}");
+        raw.input(Input::Closed { flow });
+        call_bob(&mut raw);
+        assert!(raw.sent.iter().all(|(_, message)| message.method() != Some(&Method::Invite)), "{lines}");
+        assert_eq!(raw.last("480").0.remote, at("10.0.0.2:5060"), "{lines}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use hookswitch_b2bua::B2buaConfig;
 use hookswitch_b2bua::route::Route;
 use hookswitch_call::directory::{Directory, Layer, LookupNews, Question, Secret};
-use hookswitch_call::{Limits, MediaOp, MediaReport, Sdp, Time, Told};
+use hookswitch_call::{AudioNews, Limits, MediaOp, MediaReport, Sdp, Time, Told};
 use hookswitch_shard::*;
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::{
@@ -292,6 +292,9 @@ impl World {
     }
 
     fn describe(&mut self, op: MediaOp) -> Option<MediaReport> {
+        if let MediaOp::Inspect { call } = op {
+            return Some(MediaReport::Audio { call, news: AudioNews::Asked, audio: None });
+        }
         let number = self.described.as_mut()?;
         let (MediaOp::MakeOffer { call, seat, leg, .. } | MediaOp::MakeAnswer { call, seat, leg }) = op else {
             return None;
