@@ -14,6 +14,9 @@ use crate::lab::{Audio, Fortune, Lab};
 use crate::mail::{Parcel, Place};
 use crate::switch::{SIP_PORT, SWITCH, SWITCH_V6};
 
+/// Room for a packet of any length, in bytes, as the driver gives it.
+const ROOM: usize = 2_048;
+
 /// A datagram, for whoever decides whether it is lost.
 #[derive(Debug)]
 pub struct Letter<'a> {
@@ -182,7 +185,15 @@ impl Lab {
     /// One packet goes through the media engine.
     fn relay(&mut self, socket: SocketIx, from: SocketAddr, bytes: &[u8]) {
         let mut packet = bytes.to_vec();
-        match self.switch.engine.handle_packet(self.now, socket, from, &mut packet) {
+        // Room for what a codec of more bytes makes of it.
+        packet.resize(bytes.len().max(ROOM), 0);
+        let forward = self.switch.engine.handle_packet(self.now, socket, from, &mut packet, bytes.len());
+        let mut ready = Vec::new();
+        self.switch.engine.send_ready(&mut |socket, to, bytes| ready.push((socket, to, Bytes::copy_from_slice(bytes))));
+        for (socket, to, bytes) in ready {
+            self.send_datagram(self.switch.bank.address(socket), to, bytes);
+        }
+        match forward {
             Forward::Drop(_) => {}
             Forward::Send { socket, to, len } => {
                 let from = self.switch.bank.address(socket);

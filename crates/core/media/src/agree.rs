@@ -32,12 +32,14 @@ impl Engine {
             (None, Some(offer)) => Peer::Offer(offer),
             (None, None) => Peer::Unknown,
         };
-        let mut formats = Formats::to_offer(&codecs, peer)?;
+        let mut formats = Formats::to_offer(&codecs, peer, end.session.as_ref())?;
+        // Who has agreed to what the other party uses is not tempted to something else. Another leg may be unable to.
+        let shares = other.session.zip(end.session).is_some_and(|(other, own)| other.codec == own.codec);
+        if shares && end.agreed_leg == Some(leg) {
+            formats.keep_common();
+        }
         let earlier = match &end.session {
-            Some(session) => {
-                formats.keep_numbers(session);
-                parse_option(end.remote.as_ref())?.map(|sdp| (sdp, session.audio_index))
-            }
+            Some(session) => parse_option(end.remote.as_ref())?.map(|sdp| (sdp, session.audio_index)),
             None => None,
         };
         let direction = end.offered_direction();
@@ -69,14 +71,15 @@ impl Engine {
         let text = end.offer.clone().ok_or(Refusal::NoOffer)?;
         let offer = SessionDescription::parse(text.0.as_bytes())?;
         let mirror = parse_option(other.description())?;
-        let agreed = other.session;
+        let (agreed, present) = (other.session, end.session.map(|session| session.codec));
         let local = self.local(index, seat, ports)?;
-        let (draft, session) = make_answer(&offer, &codecs, agreed.as_ref(), &local, mirror.as_ref())?;
+        let (draft, session) = make_answer(&offer, &codecs, agreed.as_ref(), present, &local, mirror.as_ref())?;
         let end = self.channel_at(index, seat)?;
         check_family(end, &session)?;
         end.agree(now, leg, session, text);
         let sdp = finish(end, leg, local.address, &draft);
         self.listen_for_keys(index);
+        self.fit_codecs(now, index);
         Ok(sdp)
     }
 
@@ -93,6 +96,7 @@ impl Engine {
         end.offer = None;
         end.agree(now, leg, session, sdp);
         self.listen_for_keys(index);
+        self.fit_codecs(now, index);
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use crate::latch::{Latch, RtcpLatch};
 use crate::negotiate::{Formats, Negotiated};
 use crate::outgoing::Outgoing;
 use crate::stats::Counters;
+use crate::transcode::Transcoder;
 
 /// Most legs of one end whose description versions are remembered: as many as may be forked, and one
 /// that was there before. The oldest is forgotten first.
@@ -83,6 +84,8 @@ pub(crate) struct Channel {
     pub told_quiet: u8,
     /// Listens for keys that the other end takes no events for; there only in that case.
     pub keys: Option<Box<Ear>>,
+    /// Leads to the codec of the other end; there only where that is another one.
+    pub transcoder: Option<Box<Transcoder>>,
 
     /// Our address as the party sees it.
     pub near: Option<IpAddr>,
@@ -116,6 +119,7 @@ impl Channel {
             odd: Odd::default(),
             told_quiet: 0,
             keys: None,
+            transcoder: None,
             near: None,
             remote: None,
             offer: None,

@@ -19,6 +19,7 @@ use crate::negotiate::Refusal;
 use crate::outgoing::Outgoing;
 use crate::stats::{CallStats, Counters, Totals};
 use crate::tone::Tones;
+use crate::transcode::{Coded, Workplace};
 
 /// Most closed calls whose counters wait for [`Engine::poll_closed`]; the oldest are dropped.
 pub const MAX_CLOSED: usize = 4_096;
@@ -44,6 +45,8 @@ pub struct Engine {
     pub(crate) next_frame: Time,
     pub(crate) next_report: Option<Time>,
     pub(crate) keys_down: KeysDown,
+    pub(crate) coded: Coded,
+    pub(crate) workplace: Workplace,
     pub(crate) reports: VecDeque<MediaReport>,
     closed: VecDeque<CallStats>,
     pub(crate) closed_counters: Counters,
@@ -70,6 +73,8 @@ impl Engine {
             next_frame: Time::ZERO,
             next_report: None,
             keys_down: KeysDown::default(),
+            coded: Coded::default(),
+            workplace: Workplace::new(),
             reports: VecDeque::new(),
             closed: VecDeque::new(),
             closed_counters: Counters::default(),
@@ -297,6 +302,7 @@ impl Engine {
             self.silence(index, seat);
         }
         let last_word = self.last_word(now, index);
+        self.coded.forget(index);
         let Some(mut call) = self.calls.try_remove(index as usize) else {
             return;
         };

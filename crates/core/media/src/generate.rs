@@ -13,7 +13,8 @@ use crate::engine::Engine;
 use crate::negotiate::Content;
 use crate::outgoing::Path;
 use crate::relay::report_destination;
-use crate::tone::{MAX_FRAME, PLACES_PER_FRAME, ToneKind, Tones, Voice, frame_of};
+use crate::saying::Saying;
+use crate::tone::{MAX_FRAME, PLACES_PER_FRAME, ToneKind, Tones, frame_of};
 
 /// Mean time between two sender reports of ours; each is between half and one and a half of it
 /// (RFC 3550 section 6.2).
@@ -22,7 +23,7 @@ pub const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// Most frames made up for when a tick comes late; what is older stays silent.
 pub const MAX_CATCH_UP: u32 = 5;
 
-/// SR with no blocks, SDES with a name of sixteen characters, BYE.
+/// SR with one block, SDES with a name of sixteen characters, BYE.
 const REPORT_ROOM: usize = 96;
 
 /// A source of our own. Its numbers are those of the tone; which ones the party sees is decided by
@@ -39,7 +40,7 @@ pub(crate) struct Generator {
     /// Place within the tone.
     at: u64,
     /// What its codec remembers of it.
-    voice: Option<Voice>,
+    voice: Option<Saying>,
     marker: bool,
     /// Whether there is anything to report on.
     pub has_sent: bool,
@@ -147,19 +148,36 @@ impl Generator {
     }
 }
 
-/// A sender report about what a party is sent, with our name, and a farewell if that was all.
-fn report<'b>(now: Time, channel: &Channel, bye: bool, buffer: &'b mut [u8; REPORT_ROOM]) -> Option<&'b [u8]> {
+/// A sender report about what a party is sent, with our name, and a farewell if that was all; and what we received of
+/// a party whose packets end here.
+fn report<'b>(now: Time, channel: &mut Channel, bye: bool, buffer: &'b mut [u8; REPORT_ROOM]) -> Option<&'b [u8]> {
     let codec = channel.session.as_ref()?.codec;
+    let block = channel.transcoder.as_mut().and_then(|transcoder| transcoder.block(now));
     let stream = &channel.outgoing;
     let ssrc = stream.ssrc();
     let mut writer = CompoundWriter::new(buffer);
-    writer.sender_report(ssrc, stream.sender_info(now, codec, &channel.counters), &[]).ok()?;
+    if stream.is_ours() {
+        writer.sender_report(ssrc, stream.sender_info(now, codec, &channel.counters), block.as_slice()).ok()?;
+    } else {
+        writer.receiver_report(ssrc, block.as_slice()).ok()?;
+    }
     writer.cname(ssrc, &hexadecimal(stream.name())).ok()?;
     if bye {
         writer.bye(ssrc, b"").ok()?;
     }
     let length = writer.len();
     buffer.get(..length)
+}
+
+/// Sends a party a report.
+pub(crate) fn tell(now: Time, channel: &mut Channel, send: &mut dyn FnMut(SocketIx, SocketAddr, &[u8])) {
+    let mut buffer = [0; REPORT_ROOM];
+    if let Some((socket, to)) = report_destination(channel)
+        && let Some(bytes) = report(now, channel, false, &mut buffer)
+    {
+        send(socket, to, bytes);
+        channel.counters.sent_reports += 1;
+    }
 }
 
 /// Ends a stream that is ours. One that a party feeds is ended by that party.
@@ -189,7 +207,8 @@ impl Engine {
     #[must_use]
     pub fn next_tick(&self) -> Option<Time> {
         let frame = (self.beats > 0).then_some(self.next_frame);
-        [frame, self.next_report, self.keys_down.deadline()].into_iter().flatten().min()
+        let reports = [self.next_report, self.coded.deadline()];
+        [frame, self.keys_down.deadline()].into_iter().chain(reports).flatten().min()
     }
 
     /// Sends what is due of tones, keys and reports.
@@ -202,6 +221,9 @@ impl Engine {
         }
         if self.next_report.is_some_and(|due| now >= due) {
             self.report(now, send);
+        }
+        if self.coded.deadline().is_some_and(|due| now >= due) {
+            self.report_on_coded(now, send);
         }
     }
 
@@ -239,7 +261,6 @@ impl Engine {
     }
 
     fn report(&mut self, now: Time, send: &mut dyn FnMut(SocketIx, SocketAddr, &[u8])) {
-        let mut buffer = [0; REPORT_ROOM];
         let mut next: Option<Time> = None;
         for (_, generator) in &mut self.generators {
             if now >= generator.next_report {
@@ -247,11 +268,8 @@ impl Engine {
                 let call = self.calls.get_mut(generator.call as usize);
                 if let Some(channel) = call.and_then(|call| call.seat_mut(generator.seat))
                     && generator.has_sent
-                    && let Some((socket, to)) = report_destination(channel)
-                    && let Some(bytes) = report(now, channel, false, &mut buffer)
                 {
-                    send(socket, to, bytes);
-                    channel.counters.sent_reports += 1;
+                    tell(now, channel, send);
                 }
             }
             let due = generator.next_report;

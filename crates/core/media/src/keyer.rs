@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hookswitch_call::{CallId, Digit, Seat, Time};
-use hookswitch_codec::{Codec, Encoder, Tone, ToneGenerator};
+use hookswitch_codec::{Codec, Tone, ToneGenerator};
 use hookswitch_rtp::{EventSender, HEADER_LEN, Header, TelephoneEvent};
 
 use crate::channel::Channel;
@@ -25,6 +25,7 @@ use crate::engine::Engine;
 use crate::generate::Random;
 use crate::negotiate::{Content, Negotiated};
 use crate::outgoing::Path;
+use crate::saying::Saying;
 use crate::tone::{MAX_FRAME, frame_of};
 
 /// Most keys that wait to be sent to one party; further ones are dropped.
@@ -57,8 +58,7 @@ enum Sending {
 #[derive(Debug)]
 struct Sound {
     tone: ToneGenerator,
-    codec: &'static Codec,
-    encoder: Encoder,
+    voice: Saying,
     /// Left to send.
     frames: u32,
 }
@@ -66,14 +66,14 @@ struct Sound {
 impl Sound {
     /// Writes the next frame, and returns its bytes; none once the party has agreed to another codec.
     fn fill(&mut self, codec: &Codec, out: &mut [u8]) -> Option<usize> {
-        if self.codec != codec {
+        if !self.voice.is_for(codec, codec.sample_rate) {
             return None;
         }
         let mut samples = [0; MAX_FRAME];
         let samples = samples.get_mut(..codec.samples_in(FRAME_MS))?;
         self.tone.fill(samples);
         self.frames = self.frames.saturating_sub(1);
-        Some(self.encoder.encode(samples, out))
+        Some(self.voice.say(samples, out))
     }
 }
 
@@ -126,15 +126,14 @@ impl Keyer {
         let event = TelephoneEvent::event_of(digit.key).filter(|_| session.send.event.is_some());
         self.marker = true;
         let codec = session.codec;
-        let sound = Tone::dtmf(digit.key, on_ms, PAUSE_MS).zip(codec.encoder());
+        let sound = Tone::dtmf(digit.key, on_ms, PAUSE_MS).zip(Saying::new(codec, codec.sample_rate));
         self.sending = match (event, sound) {
             (Some(event), _) => {
                 Sending::Event(EventSender::new(event, VOLUME, self.clock, codec.clock_rate, FRAME, time))
             }
-            (None, Some((tone, encoder))) => Sending::Sound(Box::new(Sound {
+            (None, Some((tone, voice))) => Sending::Sound(Box::new(Sound {
                 tone: ToneGenerator::new(tone, codec.sample_rate),
-                codec,
-                encoder,
+                voice,
                 frames: (on_ms + PAUSE_MS).div_ceil(FRAME_MS),
             })),
             // No key of a telephone; refused when it was asked for.

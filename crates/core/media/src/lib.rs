@@ -19,11 +19,12 @@
 //!                         │      └ spare, while a place is handed on ┘│
 //!            poll_report()│ Generator: tone or echo, SR + SDES + BYE │ ◀───────── tick()
 //!                         └──────────────────────────────────────────┘
-//!                   handle_packet(socket, from, bytes) ─▶ Forward::Send or Drop(why)
+//!                   handle_packet(socket, from, bytes) ─▶ Forward::Send or Drop(why); send_ready() where there are more
 //! ```
 //!
-//! One codec per call, the same on both sides; there is no transcoding. A party's hold is answered
-//! to that party, told and respected when forwarding, and is not passed on to the other.
+//! Where both parties can use one codec they do, and packets pass as they are; else each packet is turned into
+//! the receiver's codec when it comes. A party's hold is answered to that party, told and respected when
+//! forwarding, and is not passed on to the other.
 
 #![forbid(unsafe_code)]
 
@@ -32,6 +33,7 @@ mod channel;
 mod config;
 mod describe;
 mod engine;
+mod formats;
 mod generate;
 mod hold_music;
 mod inspect;
@@ -43,9 +45,11 @@ mod outgoing;
 mod record;
 mod relay;
 mod report;
+mod saying;
 mod spare;
 mod stats;
 mod tone;
+mod transcode;
 
 pub use config::{
     AddressPolicy, DEFAULT_MAX_CALLS, DEFAULT_QUIET_AFTER, DEFAULT_RTP_TIMEOUT, EngineConfig, FRAME, FRAME_MS,

@@ -1,25 +1,24 @@
 //! Offer and answer (RFC 3264) as pure functions from descriptions to descriptions.
 //!
-//! We stand between two parties and do not transcode, so both have to agree on one codec: what we
-//! offer to one is what the other can use, and what we answer is what the other has agreed to.
-//! Payload types are those of the other party, so that packets pass as they are; where a party
-//! insists on numbers of its own, the relay rewrites one byte.
+//! We stand between two parties. Best is one codec for both: what the other party can use is offered
+//! first, and what it has agreed to is what we answer. Where that fails each gets a codec of its own,
+//! as long as we can turn one into the other. Payload types are those of the other party, so that
+//! packets pass as they are; where a party insists on numbers of its own, the relay rewrites one byte.
 
 use std::net::{IpAddr, SocketAddr};
 
 use hookswitch_call::{Cause, Fault, Kind};
-use hookswitch_codec::{Codec, telephone_event};
+use hookswitch_codec::Codec;
 use hookswitch_sdp::{Address, Direction, Format, Media, SdpError, SessionDescription};
 use smallvec::SmallVec;
 use thiserror::Error;
 
 use crate::describe::{Draft, Stream};
+pub use crate::formats::{Formats, Peer};
+use crate::formats::{can_code, events_at, knows_events};
 
 /// Payload type under which we offer telephone-event to a party whose peer is not known yet.
 pub const EVENT_PAYLOAD_TYPE: u8 = 101;
-
-/// First payload type for codecs that have no fixed one.
-const FIRST_DYNAMIC: u8 = 96;
 
 /// Why there will be no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -36,7 +35,7 @@ pub enum Refusal {
     /// Audio only over SRTP or another transport than plain RTP.
     #[error("no audio stream over plain RTP")]
     Transport,
-    /// Nothing that we, this party and the other party all know.
+    /// Nothing that we and this party know, or nothing that can be turned into what the other party has.
     #[error("no common codec")]
     NoCommonCodec,
     /// No connection address, or a multicast one.
@@ -101,7 +100,7 @@ pub enum Content {
 /// What has been agreed with one party.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Negotiated {
-    /// The one codec.
+    /// What both send.
     pub codec: &'static Codec,
     /// The numbers in the party's description: what we send.
     pub send: PayloadTypes,
@@ -117,6 +116,8 @@ pub struct Negotiated {
     pub direction: Direction,
     /// Which of the m-lines it is, from 0.
     pub audio_index: usize,
+    /// Milliseconds per packet that the party asks for, if it does.
+    pub ptime: Option<u8>,
 }
 
 impl Negotiated {
@@ -144,82 +145,6 @@ impl Negotiated {
         match content {
             Content::Audio => Some(self.send.audio),
             Content::Event => self.send.event,
-        }
-    }
-}
-
-/// What is known about the other party when we make an offer.
-#[derive(Debug, Clone, Copy)]
-pub enum Peer<'a> {
-    /// Nothing.
-    Unknown,
-    /// It has made an offer that is not answered yet.
-    Offer(&'a SessionDescription),
-    /// It has agreed.
-    Agreed(&'a Negotiated),
-}
-
-/// The formats of an offer of ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Formats {
-    /// Codecs and their numbers, in order of preference. Never empty.
-    pub audio: SmallVec<[(&'static Codec, u8); 4]>,
-    /// The number of telephone-event, if it is offered.
-    pub event: Option<u8>,
-}
-
-impl Formats {
-    /// What to offer: our codecs in our order as far as the other party can use them, under its
-    /// numbers. Once it has agreed to one, that one only.
-    ///
-    /// # Errors
-    /// When there is none, or its offer cannot be used at all.
-    pub fn to_offer(codecs: &[&'static Codec], peer: Peer<'_>) -> Result<Self, Refusal> {
-        match peer {
-            Peer::Unknown => Self::of_our_own(codecs),
-            Peer::Offer(offer) => {
-                let (_, media) = select_audio(offer)?;
-                let mut audio = SmallVec::<[(&'static Codec, u8); 4]>::new();
-                for codec in codecs.iter().filter(|codec| codec.is_audio()) {
-                    if let Some(format) = find_format(media, codec) {
-                        audio.push((*codec, format.payload_type));
-                    }
-                }
-                let (first, _) = *audio.first().ok_or(Refusal::NoCommonCodec)?;
-                let event = event_of(codecs, media, first);
-                Ok(Self { audio, event })
-            }
-            Peer::Agreed(peer) => Ok(Self {
-                audio: SmallVec::from_slice(&[(peer.codec, peer.send.audio)]),
-                event: peer.send.event.filter(|_| knows_events(codecs)),
-            }),
-        }
-    }
-
-    fn of_our_own(codecs: &[&'static Codec]) -> Result<Self, Refusal> {
-        let mut dynamic = (FIRST_DYNAMIC..128).filter(|number| *number != EVENT_PAYLOAD_TYPE);
-        let mut audio = SmallVec::new();
-        for codec in codecs.iter().filter(|codec| codec.is_audio()) {
-            if let Some(number) = codec.static_payload_type.or_else(|| dynamic.next()) {
-                audio.push((*codec, number));
-            }
-        }
-        if audio.is_empty() {
-            return Err(Refusal::NoCommonCodec);
-        }
-        Ok(Self { audio, event: knows_events(codecs).then_some(EVENT_PAYLOAD_TYPE) })
-    }
-
-    /// Keeps the numbers that are in use with this party: within a session a number never changes
-    /// its meaning (RFC 3264 section 8.3.2).
-    pub fn keep_numbers(&mut self, session: &Negotiated) {
-        for (codec, number) in &mut self.audio {
-            if *codec == session.codec {
-                *number = session.receive.audio;
-            }
-        }
-        if self.event.is_some() && session.receive.event.is_some() {
-            self.event = session.receive.event;
         }
     }
 }
@@ -255,8 +180,8 @@ pub fn make_offer(
     for (codec, number) in &formats.audio {
         lines.push(describe_codec(codec, *number, mirrored));
     }
-    if let Some(number) = formats.event {
-        lines.push(describe_codec(telephone_event(), number, mirrored));
+    for (event, number) in formats.events() {
+        lines.push(describe_codec(event, number, mirrored));
     }
     Draft::write(&Stream {
         local,
@@ -270,31 +195,25 @@ pub fn make_offer(
     })
 }
 
-/// Our answer to an offer. `agreed` is what the other party has agreed to, which then is the only
-/// choice; otherwise it is the first of our codecs that the offer has, and the offer of the other party
-/// if that waits for an answer as well. `mirror` as in [`make_offer`].
+/// Our answer to an offer. `agreed` is what the other party has agreed to: the codec is that one if the offer has
+/// it, else the one that was `present` before the offer, else the first of ours that we can turn into it. As long
+/// as the other party has not agreed it is the first of our codecs that the offer has, and the offer of the other
+/// party if that waits for an answer as well. `mirror` as in [`make_offer`].
 ///
 /// # Errors
-/// When the offer has no audio over plain RTP, or no codec in common.
+/// When the offer has no audio over plain RTP, or no codec that serves.
 pub fn make_answer(
     offer: &SessionDescription,
     codecs: &[&'static Codec],
     agreed: Option<&Negotiated>,
+    present: Option<&'static Codec>,
     local: &Local,
     mirror: Option<&SessionDescription>,
 ) -> Result<(Draft, Negotiated), Refusal> {
     let (audio_index, media) = select_audio(offer)?;
     let mirrored = mirror.and_then(|sdp| select_audio(sdp).ok());
-    let other_has = |codec: &Codec| mirrored.is_none_or(|(_, media)| find_format(media, codec).is_some());
-    let choose = |codec: &'static Codec| find_format(media, codec).map(|format| (codec, format));
-    let (codec, format) = match agreed {
-        Some(peer) => choose(peer.codec),
-        None => {
-            let mut known = codecs.iter().filter(|codec| codec.is_audio() && other_has(codec));
-            known.find_map(|codec| choose(codec))
-        }
-    }
-    .ok_or(Refusal::NoCommonCodec)?;
+    let codec = choose(media, codecs, agreed, present, mirrored).ok_or(Refusal::NoCommonCodec)?;
+    let format = find_format(media, codec).ok_or(Refusal::NoCommonCodec)?;
     // An event that the other party would not understand is better sent as a sound.
     let understood = match agreed {
         Some(peer) => peer.send.event.is_some(),
@@ -313,11 +232,12 @@ pub fn make_answer(
         rtcp_mux,
         direction: remote.direction,
         audio_index,
+        ptime: remote.ptime,
     };
     let mut lines = SmallVec::<[Format<'_>; 2]>::new();
     lines.push(describe_codec(codec, numbers.audio, mirrored));
-    if let Some(number) = event {
-        lines.push(describe_codec(telephone_event(), number, mirrored));
+    if let Some((row, number)) = events_at(codec.clock_rate).zip(event) {
+        lines.push(describe_codec(row, number, mirrored));
     }
     let draft = Draft::write(&Stream {
         local,
@@ -332,12 +252,38 @@ pub fn make_answer(
     Ok((draft, negotiated))
 }
 
-/// What an answer to our offer agrees to. `agreed` is what the other party has agreed to: the answer
-/// has to have it, at whatever place; otherwise the answer's first codec counts. `audio_index` is
-/// where our offer had its audio stream.
+/// The codec of an answer to an offer of these formats.
+fn choose(
+    media: Media<'_>,
+    codecs: &[&'static Codec],
+    agreed: Option<&Negotiated>,
+    present: Option<&'static Codec>,
+    mirrored: Option<(usize, Media<'_>)>,
+) -> Option<&'static Codec> {
+    let offered = |codec: &&'static Codec| find_format(media, codec).is_some();
+    let mut ours = codecs.iter().copied().filter(|codec| codec.is_audio()).filter(offered);
+    let mut ours_coded = present.into_iter().filter(offered).chain(ours.clone()).filter(|codec| can_code(codec));
+    match (agreed, mirrored) {
+        (Some(peer), _) if offered(&peer.codec) => Some(peer.codec),
+        (Some(peer), _) => ours_coded.next().filter(|_| can_code(peer.codec)),
+        (None, Some((_, theirs))) => {
+            let has = |codec: &Codec| find_format(theirs, codec).is_some();
+            ours.find(|codec| has(codec)).or_else(|| {
+                let codes = codecs.iter().any(|codec| codec.is_audio() && has(codec) && can_code(codec));
+                ours_coded.next().filter(|_| codes)
+            })
+        }
+        (None, None) => ours_coded.next(),
+    }
+}
+
+/// What an answer to our offer agrees to. `agreed` is what the other party has agreed to: if the answer has it, at
+/// whatever place, it is that; else the first one that we can turn into it. As long as the other party has not
+/// agreed, it is the answer's first codec that the other party knows, else its first. `audio_index` is where our offer
+/// had its audio stream.
 ///
 /// # Errors
-/// When the answer declines the stream, has nothing that we offered, or is no answer to it.
+/// When the answer declines the stream, has nothing that serves, or is no answer to it.
 pub fn accept(
     offered: &Formats,
     audio_index: usize,
@@ -350,15 +296,18 @@ pub fn accept(
         None => select_audio(answer)?,
     };
     let ours = |format: &Format<'_>| {
-        let mut offered = offered.audio.iter();
-        offered.find(|(codec, _)| is_format_of(format, codec)).copied()
+        let place = offered.audio.iter().position(|(codec, _)| is_format_of(format, codec))?;
+        let (codec, number) = *offered.audio.get(place)?;
+        Some((place, codec, number))
     };
-    let (format, (codec, number)) = media
-        .codecs()
-        .filter_map(|format| Some((format, ours(&format)?)))
-        .find(|(_, (codec, _))| agreed.is_none_or(|agreed| agreed == *codec))
-        .ok_or(Refusal::NoCommonCodec)?;
-    let event = offered.event.and_then(|ours| {
+    let answered = || media.codecs().filter_map(|format| Some((format, ours(&format)?)));
+    let is_best =
+        |place: usize, codec: &Codec| agreed.map_or(place < usize::from(offered.common), |agreed| agreed == codec);
+    let serves = |codec: &Codec| agreed.is_none_or(|agreed| can_code(agreed) && can_code(codec));
+    let best = answered().find(|(_, (place, codec, _))| is_best(*place, codec));
+    let any = || answered().find(|(_, (_, codec, _))| serves(codec));
+    let (format, (_, codec, number)) = best.or_else(any).ok_or(Refusal::NoCommonCodec)?;
+    let event = offered.event_beside(codec).and_then(|ours| {
         let theirs = find_event(media, codec)?;
         Some((ours, theirs))
     });
@@ -373,11 +322,12 @@ pub fn accept(
         rtcp_mux: false,
         direction: remote.direction,
         audio_index,
+        ptime: remote.ptime,
     })
 }
 
 /// The first audio stream that we could use.
-fn select_audio(sdp: &SessionDescription) -> Result<(usize, Media<'_>), Refusal> {
+pub(crate) fn select_audio(sdp: &SessionDescription) -> Result<(usize, Media<'_>), Refusal> {
     let mut refusal = Refusal::NoAudio;
     for (index, media) in sdp.media().enumerate().filter(|(_, m)| m.is_audio()) {
         match check_audio(media) {
@@ -404,22 +354,18 @@ fn is_format_of(format: &Format<'_>, codec: &Codec) -> bool {
     format.is_encoding(codec.name, codec.clock_rate, codec.channels)
 }
 
-fn find_format<'a>(media: Media<'a>, codec: &Codec) -> Option<Format<'a>> {
+pub(crate) fn find_format<'a>(media: Media<'a>, codec: &Codec) -> Option<Format<'a>> {
     media.codecs().find(|format| is_format_of(format, codec))
 }
 
 /// Events run on the clock of the audio beside them (RFC 4733 section 2.1).
-fn find_event(media: Media<'_>, codec: &Codec) -> Option<u8> {
+pub(crate) fn find_event(media: Media<'_>, codec: &Codec) -> Option<u8> {
     let mut formats = media.codecs();
     let found = formats.find(|f| f.is_telephone_event() && f.clock_rate == codec.clock_rate);
     found.map(|format| format.payload_type)
 }
 
-fn knows_events(codecs: &[&'static Codec]) -> bool {
-    codecs.iter().any(|codec| !codec.is_audio())
-}
-
-fn event_of(codecs: &[&'static Codec], media: Media<'_>, codec: &Codec) -> Option<u8> {
+pub(crate) fn event_of(codecs: &[&'static Codec], media: Media<'_>, codec: &Codec) -> Option<u8> {
     if knows_events(codecs) { find_event(media, codec) } else { None }
 }
 
@@ -440,25 +386,28 @@ struct Remote {
     rtp: Option<SocketAddr>,
     rtcp: Option<SocketAddr>,
     direction: Direction,
+    ptime: Option<u8>,
 }
 
 impl Remote {
     fn read(media: Media<'_>) -> Result<Self, Refusal> {
         let connection = media.connection().ok_or(Refusal::BadAddress)?;
         let said = media.direction();
+        let ptime = media.ptime().and_then(|ms| u8::try_from(ms).ok());
         match connection.address {
             // Hold as RFC 2543 had it.
             address if address.is_unspecified() => {
-                Ok(Self { rtp: None, rtcp: None, direction: Direction::new(said.sends(), false) })
+                Ok(Self { rtp: None, rtcp: None, direction: Direction::new(said.sends(), false), ptime })
             }
             Address::Ip(ip) if !is_one_host(ip) => Err(Refusal::BadAddress),
             Address::Ip(_) => Ok(Self {
                 rtp: media.rtp_address(),
                 rtcp: media.rtcp_address().filter(|rtcp| is_one_host(rtcp.ip())),
                 direction: said,
+                ptime,
             }),
             // We resolve no names here. The party's own packets will show where it is.
-            Address::Name(_) => Ok(Self { rtp: None, rtcp: None, direction: said }),
+            Address::Name(_) => Ok(Self { rtp: None, rtcp: None, direction: said, ptime }),
         }
     }
 }

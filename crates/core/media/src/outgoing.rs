@@ -45,6 +45,8 @@ pub(crate) enum Path {
     Returned(u32),
     /// From the other party; with the number of the lock that let it in.
     Relayed(u32),
+    /// From the other party, and numbered here; with the number of whoever does that.
+    Recoded(u32),
 }
 
 /// A source, as far as we can tell it from others. Phones with a fixed SSRC are about, hence the path.
@@ -148,6 +150,14 @@ impl Outgoing {
     /// Whether packets are given our numbers.
     pub(crate) fn is_ours(&self) -> bool {
         self.standing == Standing::Ours
+    }
+
+    /// From now on we speak for the stream, even if nothing in it was changed so far: what passes is no longer what
+    /// the source has sent.
+    pub(crate) fn claim(&mut self) {
+        if self.standing == Standing::Untouched {
+            self.standing = Standing::Ours;
+        }
     }
 
     /// The SSRC that the party sees.

@@ -1,6 +1,6 @@
 //! The packet path: one look-up by socket number, a few comparisons, and at most four fields of the
 //! header rewritten. Nothing here allocates, hashes or copies, but for reports that have to be
-//! translated.
+//! translated and audio that has to be transcoded.
 
 use std::net::SocketAddr;
 
@@ -16,6 +16,7 @@ use crate::negotiate::Content;
 use crate::outgoing::Path;
 use crate::report::{Streams, blocks_in};
 use crate::stats::DropReason;
+use crate::transcode::Workplace;
 
 /// What becomes of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,9 +35,19 @@ pub enum Forward {
 }
 
 impl Engine {
-    /// Takes one packet as it was received, rewrites it where it has to be, and says where it goes.
-    /// `from` is an IPv4 address on sockets of that family, not one mapped into IPv6.
-    pub fn handle_packet(&mut self, now: Time, socket: SocketIx, from: SocketAddr, packet: &mut [u8]) -> Forward {
+    /// Takes one packet as it was received, the first `len` bytes of a buffer, rewrites it where it has to be, and says
+    /// where it goes. What is made of it may be longer than it was, and is cut off where the buffer ends: give one with
+    /// room for a packet of any length. [`send_ready`](Self::send_ready) is to follow. `from` is an IPv4 address on
+    /// sockets of that family, not one mapped into IPv6.
+    pub fn handle_packet(
+        &mut self,
+        now: Time,
+        socket: SocketIx,
+        from: SocketAddr,
+        buffer: &mut [u8],
+        len: usize,
+    ) -> Forward {
+        let len = len.min(buffer.len());
         let used = self.sockets.get(socket.0 as usize).copied().flatten();
         let call = used.and_then(|used| Some((used, self.calls.get_mut(used.call as usize)?)));
         let Some((used, call)) = call else {
@@ -48,6 +59,7 @@ impl Engine {
         let Some((sender, other)) = call.pair_mut(used.seat) else {
             return Forward::Drop(DropReason::UnknownSocket);
         };
+        let packet = buffer.get_mut(..len).unwrap_or_default();
         let result = if used.rtcp {
             relay_report(now, sender, other, at_table, from, packet)
         } else {
@@ -65,15 +77,14 @@ impl Engine {
                     Err(DropReason::PayloadType)
                 }
                 Ok(content) if at_table && other.listens_to_peer() => {
-                    let path = Path::Relayed(sender.latch.locks());
-                    send_on(now, other, content, path, packet)
+                    pass_on(now, sender, other, content, (buffer, len), &mut self.workplace)
                 }
                 Ok(content) if sender.hears == Source::Echo => {
                     let entry = sender.generator.map(|key| key as usize);
                     match entry.and_then(|key| self.generators.get_mut(key)) {
                         Some(echo) => {
                             let path = Path::Returned(sender.latch.locks());
-                            let sent = send_on(now, sender, content, path, packet);
+                            let sent = send_on(now, sender, content, path, packet, len);
                             echo.has_sent |= sent.is_ok();
                             sent
                         }
@@ -84,11 +95,11 @@ impl Engine {
             }
         };
         match result {
-            Ok(route) => Forward::Send { socket: route.socket, to: route.to, len: route.len },
+            Ok(Sending { socket, to, len }) => Forward::Send { socket, to, len },
             Err(reason) => {
                 sender.counters.drop(reason);
                 if matches!(reason, DropReason::Source | DropReason::PayloadType | DropReason::Malformed) {
-                    sender.note_odd(now, reason, used.rtcp, from, packet);
+                    sender.note_odd(now, reason, used.rtcp, from, buffer.get(..len).unwrap_or_default());
                 }
                 Forward::Drop(reason)
             }
@@ -96,14 +107,15 @@ impl Engine {
     }
 }
 
-/// Where the first `len` bytes of a packet go.
-struct Route {
-    socket: SocketIx,
-    to: SocketAddr,
-    len: usize,
+/// Where the first `len` bytes of a buffer go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sending {
+    pub socket: SocketIx,
+    pub to: SocketAddr,
+    pub len: usize,
 }
 
-type Destination = Result<Route, DropReason>;
+pub(crate) type Destination = Result<Sending, DropReason>;
 
 /// Checks a packet, and says what it holds.
 #[inline]
@@ -131,12 +143,42 @@ fn receive(
     if counters.first_rtp_at.is_none() {
         counters.first_rtp_at = Some(now);
     }
+    if let Some(transcoder) = &mut sender.transcoder {
+        transcoder.note(now, content, packet);
+    }
     Ok(content)
 }
 
-/// Gives the packet the receiver's payload type, and its place in the receiver's stream.
+/// To the other party: as it is, or in that one's codec.
 #[inline]
-fn send_on(now: Time, receiver: &mut Channel, content: Content, path: Path, packet: &mut [u8]) -> Destination {
+fn pass_on(
+    now: Time,
+    sender: &mut Channel,
+    other: &mut Channel,
+    content: Content,
+    (buffer, len): (&mut [u8], usize),
+    place: &mut Workplace,
+) -> Destination {
+    let path = Path::Relayed(sender.latch.locks());
+    let Some(transcoder) = &mut sender.transcoder else {
+        return send_on(now, other, content, path, buffer, len);
+    };
+    let sent = transcoder.pass(now, other, (content, path), (buffer, len), place);
+    other.outgoing.claim();
+    sent
+}
+
+/// Gives the packet in a buffer the receiver's payload type, and its place in the receiver's stream.
+#[inline]
+pub(crate) fn send_on(
+    now: Time,
+    receiver: &mut Channel,
+    content: Content,
+    path: Path,
+    buffer: &mut [u8],
+    len: usize,
+) -> Destination {
+    let packet = buffer.get_mut(..len).ok_or(DropReason::Malformed)?;
     let session = receiver.session.as_ref().ok_or(DropReason::NoDestination)?;
     if !session.direction.receives() {
         return Err(DropReason::Held);
@@ -155,7 +197,7 @@ fn send_on(now: Time, receiver: &mut Channel, content: Content, path: Path, pack
     }
     receiver.counters.sent_packets += 1;
     receiver.counters.sent_octets += packet.len() as u64;
-    Ok(Route { socket, to, len: packet.len() })
+    Ok(Sending { socket, to, len })
 }
 
 /// Reports go through between two parties at the table of which at least one hears the other, hold or not
@@ -179,6 +221,10 @@ fn relay_report(
     for block in blocks_in(&compound) {
         sender.outgoing.note_loss(&block);
     }
+    if let Some(transcoder) = &mut sender.transcoder {
+        transcoder.note_report(now, &compound);
+        return Err(DropReason::Consumed);
+    }
     if !at_table || (other.hears != Source::Peer && sender.hears != Source::Peer) {
         return Err(match sender.generator {
             Some(_) => DropReason::Consumed,
@@ -192,7 +238,7 @@ fn relay_report(
         return Err(DropReason::Consumed);
     }
     other.counters.sent_reports += 1;
-    Ok(Route { socket, to, len })
+    Ok(Sending { socket, to, len })
 }
 
 #[cold]

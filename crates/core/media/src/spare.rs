@@ -65,6 +65,7 @@ impl Engine {
         self.hear(now, id, Seat::Spare, Source::Silence);
         self.hear(now, id, place.into(), heard);
         self.listen_for_keys(index);
+        self.fit_codecs(now, index);
     }
 
     pub(crate) fn close_spare(&mut self, now: Time, id: CallId, ports: &mut dyn Ports) {

@@ -6,6 +6,7 @@ use hookswitch_codec::{CODECS, Codec, Encoder, Tone, ToneGenerator};
 
 use crate::config::FRAME_MS;
 use crate::hold_music::HoldMusic;
+use crate::saying::Saying;
 
 /// Longest tone that is rendered, in milliseconds; of a longer one this much is repeated.
 pub const MAX_LOOP_MS: u32 = 10_000;
@@ -64,7 +65,7 @@ impl ToneLoop {
     }
 
     /// Makes a frame from a place on. None where there is nothing to play.
-    pub fn fill(&self, at: u64, codec: &'static Codec, voice: &mut Option<Voice>, frame: &mut [u8]) -> Option<()> {
+    pub fn fill(&self, at: u64, codec: &'static Codec, voice: &mut Option<Saying>, frame: &mut [u8]) -> Option<()> {
         let at = (at / self.places_per_sample()) as usize;
         match &self.sound {
             Rendered::Bytes(bytes) => go_round(bytes, at, frame),
@@ -72,9 +73,9 @@ impl ToneLoop {
                 let mut block = [0; MAX_FRAME];
                 let block = block.get_mut(..codec.samples_in(FRAME_MS))?;
                 go_round(samples, at, block)?;
-                let same = voice.take().filter(|voice| voice.codec == codec);
-                let voice = voice.insert(same.or_else(|| Voice::new(codec))?);
-                voice.encoder.encode(block, frame);
+                let same = voice.take().filter(|voice| voice.is_for(codec, self.rate));
+                let voice = voice.insert(same.or_else(|| Saying::new(codec, self.rate))?);
+                voice.say(block, frame);
                 Some(())
             }
         }
@@ -95,19 +96,6 @@ impl ToneLoop {
 
     fn places_per_sample(&self) -> u64 {
         PLACES / u64::from(self.rate.max(1))
-    }
-}
-
-/// What one listener's codec remembers of what it was sent.
-#[derive(Debug)]
-pub(crate) struct Voice {
-    codec: &'static Codec,
-    encoder: Encoder,
-}
-
-impl Voice {
-    fn new(codec: &'static Codec) -> Option<Self> {
-        Some(Self { codec, encoder: codec.encoder()? })
     }
 }
 

@@ -270,7 +270,7 @@ fn garbage_goes_nowhere_and_is_counted() {
     }
     assert_eq!(stage.dropped(CALLER, DropReason::Malformed), 6);
     let unknown = hookswitch_media::SocketIx(4_000_000_000);
-    let forward = stage.engine.handle_packet(stage.now, unknown, at(ALICE), &mut rtp(0, 1, 1));
+    let forward = stage.engine.handle_packet(stage.now, unknown, at(ALICE), &mut rtp(0, 1, 1), 172);
     assert_eq!(forward, Forward::Drop(DropReason::UnknownSocket));
 }
 

@@ -18,12 +18,16 @@ fn codecs_are_chosen_by_this_table() {
         ("0 8 101", "0 8 101", "0 101", "0 101"),
         ("8 0 101", "0 8 101", "8 101", "8 101"),
         ("8 0 101", "0 8 101", "0 8 101", "0 101"),
-        ("8", "8", "8", "8"),
+        ("8", "8 0", "8", "8"),
         ("0 8", "0 8", "8 0", "8"),
-        ("18 9 8", "8", "8", "8"),
+        ("18 9 8", "8 0", "8", "8"),
+        // Where both cannot have one codec, each has its own; what both have wins, whatever the callee likes best.
+        ("8 101", "8 0 101", "0 101", "8 101"),
+        ("8 101", "8 0 101", "0 8 101", "8 101"),
+        ("0", "0 8", "8", "0"),
         ("0 8 101", "0 8 101", "0", "0"),
-        ("0 96", "0 96", "0 96", "0 96"),
-        ("101 0", "0 101", "0 101", "0 101"),
+        ("0 96", "0 8 96", "0 96", "0 96"),
+        ("101 0", "0 8 101", "0 101", "0 101"),
     ];
     for (offer, offered_on, answer, answered_on) in table {
         let mut stage = Stage::new();
@@ -51,7 +55,7 @@ fn an_answer_with_a_codec_we_did_not_offer_is_refused_with_488() {
     let mut stage = Stage::new();
     stage.open(Some(&phone(ALICE, "0 101")));
     stage.make_offer(CALLEE, CALLEE_LEG).expect("an offer");
-    let cause = stage.accept(CALLEE, CALLEE_LEG, &phone(BOB, "8")).expect_err("not offered");
+    let cause = stage.accept(CALLEE, CALLEE_LEG, &phone(BOB, "9")).expect_err("not offered");
     assert_eq!(cause.code, 488);
 }
 
@@ -71,7 +75,7 @@ fn late_offer_goes_the_other_way_round() {
     assert_eq!(formats_in(&on), "0 8 101");
     stage.accept(CALLEE, CALLEE_LEG, &phone(BOB, "8 96")).expect("usable");
     let ours = stage.make_offer(CALLER, stage::CALLER_LEG).expect("an offer in the 200");
-    assert_eq!(formats_in(&ours), "8 96", "what the callee agreed to, under its numbers");
+    assert_eq!(formats_in(&ours), "8 0 96", "first what the callee agreed to, under its numbers");
     stage.accept(CALLER, stage::CALLER_LEG, &phone(ALICE, "8 96")).expect("the answer in the ACK");
     stage.hear(CALLEE, hookswitch_call::Source::Peer);
     let forward = stage.send(CALLER, ALICE, &mut stage::rtp(8, 1, 1));
@@ -86,7 +90,7 @@ fn third_party_call_offers_the_callee_what_the_caller_answered_first() {
     assert_eq!(formats_in(&first), "0 8 101");
     stage.accept(CALLER, stage::CALLER_LEG, &phone(ALICE, "8 0 101")).expect("usable");
     let second = stage.make_offer(CALLEE, CALLEE_LEG).expect("an offer");
-    assert_eq!(formats_in(&second), "8 101");
+    assert_eq!(formats_in(&second), "8 0 101");
 }
 
 #[test]
@@ -173,6 +177,7 @@ fn ipv6_parties_get_ipv6_descriptions_and_sockets() {
         stage.ports.taken.iter().find(|pair| pair.rtp.0 >= 16).expect("an IPv6 pair").rtp,
         at(alice),
         &mut stage::rtp(0, 1, 1),
+        172,
     );
     assert_eq!(stage::sent_to(forward), at(BOB));
 }
@@ -315,12 +320,47 @@ fn the_version_grows_only_when_something_changes() {
 }
 
 #[test]
-fn a_new_offer_without_the_agreed_codec_leaves_the_session_as_it_was() {
+fn a_new_offer_that_nobody_can_use_leaves_the_session_as_it_was() {
     let mut stage = Stage::talking();
-    let cause = stage.reoffer(CALLER, &phone("198.51.100.1:6000", "8 101")).expect_err("no transcoding");
+    let cause = stage.reoffer(CALLER, &phone("198.51.100.1:6000", "9 18 101")).expect_err("nothing of ours");
     assert_eq!(cause.code, 488);
     let forward = stage.send(CALLEE, BOB, &mut stage::rtp(0, 1, 1));
     assert_eq!(stage::sent_to(forward), at(ALICE), "still the old address and codec");
+}
+
+#[test]
+fn a_new_offer_without_the_agreed_codec_is_answered_with_another_that_can_be_turned_into_it() {
+    let mut stage = Stage::talking();
+    for (offer, answer) in [("8 101", "8 101"), ("8 0 101", "0 101"), ("0 8 101", "0 101")] {
+        let back = stage.reoffer(CALLER, &phone(ALICE, offer)).expect("an answer");
+        assert_eq!(formats_in(&back), answer, "offered {offer}, with PCMU at the other end");
+    }
+}
+
+#[test]
+fn who_has_a_codec_of_its_own_keeps_it_when_it_offers_anew() {
+    let mut stage = Stage::with(stage::with_g722(), 8);
+    stage.connect(&phone(ALICE, "8 9"), &phone(BOB, "0"));
+    assert_eq!(formats_in(&stage.told[&CALLER]), "8");
+    stage.reoffer(CALLER, &phone(ALICE, "9")).expect("an answer");
+    let back = stage.reoffer(CALLER, &phone_with(ALICE, "8 9", "a=sendonly\r\n")).expect("an answer");
+    assert_eq!(formats_in(&back), "9", "what it used before, though PCMA comes first with us");
+    let ours = stage.make_offer(CALLER, stage::CALLER_LEG).expect("an offer");
+    assert_eq!(formats_in(&ours), "0 9 8", "the other party's, its own, and the rest");
+}
+
+#[test]
+fn numbers_in_an_offer_never_stand_for_two_formats() {
+    let mut stage = Stage::with(stage::with_g722(), 8);
+    // Alice has PCMU under the number that we would give to events, and events under 96.
+    let odd = phone(ALICE, "0 96").replace(" 0 96", " 101 96").replace("rtpmap:0", "rtpmap:101");
+    stage.connect(&odd, &phone(BOB, "9"));
+    assert_eq!(stage::numbers_and_names(&stage.told[&CALLEE]), ["101 PCMU", "8 PCMA", "9 G722", "96 telephone-event"]);
+    stage.close();
+    // Bob's session has events under 9 + 87: ours to Carol is told under his numbers, and none collides.
+    stage.connect(&phone(ALICE, "0 101"), &phone(BOB, "0 101").replace("101", "98"));
+    let ours = stage.make_offer(CALLEE, LegId(7)).expect("an offer");
+    assert_eq!(stage::numbers_and_names(&ours), ["0 PCMU", "8 PCMA", "9 G722", "101 telephone-event"]);
 }
 
 #[test]

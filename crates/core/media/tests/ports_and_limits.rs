@@ -21,7 +21,7 @@ fn closing_returns_all_ports_and_forgets_the_call() {
     assert_eq!(stage.ports.free(), free + 2);
     assert!(stage.ports.taken.is_empty());
     assert_eq!(stage.engine.stats(CALL), None);
-    let forward = stage.engine.handle_packet(stage.now, socket, at(ALICE), &mut rtp(0, 4, 1));
+    let forward = stage.engine.handle_packet(stage.now, socket, at(ALICE), &mut rtp(0, 4, 1), 172);
     assert_eq!(forward, Forward::Drop(DropReason::UnknownSocket));
     let closed = stage.engine.poll_closed().expect("its counters");
     assert_eq!((closed.call, closed.caller.received_packets, closed.callee.sent_packets), (CALL, 3, 3));

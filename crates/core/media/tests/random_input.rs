@@ -102,7 +102,7 @@ proptest! {
                 }
                 Step::Packet { socket, from, mut bytes } => {
                     let length = bytes.len();
-                    let forward = stage.engine.handle_packet(stage.now, SocketIx(socket), at(SOURCES[from]), &mut bytes);
+                    let forward = stage.engine.handle_packet(stage.now, SocketIx(socket), at(SOURCES[from]), &mut bytes, length);
                     prop_assert_eq!(bytes.len(), length);
                     if let Forward::Send { socket, to, len } = forward {
                         prop_assert_eq!(len, length);

@@ -42,7 +42,7 @@ fn a_newcomer_is_offered_what_the_staying_party_has_agreed_to() {
     stage.open_spare(CALLEE);
     assert_eq!(stage.ports.taken.len(), 2, "a seat has no ports before somebody is asked in");
     let offer = stage.make_offer(Seat::Spare, NEW_LEG).expect("an offer");
-    assert_eq!(formats_in(&offer), "0 101");
+    assert_eq!(formats_in(&offer), "0 8 101", "and behind it what can be turned into that");
     assert_eq!(stage.ports.taken.len(), 3);
     assert_eq!(stage.engine.totals().port_pairs, 3);
 }
@@ -180,14 +180,13 @@ fn a_newcomer_hears_what_the_one_before_heard() {
 }
 
 #[test]
-fn a_newcomer_without_the_agreed_codec_is_refused_and_the_two_go_on() {
+fn a_newcomer_without_any_codec_of_ours_is_refused_and_the_two_go_on() {
     let mut stage = Stage::talking();
     stage.open_spare(CALLEE);
     stage.make_offer(Seat::Spare, NEW_LEG).expect("an offer");
-    // Alice could speak A-law, but has agreed to µ-law: she would have to be asked again.
-    let cause = stage.accept(Seat::Spare, NEW_LEG, &phone(CAROL, "8 101")).expect_err("no common codec");
+    let cause = stage.accept(Seat::Spare, NEW_LEG, &phone(CAROL, "9 101")).expect_err("not ours");
     assert_eq!(cause.kind, Kind::NotAcceptable);
-    let cause = stage.reoffer(Seat::Spare, &phone(CAROL, "8 101")).expect_err("no common codec either");
+    let cause = stage.reoffer(Seat::Spare, &phone(CAROL, "9 101")).expect_err("not ours either");
     assert_eq!(cause.kind, Kind::NotAcceptable);
     assert_eq!(sent_to(stage.send(CALLER, ALICE, &mut rtp(0, 1, 1))), at(BOB));
     stage.close_spare();
@@ -211,12 +210,12 @@ fn whoever_picks_up_a_ringing_call_agrees_with_the_caller_that_nobody_has_answer
 }
 
 #[test]
-fn whoever_picks_up_and_has_no_codec_of_the_caller_is_refused() {
+fn whoever_picks_up_and_has_no_codec_of_ours_is_refused() {
     let mut stage = Stage::new();
     stage.open(Some(&phone(ALICE, "8 101")));
     stage.make_offer(CALLEE, LegId(1)).expect("an offer");
     stage.open_spare(CALLEE);
-    let cause = stage.reoffer(Seat::Spare, &phone(CAROL, "0")).expect_err("no common codec");
+    let cause = stage.reoffer(Seat::Spare, &phone(CAROL, "9")).expect_err("not ours");
     assert_eq!(cause.kind, Kind::NotAcceptable);
 }
 
@@ -246,7 +245,7 @@ fn closing_the_seat_gives_its_ports_back_and_says_goodbye() {
     assert!(stage.ports.farewells.is_empty(), "Carol and Alice stay");
     // Nothing that arrives there any more is anybody's.
     let socket = hookswitch_media::SocketIx(4);
-    let forward = stage.engine.handle_packet(stage.now, socket, at(BOB), &mut rtp(0, 1, 2));
+    let forward = stage.engine.handle_packet(stage.now, socket, at(BOB), &mut rtp(0, 1, 2), 172);
     assert!(!is_sent(&forward));
 }
 
@@ -308,7 +307,7 @@ fn reports_go_to_whoever_is_at_the_table() {
     // Bob's own go nowhere now.
     let socket = hookswitch_media::SocketIx(stage.ports.socket(stage.spare_port).0 + 1);
     let mut packet = report[..length].to_vec();
-    let forward = stage.engine.handle_packet(stage.now, socket, at("203.0.113.2:5001"), &mut packet);
+    let forward = stage.engine.handle_packet(stage.now, socket, at("203.0.113.2:5001"), &mut packet, length);
     assert_eq!(forward, Forward::Drop(DropReason::NoListener));
 }
 

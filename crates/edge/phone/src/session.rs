@@ -169,7 +169,7 @@ impl Session {
 
     pub(crate) fn answer(&mut self, offer: &[u8]) -> Result<Vec<u8>, Refusal> {
         let (offer, wish) = (SessionDescription::parse(offer)?, self.wish.clone());
-        let (draft, agreed) = make_answer(&offer, &wish.codecs, None, &wish.own(), None)?;
+        let (draft, agreed) = make_answer(&offer, &wish.codecs, None, None, &wish.own(), None)?;
         let direction = agreed.direction.answer(wish.hold.direction());
         let text = self.write(&wish, &draft, agreed.audio_index, direction);
         self.agreed = Some(agreed);
@@ -189,12 +189,8 @@ impl Session {
     }
 
     fn describe(&mut self, wish: &Wish) -> Result<(Offered, Vec<u8>), Refusal> {
-        let mut formats = Formats::to_offer(&wish.codecs, Peer::Unknown)?;
-        let mut audio_index = 0;
-        if let Some(session) = &self.agreed {
-            formats.keep_numbers(session);
-            audio_index = session.audio_index;
-        }
+        let formats = Formats::to_offer(&wish.codecs, Peer::Unknown, self.agreed.as_ref())?;
+        let audio_index = self.agreed.as_ref().map_or(0, |session| session.audio_index);
         let earlier = self.remote.as_ref().map(|remote| (remote, audio_index));
         let draft = make_offer(&wish.own(), &formats, None, earlier);
         let text = self.write(wish, &draft, audio_index, wish.hold.direction());

@@ -215,14 +215,20 @@ impl UdpRing {
         self.buffers.bytes(arrival.buffer, HEAD, arrival.len)
     }
 
-    /// Sends the first `len` bytes of a packet on, out of this socket: to this address, or without one to the peer that
+    /// The packet, its length, and behind it room for what it may become: [`MAX_RING_PACKET`] bytes in all.
+    #[must_use]
+    pub fn room(&mut self, arrival: &Arrival) -> (&mut [u8], usize) {
+        (self.buffers.bytes(arrival.buffer, HEAD, MAX_RING_PACKET), arrival.len)
+    }
+
+    /// Sends the first `len` bytes of a packet's room on, out of this socket: to this address, or without one to the peer that
     /// the socket is connected to. It leaves with the next [`UdpRing::wait`].
     pub fn send(&mut self, arrival: Arrival, slot: u32, to: Option<SocketAddr>, len: usize) {
         let place = self.buffers.place(arrival.buffer);
         // SAFETY: the buffer belongs to `arrival` and is BUFFER bytes long. It is not touched again before it is
         // handed over.
         let packet = unsafe { place.add(HEAD) };
-        let len = len.min(arrival.len) as u32;
+        let len = len.min(MAX_RING_PACKET) as u32;
         let mut send = opcode::Send::new(Fixed(slot), packet, len).flags(libc::MSG_DONTWAIT);
         if let Some(to) = to {
             let (address, address_len) = RawAddress::new(to);

@@ -208,7 +208,7 @@ pub struct Media {
     /// services are always anchored.
     pub anchor: bool,
     /// Codecs to offer and accept, best first: `PCMU`, `PCMA`, `G722`, `telephone-event`. Both parties of a
-    /// call use one: with `G722` first a call is transferred to, or picked up by, nobody without it.
+    /// call use one if they can; else the switch turns one into the other.
     pub codecs: Vec<String>,
     /// Threads that relay audio, each bound to a processor; 0 means one less than there are
     /// processors, at least one.

@@ -23,6 +23,9 @@ pub const ALICE: &str = "198.51.100.1:4000";
 pub const BOB: &str = "203.0.113.2:5000";
 pub const CAROL: &str = "203.0.113.3:7000";
 
+/// Room for a packet of any length.
+pub const ROOM: usize = 2_048;
+
 pub fn at(text: &str) -> SocketAddr {
     text.parse().expect("a test address")
 }
@@ -241,7 +244,13 @@ impl Stage {
     /// Somebody's packet to the port that the newcomer was told.
     pub fn send_spare(&mut self, from: &str, packet: &mut [u8]) -> Forward {
         let socket = self.ports.socket(self.spare_port);
-        self.engine.handle_packet(self.now, socket, at(from), packet)
+        self.handle(socket, from, packet)
+    }
+
+    /// What is longer than the packet was is cut off; [`Stage::pass`] shows all of it.
+    fn handle(&mut self, socket: SocketIx, from: &str, packet: &mut [u8]) -> Forward {
+        let len = packet.len();
+        self.engine.handle_packet(self.now, socket, at(from), packet, len)
     }
 
     /// What has become known since the last time that somebody asked.
@@ -272,14 +281,28 @@ impl Stage {
     /// Somebody's packet to the port that a party was told.
     pub fn send(&mut self, party: Party, from: &str, packet: &mut [u8]) -> Forward {
         let socket = self.ports.socket(self.our_port[&party]);
-        self.engine.handle_packet(self.now, socket, at(from), packet)
+        self.handle(socket, from, packet)
+    }
+
+    /// Somebody's packet to the port that a party was told, and all that is made of it: to whom, and what.
+    pub fn pass(&mut self, party: Party, from: &str, packet: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
+        let socket = self.ports.socket(self.our_port[&party]);
+        let mut buffer = [0; ROOM];
+        buffer[..packet.len()].copy_from_slice(packet);
+        let forward = self.engine.handle_packet(self.now, socket, at(from), &mut buffer, packet.len());
+        let mut sent = Vec::new();
+        self.engine.send_ready(&mut |_, to, bytes| sent.push((to, bytes.to_vec())));
+        if let Forward::Send { to, len, .. } = forward {
+            sent.push((to, buffer[..len].to_vec()));
+        }
+        sent
     }
 
     /// The same for RTCP.
     pub fn send_report(&mut self, party: Party, from: &str, packet: &mut [u8]) -> Forward {
         let socket = self.ports.socket(self.our_port[&party]);
         let socket = SocketIx(socket.0 + 1);
-        self.engine.handle_packet(self.now, socket, at(from), packet)
+        self.handle(socket, from, packet)
     }
 
     /// Sends `count` packets of a stream 20 ms apart, and says what became of each.
@@ -388,6 +411,13 @@ pub fn formats_in(sdp: &str) -> String {
     let parsed = SessionDescription::parse(sdp).expect("a description");
     let (_, audio) = parsed.first_audio().expect("an audio stream");
     audio.formats().collect::<Vec<_>>().join(" ")
+}
+
+/// The numbers of a description's formats, and what they stand for.
+pub fn numbers_and_names(sdp: &str) -> Vec<String> {
+    let parsed = SessionDescription::parse(sdp).expect("a description");
+    let (_, audio) = parsed.first_audio().expect("an audio stream");
+    audio.codecs().map(|format| format!("{} {}", format.payload_type, format.name)).collect()
 }
 
 pub fn is_sent(forward: &Forward) -> bool {

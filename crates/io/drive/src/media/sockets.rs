@@ -24,7 +24,7 @@ pub(super) enum Watch {
 }
 
 pub(super) struct Sockets {
-    open: Slab<UdpSocket>,
+    pub(super) open: Slab<UdpSocket>,
     pool: PortPool,
     pub(super) watch: Watch,
     pub(super) directs: Directs,

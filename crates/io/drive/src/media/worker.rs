@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -165,7 +166,7 @@ impl Worker {
 
     /// Relays what has come through the ring, which forgets what came for sockets that have been closed.
     fn relay_arrived(&mut self, now: Duration) -> io::Result<()> {
-        let Sockets { watch: Watch::Ring(ring), directs, .. } = &mut self.sockets else { return Ok(()) };
+        let Sockets { watch: Watch::Ring(ring), directs, open, .. } = &mut self.sockets else { return Ok(()) };
         while let Some(happened) = ring.poll_happened() {
             let arrival = match happened {
                 Happened::Packet(arrival) => arrival,
@@ -180,7 +181,14 @@ impl Worker {
                 }
             };
             let (number, from) = (directs.beside(arrival.slot), arrival.from);
-            match self.engine.handle_packet(now, number, from, ring.bytes(&arrival)) {
+            let (buffer, len) = ring.room(&arrival);
+            let forward = self.engine.handle_packet(now, number, from, buffer, len);
+            self.engine.send_ready(&mut |socket, to, packet| {
+                if let Some(socket) = open.get(socket.0 as usize) {
+                    let _ = socket.send_to(packet, to);
+                }
+            });
+            match forward {
                 Forward::Send { socket, to, len } => match directs.way(socket, to) {
                     Way::Addressed => ring.send(arrival, socket.0, Some(to), len),
                     Way::Direct(slot) => ring.send(arrival, slot, None, len),
@@ -232,12 +240,20 @@ impl Worker {
                 Err(_) => return,
             };
             // One that fills the buffer may have lost its end.
-            let Some(packet) = buffer.get_mut(..len).filter(|_| len < MAX_PACKET) else { continue };
-            if let Forward::Send { socket, to, len } = self.engine.handle_packet(now, number, from, packet)
-                && let (Some(socket), Some(packet)) = (self.sockets.get(socket), buffer.get(..len))
-            {
-                // A full buffer or an unreachable phone loses the packet, as any network would.
-                let _ = socket.send_to(packet, to);
+            if len == MAX_PACKET {
+                continue;
+            }
+            let forward = self.engine.handle_packet(now, number, from, buffer, len);
+            let sockets = &self.sockets;
+            // A full buffer or an unreachable phone loses the packet, as any network would.
+            let send = &mut |socket: SocketIx, to: SocketAddr, packet: &[u8]| {
+                if let Some(socket) = sockets.get(socket) {
+                    let _ = socket.send_to(packet, to);
+                }
+            };
+            self.engine.send_ready(send);
+            if let Forward::Send { socket, to, len } = forward {
+                send(socket, to, buffer.get(..len).unwrap_or_default());
             }
         }
         self.unfinished.push(number);

@@ -1,0 +1,474 @@
+//! From the codec of one party to that of the other, packet by packet.
+//!
+//! ```text
+//!                    one clock, packets as long as the receiver wants them
+//!             ┌────────────────────────────────────────────────────────────────────┐
+//!   packet ─▶ decode ─▶ resample ─▶ encode ─▶ the number and timestamp of its source ─▶ Outgoing
+//!                └─▶ cut anew ─▶ resample ─▶ encode ─▶ numbers and timestamps of ours ─┘
+//! ```
+//!
+//! Each packet is worked on at once when it comes; nothing waits for a tick, and nothing is put in order. What is
+//! lost stays a gap in the numbers, so that the receiver conceals it as it would have from the source itself. What
+//! comes late is passed on late only where no memory is spoilt by it.
+//!
+//! Reports end here: those of one party speak of packets that the other has not sent. Each is told what we
+//! received of it and what we sent it ([`Engine::report_on_coded`]).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hookswitch_call::{Party, Time};
+use hookswitch_codec::{Codec, Decoder, MAX_FRAME_SAMPLES};
+use hookswitch_rtp::{
+    Arrival, Compound, HEADER_LEN, Header, MAX_DROPOUT, Packet, ReportBlock, RtcpPacket, SequenceTracker,
+};
+
+use crate::channel::{Call, Channel};
+use crate::config::{FRAME_MS, SocketIx};
+use crate::engine::{Dice, Engine};
+use crate::generate::tell;
+use crate::negotiate::{Content, Negotiated};
+use crate::outgoing::Path;
+use crate::relay::{Destination, Sending, send_on};
+use crate::saying::Saying;
+use crate::stats::DropReason;
+
+/// Least and most audio in a packet that is cut anew, in milliseconds, whatever the receiver asks for.
+const CUT_MS: core::ops::RangeInclusive<u32> = 10..=60;
+
+/// Least time between two looks at who is to be told something.
+const REPORT_GRAIN: Duration = Duration::from_millis(500);
+
+/// What leads from one session to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Way {
+    from: &'static Codec,
+    to: &'static Codec,
+    /// Milliseconds in a packet, where the receiver asks for so many.
+    ptime: Option<u32>,
+}
+
+impl Way {
+    /// None where packets pass as they are.
+    fn between(from: &Negotiated, to: &Negotiated) -> Option<Self> {
+        let ptime = to.ptime.map(u32::from).filter(|ptime| CUT_MS.contains(ptime));
+        (from.codec != to.codec).then_some(Self { from: from.codec, to: to.codec, ptime })
+    }
+
+    fn has_one_clock(&self) -> bool {
+        self.from.clock_rate == self.to.clock_rate
+    }
+}
+
+/// What one party says, on its way to the other; and what is known of how it arrives here.
+#[derive(Debug)]
+pub(crate) struct Transcoder {
+    way: Way,
+    /// None where no way leads from one to the other: no such thing is agreed, but two parties can be brought together
+    /// that have agreed with somebody else.
+    coding: Option<Coding>,
+    tracker: SequenceTracker,
+    ssrc: Option<u32>,
+    /// How the newest packet stands to those before it.
+    arrival: Arrival,
+    /// The compact NTP time of the party's last sender report, and when that came.
+    last_report: Option<(u32, Time)>,
+    /// When the party is told next.
+    pub next_report: Time,
+}
+
+#[derive(Debug)]
+struct Coding {
+    decoder: Decoder,
+    saying: Saying,
+    /// How what is made is numbered; as its source is, where this is none.
+    cut: Option<Cut>,
+    /// Names the source of what is numbered here.
+    serial: u32,
+}
+
+/// Audio that is cut into other packets, and numbered here.
+#[derive(Debug)]
+struct Cut {
+    /// Samples that did not fill a packet, at the rate they came with.
+    rest: Vec<i16>,
+    /// Samples of a packet.
+    frame: usize,
+    clock: Clocks,
+    /// The number and timestamp of the next packet.
+    sequence: u16,
+    timestamp: u32,
+    /// Where the source's clock stands at the end of what has come.
+    expected: u32,
+    marker: bool,
+}
+
+/// From the clock of one codec to that of the other.
+#[derive(Debug)]
+struct Clocks {
+    from: (u32, u32),
+    to: (u32, u32),
+}
+
+impl Clocks {
+    fn new(way: &Way, at: u32) -> Self {
+        Self { from: (way.from.clock_rate, at), to: (way.to.clock_rate, at) }
+    }
+
+    /// A timestamp by the receiver's clock. Both wrap, so what is counted from moves along by whole seconds.
+    fn convert(&mut self, timestamp: u32) -> u32 {
+        let ((from_rate, from), (to_rate, to)) = (self.from, self.to);
+        let since = i64::from(timestamp.wrapping_sub(from).cast_signed());
+        let seconds = since / i64::from(from_rate.max(1));
+        let moved = |at: u32, rate: u32| at.wrapping_add((seconds * i64::from(rate)) as u32);
+        (self.from.1, self.to.1) = (moved(from, from_rate), moved(to, to_rate));
+        to.wrapping_add((since * i64::from(to_rate)).div_euclid(i64::from(from_rate.max(1))) as u32)
+    }
+}
+
+/// Where samples are put between two codecs; and packets that are ready while there is one more to send.
+#[derive(Debug)]
+pub(crate) struct Workplace {
+    samples: Box<[i16; MAX_FRAME_SAMPLES]>,
+    ready: Vec<Sending>,
+    /// Their bytes, one after the other.
+    bytes: Vec<u8>,
+}
+
+impl Workplace {
+    pub fn new() -> Self {
+        Self { samples: Box::new([0; MAX_FRAME_SAMPLES]), ready: Vec::new(), bytes: Vec::new() }
+    }
+
+    fn put(&mut self, sending: Sending, packet: &[u8]) {
+        self.bytes.extend_from_slice(packet);
+        self.ready.push(sending);
+    }
+}
+
+impl Transcoder {
+    fn new(way: Way, serial: u32, next_report: Time) -> Self {
+        let saying = Saying::new(way.to, way.from.sample_rate);
+        let coding =
+            way.from.decoder().zip(saying).map(|(decoder, saying)| Coding { decoder, saying, cut: None, serial });
+        Self {
+            way,
+            coding,
+            tracker: SequenceTracker::new(way.from.clock_rate),
+            ssrc: None,
+            arrival: Arrival::First,
+            last_report: None,
+            next_report,
+        }
+    }
+
+    /// Counts a packet of the party.
+    pub fn note(&mut self, now: Time, content: Content, packet: &[u8]) {
+        let Ok(packet) = Packet::parse(packet) else { return };
+        if self.ssrc != Some(packet.ssrc()) {
+            self.ssrc = Some(packet.ssrc());
+            self.tracker = SequenceTracker::new(self.way.from.clock_rate);
+            self.last_report = None;
+        }
+        self.arrival = match content {
+            Content::Audio => self.tracker.packet(now, packet.sequence(), packet.timestamp()),
+            Content::Event => self.tracker.sequence_only(packet.sequence()),
+        };
+    }
+
+    /// Remembers when the party has reported.
+    pub fn note_report(&mut self, now: Time, compound: &Compound<'_>) {
+        for part in compound.packets() {
+            if let RtcpPacket::SenderReport(report) = part
+                && self.ssrc == Some(report.ssrc)
+            {
+                self.last_report = Some((report.compact_ntp(), now));
+            }
+        }
+    }
+
+    /// What the party is told of what came from it.
+    pub fn block(&mut self, now: Time) -> Option<ReportBlock> {
+        let block = self.tracker.report(self.ssrc?);
+        let (last_sr, since) =
+            self.last_report.map_or((0, Duration::ZERO), |(last, at)| (last, now.saturating_sub(at)));
+        // In parts of 65536 of a second; of a report of a day ago nobody wants to know.
+        let delay = u32::try_from(since.as_micros() * 65_536 / 1_000_000).unwrap_or(u32::MAX);
+        Some(ReportBlock { last_sr, delay_since_last_sr: delay, ..block })
+    }
+
+    /// Puts a packet of the party's into the terms of the receiver, in the same buffer, and says where it goes. Others
+    /// may have become ready before it.
+    pub fn pass(
+        &mut self,
+        now: Time,
+        receiver: &mut Channel,
+        (content, path): (Content, Path),
+        (buffer, len): (&mut [u8], usize),
+        place: &mut Workplace,
+    ) -> Destination {
+        let (way, arrival) = (self.way, self.arrival);
+        let coding = self.coding.as_mut().ok_or(DropReason::PayloadType)?;
+        let packet = Packet::parse(buffer.get(..len).unwrap_or_default()).map_err(|_| DropReason::Malformed)?;
+        let missing = match arrival {
+            Arrival::First => 0,
+            Arrival::InOrder { missing } => missing,
+            Arrival::Late | Arrival::Duplicate if coding.passes_late(content) => 0,
+            Arrival::Late | Arrival::Duplicate | Arrival::Stray => return Err(DropReason::Late),
+        };
+        let (header, header_len) = (packet.header(), packet.header_len());
+        if content == Content::Event {
+            let end = header_len + packet.payload().len();
+            return coding.pass_event(now, receiver, (&way, path), (header, missing), (buffer, header_len, end));
+        }
+        let count = coding.decoder.decode(packet.payload(), &mut place.samples[..]);
+        let is_long_enough = way.ptime.is_none_or(|ptime| way.from.samples_in(ptime) == count);
+        if coding.cut.is_none() && way.has_one_clock() && is_long_enough {
+            let len = coding.make(&place.samples[..count], header, buffer)?;
+            return send_on(now, receiver, content, path, buffer, len);
+        }
+        coding.cut(now, receiver, &way, (header, missing, arrival == Arrival::First), (buffer, count), place)
+    }
+}
+
+impl Coding {
+    /// Whether a packet that comes late, or again, does no harm.
+    fn passes_late(&self, content: Content) -> bool {
+        let forgets = matches!(self.decoder, Decoder::PerSample(_)) && self.saying.is_without_memory();
+        self.cut.is_none() && (forgets || content == Content::Event)
+    }
+
+    /// Writes a packet, and returns its length.
+    fn make(&mut self, samples: &[i16], header: Header, buffer: &mut [u8]) -> Result<usize, DropReason> {
+        let payload = header.write(buffer).map_err(|_| DropReason::Malformed)?;
+        let len = self.saying.say(samples, payload);
+        if len == 0 { Err(DropReason::Malformed) } else { Ok(HEADER_LEN + len) }
+    }
+
+    fn pass_event(
+        &mut self,
+        now: Time,
+        receiver: &mut Channel,
+        (way, path): (&Way, Path),
+        (header, missing): (Header, u16),
+        (buffer, start, end): (&mut [u8], usize, usize),
+    ) -> Destination {
+        let payload = buffer.get_mut(start..end).unwrap_or_default();
+        if !way.has_one_clock() {
+            scale_events(payload, way);
+        }
+        let len = HEADER_LEN + payload.len();
+        buffer.copy_within(start..end, HEADER_LEN);
+        let (header, path) = if way.has_one_clock() && self.cut.is_none() {
+            (header, path)
+        } else {
+            let serial = self.serial;
+            let cut = self.cut.get_or_insert_with(|| Cut::new(way, &header));
+            let (sequence, timestamp) = cut.next_event(&header, missing);
+            (Header { sequence, timestamp, ..header }, Path::Recoded(serial))
+        };
+        header.write(buffer).map_err(|_| DropReason::Malformed)?;
+        send_on(now, receiver, Content::Event, path, buffer, len)
+    }
+
+    /// Makes as many packets as there is audio for. The last one is what becomes of the packet that has come.
+    fn cut(
+        &mut self,
+        now: Time,
+        receiver: &mut Channel,
+        way: &Way,
+        (header, missing, begins): (Header, u16, bool),
+        (buffer, count): (&mut [u8], usize),
+        place: &mut Workplace,
+    ) -> Destination {
+        let mut cut = self.cut.take().unwrap_or_else(|| Cut::new(way, &header));
+        cut.take_in(way, &header, (missing, begins), place.samples.get(..count).unwrap_or_default());
+        let mut last: Option<(Sending, usize)> = None;
+        let mut result = Err(DropReason::Consumed);
+        let whole = cut.rest.len() / cut.frame.max(1) * cut.frame;
+        for samples in cut.rest[..whole].chunks_exact(cut.frame.max(1)) {
+            if let Some((sending, len)) = last.take() {
+                place.put(sending, buffer.get(..len).unwrap_or_default());
+            }
+            let (sequence, timestamp) = (cut.sequence, cut.timestamp);
+            cut.sequence = sequence.wrapping_add(1);
+            cut.timestamp = timestamp.wrapping_add(ticks(way.to, way.from, cut.frame));
+            let header = Header { marker: std::mem::take(&mut cut.marker), sequence, timestamp, ..header };
+            let made = self.make(samples, header, buffer);
+            result =
+                made.and_then(|len| send_on(now, receiver, Content::Audio, Path::Recoded(self.serial), buffer, len));
+            last = result.ok().map(|sending| (sending, sending.len));
+        }
+        cut.rest.drain(..whole);
+        self.cut = Some(cut);
+        // One packet that cannot be sent does not take back those before it.
+        last.map_or(result, |(sending, _)| Ok(sending))
+    }
+}
+
+impl Cut {
+    fn new(way: &Way, first: &Header) -> Self {
+        let ms = way.ptime.unwrap_or(FRAME_MS);
+        Self {
+            rest: Vec::new(),
+            frame: way.from.samples_in(ms),
+            clock: Clocks::new(way, first.timestamp),
+            sequence: first.sequence,
+            timestamp: first.timestamp,
+            expected: first.timestamp,
+            marker: false,
+        }
+    }
+
+    /// Takes the samples of the next packet in. Where they do not follow on what came before, what was left of that is
+    /// given up: it fills no packet.
+    fn take_in(&mut self, way: &Way, header: &Header, (missing, begins): (u16, bool), samples: &[i16]) {
+        let timestamp = self.clock.convert(header.timestamp);
+        if begins || header.timestamp != self.expected {
+            let frame = ticks(way.to, way.from, self.frame).max(1);
+            // What was lost is as long as the clock says, unless that says nonsense.
+            if missing > 0 && !begins {
+                let frames = timestamp.wrapping_sub(self.timestamp).saturating_add(frame / 2) / frame;
+                let frames = u16::try_from(frames).ok().filter(|frames| *frames < MAX_DROPOUT);
+                self.sequence = self.sequence.wrapping_add(frames.unwrap_or(missing).max(1));
+            }
+            self.rest.clear();
+            self.timestamp = timestamp;
+        }
+        self.marker |= header.marker;
+        self.expected = header.timestamp.wrapping_add(ticks(way.from, way.from, samples.len()));
+        self.rest.extend_from_slice(samples);
+    }
+
+    /// The number and timestamp of an event.
+    fn next_event(&mut self, header: &Header, missing: u16) -> (u16, u32) {
+        let sequence = self.sequence.wrapping_add(missing);
+        self.sequence = sequence.wrapping_add(1);
+        (sequence, self.clock.convert(header.timestamp))
+    }
+}
+
+/// How far a codec's clock moves in so many samples of another.
+fn ticks(codec: &Codec, of: &Codec, samples: usize) -> u32 {
+    let ticks = samples as u64 * u64::from(codec.clock_rate);
+    ticks.checked_div(u64::from(of.sample_rate)).unwrap_or(0) as u32
+}
+
+/// Durations of events by the receiver's clock. One that is longer than it can say stays at what it can say.
+fn scale_events(payload: &mut [u8], way: &Way) {
+    let (events, _) = payload.as_chunks_mut::<4>();
+    for [_, _, high, low] in events {
+        let duration = u64::from(u16::from_be_bytes([*high, *low])) * u64::from(way.to.clock_rate);
+        let duration = duration.checked_div(u64::from(way.from.clock_rate)).unwrap_or(0);
+        [*high, *low] = u16::try_from(duration).unwrap_or(u16::MAX).to_be_bytes();
+    }
+}
+
+impl Call {
+    /// Makes what leads from one party to the other where they use different codecs, and forgets it where they do not.
+    /// Whether that is so now.
+    fn fit_codecs(&mut self, now: Time, serial: &mut u32, random: &mut Dice) -> bool {
+        if let Some(spare) = &mut self.spare {
+            spare.channel.transcoder = None;
+        }
+        for party in [Party::Caller, Party::Callee] {
+            let (end, other) = self.both_mut(party);
+            let way = end.session.zip(other.session).and_then(|(from, to)| Way::between(&from, &to));
+            let Some(way) = way else {
+                end.transcoder = None;
+                continue;
+            };
+            if end.transcoder.as_ref().is_none_or(|transcoder| transcoder.way != way) {
+                *serial = serial.wrapping_add(1);
+                let next_report = now + random.report_delay() / 2;
+                end.transcoder = Some(Box::new(Transcoder::new(way, *serial, next_report)));
+            }
+        }
+        self.is_coded()
+    }
+
+    fn is_coded(&self) -> bool {
+        [Party::Caller, Party::Callee].iter().any(|party| self.end(*party).transcoder.is_some())
+    }
+}
+
+/// Calls in which audio is transcoded: they are reported on from here.
+#[derive(Debug, Default)]
+pub(crate) struct Coded {
+    calls: Vec<u32>,
+    next_report: Option<Time>,
+    serial: u32,
+}
+
+impl Coded {
+    pub fn deadline(&self) -> Option<Time> {
+        self.next_report
+    }
+
+    pub fn forget(&mut self, index: u32) {
+        self.calls.retain(|call| *call != index);
+        if self.calls.is_empty() {
+            self.next_report = None;
+        }
+    }
+}
+
+impl Engine {
+    /// To be called whenever somebody has agreed to something, or has changed its place.
+    pub(crate) fn fit_codecs(&mut self, now: Time, index: u32) {
+        let Some(call) = self.calls.get_mut(index as usize) else { return };
+        let (was, is) = (call.is_coded(), call.fit_codecs(now, &mut self.coded.serial, &mut self.random));
+        match (was, is) {
+            (false, true) => {
+                self.coded.calls.push(index);
+                self.coded.next_report.get_or_insert(now);
+            }
+            (true, false) => self.coded.forget(index),
+            _ => {}
+        }
+    }
+
+    /// Sends what became ready before the packet that [`handle_packet`](Self::handle_packet) has returned last: the
+    /// audio of one that came was cut into several. To be called after each packet, and before that one is sent.
+    pub fn send_ready(&mut self, send: &mut dyn FnMut(SocketIx, SocketAddr, &[u8])) {
+        if self.workplace.ready.is_empty() {
+            return;
+        }
+        let mut bytes = self.workplace.bytes.as_slice();
+        for sending in self.workplace.ready.drain(..) {
+            let (packet, rest) = bytes.split_at(sending.len.min(bytes.len()));
+            send(sending.socket, sending.to, packet);
+            bytes = rest;
+        }
+        self.workplace.bytes.clear();
+    }
+
+    /// Tells the parties of transcoded calls what is due.
+    pub(crate) fn report_on_coded(&mut self, now: Time, send: &mut dyn FnMut(SocketIx, SocketAddr, &[u8])) {
+        let mut next: Option<Time> = None;
+        for index in &self.coded.calls {
+            let Some(call) = self.calls.get_mut(*index as usize) else { continue };
+            for party in [Party::Caller, Party::Callee] {
+                let end = call.end_mut(party);
+                // What is made here is reported on with it.
+                let reports = end.generator.is_none();
+                let Some(transcoder) = &mut end.transcoder else { continue };
+                if now >= transcoder.next_report {
+                    transcoder.next_report = now + self.random.report_delay();
+                    next = earlier(next, transcoder.next_report);
+                    if reports {
+                        tell(now, end, send);
+                    }
+                } else {
+                    next = earlier(next, transcoder.next_report);
+                }
+            }
+        }
+        // Many calls are looked at together, and none waits for that as long as anybody would notice.
+        self.coded.next_report = next.map(|next| next.max(now + REPORT_GRAIN));
+    }
+}
+
+fn earlier(next: Option<Time>, other: Time) -> Option<Time> {
+    Some(next.map_or(other, |next| next.min(other)))
+}
