@@ -8,11 +8,17 @@
 use std::thread;
 use std::time::Duration;
 
+use hookswitch_net::without_huge_pages;
+
 /// How often.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Starts a thread that looks after it until the program ends. For programs whose allocator is mimalloc.
+/// Starts a thread that looks after it until the program ends. For programs whose allocator is mimalloc; to be called
+/// early, since what is allocated before may have taken huge pages.
 pub fn tidy() {
+    if let Err(error) = without_huge_pages() {
+        tracing::debug!(%error, "memory may come in huge pages");
+    }
     let work = || {
         loop {
             thread::sleep(EVERY);

@@ -21,7 +21,7 @@ pub use ports::{BadPortRange, PortPair, PortPool, PortRange, connect_beside};
 pub use ring::{Arrival, Happened, MAX_RING_PACKET, UdpRing};
 pub use sys::{
     ClockState, allowed_cpus, clock_state, pin_current_thread, prefer_current_thread, raise_descriptor_limit,
-    read_stamped, stamp_arrivals, thread_cpu_time,
+    read_stamped, stamp_arrivals, thread_cpu_time, without_huge_pages,
 };
 pub use task::TaskPoll;
 pub use tcp::{

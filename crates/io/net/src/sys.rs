@@ -515,6 +515,20 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     }
 }
 
+/// Memory of this process comes in pages of the usual size from now on, whatever an allocator asks for: where each of its
+/// pieces begins a page of 2 MiB, a process of many small things holds a quarter more than it uses.
+///
+/// # Errors
+/// The system knows of no such thing.
+pub fn without_huge_pages() -> io::Result<()> {
+    // SAFETY: sets a flag of the process and touches no memory.
+    let done = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// CPU time that the calling thread has used, in user and in system mode.
 #[must_use]
 pub fn thread_cpu_time() -> (Duration, Duration) {

@@ -17,7 +17,7 @@ pub const FILE_NAME: &str = "hookswitch.redb";
 pub const SCHEMA_VERSION: u64 = 1;
 
 /// Memory for pages of the file. Everything is held in memory by those who use it, so a small cache does.
-const CACHE_BYTES: usize = 8 * 1024 * 1024;
+const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Facts about the file itself.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");

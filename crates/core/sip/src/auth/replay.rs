@@ -4,7 +4,7 @@
 //! nonce is forgotten and whatever is older than all that is remembered counts as used, so forgetting never lets a replay
 //! through: the owner of the nonce is challenged once more instead.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use super::nonce::Issued;
 use crate::Time;
@@ -15,15 +15,18 @@ const WINDOW: u32 = u64::BITS;
 /// The uses of the nonces that are alive.
 #[derive(Debug)]
 pub(super) struct ReplayGuard {
-    /// By serial number, hence also by age.
-    used: BTreeMap<u64, Uses>,
+    /// By serial number, hence also by age. Nonces are used for the first time nearly in the order they were made in, so a
+    /// new one goes to the end or close to it.
+    used: VecDeque<Uses>,
     /// Most nonces remembered.
     limit: usize,
 }
 
 #[derive(Debug)]
 struct Uses {
-    at: Time,
+    serial: u64,
+    /// When the nonce was made, in whole seconds, rounded up: it is never forgotten early.
+    at: u32,
     highest: u32,
     /// Bit `i` stands for the count `highest - i`.
     recent: u64,
@@ -31,7 +34,7 @@ struct Uses {
 
 impl ReplayGuard {
     pub(super) fn new(limit: usize) -> Self {
-        Self { used: BTreeMap::new(), limit: limit.max(1) }
+        Self { used: VecDeque::new(), limit: limit.max(1) }
     }
 
     /// Whether `nonce` may be used with `count` now; notes the use when it may.
@@ -39,13 +42,19 @@ impl ReplayGuard {
         if count == 0 {
             return false;
         }
-        if let Some(uses) = self.used.get_mut(&nonce.serial) {
+        let by_serial = |used: &VecDeque<Uses>| used.binary_search_by_key(&nonce.serial, |uses| uses.serial);
+        if let Some(uses) = by_serial(&self.used).ok().and_then(|place| self.used.get_mut(place)) {
             return uses.note(count);
         }
         if !self.make_room(now, lifetime, nonce.serial) {
             return false;
         }
-        self.used.insert(nonce.serial, Uses { at: nonce.at, highest: count, recent: 1 });
+        let at = nonce.at.as_secs() + u64::from(nonce.at.subsec_nanos() > 0);
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        let uses = Uses { serial: nonce.serial, at, highest: count, recent: 1 };
+        if let Err(place) = by_serial(&self.used) {
+            self.used.insert(place, uses);
+        }
         true
     }
 
@@ -61,19 +70,15 @@ impl ReplayGuard {
     fn make_room(&mut self, now: Time, lifetime: Time, serial: u64) -> bool {
         loop {
             let full = self.used.len() >= self.limit;
-            let Some(oldest) = self.used.first_entry() else { return true };
-            let expired = now.saturating_sub(oldest.get().at) > lifetime;
-            if expired {
-                oldest.remove();
-                continue;
-            }
-            if !full {
+            let Some(oldest) = self.used.front() else { return true };
+            let expired = now.saturating_sub(Time::from_secs(oldest.at.into())) > lifetime;
+            if !expired && !full {
                 return true;
             }
-            if *oldest.key() > serial {
+            if !expired && oldest.serial > serial {
                 return false;
             }
-            oldest.remove();
+            self.used.pop_front();
         }
     }
 }

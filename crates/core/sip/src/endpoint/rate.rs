@@ -16,6 +16,12 @@ const MAX_SOURCES: usize = 100_000;
 /// How much more than a second's worth an address may say at once, as a factor.
 const BURST: u64 = 2;
 
+/// A full bucket, in nanoseconds.
+const FULL: u32 = BURST as u32 * 1_000_000_000;
+
+/// Room for so many buckets is kept when they are gone.
+const IDLE: usize = 1_024;
+
 /// Addresses that have been quiet for so long have full buckets and need not be remembered.
 const FORGET_AFTER: Duration = Duration::from_secs(BURST);
 
@@ -28,12 +34,14 @@ pub(super) struct Rate {
     swept_at: Time,
 }
 
+/// There may be one for every phone, so it is kept small.
 struct Bucket {
+    /// When it was filled last, in nanoseconds.
+    at: u64,
     /// What is left, in nanoseconds of the time that fills it.
-    left: u64,
-    at: Time,
-    /// The second in which it was last found empty.
-    over_in: u64,
+    left: u32,
+    /// The second in which it was last found empty; another one that looks the same is 136 years away.
+    over_in: u32,
 }
 
 /// What is to be done with a message.
@@ -59,22 +67,27 @@ impl Rate {
         }
         if now.saturating_sub(self.swept_at) >= FORGET_AFTER {
             self.swept_at = now;
-            self.buckets.retain(|_, bucket| now.saturating_sub(bucket.at) < FORGET_AFTER);
+            self.buckets.retain(|_, bucket| now.saturating_sub(Time::from_nanos(bucket.at)) < FORGET_AFTER);
+            let left = self.buckets.len();
+            if self.buckets.capacity() > IDLE + 4 * left {
+                self.buckets.shrink_to(2 * left);
+            }
         }
-        let full = BURST * 1_000_000_000;
+        let moment = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         if self.buckets.len() >= MAX_SOURCES && !self.buckets.contains_key(&source) {
             return Pace::Within;
         }
-        let bucket = self.buckets.entry(source).or_insert(Bucket { left: full, at: now, over_in: 0 });
-        let passed = u64::try_from(now.saturating_sub(bucket.at).as_nanos()).unwrap_or(full);
-        bucket.left = bucket.left.saturating_add(passed).min(full);
-        bucket.at = now;
-        let price = 1_000_000_000 / self.rate;
+        let bucket = self.buckets.entry(source).or_insert(Bucket { left: FULL, at: moment, over_in: 0 });
+        let passed = u32::try_from(moment.saturating_sub(bucket.at)).unwrap_or(FULL);
+        bucket.left = bucket.left.saturating_add(passed).min(FULL);
+        bucket.at = moment;
+        let price = (1_000_000_000 / self.rate) as u32;
         if bucket.left >= price {
             bucket.left -= price;
             return Pace::Within;
         }
-        match std::mem::replace(&mut bucket.over_in, now.as_secs()) == now.as_secs() {
+        let second = now.as_secs() as u32;
+        match std::mem::replace(&mut bucket.over_in, second) == second {
             true => Pace::Over,
             false => Pace::FirstOver,
         }

@@ -14,12 +14,14 @@
 //! promised to keep it (`outbound.rs`); `watch.rs` says what becomes of those whose phone is silent. Every change of a binding
 //! is queued as a [`Change`] for a store and for whoever watches registrations; drain the queue after every call.
 
+mod agents;
 mod aor;
 mod binding;
 mod date;
 mod gruu;
 mod outbound;
 mod outcome;
+mod queue;
 mod request;
 mod table;
 mod totals;
@@ -32,6 +34,7 @@ use std::sync::Arc;
 use hookswitch_sip_msg::Message;
 use smallvec::SmallVec;
 
+use self::agents::Agents;
 pub use self::aor::aor_of;
 use self::binding::share;
 pub use self::binding::{Binding, BindingId};
@@ -199,6 +202,7 @@ pub struct Registrar {
     config: RegistrarConfig,
     gruu_key: Keyed,
     table: Table,
+    agents: Agents,
     changes: VecDeque<Change>,
     totals: RegistrarTotals,
     pace: Pace,
@@ -212,6 +216,7 @@ impl Registrar {
             gruu_key: Keyed::new(&config.gruu_key.0),
             config,
             table: Table::new(),
+            agents: Agents::default(),
             changes: VecDeque::new(),
             totals: RegistrarTotals::default(),
             pace: Pace::default(),
@@ -356,6 +361,7 @@ impl Registrar {
         // A phone that keeps its flow sees the end of ours, and registers anew.
         let lost = binding.keeps_flow() && binding.flow.is_none() && binding.path.is_empty();
         let stale_since = lost.then_some(binding.refreshed_at);
+        binding.user_agent = binding.user_agent.map(|text| self.agents.share(&text));
         binding.life = Life { heard_at: binding.refreshed_at, stale_since, ..Life::default() };
         self.next_id = self.next_id.max(binding.id.0.saturating_add(1));
         let slots = self.table.slots(&binding.aor);
@@ -515,7 +521,6 @@ impl Registrar {
         let id = known.map_or(BindingId(self.next_id), |known| known.id);
         let path = ask.path.iter().enumerate();
         let was_stale = known.is_some_and(Binding::is_stale);
-        let ping_at = known.and_then(|known| known.life.ping_at);
         let binding = Binding {
             id,
             aor: share(aor, sibling),
@@ -533,16 +538,13 @@ impl Registrar {
             path: path.map(|(at, hop)| share(hop, known.and_then(|known| known.path.get(at)))).collect(),
             flow: Some(flow),
             source: flow.remote,
-            user_agent: ask
-                .user_agent
-                .as_deref()
-                .map(|text| share(text, known.and_then(|known| known.user_agent.as_ref()))),
-            // A refresh moves no ping: they keep their steady pace.
-            life: Life { heard_at: now, ping_at, ..Life::default() },
+            user_agent: ask.user_agent.as_deref().map(|text| self.agents.share(text)),
+            life: Life { heard_at: now, ..Life::default() },
         };
         self.tell(Change::Put(binding.clone()));
         match slot {
             Some(slot) => {
+                // No ping is moved by that: they keep their steady pace.
                 self.table.replace(slot, binding);
                 if was_stale {
                     self.revived(slot);

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::aor::split;
 use super::binding::Binding;
+use super::queue::Queue;
 use super::watch::Life;
 use crate::Time;
 use crate::transport::{ConnId, Flow};
@@ -28,9 +29,9 @@ pub(super) struct Table {
     /// By domain, then by user.
     domains: Map<CompactString, Map<CompactString, Slots>>,
     users: usize,
-    timers: BTreeSet<(Time, Slot)>,
+    timers: Queue,
     /// By the time of their next ping; empty without pings.
-    pings: BTreeSet<(Time, Slot)>,
+    pings: Queue,
     /// By number of the connection; a proxy may bring thousands of phones over one.
     connections: BTreeSet<(ConnId, Slot)>,
 }
@@ -41,8 +42,8 @@ impl Table {
             bindings: Slab::new(),
             domains: HashMap::with_hasher(hasher()),
             users: 0,
-            timers: BTreeSet::new(),
-            pings: BTreeSet::new(),
+            timers: Queue::default(),
+            pings: Queue::default(),
             connections: BTreeSet::new(),
         }
     }
@@ -95,25 +96,25 @@ impl Table {
 
     /// The earliest expiry and its slot.
     pub(super) fn next_expiry(&self) -> Option<(Time, Slot)> {
-        self.timers.first().copied()
+        self.timers.first()
     }
 
     /// The earliest ping and its slot.
     pub(super) fn next_ping(&self) -> Option<(Time, Slot)> {
-        self.pings.first().copied()
+        self.pings.first()
     }
 
     /// Sets when a binding is pinged next.
     pub(super) fn schedule_ping(&mut self, slot: Slot, at: Option<Time>) {
-        let known = &mut self.bindings[slot].life.ping_at;
-        if let Some(at) = *known {
-            self.pings.remove(&(at, slot));
-        }
-        *known = at;
-        self.pings.extend(at.map(|at| (at, slot)));
+        self.pings.set(slot, at);
     }
 
-    /// What watching a binding has shown. The time of its ping is changed by [`Table::schedule_ping`] alone.
+    /// Whether it is known when a binding is pinged next; not while a ping is under way.
+    pub(super) fn has_ping(&self, slot: Slot) -> bool {
+        self.pings.has(slot)
+    }
+
+    /// What watching a binding has shown.
     pub(super) fn life_mut(&mut self, slot: Slot) -> &mut Life {
         &mut self.bindings[slot].life
     }
@@ -143,7 +144,7 @@ impl Table {
         slot
     }
 
-    /// Puts a newer state of the same binding, with the same time of its ping, into its slot.
+    /// Puts a newer state of the same binding into its slot.
     pub(super) fn replace(&mut self, slot: Slot, binding: Binding) {
         self.unwatch(slot);
         self.watch(slot, binding.expires_at, binding.flow);
@@ -158,7 +159,8 @@ impl Table {
     }
 
     pub(super) fn remove(&mut self, slot: Slot) -> Binding {
-        self.schedule_ping(slot, None);
+        self.pings.set(slot, None);
+        self.timers.set(slot, None);
         self.unwatch(slot);
         let binding = self.bindings.remove(slot);
         if self.bindings.is_empty() {
@@ -183,7 +185,7 @@ impl Table {
     }
 
     fn watch(&mut self, slot: Slot, expires_at: Time, flow: Option<Flow>) {
-        self.timers.insert((expires_at, slot));
+        self.timers.set(slot, Some(expires_at));
         if let Some(connection) = flow.and_then(|flow| flow.conn) {
             self.connections.insert((connection, slot));
         }
@@ -191,7 +193,6 @@ impl Table {
 
     fn unwatch(&mut self, slot: Slot) {
         let binding = &self.bindings[slot];
-        self.timers.remove(&(binding.expires_at, slot));
         if let Some(connection) = binding.flow.and_then(|flow| flow.conn) {
             self.connections.remove(&(connection, slot));
         }

@@ -38,8 +38,6 @@ pub struct Life {
     pub stale_since: Option<Time>,
     /// Pings in a row without an answer.
     pub unanswered: u16,
-    /// When the next ping is due; `None` while one is under way, and without pings.
-    pub(super) ping_at: Option<Time>,
 }
 
 /// Why a binding is stale.
@@ -147,7 +145,7 @@ impl Registrar {
         self.pace.under_way = self.pace.under_way.saturating_sub(1);
         let Some(slot) = self.slot_of(key) else { return };
         let next = sent_at.saturating_add(self.config.options_ping);
-        if self.table.get(slot).life.ping_at.is_none() && !self.config.options_ping.is_zero() {
+        if !self.table.has_ping(slot) && !self.config.options_ping.is_zero() {
             self.table.schedule_ping(slot, Some(next.max(now)));
         }
         // A phone that was heard meanwhile is there, by whichever way.
