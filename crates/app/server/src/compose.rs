@@ -330,7 +330,7 @@ fn domain_codecs(config: &Config) -> Result<AHashMap<compact_str::CompactString,
     let own = config.domains.iter().filter(|(_, domain)| !domain.codecs.is_empty());
     own.map(|(name, domain)| {
         let known = codecs(&format!("domains.{name}.codecs"), &domain.codecs)?;
-        let names = known.iter().map(|codec| codec.name.into());
+        let names = known.iter().map(|codec| codec.label.into());
         Ok((name.to_ascii_lowercase().into(), Codecs(names.collect())))
     })
     .collect()
@@ -338,11 +338,11 @@ fn domain_codecs(config: &Config) -> Result<AHashMap<compact_str::CompactString,
 
 /// Codecs by name.
 fn codecs(key: &str, names: &[String]) -> Result<Vec<&'static Codec>, ConfigError> {
-    let known = || hookswitch_codec::CODECS.iter().map(|codec| codec.name).collect::<Vec<_>>().join(", ");
+    let known = || hookswitch_codec::CODECS.iter().map(|codec| codec.label).collect::<Vec<_>>().join(", ");
     let found: Vec<&'static Codec> = names
         .iter()
         .map(|name| {
-            let codec = hookswitch_codec::CODECS.iter().find(|codec| codec.name.eq_ignore_ascii_case(name));
+            let codec = hookswitch_codec::by_label(name);
             codec.ok_or_else(|| ConfigError::value(key, format!("`{name}` is not a codec; known are {}", known())))
         })
         .collect::<Result<_, _>>()?;

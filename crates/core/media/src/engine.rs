@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use hookswitch_call::{AudioNews, CallId, Codecs, LegId, MediaOp, MediaReport, Party, Sdp, Seat, Source, Time};
-use hookswitch_codec::{CODECS, Codec};
+use hookswitch_codec::{Codec, by_label};
 use hookswitch_sdp::Direction;
 use slab::Slab;
 use smallvec::SmallVec;
@@ -345,13 +345,12 @@ impl Engine {
     }
 }
 
-/// The rows of the codec table that have these names, whatever their case; the others mean nothing
-/// to us. A name twice counts once.
+/// The rows of the codec table that these names mean; the others mean nothing to us. One named twice
+/// counts once.
 fn codecs_named(names: &Codecs) -> SmallVec<[&'static Codec; 4]> {
     let mut rows = SmallVec::<[&'static Codec; 4]>::new();
     for name in names.0.iter() {
-        let row = CODECS.iter().find(|row| row.name.eq_ignore_ascii_case(name));
-        rows.extend(row.filter(|row| !rows.contains(row)));
+        rows.extend(by_label(name).filter(|row| !rows.contains(row)));
     }
     rows
 }

@@ -90,7 +90,7 @@ impl Formats {
 
 /// Whether audio can be turned into this format, and back.
 pub(crate) fn can_code(codec: &Codec) -> bool {
-    codec.encoder().is_some() && codec.decoder().is_some()
+    codec.has_coder()
 }
 
 /// The row of telephone-event with a clock.

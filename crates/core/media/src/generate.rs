@@ -123,7 +123,8 @@ impl Generator {
             self.pass(session.codec, 1, tones);
             return None;
         };
-        tone.fill(self.at, session.codec, &mut self.voice, payload)?;
+        let length = tone.fill(self.at, session.codec, &mut self.voice, payload)?;
+        let packet = packet.get_mut(..HEADER_LEN + length)?;
         self.at = tone.go_on(self.at, PLACES_PER_FRAME);
         self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(ticks);

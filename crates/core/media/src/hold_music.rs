@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use hookswitch_call::Time;
 use hookswitch_codec::wav::{WavError, WavHeader};
-use hookswitch_codec::{CODECS, Codec, RATES, Resampler, Tone};
+use hookswitch_codec::{Codec, RATES, Resampler, Tone};
 use thiserror::Error;
 
 use crate::config::FRAME;
 use crate::tone::{PLACES_PER_FRAME, ToneLoop};
 
-/// Longest piece, in seconds. It takes 8 kB per second for each codec of G.711 and 32 kB for G.722.
+/// Longest piece, in seconds. It takes 8 kB per second for each codec of G.711 and 48 kB for all others.
 pub const MAX_MUSIC_S: u32 = 600;
 
 /// Shortest piece, in milliseconds: anything less is a buzz.
@@ -76,16 +76,17 @@ impl HoldMusic {
         }
         let mut samples = vec![0; count];
         format.decode_mono(data, &mut samples);
-        Ok(Self::new(true, |codec| match Resampler::new(rate, codec.sample_rate) {
-            Ok(resampler) => ToneLoop::of(&round_and_round(resampler, &samples, count), codec),
-            Err(_) => ToneLoop::of(&[], codec),
-        }))
+        let rows = ToneLoop::of(|at| match Resampler::new(rate, at) {
+            Ok(resampler) => round_and_round(resampler, &samples, count),
+            Err(_) => Vec::new(),
+        });
+        Ok(Self { rows: rows.into(), runs_on: true })
     }
 
     /// A tone, which begins anew for everybody: its first note says that one is on hold.
     #[must_use]
     pub fn tone(tone: &Tone) -> Self {
-        Self::new(false, |codec| ToneLoop::render(tone, codec))
+        Self { rows: ToneLoop::render(tone).into(), runs_on: false }
     }
 
     /// Packets in which nothing is to be heard. They are sent all the same: NATs keep the way open for
@@ -93,11 +94,6 @@ impl HoldMusic {
     #[must_use]
     pub fn silence() -> Self {
         Self::tone(&Tone::steady(0.0, 0.0))
-    }
-
-    fn new(runs_on: bool, encode: impl Fn(&'static Codec) -> ToneLoop) -> Self {
-        let audio = CODECS.iter().filter(|codec| codec.is_audio());
-        Self { rows: audio.map(|codec| (codec, encode(codec))).collect(), runs_on }
     }
 
     pub(crate) fn find(&self, codec: &Codec) -> Option<&ToneLoop> {

@@ -26,7 +26,7 @@ use crate::generate::Random;
 use crate::negotiate::{Content, Negotiated};
 use crate::outgoing::Path;
 use crate::saying::Saying;
-use crate::tone::{MAX_FRAME, frame_of};
+use crate::tone::{MAX_FRAME, TONE_RATE, frame_of};
 
 /// Most keys that wait to be sent to one party; further ones are dropped.
 pub const MAX_KEYS_WAITING: usize = 32;
@@ -66,11 +66,11 @@ struct Sound {
 impl Sound {
     /// Writes the next frame, and returns its bytes; none once the party has agreed to another codec.
     fn fill(&mut self, codec: &Codec, out: &mut [u8]) -> Option<usize> {
-        if !self.voice.is_for(codec, codec.sample_rate) {
+        if !self.voice.is_for(codec, self.tone.sample_rate()) {
             return None;
         }
         let mut samples = [0; MAX_FRAME];
-        let samples = samples.get_mut(..codec.samples_in(FRAME_MS))?;
+        let samples = samples.get_mut(..(self.tone.sample_rate() * FRAME_MS / 1_000) as usize)?;
         self.tone.fill(samples);
         self.frames = self.frames.saturating_sub(1);
         Some(self.voice.say(samples, out))
@@ -126,13 +126,14 @@ impl Keyer {
         let event = TelephoneEvent::event_of(digit.key).filter(|_| session.send.event.is_some());
         self.marker = true;
         let codec = session.codec;
-        let sound = Tone::dtmf(digit.key, on_ms, PAUSE_MS).zip(Saying::new(codec, codec.sample_rate));
+        let rate = codec.coding_rate(TONE_RATE);
+        let sound = Tone::dtmf(digit.key, on_ms, PAUSE_MS).zip(Saying::new(codec, rate));
         self.sending = match (event, sound) {
             (Some(event), _) => {
                 Sending::Event(EventSender::new(event, VOLUME, self.clock, codec.clock_rate, FRAME, time))
             }
             (None, Some((tone, voice))) => Sending::Sound(Box::new(Sound {
-                tone: ToneGenerator::new(tone, codec.sample_rate),
+                tone: ToneGenerator::new(tone, rate),
                 voice,
                 frames: (on_ms + PAUSE_MS).div_ceil(FRAME_MS),
             })),

@@ -16,10 +16,11 @@ pub(crate) struct Saying {
 impl Saying {
     /// For samples of this rate, in Hz. None where nothing leads from there to the codec, or nothing makes its packets.
     pub fn new(codec: &'static Codec, rate: u32) -> Option<Self> {
-        let encoder = codec.encoder()?;
-        let resampler = match rate == codec.sample_rate {
+        let coded = codec.coding_rate(rate);
+        let encoder = codec.encoder_at(coded, None)?;
+        let resampler = match rate == coded {
             true => None,
-            false => Some(Resampler::new(rate, codec.sample_rate).ok()?),
+            false => Some(Resampler::new(rate, coded).ok()?),
         };
         Some(Self { codec, rate, encoder, resampler, resampled: Vec::new() })
     }

@@ -1,6 +1,8 @@
 //! Tones, rendered once per codec, so that playing one is copying bytes, or encoding samples where a codec has
 //! a memory.
 
+use std::sync::Arc;
+
 use hookswitch_call::Time;
 use hookswitch_codec::{CODECS, Codec, Encoder, Tone, ToneGenerator};
 
@@ -16,6 +18,9 @@ pub const REFERENCE_HZ: f32 = 1004.0;
 
 /// The reference tone: amplitude, 1 being full scale. -16 dBm0, which is -19.17 dB below it.
 const REFERENCE_AMPLITUDE: f32 = 0.110_03;
+
+/// Tones are made for listeners of up to this rate, in Hz: what can code at several has no use for more.
+pub(crate) const TONE_RATE: u32 = 16_000;
 
 /// Most bytes, and most samples, of one frame.
 pub(crate) const MAX_FRAME: usize = 960;
@@ -37,46 +42,61 @@ pub(crate) struct ToneLoop {
 enum Rendered {
     /// Encoded already, a byte per sample.
     Bytes(Vec<u8>),
-    /// The codec builds on what came before, so each listener needs an encoder.
-    Samples(Vec<i16>),
+    /// The codec builds on what came before, or its packets are no bytes per sample: each listener needs an
+    /// encoder. Codecs of one rate share the samples.
+    Samples(Arc<[i16]>),
 }
 
 impl ToneLoop {
-    pub fn render(tone: &Tone, codec: &Codec) -> Self {
+    /// A tone for every codec that we make packets of.
+    pub fn render(tone: &Tone) -> Vec<(&'static Codec, Self)> {
         // At least one frame, so that a tone of 5 ms does not make the loop shorter than a packet.
         let length_ms = tone.period_ms().clamp(FRAME_MS, MAX_LOOP_MS);
-        let mut samples = vec![0; codec.samples_in(length_ms)];
-        ToneGenerator::new(tone.clone(), codec.sample_rate).fill(&mut samples);
-        Self::of(&samples, codec)
+        Self::of(|rate| {
+            let mut samples = vec![0; (u64::from(rate) * u64::from(length_ms) / 1_000) as usize];
+            ToneGenerator::new(tone.clone(), rate).fill(&mut samples);
+            samples
+        })
     }
 
-    /// Samples at the codec's own rate.
-    pub fn of(samples: &[i16], codec: &Codec) -> Self {
-        let sound = match codec.encoder() {
-            Some(Encoder::PerSample(encode)) => {
-                let mut bytes = vec![0; samples.len()];
-                encode(samples, &mut bytes);
-                Rendered::Bytes(bytes)
-            }
-            Some(Encoder::G722(_)) => Rendered::Samples(samples.to_vec()),
-            None => Rendered::Samples(Vec::new()),
+    /// What there is at each rate, for every codec that we make packets of.
+    pub fn of(samples_at: impl Fn(u32) -> Vec<i16>) -> Vec<(&'static Codec, Self)> {
+        let mut known: Vec<(u32, Arc<[i16]>)> = Vec::new();
+        let mut row = |codec: &'static Codec| {
+            let rate = codec.coding_rate(TONE_RATE);
+            let samples = match known.iter().find(|(of, _)| *of == rate) {
+                Some((_, samples)) => Arc::clone(samples),
+                None => {
+                    let samples: Arc<[i16]> = samples_at(rate).into();
+                    known.push((rate, Arc::clone(&samples)));
+                    samples
+                }
+            };
+            let sound = match codec.encoder() {
+                Some(Encoder::PerSample(encode)) => {
+                    let mut bytes = vec![0; samples.len()];
+                    encode(&samples, &mut bytes);
+                    Rendered::Bytes(bytes)
+                }
+                _ => Rendered::Samples(samples),
+            };
+            (codec, Self { sound, rate })
         };
-        Self { sound, rate: codec.sample_rate }
+        CODECS.iter().filter(|codec| codec.has_coder()).map(&mut row).collect()
     }
 
-    /// Makes a frame from a place on. None where there is nothing to play.
-    pub fn fill(&self, at: u64, codec: &'static Codec, voice: &mut Option<Saying>, frame: &mut [u8]) -> Option<()> {
+    /// Makes a frame from a place on, and returns its bytes. None where there is nothing to play.
+    pub fn fill(&self, at: u64, codec: &'static Codec, voice: &mut Option<Saying>, frame: &mut [u8]) -> Option<usize> {
         let at = (at / self.places_per_sample()) as usize;
         match &self.sound {
-            Rendered::Bytes(bytes) => go_round(bytes, at, frame),
+            Rendered::Bytes(bytes) => go_round(bytes, at, frame).map(|()| frame.len()),
             Rendered::Samples(samples) => {
                 let mut block = [0; MAX_FRAME];
-                let block = block.get_mut(..codec.samples_in(FRAME_MS))?;
+                let block = block.get_mut(..(self.rate * FRAME_MS / 1_000) as usize)?;
                 go_round(samples, at, block)?;
                 let same = voice.take().filter(|voice| voice.is_for(codec, self.rate));
                 let voice = voice.insert(same.or_else(|| Saying::new(codec, self.rate))?);
-                voice.say(block, frame);
-                Some(())
+                Some(voice.say(block, frame))
             }
         }
     }
@@ -129,26 +149,24 @@ pub(crate) enum ToneKind {
 /// Every tone in every codec there is: a domain may want some that the engine's own list lacks.
 #[derive(Debug, Clone)]
 pub(crate) struct Tones {
-    rows: Vec<(&'static Codec, ToneLoop, ToneLoop)>,
+    ringback: Vec<(&'static Codec, ToneLoop)>,
+    reference: Vec<(&'static Codec, ToneLoop)>,
     music: HoldMusic,
 }
 
 impl Tones {
     pub fn render(ringback: &Tone, music: HoldMusic) -> Self {
         let reference = Tone::steady(REFERENCE_HZ, REFERENCE_AMPLITUDE);
-        let audio = CODECS.iter().filter(|codec| codec.is_audio());
-        let row =
-            |codec: &'static Codec| (codec, ToneLoop::render(ringback, codec), ToneLoop::render(&reference, codec));
-        Self { rows: audio.map(row).collect(), music }
+        Self { ringback: ToneLoop::render(ringback), reference: ToneLoop::render(&reference), music }
     }
 
     pub fn find(&self, codec: &Codec, kind: ToneKind) -> Option<&ToneLoop> {
-        let row = || self.rows.iter().find(|(row, _, _)| *row == codec);
-        match kind {
-            ToneKind::Ringback => row().map(|(_, ringback, _)| ringback),
-            ToneKind::Reference => row().map(|(_, _, reference)| reference),
-            ToneKind::Hold => self.music.find(codec),
-        }
+        let rows = match kind {
+            ToneKind::Ringback => &self.ringback,
+            ToneKind::Reference => &self.reference,
+            ToneKind::Hold => return self.music.find(codec),
+        };
+        rows.iter().find(|(row, _)| *row == codec).map(|(_, tone)| tone)
     }
 
     /// Where somebody who begins to listen now comes in: tones begin for everybody.
@@ -160,7 +178,7 @@ impl Tones {
     }
 }
 
-/// Bytes of one frame of a codec, and how far its clock moves in that time.
+/// Bytes of one frame of a codec, at most, and how far its clock moves in that time.
 pub(crate) fn frame_of(codec: &Codec) -> (usize, u32) {
     let bytes = codec.bytes_in(FRAME_MS).min(MAX_FRAME);
     (bytes, codec.ticks_in(FRAME_MS))

@@ -8,6 +8,7 @@ use hookswitch_codec::{
 };
 use hookswitch_media::{DropReason, EngineConfig, Forward};
 use hookswitch_rtp::{Header, TelephoneEvent};
+use hookswitch_sdp::SessionDescription;
 use stage::{
     ALICE, BOB, CALL, CAROL, NEW_LEG, NEW_SEAT, Stage, at, config, ip, is_sent, parse, phone, phone_with, with_g722,
 };
@@ -153,9 +154,12 @@ fn a_tone_comes_through_between_any_two_codecs_both_ways() {
             stage.connect(&phone_of(ALICE, alice, a), &phone_of(BOB, bob, b));
             // Phones send under the numbers of our descriptions, which are theirs where they were first.
             let our = |told: &str, codec: &Codec| {
-                let known = stage::numbers_and_names(told);
-                let line = known.iter().find(|line| line.ends_with(&format!(" {}", codec.name))).expect("offered");
-                line.split(' ').next().expect("a number").parse::<u8>().expect("a number")
+                let parsed = SessionDescription::parse(told).expect("a description");
+                let (_, audio) = parsed.first_audio().expect("an audio stream");
+                let mut formats = audio.codecs();
+                let Codec { name, clock_rate, channels, .. } = codec;
+                let format = formats.find(|format| format.is_encoding(name, *clock_rate, *channels));
+                format.expect("offered").payload_type
             };
             let (to_a, to_b) = (our(&stage.told[&CALLER], alice), our(&stage.told[&CALLEE], bob));
             let what = format!("{}/{} to {}/{}", alice.name, alice.sample_rate, bob.name, bob.sample_rate);

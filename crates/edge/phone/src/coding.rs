@@ -20,8 +20,10 @@ pub(crate) struct Encoding {
 impl Encoding {
     /// None for what is no audio, or has a rate that nothing leads to.
     pub(crate) fn new(codec: &'static Codec) -> Option<Self> {
-        let resampler = Resampler::new(RATE, codec.sample_rate).ok()?;
-        Some(Self { codec, resampler, encoder: codec.encoder()?, samples: Vec::new(), bytes: Vec::new() })
+        let rate = codec.coding_rate(RATE);
+        let resampler = Resampler::new(RATE, rate).ok()?;
+        let encoder = codec.encoder_at(rate, None)?;
+        Some(Self { codec, resampler, encoder, samples: Vec::new(), bytes: Vec::new() })
     }
 
     pub(crate) fn is_of(&self, codec: &Codec) -> bool {
@@ -49,9 +51,10 @@ pub(crate) struct Decoding {
 impl Decoding {
     /// None for what is no audio, or has a rate that nothing leads from.
     pub(crate) fn new(codec: &'static Codec) -> Option<Self> {
-        let resampler = Resampler::new(codec.sample_rate, RATE).ok()?;
-        let samples = vec![0; codec.samples_in(MAX_PACKET_MS)];
-        Some(Self { codec, decoder: codec.decoder()?, resampler, samples, out: Vec::new() })
+        let rate = codec.coding_rate(RATE);
+        let resampler = Resampler::new(rate, RATE).ok()?;
+        let samples = vec![0; (rate * MAX_PACKET_MS / 1_000) as usize];
+        Some(Self { codec, decoder: codec.decoder_at(rate)?, resampler, samples, out: Vec::new() })
     }
 
     pub(crate) fn is_of(&self, codec: &Codec) -> bool {

@@ -30,7 +30,7 @@ pub enum WavError {
     /// The samples come before their format, or the format is shorter than 16 bytes.
     #[error("no usable format chunk before the samples")]
     NoFormat,
-    /// An encoding that is neither 16-bit PCM, A-law nor µ-law.
+    /// An encoding that is neither PCM of 8 or 16 bits, A-law nor µ-law.
     #[error("encoding {tag:#06x} with {bits} bits is not supported")]
     Encoding {
         /// The format tag.
@@ -55,6 +55,8 @@ pub enum WavError {
 /// How samples are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
+    /// 8 bits, without sign: 128 is silence.
+    Pcm8,
     /// 16 bits, little-endian, with sign.
     Pcm16,
     /// G.711 A-law.
@@ -69,13 +71,13 @@ impl Encoding {
     pub fn sample_len(self) -> usize {
         match self {
             Self::Pcm16 => 2,
-            Self::Alaw | Self::Ulaw => 1,
+            Self::Pcm8 | Self::Alaw | Self::Ulaw => 1,
         }
     }
 
     fn tag(self) -> u16 {
         match self {
-            Self::Pcm16 => TAG_PCM,
+            Self::Pcm8 | Self::Pcm16 => TAG_PCM,
             Self::Alaw => TAG_ALAW,
             Self::Ulaw => TAG_ULAW,
         }
@@ -171,6 +173,7 @@ fn read_format(chunk: &[u8], length: u32) -> Result<WavFormat, WavError> {
         tag = half(24)?;
     }
     let encoding = match (tag, bits) {
+        (TAG_PCM, 8) => Encoding::Pcm8,
         (TAG_PCM, 16) => Encoding::Pcm16,
         (TAG_ALAW, 8) => Encoding::Alaw,
         (TAG_ULAW, 8) => Encoding::Ulaw,
@@ -202,7 +205,7 @@ impl WavFormat {
     #[must_use]
     pub fn header_len(&self) -> usize {
         match self.encoding {
-            Encoding::Pcm16 => 44,
+            Encoding::Pcm8 | Encoding::Pcm16 => 44,
             Encoding::Alaw | Encoding::Ulaw => MAX_HEADER_LEN,
         }
     }
@@ -263,6 +266,7 @@ impl WavFormat {
     fn decode_one(&self, bytes: &[u8]) -> i16 {
         match (self.encoding, bytes) {
             (Encoding::Pcm16, [low, high]) => i16::from_le_bytes([*low, *high]),
+            (Encoding::Pcm8, [byte]) => (i16::from(*byte) - 128) << 8,
             (Encoding::Alaw, [byte]) => g711::linear_from_alaw(*byte),
             (Encoding::Ulaw, [byte]) => g711::linear_from_ulaw(*byte),
             _ => 0,

@@ -17,7 +17,7 @@ fn the_canonical_header() {
 
 #[test]
 fn written_and_read_again() {
-    for encoding in [Encoding::Pcm16, Encoding::Alaw, Encoding::Ulaw] {
+    for encoding in [Encoding::Pcm8, Encoding::Pcm16, Encoding::Alaw, Encoding::Ulaw] {
         for channels in [1, 2] {
             let format = WavFormat { encoding, channels, sample_rate: 16_000 };
             let mut file = header(format, 8);
@@ -87,7 +87,7 @@ fn errors() {
     assert_eq!(change(12, b'X'), Err(WavError::NoFormat));
     assert_eq!(change(16, 15), Err(WavError::NoFormat));
     assert_eq!(change(20, 3), Err(WavError::Encoding { tag: 3, bits: 16 }));
-    assert_eq!(change(34, 8), Err(WavError::Encoding { tag: 1, bits: 8 }));
+    assert_eq!(change(34, 24), Err(WavError::Encoding { tag: 1, bits: 24 }));
     assert_eq!(change(22, 3), Err(WavError::Channels(3)));
     assert_eq!(change(22, 0), Err(WavError::Channels(0)));
     let mut silent = good.clone();
@@ -113,6 +113,9 @@ fn samples_of_every_encoding() {
     let stereo = WavFormat { channels: 2, ..pcm };
     assert_eq!(stereo.decode_mono(&[100, 0, 44, 1], &mut out), 1);
     assert_eq!(out[0], 200);
+    let coarse = WavFormat { encoding: Encoding::Pcm8, ..pcm };
+    assert_eq!(coarse.decode_mono(&[0, 128, 255], &mut out), 3);
+    assert_eq!(out[..3], [-32_768, 0, 32_512]);
     let ulaw = WavFormat { encoding: Encoding::Ulaw, ..pcm };
     assert_eq!(ulaw.decode_mono(&[0x00, 0x80, 0xff], &mut out), 3);
     assert_eq!(out[..3], [-32_124, 32_124, 0]);

@@ -207,8 +207,10 @@ pub struct Media {
     /// only: phones send RTP directly to each other. Calls that an application starts and calls to
     /// services are always anchored.
     pub anchor: bool,
-    /// Codecs to offer and accept, best first: `PCMU`, `PCMA`, `G722`, `telephone-event`. Both parties of a
-    /// call use one if they can; else the switch turns one into the other.
+    /// Codecs to offer and accept, best first: `PCMU`, `PCMA`, `G722`, `opus`, `L16/16000`, `L16/8000`,
+    /// `telephone-event`; and `iLBC`, `G729`, `AMR`, `AMR-WB`, which are passed on between two parties, and in which
+    /// no tone, music or key can be sent. Both parties of a call use one if they can; else the switch turns one into
+    /// the other.
     pub codecs: Vec<String>,
     /// Threads that relay audio, each bound to a processor; 0 means one less than there are
     /// processors, at least one.
