@@ -46,6 +46,8 @@ enum Command {
     Phone(hookswitch_cli::phone::PhoneArgs),
     /// Load for any SIP server
     Bench(hookswitch_cli::bench::BenchArgs),
+    /// Write a tone to a WAV file
+    Tone(hookswitch_cli::tone::ToneArgs),
     /// Play an OpenSIPS with phones, for tests
     #[command(hide = true)]
     SimulateOpensips(hookswitch_cli::simulate::SimulateArgs),
@@ -112,6 +114,7 @@ fn main() -> ExitCode {
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Phone(args)) => return hookswitch_cli::phone::run(&args),
         Some(Command::Bench(args)) => return hookswitch_cli::bench::run(&args),
+        Some(Command::Tone(args)) => hookswitch_cli::tone::run(&args),
         Some(Command::SimulateOpensips(args)) => return hookswitch_cli::simulate::run(&args),
         Some(Command::CheckConfig(args)) => check_config(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
