@@ -13,6 +13,7 @@ use crate::keys::Ear;
 use crate::latch::{Latch, RtcpLatch};
 use crate::negotiate::{Formats, Negotiated};
 use crate::outgoing::Outgoing;
+use crate::quality::Quality;
 use crate::stats::Counters;
 use crate::transcode::Transcoder;
 
@@ -75,6 +76,8 @@ pub(crate) struct Channel {
     /// What the party is sent.
     pub outgoing: Outgoing,
     pub counters: Counters,
+    /// How its packets come.
+    pub quality: Quality,
     pub rtcp: RtcpLatch,
     /// When a session was last agreed, or the party was last taken off hold.
     pub agreed_at: Time,
@@ -114,6 +117,7 @@ impl Channel {
             latch: Latch::default(),
             outgoing,
             counters: Counters::default(),
+            quality: Quality::default(),
             rtcp: RtcpLatch::default(),
             agreed_at: Time::ZERO,
             odd: Odd::default(),

@@ -17,7 +17,7 @@ use crate::keyer::Keyer;
 use crate::keys::KeysDown;
 use crate::negotiate::Refusal;
 use crate::outgoing::Outgoing;
-use crate::stats::{CallStats, Counters, Totals};
+use crate::stats::{CallStats, Counters, Rated, Totals};
 use crate::tone::Tones;
 use crate::transcode::{Coded, Workplace};
 
@@ -50,6 +50,7 @@ pub struct Engine {
     pub(crate) reports: VecDeque<MediaReport>,
     closed: VecDeque<CallStats>,
     pub(crate) closed_counters: Counters,
+    rated: Rated,
 }
 
 impl Engine {
@@ -78,6 +79,7 @@ impl Engine {
             reports: VecDeque::new(),
             closed: VecDeque::new(),
             closed_counters: Counters::default(),
+            rated: Rated::default(),
         }
     }
 
@@ -151,7 +153,13 @@ impl Engine {
                 counters.add(left);
             }
         }
-        Totals { calls: self.calls.len(), port_pairs: self.port_pairs, generators: self.generators.len(), counters }
+        Totals {
+            calls: self.calls.len(),
+            port_pairs: self.port_pairs,
+            generators: self.generators.len(),
+            counters,
+            rated: self.rated,
+        }
     }
 
     /// Parties that said they send, are not on hold, and of which neither RTP nor RTCP has come for
@@ -330,6 +338,7 @@ impl Engine {
 
     /// Says goodbye to a party and gives its ports back.
     pub(crate) fn vacate(&mut self, now: Time, channel: &mut Channel, ports: &mut dyn Ports) {
+        self.rated.add(channel.summary().opinion);
         farewell(now, channel, &mut |socket, to, bytes| {
             ports.send(socket, to, bytes);
         });

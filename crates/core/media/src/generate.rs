@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hookswitch_call::{Seat, Source, Time};
 use hookswitch_codec::Codec;
-use hookswitch_rtp::{CompoundWriter, HEADER_LEN, Header};
+use hookswitch_rtp::{CompoundWriter, HEADER_LEN, Header, ntp_time};
 
 use crate::channel::Channel;
 use crate::config::{FRAME, SocketIx};
@@ -178,6 +178,7 @@ pub(crate) fn tell(now: Time, channel: &mut Channel, send: &mut dyn FnMut(Socket
     {
         send(socket, to, bytes);
         channel.counters.sent_reports += 1;
+        channel.quality.report_sent(now, (ntp_time(now) >> 16) as u32);
     }
 }
 

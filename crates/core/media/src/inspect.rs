@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hookswitch_call::{AudioFacts, AudioNews, CallAudio, CallId, MediaReport, Party, Strange, Time};
+use hookswitch_call::{AudioFacts, AudioNews, AudioQuality, CallAudio, CallId, MediaReport, Party, Strange, Time};
 use hookswitch_rtp::Packet;
 
 use crate::channel::{Call, Channel};
@@ -61,6 +61,11 @@ impl Channel {
         number.is_some_and(|number| self.session.is_some_and(|session| session.content(number).is_some()))
     }
 
+    /// How the party's packets come.
+    pub(crate) fn summary(&self) -> AudioQuality {
+        self.quality.summary(self.session.map(|session| session.codec), &self.counters)
+    }
+
     fn facts(&self, address: AddressPolicy) -> AudioFacts {
         let (at, count) = (Duration::from_secs(self.odd.at.into()), self.odd.count);
         let (refused, strange) = match self.odd.what {
@@ -73,7 +78,7 @@ impl Channel {
         let direction = self.session.map(|session| session.direction);
         AudioFacts {
             leg: self.agreed_leg,
-            codec: self.session.map(|session| session.codec.name.into()),
+            codec: self.session.map(|session| session.codec.label.into()),
             said: self.latch.advertised(),
             ours: self.sockets.get(ours.is_ipv6()).map(|pair| SocketAddr::new(ours, pair.port)),
             source: self.latch.source(),
@@ -94,6 +99,7 @@ impl Channel {
             refused_last: refused,
             strange: strange.map_or(0, |_| count),
             strange_last: strange,
+            quality: self.summary(),
         }
     }
 }

@@ -422,11 +422,13 @@ impl Outgoing {
         matches!(self.feed.origin.path, Path::Relayed(_)) && self.feed.origin.ssrc == ssrc
     }
 
-    /// Remembers what the party says that it has lost.
-    pub(crate) fn note_loss(&mut self, block: &ReportBlock) {
-        if self.standing != Standing::Unused && block.ssrc == self.ssrc {
+    /// Remembers what the party says that it has lost; `false` if it is not this stream that it speaks of.
+    pub(crate) fn note_loss(&mut self, block: &ReportBlock) -> bool {
+        let is_ours = self.standing != Standing::Unused && block.ssrc == self.ssrc;
+        if is_ours {
             self.lost = block.cumulative_lost;
         }
+        is_ours
     }
 
     /// The party's block about this stream as one about the present source, whose packets are only

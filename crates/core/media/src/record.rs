@@ -72,7 +72,7 @@ impl EndRecord {
             offer: end.offer.clone(),
             agreed: end.session.map(|session| {
                 let PayloadTypes { audio, event } = session.receive;
-                (session.codec.name.to_owned(), audio, event)
+                (session.codec.label.to_owned(), audio, event)
             }),
             agreed_leg: end.agreed_leg,
             source: end.latch.source(),
@@ -91,7 +91,7 @@ impl Engine {
         let call: &Call = self.call(call)?;
         Some(MediaRecord {
             call: call.id,
-            codecs: call.codecs.iter().map(|c| c.name.to_owned()).collect(),
+            codecs: call.codecs.iter().map(|c| c.label.to_owned()).collect(),
             caller: EndRecord::of(call.end(Party::Caller)),
             callee: EndRecord::of(call.end(Party::Callee)),
             spare: call.spare.as_ref().map(|spare| (spare.place, EndRecord::of(&spare.channel))),

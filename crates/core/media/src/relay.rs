@@ -14,7 +14,7 @@ use crate::keys::{Presser, take_event};
 use crate::latch::LatchConfig;
 use crate::negotiate::Content;
 use crate::outgoing::Path;
-use crate::report::{Streams, blocks_in};
+use crate::report::{Streams, blocks_in, sender_report_in};
 use crate::stats::DropReason;
 use crate::transcode::Workplace;
 
@@ -131,6 +131,7 @@ fn receive(
     let content = session.content(rtp.payload_type()).ok_or(DropReason::PayloadType)?;
     // Before the latch: who has said that it is silent, or is not to be heard, gives a stranger no chance to be learned.
     if !session.direction.sends() || sender.held {
+        sender.quality.pause();
         return Err(DropReason::Held);
     }
     if !sender.latch.admit(now, config, from, rtp.ssrc(), rtp.sequence()) {
@@ -146,6 +147,7 @@ fn receive(
     if let Some(transcoder) = &mut sender.transcoder {
         transcoder.note(now, content, packet);
     }
+    sender.quality.note(now, session.codec, content, &rtp, counters);
     Ok(content)
 }
 
@@ -219,12 +221,15 @@ fn relay_report(
     sender.counters.received_reports += 1;
     sender.counters.last_rtcp_at = Some(now);
     for block in blocks_in(&compound) {
-        sender.outgoing.note_loss(&block);
+        if sender.outgoing.note_loss(&block) {
+            sender.quality.take_block(now, &block);
+        }
     }
     if let Some(transcoder) = &mut sender.transcoder {
         transcoder.note_report(now, &compound);
         return Err(DropReason::Consumed);
     }
+    let sent_at = sender_report_in(&compound);
     if !at_table || (other.hears != Source::Peer && sender.hears != Source::Peer) {
         return Err(match sender.generator {
             Some(_) => DropReason::Consumed,
@@ -238,6 +243,9 @@ fn relay_report(
         return Err(DropReason::Consumed);
     }
     other.counters.sent_reports += 1;
+    if let Some(compact_ntp) = sent_at {
+        other.quality.report_sent(now, compact_ntp);
+    }
     Ok(Sending { socket, to, len })
 }
 

@@ -116,6 +116,17 @@ impl Streams<'_> {
     }
 }
 
+/// The compact NTP time of the sender report in a datagram, if it has one.
+pub(crate) fn sender_report_in(compound: &Compound<'_>) -> Option<u32> {
+    compound.packets().find_map(|packet| match packet {
+        RtcpPacket::SenderReport(report) => Some(report.compact_ntp()),
+        RtcpPacket::ReceiverReport(_)
+        | RtcpPacket::SourceDescription(_)
+        | RtcpPacket::Goodbye(_)
+        | RtcpPacket::Other { .. } => None,
+    })
+}
+
 /// The blocks of all reports in a datagram.
 pub(crate) fn blocks_in<'a>(compound: &Compound<'a>) -> impl Iterator<Item = ReportBlock> + use<'a> {
     compound.packets().flat_map(|packet| {

@@ -81,6 +81,12 @@ pub struct Counters {
     pub received_reports: u64,
     /// RTCP packets to the party.
     pub sent_reports: u64,
+    /// Packets of the party that never came, by the gaps in their numbers.
+    pub lost_packets: u64,
+    /// Packets of the party that came after a later one.
+    pub reordered_packets: u64,
+    /// Packets of the party that came again, or too late to know.
+    pub duplicated_packets: u64,
     /// Packets from the party, or in its name, that went nowhere, by [`DropReason`].
     pub dropped: [u64; DropReason::COUNT],
     /// When the first believed RTP packet came from the party.
@@ -116,6 +122,9 @@ impl Counters {
         self.sent_octets += other.sent_octets;
         self.received_reports += other.received_reports;
         self.sent_reports += other.sent_reports;
+        self.lost_packets += other.lost_packets;
+        self.reordered_packets += other.reordered_packets;
+        self.duplicated_packets += other.duplicated_packets;
         for (sum, more) in self.dropped.iter_mut().zip(other.dropped) {
             *sum += more;
         }
@@ -138,6 +147,25 @@ pub struct CallStats {
     pub others: Counters,
 }
 
+/// How the parties that are gone came through, by the E-model (ITU-T G.107).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Rated {
+    /// Those that were heard at all.
+    pub parties: u64,
+    /// Of them those that many would not have been content with: below [`POOR`].
+    pub poor: u64,
+}
+
+impl Rated {
+    pub(crate) fn add(&mut self, opinion: Option<u16>) {
+        self.parties += u64::from(opinion.is_some());
+        self.poor += u64::from(opinion.is_some_and(|opinion| opinion < POOR));
+    }
+}
+
+/// Below this opinion score, in hundredths, many are dissatisfied (G.107 annex B).
+pub const POOR: u16 = 360;
+
 /// What one engine holds and has counted since it began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Totals {
@@ -149,4 +177,6 @@ pub struct Totals {
     pub generators: usize,
     /// All parties of all calls, those that are over included, and packets on sockets of no call.
     pub counters: Counters,
+    /// Parties that are gone, and what they were like to listen to.
+    pub rated: Rated,
 }

@@ -17,7 +17,8 @@ use hookswitch_b2bua::trunk::{Missed, TrunkEvent, TrunkNews};
 use hookswitch_call::diagnosis::{Finding, Silence, findings, is_private};
 use hookswitch_call::machine::{Call, LegState, State};
 use hookswitch_call::{
-    Address, AudioFacts, AudioNews, CallAudio, CallId, Cause, Event, Kind, LegId, MediaOp, Party, Report, Time, Told,
+    Address, AudioFacts, AudioNews, AudioQuality, CallAudio, CallId, Cause, Event, Kind, LegId, MediaOp, Party, Report,
+    Time, Told,
 };
 use serde_json::{Value, json};
 
@@ -381,10 +382,50 @@ fn facts_page(facts: &AudioFacts) -> Value {
         "sent": { "packets": facts.sent, "octets": facts.sent_octets },
         "refused": { "packets": facts.refused, "source": refused },
         "strange": { "packets": facts.strange, "kind": strange },
+        "quality": quality_page(&facts.quality),
+    })
+}
+
+/// Times in milliseconds.
+fn quality_page(quality: &AudioQuality) -> Value {
+    let milliseconds = |time: Duration| time.as_micros() as f64 / 1_000.0;
+    json!({
+        "lost": quality.lost, "reordered": quality.reordered, "duplicated": quality.duplicated, "late": quality.late,
+        "jitter": milliseconds(quality.jitter), "round_trip": quality.round_trip.map(milliseconds),
+        "mos": quality.opinion.map(|hundredths| f64::from(hundredths) / 100.0),
+        "told_lost": quality.told_lost, "told_jitter": quality.told_jitter.map(milliseconds),
     })
 }
 
 /// Seconds since the epoch, to the millisecond.
 fn epoch(at: Option<Time>) -> Option<f64> {
     at.map(|at| at.as_millis() as f64 / 1_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_party_is_heard_is_shown_in_milliseconds_and_as_a_score() {
+        let quality = AudioQuality {
+            lost: 4,
+            reordered: 3,
+            duplicated: 2,
+            late: 1,
+            jitter: Duration::from_micros(2_500),
+            round_trip: Some(Duration::from_millis(80)),
+            opinion: Some(441),
+            told_lost: Some(7),
+            told_jitter: Some(Duration::from_millis(5)),
+        };
+        let shown = facts_page(&AudioFacts { quality, ..AudioFacts::default() });
+        let expected = json!({
+            "lost": 4, "reordered": 3, "duplicated": 2, "late": 1, "jitter": 2.5, "round_trip": 80.0, "mos": 4.41,
+            "told_lost": 7, "told_jitter": 5.0,
+        });
+        assert_eq!(shown["quality"], expected);
+        let unknown = facts_page(&AudioFacts::default());
+        assert!(unknown["quality"]["mos"].is_null() && unknown["quality"]["round_trip"].is_null(), "{unknown}");
+    }
 }

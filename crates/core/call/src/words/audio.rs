@@ -55,6 +55,32 @@ pub struct AudioFacts {
     pub strange: u32,
     /// When the last one came, and what it was.
     pub strange_last: Option<(Time, Strange)>,
+    /// How its packets come.
+    pub quality: AudioQuality,
+}
+
+/// How the packets of a party come to us, and ours to it. Counts are of packets, since the call began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct AudioQuality {
+    /// Those that never came, by the gaps in their numbers.
+    pub lost: u64,
+    /// Those that came after a later one.
+    pub reordered: u64,
+    /// Those that came again, or so late that one cannot know.
+    pub duplicated: u64,
+    /// Those that were dropped, being from before a change of what is heard of the party.
+    pub late: u64,
+    /// How unevenly they come (RFC 3550 section 6.4.1).
+    pub jitter: Duration,
+    /// From us to the party and back, as its reports say; none without reports.
+    pub round_trip: Option<Duration>,
+    /// What listeners would say of it on the average, in hundredths, from 100 to 450: the E-model (ITU-T G.107) with
+    /// the codec, the losses and the delay of this party's own way to us. None before anything has come.
+    pub opinion: Option<u16>,
+    /// Packets to the party that it says it has lost.
+    pub told_lost: Option<u32>,
+    /// How unevenly they come to it, as it says.
+    pub told_jitter: Option<Duration>,
 }
 
 /// What a packet was that is not what was agreed.

@@ -1,7 +1,7 @@
 //! Events of calls and bindings as log lines.
 
 use hookswitch_call::directory::LookupNews;
-use hookswitch_call::{AudioNews, Event, Told};
+use hookswitch_call::{AudioFacts, AudioNews, Event, Told};
 use hookswitch_shard::{
     AudioReport, BindingEvent, BindingNews, Missed, TollNews, TrunkEvent, TrunkNews, Unproved, Unreached,
 };
@@ -174,6 +174,10 @@ pub(crate) fn log_audio(report: &AudioReport) {
                 to_caller = caller.sent,
                 from_callee = callee.received,
                 to_callee = callee.sent,
+                lost_of_caller = caller.quality.lost,
+                lost_of_callee = callee.quality.lost,
+                mos_of_caller = mos(caller),
+                mos_of_callee = mos(callee),
                 findings = (!findings.is_empty()).then(|| findings.join("; ")),
                 "audio of the call"
             );
@@ -181,6 +185,10 @@ pub(crate) fn log_audio(report: &AudioReport) {
         // The answer goes to whoever asked.
         AudioNews::Asked => {}
     }
+}
+
+fn mos(facts: &AudioFacts) -> Option<f64> {
+    facts.quality.opinion.map(|hundredths| f64::from(hundredths) / 100.0)
 }
 
 /// Logs that somebody was called where nobody answers.

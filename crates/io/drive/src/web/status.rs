@@ -325,6 +325,26 @@ impl Witnesses {
             packets("received", sum(|one| one.counted.counters.received_packets)),
             packets("sent", sum(|one| one.counted.counters.sent_packets)),
             Figure::total(
+                "rtp_packets_lost",
+                "RTP packets that never came, by the gaps in their numbers.",
+                sum(|one| one.counted.counters.lost_packets),
+            ),
+            Figure::total(
+                "rtp_packets_reordered",
+                "RTP packets that came after a later one.",
+                sum(|one| one.counted.counters.reordered_packets),
+            ),
+            Figure::total(
+                "audio_parties",
+                "Parties of calls that are over of which audio came.",
+                sum(|one| one.counted.rated.parties),
+            ),
+            Figure::total(
+                "audio_parties_poor",
+                "Of them those with an opinion score (ITU-T G.107) below 3.6.",
+                sum(|one| one.counted.rated.poor),
+            ),
+            Figure::total(
                 "rtp_packets_dropped",
                 "Packets to the media ports that went nowhere.",
                 sum(|one| one.counted.counters.dropped_total()),

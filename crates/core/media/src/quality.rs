@@ -1,0 +1,123 @@
+//! How one party is received, and how it receives: counted per packet in whole numbers, summed up when asked for.
+
+use std::time::Duration;
+
+use hookswitch_call::{AudioQuality, Time};
+use hookswitch_codec::{Codec, Transmission, opinion, rating};
+use hookswitch_rtp::{Arrival, Packet, ReportBlock, SequenceTracker};
+
+use crate::negotiate::Content;
+use crate::stats::{Counters, DropReason};
+
+/// What a receiver adds to the delay of the network, in milliseconds: a packet's worth, and a buffer of as much.
+const RECEIVER_MS: f32 = 40.0;
+
+/// A round trip of more makes no sense.
+const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(60);
+
+/// How the packets of one party come, and what it says of those to it. What is lost is in its [`Counters`].
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Quality {
+    /// The source that is counted now, its clock, and how its packets stand to each other.
+    source: Option<(u32, u32, SequenceTracker)>,
+    /// How often packets were missing, one or several in a row.
+    gaps: u32,
+    /// That of the source before, while there is none.
+    jitter: Duration,
+    /// The compact NTP time of the sender report that was last sent to the party, and when that was.
+    report_sent: Option<(u32, Time)>,
+    round_trip: Option<Duration>,
+    /// What the party last said of what it is sent: packets lost, and jitter by the RTP clock.
+    told: Option<(i32, u32)>,
+}
+
+impl Quality {
+    /// Counts a packet of the party's that is believed.
+    #[inline]
+    pub fn note(&mut self, now: Time, codec: &Codec, content: Content, rtp: &Packet<'_>, counters: &mut Counters) {
+        let tracker = match &mut self.source {
+            Some((ssrc, clock, tracker)) if *ssrc == rtp.ssrc() && *clock == codec.clock_rate => tracker,
+            source => {
+                let tracker = SequenceTracker::new(codec.clock_rate);
+                &mut source.insert((rtp.ssrc(), codec.clock_rate, tracker)).2
+            }
+        };
+        let arrival = match content {
+            Content::Audio => tracker.packet(now, rtp.sequence(), rtp.timestamp()),
+            // Their timestamps stand still.
+            Content::Event => tracker.sequence_only(rtp.sequence()),
+        };
+        match arrival {
+            Arrival::InOrder { missing: 0 } | Arrival::First | Arrival::Stray => {}
+            Arrival::InOrder { missing } => {
+                counters.lost_packets += u64::from(missing);
+                self.gaps = self.gaps.saturating_add(1);
+            }
+            Arrival::Late => {
+                counters.lost_packets = counters.lost_packets.saturating_sub(1);
+                counters.reordered_packets += 1;
+            }
+            Arrival::Duplicate => counters.duplicated_packets += 1,
+        }
+    }
+
+    /// What comes now is not looked at, so its numbers are not missing later.
+    pub fn pause(&mut self) {
+        self.jitter = self.jitter();
+        self.source = None;
+    }
+
+    /// Remembers a sender report that the party is sent, by its compact NTP time.
+    pub fn report_sent(&mut self, now: Time, compact_ntp: u32) {
+        self.report_sent = Some((compact_ntp, now));
+    }
+
+    /// Takes what the party says of the stream that it is sent.
+    pub fn take_block(&mut self, now: Time, block: &ReportBlock) {
+        self.told = Some((block.cumulative_lost, block.jitter));
+        // Whoever has made the report it refers to: when that went by here is known.
+        if let Some((last_sr, at)) = self.report_sent
+            && last_sr == block.last_sr
+        {
+            let held = Duration::from_micros(u64::from(block.delay_since_last_sr) * 1_000_000 / 65_536);
+            let trip = now.saturating_sub(at).checked_sub(held).filter(|trip| *trip <= LONGEST_ROUND_TRIP);
+            self.round_trip = trip.or(self.round_trip);
+        }
+    }
+
+    fn jitter(&self) -> Duration {
+        self.source.as_ref().map_or(self.jitter, |(_, _, tracker)| tracker.jitter_time())
+    }
+
+    /// The sum of it, for a party whose codec this is.
+    pub fn summary(&self, codec: Option<&Codec>, counters: &Counters) -> AudioQuality {
+        let received = counters.received_packets.saturating_sub(counters.duplicated_packets);
+        let clock = codec.map_or(8_000, |codec| codec.clock_rate.max(1));
+        let told_jitter = |jitter: u32| Duration::from_micros(u64::from(jitter) * 1_000_000 / u64::from(clock));
+        AudioQuality {
+            lost: counters.lost_packets,
+            reordered: counters.reordered_packets,
+            duplicated: counters.duplicated_packets,
+            late: counters.dropped_for(DropReason::Late),
+            jitter: self.jitter(),
+            round_trip: self.round_trip,
+            opinion: codec.filter(|_| received > 0).map(|codec| self.opinion(codec, counters.lost_packets, received)),
+            told_lost: self.told.map(|(lost, _)| u32::try_from(lost).unwrap_or(0)),
+            told_jitter: self.told.map(|(_, jitter)| told_jitter(jitter)),
+        }
+    }
+
+    /// In hundredths.
+    fn opinion(&self, codec: &Codec, lost: u64, received: u64) -> u16 {
+        let part = lost as f32 / (lost + received) as f32;
+        let in_a_row = lost as f32 / self.gaps.max(1) as f32;
+        let milliseconds = |time: Duration| time.as_secs_f32() * 1_000.0;
+        let transmission = Transmission {
+            delay_ms: self.round_trip.map_or(0.0, milliseconds) / 2.0 + 2.0 * milliseconds(self.jitter()) + RECEIVER_MS,
+            loss_percent: 100.0 * part,
+            // By chance so many would be in a row: the inverse of the part that comes.
+            burst_ratio: in_a_row * (1.0 - part),
+        };
+        (100.0 * opinion(rating(codec.impairment(), transmission))).round() as u16
+    }
+}
