@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use hookswitch_call::Time;
 use hookswitch_codec::wav::{WavError, WavHeader};
-use hookswitch_codec::{Codec, RATES, Resampler, Tone};
+use hookswitch_codec::{CODECS, Codec, Resampler, Tone};
 use thiserror::Error;
 
 use crate::config::FRAME;
-use crate::tone::{PLACES_PER_FRAME, ToneLoop};
+use crate::tone::{PLACES_PER_FRAME, TONE_RATE, ToneLoop};
 
 /// Longest piece, in seconds. It takes 8 kB per second for each codec of G.711 and 48 kB for all others.
 pub const MAX_MUSIC_S: u32 = 600;
@@ -20,7 +20,7 @@ pub const MIN_MUSIC_MS: u32 = 100;
 pub const MAX_MUSIC_FILE: u64 = MAX_MUSIC_S as u64 * 48_000 * 4 + (1 << 20);
 
 /// More samples than a change of the rate looks back at.
-const SEAM_SAMPLES: usize = 480;
+const SEAM_SAMPLES: usize = 1_000;
 
 /// Two soft notes every five seconds, about 17 dB below 0 dBm0: enough to know that one is not forgotten.
 const NOTES: &str = "523*0~0.1/523*0.1~0.02/659*0.02~0.1/659*0.1~0/0:30/220/30/420/4300";
@@ -32,9 +32,7 @@ pub enum MusicError {
     #[error(transparent)]
     Wav(#[from] WavError),
     /// A sample rate that is not converted, in Hz.
-    #[error(
-        "{0} samples per second: only 8000, 16000, 24000 and 48000 Hz can be played; convert it, for example with `sox FILE -r 48k -c 1 OUT.wav`"
-    )]
+    #[error("{0} samples per second cannot be played; convert it, for example with `sox FILE -r 48k -c 1 OUT.wav`")]
     Rate(u32),
     /// Longer than [`MAX_MUSIC_S`].
     #[error("it plays longer than {MAX_MUSIC_S} seconds")]
@@ -53,8 +51,8 @@ pub struct HoldMusic {
 }
 
 impl HoldMusic {
-    /// A piece of music from a WAV file: 16-bit PCM or G.711 at one of [`RATES`], of two channels the
-    /// mean. Played round and round, and all who are on hold are at the same place of it: whoever is put
+    /// A piece of music from a WAV file: PCM of 8 or 16 bits or G.711 at a rate that
+    /// [`Resampler::for_file`] takes, of two channels the mean. Played round and round, and all who are on hold are at the same place of it: whoever is put
     /// on hold again and again does not hear the same beginning each time.
     ///
     /// # Errors
@@ -63,8 +61,8 @@ impl HoldMusic {
         let header = WavHeader::parse(file)?;
         let format = header.format;
         let rate = format.sample_rate;
-        if !RATES.contains(&rate) {
-            return Err(MusicError::Rate(rate));
+        for at in CODECS.iter().filter(|codec| codec.has_coder()).map(|codec| codec.coding_rate(TONE_RATE)) {
+            Resampler::for_file(rate, at).map_err(|_| MusicError::Rate(rate))?;
         }
         let data = header.data(file);
         let count = data.len() / format.frame_len().max(1);
@@ -76,7 +74,7 @@ impl HoldMusic {
         }
         let mut samples = vec![0; count];
         format.decode_mono(data, &mut samples);
-        let rows = ToneLoop::of(|at| match Resampler::new(rate, at) {
+        let rows = ToneLoop::of(|at| match Resampler::for_file(rate, at) {
             Ok(resampler) => round_and_round(resampler, &samples, count),
             Err(_) => Vec::new(),
         });

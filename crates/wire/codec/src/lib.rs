@@ -46,7 +46,7 @@ pub use keys_heard::{KeyListener, KeySound};
 pub use meter::{DBM0_AT_FULL_SCALE, MAX_ANALYSED_SAMPLES, Measurement, SILENCE_DBFS, frequency_level, level, measure};
 pub use named_tones::{NAMED_TONES, NamedTone};
 pub use noise::{COMFORT_NOISE, MAX_NOISE_ORDER, Noise, NoiseGenerator, SOFTEST_NOISE};
-pub use resampler::{RATES, RateError, Resampler};
+pub use resampler::{FILE_RATES, RATES, RateError, Resampler};
 pub use table::CODECS;
 pub use tone::{
     Component, MAX_COMPONENTS, MAX_FREQUENCY_HZ, MAX_SEGMENT_MS, MAX_SEGMENTS, MAX_TONE_TEXT, Segment, Tone, ToneError,

@@ -1,15 +1,25 @@
-//! From one sample rate to another: 8, 16, 24 and 48 kHz among each other.
+//! From one sample rate to another: 8, 16, 24 and 48 kHz among each other, and the rates of files to those.
 //!
-//! One low-pass of windowed sines for each ratio, worked out at compile time and kept as a bank of phases,
-//! so that nothing is multiplied with the zeros between samples (polyphase interpolation and decimation).
+//! One low-pass of windowed sines for each ratio, worked out at compile time, or for files when it is needed, and
+//! kept as a bank of phases, so that nothing is multiplied with the zeros between samples (polyphase
+//! interpolation and decimation).
 //! What lies below 0.425 of the lower rate passes (3.4 of 8 kHz); what lies above 0.5875 of it (4.7 of
 //! 8 kHz) is at least 60 dB weaker, so that what is in between folds onto what lies above 3.3 kHz only.
 //! The way through takes twelve samples of the lower rate: 1.5 ms at 8 kHz, 0.75 ms at 16 kHz.
+
+use std::sync::Arc;
 
 use thiserror::Error;
 
 /// Rates that can be converted, in Hz.
 pub const RATES: [u32; 4] = [8_000, 16_000, 24_000, 48_000];
+
+/// Lowest and highest rate of a file, in Hz.
+pub const FILE_RATES: core::ops::RangeInclusive<u32> = 4_000..=192_000;
+
+/// Most taps of a bank that is worked out when it is needed. From 44,100 Hz and what is made of it by halves it
+/// takes 11,000; rates with nothing in common with ours would take a thousand times that.
+const MAX_TAPS: usize = 32_768;
 
 /// Taps for each sample of the lower rate.
 const TAPS: usize = 24;
@@ -33,7 +43,7 @@ static DOWN_6: [i16; 6 * TAPS] = bank(1, 6);
 
 /// Two rates between which nothing is converted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("no conversion from {from} to {to} samples per second: only 8000, 16000, 24000 and 48000 are known")]
+#[error("no conversion from {from} to {to} samples per second: 8000, 16000, 24000 and 48000 are known")]
 pub struct RateError {
     /// The rate of what comes in, in Hz.
     pub from: u32,
@@ -47,14 +57,30 @@ pub struct Resampler {
     /// So many samples are made of `down`.
     up: usize,
     down: usize,
-    /// For each phase as many taps, for the oldest sample first. Empty where the rates are the same.
-    bank: &'static [i16],
+    bank: Bank,
     taps: usize,
     /// What the next sample still looks back at, and what has not been used up.
     samples: Vec<i16>,
     /// Where the next sample is, in parts of `up` of a sample that came in, counted from the first one
     /// whose whole past is known.
     at: usize,
+}
+
+/// For each phase as many taps, for the oldest sample first. Empty where the rates are the same.
+#[derive(Debug, Clone)]
+enum Bank {
+    Known(&'static [i16]),
+    Made(Arc<[i16]>),
+}
+
+impl Bank {
+    #[inline]
+    fn taps(&self) -> &[i16] {
+        match self {
+            Self::Known(taps) => taps,
+            Self::Made(taps) => taps,
+        }
+    }
 }
 
 impl Resampler {
@@ -79,14 +105,51 @@ impl Resampler {
             (1, 6) => (1, 6, &DOWN_6),
             _ => return Err(RateError { from, to }),
         };
-        let taps = bank.len() / up;
-        Ok(Self { up, down, bank, taps, samples: vec![0; taps.saturating_sub(1)], at: 0 })
+        Ok(Self::with(up, down, Bank::Known(bank)))
+    }
+
+    /// The same for a file, which may have any of [`FILE_RATES`] that has enough in common with the other rate: 11,025,
+    /// 22,050, 32,000 and 44,100 Hz, for instance. Takes milliseconds for those.
+    ///
+    /// # Errors
+    /// If the rate that is to go out is not among [`RATES`], or the other is none of those.
+    pub fn for_file(from: u32, to: u32) -> Result<Self, RateError> {
+        if let Ok(resampler) = Self::new(from, to) {
+            return Ok(resampler);
+        }
+        if !FILE_RATES.contains(&from) || !RATES.contains(&to) {
+            return Err(RateError { from, to });
+        }
+        let common = common(from, to);
+        let (up, down) = ((to / common) as usize, (from / common) as usize);
+        let highest = up.max(down);
+        let per_phase = (TAPS * highest).div_ceil(up);
+        if per_phase * up > MAX_TAPS {
+            return Err(RateError { from, to });
+        }
+        let mut bank = vec![0; per_phase * up];
+        for phase in 0..up {
+            let taps = || (0..per_phase).map(|k| low_pass(phase + up * k, per_phase * up, highest));
+            let sum: f64 = taps().sum();
+            let place = bank[phase * per_phase..(phase + 1) * per_phase].iter_mut().rev();
+            for (place, tap) in place.zip(taps()) {
+                // Each phase lets a level through as it is.
+                *place = (tap / sum * f64::from(ONE)).round() as i16;
+            }
+        }
+        Ok(Self::with(up, down, Bank::Made(bank.into())))
+    }
+
+    fn with(up: usize, down: usize, bank: Bank) -> Self {
+        let taps = bank.taps().len() / up;
+        Self { up, down, bank, taps, samples: vec![0; taps.saturating_sub(1)], at: 0 }
     }
 
     /// Converts samples and appends what they make. Over time that is as many as the rates say; of one
     /// call it may be one sample more or less.
     pub fn process(&mut self, input: &[i16], out: &mut Vec<i16>) {
-        if self.bank.is_empty() {
+        let bank = self.bank.taps();
+        if bank.is_empty() {
             out.extend_from_slice(input);
             return;
         }
@@ -95,7 +158,7 @@ impl Resampler {
         while self.at < whole * self.up {
             let (first, phase) = (self.at / self.up, self.at % self.up);
             let past = &self.samples[first..first + self.taps];
-            out.push(weigh(past, &self.bank[phase * self.taps..(phase + 1) * self.taps]));
+            out.push(weigh(past, &bank[phase * self.taps..(phase + 1) * self.taps]));
             self.at += self.down;
         }
         let used = (self.at / self.up).min(whole);

@@ -1,6 +1,6 @@
 //! What passes a change of the sample rate, and what does not.
 
-use hookswitch_codec::{RATES, RateError, Resampler};
+use hookswitch_codec::{FILE_RATES, RATES, RateError, Resampler};
 
 /// Peak of the sines below.
 const PEAK: f64 = 20_000.0;
@@ -132,5 +132,56 @@ fn other_rates_are_refused() {
         let error = Resampler::new(from, to).expect_err("an unknown rate");
         assert_eq!(error, RateError { from, to });
         assert!(error.to_string().contains(&from.to_string()), "{error}");
+    }
+}
+
+const OF_FILES: [u32; 8] = [4_000, 6_000, 11_025, 12_000, 22_050, 32_000, 44_100, 96_000];
+
+fn convert_file(input: &[i16], from: u32, to: u32) -> Vec<i16> {
+    let mut resampler = Resampler::for_file(from, to).unwrap_or_else(|error| panic!("{error}"));
+    let mut out = Vec::new();
+    for piece in input.chunks(from as usize / 50 + 7) {
+        resampler.process(piece, &mut out);
+    }
+    out
+}
+
+#[test]
+fn files_of_other_rates_are_heard_at_their_level_and_nothing_folds_back() {
+    for from in OF_FILES {
+        for to in RATES {
+            let lower = f64::from(from.min(to));
+            let out = convert_file(&sine(0.25 * lower, from, 1.0), from, to);
+            assert!(out.len().abs_diff(to as usize) <= 1, "{from} to {to}: {} samples", out.len());
+            let level = strength(&out, 0.25 * lower, to);
+            assert!(level.abs() < 0.3, "{from} to {to}: {level} dB");
+            for part in [0.5875, 0.75, 0.9] {
+                let hertz = part * f64::from(to);
+                if hertz < f64::from(from) / 2.0 {
+                    let folded = (hertz - f64::from(to)).abs();
+                    let level = strength(&convert_file(&sine(hertz, from, 1.0), from, to), folded, to);
+                    assert!(level < -60.0, "{hertz} Hz from {from} to {to} is heard at {folded} Hz with {level} dB");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_of_a_known_rate_is_converted_as_a_stream_is() {
+    for (from, to) in pairs() {
+        let samples = sine(700.0, from, 0.2);
+        assert_eq!(convert_file(&samples, from, to), convert(&samples, from, to));
+    }
+}
+
+#[test]
+fn files_with_too_little_in_common_with_us_are_refused() {
+    for (from, to) in [(44_101, 8_000), (*FILE_RATES.start() - 1, 8_000), (*FILE_RATES.end() + 1, 48_000), (0, 8_000)] {
+        assert_eq!(Resampler::for_file(from, to).expect_err("refused"), RateError { from, to });
+    }
+    assert_eq!(Resampler::for_file(44_100, 44_100).expect_err("refused"), RateError { from: 44_100, to: 44_100 });
+    for rate in [*FILE_RATES.start(), *FILE_RATES.end()] {
+        Resampler::for_file(rate, 8_000).expect("within");
     }
 }

@@ -219,7 +219,7 @@ pub struct Media {
     /// (Linux 6.1; most containers do not), else `epoll`, which costs a third more.
     pub io: MediaIo,
     /// What a party on hold hears: `tone` (two soft notes every five seconds), `silence`, or the path of
-    /// a WAV file, 16-bit PCM or G.711 at 8, 16, 24 or 48 kHz of at most ten minutes, which is read once at start.
+    /// a WAV file, PCM of 8 or 16 bits or G.711 of at most ten minutes, which is read once at start.
     #[schemars(with = "String")]
     pub hold_music: HoldMusic,
     /// After how much silence of a party that is to be heard the log says so, and why that may be, in
