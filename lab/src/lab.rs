@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hookswitch_call::{MediaOp, MediaReport, Time};
-use hookswitch_media::{PortPair, Ports};
+use hookswitch_media::{FileError, PortPair, Ports};
 use hookswitch_phone::{Output as PhoneOutput, Phone};
 use hookswitch_shard::{Input, Output, SessionId};
 use hookswitch_sip::{Endpoint, Event as SipEvent, Output as SipOutput, Transport};
@@ -444,6 +444,8 @@ impl Lab {
                 Output::Binding(news) => self.switch.bindings.push(news),
                 // No trunk is configured here, nobody is looked up, calls cost nothing, and the guard is off.
                 Output::Trunk(_) | Output::Guard(_) | Output::Toll(_) | Output::AskUser(_) | Output::Users(_) => {}
+                // There is no disk here, so no rule says that calls are recorded.
+                Output::Recorded(_) => {}
                 Output::Audio(report) => self.switch.audio.push(report),
                 Output::Unreached(unreached) => self.switch.unreached.push(unreached),
                 Output::Told(told) => self.switch.hear(told),
@@ -467,6 +469,12 @@ impl Lab {
         for (socket, to, bytes) in std::mem::take(&mut self.switch.bank.farewells) {
             let from = self.switch.bank.address(socket);
             self.send_datagram(from, to, bytes);
+        }
+        // There is no disk here: what is played is made while it is played.
+        while let Some(order) = self.switch.engine.poll_file() {
+            if let Some(refused) = order.refused(FileError::NotFound) {
+                self.switch.engine.file_done(self.now, refused);
+            }
         }
         while let Some(report) = self.switch.engine.poll_report() {
             self.report(report);

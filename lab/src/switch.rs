@@ -242,6 +242,7 @@ impl Switch {
             | Event::HeldBy { .. }
             | Event::Diverted { .. }
             | Event::Replaced { .. }
+            | Event::InRoom { .. }
             | Event::TransferFailed { .. }
             | Event::Transferring { .. }
             | Event::TransferStarted { .. }

@@ -112,6 +112,7 @@ impl Play {
                 | Event::HoldAccepted { .. }
                 | Event::HoldAsked { .. }
                 | Event::Diverted { .. }
+                | Event::InRoom { .. }
                 | Event::TransferProgress { .. }
                 | Event::LegEnded { .. } => {}
             }

@@ -9,6 +9,7 @@ mod call_ended;
 mod call_record;
 mod changed_sessions;
 mod codecs;
+mod conferences;
 mod crossing_requests;
 mod direct_media;
 mod dying_phones;

@@ -26,6 +26,8 @@ pub mod guard;
 mod hold_music;
 mod network;
 mod opensips;
+mod recordings;
+mod services;
 mod sip_tls;
 mod toll;
 mod trunks;
@@ -91,6 +93,8 @@ fn media(config: &Config) -> Result<MediaConfig, ConfigError> {
     let mut media = MediaConfig::new(engine);
     media.ports = PortRange { first: config.media.ports.first, last: config.media.ports.last };
     media.threads = config.media.threads;
+    media.files.sounds.clone_from(&config.media.sounds);
+    media.files.recordings.clone_from(&config.recordings.folder);
     media.io = match config.media.io {
         MediaIo::Auto => hookswitch_drive::MediaIo::Auto,
         MediaIo::Epoll => hookswitch_drive::MediaIo::Epoll,
@@ -132,6 +136,7 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
             toll: toll::toll(config)?,
             codecs: domain_codecs(config)?,
             resolver: dns::resolver(config)?,
+            services: services::services(config)?,
         },
         limits: Limits {
             calls: config.calls.max,
@@ -149,6 +154,7 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
         },
         directory: directory(config)?,
         call_api: call_api::dialect(config),
+        record: recordings::rule(config)?,
         ..ShardConfig::default()
     })
 }

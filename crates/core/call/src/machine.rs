@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::cause::Cause;
+use crate::feature::attend::Serving;
 use crate::feature::fork::Hunt;
 use crate::feature::hold::Holds;
 use crate::feature::operation::Operation;
@@ -37,7 +38,7 @@ use crate::feature::parcel::Parcels;
 use crate::switchboard::{Limits, Outbox};
 use crate::words::{
     Address, Alerting, CallId, Codecs, Diversion, Event, Failure, Identity, LegId, MediaOp, MediaReport, Outcome,
-    Party, Report, Sdp, Seat, Service, Source, Target, Ticket, Time,
+    Party, Report, Room, Sdp, Seat, Service, Source, Target, Ticket, Time,
 };
 
 /// What a call waits for.
@@ -146,6 +147,8 @@ pub(crate) enum Alarm {
     Operation,
     /// The call has lasted as long as it may.
     Duration,
+    /// A key for a service has not come.
+    Key,
 }
 
 /// What a caller's own request said about it, for whoever is called.
@@ -171,7 +174,9 @@ pub struct Leg {
     /// Where the party is; `None` for one that called in.
     pub target: Option<Target>,
     /// The service that stands in for a party: no carrier knows such a leg.
-    pub service: Option<Service>,
+    pub service: Option<Box<Service>>,
+    /// The other end is in its room.
+    pub(crate) entered: bool,
     pub(crate) purpose: Option<Purpose>,
     /// The description last sent to an incoming leg: early media and answer must not differ.
     pub(crate) local: Option<Sdp>,
@@ -202,6 +207,7 @@ impl Leg {
             wire_id: None,
             target: None,
             service: None,
+            entered: false,
             purpose: None,
             local: None,
             owes_answer: false,
@@ -271,6 +277,8 @@ pub struct Call {
     pub(crate) op: Option<Box<Operation>>,
     /// What the parties send each other, once they do.
     pub(crate) parcels: Option<Box<Parcels>>,
+    /// What a service does for a party.
+    pub(crate) serving: Option<Box<Serving>>,
 }
 
 /// What a machine may touch while it works: the time, the limits, and where its words go.
@@ -311,6 +319,7 @@ impl Call {
             holds: Holds::default(),
             op: None,
             parcels: None,
+            serving: None,
         }
     }
 
@@ -367,9 +376,11 @@ impl Call {
                 self.direction_changed(scene, party, sends, listens);
                 self.watch_held(scene);
             }
+            MediaReport::Room { party, room, news, .. } => self.room_told(scene, party, room, news),
             MediaReport::Digit { party, digit, .. } => self.digit_heard(scene, party, digit),
+            MediaReport::Played { play, news, .. } => self.played(scene, play, &news),
             // For whoever looks after the switch; the call goes on as it is.
-            MediaReport::Audio { .. } => {}
+            MediaReport::Audio { .. } | MediaReport::Recorded { .. } => {}
         }
     }
 
@@ -417,6 +428,11 @@ impl Call {
     }
 
     pub(crate) fn open_media(&mut self, scene: &mut Scene<'_>) {
+        self.open_media_in(scene, None);
+    }
+
+    /// The same for a party that is to be in a room.
+    pub(crate) fn open_media_in(&mut self, scene: &mut Scene<'_>, room: Option<Room>) {
         if !self.media_open {
             self.media_open = true;
             let offer = self.caller_offer.clone();
@@ -425,6 +441,7 @@ impl Call {
                 offer: offer.map(|sdp| (Party::Caller, sdp)),
                 codecs: self.codecs.clone(),
                 near: self.caller_near,
+                room,
             });
         }
     }

@@ -206,7 +206,10 @@ impl Switchboard {
         | MediaReport::Silent { call, .. }
         | MediaReport::Direction { call, .. }
         | MediaReport::Audio { call, .. }
-        | MediaReport::Digit { call, .. }) = &report;
+        | MediaReport::Played { call, .. }
+        | MediaReport::Room { call, .. }
+        | MediaReport::Digit { call, .. }
+        | MediaReport::Recorded { call, .. }) = &report;
         self.touch(now, *call, |call, scene| call.tell_media(scene, report));
     }
 

@@ -11,9 +11,11 @@ use crate::config::{PortPair, SocketIx};
 use crate::inspect::Odd;
 use crate::keys::Ear;
 use crate::latch::{Latch, RtcpLatch};
-use crate::negotiate::{Formats, Negotiated};
-use crate::outgoing::Outgoing;
+use crate::negotiate::{Content, Formats, Negotiated};
+use crate::outgoing::{Outgoing, Path};
 use crate::quality::Quality;
+use crate::recorder::Way;
+use crate::recordings::Tape;
 use crate::stats::Counters;
 use crate::transcode::Transcoder;
 
@@ -71,6 +73,10 @@ pub(crate) struct Channel {
     pub keyer: Option<u32>,
     /// Its entry among the generators, while the party hears something that is made here.
     pub generator: Option<u32>,
+    /// Its entry among the players, while sounds are played to it: it hears nothing else meanwhile.
+    pub player: Option<u32>,
+    /// Its entry among the members, while the party is in a room.
+    pub member: Option<u32>,
     pub sockets: Sockets,
     pub latch: Latch,
     /// What the party is sent.
@@ -89,6 +95,8 @@ pub(crate) struct Channel {
     pub keys: Option<Box<Ear>>,
     /// Leads to the codec of the other end; there only where that is another one.
     pub transcoder: Option<Box<Transcoder>>,
+    /// Records what is said; belongs to the place at the table, and not to whoever has it.
+    pub tape: Option<Box<Tape>>,
 
     /// Our address as the party sees it.
     pub near: Option<IpAddr>,
@@ -113,6 +121,8 @@ impl Channel {
             held: false,
             keyer: None,
             generator: None,
+            player: None,
+            member: None,
             sockets: Sockets::default(),
             latch: Latch::default(),
             outgoing,
@@ -124,6 +134,7 @@ impl Channel {
             told_quiet: 0,
             keys: None,
             transcoder: None,
+            tape: None,
             near: None,
             remote: None,
             offer: None,
@@ -139,10 +150,30 @@ impl Channel {
         self.remote.as_ref().or(self.offer.as_ref())
     }
 
+    /// Makes a packet the next that the party is sent, counts it and shows it to whoever records the party. `false` when
+    /// it must not be sent. Whatever goes to a party goes this way.
+    #[inline]
+    pub fn carry(&mut self, now: Time, codec: &'static Codec, content: Content, path: Path, packet: &mut [u8]) -> bool {
+        if !self.outgoing.carry(now, codec, content, path, packet) {
+            return false;
+        }
+        self.counters.sent_packets += 1;
+        self.counters.sent_octets += packet.len() as u64;
+        if content == Content::Audio {
+            self.tape(now, Way::Out, codec, packet);
+        }
+        true
+    }
+
     /// Whether it is the other party that this one hears now.
     #[inline]
     pub fn listens_to_peer(&self) -> bool {
-        self.hears == Source::Peer && self.keyer.is_none()
+        self.hears == Source::Peer && self.keyer.is_none() && self.player.is_none()
+    }
+
+    /// Whether it is sounds that it hears now; music on hold comes before them, and they stand still meanwhile.
+    pub fn is_played_to(&self) -> bool {
+        self.player.is_some() && self.hears != Source::Hold
     }
 
     /// What was agreed with which leg about who sends.
@@ -308,6 +339,9 @@ impl Call {
         std::mem::swap(end, &mut spare.channel);
         // A key that is down now is nobody's: it was pressed for another.
         (end.keys, spare.channel.keys) = (None, None);
+        // Who comes is in the room in the stead of whoever goes.
+        std::mem::swap(&mut end.member, &mut spare.channel.member);
+        std::mem::swap(&mut end.tape, &mut spare.channel.tape);
         Some(spare.place)
     }
 

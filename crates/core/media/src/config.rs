@@ -22,6 +22,9 @@ pub const DEFAULT_RTP_TIMEOUT: Duration = Duration::from_secs(60);
 /// otherwise.
 pub const DEFAULT_QUIET_AFTER: Duration = Duration::from_secs(5);
 
+/// Most members of one room, unless configured otherwise.
+pub const DEFAULT_ROOM_MEMBERS: usize = 100;
+
 /// What is generated comes in packets of so many milliseconds.
 pub const FRAME_MS: u32 = 20;
 
@@ -71,6 +74,8 @@ pub struct EngineConfig {
     pub quiet_after: Duration,
     /// Most calls at once; beyond, every offer and answer is refused with 503.
     pub max_calls: usize,
+    /// Most members of one room; beyond, whoever wants to come in is refused. Default [`DEFAULT_ROOM_MEMBERS`].
+    pub room_members: usize,
     /// The ringing tone. Of a tone whose cadence repeats after more than
     /// [`MAX_LOOP_MS`](crate::MAX_LOOP_MS), only so much is played.
     pub ringback: Tone,
@@ -90,6 +95,7 @@ impl EngineConfig {
             rtp_timeout: DEFAULT_RTP_TIMEOUT,
             quiet_after: DEFAULT_QUIET_AFTER,
             max_calls: DEFAULT_MAX_CALLS,
+            room_members: DEFAULT_ROOM_MEMBERS,
             ringback: Tone::named("eu-ringback").unwrap_or_else(|| Tone::steady(425.0, 0.25)),
             hold_music: HoldMusic::default(),
         }

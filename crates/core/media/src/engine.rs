@@ -4,7 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use hookswitch_call::{AudioNews, CallId, Codecs, LegId, MediaOp, MediaReport, Party, Sdp, Seat, Source, Time};
+use hookswitch_call::{
+    AudioNews, CallId, Codecs, LegId, MediaOp, MediaReport, Party, PlayEnd, Sdp, Seat, Source, Time,
+};
 use hookswitch_codec::{Codec, by_label};
 use hookswitch_sdp::Direction;
 use slab::Slab;
@@ -17,6 +19,10 @@ use crate::keyer::Keyer;
 use crate::keys::KeysDown;
 use crate::negotiate::Refusal;
 use crate::outgoing::Outgoing;
+use crate::player::Player;
+use crate::recordings::Recordings;
+use crate::rooms::Rooms;
+use crate::sounds::FileOrders;
 use crate::stats::{CallStats, Counters, Rated, Totals};
 use crate::tone::Tones;
 use crate::transcode::{Coded, Workplace};
@@ -39,7 +45,10 @@ pub struct Engine {
     pub(crate) port_pairs: usize,
     pub(crate) generators: Slab<Generator>,
     pub(crate) keyers: Slab<Keyer>,
-    /// How many of both send something at every beat.
+    pub(crate) players: Slab<Box<Player>>,
+    pub(crate) file_orders: FileOrders,
+    pub(crate) rooms: Rooms,
+    /// How many of all these send something at every beat.
     pub(crate) beats: usize,
     /// All of them send at the same moments.
     pub(crate) next_frame: Time,
@@ -48,6 +57,7 @@ pub struct Engine {
     pub(crate) coded: Coded,
     pub(crate) workplace: Workplace,
     pub(crate) reports: VecDeque<MediaReport>,
+    pub(crate) recordings: Recordings,
     closed: VecDeque<CallStats>,
     pub(crate) closed_counters: Counters,
     rated: Rated,
@@ -70,6 +80,9 @@ impl Engine {
             port_pairs: 0,
             generators: Slab::new(),
             keyers: Slab::new(),
+            players: Slab::new(),
+            file_orders: FileOrders::default(),
+            rooms: Rooms::new(),
             beats: 0,
             next_frame: Time::ZERO,
             next_report: None,
@@ -77,6 +90,7 @@ impl Engine {
             coded: Coded::default(),
             workplace: Workplace::new(),
             reports: VecDeque::new(),
+            recordings: Recordings::default(),
             closed: VecDeque::new(),
             closed_counters: Counters::default(),
             rated: Rated::default(),
@@ -87,7 +101,7 @@ impl Engine {
     /// [`next_tick`](Self::next_tick).
     pub fn perform(&mut self, now: Time, op: MediaOp, ports: &mut dyn Ports) {
         match op {
-            MediaOp::Open { call, offer, codecs, near } => self.open(call, offer, codecs.as_ref(), near),
+            MediaOp::Open { call, offer, codecs, near, room: _ } => self.open(call, offer, codecs.as_ref(), near),
             MediaOp::MakeOffer { call, seat, leg, near } => {
                 let result = self.offer(call, seat, leg, near, ports);
                 self.reports.push_back(report(call, seat, leg, result));
@@ -119,8 +133,15 @@ impl Engine {
             MediaOp::OpenSpare { call, party, near } => self.open_spare(call, party, near),
             MediaOp::Swap { call } => self.swap(now, call),
             MediaOp::CloseSpare { call } => self.close_spare(now, call, ports),
+            MediaOp::Join { call, party, room, part } => self.join(now, call, party, room, part),
+            MediaOp::Leave { call, party, room } => self.leave(call, party, Some(&room)),
             MediaOp::Inspect { call } => self.inspect(now, call),
             MediaOp::Digit { call, party, digit } => self.press(now, call, party.into(), digit),
+            MediaOp::Play { call, party, play, soup } => self.play_soup(now, (call, party), play, soup),
+            MediaOp::ControlPlay { call, party, play, control } => self.control_play((call, party), play, control),
+            MediaOp::Record { call, party, recording, order } => {
+                self.order_recording(now, call, party, recording, order)
+            }
             MediaOp::Close { call } => self.close(now, call, ports),
         }
     }
@@ -303,12 +324,16 @@ impl Engine {
     }
 
     fn close(&mut self, now: Time, id: CallId, ports: &mut dyn Ports) {
+        for party in [Party::Caller, Party::Callee] {
+            self.leave(id, party, None);
+        }
         let Some(index) = self.by_id.remove(&id) else {
             return;
         };
         for seat in SEATS {
             self.silence(index, seat);
         }
+        self.end_recordings(now, index);
         let last_word = self.last_word(now, index);
         self.coded.forget(index);
         let Some(mut call) = self.calls.try_remove(index as usize) else {
@@ -334,6 +359,7 @@ impl Engine {
     pub(crate) fn silence(&mut self, index: u32, seat: Seat) {
         self.stop_generator(index, seat);
         self.stop_keyer(index, seat);
+        self.end_player(index, seat, PlayEnd::Closed);
     }
 
     /// Says goodbye to a party and gives its ports back.

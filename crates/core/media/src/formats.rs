@@ -1,6 +1,6 @@
 //! The formats of an offer of ours.
 
-use hookswitch_codec::{CODECS, Codec};
+use hookswitch_codec::{Codec, telephone_event_at};
 use hookswitch_sdp::{Media, SessionDescription};
 use smallvec::SmallVec;
 
@@ -45,7 +45,7 @@ impl Formats {
         let ours = || codecs.iter().copied().filter(|codec| codec.is_audio());
         let mut list = List::new(session);
         match peer {
-            Peer::Unknown => ours().filter(|codec| can_code(codec)).for_each(|codec| list.add(codec, None)),
+            Peer::Unknown => ours().filter(|codec| codec.has_coder()).for_each(|codec| list.add(codec, None)),
             Peer::Offer(offer) => {
                 let (_, media) = select_audio(offer)?;
                 let theirs = ours().filter_map(|codec| Some((codec, find_format(media, codec)?)));
@@ -57,9 +57,9 @@ impl Formats {
         if common == 0 {
             return Err(Refusal::NoCommonCodec);
         }
-        if !matches!(peer, Peer::Unknown) && list.audio.iter().any(|(codec, _)| can_code(codec)) {
+        if !matches!(peer, Peer::Unknown) && list.audio.iter().any(|(codec, _)| codec.has_coder()) {
             let present = session.map(|session| session.codec);
-            let rest = present.into_iter().chain(ours()).filter(|codec| can_code(codec));
+            let rest = present.into_iter().chain(ours()).filter(|codec| codec.has_coder());
             rest.for_each(|codec| list.add(codec, None));
         }
         let events = list.events(codecs, peer);
@@ -78,7 +78,7 @@ impl Formats {
     /// The formats of telephone-event, and their numbers.
     pub(crate) fn events(&self) -> impl Iterator<Item = (&'static Codec, u8)> + '_ {
         let numbered = EVENT_CLOCKS.iter().zip(self.events);
-        numbered.filter_map(|(clock_rate, number)| events_at(*clock_rate).zip(number))
+        numbered.filter_map(|(clock_rate, number)| telephone_event_at(*clock_rate).zip(number))
     }
 
     /// The number of the events beside a codec.
@@ -86,16 +86,6 @@ impl Formats {
         let place = EVENT_CLOCKS.iter().position(|clock_rate| *clock_rate == codec.clock_rate)?;
         self.events[place]
     }
-}
-
-/// Whether audio can be turned into this format, and back.
-pub(crate) fn can_code(codec: &Codec) -> bool {
-    codec.has_coder()
-}
-
-/// The row of telephone-event with a clock.
-pub(crate) fn events_at(clock_rate: u32) -> Option<&'static Codec> {
-    CODECS.iter().find(|codec| !codec.is_audio() && codec.clock_rate == clock_rate)
 }
 
 /// Formats that are being numbered.
@@ -150,7 +140,7 @@ impl<'a> List<'a> {
         }
         for (event, clock_rate) in events.iter_mut().zip(EVENT_CLOCKS) {
             let beside = self.audio.iter().find(|(codec, _)| codec.clock_rate == clock_rate).map(|(codec, _)| *codec);
-            let Some(codec) = beside.filter(|_| events_at(clock_rate).is_some()) else { continue };
+            let Some(codec) = beside.filter(|_| telephone_event_at(clock_rate).is_some()) else { continue };
             let in_use = self.session.filter(|session| session.codec.clock_rate == clock_rate);
             let theirs = match peer {
                 Peer::Agreed(peer) if peer.codec.clock_rate == clock_rate => peer.send.event,

@@ -32,7 +32,7 @@ const REPORT_ROOM: usize = 96;
 pub(crate) struct Generator {
     pub call: u32,
     pub seat: Seat,
-    /// Which tone; `None` is an echo.
+    /// Which tone; `None` is an echo, or what a player sends.
     tone: Option<ToneKind>,
     ssrc: u32,
     sequence: u16,
@@ -60,7 +60,7 @@ impl Generator {
     pub fn new(now: Time, call: u32, seat: Seat, source: Source, random: &Random) -> Option<Self> {
         let tone = match source {
             Source::Silence | Source::Peer => return None,
-            Source::Echo => None,
+            Source::Echo | Source::Sounds | Source::Room => None,
             Source::Ringback => Some(ToneKind::Ringback),
             Source::Reference => Some(ToneKind::Reference),
             Source::Hold => Some(ToneKind::Hold),
@@ -129,12 +129,10 @@ impl Generator {
         self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(ticks);
         self.marker = false;
-        if !channel.outgoing.carry(now, session.codec, Content::Audio, Path::Made, packet) {
+        if !channel.carry(now, session.codec, Content::Audio, Path::Made, packet) {
             return None;
         }
         self.has_sent = true;
-        channel.counters.sent_packets += 1;
-        channel.counters.sent_octets += packet.len() as u64;
         Some((socket, to, packet))
     }
 
@@ -210,7 +208,8 @@ impl Engine {
     pub fn next_tick(&self) -> Option<Time> {
         let frame = (self.beats > 0).then_some(self.next_frame);
         let reports = [self.next_report, self.coded.deadline()];
-        [frame, self.keys_down.deadline()].into_iter().chain(reports).flatten().min()
+        let others = [frame, self.keys_down.deadline(), self.recordings.deadline()];
+        others.into_iter().chain(reports).flatten().min()
     }
 
     /// Sends what is due of tones, keys and reports.
@@ -227,6 +226,7 @@ impl Engine {
         if self.coded.deadline().is_some_and(|due| now >= due) {
             self.report_on_coded(now, send);
         }
+        self.write_recordings(now);
     }
 
     fn play(&mut self, now: Time, send: &mut dyn FnMut(SocketIx, SocketAddr, &[u8])) {
@@ -239,6 +239,7 @@ impl Engine {
         self.next_frame = self.next_frame.saturating_add(FRAME.saturating_mul(due));
         let mut buffer = [0; HEADER_LEN + MAX_FRAME];
         self.press_keys(now, (due - sent, sent), &mut buffer, send);
+        self.play_soups(now, (due - sent, sent), &mut buffer, send);
         for (_, generator) in &mut self.generators {
             let call = self.calls.get_mut(generator.call as usize);
             let Some(channel) = call.and_then(|call| call.seat_mut(generator.seat)) else {
@@ -247,7 +248,7 @@ impl Engine {
             let Some(session) = channel.session.filter(|_| generator.is_tone()) else {
                 continue;
             };
-            if channel.keyer.is_some() {
+            if channel.keyer.is_some() || channel.is_played_to() {
                 generator.pass(session.codec, due, &self.tones);
                 continue;
             }
@@ -260,6 +261,7 @@ impl Engine {
                 }
             }
         }
+        self.mix(now, (due, sent), send);
     }
 
     fn report(&mut self, now: Time, send: &mut dyn FnMut(SocketIx, SocketAddr, &[u8])) {

@@ -184,11 +184,9 @@ impl Keyer {
         let packet = buffer.get_mut(..HEADER_LEN + len)?;
         header.write(packet).ok()?;
         self.sequence = self.sequence.wrapping_add(1);
-        if !channel.outgoing.carry(now, session.codec, content, Path::Made, packet) {
+        if !channel.carry(now, session.codec, content, Path::Made, packet) {
             return None;
         }
-        channel.counters.sent_packets += 1;
-        channel.counters.sent_octets += packet.len() as u64;
         Some((socket, to, packet))
     }
 }

@@ -1,4 +1,5 @@
-//! Keys that a party presses while the other end takes no telephone events: they are told instead.
+//! Keys that a party presses while the other end takes no telephone events, or while there is nobody: they are told
+//! instead.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -87,13 +88,13 @@ fn tell(who: Presser, heard: EventReports, clock_rate: u32, reports: &mut VecDeq
 }
 
 impl Engine {
-    /// Listens for keys where one end has agreed to telephone events and the other has not.
+    /// Listens for keys where one end has agreed to telephone events and the other has not, or is not there.
     pub(crate) fn listen_for_keys(&mut self, index: u32) {
         let Some(call) = self.calls.get_mut(index as usize) else { return };
         for party in [Party::Caller, Party::Callee] {
             let (end, other) = call.both_mut(party);
             let sends = end.session.is_some_and(|session| session.receive.event.is_some());
-            let unheard = other.session.is_some_and(|session| session.send.event.is_none());
+            let unheard = other.session.is_none_or(|session| session.send.event.is_none());
             if !(sends && unheard) {
                 end.keys = None;
             } else if end.keys.is_none() {

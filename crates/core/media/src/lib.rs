@@ -33,38 +33,57 @@ mod channel;
 mod config;
 mod describe;
 mod engine;
+mod files;
 mod formats;
 mod generate;
+mod hearing;
 mod hold_music;
 mod inspect;
+mod jitter;
 mod keyer;
 mod keys;
 pub mod latch;
+mod mixer;
 pub mod negotiate;
 mod outgoing;
+mod player;
+mod power;
 mod quality;
 mod record;
+mod recorder;
+mod recordings;
 mod relay;
 mod report;
+mod rooms;
 mod saying;
+mod slip;
+mod sounds;
 mod spare;
 mod stats;
 mod tone;
+mod track;
 mod transcode;
 
 pub use config::{
-    AddressPolicy, DEFAULT_MAX_CALLS, DEFAULT_QUIET_AFTER, DEFAULT_RTP_TIMEOUT, EngineConfig, FRAME, FRAME_MS,
-    MAX_SOCKETS, PortPair, Ports, SocketIx,
+    AddressPolicy, DEFAULT_MAX_CALLS, DEFAULT_QUIET_AFTER, DEFAULT_ROOM_MEMBERS, DEFAULT_RTP_TIMEOUT, EngineConfig,
+    FRAME, FRAME_MS, MAX_SOCKETS, PortPair, Ports, SocketIx,
 };
 pub use describe::{Draft, MAX_MIRRORED_LINES};
 pub use engine::{Engine, MAX_CLOSED};
+pub use files::{CHUNK_MS, FileError, FileId, FileOrder, FileReport};
 pub use generate::{MAX_CATCH_UP, REPORT_INTERVAL};
 pub use hold_music::{HoldMusic, MAX_MUSIC_FILE, MAX_MUSIC_S, MIN_MUSIC_MS, MusicError};
 pub use keyer::{MAX_KEY_TIME, MAX_KEYS_WAITING, MIN_KEY_TIME};
 pub use latch::LatchConfig;
 pub use negotiate::{Negotiated, Refusal};
 pub use outgoing::Outgoing;
+pub use player::MAX_STALL_MS;
+pub use power::{MAX_AVERAGE, MAX_RECORDING_S};
 pub use record::{EndRecord, MediaRecord};
+pub use recorder::PIECE;
+pub use recordings::{MAX_RECORDINGS, MAX_RECORDINGS_PER_PARTY, Written};
 pub use relay::Forward;
+pub use rooms::SMALL as SMALL_ROOM;
 pub use stats::{CallStats, Counters, DropReason, POOR, Rated, Totals};
 pub use tone::{MAX_LOOP_MS, REFERENCE_HZ};
+pub use track::{MAX_WAITING, MAX_WAITING_BYTES, PATIENCE};

@@ -8,14 +8,14 @@
 use std::net::{IpAddr, SocketAddr};
 
 use hookswitch_call::{Cause, Fault, Kind};
-use hookswitch_codec::Codec;
+use hookswitch_codec::{Codec, telephone_event_at};
 use hookswitch_sdp::{Address, Direction, Format, Media, SdpError, SessionDescription};
 use smallvec::SmallVec;
 use thiserror::Error;
 
 use crate::describe::{Draft, Stream};
+use crate::formats::knows_events;
 pub use crate::formats::{Formats, Peer};
-use crate::formats::{can_code, events_at, knows_events};
 
 /// Payload type under which we offer telephone-event to a party whose peer is not known yet.
 pub const EVENT_PAYLOAD_TYPE: u8 = 101;
@@ -236,7 +236,7 @@ pub fn make_answer(
     };
     let mut lines = SmallVec::<[Format<'_>; 2]>::new();
     lines.push(describe_codec(codec, numbers.audio, mirrored));
-    if let Some((row, number)) = events_at(codec.clock_rate).zip(event) {
+    if let Some((row, number)) = telephone_event_at(codec.clock_rate).zip(event) {
         lines.push(describe_codec(row, number, mirrored));
     }
     let draft = Draft::write(&Stream {
@@ -262,14 +262,14 @@ fn choose(
 ) -> Option<&'static Codec> {
     let offered = |codec: &&'static Codec| find_format(media, codec).is_some();
     let mut ours = codecs.iter().copied().filter(|codec| codec.is_audio()).filter(offered);
-    let mut ours_coded = present.into_iter().filter(offered).chain(ours.clone()).filter(|codec| can_code(codec));
+    let mut ours_coded = present.into_iter().filter(offered).chain(ours.clone()).filter(|codec| codec.has_coder());
     match (agreed, mirrored) {
         (Some(peer), _) if offered(&peer.codec) => Some(peer.codec),
-        (Some(peer), _) => ours_coded.next().filter(|_| can_code(peer.codec)),
+        (Some(peer), _) => ours_coded.next().filter(|_| peer.codec.has_coder()),
         (None, Some((_, theirs))) => {
             let has = |codec: &Codec| find_format(theirs, codec).is_some();
             ours.find(|codec| has(codec)).or_else(|| {
-                let codes = codecs.iter().any(|codec| codec.is_audio() && has(codec) && can_code(codec));
+                let codes = codecs.iter().any(|codec| codec.is_audio() && has(codec) && codec.has_coder());
                 ours_coded.next().filter(|_| codes)
             })
         }
@@ -303,7 +303,7 @@ pub fn accept(
     let answered = || media.codecs().filter_map(|format| Some((format, ours(&format)?)));
     let is_best =
         |place: usize, codec: &Codec| agreed.map_or(place < usize::from(offered.common), |agreed| agreed == codec);
-    let serves = |codec: &Codec| agreed.is_none_or(|agreed| can_code(agreed) && can_code(codec));
+    let serves = |codec: &Codec| agreed.is_none_or(|agreed| agreed.has_coder() && codec.has_coder());
     let best = answered().find(|(_, (place, codec, _))| is_best(*place, codec));
     let any = || answered().find(|(_, (_, codec, _))| serves(codec));
     let (format, (_, codec, number)) = best.or_else(any).ok_or(Refusal::NoCommonCodec)?;

@@ -14,6 +14,8 @@ use crate::keys::{Presser, take_event};
 use crate::latch::LatchConfig;
 use crate::negotiate::Content;
 use crate::outgoing::Path;
+use crate::player::interrupt;
+use crate::recorder::Way;
 use crate::report::{Streams, blocks_in, sender_report_in};
 use crate::stats::DropReason;
 use crate::transcode::Workplace;
@@ -63,23 +65,30 @@ impl Engine {
         let result = if used.rtcp {
             relay_report(now, sender, other, at_table, from, packet)
         } else {
-            match receive(now, &self.config.latch, sender, from, packet) {
+            let received = receive(now, &self.config.latch, sender, from, packet);
+            if received == Ok(Content::Event) && sender.player.is_some() {
+                interrupt(&mut self.players, sender);
+            }
+            match received {
                 // As media it was refused for its payload type, or its length.
                 Err(DropReason::PayloadType | DropReason::Malformed) if is_muxed_report(sender, packet) => {
                     relay_report(now, sender, other, at_table, from, packet)
                 }
                 Err(reason) => Err(reason),
-                Ok(Content::Event) if at_table && other.hears == Source::Peer && sender.keys.is_some() => {
+                Ok(Content::Event) if at_table && sender.keys.is_some() && takes_keys(sender, other) => {
                     if let Seat::Of(party) = used.seat {
                         let who = Presser { index: used.call, call: id, party };
                         take_event(now, who, sender, packet, &mut self.keys_down, &mut self.reports);
                     }
                     Err(DropReason::PayloadType)
                 }
+                Ok(content) if at_table && sender.hears == Source::Room => {
+                    return self.rooms.put(now, sender, content, packet);
+                }
                 Ok(content) if at_table && other.listens_to_peer() => {
                     pass_on(now, sender, other, content, (buffer, len), &mut self.workplace)
                 }
-                Ok(content) if sender.hears == Source::Echo => {
+                Ok(content) if sender.hears == Source::Echo && sender.player.is_none() => {
                     let entry = sender.generator.map(|key| key as usize);
                     match entry.and_then(|key| self.generators.get_mut(key)) {
                         Some(echo) => {
@@ -105,6 +114,11 @@ impl Engine {
             }
         }
     }
+}
+
+/// Whether the keys of a party are told: whoever hears it takes none, or nobody is there and it does not hear itself.
+fn takes_keys(sender: &Channel, other: &Channel) -> bool {
+    other.hears == Source::Peer || (other.session.is_none() && sender.hears != Source::Echo)
 }
 
 /// Where the first `len` bytes of a buffer go.
@@ -148,6 +162,10 @@ fn receive(
         transcoder.note(now, content, packet);
     }
     sender.quality.note(now, session.codec, content, &rtp, counters);
+    if content == Content::Audio {
+        let codec = session.codec;
+        sender.tape(now, Way::In, codec, packet);
+    }
     Ok(content)
 }
 
@@ -194,11 +212,9 @@ pub(crate) fn send_on(
     {
         *byte = (*byte & 0x80) | number;
     }
-    if !receiver.outgoing.carry(now, session.codec, content, path, packet) {
+    if !receiver.carry(now, session.codec, content, path, packet) {
         return Err(DropReason::Late);
     }
-    receiver.counters.sent_packets += 1;
-    receiver.counters.sent_octets += packet.len() as u64;
     Ok(Sending { socket, to, len })
 }
 
@@ -223,6 +239,9 @@ fn relay_report(
     for block in blocks_in(&compound) {
         if sender.outgoing.note_loss(&block) {
             sender.quality.take_block(now, &block);
+            if let Some(transcoder) = &mut other.transcoder {
+                transcoder.note_loss(&block);
+            }
         }
     }
     if let Some(transcoder) = &mut sender.transcoder {

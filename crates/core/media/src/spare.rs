@@ -16,7 +16,7 @@
 
 use std::net::IpAddr;
 
-use hookswitch_call::{CallId, Party, Seat, Source, Time};
+use hookswitch_call::{CallId, Party, PlayEnd, Seat, Source, Time};
 
 use crate::channel::Spare;
 use crate::config::Ports;
@@ -41,6 +41,10 @@ impl Engine {
 
     pub(crate) fn swap(&mut self, now: Time, id: CallId) {
         let Ok(index) = self.index_of(id) else { return };
+        // What is played to somebody is for whoever sits there.
+        if let Some(place) = self.call(id).and_then(|call| call.spare.as_ref()).map(|spare| spare.place) {
+            self.end_player(index, place.into(), PlayEnd::Closed);
+        }
         let Some(place) = self.calls.get_mut(index as usize).and_then(|call| call.swap()) else {
             return;
         };

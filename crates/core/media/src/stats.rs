@@ -24,9 +24,10 @@ pub enum DropReason {
     /// Nobody knows where the receiver is, or there is no socket to get there.
     NoDestination,
     /// A report of which nothing concerns the other party: about media that we generate ourselves,
-    /// we were who it was for.
+    /// we were who it was for. Audio that is mixed in a room goes nowhere by itself either, but is not counted.
     Consumed,
-    /// From before a change of what the receiver hears, or far from all that its source has sent.
+    /// From before a change of what the receiver hears, or far from all that its source has sent; in a room, which tells
+    /// at its end, also what came twice or too late to be mixed.
     Late,
 }
 

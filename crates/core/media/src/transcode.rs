@@ -8,8 +8,9 @@
 //! ```
 //!
 //! Each packet is worked on at once when it comes; nothing waits for a tick, and nothing is put in order. What is
-//! lost stays a gap in the numbers, so that the receiver conceals it as it would have from the source itself. What
-//! comes late is passed on late only where no memory is spoilt by it.
+//! lost stays a gap in the numbers, so that the receiver conceals it as it would have from the source itself; but a
+//! codec that conceals by itself, or sends twice, fills short gaps here. What comes late is passed on late only where no
+//! memory is spoilt by it.
 //!
 //! Reports end here: those of one party speak of packets that the other has not sent. Each is told what we
 //! received of it and what we sent it ([`Engine::report_on_coded`]).
@@ -18,16 +19,17 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hookswitch_call::{Party, Time};
-use hookswitch_codec::{Codec, Decoder, MAX_FRAME_SAMPLES};
+use hookswitch_codec::{Codec, Decoder, Framing, Kind, MAX_FRAME_SAMPLES};
 use hookswitch_rtp::{
     Arrival, Compound, HEADER_LEN, Header, MAX_DROPOUT, Packet, ReportBlock, RtcpPacket, SequenceTracker,
 };
+use hookswitch_sdp::SessionDescription;
 
 use crate::channel::{Call, Channel};
 use crate::config::{FRAME_MS, SocketIx};
 use crate::engine::{Dice, Engine};
 use crate::generate::tell;
-use crate::negotiate::{Content, Negotiated};
+use crate::negotiate::{Content, Negotiated, find_format, select_audio};
 use crate::outgoing::Path;
 use crate::relay::{Destination, Sending, send_on};
 use crate::saying::Saying;
@@ -35,6 +37,9 @@ use crate::stats::DropReason;
 
 /// Least and most audio in a packet that is cut anew, in milliseconds, whatever the receiver asks for.
 const CUT_MS: core::ops::RangeInclusive<u32> = 10..=60;
+
+/// Longest loss that is filled by what the codec makes up, in milliseconds: beyond, nothing of it is like what was said.
+const MAX_FILL_MS: u32 = 60;
 
 /// Least time between two looks at who is to be told something.
 const REPORT_GRAIN: Duration = Duration::from_millis(500);
@@ -44,6 +49,8 @@ const REPORT_GRAIN: Duration = Duration::from_millis(500);
 struct Way {
     from: &'static Codec,
     to: &'static Codec,
+    /// Samples per second between the two.
+    rate: u32,
     /// Milliseconds in a packet, where the receiver asks for so many.
     ptime: Option<u32>,
 }
@@ -52,7 +59,23 @@ impl Way {
     /// None where packets pass as they are.
     fn between(from: &Negotiated, to: &Negotiated) -> Option<Self> {
         let ptime = to.ptime.map(u32::from).filter(|ptime| CUT_MS.contains(ptime));
-        (from.codec != to.codec).then_some(Self { from: from.codec, to: to.codec, ptime })
+        // Opus has no packets of 30 ms.
+        let is_opus = matches!(to.codec.kind, Kind::Audio { framing: Framing::Opus, .. });
+        let ptime = ptime.filter(|ptime| !is_opus || *ptime == 10 || ptime % 20 == 0);
+        // More than the receiver can hear is not decoded.
+        let rate = from.codec.coding_rate(to.codec.sample_rate);
+        (from.codec != to.codec).then_some(Self { from: from.codec, to: to.codec, rate, ptime })
+    }
+
+    /// Samples in so many milliseconds.
+    fn samples_in(&self, ms: u32) -> usize {
+        (u64::from(self.rate) * u64::from(ms) / 1_000) as usize
+    }
+
+    /// How far a codec's clock moves in so many samples.
+    fn ticks(&self, codec: &Codec, samples: usize) -> u32 {
+        let ticks = samples as u64 * u64::from(codec.clock_rate);
+        ticks.checked_div(u64::from(self.rate)).unwrap_or(0) as u32
     }
 
     fn has_one_clock(&self) -> bool {
@@ -147,10 +170,10 @@ impl Workplace {
 }
 
 impl Transcoder {
-    fn new(way: Way, serial: u32, next_report: Time) -> Self {
-        let saying = Saying::new(way.to, way.from.sample_rate);
-        let coding =
-            way.from.decoder().zip(saying).map(|(decoder, saying)| Coding { decoder, saying, cut: None, serial });
+    /// The receiver's format parameters say what it makes use of.
+    fn new(way: Way, parameters: Option<&str>, serial: u32, next_report: Time) -> Self {
+        let coders = way.from.decoder_at(way.rate).zip(Saying::with(way.to, way.rate, parameters));
+        let coding = coders.map(|(decoder, saying)| Coding { decoder, saying, cut: None, serial });
         Self {
             way,
             coding,
@@ -184,6 +207,13 @@ impl Transcoder {
             {
                 self.last_report = Some((report.compact_ntp(), now));
             }
+        }
+    }
+
+    /// What the receiver says of what it has lost.
+    pub fn note_loss(&mut self, block: &ReportBlock) {
+        if let Some(coding) = &mut self.coding {
+            coding.saying.expect_loss((u32::from(block.fraction_lost) * 100 / 256) as u8);
         }
     }
 
@@ -221,8 +251,17 @@ impl Transcoder {
             let end = header_len + packet.payload().len();
             return coding.pass_event(now, receiver, (&way, path), (header, missing), (buffer, header_len, end));
         }
-        let count = coding.decoder.decode(packet.payload(), &mut place.samples[..]);
-        let is_long_enough = way.ptime.is_none_or(|ptime| way.from.samples_in(ptime) == count);
+        let filled = coding.fill(&way, &header, missing, packet.payload(), &mut place.samples[..]);
+        let made_up = filled.map_or(0, |(count, _)| count);
+        let count = coding.decoder.decode(packet.payload(), &mut place.samples[made_up..]);
+        if count == 0 {
+            return Err(DropReason::Malformed);
+        }
+        let (count, header, missing) = match filled {
+            Some((made_up, timestamp)) => (made_up + count, Header { timestamp, ..header }, 0),
+            None => (count, header, missing),
+        };
+        let is_long_enough = way.ptime.is_none_or(|ptime| way.samples_in(ptime) == count);
         if coding.cut.is_none() && way.has_one_clock() && is_long_enough {
             let len = coding.make(&place.samples[..count], header, buffer)?;
             return send_on(now, receiver, content, path, buffer, len);
@@ -234,15 +273,30 @@ impl Transcoder {
 impl Coding {
     /// Whether a packet that comes late, or again, does no harm.
     fn passes_late(&self, content: Content) -> bool {
-        let forgets = matches!(self.decoder, Decoder::PerSample(_)) && self.saying.is_without_memory();
+        let forgets = matches!(self.decoder, Decoder::PerSample(_) | Decoder::L16) && self.saying.is_without_memory();
         self.cut.is_none() && (forgets || content == Content::Event)
+    }
+
+    /// Makes up what was lost before this packet, where the codec has a way of its own for that and the loss is short:
+    /// how many samples that made, and the timestamp of the first.
+    fn fill(&mut self, way: &Way, header: &Header, missing: u16, next: &[u8], out: &mut [i16]) -> Option<(usize, u32)> {
+        let from = self.cut.as_ref().filter(|_| missing > 0)?.expected;
+        let lost = u64::from(header.timestamp.wrapping_sub(from)) * u64::from(way.rate);
+        let lost = (lost / u64::from(way.from.clock_rate.max(1))) as usize;
+        let each = lost / usize::from(missing);
+        if lost > way.samples_in(MAX_FILL_MS) || each * usize::from(missing) != lost {
+            return None;
+        }
+        let (before, last) = out.get_mut(..lost)?.split_at_mut_checked(lost - each)?;
+        let made_up = before.chunks_exact_mut(each.max(1)).all(|packet| self.decoder.conceal(packet) == each);
+        (made_up && each > 0 && self.decoder.recover(next, last) == each).then_some((lost, from))
     }
 
     /// Writes a packet, and returns its length.
     fn make(&mut self, samples: &[i16], header: Header, buffer: &mut [u8]) -> Result<usize, DropReason> {
         let payload = header.write(buffer).map_err(|_| DropReason::Malformed)?;
         let len = self.saying.say(samples, payload);
-        if len == 0 { Err(DropReason::Malformed) } else { Ok(HEADER_LEN + len) }
+        if len == 0 { Err(DropReason::Consumed) } else { Ok(HEADER_LEN + len) }
     }
 
     fn pass_event(
@@ -291,10 +345,12 @@ impl Coding {
                 place.put(sending, buffer.get(..len).unwrap_or_default());
             }
             let (sequence, timestamp) = (cut.sequence, cut.timestamp);
-            cut.sequence = sequence.wrapping_add(1);
-            cut.timestamp = timestamp.wrapping_add(ticks(way.to, way.from, cut.frame));
-            let header = Header { marker: std::mem::take(&mut cut.marker), sequence, timestamp, ..header };
+            cut.timestamp = timestamp.wrapping_add(way.ticks(way.to, cut.frame));
+            let header = Header { marker: cut.marker, sequence, timestamp, ..header };
             let made = self.make(samples, header, buffer);
+            // Where nothing is sent there is silence, and what follows it is marked.
+            cut.marker = made.is_err();
+            cut.sequence = sequence.wrapping_add(u16::from(made.is_ok()));
             result =
                 made.and_then(|len| send_on(now, receiver, Content::Audio, Path::Recoded(self.serial), buffer, len));
             last = result.ok().map(|sending| (sending, sending.len));
@@ -311,7 +367,7 @@ impl Cut {
         let ms = way.ptime.unwrap_or(FRAME_MS);
         Self {
             rest: Vec::new(),
-            frame: way.from.samples_in(ms),
+            frame: way.samples_in(ms),
             clock: Clocks::new(way, first.timestamp),
             sequence: first.sequence,
             timestamp: first.timestamp,
@@ -325,7 +381,7 @@ impl Cut {
     fn take_in(&mut self, way: &Way, header: &Header, (missing, begins): (u16, bool), samples: &[i16]) {
         let timestamp = self.clock.convert(header.timestamp);
         if begins || header.timestamp != self.expected {
-            let frame = ticks(way.to, way.from, self.frame).max(1);
+            let frame = way.ticks(way.to, self.frame).max(1);
             // What was lost is as long as the clock says, unless that says nonsense.
             if missing > 0 && !begins {
                 let frames = timestamp.wrapping_sub(self.timestamp).saturating_add(frame / 2) / frame;
@@ -336,7 +392,7 @@ impl Cut {
             self.timestamp = timestamp;
         }
         self.marker |= header.marker;
-        self.expected = header.timestamp.wrapping_add(ticks(way.from, way.from, samples.len()));
+        self.expected = header.timestamp.wrapping_add(way.ticks(way.from, samples.len()));
         self.rest.extend_from_slice(samples);
     }
 
@@ -346,12 +402,6 @@ impl Cut {
         self.sequence = sequence.wrapping_add(1);
         (sequence, self.clock.convert(header.timestamp))
     }
-}
-
-/// How far a codec's clock moves in so many samples of another.
-fn ticks(codec: &Codec, of: &Codec, samples: usize) -> u32 {
-    let ticks = samples as u64 * u64::from(codec.clock_rate);
-    ticks.checked_div(u64::from(of.sample_rate)).unwrap_or(0) as u32
 }
 
 /// Durations of events by the receiver's clock. One that is longer than it can say stays at what it can say.
@@ -381,7 +431,9 @@ impl Call {
             if end.transcoder.as_ref().is_none_or(|transcoder| transcoder.way != way) {
                 *serial = serial.wrapping_add(1);
                 let next_report = now + random.report_delay() / 2;
-                end.transcoder = Some(Box::new(Transcoder::new(way, *serial, next_report)));
+                let remote = other.remote.as_ref().and_then(|sdp| SessionDescription::parse(sdp.0.as_bytes()).ok());
+                let parameters = remote.as_ref().and_then(|sdp| parameters_of(sdp, way.to));
+                end.transcoder = Some(Box::new(Transcoder::new(way, parameters, *serial, next_report)));
             }
         }
         self.is_coded()
@@ -467,6 +519,12 @@ impl Engine {
         // Many calls are looked at together, and none waits for that as long as anybody would notice.
         self.coded.next_report = next.map(|next| next.max(now + REPORT_GRAIN));
     }
+}
+
+/// The format parameters that a party has given a codec.
+fn parameters_of<'a>(sdp: &'a SessionDescription, codec: &Codec) -> Option<&'a str> {
+    let (_, media) = select_audio(sdp).ok()?;
+    find_format(media, codec)?.fmtp
 }
 
 fn earlier(next: Option<Time>, other: Time) -> Option<Time> {

@@ -193,7 +193,7 @@ fn in_use(stage: &mut Stage) -> isize {
 fn set_up(stage: &mut Stage, n: u64) {
     let call = CallId(n);
     let offer = Some((Party::Caller, Sdp::from(phone(ALICE, "0 8 101").as_str())));
-    stage.perform(MediaOp::Open { call, offer, codecs: None, near: None });
+    stage.perform(MediaOp::Open { call, offer, codecs: None, near: None, room: None });
     stage.perform(MediaOp::MakeOffer { call, seat: Party::Callee.into(), leg: CALLEE_LEG, near: None });
     let sdp = Sdp::from(phone(BOB, "0 8 101").as_str());
     stage.perform(MediaOp::Accept { call, seat: Party::Callee.into(), leg: CALLEE_LEG, sdp });

@@ -99,13 +99,13 @@ fn a_domain_may_want_other_codecs_in_another_order() {
     for (wanted, offered) in [
         (vec!["pcma", "PCMU", "telephone-event"], Ok("8 0 101")),
         (vec!["PCMA"], Ok("8")),
-        (vec!["PCMA", "GSM", "PCMA"], Ok("8")),
-        (vec!["GSM"], Err(488)),
-        (vec!["opus", "PCMA", "L16/16000"], Ok("8 96 97")),
+        (vec!["PCMA", "speex", "PCMA"], Ok("8")),
+        (vec!["PCMA", "opus"], Ok("8 96")),
+        (vec!["opus"], Err(488)),
     ] {
         let mut stage = Stage::new();
         let offer = Some((CALLER, Sdp::from(phone(ALICE, "0 8 101").as_str())));
-        stage.perform(MediaOp::Open { call: CALL, offer, codecs: Some(names(&wanted)), near: None });
+        stage.perform(MediaOp::Open { call: CALL, offer, codecs: Some(names(&wanted)), near: None, room: None });
         let got = stage.make_offer(CALLEE, CALLEE_LEG);
         let got = got.map(|sdp| formats_in(&sdp)).map_err(|cause| cause.code);
         assert_eq!(got, offered.map(str::to_owned), "{wanted:?}");
@@ -165,7 +165,7 @@ fn ipv6_parties_get_ipv6_descriptions_and_sockets() {
     let mut stage = Stage::new();
     let alice = "[2001:db8:1::a]:4000";
     let offer = Some((CALLER, Sdp::from(phone(alice, "0 101").as_str())));
-    stage.perform(MediaOp::Open { call: CALL, offer, codecs: None, near: Some(ip(SWITCH_V6)) });
+    stage.perform(MediaOp::Open { call: CALL, offer, codecs: None, near: Some(ip(SWITCH_V6)), room: None });
     // The callee is on IPv4: the switch stands between the two.
     let on = stage.make_offer(CALLEE, CALLEE_LEG).expect("an offer");
     assert!(on.contains("c=IN IP4 192.0.2.10\r\n"), "{on}");

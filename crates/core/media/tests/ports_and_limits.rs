@@ -57,7 +57,7 @@ fn beyond_the_limit_calls_are_refused_with_503() {
     let mut config = config();
     config.max_calls = 2;
     let mut stage = Stage::with(config, 8);
-    let open = |call| MediaOp::Open { call, offer: None, codecs: None, near: None };
+    let open = |call| MediaOp::Open { call, offer: None, codecs: None, near: None, room: None };
     for call in [CallId(7), CallId(8)] {
         stage.perform(open(call));
     }
@@ -95,7 +95,7 @@ fn counters_of_closed_calls_wait_up_to_a_limit() {
     let mut stage = Stage::new();
     let calls = MAX_CLOSED as u64 + 10;
     for n in 0..calls {
-        stage.perform(MediaOp::Open { call: CallId(n), offer: None, codecs: None, near: None });
+        stage.perform(MediaOp::Open { call: CallId(n), offer: None, codecs: None, near: None, room: None });
         stage.perform(MediaOp::Close { call: CallId(n) });
     }
     let waiting: Vec<_> = std::iter::from_fn(|| stage.engine.poll_closed()).collect();

@@ -46,8 +46,8 @@ fn operation() -> impl Strategy<Value = MediaOp> {
     let near = prop_oneof![Just(None), Just(Some(stage::ip("10.0.0.1"))), Just(Some(stage::ip("2001:db8::1")))];
     (call, leg, party(), near, description(), source(), 0..16u8).prop_map(
         |(call, leg, party, near, sdp, source, which)| match which {
-            0 => MediaOp::Open { call, offer: Some((party, sdp)), codecs: None, near },
-            1 => MediaOp::Open { call, offer: None, codecs: None, near },
+            0 => MediaOp::Open { call, offer: Some((party, sdp)), codecs: None, near, room: None },
+            1 => MediaOp::Open { call, offer: None, codecs: None, near, room: None },
             2 => MediaOp::MakeOffer { call, seat: party.into(), leg, near },
             3 => MediaOp::MakeAnswer { call, seat: party.into(), leg },
             4 => MediaOp::Offered { call, seat: party.into(), sdp },

@@ -4,11 +4,11 @@ mod stage;
 
 use hookswitch_call::{Party, Source};
 use hookswitch_codec::{
-    CODECS, Codec, Encoder, Resampler, Tone, ToneGenerator, by_static_payload_type, frequency_level, level,
+    CODECS, Codec, Encoder, Resampler, Tone, ToneGenerator, by_label, by_static_payload_type, frequency_level, level,
 };
 use hookswitch_media::{DropReason, EngineConfig, Forward};
 use hookswitch_rtp::{Header, TelephoneEvent};
-use hookswitch_sdp::SessionDescription;
+use hookswitch_sdp::{Format, SessionDescription};
 use stage::{
     ALICE, BOB, CALL, CAROL, NEW_LEG, NEW_SEAT, Stage, at, config, ip, is_sent, parse, phone, phone_with, with_g722,
 };
@@ -20,7 +20,7 @@ const TONE_DBFS: f32 = -12.0;
 
 /// Every codec that audio can be turned into.
 fn coded() -> Vec<&'static Codec> {
-    CODECS.iter().filter(|codec| codec.encoder().is_some()).collect()
+    CODECS.iter().filter(|codec| codec.has_coder()).collect()
 }
 
 fn with_all_codecs() -> EngineConfig {
@@ -40,6 +40,25 @@ fn phone_of(address: &str, codec: &Codec, number: u8) -> String {
             "a=rtpmap:{number} {name}/{clock_rate}{channels}\r\na=rtpmap:{event} telephone-event/{clock_rate}\r\n"
         ),
     )
+}
+
+/// The number that a description of ours gives a codec.
+fn number_in(told: &str, codec: &Codec) -> u8 {
+    let told = SessionDescription::parse(told).expect("a description");
+    let (_, audio) = told.first_audio().expect("an audio stream");
+    let is_it = |format: &Format<'_>| format.is_encoding(codec.name, codec.clock_rate, codec.channels);
+    audio.codecs().find(is_it).expect("it is offered").payload_type
+}
+
+fn opus() -> &'static Codec {
+    by_label("opus").expect("Opus")
+}
+
+/// Alice has Opus, under 110, and Bob has G.711.
+fn opus_to_pcmu(more: &str) -> Stage {
+    let mut stage = Stage::with(with_all_codecs(), 8);
+    stage.connect(&(phone_of(ALICE, opus(), 110) + more), &phone(BOB, "0 101"));
+    stage
 }
 
 /// Somebody who speaks in one codec, a steady tone.
@@ -153,16 +172,8 @@ fn a_tone_comes_through_between_any_two_codecs_both_ways() {
             let (a, b) = (alice.static_payload_type.unwrap_or(110), bob.static_payload_type.unwrap_or(120));
             stage.connect(&phone_of(ALICE, alice, a), &phone_of(BOB, bob, b));
             // Phones send under the numbers of our descriptions, which are theirs where they were first.
-            let our = |told: &str, codec: &Codec| {
-                let parsed = SessionDescription::parse(told).expect("a description");
-                let (_, audio) = parsed.first_audio().expect("an audio stream");
-                let mut formats = audio.codecs();
-                let Codec { name, clock_rate, channels, .. } = codec;
-                let format = formats.find(|format| format.is_encoding(name, *clock_rate, *channels));
-                format.expect("offered").payload_type
-            };
-            let (to_a, to_b) = (our(&stage.told[&CALLER], alice), our(&stage.told[&CALLEE], bob));
-            let what = format!("{}/{} to {}/{}", alice.name, alice.sample_rate, bob.name, bob.sample_rate);
+            let (to_a, to_b) = (number_in(&stage.told[&CALLER], alice), number_in(&stage.told[&CALLEE], bob));
+            let what = format!("{} to {}", alice.label, bob.label);
             let heard = speak(&mut stage, CALLER, &mut Mouth::new(alice, to_a, 20), 50);
             assert_eq!(heard.len(), 50, "{what}");
             assert_one_stream(&heard, bob.ticks_in(20));
@@ -406,7 +417,7 @@ fn parties_of_different_families_have_different_codecs() {
     let alice = "[2001:db8:1::a]:4000";
     let offer = Some((CALLER, hookswitch_call::Sdp::from(phone(alice, "0 101").as_str())));
     let near = Some(ip(stage::SWITCH_V6));
-    stage.perform(hookswitch_call::MediaOp::Open { call: CALL, offer, codecs: None, near });
+    stage.perform(hookswitch_call::MediaOp::Open { call: CALL, offer, codecs: None, near, room: None });
     stage.make_offer(CALLEE, stage::CALLEE_LEG).expect("an offer");
     stage.accept(CALLEE, stage::CALLEE_LEG, &phone(BOB, "9 101")).expect("usable");
     stage.make_answer(CALLER).expect("an answer");
@@ -480,4 +491,97 @@ fn what_is_forged_or_cut_short_harms_nobody() {
     }
     assert!(!is_sent(&stage.send(CALLER, "203.0.113.66:666", &mut mouth.packet())), "a stranger");
     assert_eq!(speak(&mut stage, CALLER, &mut mouth, 5).len(), 5);
+}
+
+#[test]
+fn keys_run_by_the_clock_of_each() {
+    let mut stage = opus_to_pcmu("");
+    let event_of = |header: Header, duration: u16| {
+        let event = TelephoneEvent { event: 5, end: false, volume: 10, duration };
+        let mut bytes = vec![0; 16];
+        header.write_packet(&event.to_bytes(), &mut bytes).expect("room");
+        bytes
+    };
+    let mut mouth = Mouth::new(opus(), 110, 20);
+    let before = speak(&mut stage, CALLER, &mut mouth, 3);
+    let Mouth { sequence, timestamp, ssrc, .. } = mouth;
+    let header = Header { marker: true, payload_type: 111, sequence, timestamp, ssrc };
+    let sent = stage.pass(CALLER, ALICE, &event_of(header, 960));
+    let (last, packet) = (parse(&before[2]).header(), parse(&sent[0].1));
+    assert_eq!((packet.payload_type(), packet.timestamp()), (101, last.timestamp.wrapping_add(160)));
+    assert_eq!(packet.sequence(), last.sequence.wrapping_add(1));
+    assert_eq!(TelephoneEvent::parse(packet.payload()).expect("an event").duration, 160);
+    // The other way round, and longer than it can be said there.
+    for (sequence, duration, expected) in [(1, 160, 960), (2, 20_000, u16::MAX)] {
+        let header = Header { marker: true, payload_type: 101, sequence, timestamp: 800, ssrc: 0xb0b };
+        let sent = stage.pass(CALLEE, BOB, &event_of(header, duration));
+        let packet = parse(&sent[0].1);
+        assert_eq!(packet.payload_type(), 111);
+        assert_eq!(TelephoneEvent::parse(packet.payload()).expect("an event").duration, expected);
+    }
+}
+
+#[test]
+fn a_short_loss_of_opus_is_filled_here_and_a_long_one_is_not() {
+    for (lost, missing) in [(1, 0), (3, 0), (4, 4), (20, 20)] {
+        let mut stage = opus_to_pcmu("");
+        let mut mouth = Mouth::new(opus(), 110, 20);
+        let mut heard = speak(&mut stage, CALLER, &mut mouth, 20);
+        (0..lost).for_each(|_| drop(mouth.packet()));
+        heard.extend(speak(&mut stage, CALLER, &mut mouth, 30));
+        assert_eq!(heard.len(), 50 + lost - missing, "{lost} lost");
+        let (one, next) = (parse(&heard[19]).header(), parse(&heard[20]).header());
+        assert_eq!(usize::from(next.sequence.wrapping_sub(one.sequence)), missing + 1);
+        assert_eq!(next.timestamp.wrapping_sub(one.timestamp), 160 * (missing as u32 + 1));
+        if missing == 0 {
+            assert_one_stream(&heard, 160);
+            let samples = samples_in(by_label("PCMU").expect("a codec"), 0, &heard);
+            let filled = &samples[20 * 160..(20 + lost) * 160];
+            // It fades, the longer the more.
+            assert!(level(filled) > TONE_DBFS - 10.0, "{lost} lost: {} dB", level(filled));
+        }
+    }
+}
+
+#[test]
+fn what_opus_leaves_out_as_silence_is_no_loss() {
+    let mut stage = opus_to_pcmu("a=fmtp:110 usedtx=1\r\n");
+    let silence = |sequence: u16| {
+        let mut bytes = vec![0xff; 172];
+        let timestamp = 160 * u32::from(sequence);
+        Header { marker: false, payload_type: 0, sequence, timestamp, ssrc: 0xb0b }.write(&mut bytes).expect("room");
+        bytes
+    };
+    let sent: Vec<_> =
+        (0..200).filter_map(|n| Some((n, stage.wait(20).pass(CALLEE, BOB, &silence(n)).pop()?.1))).collect();
+    assert!(sent.len() < 100, "{} of 200", sent.len());
+    for pair in sent.windows(2) {
+        let (one, next) = (parse(&pair[0].1).header(), parse(&pair[1].1).header());
+        assert_eq!(next.sequence, one.sequence.wrapping_add(1), "nothing is missing");
+        assert_eq!(next.timestamp.wrapping_sub(one.timestamp), 960 * u32::from(pair[1].0 - pair[0].0));
+        assert_eq!(next.marker, pair[1].0 > pair[0].0 + 1);
+    }
+}
+
+#[test]
+fn what_is_only_passed_on_is_offered_where_the_other_party_has_it() {
+    for (offer, offered_on) in [("18 101", "18 101"), ("18 0 101", "0 18 8 101"), ("0 101", "0 8 101")] {
+        let mut stage = Stage::with(config(), 8);
+        let names = ["PCMU", "PCMA", "G729", "telephone-event"].map(Into::into);
+        let codecs = Some(hookswitch_call::Codecs(names.into()));
+        let sdp = Some((CALLER, hookswitch_call::Sdp::from(phone(ALICE, offer).as_str())));
+        stage.perform(hookswitch_call::MediaOp::Open { call: CALL, offer: sdp, codecs, near: None });
+        let on = stage.make_offer(CALLEE, stage::CALLEE_LEG).expect("an offer");
+        assert_eq!(stage::formats_in(&on), offered_on, "the caller has {offer}");
+        if offer != "0 101" {
+            stage.accept(CALLEE, stage::CALLEE_LEG, &phone(BOB, "18 101")).expect("usable");
+            let back = stage.make_answer(CALLER).expect("an answer");
+            assert_eq!(stage::formats_in(&back), "18 101");
+            // And nobody can be brought into that call who has it not.
+            stage.open_spare(CALLEE);
+            assert_eq!(stage::formats_in(&stage.make_offer(NEW_SEAT, NEW_LEG).expect("an offer")), "18 101");
+            assert_eq!(stage.accept(NEW_SEAT, NEW_LEG, &phone(CAROL, "0 101")).expect_err("G.729 only").code, 488);
+            assert_eq!(stage.reoffer(NEW_SEAT, &phone(CAROL, "0 101")).expect_err("G.729 only").code, 488);
+        }
+    }
 }

@@ -59,13 +59,14 @@ pub mod trunk;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ahash::AHashMap;
 use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_call::directory::{Directory, Question};
 use hookswitch_call::port::Backend;
-use hookswitch_call::{CallId, Codecs, Handle, LegId, Op, Report, Time};
+use hookswitch_call::{Attendant, CallId, Codecs, Handle, LegId, Op, Report, Time};
 use hookswitch_sip::auth::{Gate, GateConfig};
 use hookswitch_sip::registrar::{GruuKey, Registrar, RegistrarConfig};
 use hookswitch_sip::resolve::{LookupId, Reach, RecordKind, ResolverConfig};
@@ -158,6 +159,8 @@ pub struct B2buaConfig {
     pub toll: TollConfig,
     /// Subscriptions to events.
     pub events: SubscriptionConfig,
+    /// What can be called beside users and the services built in, by name. None by default.
+    pub services: AHashMap<CompactString, Arc<Attendant>>,
     /// Look-ups of names. What can be reached is taken from the sockets of the endpoint.
     pub resolver: ResolverConfig,
 }

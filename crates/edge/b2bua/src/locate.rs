@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use compact_str::{CompactString, format_compact};
 use hookswitch_call::directory::Standing;
 use hookswitch_call::{
-    Address, CallId, Cause, Codecs, Dial, Diverting, Fault, Forwards, Found, Kind, Orderer, Report, Service, Target,
-    Time,
+    Address, CallId, Cause, Codecs, Dial, Diverting, Fault, Forwards, Found, Kind, Orderer, Report, Room, Service,
+    Target, Time,
 };
 use hookswitch_sip::registrar::{Binding, Gruu, aor_of};
 use hookswitch_sip::resolve::Hop;
@@ -24,8 +25,11 @@ use crate::trunk::{self, TrunkSet};
 /// to stay unknown (RFC 3325). No key of a binding.
 pub(crate) const TRUSTED_ROUTE: u64 = u64::MAX;
 
-/// What can be called without being a user.
-pub(crate) const SERVICES: [&str; 2] = ["echo", "tone"];
+/// Whoever is called by a name that begins with this, and is no user, is a conference.
+pub(crate) const CONFERENCE: &str = "conference-";
+
+/// Longest name of a conference, in bytes, with what it begins with.
+pub const MAX_CONFERENCE: usize = 64;
 
 /// One place and the way to it; its `near` is still to be found out.
 pub(crate) struct Place {
@@ -73,6 +77,12 @@ pub(crate) enum NoPlace {
 
 fn nowhere(kind: Kind, fault: Fault) -> Whereabouts {
     Whereabouts::Found(Found::Nowhere(Cause::new(kind, fault)))
+}
+
+/// The conference of this name in a domain of ours: there whenever somebody is in it.
+fn conference(name: &str, domain: &str) -> Option<Service> {
+    let fits = name.len() <= MAX_CONFERENCE && name.len() > CONFERENCE.len();
+    fits.then(|| Service::Conference(Room::from(format_compact!("{name}@{domain}").as_str())))
 }
 
 impl B2bua {
@@ -161,7 +171,7 @@ impl B2bua {
     fn unsettled(&self, now: Time, domain: &str, user: &str) -> Option<Whereabouts> {
         match self.directory.standing(now, domain, user) {
             // A service is nobody who could be found elsewhere.
-            _ if SERVICES.contains(&user) => None,
+            _ if self.service(domain, user).is_some() => None,
             Standing::Known | Standing::Nobody => None,
             Standing::Unsettled => Some(Whereabouts::Unsettled((domain.into(), user.into()))),
             Standing::Out => Some(Whereabouts::Found(Found::Nowhere(out_of_order()))),
@@ -233,6 +243,14 @@ impl B2bua {
         self.config.codecs.get(self.our_domain(&uri)?).cloned()
     }
 
+    /// The user of ours that an address names, and the domain. Whether there is such a user is not asked.
+    #[must_use]
+    pub fn user_of(&self, address: &Address) -> Option<(CompactString, &str)> {
+        let uri = Uri::parse(&address.0).ok()?;
+        let user = uri.user_unescaped().filter(|user| !user.is_empty())?;
+        Some((user.as_ref().into(), self.our_domain(&uri)?))
+    }
+
     /// The domain of ours that a URI is in. A numeric host is ours only if it is this host.
     pub(crate) fn our_domain(&self, uri: &Uri<'_>) -> Option<&str> {
         if let Some(ip) = uri.host.ip()
@@ -261,10 +279,9 @@ impl B2bua {
             return unknown;
         }
         if !self.directory.has_user(domain, &user) {
-            return match &*user {
-                "echo" => Whereabouts::Found(Found::Service(Service::Echo)),
-                "tone" => Whereabouts::Found(Found::Service(Service::Tone)),
-                _ => nowhere(Kind::NotFound, Fault::Peer),
+            return match self.service(domain, &user) {
+                Some(service) => Whereabouts::Found(Found::Service(service)),
+                None => nowhere(Kind::NotFound, Fault::Peer),
             };
         }
         let aor = aor(&user, domain);
@@ -279,6 +296,16 @@ impl B2bua {
             return nowhere(Kind::Unreachable, Fault::Peer);
         }
         Whereabouts::Places(places)
+    }
+
+    /// What can be called in a domain without being a user.
+    pub(crate) fn service(&self, domain: &str, name: &str) -> Option<Service> {
+        match name {
+            "echo" => Some(Service::Echo),
+            "tone" => Some(Service::Tone),
+            name if name.starts_with(CONFERENCE) => conference(name, domain),
+            _ => Some(Service::Attendant(Arc::new(self.config.services.get(name)?.within(domain)))),
+        }
     }
 
     /// The phone that an address of its own names (RFC 5627 section 6.1): its newest contact. Whom its user wants

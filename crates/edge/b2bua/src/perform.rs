@@ -41,6 +41,11 @@ impl B2bua {
             Op::Deliver { call, leg, receipt, parcel } => self.deliver(now, (call, leg), receipt, &parcel),
             Op::Receipt { call, leg, receipt, status } => self.receipt(now, (call, leg), receipt, status),
             Op::Move { from, to } => self.rename(from, to),
+            Op::Focus { call, leg, on } => {
+                if let Some(dialog) = self.dialog(call, leg) {
+                    self.endpoint.set_focus(dialog, on);
+                }
+            }
             Op::Probe { call, leg } => self.probe(now, call, leg),
             Op::Hangup { call, leg, cause } => self.hang_up(now, call, leg, &cause),
         }

@@ -17,8 +17,8 @@ use hookswitch_b2bua::trunk::{Missed, TrunkEvent, TrunkNews};
 use hookswitch_call::diagnosis::{Finding, Silence, findings, is_private};
 use hookswitch_call::machine::{Call, LegState, State};
 use hookswitch_call::{
-    Address, AudioFacts, AudioNews, AudioQuality, CallAudio, CallId, Cause, Event, Kind, LegId, MediaOp, Party, Report,
-    Time, Told,
+    Address, AudioFacts, AudioNews, AudioQuality, CallAudio, CallId, Cause, Event, Kind, LegId, MediaOp, Party,
+    RecordEnd, Recorded, Report, Time, Told,
 };
 use serde_json::{Value, json};
 
@@ -32,6 +32,9 @@ pub const CALLS_LISTED: usize = 1_000;
 
 /// Places that could not be reached which are remembered of one call.
 pub const UNREACHED_KEPT: usize = 16;
+
+/// Recordings that are remembered of one call.
+pub const RECORDINGS_KEPT: usize = 16;
 
 const ENDS: [Party; 2] = [Party::Caller, Party::Callee];
 
@@ -120,6 +123,7 @@ struct Ended {
     missed: Vec<Missed>,
     audio: Option<Box<CallAudio>>,
     findings: Vec<(Party, Finding)>,
+    recorded: Vec<Recorded>,
 }
 
 /// What is asked and remembered.
@@ -131,13 +135,16 @@ pub(crate) struct Inquiry {
     unreached: AHashMap<CallId, Vec<Unreached>>,
     /// Hosts of trunks that have not taken a call.
     missed: AHashMap<CallId, Vec<Missed>>,
+    /// Recordings that were over before the call.
+    recorded: AHashMap<CallId, Vec<Recorded>>,
     ended: VecDeque<Ended>,
 }
 
 impl Inquiry {
     /// Whether it holds anything for calls that there are.
     pub(crate) fn is_idle(&self) -> bool {
-        self.asked.is_empty() && self.silent.is_empty() && self.unreached.is_empty() && self.missed.is_empty()
+        let noted = [self.unreached.is_empty(), self.missed.is_empty(), self.recorded.is_empty()];
+        self.asked.is_empty() && self.silent.is_empty() && noted.iter().all(|empty| *empty)
     }
 }
 
@@ -216,6 +223,21 @@ impl Shard {
         }
     }
 
+    /// Keeps what has become of a recording.
+    pub(crate) fn note_recorded(&mut self, call: CallId, recorded: &Recorded) {
+        let noted = if self.board.call(call).is_some() {
+            self.inquiry.recorded.entry(call).or_default()
+        } else {
+            // The file is complete when the call is over already.
+            let ended = self.inquiry.ended.iter_mut().rev().find(|ended| ended.call == call);
+            let Some(ended) = ended else { return };
+            &mut ended.recorded
+        };
+        if noted.len() < RECORDINGS_KEPT {
+            noted.push(recorded.clone());
+        }
+    }
+
     /// Remembers a call that is over.
     pub(crate) fn note_end(&mut self, told: &Told) {
         let Event::Ended { cause, talked } = &told.event else { return };
@@ -231,6 +253,7 @@ impl Shard {
             missed: self.inquiry.missed.remove(&told.call).unwrap_or_default(),
             audio: None,
             findings: Vec::new(),
+            recorded: self.inquiry.recorded.remove(&told.call).unwrap_or_default(),
         });
     }
 
@@ -291,6 +314,7 @@ impl Shard {
         page["legs"] = legs.collect();
         page["unreached"] = unreached_list(self.inquiry.unreached.get(&call.id).map_or(&[], Vec::as_slice));
         page["missed"] = missed_list(self.inquiry.missed.get(&call.id).map_or(&[], Vec::as_slice));
+        page["recordings"] = recorded_list(self.inquiry.recorded.get(&call.id).map_or(&[], Vec::as_slice));
         if let Some(audio) = audio {
             let all =
                 ENDS.into_iter().flat_map(|party| findings(audio, party).into_iter().map(move |one| (party, one)));
@@ -324,6 +348,7 @@ fn ended_page(ended: &Ended) -> Value {
         "call": ended.call.to_string(), "state": "ended", "ended": epoch(Some(ended.at)),
         "talked": ended.talked.as_secs_f64(), "cause": { "code": ended.cause.code, "text": ended.cause.text },
         "unreached": unreached_list(&ended.unreached), "missed": missed_list(&ended.missed),
+        "recordings": recorded_list(&ended.recorded),
     });
     if let Some(audio) = &ended.audio {
         page["audio"] = audio_page(audio, &ended.findings);
@@ -344,6 +369,20 @@ fn unreached_list(unreached: &[Unreached]) -> Value {
 fn missed_list(missed: &[Missed]) -> Value {
     let one = |host: &Missed| json!({ "leg": host.leg.0, "trunk": host.trunk, "host": host.host, "code": host.code, "why": host.why });
     missed.iter().map(one).collect()
+}
+
+fn recorded_list(recorded: &[Recorded]) -> Value {
+    let one = |recorded: &Recorded| {
+        let failed = match &recorded.reason {
+            RecordEnd::Failed(why) => Some(why),
+            RecordEnd::Requested | RecordEnd::Timeout | RecordEnd::BelowPower | RecordEnd::Closed => None,
+        };
+        json!({
+            "file": recorded.file, "duration": recorded.duration.as_secs_f64(), "lost": recorded.lost.as_secs_f64(),
+            "size": recorded.size, "reason": recorded.reason.name(), "failed": failed,
+        })
+    };
+    recorded.iter().map(one).collect()
 }
 
 fn audio_page(audio: &CallAudio, findings: &[(Party, Finding)]) -> Value {

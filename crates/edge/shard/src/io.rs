@@ -18,6 +18,7 @@ use hookswitch_sip::subscription::{Key, Subscription};
 use hookswitch_sip::{Flow, Network};
 
 use crate::inquiry::{AudioReport, Unreached};
+use crate::recordings::RecordReport;
 use crate::users::UserReply;
 
 /// One HTTP request, named by the driver.
@@ -159,6 +160,8 @@ pub enum Output {
     Trunk(TrunkNews),
     /// What has become known of a call's audio, for logs.
     Audio(AudioReport),
+    /// How the recording of a call goes, for logs.
+    Recorded(RecordReport),
     /// A place where nobody answers, for logs.
     Unreached(Unreached),
     /// An event of a call, for logs and metrics. In causal order per call.

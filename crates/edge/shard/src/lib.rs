@@ -16,6 +16,7 @@ mod http;
 mod inquiry;
 mod io;
 mod record;
+mod recordings;
 mod tolls;
 mod users;
 
@@ -45,6 +46,7 @@ pub use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
 pub use inquiry::{AudioReport, CALLS_LISTED, ENDED_KEPT, UNREACHED_KEPT, Unreached};
 pub use io::{BindingEvent, BindingNews, Change, HttpId, Input, Output, Stored};
 pub use record::CallRecord;
+pub use recordings::{BY_RULE, RecordReport, RecordRule};
 pub use users::UserReply;
 
 use inquiry::Inquiry;
@@ -66,6 +68,8 @@ pub struct ShardConfig {
     /// Name of the first call. Must grow from one start of the node to the next: the time of start
     /// in milliseconds, shifted left by 20 bits, leaves room for a million calls in each.
     pub first_call: u64,
+    /// Whose calls are recorded.
+    pub record: RecordRule,
 }
 
 /// How much a shard holds. After the last call everything but bindings and sessions is zero.
@@ -95,6 +99,7 @@ pub struct Shard {
     board: Switchboard,
     hub: Hub,
     inquiry: Inquiry,
+    record_rule: RecordRule,
     out: VecDeque<Output>,
 }
 
@@ -110,6 +115,7 @@ impl Shard {
             board: Switchboard::new(config.limits, config.first_call),
             hub: Hub::new(config.call_api, hub_seed),
             inquiry: Inquiry::default(),
+            record_rule: config.record,
             out: VecDeque::new(),
         }
     }
@@ -119,6 +125,7 @@ impl Shard {
         match input {
             Input::Sip(input) => self.b2bua.handle_input(now, input),
             Input::Media(MediaReport::Audio { call, news, audio }) => self.audio_told(call, news, audio),
+            Input::Media(MediaReport::Recorded { call, recording: BY_RULE, news }) => self.recorded(call, news),
             Input::Media(report) => self.board.tell_media(now, report),
             Input::Answer { id, answer } => self.b2bua.handle_answer(now, id, answer),
             Input::User { id, reply } => self.b2bua.handle_user(now, id, reply.into()),
@@ -318,6 +325,7 @@ impl Shard {
             switchboard::Output::Event(told) => {
                 self.hub.told(&told);
                 self.note_end(&told);
+                self.record_by_rule(&told);
                 self.out.push_back(Output::Told(told));
             }
             switchboard::Output::Outcome(outcome) => self.hub.outcome(&outcome),

@@ -227,7 +227,13 @@ fn connect(
         MediaReport::Local { sdp, .. } => audio_address(&sdp),
         other => panic!("{other:?}"),
     };
-    plane.perform(MediaOp::Open { call, offer: Some((Party::Caller, sdp(caller))), codecs: None, near: None });
+    plane.perform(MediaOp::Open {
+        call,
+        offer: Some((Party::Caller, sdp(caller))),
+        codecs: None,
+        near: None,
+        room: None,
+    });
     plane.perform(MediaOp::MakeOffer { call, seat: Party::Callee.into(), leg: LEG, near: None });
     let for_callee = local();
     plane.perform(MediaOp::Accept { call, seat: Party::Callee.into(), leg: LEG, sdp: sdp(callee) });

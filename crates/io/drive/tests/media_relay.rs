@@ -106,7 +106,7 @@ impl Bench {
     fn connect(&self, call: CallId, caller: &Phone, callee: &Phone) -> (SocketAddr, SocketAddr) {
         let near = Some(LOOPBACK.ip());
         let offer = Some((Party::Caller, caller.sdp()));
-        self.plane.perform(MediaOp::Open { call, offer, codecs: None, near });
+        self.plane.perform(MediaOp::Open { call, offer, codecs: None, near, room: None });
         self.plane.perform(MediaOp::MakeOffer { call, seat: Party::Callee.into(), leg: LEG, near });
         let for_callee = self.local();
         self.plane.perform(MediaOp::Accept { call, seat: Party::Callee.into(), leg: LEG, sdp: callee.sdp() });
@@ -209,7 +209,7 @@ fn when_the_ports_run_out_calls_are_refused_and_none_is_lost(io: MediaIo) {
     assert_eq!(pairs, 100);
     let calls: Vec<_> = (0..120).map(CallId).collect();
     for call in &calls {
-        bench.plane.perform(MediaOp::Open { call: *call, offer: None, codecs: None, near });
+        bench.plane.perform(MediaOp::Open { call: *call, offer: None, codecs: None, near, room: None });
         bench.plane.perform(MediaOp::MakeOffer { call: *call, seat: Party::Caller.into(), leg: LEG, near });
     }
     let reports: Vec<_> = calls.iter().map(|_| bench.reports.recv_timeout(PATIENCE).unwrap()).collect();
@@ -219,7 +219,10 @@ fn when_the_ports_run_out_calls_are_refused_and_none_is_lost(io: MediaIo) {
         | MediaReport::Silent { .. }
         | MediaReport::Direction { .. }
         | MediaReport::Audio { .. }
-        | MediaReport::Digit { .. } => None,
+        | MediaReport::Played { .. }
+        | MediaReport::Room { .. }
+        | MediaReport::Digit { .. }
+        | MediaReport::Recorded { .. } => None,
     });
     assert_eq!(refused.collect::<Vec<_>>(), [503; 20]);
     for call in calls {
@@ -233,7 +236,13 @@ fn tones_are_played_in_time(io: MediaIo) {
     let phone = Phone::new(1);
     let call = CallId(3);
     let near = Some(LOOPBACK.ip());
-    bench.plane.perform(MediaOp::Open { call, offer: Some((Party::Caller, phone.sdp())), codecs: None, near });
+    bench.plane.perform(MediaOp::Open {
+        call,
+        offer: Some((Party::Caller, phone.sdp())),
+        codecs: None,
+        near,
+        room: None,
+    });
     bench.plane.perform(MediaOp::MakeAnswer { call, seat: Party::Caller.into(), leg: LEG });
     bench.local();
     bench.plane.perform(MediaOp::Hear { call, seat: Party::Caller.into(), source: Source::Reference });

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::call_api::CallApiArgs;
+use super::media::MediaArgs;
 use super::ratios::RatiosArgs;
 use super::registrations::RegistrationsArgs;
 
@@ -23,6 +24,8 @@ pub(super) enum What {
     Calls(CallsArgs),
     /// Register many phones, refresh them and let them be called
     Registrations(RegistrationsArgs),
+    /// What audio costs a media thread: relayed, and transcoded between codecs, without signalling
+    Media(MediaArgs),
     /// What a Call API daemon adds between its applications and a simulated OpenSIPS
     CallApi(CallApiArgs),
     /// Figures of two servers side by side, from files with what `calls --json` or `registrations --json` printed

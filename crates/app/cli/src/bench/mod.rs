@@ -1,6 +1,6 @@
 //! `hookswitch bench`: load for SIP servers and Call API daemons, and what it costs them.
 //!
-//! `bench registrations` has a file of its own. `bench calls` is caller and callee at once, in one thread, small enough that the server is what is measured:
+//! `bench registrations` and `bench media` have files of their own. `bench calls` is caller and callee at once, in one thread, small enough that the server is what is measured:
 //!
 //! ```text
 //!   Caller ──INVITE──▶ server ──INVITE──▶ Callee        Audio ──RTP──▶ server ──RTP──▶ Audio
@@ -17,6 +17,7 @@ mod caller;
 mod conversation;
 mod histogram;
 mod measure;
+mod media;
 mod port;
 mod process;
 mod ratios;
@@ -34,6 +35,7 @@ pub use args::BenchArgs;
 use args::{CallsArgs, What};
 use call_api::CallApiArgs;
 use measure::Measure;
+use media::MediaArgs;
 use registrations::RegistrationsArgs;
 use run::Run;
 
@@ -44,6 +46,7 @@ pub fn run(args: &BenchArgs) -> ExitCode {
         What::Calls(args) => calls(args),
         What::CallApi(args) => call_api(args),
         What::Registrations(args) => registrations(args),
+        What::Media(args) => media(args),
         What::Ratios(args) => match ratios::run(args) {
             Ok(table) => {
                 print!("{table}");
@@ -91,6 +94,16 @@ fn registrations(args: &RegistrationsArgs) -> ExitCode {
         return fail(&error, 2);
     }
     match registrations::run(args) {
+        Ok((text, is_clean)) => {
+            print!("{text}");
+            ExitCode::from(u8::from(!is_clean))
+        }
+        Err(error) => fail(&error, 3),
+    }
+}
+
+fn media(args: &MediaArgs) -> ExitCode {
+    match media::run(args) {
         Ok((text, is_clean)) => {
             print!("{text}");
             ExitCode::from(u8::from(!is_clean))

@@ -5,6 +5,7 @@
 //! fields by `hookswitch config-reference`, so a key is documented by being there.
 
 mod call_api;
+mod codec_list;
 mod dns;
 mod events;
 mod find;
@@ -12,8 +13,10 @@ mod guard;
 mod network;
 mod opensips;
 mod problem;
+mod recordings;
 mod reference;
 mod sections;
+mod services;
 mod sip_tls;
 mod toll;
 mod trunks;
@@ -34,8 +37,10 @@ pub use guard::Guard;
 pub use network::Network;
 pub use opensips::OpenSips;
 pub use problem::ConfigError;
+pub use recordings::{RecordedCalls, Recordings};
 pub use reference::reference;
 pub use sections::*;
+pub use services::{Forms, Loop, Menu, Service, Soup};
 pub use sip_tls::{ClientCertificates, SipTls};
 pub use toll::{TollLimits, TollSection};
 pub use trunks::{HeaderRule, NumberIn, NumberRule, Trunk, TrunkHost};
@@ -57,6 +62,8 @@ pub struct Config {
     pub guard: Guard,
     /// The audio: addresses, ports, codecs.
     pub media: Media,
+    /// Which calls are recorded, and where to. The page recording.md tells how.
+    pub recordings: Recordings,
     /// The WebSocket on which applications speak the Call API.
     pub call_api: CallApi,
     /// An OpenSIPS that the Call API drives instead of our own switch, which serves its phones beside it. Default: none.
@@ -85,6 +92,9 @@ pub struct Config {
     pub toll: TollSection,
     /// Where addresses go before the users' registrations are asked; the first that matches wins.
     pub routes: Vec<Route>,
+    /// What can be called and plays something, by the name that is called in any domain. The page services.md tells
+    /// how.
+    pub services: BTreeMap<String, Service>,
     /// What is written to standard error.
     pub log: Log,
 }

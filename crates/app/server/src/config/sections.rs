@@ -209,8 +209,9 @@ pub struct Media {
     pub anchor: bool,
     /// Codecs to offer and accept, best first: `PCMU`, `PCMA`, `G722`, `opus`, `L16/16000`, `L16/8000`,
     /// `telephone-event`; and `iLBC`, `G729`, `AMR`, `AMR-WB`, which are passed on between two parties, and in which
-    /// no tone, music or key can be sent. Both parties of a call use one if they can; else the switch turns one into
-    /// the other.
+    /// no tone, music or key can be sent. A list, or one text: `pcmu pcma 2833`. Both parties of a call use one
+    /// codec if they can; else the switch turns one into the other.
+    #[serde(deserialize_with = "super::codec_list::read")]
     pub codecs: Vec<String>,
     /// Threads that relay audio, each bound to a processor; 0 means one less than there are
     /// processors, at least one.
@@ -222,6 +223,8 @@ pub struct Media {
     /// a WAV file, PCM of 8 or 16 bits or G.711 of at most ten minutes, which is read once at start.
     #[schemars(with = "String")]
     pub hold_music: HoldMusic,
+    /// Folders below which the sounds are that `services` play; a file is looked for in each in turn.
+    pub sounds: Vec<PathBuf>,
     /// After how much silence of a party that is to be heard the log says so, and why that may be, in
     /// seconds; 0 never says so.
     pub quiet_after: u64,
@@ -246,10 +249,11 @@ impl Default for Media {
             address: MediaAddress::Auto,
             ports: PortRange { first: 10_000, last: 20_000 },
             anchor: true,
-            codecs: ["PCMU", "PCMA", "telephone-event"].map(String::from).to_vec(),
+            codecs: ["PCMU", "PCMA", "G722", "telephone-event"].map(String::from).to_vec(),
             threads: 0,
             io: MediaIo::Auto,
             hold_music: HoldMusic::Tone,
+            sounds: Vec::new(),
             quiet_after: 5,
         }
     }

@@ -15,7 +15,8 @@ pub struct Domain {
     pub users: BTreeMap<String, User>,
     /// Other names of the domain.
     pub aliases: Vec<String>,
-    /// Codecs for this domain instead of `media.codecs`, best first.
+    /// Codecs for this domain instead of `media.codecs`, best first, written as there.
+    #[serde(deserialize_with = "super::codec_list::read")]
     pub codecs: Vec<String>,
 }
 

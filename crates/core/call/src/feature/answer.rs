@@ -209,5 +209,6 @@ impl Call {
         self.tell_pressed(scene);
         self.settle(scene, Ok(()));
         self.lend_ready(scene);
+        self.serve(scene);
     }
 }

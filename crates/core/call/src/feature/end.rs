@@ -12,7 +12,10 @@ impl Call {
         let party = leg.party;
         match leg.state {
             LegState::AwaitEnd | LegState::Ended => {}
-            LegState::Up if leg.service.is_some() => leg.state = LegState::Ended,
+            LegState::Up if leg.service.is_some() => {
+                leg.state = LegState::Ended;
+                self.leave(scene, id);
+            }
             // Nothing of it is on the wire.
             LegState::AwaitOffer => {
                 leg.state = LegState::Ended;
@@ -44,6 +47,7 @@ impl Call {
         self.state = State::AwaitEnds;
         self.alarms.clear();
         self.hunt = None;
+        self.serving = None;
         // A leg whose end is never reported would otherwise keep the call for ever.
         self.wait(scene, scene.limits.end_time);
         self.cause = Some(cause.clone());
@@ -90,6 +94,7 @@ impl Call {
             Alarm::Place => self.call_places(scene),
             Alarm::Ring(leg) => self.branch_rang_out(scene, leg),
             Alarm::Operation => self.op_timed_out(scene),
+            Alarm::Key => self.no_key(scene),
             Alarm::Duration => self.end(scene, Cause::new(Kind::Expired, Fault::Nobody)),
         }
     }

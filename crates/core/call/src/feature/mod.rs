@@ -1,6 +1,8 @@
 //! What a call can do, one feature to a file. Each is a few methods of [`Call`](crate::machine::Call).
 
 mod answer;
+pub(crate) mod attend;
+mod conference;
 mod early;
 mod end;
 pub(crate) mod fork;

@@ -303,8 +303,8 @@ impl Call {
     }
 
     /// The service that is one end of the call.
-    pub(crate) fn service(&self, party: Party) -> Option<Service> {
-        self.leg(self.end_of(party)?)?.service
+    pub(crate) fn service(&self, party: Party) -> Option<&Service> {
+        self.leg(self.end_of(party)?)?.service.as_deref()
     }
 
     /// What a party of an answered call is to hear as things stand.
@@ -333,6 +333,8 @@ impl Call {
         match self.service(other) {
             Some(Service::Echo) => Source::Echo,
             Some(Service::Tone) => Source::Reference,
+            Some(Service::Attendant(_)) => Source::Sounds,
+            Some(Service::Conference(_)) => Source::Room,
             None => Source::Peer,
         }
     }

@@ -98,6 +98,10 @@ impl Call {
         let Some(party) = self.leg(leg).map(|leg| leg.party).filter(|party| self.end_of(*party) == Some(leg)) else {
             return;
         };
+        if self.is_served(party) {
+            self.key_pressed(scene, digit);
+            return;
+        }
         let party = party.other();
         if !self.anchored {
             self.send_digit(scene, party, digit);
@@ -108,7 +112,11 @@ impl Call {
 
     /// A party has pressed a key, which the media engine heard and cannot pass on.
     pub(crate) fn digit_heard(&mut self, scene: &mut Scene<'_>, party: Party, digit: Digit) {
-        self.send_digit(scene, party.other(), digit);
+        if self.is_served(party) {
+            self.key_pressed(scene, digit);
+        } else {
+            self.send_digit(scene, party.other(), digit);
+        }
     }
 
     fn send_digit(&mut self, scene: &mut Scene<'_>, party: Party, digit: Digit) {

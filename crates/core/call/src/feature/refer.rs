@@ -77,7 +77,7 @@ impl Call {
         self.tell_trying(scene, leg);
         match goal {
             Goal::Address(to) => {
-                self.transfer(scene, whose, stays, (to, Word { is_controller: false, referred_by: by }));
+                self.transfer(scene, whose, stays, (to, Word { is_controller: false, referred_by: by, payer: None }));
             }
             Goal::End { call, party, rings, .. } => self.join_with(scene, whose, stays, (call, party, rings)),
         }

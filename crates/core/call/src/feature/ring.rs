@@ -3,8 +3,8 @@
 use compact_str::CompactString;
 
 use crate::cause::{Cause, Fault, Kind};
-use crate::machine::{Alarm, Call, LegState, Purpose, Scene, State};
-use crate::words::{Codecs, Dial, Event, Forwards, Found, LegId, Op, Party, Sdp, Seat, Service, Source};
+use crate::machine::{Alarm, Call, LegState, Scene};
+use crate::words::{Codecs, Dial, Event, Forwards, Found, LegId, Op, Party, Sdp, Seat, Source};
 
 use super::fork::Hunt;
 use super::forward::FORWARDED;
@@ -176,25 +176,5 @@ impl Call {
     /// Whether the party that is looked for is to take somebody's place: everybody else is on the line.
     pub(super) fn hunts_spare(&self) -> bool {
         self.hunt.as_ref().is_some_and(|hunt| hunt.seat == Seat::Spare)
-    }
-
-    fn connect_service(&mut self, scene: &mut Scene<'_>, service: Service) {
-        self.hunt_over();
-        self.anchored = true;
-        self.open_media(scene);
-        let id = self.add_leg(Party::Callee, LegState::Up);
-        if let Some(leg) = self.leg_mut(id) {
-            leg.service = Some(service);
-        }
-        let Some(caller) = self.caller_leg() else {
-            return;
-        };
-        if self.third_party {
-            self.join(scene, id);
-        } else {
-            self.state = State::AwaitDescription;
-            self.wait(scene, scene.limits.setup_time);
-            self.describe_caller(scene, caller, Purpose::Answer);
-        }
     }
 }

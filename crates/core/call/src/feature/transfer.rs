@@ -85,9 +85,10 @@ impl Call {
         let party = stays.other();
         let mut hunt = Hunt::new(party, Seat::Spare, to.clone(), by.is_controller);
         hunt.referred_by = by.referred_by;
-        if let Whose::Phone(asker) = whose {
-            hunt.by.leg = Some(asker.leg);
-        }
+        hunt.by.leg = match whose {
+            Whose::Phone(asker) => Some(asker.leg),
+            Whose::Command(_) | Whose::Nobody => by.payer,
+        };
         let before = self.heard();
         self.begin(
             scene,
@@ -161,10 +162,14 @@ impl Call {
     pub(crate) fn target_is_service(&mut self, scene: &mut Scene<'_>, service: Service) {
         let Some(hunt) = self.hunt_over() else { return };
         let (party, to) = (hunt.party, hunt.to);
+        let room = service.room().cloned();
         let id = self.add_leg(party, LegState::Up);
         if let Some(leg) = self.leg_mut(id) {
             leg.spare = true;
-            leg.service = Some(service);
+            leg.service = Some(Box::new(service));
+        }
+        if let Some(room) = room {
+            self.enter(scene, party.other(), room);
         }
         // The new pair goes by the name of the leg that stays.
         let stays = self.end_of(party.other()).and_then(|leg| self.leg(leg)?.wire_id.clone());
@@ -232,6 +237,7 @@ impl Call {
     ) -> Option<LegId> {
         let (call, party) = (self.id, self.leg(id)?.party);
         let old = self.end_of(party);
+        self.serve_no_more(scene);
         if !swapped {
             self.media(scene, MediaOp::Swap { call });
         }
@@ -260,6 +266,7 @@ impl Call {
             self.event_of(scene, None, Event::HeldBy { party, hold: true });
             self.watch_held(scene);
         }
+        self.serve(scene);
         old
     }
 
@@ -299,6 +306,8 @@ impl Call {
         self.report(scene, op.whose, Err(failure));
         if self.end_of(party).is_none() {
             self.end(scene, cause);
+        } else if op.whose == Whose::Nobody {
+            self.led_nowhere(scene, cause);
         }
     }
 
@@ -330,6 +339,8 @@ pub(crate) struct By {
     pub is_controller: bool,
     /// A phone's (Referred-By).
     pub referred_by: Option<Address>,
+    /// The party's that it costs, where no phone has asked for it.
+    pub payer: Option<LegId>,
 }
 
 const SERVICE: &str = "a service of the switch cannot be transferred";

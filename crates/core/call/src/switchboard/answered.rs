@@ -53,7 +53,7 @@ impl Switchboard {
         let (id, ticket) = (call.id, self.ticket());
         self.touch(now, id, |call, scene| match by {
             By::Bridge => {
-                let word = Word { is_controller: true, referred_by: None };
+                let word = Word { is_controller: true, ..Word::default() };
                 call.transfer(scene, Whose::Command(ticket), stays, (to, word));
             }
             By::Refer => call.refer(scene, Whose::Command(ticket), stays, Goal::Address(to), None),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use super::{Address, CallId, Codecs, Handle, LegId, Notes, Orderer, Sdp, Toll};
+use super::{Address, CallId, Codecs, Handle, LegId, Notes, Orderer, Sdp, Service, Toll};
 use crate::cause::Cause;
 
 /// What a backend is asked to do. A backend answers with [`Report`]s, never with an error: an op
@@ -175,6 +175,16 @@ pub enum Op {
         /// Its name from now on; not in use.
         to: (CallId, LegId),
     },
+    /// The party of a leg talks with a conference from now on, or does not any more; it is told with whatever it is
+    /// told next (`isfocus`, RFC 4579).
+    Focus {
+        /// The call.
+        call: CallId,
+        /// The leg.
+        leg: LegId,
+        /// Whether it does.
+        on: bool,
+    },
     /// Find out whether the party of an answered leg is still there. If it is not, the leg ends.
     Probe {
         /// The call.
@@ -341,16 +351,6 @@ pub struct Forwards {
     pub no_answer_after: Option<Duration>,
     /// When none of its places can be reached.
     pub unreachable: Option<Address>,
-}
-
-/// Services built into the switch.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Service {
-    /// Sends back what it hears.
-    Echo,
-    /// Plays a steady reference tone.
-    Tone,
 }
 
 /// What a backend tells. Late reports (about a leg or a call that is gone) are ignored.

@@ -1,10 +1,15 @@
 //! Media: the same pair once more, for whoever relays the audio.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AudioNews, CallAudio, CallId, Codecs, Digit, LegId, Party, Sdp};
+use super::{
+    AudioNews, CallAudio, CallId, Codecs, Digit, LegId, Part, Party, PlayControl, PlayId, PlayNews, RecordNews,
+    RecordOrder, RecordingId, Room, RoomNews, Sdp, Soup,
+};
 use crate::cause::Cause;
 
 /// One place at the table of a call, with a channel of its own.
@@ -37,6 +42,8 @@ pub enum MediaOp {
         codecs: Option<Codecs>,
         /// Our address as that party sees it.
         near: Option<IpAddr>,
+        /// A room that a party is to be in, if that is known already: the call is carried where that room is.
+        room: Option<Room>,
     },
     /// Make our offer to a party, with the codecs that the other party can use if they are known.
     /// Answered by [`MediaReport::Local`] or [`MediaReport::Refused`].
@@ -123,6 +130,28 @@ pub enum MediaOp {
         /// The call.
         call: CallId,
     },
+    /// A party comes into a room, and goes out of another one if it is in any; what it hears there is said by
+    /// [`MediaOp::Hear`] with [`Source::Room`], and while it hears something else it is not heard either. If it is
+    /// there already: how it takes part from now on, without a report. Answered by [`MediaReport::Room`].
+    Join {
+        /// The call.
+        call: CallId,
+        /// Which end; whoever takes its place is in the room in its stead.
+        party: Party,
+        /// Which room; it is there from its first member to its last.
+        room: Room,
+        /// How it takes part.
+        part: Part,
+    },
+    /// A party goes out of a room. Nothing if it is not in it. Answered by [`MediaReport::Room`].
+    Leave {
+        /// The call.
+        call: CallId,
+        /// Which end.
+        party: Party,
+        /// Which room.
+        room: Room,
+    },
     /// Send a party the press of a key: as a telephone event if it takes those (RFC 4733), else as
     /// a tone. No report.
     Digit {
@@ -133,13 +162,49 @@ pub enum MediaOp {
         /// Which, and how long.
         digit: Digit,
     },
+    /// Play sounds to a party, in place of whatever is played to it; it hears nothing else meanwhile. If that goes by
+    /// the same name, it is another version of the same soup: the sound that is being played goes on if it is at the
+    /// same place there, else the soup begins anew. Reported by [`MediaReport::Played`].
+    Play {
+        /// The call.
+        call: CallId,
+        /// To which end.
+        party: Party,
+        /// Its name, given back in the reports.
+        play: PlayId,
+        /// What.
+        soup: Arc<Soup>,
+    },
+    /// Do something to what is played. Nothing if it is over.
+    ControlPlay {
+        /// The call.
+        call: CallId,
+        /// To which end.
+        party: Party,
+        /// Its name.
+        play: PlayId,
+        /// What.
+        control: PlayControl,
+    },
+    /// Record what a party says and hears, as long as it or whoever takes its place is in the call.
+    /// [`MediaReport::Recorded`] tells how it goes, the last time perhaps after the end of the call.
+    Record {
+        /// The call.
+        call: CallId,
+        /// Which end.
+        party: Party,
+        /// Which recording of the call.
+        recording: RecordingId,
+        /// What is to be done.
+        order: RecordOrder,
+    },
     /// Say what is known of the call's audio. Answered by [`MediaReport::Audio`], once.
     Inspect {
         /// The call.
         call: CallId,
     },
     /// The call is over: free its channels and ports. If anybody has agreed to a session,
-    /// [`MediaReport::Audio`] is the last report; nothing follows.
+    /// [`MediaReport::Audio`] is the last report; nothing follows but the ends of its recordings.
     Close {
         /// The call.
         call: CallId,
@@ -162,6 +227,10 @@ pub enum Source {
     Reference,
     /// Music on hold, or what is configured in its place.
     Hold,
+    /// What is played to it ([`MediaOp::Play`]), and nothing in between.
+    Sounds,
+    /// All others in the room that it is in, which hear it.
+    Room,
 }
 
 /// What the media engine tells. Late reports are ignored.
@@ -220,7 +289,31 @@ pub enum MediaReport {
         /// What is known; none if the engine has no such call.
         audio: Option<Box<CallAudio>>,
     },
-    /// A party has pressed a key, and the other end does not take telephone events.
+    /// What happens to a party in a room.
+    Room {
+        /// The call.
+        call: CallId,
+        /// Which end.
+        party: Party,
+        /// Which room.
+        room: Room,
+        /// What.
+        news: RoomNews,
+    },
+    /// What becomes of something that is played to a party. [`PlayNews::Ended`] comes exactly once for each.
+    Played {
+        /// The call.
+        call: CallId,
+        /// Which end.
+        party: Party,
+        /// Its name, as asked.
+        play: PlayId,
+        /// What.
+        news: PlayNews,
+        /// How much of it the party had been played, pauses not counted.
+        position: Duration,
+    },
+    /// A party has pressed a key, and the other end does not take telephone events, or nobody is there.
     Digit {
         /// The call.
         call: CallId,
@@ -228,5 +321,14 @@ pub enum MediaReport {
         party: Party,
         /// Which, and how long.
         digit: Digit,
+    },
+    /// How a recording goes.
+    Recorded {
+        /// The call, which may be over.
+        call: CallId,
+        /// Which recording of it.
+        recording: RecordingId,
+        /// What has happened.
+        news: RecordNews,
     },
 }

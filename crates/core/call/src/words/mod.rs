@@ -9,6 +9,10 @@ mod carrier;
 mod control;
 mod media;
 mod plain;
+mod play;
+mod record;
+mod room;
+mod service;
 mod told;
 mod toll;
 
@@ -22,10 +26,18 @@ use serde::{Deserialize, Serialize};
 pub use audio::{AudioFacts, AudioNews, AudioQuality, CallAudio, Strange};
 pub use carrier::{
     Alerting, Dial, Digit, Diversion, Diverting, Forwards, Found, Identity, Incoming, Op, Parcel, ParcelKind, ReferTo,
-    Replaces, Report, Service, Target,
+    Replaces, Report, Target,
 };
 pub use control::{By, CallRef, Command, Failure, Notes, Outcome, Refused, Stage, Upstream};
 pub use media::{MediaOp, MediaReport, Seat, Source};
+pub use play::{
+    Form, MAX_GAIN_DB, MAX_SOUNDS, MIN_GAIN_DB, PlayControl, PlayEnd, PlayId, PlayNews, Plays, Sound, SoundKind, Soup,
+};
+pub use record::{RecordEnd, RecordNews, RecordOrder, RecordPlan, Recorded, RecordingId, Tracks};
+pub use room::{Part, Role, Room, RoomNews};
+pub use service::{
+    Attendant, BadPattern, Collect, Collected, MAX_CHOICES, MAX_KEYS, MAX_PATTERN, Menu, Pattern, Service, Then,
+};
 pub use told::{Event, Told};
 pub use toll::{Orderer, Toll};
 

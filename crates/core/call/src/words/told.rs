@@ -5,7 +5,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use super::{Address, CallId, Diverting, LegId, Party, Ticket, Time};
+use super::{Address, CallId, Diverting, LegId, Party, Room, RoomNews, Ticket, Time};
 use crate::cause::Cause;
 
 /// What subscribers are told about a call, in causal order; [`Told`] says which call and when.
@@ -134,6 +134,15 @@ pub enum Event {
     },
     /// The new call of a transferred party is answered.
     Transferred,
+    /// Something happens to a party in a room.
+    InRoom {
+        /// Which end.
+        party: Party,
+        /// Which room.
+        room: Room,
+        /// What.
+        news: RoomNews,
+    },
     /// A leg is over (it failed, lost the race, or was hung up).
     LegEnded {
         /// The leg.

@@ -137,6 +137,7 @@ impl Carried {
             | Op::Deliver { call, leg, .. }
             | Op::Receipt { call, leg, .. }
             | Op::Withdraw { call, leg }
+            | Op::Focus { call, leg, .. }
             | Op::Probe { call, leg } => self.on_the_wire((*call, *leg), op),
         }
     }

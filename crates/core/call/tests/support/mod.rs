@@ -235,6 +235,18 @@ impl Desk {
                 self.said.push(format!("{party:?} hears {source:?}"));
                 None
             }
+            MediaOp::Join { call, party, room, .. } => {
+                self.said.push(format!("{party:?} joins {room}"));
+                let (call, party, room, news) = (*call, *party, room.clone(), RoomNews::Joined(1));
+                if !self.silent_media {
+                    self.board.tell_media(self.now, MediaReport::Room { call, party, room, news });
+                }
+                None
+            }
+            MediaOp::Leave { party, room, .. } => {
+                self.said.push(format!("{party:?} leaves {room}"));
+                None
+            }
             MediaOp::Close { .. } => {
                 self.said.push("media closed".into());
                 None
@@ -256,7 +268,19 @@ impl Desk {
                 self.said.push("spare seat closed".into());
                 None
             }
-            MediaOp::Hear { seat: Seat::Spare, .. } | MediaOp::Digit { .. } | MediaOp::Inspect { .. } => None,
+            MediaOp::Play { party, play, soup, .. } => {
+                let name = soup.sounds.first().and_then(|sound| sound.forms.first()).map(|form| form.name.clone());
+                self.said.push(format!("play {} to {party:?}: {}", play.0 % 511, name.unwrap_or_default()));
+                None
+            }
+            MediaOp::ControlPlay { play, control, .. } => {
+                self.said.push(format!("{control:?} {}", play.0 % 511));
+                None
+            }
+            MediaOp::Hear { seat: Seat::Spare, .. }
+            | MediaOp::Digit { .. }
+            | MediaOp::Inspect { .. }
+            | MediaOp::Record { .. } => None,
         };
         self.media.push(op);
         if let Some((call, seat, leg, sdp)) = reply
@@ -296,6 +320,7 @@ pub fn event_text(event: &Event) -> String {
         Event::TransferProgress { status, .. } => format!("transfer progress {status}"),
         Event::Transferred => "transferred".into(),
         Event::Noticed { .. } => panic!("not said by this switch: {event:?}"),
+        Event::InRoom { party, room, news } => format!("{party:?} in {room}: {news:?}"),
         Event::LegEnded { leg, cause, .. } => format!("leg {leg} ended {}", cause.code),
         Event::Ended { cause, .. } => format!("ended {}", cause.code),
     }
@@ -326,6 +351,7 @@ fn op_text(op: &Op) -> String {
         Op::Deliver { leg, receipt, .. } => format!("deliver {leg} {receipt}"),
         Op::Receipt { leg, receipt, status, .. } => format!("receipt {leg} {receipt} {status}"),
         Op::Move { from, to } => format!("move {} to {} {}", from.1, to.0, to.1),
+        Op::Focus { leg, on, .. } => format!("focus of {leg} {on}"),
         Op::Probe { leg, .. } => format!("probe {leg}"),
         Op::Hangup { leg, cause, .. } => format!("hangup {leg} {cause}"),
     }

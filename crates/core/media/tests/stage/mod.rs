@@ -153,7 +153,13 @@ impl Stage {
     /// What the engine has to say. Directions, keys and what is known of the audio are put aside, as news.
     pub fn reports(&mut self) -> Vec<MediaReport> {
         let is_news = |report: &MediaReport| {
-            matches!(report, MediaReport::Direction { .. } | MediaReport::Digit { .. } | MediaReport::Audio { .. })
+            matches!(
+                report,
+                MediaReport::Direction { .. }
+                    | MediaReport::Digit { .. }
+                    | MediaReport::Audio { .. }
+                    | MediaReport::Recorded { .. }
+            )
         };
         let reports = std::iter::from_fn(|| self.engine.poll_report());
         let (news, answers): (Vec<_>, Vec<_>) = reports.partition(is_news);
@@ -171,7 +177,7 @@ impl Stage {
 
     pub fn open(&mut self, offer: Option<&str>) -> &mut Self {
         let offer = offer.map(|sdp| (Party::Caller, Sdp::from(sdp)));
-        let reports = self.perform(MediaOp::Open { call: CALL, offer, codecs: None, near: None });
+        let reports = self.perform(MediaOp::Open { call: CALL, offer, codecs: None, near: None, room: None });
         assert!(reports.is_empty(), "opening has no report");
         self
     }

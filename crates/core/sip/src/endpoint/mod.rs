@@ -112,6 +112,9 @@ pub struct Endpoint {
 /// Queues that grew in a storm give their memory back behind it, down to this many entries.
 const IDLE_QUEUE: usize = 1_024;
 
+/// What a Contact of the focus of a conference says (RFC 3840 section 10.1, RFC 4579 section 5.1).
+const FOCUS: &str = ";isfocus";
+
 impl Endpoint {
     /// Why there is no way, where [`Input::Failed`](crate::Input::Failed) has just said so: what fails by it is told before
     /// the next input.
@@ -187,6 +190,17 @@ impl Endpoint {
         if let Some(call) = self.tables.call_mut(dialog) {
             call.dialog.flow = flow;
             call.dialog.pinned = true;
+        }
+    }
+
+    /// Our Contact in this dialog says from now on that we are the focus of a conference (RFC 4579 section 5.1), or does
+    /// not any more. The other side learns it with what it is sent next.
+    pub fn set_focus(&mut self, dialog: DialogId, on: bool) {
+        if let Some(call) = self.tables.call_mut(dialog) {
+            let contact = &mut call.dialog.contact;
+            let plain = contact.strip_suffix(FOCUS).map_or(contact.len(), str::len);
+            contact.truncate(plain);
+            contact.push_str(if on { FOCUS } else { "" });
         }
     }
 

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_sip_msg::{HeaderName, Message, Method, Scheme};
 
-use super::Endpoint;
 use super::checks::without_rport;
 use super::compose::{Draft, Head, keep};
 use super::facts::Facts;
@@ -12,6 +11,7 @@ use super::receive::Told;
 use super::request::{check_size, is_sips, route_uri, user_part};
 use super::tables::{Adds, Asked, AskedKind, Received, ServerMachine, ServerTxn};
 use super::uac::with_tag;
+use super::{Endpoint, FOCUS};
 use crate::Time;
 use crate::dialog::peer::{Peer, Said};
 use crate::dialog::route::{recorded_by, unfolded};
@@ -184,10 +184,12 @@ impl Endpoint {
         if let Some(user) = &response.contact_user {
             let (user, flow) = (user_part(user), call.dialog.flow);
             let sips = call.dialog.contact.starts_with("<sips:");
+            let is_focus = call.dialog.contact.ends_with(FOCUS);
             let contact = self.contact(&flow, &user, sips);
             if let Some(call) = self.tables.call_mut(dialog) {
                 call.dialog.contact = contact;
             }
+            self.set_focus(dialog, is_focus);
         }
         let response = fitting(response);
         if self.desk.reliable && received.is_reliable(&response) {

@@ -100,7 +100,7 @@ impl B2bua {
                     None => writeln!(text, "  user {user} of {domain}: where it has registered, else 480"),
                 }
             }
-            Some(_) if matches!(&*user, "echo" | "tone") => writeln!(text, "  the service {user}"),
+            Some(domain) if self.service(domain, &user).is_some() => writeln!(text, "  the service {user}"),
             Some(domain) if self.directory.may_have(domain, &user) => {
                 writeln!(text, "  user {user} of {domain}, if the look-up finds one: where it has registered, else 480")
             }

@@ -297,6 +297,7 @@ impl Task for CallStart {
             | Event::HeldBy { .. }
             | Event::Diverted { .. }
             | Event::Replaced { .. }
+            | Event::InRoom { .. }
             | Event::TransferFailed { .. }
             | Event::Transferring { .. }
             | Event::TransferStarted { .. }

@@ -85,13 +85,23 @@ pub enum EventName {
     CallDiverted,
     /// `Subscribe`: somebody else has taken the place of a party.
     CallReplaced,
+    /// `Subscribe`: a party is in a room, a conference.
+    CallRoomEntered,
+    /// `Subscribe`: a party is not in its room any more.
+    CallRoomLeft,
+    /// `Subscribe`: a party cannot come into a room.
+    CallRoomRefused,
+    /// `Subscribe`: a party in a room begins to speak.
+    CallSpeechBegun,
+    /// `Subscribe`: a party in a room has stopped speaking.
+    CallSpeechEnded,
     /// `Subscribe`: a leg is over.
     CallLegEnded,
 }
 
 impl EventName {
     /// Every name, in the order of the documents.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 46] = [
         Self::Started,
         Self::Error,
         Self::Ended,
@@ -132,6 +142,11 @@ impl EventName {
         Self::CallUnheldBy,
         Self::CallDiverted,
         Self::CallReplaced,
+        Self::CallRoomEntered,
+        Self::CallRoomLeft,
+        Self::CallRoomRefused,
+        Self::CallSpeechBegun,
+        Self::CallSpeechEnded,
         Self::CallLegEnded,
     ];
 
@@ -180,6 +195,11 @@ impl EventName {
             Self::CallUnheldBy => "CallUnheldBy",
             Self::CallDiverted => "CallDiverted",
             Self::CallReplaced => "CallReplaced",
+            Self::CallRoomEntered => "CallRoomEntered",
+            Self::CallRoomLeft => "CallRoomLeft",
+            Self::CallRoomRefused => "CallRoomRefused",
+            Self::CallSpeechBegun => "CallSpeechBegun",
+            Self::CallSpeechEnded => "CallSpeechEnded",
             Self::CallLegEnded => "CallLegEnded",
         }
     }

@@ -104,6 +104,7 @@ impl Task for Hold {
             | Event::HeldBy { .. }
             | Event::Diverted { .. }
             | Event::Replaced { .. }
+            | Event::InRoom { .. }
             | Event::TransferFailed { .. }
             | Event::Incoming { .. }
             | Event::Connecting { .. }

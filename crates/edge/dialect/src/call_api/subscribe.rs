@@ -1,7 +1,7 @@
 //! `Subscribe`: tells of every call of the switch until `Unsubscribe`.
 
 use compact_str::{CompactString, format_compact};
-use hookswitch_call::{Address, Cause, Diverting, Event, LegId, Party, Told};
+use hookswitch_call::{Address, Cause, Diverting, Event, LegId, Party, Room, RoomNews, Told};
 
 use super::command::{CommandRow, Modes};
 use super::event_name::EventName;
@@ -39,6 +39,11 @@ pub(super) const ROW: CommandRow = CommandRow {
         EventName::CallUnheldBy,
         EventName::CallDiverted,
         EventName::CallReplaced,
+        EventName::CallRoomEntered,
+        EventName::CallRoomLeft,
+        EventName::CallRoomRefused,
+        EventName::CallSpeechBegun,
+        EventName::CallSpeechEnded,
         EventName::CallLegEnded,
         EventName::CallEnded,
     ],
@@ -120,6 +125,7 @@ fn members(event: &Event) -> (EventName, Members) {
             (EventName::CallTransferProgress, vec![("extra", Member::Text(status(*code, text)))])
         }
         Event::Transferred => (EventName::CallTransferred, Vec::new()),
+        Event::InRoom { party, room, news } => in_room(*party, room, news),
         Event::LegEnded { leg, party, cause } => {
             let mut members = vec![("cause", reason(cause))];
             members.extend(which(*leg, *party));
@@ -131,6 +137,25 @@ fn members(event: &Event) -> (EventName, Members) {
             (EventName::CallEnded, members)
         }
     }
+}
+
+/// What happens to a party in a room.
+fn in_room(party: Party, room: &Room, news: &RoomNews) -> (EventName, Members) {
+    let mut members = vec![("party", end(party)), ("room", text(room))];
+    let event = match news {
+        RoomNews::Joined(count) => {
+            members.push(("members", Member::Number((*count).into())));
+            EventName::CallRoomEntered
+        }
+        RoomNews::Left => EventName::CallRoomLeft,
+        RoomNews::Speaks(true) => EventName::CallSpeechBegun,
+        RoomNews::Speaks(false) => EventName::CallSpeechEnded,
+        RoomNews::Refused(cause) => {
+            members.push(("cause", reason(cause)));
+            EventName::CallRoomRefused
+        }
+    };
+    (event, members)
 }
 
 /// The names of one step, for hold and for unhold.

@@ -176,6 +176,7 @@ impl<A: Asked> Task for Transfer<A> {
             | Event::HeldBy { .. }
             | Event::Diverted { .. }
             | Event::Replaced { .. }
+            | Event::InRoom { .. }
             | Event::TransferFailed { .. }
             | Event::LegEnded { .. }
             | Event::Ended { .. } => {}

@@ -1,6 +1,6 @@
 //! Ruling 34: events about all calls only for those who ask, and only in strict sessions.
 
-use hookswitch_call::{Address, Cause, Diverting, Event, Fault, Kind, LegId, Party};
+use hookswitch_call::{Address, Cause, Diverting, Event, Fault, Kind, LegId, Party, Room, RoomNews};
 use hookswitch_dialect::call_api::{Admission, COMMANDS, Mode, SessionId};
 
 use crate::rig::{Rig, answered, connecting, dialing, events, over, request, ringing};
@@ -86,6 +86,7 @@ fn a_subscriber_hears_of_holds_and_transfers() {
     let carol = || Address::from("sip:carol@192.0.2.7");
     let to = || Some(Address::from("sip:carol@192.0.2.7"));
     let party = Party::Callee;
+    let in_room = |news| Event::InRoom { party, room: Room::from("conference-a@x"), news };
     let mut rig = Rig::new(Mode::Strict);
     rig.send(&subscribe("s"));
     let mut heard = Vec::new();
@@ -106,6 +107,11 @@ fn a_subscriber_hears_of_holds_and_transfers() {
         Event::HeldBy { party, hold: false },
         Event::Diverted { from: carol(), to: carol(), why: Diverting::Busy },
         Event::Replaced { leg: LegId(3), party, by: carol() },
+        in_room(RoomNews::Joined(3)),
+        in_room(RoomNews::Speaks(true)),
+        in_room(RoomNews::Speaks(false)),
+        in_room(RoomNews::Left),
+        in_room(RoomNews::Refused(Cause::new(Kind::Busy, Fault::Server))),
     ] {
         heard.extend(rig.tell(None, event));
     }
@@ -127,12 +133,19 @@ fn a_subscriber_hears_of_holds_and_transfers() {
             "CallHeldBy",
             "CallUnheldBy",
             "CallDiverted",
-            "CallReplaced"
+            "CallReplaced",
+            "CallRoomEntered",
+            "CallSpeechBegun",
+            "CallSpeechEnded",
+            "CallRoomLeft",
+            "CallRoomRefused"
         ]
     );
     let data = |index: usize, name: &str| heard[index]["params"]["data"][name].clone();
     assert_eq!((data(0, "callid"), data(2, "party"), data(8, "callid")), ("n".into(), "callee".into(), "new".into()));
     assert_eq!((data(7, "to"), data(9, "extra")), ("sip:carol@192.0.2.7".into(), "180 Ringing".into()));
+    let entered = (data(16, "room"), data(16, "members"), data(20, "cause"));
+    assert_eq!(entered, ("conference-a@x".into(), 3.into(), "486 Busy Here".into()));
     // None of them is also said by a command, where it would mean something else.
     let commands = COMMANDS.iter().filter(|row| row.name != "Subscribe");
     let of_commands: Vec<&str> = commands.flat_map(|row| row.events).map(|event| event.name()).collect();

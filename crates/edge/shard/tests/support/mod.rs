@@ -13,7 +13,7 @@ use std::time::Duration;
 use hookswitch_b2bua::B2buaConfig;
 use hookswitch_b2bua::route::Route;
 use hookswitch_call::directory::{Directory, Layer, LookupNews, Question, Secret};
-use hookswitch_call::{AudioNews, Limits, MediaOp, MediaReport, Sdp, Time, Told};
+use hookswitch_call::{AudioNews, CallId, Limits, MediaOp, MediaReport, RecordOrder, RecordPlan, Sdp, Time, Told};
 use hookswitch_shard::*;
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::{
@@ -61,6 +61,9 @@ pub struct World {
     /// Users who are to be looked up, and what is told of that.
     pub asked: Vec<Question>,
     pub user_news: Vec<LookupNews>,
+    /// Recordings that the media engine was to begin, and what is told of them.
+    pub ordered: Vec<(CallId, RecordPlan)>,
+    pub recorded: Vec<RecordReport>,
     /// Every message on the wire: from, to, bytes.
     pub wire: Vec<(SocketAddr, SocketAddr, Message)>,
     /// Messages from this address are lost.
@@ -113,6 +116,8 @@ impl World {
             answers: Vec::new(),
             asked: Vec::new(),
             user_news: Vec::new(),
+            ordered: Vec::new(),
+            recorded: Vec::new(),
             wire: Vec::new(),
             mute: None,
             described: None,
@@ -258,6 +263,7 @@ impl World {
                     Output::Http { status, body, .. } => self.answers.push((status, body)),
                     Output::Store(change) => self.stored.push(change),
                     Output::Binding(_) | Output::Trunk(_) | Output::Guard(_) | Output::Toll(_) => {}
+                    Output::Recorded(report) => self.recorded.push(report),
                     Output::Audio(_) | Output::Unreached(_) => {}
                     Output::AskUser(question) => self.asked.push(question),
                     Output::Users(news) => self.user_news.push(news),
@@ -294,6 +300,10 @@ impl World {
     fn describe(&mut self, op: MediaOp) -> Option<MediaReport> {
         if let MediaOp::Inspect { call } = op {
             return Some(MediaReport::Audio { call, news: AudioNews::Asked, audio: None });
+        }
+        if let MediaOp::Record { call, order: RecordOrder::Begin(plan), .. } = op {
+            self.ordered.push((call, *plan));
+            return None;
         }
         let number = self.described.as_mut()?;
         let (MediaOp::MakeOffer { call, seat, leg, .. } | MediaOp::MakeAnswer { call, seat, leg }) = op else {

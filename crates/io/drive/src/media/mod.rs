@@ -4,17 +4,22 @@
 //! else: no lock, no queue, no allocation from its arrival to its departure.
 
 mod direct;
+mod files;
 mod sockets;
 mod worker;
 
+use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hookswitch_call::{AudioNews, CallId, Cause, Fault, Kind, MediaOp, MediaReport};
-use hookswitch_media::{CallStats, EngineConfig, Totals};
+use hookswitch_call::{
+    AudioNews, CallId, Cause, Fault, Kind, MediaOp, MediaReport, PlayEnd, PlayNews, RecordEnd, RecordNews, RecordOrder,
+    Recorded, Room, RoomNews,
+};
+use hookswitch_media::{CallStats, EngineConfig, FileReport, Totals};
 use hookswitch_net::{
     PortPool, PortRange, allowed_cpus, pin_current_thread, prefer_current_thread, raise_descriptor_limit,
 };
@@ -22,6 +27,8 @@ use mio::{Poll, Token};
 
 use crate::clock::Clock;
 use crate::inbox::Inbox;
+use files::{FileSink, FileThread};
+pub use files::{FilesConfig, MAX_FILE_ORDERS, MAX_RECORDED_WAITING};
 use worker::{Parts, Worker};
 
 /// Operations that may wait for one media thread. Beyond, calls are refused.
@@ -57,13 +64,22 @@ pub struct MediaConfig {
     pub engine: EngineConfig,
     /// How packets come in and go out. Default [`MediaIo::Auto`].
     pub io: MediaIo,
+    /// Where files are that are played.
+    pub files: FilesConfig,
 }
 
 impl MediaConfig {
     /// Everything at its default, with this engine.
     #[must_use]
     pub fn new(engine: EngineConfig) -> Self {
-        Self { threads: 0, pin: true, ports: PortRange::default(), engine, io: MediaIo::default() }
+        Self {
+            threads: 0,
+            pin: true,
+            ports: PortRange::default(),
+            engine,
+            io: MediaIo::default(),
+            files: FilesConfig::default(),
+        }
     }
 }
 
@@ -85,6 +101,8 @@ impl Drop for FailureWatch {
 
 enum Order {
     Op(MediaOp),
+    /// No more of them than the engine has given orders for files.
+    File(FileReport),
     Totals(SyncSender<MediaTotals>),
     Stats(CallId, SyncSender<Option<CallStats>>),
     Stop,
@@ -110,12 +128,16 @@ pub struct MediaTotals {
 /// All media threads.
 pub struct MediaPlane {
     threads: Vec<MediaThread>,
+    /// Calls that are elsewhere than their number says: where the others of their room are.
+    placed: Mutex<HashMap<CallId, usize>>,
     report: ReportSink,
 }
 
 struct MediaThread {
     orders: Arc<Inbox<Order>>,
     thread: Option<JoinHandle<()>>,
+    /// Ends after the other, which orders from it.
+    _files: FileThread,
 }
 
 impl MediaPlane {
@@ -141,12 +163,18 @@ impl MediaPlane {
             count => count,
         };
         let most_directs = direct::most(raise_descriptor_limit().unwrap_or_default(), count);
-        let mut plane = Self { threads: Vec::with_capacity(count), report: Arc::clone(&report) };
+        let mut plane =
+            Self { threads: Vec::with_capacity(count), placed: Mutex::default(), report: Arc::clone(&report) };
         for (index, pool) in PortPool::split(config.ports, count, seed).into_iter().enumerate() {
             // From the last CPU downwards: the signalling thread and the system are busiest on the first.
             let cpu = cpus.len().checked_sub(1 + index % cpus.len().max(1)).and_then(|at| cpus.get(at).copied());
             let poll = Poll::new()?;
             let orders = Arc::new(Inbox::new(poll.registry(), WAKER, MAX_MEDIA_OPS)?);
+            let sink: FileSink = {
+                let orders = Arc::clone(&orders);
+                Arc::new(move |report| orders.push_always(Order::File(report)))
+            };
+            let files = FileThread::start(index, &config.files, sink)?;
             // Engines must not make the same names; an odd constant keeps their seeds apart.
             let seed = seed ^ (index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
             let parts = Parts {
@@ -160,6 +188,7 @@ impl MediaPlane {
                 clock,
                 orders: Arc::clone(&orders),
                 report: Arc::clone(&report),
+                files: files.queue(),
             };
             let cpu = cpu.filter(|_| config.pin);
             let failed = Arc::clone(failed);
@@ -177,7 +206,7 @@ impl MediaPlane {
                     (watch.0)();
                 }
             })?;
-            plane.threads.push(MediaThread { orders, thread: Some(thread) });
+            plane.threads.push(MediaThread { orders, thread: Some(thread), _files: files });
         }
         Ok(plane)
     }
@@ -192,10 +221,19 @@ impl MediaPlane {
     /// thread does not keep up, what asks for a report is refused at once.
     pub fn perform(&self, op: MediaOp) {
         let call = call_of(&op);
+        if self.threads.len() > 1
+            && let Err(report) = self.place(&op)
+        {
+            (self.report)(report);
+            return;
+        }
         let Some(thread) = self.thread_of(call) else { return };
         // The end of a call must never get lost: its ports would be gone for good.
         if matches!(op, MediaOp::Close { .. }) {
             thread.orders.push_always(Order::Op(op));
+            if self.threads.len() > 1 {
+                self.placed.lock().unwrap_or_else(PoisonError::into_inner).remove(&call);
+            }
         } else if let Err(Order::Op(op)) = thread.orders.push(Order::Op(op)) {
             tracing::warn!(%call, "a media thread does not keep up; an operation was refused");
             if let Some(report) = refused(&op) {
@@ -204,9 +242,63 @@ impl MediaPlane {
         }
     }
 
-    fn thread_of(&self, call: CallId) -> Option<&MediaThread> {
+    /// A room is on one thread, which its name decides; a call that is opened for one is carried there. One that turns out
+    /// later to be for a room, and is elsewhere, cannot move.
+    fn place(&self, op: &MediaOp) -> Result<(), MediaReport> {
+        let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        match op {
+            MediaOp::Open { call, room: Some(room), .. } => {
+                placed.insert(*call, self.place_of(room));
+            }
+            MediaOp::Join { call, party, room, .. } => {
+                drop(placed);
+                if self.number_of(*call) != self.place_of(room) {
+                    let cause = Cause::new(Kind::Overloaded, Fault::Server).with_text("Conference On Another Thread");
+                    let (call, party, room) = (*call, *party, room.clone());
+                    return Err(MediaReport::Room { call, party, room, news: RoomNews::Refused(cause) });
+                }
+            }
+            MediaOp::Open { .. }
+            | MediaOp::MakeOffer { .. }
+            | MediaOp::MakeAnswer { .. }
+            | MediaOp::Offered { .. }
+            | MediaOp::Accept { .. }
+            | MediaOp::Hear { .. }
+            | MediaOp::Hold { .. }
+            | MediaOp::OpenSpare { .. }
+            | MediaOp::Swap { .. }
+            | MediaOp::CloseSpare { .. }
+            | MediaOp::Digit { .. }
+            | MediaOp::Leave { .. }
+            | MediaOp::Play { .. }
+            | MediaOp::ControlPlay { .. }
+            | MediaOp::Record { .. }
+            | MediaOp::Inspect { .. }
+            | MediaOp::Close { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn place_of(&self, room: &Room) -> usize {
+        // FNV-1a: the same for every call, and that is all that is asked of it.
+        let hash = room
+            .0
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        (hash % self.threads.len().max(1) as u64) as usize
+    }
+
+    fn number_of(&self, call: CallId) -> usize {
+        if self.threads.len() < 2 {
+            return 0;
+        }
+        let placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner).get(&call).copied();
         // Calls are numbered one after the other, so this deals them out evenly.
-        self.threads.get((call.0 % self.threads.len().max(1) as u64) as usize)
+        placed.unwrap_or((call.0 % self.threads.len().max(1) as u64) as usize)
+    }
+
+    fn thread_of(&self, call: CallId) -> Option<&MediaThread> {
+        self.threads.get(self.number_of(call))
     }
 
     /// What has been counted so far, thread by thread. Asks them and waits: for scraping.
@@ -265,6 +357,11 @@ const fn call_of(op: &MediaOp) -> CallId {
         | MediaOp::Swap { call }
         | MediaOp::CloseSpare { call }
         | MediaOp::Digit { call, .. }
+        | MediaOp::Play { call, .. }
+        | MediaOp::ControlPlay { call, .. }
+        | MediaOp::Join { call, .. }
+        | MediaOp::Leave { call, .. }
+        | MediaOp::Record { call, .. }
         | MediaOp::Inspect { call }
         | MediaOp::Close { call } => *call,
     }
@@ -279,14 +376,31 @@ fn refused(op: &MediaOp) -> Option<MediaReport> {
         MediaOp::Inspect { call } => {
             return Some(MediaReport::Audio { call: *call, news: AudioNews::Asked, audio: None });
         }
+        MediaOp::Play { call, party, play, .. } => {
+            let (news, position) = (PlayNews::Ended(PlayEnd::Failed), Duration::ZERO);
+            return Some(MediaReport::Played { call: *call, party: *party, play: *play, news, position });
+        }
+        MediaOp::Join { call, party, room, .. } => {
+            let (call, party, room) = (*call, *party, room.clone());
+            let news = RoomNews::Refused(Cause::new(Kind::Overloaded, Fault::Server));
+            return Some(MediaReport::Room { call, party, room, news });
+        }
+        MediaOp::Record { call, recording, order: RecordOrder::Begin(plan), .. } => {
+            let recorded = Recorded::nothing(&plan.file, RecordEnd::Failed("the switch does not keep up".into()));
+            let (call, recording, news) = (*call, *recording, RecordNews::Finished(Box::new(recorded)));
+            return Some(MediaReport::Recorded { call, recording, news });
+        }
         MediaOp::Open { .. }
+        | MediaOp::Record { .. }
         | MediaOp::Offered { .. }
+        | MediaOp::Leave { .. }
         | MediaOp::Hear { .. }
         | MediaOp::Hold { .. }
         | MediaOp::OpenSpare { .. }
         | MediaOp::Swap { .. }
         | MediaOp::CloseSpare { .. }
         | MediaOp::Digit { .. }
+        | MediaOp::ControlPlay { .. }
         | MediaOp::Close { .. } => return None,
     };
     Some(MediaReport::Refused { call, seat, leg, cause: Cause::new(Kind::Overloaded, Fault::Server) })

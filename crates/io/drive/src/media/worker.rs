@@ -9,11 +9,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_media::{Engine, EngineConfig, Forward, SocketIx};
+use hookswitch_call::{MediaReport, PlayNews};
+use hookswitch_media::{Engine, EngineConfig, FileError, Forward, SocketIx};
 use hookswitch_net::{Happened, PortPool, UdpRing, thread_cpu_time};
 use mio::{Events, Poll, Registry};
 
 use super::direct::{Directs, Way};
+use super::files::FileQueue;
 use super::sockets::{Sockets, Watch};
 use super::{MediaIo, MediaTotals, Order, ReportSink};
 use crate::clock::Clock;
@@ -46,6 +48,7 @@ pub(super) struct Worker {
     clock: Clock,
     orders: Arc<Inbox<Order>>,
     report: ReportSink,
+    files: Option<FileQueue>,
     /// Orders taken and not yet carried out.
     taken: VecDeque<Order>,
     /// Sockets whose budget ended before their packets did.
@@ -72,12 +75,13 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) orders: Arc<Inbox<Order>>,
     pub(super) report: ReportSink,
+    pub(super) files: Option<FileQueue>,
 }
 
 impl Worker {
     /// To be called by the thread that runs it: a ring belongs to its thread.
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { poll, registry, pool, engine, io, most_directs, seed, clock, orders, report } = parts;
+        let Parts { poll, registry, pool, engine, io, most_directs, seed, clock, orders, report, files } = parts;
         let ring = ring(io, pool.size(), &poll);
         let directs = Directs::new(slots(pool.size()), most_directs);
         let watch = ring.map_or(Watch::Epoll(registry), |ring| Watch::Ring(Box::new(ring)));
@@ -92,6 +96,7 @@ impl Worker {
             clock,
             orders,
             report,
+            files,
             taken: VecDeque::new(),
             unfinished: Vec::new(),
             patience,
@@ -136,6 +141,7 @@ impl Worker {
             });
         }
         self.look_for_silence(now);
+        self.order_files(now);
         self.tell();
         Ok(true)
     }
@@ -264,6 +270,7 @@ impl Worker {
         for _ in 0..ORDER_BUDGET {
             match self.taken.pop_front() {
                 Some(Order::Op(op)) => self.engine.perform(now, op, &mut self.sockets),
+                Some(Order::File(report)) => self.engine.file_done(now, report),
                 Some(Order::Totals(answer)) => {
                     // Whoever asked may have given up meanwhile.
                     let _ = answer.send(self.totals());
@@ -278,8 +285,24 @@ impl Worker {
         true
     }
 
+    /// Passes on what is to be done with files.
+    fn order_files(&mut self, now: Duration) {
+        while let Some(order) = self.engine.poll_file() {
+            let ordered = match &self.files {
+                Some(files) => files.order(order),
+                None => order.refused(FileError::Busy).map_or(Ok(()), Err),
+            };
+            if let Err(refused) = ordered {
+                self.engine.file_done(now, refused);
+            }
+        }
+    }
+
     fn tell(&mut self) {
         while let Some(report) = self.engine.poll_report() {
+            if let MediaReport::Played { call, party, news: PlayNews::Missing { sound, why }, .. } = &report {
+                tracing::warn!(%call, ?party, %sound, %why, "a sound is left out");
+            }
             (self.report)(report);
         }
         while let Some(stats) = self.engine.poll_closed() {
@@ -337,7 +360,7 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
     use std::sync::Mutex;
 
-    use hookswitch_call::{CallId, LegId, MediaOp, MediaReport, Party, Sdp, Source};
+    use hookswitch_call::{CallId, LegId, MediaOp, Party, Sdp, Source};
     use hookswitch_media::AddressPolicy;
     use hookswitch_net::PortRange;
 
@@ -389,6 +412,7 @@ mod tests {
             seed: 7,
             clock: Clock::start(),
             report,
+            files: None,
         });
         (worker, told)
     }
@@ -411,7 +435,7 @@ mod tests {
         let (caller, callee) = (Phone::new(), Phone::new());
         let (offer, near) = (Some((Party::Caller, caller.sdp())), Some(HERE));
         let seat = Party::Callee.into();
-        let open = MediaOp::Open { call: CALL, offer, codecs: None, near };
+        let open = MediaOp::Open { call: CALL, offer, codecs: None, near, room: None };
         order(&worker, [open, MediaOp::MakeOffer { call: CALL, seat, leg: LEG, near }]);
         worker.turn().unwrap();
         let at = port_told(&told);

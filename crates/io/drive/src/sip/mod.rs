@@ -323,6 +323,7 @@ impl ShardLoop {
                 Output::Trunk(news) => told::log_trunk(&news),
                 Output::Users(news) => told::log_users(&news),
                 Output::Audio(report) => told::log_audio(&report),
+                Output::Recorded(report) => told::log_recorded(&report),
                 Output::Unreached(unreached) => told::log_unreached(&unreached),
                 Output::Told(told) => {
                     self.pending.ended += u64::from(matches!(told.event, Event::Ended { .. }));

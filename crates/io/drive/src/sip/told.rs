@@ -1,9 +1,9 @@
 //! Events of calls and bindings as log lines.
 
 use hookswitch_call::directory::LookupNews;
-use hookswitch_call::{AudioFacts, AudioNews, Event, Told};
+use hookswitch_call::{AudioFacts, AudioNews, Event, RecordEnd, RecordNews, Recorded, Told};
 use hookswitch_shard::{
-    AudioReport, BindingEvent, BindingNews, Missed, TollNews, TrunkEvent, TrunkNews, Unproved, Unreached,
+    AudioReport, BindingEvent, BindingNews, Missed, RecordReport, TollNews, TrunkEvent, TrunkNews, Unproved, Unreached,
 };
 use hookswitch_sip::guard::GuardNews;
 use hookswitch_sip::registrar::RemovedWhy;
@@ -35,6 +35,7 @@ pub(crate) fn log(told: &Told) {
             tracing::info!(%call, from = %Pii(from), to = %Pii(to), ?why, "diverted");
         }
         Event::Replaced { leg, party, by } => tracing::info!(%call, %leg, ?party, by = %Pii(by), "replaced"),
+        Event::InRoom { party, room, news } => tracing::info!(%call, ?party, %room, ?news, "in a room"),
         Event::TransferFailed { cause } => {
             let (code, text, fault) = (cause.code, &cause.text, cause.fault);
             tracing::info!(%call, code, %text, ?fault, "transfer failed");
@@ -189,6 +190,29 @@ pub(crate) fn log_audio(report: &AudioReport) {
 
 fn mos(facts: &AudioFacts) -> Option<f64> {
     facts.quality.opinion.map(|hundredths| f64::from(hundredths) / 100.0)
+}
+
+/// Logs how the recording of a call goes.
+pub(crate) fn log_recorded(report: &RecordReport) {
+    let call = report.call;
+    match &report.news {
+        RecordNews::Begun => tracing::info!(%call, "recording"),
+        RecordNews::Loud => tracing::debug!(%call, "recording: the party speaks"),
+        RecordNews::Finished(recorded) => {
+            let Recorded { file, size, .. } = &**recorded;
+            let (seconds, lost) = (recorded.duration.as_secs_f32(), recorded.lost.as_secs_f32());
+            match &recorded.reason {
+                RecordEnd::Failed(why) => tracing::warn!(%call, %file, seconds, size, "recording failed: {why}"),
+                reason if recorded.lost.is_zero() => {
+                    tracing::info!(%call, %file, seconds, size, reason = reason.name(), "recorded");
+                }
+                reason => {
+                    let reason = reason.name();
+                    tracing::warn!(%call, %file, seconds, lost, size, reason, "recorded with gaps: the disk was slow");
+                }
+            }
+        }
+    }
 }
 
 /// Logs that somebody was called where nobody answers.

@@ -1,0 +1,139 @@
+//! Recording what is said: what is ordered, and what became of it.
+
+use std::time::Duration;
+
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+
+/// Names one recording within its call.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct RecordingId(pub u16);
+
+/// What is to be done about a recording.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RecordOrder {
+    /// Begin it. Where one of this name runs, nothing happens.
+    Begin(Box<RecordPlan>),
+    /// Leave out what comes from now on.
+    Pause,
+    /// Go on where it was paused.
+    Resume,
+    /// It is complete.
+    Finish,
+}
+
+/// What is recorded, and where to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RecordPlan {
+    /// The file, below the folder of recordings: names with `/` between them, of which none is `..`. It must not exist.
+    pub file: CompactString,
+    /// Which sides, and how they are put together.
+    pub tracks: Tracks,
+    /// Samples per second, 8000 or 16000; none takes 16000 where the party's codec has that many, else 8000.
+    pub rate: Option<u32>,
+    /// Begins only when the party is louder than this, as the root of the mean square of 16-bit samples.
+    pub start_above: Option<u16>,
+    /// Ends when the party was louder than this and is not any more.
+    pub finish_below: Option<u16>,
+    /// The loudness is the mean of the last so many frames of 20 ms, at least one.
+    pub average: u16,
+    /// Is not ended by [`finish_below`](Self::finish_below) before it is this long.
+    pub min: Duration,
+    /// Ends when it is this long; zero sets no limit but the engine's.
+    pub max: Duration,
+}
+
+impl RecordPlan {
+    /// Everything that both sides say, in stereo, until it is finished.
+    #[must_use]
+    pub fn both_sides(file: CompactString) -> Self {
+        Self {
+            file,
+            tracks: Tracks::Stereo,
+            rate: None,
+            start_above: None,
+            finish_below: None,
+            average: 1,
+            min: Duration::ZERO,
+            max: Duration::ZERO,
+        }
+    }
+}
+
+/// How the two sides of a party's audio stand in a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tracks {
+    /// Two channels: what comes from the party on the left, what it hears on the right.
+    Stereo,
+    /// One channel with both.
+    Mixed,
+    /// One channel with what comes from the party.
+    Incoming,
+    /// One channel with what the party hears.
+    Outgoing,
+}
+
+/// What is told of a recording.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RecordNews {
+    /// The file is open, and what comes is taken.
+    Begun,
+    /// The party was loud enough for it to begin.
+    Loud,
+    /// It is over.
+    Finished(Box<Recorded>),
+}
+
+/// A recording that is over.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Recorded {
+    /// Its file, where it lies, or as it was ordered if it could not be made.
+    pub file: CompactString,
+    /// How long it is.
+    pub duration: Duration,
+    /// How much of that is silence because the disk did not keep up.
+    pub lost: Duration,
+    /// Bytes in the file, its header included.
+    pub size: u64,
+    /// Why it is over.
+    pub reason: RecordEnd,
+}
+
+impl Recorded {
+    /// One that was ordered for this file and has come to nothing.
+    #[must_use]
+    pub fn nothing(file: &CompactString, reason: RecordEnd) -> Self {
+        Self { file: file.clone(), duration: Duration::ZERO, lost: Duration::ZERO, size: 0, reason }
+    }
+}
+
+/// Why a recording is over.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordEnd {
+    /// It was ordered.
+    Requested,
+    /// It was as long as it may be.
+    Timeout,
+    /// The party was silent again.
+    BelowPower,
+    /// The call, or the party's place in it, is over.
+    Closed,
+    /// The file could not be made, or not be written any more; the text says why.
+    Failed(CompactString),
+}
+
+impl RecordEnd {
+    /// A name for logs and pages.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Timeout => "timeout",
+            Self::BelowPower => "below_power",
+            Self::Closed => "closed",
+            Self::Failed(_) => "failed",
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! What one party says, as sound at an even pace: 20 ms whenever the beat asks for them.
+//!
+//! ```text
+//!            first packet                    due (see `Jitter::target`)
+//!   ┌──────┐ ───────────▶ ┌──────────────────┐ ─────────────────▶ ┌─────────┐
+//!   │ mute │              │ silent: it waits │                    │ playing │
+//!   └──────┘              └──────────────────┘ ◀───────────────── └─────────┘
+//!                                    nothing for MAX_CONCEALED, or the speaker has paused
+//! ```
+//!
+//! A plain relay needs none of this and adds no delay; whoever mixes has to have everybody's sound of the same moment.
+//! Sound waits as long as the network's own jitter asks for and the beat after that. What is missing then is made up
+//! for; if it comes after all, and nothing newer has been played meanwhile, it is played late rather than not at all.
+//! Where the wait is longer or shorter than it has to be, since the jitter has changed or the party's clock runs away
+//! from ours, a piece of sound is left out or said twice ([`slip`](crate::slip)).
+
+use hookswitch_call::Time;
+use hookswitch_codec::{Codec, Concealer, Decoder, Resampler};
+use hookswitch_rtp::Packet;
+
+use crate::config::FRAME_MS;
+use crate::jitter::{First, Jitter, JitterCounts};
+use crate::slip::{NEEDED_MS, lengthen, shorten};
+
+/// So much missing sound is made up for, in milliseconds; then there is silence.
+const MAX_CONCEALED_MS: i64 = 120;
+
+/// Sound that waits this much longer than it has to, in milliseconds, is made shorter. A frame is waited for anyway,
+/// since packets do not come at the beat.
+const TOO_OLD_MS: i64 = FRAME_MS as i64 + 10;
+
+/// So much the last packet that a frame needs must have waited longer than it has to, in milliseconds: a little more
+/// than the longest piece that is left out, or it would be missing the next time.
+const SPARE_MS: i64 = 17;
+
+/// What waits this much longer, in milliseconds, is left out packet by packet.
+const FAR_TOO_OLD_MS: i64 = 200;
+
+/// Frames between two such changes: often enough for a tenth of the time, seldom enough not to sound hurried.
+const SLIP_EVERY: u8 = 5;
+
+/// Longest packet that is decoded, in milliseconds.
+const MAX_PACKET_MS: u32 = 120;
+
+/// What a frame holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// What the party has said.
+    Sound,
+    /// Something in the place of what was lost.
+    MadeUp,
+    /// Nothing.
+    Silence,
+}
+
+/// What was done to a party's sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct HearingCounts {
+    /// Frames, the last not always whole, in which something was made up for.
+    pub concealed: u64,
+    /// Pieces left out and pieces said twice.
+    pub slips: [u64; 2],
+}
+
+/// One party's sound.
+#[derive(Debug)]
+pub(crate) struct Hearing {
+    jitter: Jitter,
+    /// The decoder of the stream as it is now.
+    decoder: Option<(&'static Codec, Decoder)>,
+    concealer: Option<Concealer>,
+    resampler: Option<Resampler>,
+    /// The rate of what is given out.
+    rate: u32,
+    /// Decoded and not given out, at the codec's own rate.
+    ready: Vec<i16>,
+    converted: Vec<i16>,
+    playing: bool,
+    /// The timestamp after that of the last sample that is ready.
+    stamp: i64,
+    /// How long the last packet was, in units of the stream's clock.
+    packet: i64,
+    /// What was made up since the last packet, in units of the stream's clock.
+    made_up: i64,
+    /// Frames to go until a slip may follow on the last one.
+    rest: u8,
+    pub counts: HearingCounts,
+}
+
+impl Hearing {
+    /// Somebody of whom nothing has been heard, to be heard at this rate: 8,000, 16,000 or 48,000 samples per second.
+    pub fn new(rate: u32) -> Self {
+        Self {
+            jitter: Jitter::new(),
+            decoder: None,
+            concealer: None,
+            resampler: None,
+            rate,
+            ready: Vec::new(),
+            converted: Vec::new(),
+            playing: false,
+            stamp: 0,
+            packet: 0,
+            made_up: 0,
+            rest: 0,
+            counts: HearingCounts::default(),
+        }
+    }
+
+    /// Another rate from now on.
+    pub fn set_rate(&mut self, rate: u32) {
+        if self.rate != rate {
+            self.rate = rate;
+            self.resampler = None;
+        }
+    }
+
+    /// Takes a packet of audio.
+    pub fn put(&mut self, now: Time, packet: &Packet<'_>, codec: &'static Codec) {
+        if self.jitter.put(now, packet, codec) {
+            self.fall_silent();
+        }
+    }
+
+    /// Takes a packet of something else in the same stream.
+    pub fn skip(&mut self, packet: &Packet<'_>) {
+        self.jitter.skip(packet);
+    }
+
+    /// What has become of the packets.
+    pub fn packets(&self) -> JitterCounts {
+        self.jitter.counts
+    }
+
+    /// Gives the sound of the next frame, as much as `out` has room for: [`FRAME_MS`].
+    pub fn frame(&mut self, now: Time, out: &mut [i16]) -> Heard {
+        if !self.playing && !self.begins(now) {
+            out.fill(0);
+            return Heard::Silence;
+        }
+        self.rest = self.rest.saturating_sub(1);
+        self.keep_pace(now);
+        let before = self.counts.concealed;
+        self.fetch(now, FRAME_MS);
+        let is_made_up = self.counts.concealed > before;
+        match self.give(out) {
+            0 => Heard::Silence,
+            _ if is_made_up => Heard::MadeUp,
+            _ => Heard::Sound,
+        }
+    }
+
+    fn fall_silent(&mut self) {
+        self.playing = false;
+        self.made_up = 0;
+    }
+
+    /// Whether the packet that comes first is due.
+    fn begins(&mut self, now: Time) -> bool {
+        let Some(first) = self.jitter.first() else { return false };
+        if self.jitter.age(now, first.stamp) < self.jitter.target() {
+            return false;
+        }
+        self.playing = true;
+        self.stamp = first.stamp;
+        self.made_up = 0;
+        // The end of what was said before the pause is no beginning.
+        self.ready.clear();
+        true
+    }
+
+    fn codec_rate(&self) -> u32 {
+        self.decoder.as_ref().map_or(self.rate, |(codec, _)| codec.sample_rate)
+    }
+
+    fn clock_rate(&self) -> u32 {
+        self.decoder.as_ref().map_or(self.rate, |(codec, _)| codec.clock_rate)
+    }
+
+    fn samples_in(&self, ms: u32) -> usize {
+        (u64::from(self.codec_rate()) * u64::from(ms) / 1_000) as usize
+    }
+
+    /// Samples in units of the stream's clock.
+    fn in_ticks(&self, samples: usize) -> i64 {
+        (samples as u64 * u64::from(self.clock_rate()) / u64::from(self.codec_rate().max(1))) as i64
+    }
+
+    /// Units of the stream's clock in samples.
+    fn in_samples(&self, ticks: i64) -> usize {
+        let ticks = u64::try_from(ticks).unwrap_or_default();
+        (ticks * u64::from(self.codec_rate()) / u64::from(self.clock_rate().max(1))) as usize
+    }
+
+    /// The timestamp of the last packet that the next frame needs, if it needs any.
+    fn needed(&self) -> Option<i64> {
+        let lacks = self.samples_in(FRAME_MS).checked_sub(self.ready.len() + 1)?;
+        let whole = self.in_ticks(lacks).checked_div(self.packet).unwrap_or(0);
+        Some(self.stamp + whole * self.packet)
+    }
+
+    /// Makes sound longer or shorter that has waited too little or too long.
+    fn keep_pace(&mut self, now: Time) {
+        let Some(needed) = self.needed() else { return };
+        let spare = self.jitter.age(now, needed) - self.jitter.target();
+        if spare > self.jitter.in_ticks(FAR_TOO_OLD_MS) {
+            while let Some(first) = self.jitter.first().filter(|first| first.has_more)
+                && self.jitter.age(now, first.stamp) - self.jitter.target() > self.jitter.in_ticks(TOO_OLD_MS)
+            {
+                self.jitter.give_up();
+                self.ready.clear();
+                self.stamp = first.stamp;
+            }
+            self.stamp = self.jitter.first().map_or(self.stamp, |first| first.stamp.max(self.stamp));
+            return;
+        }
+        if self.rest > 0 {
+            return;
+        }
+        let rate = self.codec_rate();
+        let played = self.stamp - self.in_ticks(self.ready.len());
+        let old = self.jitter.age(now, played) - self.jitter.target();
+        if spare > self.jitter.in_ticks(SPARE_MS) && old > self.jitter.in_ticks(TOO_OLD_MS) {
+            if self.has_come(FRAME_MS + NEEDED_MS) && shorten(&mut self.ready, rate) > 0 {
+                self.counts.slips[0] += 1;
+                self.rest = SLIP_EVERY;
+            }
+        } else if spare < 0 && self.has_come(NEEDED_MS) && lengthen(&mut self.ready, rate) > 0 {
+            self.counts.slips[1] += 1;
+            self.rest = SLIP_EVERY;
+        }
+    }
+
+    /// Whether so many milliseconds are ready, or can be made so of what has come without a gap.
+    fn has_come(&mut self, ms: u32) -> bool {
+        while self.ready.len() < self.samples_in(ms) {
+            match self.jitter.first() {
+                Some(first) if first.stamp <= self.stamp => self.decode(),
+                Some(_) | None => return false,
+            }
+        }
+        true
+    }
+
+    /// Sees to it that so many milliseconds are ready, unless it falls silent.
+    fn fetch(&mut self, now: Time, ms: u32) {
+        while self.playing && self.ready.len() < self.samples_in(ms) {
+            match self.jitter.first() {
+                Some(first) if first.stamp > self.stamp => self.bridge(first),
+                Some(first) if self.is_over(now, first) => self.jitter.give_up(),
+                Some(_) => self.decode(),
+                None => {
+                    let lacks = self.samples_in(ms).saturating_sub(self.ready.len());
+                    self.make_up(lacks);
+                }
+            }
+        }
+    }
+
+    /// Whether a packet's time has passed: something was made up in its place, and playing it now would make everything
+    /// after it older than it has to be.
+    fn is_over(&self, now: Time, first: First) -> bool {
+        let spare = self.jitter.age(now, first.stamp) - self.jitter.target();
+        first.stamp < self.stamp && first.has_more && spare > self.jitter.in_ticks(2 * i64::from(FRAME_MS))
+    }
+
+    /// Something is missing before the next packet.
+    fn bridge(&mut self, first: First) {
+        let gap = first.stamp - self.stamp;
+        if first.follows || gap + self.made_up > self.jitter.in_ticks(MAX_CONCEALED_MS) {
+            // The speaker has paused, or the network has for as good as ever.
+            self.fall_silent();
+        } else {
+            self.make_up(self.in_samples(gap).max(1));
+            self.stamp = first.stamp;
+        }
+    }
+
+    /// Puts something in the place of samples that are missing.
+    fn make_up(&mut self, samples: usize) {
+        let ticks = self.in_ticks(samples);
+        if self.made_up + ticks > self.jitter.in_ticks(MAX_CONCEALED_MS) {
+            self.fall_silent();
+            return;
+        }
+        self.made_up += ticks;
+        self.stamp += ticks;
+        self.counts.concealed += 1;
+        let before = self.ready.len();
+        self.ready.resize(before + samples, 0);
+        if let (Some(concealer), Some(sound)) = (self.concealer.as_mut(), self.ready.get_mut(before..)) {
+            concealer.lost(sound);
+        }
+    }
+
+    fn decode(&mut self) {
+        let Some(slot) = self.jitter.take() else { return };
+        let (codec, stamp) = (slot.codec, slot.stamp);
+        if self.decoder.as_ref().is_none_or(|(known, _)| *known != codec) {
+            // What is ready is at the rate of another codec.
+            self.ready.clear();
+            self.resampler = None;
+            self.decoder = codec.decoder().map(|decoder| (codec, decoder));
+            self.concealer = Some(Concealer::new(codec.sample_rate));
+        }
+        let Some((_, decoder)) = self.decoder.as_mut() else { return };
+        let before = self.ready.len();
+        self.ready.resize(before + codec.samples_in(MAX_PACKET_MS), 0);
+        let count = decoder.decode(&slot.payload, self.ready.get_mut(before..).unwrap_or_default());
+        self.ready.truncate(before + count);
+        if let (Some(concealer), Some(sound)) = (self.concealer.as_mut(), self.ready.get_mut(before..)) {
+            concealer.good(sound);
+        }
+        self.packet = self.in_ticks(count);
+        self.stamp = stamp + self.packet;
+        self.made_up = 0;
+    }
+
+    /// Hands out a frame, and silence where there is less; how much was no silence.
+    fn give(&mut self, out: &mut [i16]) -> usize {
+        let rate = self.codec_rate();
+        let samples = self.samples_in(FRAME_MS).min(self.ready.len());
+        if self.resampler.is_none() {
+            self.resampler = Resampler::new(rate, self.rate).ok();
+        }
+        self.converted.clear();
+        if let (Some(resampler), Some(frame)) = (self.resampler.as_mut(), self.ready.get(..samples)) {
+            resampler.process(frame, &mut self.converted);
+        }
+        self.ready.drain(..samples);
+        let count = self.converted.len().min(out.len());
+        let (sound, rest) = out.split_at_mut(count);
+        sound.copy_from_slice(&self.converted[..count]);
+        rest.fill(0);
+        count
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,354 @@
+//! One listener and what a network may do to it.
+
+use std::time::Duration;
+
+use hookswitch_codec::{by_static_payload_type, measure, pcmu};
+use hookswitch_rtp::Header;
+use proptest::prelude::*;
+
+use super::*;
+
+const BEGIN: Time = Duration::from_secs(1_800_000_000);
+const HZ: f64 = 440.0;
+
+/// How much older sound may be than the jitter and a step of what is known of it ask for, in milliseconds: what the last
+/// packet of a frame may have to spare, and that this frame may begin in the one before.
+const OLDEST: f64 = (SPARE_MS + FRAME_MS as i64) as f64;
+
+/// Somebody who says one long tone, packet by packet.
+struct Speaker {
+    codec: &'static Codec,
+    ms: u32,
+    header: Header,
+    said: usize,
+}
+
+impl Speaker {
+    fn new(payload_type: u8, ms: u32) -> Self {
+        let codec = by_static_payload_type(payload_type).expect("a codec");
+        // Both wrap soon.
+        let header = Header { payload_type, sequence: 65_500, timestamp: u32::MAX - 9_000, ssrc: 7, marker: false };
+        Self { codec, ms, header, said: 0 }
+    }
+
+    fn samples(&mut self, count: usize) -> Vec<i16> {
+        let rate = f64::from(self.codec.sample_rate);
+        let sine = |place: usize| 8_000.0 * (std::f64::consts::TAU * HZ * place as f64 / rate).sin();
+        let samples = (self.said..self.said + count).map(|place| sine(place) as i16).collect();
+        self.said += count;
+        samples
+    }
+
+    fn packet(&mut self) -> Vec<u8> {
+        let samples = self.samples(self.codec.samples_in(self.ms));
+        let mut payload = vec![0; samples.len()];
+        let count = self.codec.encoder().expect("audio").encode(&samples, &mut payload);
+        let mut bytes = vec![0; 12 + count];
+        self.header.write_packet(&payload[..count], &mut bytes).expect("room");
+        self.header.sequence = self.header.sequence.wrapping_add(1);
+        self.header.timestamp = self.header.timestamp.wrapping_add(self.codec.ticks_in(self.ms));
+        bytes
+    }
+
+    /// Says nothing for a while.
+    fn pause(&mut self, ms: u32) {
+        self.said += self.codec.samples_in(ms);
+        self.header.timestamp = self.header.timestamp.wrapping_add(self.codec.ticks_in(ms));
+    }
+}
+
+/// What comes when, in milliseconds after the beginning.
+type Coming = Vec<(f64, Vec<u8>)>;
+
+fn at(ms: f64) -> Time {
+    BEGIN + Duration::from_nanos((ms * 1e6) as u64)
+}
+
+/// A listener, the frames that it has heard, and how old each was when it was played: milliseconds after it could
+/// have come at best.
+struct Listener {
+    hearing: Hearing,
+    frames: Vec<(Heard, Vec<i16>)>,
+    ages: Vec<f64>,
+}
+
+impl Listener {
+    /// Hears all that comes, at a beat that begins seven milliseconds after the first packet.
+    fn hears(mut coming: Coming, codec: &'static Codec) -> Self {
+        coming.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let hearing = Hearing::new(codec.sample_rate);
+        let mut listener = Self { hearing, frames: Vec::new(), ages: Vec::new() };
+        let mut beat = 7.0;
+        let end = coming.last().map_or(0.0, |(ms, _)| *ms);
+        let mut coming = coming.into_iter().peekable();
+        while beat < end + 40.0 {
+            while let Some((ms, bytes)) = coming.next_if(|(ms, _)| *ms <= beat) {
+                let packet = Packet::parse(&bytes).expect("a packet");
+                listener.hearing.put(at(ms), &packet, codec);
+            }
+            listener.beat(at(beat));
+            beat += 20.0;
+        }
+        listener
+    }
+
+    fn beat(&mut self, now: Time) {
+        let mut out = vec![0; (self.hearing.rate * FRAME_MS / 1_000) as usize];
+        let heard = self.hearing.frame(now, &mut out);
+        let hearing = &self.hearing;
+        let played = hearing.stamp - hearing.in_ticks(hearing.ready.len()) - hearing.jitter.in_ticks(20);
+        self.ages.push(hearing.jitter.age(now, played) as f64 * 1e3 / f64::from(hearing.clock_rate()));
+        self.frames.push((heard, out));
+    }
+
+    fn count(&self, wanted: Heard) -> usize {
+        self.frames.iter().filter(|(heard, _)| *heard == wanted).count()
+    }
+
+    fn sound(&self, from: usize) -> Vec<i16> {
+        self.frames[from..].iter().flat_map(|(_, frame)| frame.iter().copied()).collect()
+    }
+
+    /// The largest step between two samples, from a frame on, as a part of what the tone itself takes. Where something
+    /// is made up for it is another matter.
+    fn roughness(&self, from: usize) -> f64 {
+        let step = |sound: &[i16]| sound.windows(2).map(|pair| pair[0].abs_diff(pair[1])).max().unwrap_or_default();
+        let whole = |pair: &&[(Heard, Vec<i16>)]| pair.iter().all(|(heard, _)| *heard == Heard::Sound);
+        let pairs = self.frames[from..].windows(2).filter(whole);
+        let largest = pairs.map(|pair| step(&[&*pair[0].1, &*pair[1].1].concat())).max();
+        let own = 8_000.0 * std::f64::consts::TAU * HZ / f64::from(self.hearing.rate);
+        f64::from(largest.unwrap_or_default()) / own
+    }
+}
+
+/// A linear congruence is random enough for a network.
+fn dice(seed: u64) -> impl FnMut() -> f64 {
+    let mut state = seed;
+    move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as f64 / f64::from(1u32 << 31)
+    }
+}
+
+fn spoken(speaker: &mut Speaker, count: usize, mut delay: impl FnMut(usize) -> Option<f64>) -> Coming {
+    let ms = f64::from(speaker.ms);
+    let mut coming = Coming::new();
+    for n in 0..count {
+        let packet = speaker.packet();
+        coming.extend(delay(n).map(|delay| (n as f64 * ms + delay, packet)));
+    }
+    coming
+}
+
+#[test]
+fn an_even_stream_waits_for_the_beat_and_no_longer() {
+    for (payload_type, ms) in [(0, 20), (8, 10), (0, 30), (0, 60), (9, 20)] {
+        let mut speaker = Speaker::new(payload_type, ms);
+        let coming = spoken(&mut speaker, (20_000 / ms) as usize, |_| Some(0.0));
+        let codec = speaker.codec;
+        let listener = Listener::hears(coming, codec);
+        assert!(listener.count(Heard::Sound) >= 995, "{ms} ms: {}", listener.count(Heard::Sound));
+        // Of two packets in a frame the second decides, and that there are two is not known at first.
+        assert_eq!(listener.hearing.counts.slips, [0, u64::from(ms < FRAME_MS)], "{ms} ms");
+        let age = listener.ages[500];
+        // Of a packet of 60 ms the beginning has waited for its end.
+        assert!(age <= if ms < FRAME_MS { 36.0 } else { 26.0 }, "{ms} ms: played after {age} ms");
+        if payload_type != 9 {
+            let heard = measure(&listener.sound(10)[..8_000], 8_000);
+            assert!(heard.purity > 0.99, "{ms} ms: {}", heard.purity);
+        }
+    }
+}
+
+#[test]
+fn what_comes_out_of_order_is_played_in_order() {
+    let mut speaker = Speaker::new(0, 20);
+    let coming = spoken(&mut speaker, 1_000, |n| Some(if n % 5 == 3 { 30.0 } else { 0.0 }));
+    let listener = Listener::hears(coming, pcmu());
+    let heard = listener.sound(100);
+    assert!(measure(&heard[..80_000], 8_000).purity > 0.998);
+    assert!(listener.hearing.counts.concealed < 5, "{:?}", listener.hearing.counts);
+    assert!(listener.ages[900] <= 30.0 + 5.0 + OLDEST, "{}", listener.ages[900]);
+}
+
+#[test]
+fn the_wait_is_what_the_jitter_asks_for_and_ends_with_it() {
+    let mut random = dice(1);
+    let mut speaker = Speaker::new(0, 20);
+    // A quiet network, a restless one, and a quiet one again.
+    let coming = spoken(&mut speaker, 4_500, |n| {
+        let most = if (1_000..2_500).contains(&n) { 100.0 } else { 2.0 };
+        Some(random() * most)
+    });
+    let listener = Listener::hears(coming, pcmu());
+    let (quiet, restless, again) = (listener.ages[900], listener.ages[2_400], listener.ages[4_400]);
+    assert!(quiet <= 30.0, "{quiet} ms");
+    assert!((80.0..140.0).contains(&restless), "{restless} ms");
+    assert!(again <= 40.0, "{again} ms");
+    let late = listener.hearing.packets().late;
+    assert!(late <= 60, "{late} of 1,500 came too late while it had to be learned");
+}
+
+#[test]
+fn half_a_second_of_jitter_is_survived() {
+    let mut random = dice(2);
+    let mut speaker = Speaker::new(0, 20);
+    let coming = spoken(&mut speaker, 3_000, |_| Some(random() * 480.0));
+    let listener = Listener::hears(coming, pcmu());
+    let later = &listener.frames[1_000..2_900];
+    let sound = later.iter().filter(|(heard, _)| *heard == Heard::Sound).count();
+    assert!(sound > 1_800, "{sound} of 1,900 frames");
+}
+
+#[test]
+fn a_third_of_all_packets_lost_delays_nothing() {
+    let mut random = dice(3);
+    let mut speaker = Speaker::new(0, 20);
+    let coming = spoken(&mut speaker, 3_000, |_| (random() > 0.3).then_some(0.0));
+    let listener = Listener::hears(coming, pcmu());
+    assert!(listener.ages[2_900] <= 46.0, "{}", listener.ages[2_900]);
+    let made_up = listener.count(Heard::MadeUp);
+    assert!((800..1_000).contains(&made_up), "{made_up} of 3,000");
+    assert_eq!(listener.hearing.packets().late, 0);
+}
+
+#[test]
+fn a_clock_that_runs_away_for_an_hour_neither_delays_nor_clicks() {
+    for ppm in [200.0, -200.0] {
+        let mut speaker = Speaker::new(0, 20);
+        let mut random = dice(4);
+        // Ahead of ours: its packets come a little sooner than every 20 ms.
+        let coming = spoken(&mut speaker, 180_000, |n| Some(n as f64 * 20.0 * -ppm / 1e6 + random() * 3.0 + 800.0));
+        let listener = Listener::hears(coming, pcmu());
+        let (soon, late) = (listener.ages[1_000], listener.ages[179_000]);
+        assert!((late - soon).abs() < OLDEST, "{ppm} ppm: {soon} ms, then {late} ms");
+        let [shorter, longer] = listener.hearing.counts.slips;
+        let slips = if ppm > 0.0 { shorter } else { longer };
+        // 720 ms in pieces of 5 to 15.
+        assert!((45..180).contains(&slips), "{ppm} ppm: {shorter} shorter, {longer} longer");
+        assert!(listener.hearing.counts.concealed < 20, "{ppm} ppm: {:?}", listener.hearing.counts);
+        assert!(listener.roughness(100) < 1.6, "{ppm} ppm: {}", listener.roughness(100));
+    }
+}
+
+#[test]
+fn a_pause_is_silence_and_what_follows_comes_as_soon_as_before() {
+    let mut speaker = Speaker::new(0, 20);
+    let mut coming = Coming::new();
+    for burst in 0..20 {
+        for n in 0..100 {
+            coming.push((f64::from(burst * 3_000 + n * 20), speaker.packet()));
+        }
+        speaker.pause(1_000);
+    }
+    let listener = Listener::hears(coming, pcmu());
+    assert!(listener.count(Heard::Sound) >= 1_990, "{}", listener.count(Heard::Sound));
+    // What fades at the end of each.
+    assert!(listener.count(Heard::MadeUp) <= 20 * 7, "{}", listener.count(Heard::MadeUp));
+    assert_eq!(listener.hearing.packets(), JitterCounts::default());
+    assert!(listener.ages[2_940] <= 26.0);
+}
+
+#[test]
+fn a_source_that_begins_anew_is_heard_at_once() {
+    let mut speaker = Speaker::new(0, 20);
+    let mut coming = Coming::new();
+    for n in 0..500 {
+        match n {
+            100 => speaker.header.ssrc = 8,
+            // As a phone that was restarted counts: the second packet confirms it.
+            200 => speaker.header.sequence = 30_000,
+            300 => speaker.header.timestamp = 5,
+            400 => (speaker.header.sequence, speaker.header.timestamp) = (1, 1),
+            _ => {}
+        }
+        coming.push((f64::from(n * 20), speaker.packet()));
+    }
+    let listener = Listener::hears(coming, pcmu());
+    assert!(listener.count(Heard::Sound) >= 485, "{}", listener.count(Heard::Sound));
+    for frame in [150, 250, 350, 450] {
+        assert!(listener.ages[frame] <= 26.0, "frame {frame}: {}", listener.ages[frame]);
+    }
+}
+
+#[test]
+fn what_comes_twice_too_late_or_too_much_is_counted_and_not_played() {
+    let mut speaker = Speaker::new(0, 20);
+    let mut coming = Coming::new();
+    for n in 0..200 {
+        let packet = speaker.packet();
+        let ms = f64::from(n * 20);
+        if n == 50 {
+            coming.push((ms + 1.0, packet.clone()));
+        }
+        coming.push((if n == 100 { ms + 300.0 } else { ms }, packet));
+    }
+    let listener = Listener::hears(coming, pcmu());
+    assert_eq!(listener.hearing.packets(), JitterCounts { duplicates: 1, late: 1, overflows: 0, strays: 0 });
+    let made_up = listener.frames[..199].iter().filter(|(heard, _)| *heard == Heard::MadeUp);
+    assert_eq!(made_up.count(), 1);
+
+    let mut hearing = Hearing::new(8_000);
+    for _ in 0..1_000 {
+        let bytes = speaker.packet();
+        hearing.put(BEGIN, &Packet::parse(&bytes).expect("a packet"), pcmu());
+    }
+    assert_eq!(hearing.packets().overflows, 1_000 - crate::jitter::MAX_WAITING as u64);
+}
+
+#[test]
+fn another_codec_goes_on_where_the_first_has_ended() {
+    let (mut narrow, mut wide) = (Speaker::new(0, 20), Speaker::new(9, 20));
+    let mut hearing = Hearing::new(16_000);
+    let mut silent = 0;
+    for n in 0..200u32 {
+        let speaker = if n < 100 { &mut narrow } else { &mut wide };
+        (speaker.header.sequence, speaker.header.timestamp) = (n as u16, n * 160);
+        let bytes = speaker.packet();
+        let now = at(f64::from(n) * 20.0);
+        hearing.put(now, &Packet::parse(&bytes).expect("a packet"), speaker.codec);
+        let mut out = [0; 320];
+        silent += usize::from(hearing.frame(now + Duration::from_millis(7), &mut out) == Heard::Silence);
+    }
+    assert!(silent <= 1, "{silent} frames");
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_a_frame_is_a_frame(
+        seeds in proptest::collection::vec((0u64..2_000, any::<u16>(), any::<u32>(), 0u32..3, 0usize..400), 1..200),
+    ) {
+        let mut hearing = Hearing::new(16_000);
+        let mut now = BEGIN;
+        for (wait, sequence, timestamp, ssrc, length) in seeds {
+            let header = Header { payload_type: 0, sequence, timestamp, ssrc, marker: false };
+            let mut bytes = vec![0; 12 + length];
+            header.write_packet(&vec![0x55; length], &mut bytes).expect("room");
+            let codec = by_static_payload_type(if length % 2 == 0 { 0 } else { 9 }).expect("a codec");
+            hearing.put(now, &Packet::parse(&bytes).expect("a packet"), codec);
+            now += Duration::from_millis(wait % 50);
+            let mut out = [1; 320];
+            let heard = hearing.frame(now, &mut out);
+            prop_assert!(heard != Heard::Silence || out == [0; 320]);
+            prop_assert!(hearing.ready.len() < 16_000, "{} samples wait", hearing.ready.len());
+            now += Duration::from_millis(wait);
+        }
+    }
+
+    #[test]
+    fn whatever_the_network_does_the_sound_is_not_older_than_it_has_to_be(
+        seed in any::<u64>(), loss in 0.0..0.3f64, jitter in 0.0..150.0f64, drift in -200.0..200.0f64,
+    ) {
+        let mut random = dice(seed);
+        let mut speaker = Speaker::new(0, 20);
+        let coming = spoken(&mut speaker, 2_000, |n| {
+            (random() >= loss).then(|| n as f64 * 20.0 * drift / 1e6 + random() * jitter + 20.0)
+        });
+        let listener = Listener::hears(coming, pcmu());
+        // The jitter, a step of what is known of it, the beat, and what is tolerated before a slip.
+        let allowed = jitter + 5.0 + 20.0 + TOO_OLD_MS as f64;
+        let old = listener.ages[1_500..1_990].iter().filter(|age| **age > allowed).count();
+        // A gap may be in the way of a slip for some frames.
+            prop_assert!(old < 100, "{old} of 490 frames older than {allowed} ms");
+    }
+}

@@ -1,0 +1,188 @@
+//! One recording: two [`Track`]s, put together as the file wants them, and the [`Gate`] that lets them through.
+//!
+//! ```text
+//!   packets from the party ──▶ Track ─┐                   ┌── Gate ──▶ Piece, twice a second
+//!   packets to the party ────▶ Track ─┴─ frames of 20 ms ─┘
+//! ```
+//!
+//! A recording keeps the time of the wall: silence, a hold and lost packets are as long in the file as they were, and
+//! only what is paused, or waited for by the gate, is left out.
+
+use std::time::Duration;
+
+use hookswitch_call::{RecordEnd, RecordPlan, RecordingId, Time, Tracks};
+use hookswitch_codec::Codec;
+
+use crate::config::FRAME_MS;
+use crate::files::FileId;
+use crate::power::{Gate, Verdict};
+use crate::track::{PATIENCE, Track};
+
+/// Time between two pieces of a recording: so much is lost of it, and [`PATIENCE`], when the process is killed.
+pub const PIECE: Duration = Duration::from_millis(500);
+
+/// Rates of files, in Hz.
+const RATES: [u32; 2] = [8_000, 16_000];
+
+/// Which way a packet goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Way {
+    /// From the party.
+    In,
+    /// To the party.
+    Out,
+}
+
+/// One recording.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    pub id: RecordingId,
+    pub file: FileId,
+    tracks: Tracks,
+    incoming: Option<Track>,
+    outgoing: Option<Track>,
+    pub rate: u32,
+    gate: Gate,
+    /// Whether the gate was seen open.
+    begun: bool,
+    paused: bool,
+    /// Samples of each channel that were given away.
+    length: u64,
+    /// When the next piece is.
+    pub due: Time,
+}
+
+/// A part of a recording.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    /// Samples of each channel before it.
+    pub at: u64,
+    /// Those of two channels in turn.
+    pub samples: Box<[i16]>,
+}
+
+/// What a turn has brought.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    pub piece: Option<Piece>,
+    /// The party was loud enough, for the first time.
+    pub loud: bool,
+    pub end: Option<RecordEnd>,
+}
+
+impl Recorder {
+    /// `native` is the rate of the party's codec, as far as one is agreed.
+    pub fn new(now: Time, id: RecordingId, file: FileId, plan: &RecordPlan, native: Option<u32>) -> Self {
+        let wide = native.is_some_and(|native| native >= RATES[1]);
+        let rate = plan.rate.filter(|rate| RATES.contains(rate)).unwrap_or(RATES[usize::from(wide)]);
+        let gate = Gate::new(plan, rate);
+        let (has_in, has_out) = match plan.tracks {
+            Tracks::Stereo | Tracks::Mixed => (true, true),
+            Tracks::Incoming => (true, false),
+            Tracks::Outgoing => (gate.hears(), true),
+        };
+        Self {
+            id,
+            file,
+            tracks: plan.tracks,
+            incoming: has_in.then(|| Track::new(now, rate)),
+            outgoing: has_out.then(|| Track::new(now, rate)),
+            rate,
+            begun: gate.is_open(),
+            gate,
+            paused: false,
+            length: 0,
+            due: now + PATIENCE + PIECE,
+        }
+    }
+
+    pub fn channels(&self) -> u16 {
+        if self.tracks == Tracks::Stereo { 2 } else { 1 }
+    }
+
+    /// Samples of each channel that were given away.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Takes a packet of audio.
+    pub fn hear(&mut self, now: Time, way: Way, codec: &'static Codec, packet: &[u8]) {
+        let track = match way {
+            Way::In => &mut self.incoming,
+            Way::Out => &mut self.outgoing,
+        };
+        if let Some(track) = track.as_mut().filter(|_| !self.paused) {
+            track.put(now, codec, packet);
+        }
+    }
+
+    /// What is ready of it, some time after it was said.
+    pub fn turn(&mut self, now: Time) -> Turn {
+        self.due = now + PIECE;
+        self.advance(now.saturating_sub(PATIENCE), false)
+    }
+
+    /// Everything up to this moment. Afterwards what comes is left out.
+    pub fn pause(&mut self, now: Time) -> Turn {
+        let turn = self.advance(now, true);
+        self.paused = true;
+        turn
+    }
+
+    /// Goes on after a pause.
+    pub fn resume(&mut self, now: Time) {
+        if std::mem::take(&mut self.paused) {
+            for track in self.incoming.iter_mut().chain(&mut self.outgoing) {
+                track.skip_to(now);
+            }
+        }
+    }
+
+    /// Gives away what was said before a moment: whole frames, or all of it.
+    fn advance(&mut self, until: Time, all: bool) -> Turn {
+        let frame = (self.rate * FRAME_MS / 1_000) as usize;
+        let Some(track) = self.incoming.as_ref().or(self.outgoing.as_ref()).filter(|_| !self.paused) else {
+            return Turn::default();
+        };
+        let count = usize::try_from(track.place_at(until) - track.from()).unwrap_or(0);
+        let count = if all { count } else { count - count % frame };
+        let limit = track.from() + count as i64;
+        let [incoming, outgoing] = [&mut self.incoming, &mut self.outgoing].map(|track| {
+            let Some(track) = track else { return vec![0; count] };
+            track.render(limit);
+            track.take(limit)
+        });
+        self.put_together(&incoming, &outgoing, frame)
+    }
+
+    fn put_together(&mut self, incoming: &[i16], outgoing: &[i16], frame: usize) -> Turn {
+        let step = if self.gate.hears() { frame } else { incoming.len().max(1) };
+        let mut samples = Vec::with_capacity(incoming.len() * usize::from(self.channels()));
+        let mut end = None;
+        for (incoming, outgoing) in incoming.chunks(step).zip(outgoing.chunks(step)) {
+            let count = match self.gate.judge(incoming) {
+                Verdict::Wait => continue,
+                Verdict::Take(count) => count,
+                Verdict::Last(count, why) => {
+                    end = Some(why);
+                    count
+                }
+            };
+            let both = incoming.iter().zip(outgoing).take(count);
+            match self.tracks {
+                Tracks::Stereo => samples.extend(both.flat_map(|(left, right)| [*left, *right])),
+                Tracks::Mixed => samples.extend(both.map(|(left, right)| left.saturating_add(*right))),
+                Tracks::Incoming => samples.extend(both.map(|(left, _)| left)),
+                Tracks::Outgoing => samples.extend(both.map(|(_, right)| right)),
+            }
+            if end.is_some() {
+                break;
+            }
+        }
+        let loud = self.gate.is_open() && !std::mem::replace(&mut self.begun, self.gate.is_open());
+        let at = self.length;
+        self.length += samples.len() as u64 / u64::from(self.channels());
+        let piece = (!samples.is_empty()).then(|| Piece { at, samples: samples.into() });
+        Turn { piece, loud, end }
+    }
+}

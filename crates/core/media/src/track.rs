@@ -1,0 +1,530 @@
+//! One direction of a channel on its way into a recording: packets in any order, samples in the order of time.
+//!
+//! ```text
+//!   packet ──▶ its place: where its timestamp says, ──▶ wait [`PATIENCE`], ──▶ decoded, at the rate of the file,
+//!              seen from when its source began          sorted by place         with silence in between
+//! ```
+//!
+//! Places count samples of the file since the recording began, on the wall clock: both directions have the same, so
+//! they stay together however long one of them is silent, and whatever clock a phone has. One that runs faster or
+//! slower than ours is followed by a sample a packet.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use hookswitch_call::Time;
+use hookswitch_codec::{Codec, Decoder, MAX_FRAME_SAMPLES, Resampler};
+use hookswitch_rtp::Packet;
+
+/// How long a packet that has not come is waited for.
+pub const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Furthest into the future that a packet is placed, by its timestamp.
+const MAX_AHEAD: Duration = Duration::from_secs(1);
+
+/// Most packets that wait for their turn; more is a flood, and not recorded.
+pub const MAX_WAITING: usize = 256;
+
+/// Most bytes of theirs.
+pub const MAX_WAITING_BYTES: usize = 256 * 1024;
+
+/// Packets in a row whose timestamps lead nowhere near the present, after which the source is taken to count anew.
+const STRAYS: u8 = 3;
+
+/// Packets among which the one is looked for that has come soonest after its time.
+const WINDOW: u16 = 100;
+
+/// How far that one may be from its place before places are moved.
+const SLACK: Duration = Duration::from_millis(5);
+
+/// Gaps of so many samples are those of a clock that is followed, and filled with the sample before.
+const MAX_STRETCH: i64 = 2;
+
+/// One direction.
+#[derive(Debug)]
+pub(crate) struct Track {
+    /// Of the file, in Hz.
+    rate: u32,
+    /// When its first sample is due.
+    began: Time,
+    source: Option<Source>,
+    /// By their places.
+    waiting: VecDeque<Waiting>,
+    /// Their payloads.
+    bytes: Vec<u8>,
+    voice: Option<Voice>,
+    /// Samples that are ready.
+    samples: Vec<i16>,
+    /// The place of the first of them.
+    from: i64,
+    /// The place of the last packet that was decoded.
+    decoded: i64,
+}
+
+/// Where the stream that feeds the track stands.
+#[derive(Debug)]
+struct Source {
+    ssrc: u32,
+    clock: u32,
+    /// A timestamp, and its place.
+    timestamp: u32,
+    place: i64,
+    /// Packets in a row that are nowhere near the present.
+    strays: u8,
+    /// How many packets were compared, and how far after its arrival the soonest of them is placed.
+    compared: u16,
+    soonest: i64,
+    /// Places are to be moved by so many samples.
+    slew: i64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    place: i64,
+    sequence: u16,
+    codec: &'static Codec,
+    at: usize,
+    len: usize,
+}
+
+/// What makes samples of payloads.
+#[derive(Debug)]
+struct Voice {
+    codec: &'static Codec,
+    decoder: Decoder,
+    resampler: Resampler,
+}
+
+impl Voice {
+    fn new(codec: &'static Codec, rate: u32) -> Option<Self> {
+        let own = codec.coding_rate(rate);
+        let resampler = Resampler::new(own, rate).ok()?;
+        Some(Self { codec, decoder: codec.decoder_at(own)?, resampler })
+    }
+}
+
+impl Track {
+    pub fn new(began: Time, rate: u32) -> Self {
+        Self {
+            rate,
+            began,
+            source: None,
+            waiting: VecDeque::new(),
+            bytes: Vec::new(),
+            voice: None,
+            samples: Vec::new(),
+            from: 0,
+            decoded: -1,
+        }
+    }
+
+    /// The sample that is due at this moment.
+    pub fn place_at(&self, now: Time) -> i64 {
+        (now.saturating_sub(self.began).as_micros() as i64).saturating_mul(i64::from(self.rate)) / 1_000_000
+    }
+
+    fn samples_in(&self, time: Duration) -> i64 {
+        time.as_millis() as i64 * i64::from(self.rate) / 1_000
+    }
+
+    /// Takes a packet of audio as it comes or goes. One that is there already, or too late, is nothing.
+    pub fn put(&mut self, now: Time, codec: &'static Codec, packet: &[u8]) {
+        let Ok(rtp) = Packet::parse(packet) else { return };
+        let Some(place) = self.place(now, codec, &rtp) else { return };
+        let (payload, sequence) = (rtp.payload(), rtp.sequence());
+        let full = self.waiting.len() >= MAX_WAITING || self.bytes.len() + payload.len() > MAX_WAITING_BYTES;
+        if place <= self.decoded || full {
+            return;
+        }
+        // Nearly always the last.
+        let index = self.waiting.iter().rposition(|other| other.place <= place).map_or(0, |before| before + 1);
+        let is_same = |other: Option<&Waiting>| {
+            other.is_some_and(|other| other.sequence == sequence && (other.place - place).abs() <= MAX_STRETCH)
+        };
+        if is_same(self.waiting.get(index)) || is_same(index.checked_sub(1).and_then(|at| self.waiting.get(at))) {
+            return;
+        }
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(payload);
+        self.waiting.insert(index, Waiting { place, sequence, codec, at, len: payload.len() });
+    }
+
+    /// Where a packet belongs.
+    fn place(&mut self, now: Time, codec: &Codec, rtp: &Packet<'_>) -> Option<i64> {
+        let here = self.place_at(now);
+        let (latest, furthest) = (self.samples_in(PATIENCE), self.samples_in(MAX_AHEAD));
+        let slack = self.samples_in(SLACK);
+        let same = self.source.as_mut().filter(|known| known.ssrc == rtp.ssrc() && known.clock == codec.clock_rate);
+        let Some(source) = same else {
+            self.begin(here, codec, rtp);
+            return Some(here);
+        };
+        let ticks = i64::from(rtp.timestamp().wrapping_sub(source.timestamp).cast_signed());
+        let place = source.place + ticks * i64::from(self.rate) / i64::from(source.clock.max(1));
+        let ahead = place - here;
+        if ahead < -latest || ahead > furthest {
+            source.strays += 1;
+            if source.strays < STRAYS {
+                return None;
+            }
+            self.begin(here, codec, rtp);
+            return Some(here);
+        }
+        source.strays = 0;
+        Some(source.follow(place, ahead, ticks > 0, (slack, rtp.timestamp())))
+    }
+
+    fn begin(&mut self, here: i64, codec: &Codec, rtp: &Packet<'_>) {
+        self.source = Some(Source {
+            ssrc: rtp.ssrc(),
+            clock: codec.clock_rate,
+            timestamp: rtp.timestamp(),
+            place: here,
+            strays: 0,
+            compared: 0,
+            soonest: i64::MIN,
+            slew: 0,
+        });
+    }
+
+    /// Whether all is said up to this place.
+    pub fn from(&self) -> i64 {
+        self.from
+    }
+
+    /// Makes samples up to this place of what has come.
+    pub fn render(&mut self, limit: i64) {
+        let mut block = [0; MAX_FRAME_SAMPLES];
+        while self.waiting.front().is_some_and(|first| first.place < limit) {
+            let Some(next) = self.waiting.pop_front() else { break };
+            self.decoded = next.place;
+            self.decode(&next, &mut block);
+        }
+        let missing = limit - self.end();
+        if missing > 0 {
+            self.samples.resize(self.samples.len() + missing as usize, 0);
+        }
+        self.tidy();
+    }
+
+    /// The place after the last sample.
+    fn end(&self) -> i64 {
+        self.from + self.samples.len() as i64
+    }
+
+    fn decode(&mut self, next: &Waiting, block: &mut [i16]) {
+        let same = self.voice.take().filter(|voice| voice.codec == next.codec);
+        let Some(mut voice) = same.or_else(|| Voice::new(next.codec, self.rate)) else { return };
+        let payload = self.bytes.get(next.at..next.at + next.len).unwrap_or_default();
+        let count = voice.decoder.decode(payload, block);
+        let gap = next.place - self.end();
+        if gap > 0 {
+            let like = if gap <= MAX_STRETCH { self.samples.last().copied().unwrap_or(0) } else { 0 };
+            self.samples.resize(self.samples.len() + gap as usize, like);
+        }
+        let before = self.samples.len();
+        voice.resampler.process(block.get(..count).unwrap_or_default(), &mut self.samples);
+        if gap < 0 {
+            // That time is taken: by what came before, or by silence because it came too late.
+            let made = self.samples.len() - before;
+            let too_much = usize::try_from(-gap).unwrap_or(usize::MAX).min(made);
+            self.samples.drain(before..before + too_much);
+        }
+        self.voice = Some(voice);
+    }
+
+    /// Forgets the payloads that have been decoded.
+    fn tidy(&mut self) {
+        if self.waiting.is_empty() {
+            return self.bytes.clear();
+        }
+        let mut kept = Vec::with_capacity(self.bytes.capacity().min(MAX_WAITING_BYTES));
+        for waiting in &mut self.waiting {
+            let payload = self.bytes.get(waiting.at..waiting.at + waiting.len).unwrap_or_default();
+            waiting.at = kept.len();
+            kept.extend_from_slice(payload);
+        }
+        self.bytes = kept;
+    }
+
+    /// Takes samples that are ready, up to this place.
+    pub fn take(&mut self, limit: i64) -> Vec<i16> {
+        let count = usize::try_from(limit - self.from).unwrap_or(0).min(self.samples.len());
+        let rest = self.samples.split_off(count);
+        self.from += count as i64;
+        std::mem::replace(&mut self.samples, rest)
+    }
+
+    /// Leaves out everything before this moment, and begins with whatever comes then.
+    pub fn skip_to(&mut self, now: Time) {
+        self.from = self.place_at(now);
+        self.decoded = self.from - 1;
+        self.source = None;
+        self.waiting.clear();
+        self.bytes.clear();
+        self.samples.clear();
+    }
+}
+
+impl Source {
+    /// Remembers where a packet belongs and moves what follows, if the clock of its phone is not ours. `ahead`
+    /// says how far after its arrival the packet is placed.
+    fn follow(&mut self, place: i64, ahead: i64, is_newest: bool, (slack, timestamp): (i64, u32)) -> i64 {
+        self.soonest = self.soonest.max(ahead);
+        self.compared += 1;
+        if self.compared >= WINDOW {
+            self.slew = if self.soonest.abs() > slack { -self.soonest } else { 0 };
+            (self.compared, self.soonest) = (0, i64::MIN);
+        }
+        if !is_newest {
+            return place;
+        }
+        let step = self.slew.signum();
+        self.slew -= step;
+        self.soonest = self.soonest.saturating_add(step);
+        (self.timestamp, self.place) = (timestamp, place + step);
+        self.place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hookswitch_codec::{by_static_payload_type, pcmu, telephone_event};
+    use hookswitch_rtp::Header;
+
+    use super::*;
+
+    const BEGAN: Time = Duration::from_secs(1_800_000_000);
+    const RATE: u32 = 8_000;
+    /// Of 20 ms at 8 kHz.
+    const FRAME: i64 = 160;
+
+    struct Tape {
+        track: Track,
+        now: Time,
+    }
+
+    impl Tape {
+        fn new() -> Self {
+            Self { track: Track::new(BEGAN, RATE), now: BEGAN }
+        }
+
+        fn at(&mut self, ms: u64) -> &mut Self {
+            self.now = BEGAN + Duration::from_millis(ms);
+            self
+        }
+
+        /// A packet of 20 ms whose samples all have the value that belongs to `byte`.
+        fn packet(&mut self, ssrc: u32, sequence: u16, timestamp: u32, byte: u8) -> &mut Self {
+            let header = Header { marker: false, payload_type: 0, sequence, timestamp, ssrc };
+            let mut packet = vec![byte; 12 + 160];
+            packet[..12].copy_from_slice(&header.to_bytes());
+            self.track.put(self.now, pcmu(), &packet);
+            self
+        }
+
+        /// The packet of that number of a stream that begins at zero.
+        fn nth(&mut self, n: u16) -> &mut Self {
+            self.packet(1, n, u32::from(n) * 160, value(n))
+        }
+
+        /// All there is up to a moment, frame by frame: which packet each is of, where all its samples are of one.
+        fn frames(&mut self, until_ms: u64) -> Vec<Option<i16>> {
+            let limit = until_ms as i64 * i64::from(RATE) / 1_000;
+            self.track.render(limit);
+            let samples = self.track.take(limit);
+            assert_eq!(self.track.from(), limit);
+            let whole = samples.chunks(FRAME as usize).map(|frame| {
+                let first = frame.first().copied()?;
+                frame.iter().all(|sample| *sample == first).then_some(first)
+            });
+            whole.collect()
+        }
+    }
+
+    /// Another byte for each of sixteen packets, none of them silence.
+    fn value(n: u16) -> u8 {
+        0x10 + (n % 16) as u8
+    }
+
+    fn sample(n: u16) -> Option<i16> {
+        let mut out = [0];
+        pcmu().decoder()?.decode(&[value(n)], &mut out);
+        Some(out[0])
+    }
+
+    const SILENCE: Option<i16> = Some(0);
+
+    #[test]
+    fn packets_stand_where_their_timestamps_say_whenever_they_come() {
+        let mut tape = Tape::new();
+        // Jitter, but for the first.
+        for (n, late) in [(0, 0), (1, 35), (2, 17), (3, 60), (4, 41)] {
+            tape.at(20 * u64::from(n) + late).nth(n);
+        }
+        assert_eq!(tape.frames(100), [0, 1, 2, 3, 4].map(sample));
+    }
+
+    #[test]
+    fn a_packet_that_was_overtaken_finds_its_place_and_one_that_comes_twice_counts_once() {
+        let mut tape = Tape::new();
+        for n in [0, 2, 1, 1, 4, 3, 4] {
+            tape.at(100).nth(n);
+        }
+        let frames = tape.frames(200);
+        assert_eq!(frames[..5], [SILENCE; 5]);
+        assert_eq!(frames[5..], [0, 1, 2, 3, 4].map(sample));
+    }
+
+    #[test]
+    fn what_is_lost_is_silence_of_the_same_length() {
+        let mut tape = Tape::new();
+        for n in [0u16, 1, 4] {
+            tape.at(20 * u64::from(n)).nth(n);
+        }
+        assert_eq!(tape.frames(120), [sample(0), sample(1), SILENCE, SILENCE, sample(4), SILENCE]);
+    }
+
+    #[test]
+    fn a_packet_that_comes_after_its_time_was_given_away_moves_nothing() {
+        let mut tape = Tape::new();
+        tape.at(0).nth(0).at(40).nth(2);
+        assert_eq!(tape.frames(60), [sample(0), SILENCE, sample(2)]);
+        tape.at(60).nth(1).nth(3);
+        assert_eq!(tape.frames(80), [sample(3)]);
+    }
+
+    #[test]
+    fn a_talkspurt_after_silence_keeps_the_time_of_the_wall() {
+        let mut tape = Tape::new();
+        tape.at(0).nth(0).at(200).nth(10);
+        let frames = tape.frames(220);
+        assert_eq!((frames[0], frames[10]), (sample(0), sample(10)));
+        assert!(frames[1..10].iter().all(|frame| *frame == SILENCE));
+    }
+
+    #[test]
+    fn another_source_begins_where_it_comes() {
+        let mut tape = Tape::new();
+        tape.at(0).nth(0).at(20).packet(2, 9_000, 77_777, value(7)).at(40).packet(2, 9_001, 77_937, value(8));
+        assert_eq!(tape.frames(60), [0, 7, 8].map(sample));
+    }
+
+    #[test]
+    fn a_clock_that_begins_anew_is_believed_at_the_third_packet() {
+        let mut tape = Tape::new();
+        tape.at(0).nth(0);
+        for n in 1..5u16 {
+            tape.at(20 * u64::from(n)).packet(1, n, 1_000_000_000 + u32::from(n) * 160, value(n));
+        }
+        assert_eq!(tape.frames(100), [sample(0), SILENCE, SILENCE, sample(3), sample(4)]);
+    }
+
+    #[test]
+    fn timestamps_and_sequence_numbers_wrap() {
+        let mut tape = Tape::new();
+        for n in 0..4u16 {
+            tape.at(20 * u64::from(n));
+            tape.packet(1, 65_534u16.wrapping_add(n), (u32::MAX - 200).wrapping_add(u32::from(n) * 160), value(n));
+        }
+        assert_eq!(tape.frames(80), [0, 1, 2, 3].map(sample));
+    }
+
+    /// How far the place of the last of many packets is from the moment that it came, in milliseconds, if the clock of
+    /// its phone is this much faster than ours.
+    fn apart_after(minutes: u64, ppm: i64) -> i64 {
+        let mut tape = Tape::new();
+        let packets = minutes * 60 * 50;
+        let mut given = 0;
+        for n in 0..packets {
+            let us = 20_000 * n as i64 * (1_000_000 - ppm) / 1_000_000;
+            tape.now = BEGAN + Duration::from_micros(us as u64);
+            let timestamp = (n as u32).wrapping_mul(160);
+            tape.packet(1, n as u16, timestamp, value(n as u16));
+            if n % 25 == 0 {
+                let limit = tape.track.place_at(tape.now.saturating_sub(PATIENCE)).max(given);
+                tape.track.render(limit);
+                given += tape.track.take(limit).len() as i64;
+            }
+        }
+        let last = tape.track.waiting.back().expect("the last packet");
+        (last.place - tape.track.place_at(tape.now)) * 1_000 / i64::from(RATE)
+    }
+
+    #[test]
+    fn a_clock_that_runs_apart_is_followed_for_an_hour() {
+        for ppm in [-200, 200] {
+            let apart = apart_after(60, ppm);
+            assert!(apart.abs() <= 10, "{apart} ms at {ppm} ppm");
+        }
+    }
+
+    #[test]
+    fn a_first_packet_that_came_late_does_not_make_all_the_others_late() {
+        let mut tape = Tape::new();
+        tape.at(150).nth(0);
+        for n in 1..4_000u16 {
+            tape.at(20 * u64::from(n)).nth(n);
+            if n % 25 == 0 {
+                tape.frames(20 * u64::from(n).saturating_sub(10));
+            }
+        }
+        let last = tape.track.waiting.back().expect("the last packet");
+        let ahead = last.place - tape.track.place_at(tape.now);
+        assert!(ahead.abs() <= 40, "{ahead} samples");
+    }
+
+    #[test]
+    fn the_rate_of_the_file_is_kept_whatever_the_codec() {
+        let g722 = by_static_payload_type(9).expect("G.722");
+        for (codec, rate) in [(pcmu(), 16_000), (g722, 8_000), (g722, 16_000)] {
+            let mut track = Track::new(BEGAN, rate);
+            for n in 0..50u16 {
+                let now = BEGAN + Duration::from_millis(20 * u64::from(n));
+                let header =
+                    Header { marker: false, payload_type: 0, sequence: n, timestamp: u32::from(n) * 160, ssrc: 1 };
+                let mut packet = vec![0x55; 12 + 160];
+                packet[..12].copy_from_slice(&header.to_bytes());
+                track.put(now, codec, &packet);
+            }
+            track.render(0);
+            track.render(i64::from(rate));
+            assert_eq!(track.samples.len(), rate as usize, "{} in a file of {rate} Hz", codec.name);
+        }
+    }
+
+    #[test]
+    fn a_flood_is_bounded() {
+        let mut tape = Tape::new();
+        for n in 0..2 * MAX_WAITING as u16 {
+            tape.at(0).packet(1, n, u32::from(n) * 8, 1);
+        }
+        assert_eq!(tape.track.waiting.len(), MAX_WAITING);
+        let mut large = Tape::new();
+        for n in 0..200u16 {
+            let header = Header { marker: false, payload_type: 0, sequence: n, timestamp: u32::from(n), ssrc: 1 };
+            let mut packet = vec![0; 12 + 2_000];
+            packet[..12].copy_from_slice(&header.to_bytes());
+            large.track.put(BEGAN, pcmu(), &packet);
+        }
+        assert!(large.track.bytes.len() <= MAX_WAITING_BYTES && large.track.waiting.len() > 100);
+    }
+
+    #[test]
+    fn what_is_no_rtp_and_what_cannot_be_decoded_is_nothing() {
+        let mut tape = Tape::new();
+        tape.track.put(BEGAN, pcmu(), &[1, 2, 3]);
+        tape.track.put(BEGAN, telephone_event(), &[0x80; 16]);
+        assert_eq!(tape.frames(20), [SILENCE]);
+    }
+
+    #[test]
+    fn a_skip_leaves_out_what_was_before_it() {
+        let mut tape = Tape::new();
+        tape.at(0).nth(0);
+        tape.track.skip_to(BEGAN + Duration::from_millis(20));
+        tape.at(20).nth(1);
+        tape.track.render(320);
+        assert_eq!(tape.track.take(320).len(), 160);
+    }
+}

@@ -1,0 +1,123 @@
+//! Which calls are recorded, by rule, and what has become of it.
+//!
+//! ```text
+//!   Event::Bridged ──▶ a rule says so ──▶ MediaOp::Record, both sides, from the answer to the end
+//!   MediaReport::Recorded ──▶ Output::Recorded: the log, and the page of the call
+//! ```
+
+use compact_str::{CompactString, format_compact};
+use hookswitch_call::{
+    Address, CallId, Event, MediaOp, Party, RecordEnd, RecordNews, RecordOrder, RecordPlan, Recorded, RecordingId,
+    Time, Told,
+};
+
+use crate::{Output, Shard};
+
+/// The recording that a rule makes of a call.
+pub const BY_RULE: RecordingId = RecordingId(0);
+
+/// Whose calls are recorded from their answer to their end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RecordRule {
+    /// Nobody's.
+    #[default]
+    Nobody,
+    /// Everybody's.
+    Everybody,
+    /// Those that one of these makes, or that one of these was called in: `USER@DOMAIN`, or the name of a domain for
+    /// all its users. In small letters.
+    These(Vec<CompactString>),
+}
+
+/// What has become of a recording.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RecordReport {
+    /// Of which call.
+    pub call: CallId,
+    /// What it is.
+    pub news: RecordNews,
+}
+
+impl Shard {
+    /// Begins the recording of a call whose parties have been joined, if a rule wants it.
+    pub(crate) fn record_by_rule(&mut self, told: &Told) {
+        if !matches!(told.event, Event::Bridged) || self.record_rule == RecordRule::Nobody {
+            return;
+        }
+        let Some(call) = self.board.call(told.call).filter(|call| self.is_recorded([&call.caller, &call.callee]))
+        else {
+            return;
+        };
+        let (call, anchored) = (call.id, call.anchored);
+        let file = file_name(told.at, call);
+        if !anchored {
+            // Not in silence: whoever has to record calls wants to know of those that are not.
+            let reason = RecordEnd::Failed("the audio of the call does not run through the switch".into());
+            let news = RecordNews::Finished(Box::new(Recorded::nothing(&file, reason)));
+            return self.recorded(call, news);
+        }
+        let order = RecordOrder::Begin(Box::new(RecordPlan::both_sides(file)));
+        self.out.push_back(Output::Media(MediaOp::Record { call, party: Party::Caller, recording: BY_RULE, order }));
+    }
+
+    fn is_recorded(&self, parties: [&Address; 2]) -> bool {
+        match &self.record_rule {
+            RecordRule::Nobody => false,
+            RecordRule::Everybody => true,
+            RecordRule::These(these) => parties.iter().any(|party| {
+                let Some((user, domain)) = self.b2bua.user_of(party) else { return false };
+                let user = format_compact!("{user}@{domain}").to_lowercase();
+                these.iter().any(|one| *one == user || *one == domain)
+            }),
+        }
+    }
+
+    /// Passes on what has become of a recording, and keeps it with the call.
+    pub(crate) fn recorded(&mut self, call: CallId, news: RecordNews) {
+        if let RecordNews::Finished(recorded) = &news {
+            self.note_recorded(call, recorded);
+        }
+        self.out.push_back(Output::Recorded(RecordReport { call, news }));
+    }
+}
+
+/// A folder for each day, in UTC, and a file for each call.
+fn file_name(now: Time, call: CallId) -> CompactString {
+    let (year, month, day) = date(now.as_secs() / 86_400);
+    format_compact!("{year:04}-{month:02}-{day:02}/{call}.wav")
+}
+
+/// The date of a day since the epoch, in the Gregorian calendar: of years that begin in March, so that the odd day is the
+/// last one.
+const fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let date = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (400 * era + year + next, month, date)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_recording_is_named_by_its_day_and_its_call() {
+        for (seconds, expected) in [
+            (0, "1970-01-01"),
+            (951_782_400, "2000-02-29"),
+            (951_868_800, "2000-03-01"),
+            (1_735_689_599, "2024-12-31"),
+            (1_795_300_000, "2026-11-21"),
+            (4_107_542_400, "2100-03-01"),
+        ] {
+            let name = file_name(Duration::from_secs(seconds), CallId(0x1f));
+            assert_eq!(name, format!("{expected}/00000000001f.wav"));
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Calls that a rule has recorded: which ones, from when on, and where it is said.
+
+mod support;
+use support::*;
+
+use std::time::Duration;
+
+use hookswitch_call::{CallId, MediaReport, RecordEnd, RecordNews, Recorded, Tracks};
+use hookswitch_shard::{BY_RULE, Input, RecordReport, RecordRule};
+use hookswitch_sip::DialogId;
+use serde_json::Value;
+
+fn world(rule: RecordRule) -> World {
+    let mut config = shard_config();
+    config.limits.anchor = true;
+    config.record = rule;
+    let mut world = World { described: Some(0), ..World::new(config) };
+    world.register(1);
+    world
+}
+
+fn these(users: &[&str]) -> RecordRule {
+    RecordRule::These(users.iter().map(|user| (*user).into()).collect())
+}
+
+/// Alice calls Bob, who answers.
+fn talk(world: &mut World) -> DialogId {
+    let call = world.invite(0, "sip:bob@x.test", Some("a"));
+    assert!(world.ordered.is_empty(), "nobody is recorded before the answer");
+    world.respond(1, 200, Some("b"));
+    world.ack(0, call, None);
+    call
+}
+
+fn file() -> Recorded {
+    Recorded {
+        file: "/r/a.wav".into(),
+        duration: Duration::from_secs(3),
+        lost: Duration::ZERO,
+        size: 96_044,
+        reason: RecordEnd::Closed,
+    }
+}
+
+fn tell(world: &mut World, call: CallId, news: RecordNews) {
+    world.shard.handle(world.now, Input::Media(MediaReport::Recorded { call, recording: BY_RULE, news }));
+    world.run();
+}
+
+fn page(world: &mut World, call: CallId) -> Value {
+    let path = format!("/calls/{call}");
+    let (status, body) = world.http("GET", Box::leak(path.into_boxed_str()), "");
+    assert_eq!(status, 200);
+    serde_json::from_str(&body).expect("JSON")
+}
+
+#[test]
+fn everybodys_calls_are_recorded_from_the_answer_on_in_a_file_named_by_day_and_call() {
+    let mut world = world(RecordRule::Everybody);
+    talk(&mut world);
+    let (call, plan) = world.ordered.pop().expect("a recording");
+    assert_eq!(plan.file, format!("2023-11-14/{call}.wav"));
+    assert_eq!((plan.tracks, plan.start_above, plan.finish_below), (Tracks::Stereo, None, None));
+    assert!(world.ordered.is_empty());
+}
+
+#[test]
+fn those_who_are_listed_are_recorded_whether_they_call_or_are_called() {
+    for (rule, expected) in [
+        (these(&["alice@x.test"]), 1),
+        (these(&["bob@x.test"]), 1),
+        (these(&["x.test"]), 1),
+        (these(&["carol@x.test", "test", "alice"]), 0),
+        (RecordRule::Nobody, 0),
+    ] {
+        let mut world = world(rule.clone());
+        talk(&mut world);
+        assert_eq!(world.ordered.len(), expected, "{rule:?}");
+    }
+}
+
+#[test]
+fn a_call_whose_audio_passes_by_is_told_of_as_not_recorded() {
+    let mut config = shard_config();
+    config.record = RecordRule::Everybody;
+    let mut world = World::new(config);
+    world.register(1);
+    talk(&mut world);
+    assert!(world.ordered.is_empty());
+    let [RecordReport { news: RecordNews::Finished(recorded), .. }] = &*world.recorded else { panic!("one report") };
+    assert!(matches!(&recorded.reason, RecordEnd::Failed(why) if why.contains("does not run through the switch")));
+}
+
+#[test]
+fn what_becomes_of_a_recording_is_told_and_stands_on_the_page_of_the_call() {
+    let mut world = world(RecordRule::Everybody);
+    let dialog = talk(&mut world);
+    let (call, _) = world.ordered.pop().expect("a recording");
+    tell(&mut world, call, RecordNews::Begun);
+    world.bye(0, dialog);
+    // The file is complete when the call is over.
+    tell(&mut world, call, RecordNews::Finished(Box::new(file())));
+    let told: Vec<_> = world.recorded.iter().map(|report| (report.call, &report.news)).collect();
+    assert_eq!(told, [(call, &RecordNews::Begun), (call, &RecordNews::Finished(Box::new(file())))]);
+    let page = page(&mut world, call);
+    assert_eq!(page["state"], "ended");
+    let recording = &page["recordings"][0];
+    assert_eq!((&recording["file"], &recording["reason"]), (&"/r/a.wav".into(), &"closed".into()));
+    assert_eq!((&recording["size"], &recording["duration"]), (&96_044.into(), &3.0.into()));
+    world.assert_clean();
+}
+
+#[test]
+fn a_recording_that_fails_harms_no_call_and_is_kept_with_it() {
+    let mut world = world(RecordRule::Everybody);
+    let dialog = talk(&mut world);
+    let (call, _) = world.ordered.pop().expect("a recording");
+    let full = Recorded { reason: RecordEnd::Failed("the disk is full".into()), ..file() };
+    tell(&mut world, call, RecordNews::Finished(Box::new(full)));
+    assert_eq!(world.shard.counts().calls, 1);
+    assert_eq!(page(&mut world, call)["recordings"][0]["failed"], "the disk is full");
+    world.bye(0, dialog);
+    assert_eq!(page(&mut world, call)["recordings"][0]["failed"], "the disk is full");
+    world.assert_clean();
+    assert!(world.shard.has_no_inquiries());
+}
