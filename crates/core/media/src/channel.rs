@@ -150,8 +150,8 @@ impl Channel {
         self.remote.as_ref().or(self.offer.as_ref())
     }
 
-    /// Makes a packet the next that the party is sent, counts it and shows it to whoever records the party. `false` when
-    /// it must not be sent. Whatever goes to a party goes this way.
+    /// Makes a packet the next that the party is sent, counts it and shows it to whoever records the party. `false`
+    /// when it must not be sent. Whatever goes to a party goes this way.
     #[inline]
     pub fn carry(&mut self, now: Time, codec: &'static Codec, content: Content, path: Path, packet: &mut [u8]) -> bool {
         if !self.outgoing.carry(now, codec, content, path, packet) {

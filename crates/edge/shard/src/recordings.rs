@@ -87,8 +87,8 @@ fn file_name(now: Time, call: CallId) -> CompactString {
     format_compact!("{year:04}-{month:02}-{day:02}/{call}.wav")
 }
 
-/// The date of a day since the epoch, in the Gregorian calendar: of years that begin in March, so that the odd day is the
-/// last one.
+/// The date of a day since the epoch, in the Gregorian calendar: of years that begin in March, so that the odd day is
+/// the last one.
 const fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);

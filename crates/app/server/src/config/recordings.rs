@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recordings {
-    /// The folder that they go to, which must be there. In it a folder is made for each day (UTC), and in that a WAV file for each
-    /// call: the caller on the left, what the caller hears on the right. Default: none, and nothing is recorded.
+    /// The folder that they go to, which must be there. In it a folder is made for each day (UTC), and in that a WAV
+    /// file for each call: the caller on the left, what the caller hears on the right. Default: none, and nothing is
+    /// recorded.
     pub folder: Option<PathBuf>,
     /// Which calls are recorded from their answer to their end: `none`, `all`, or `listed`, those that one of `users`
     /// makes or is called in.

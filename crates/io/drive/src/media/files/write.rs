@@ -1,8 +1,8 @@
 //! Recordings on their way to the disk: WAV files that are whole at every moment.
 //!
 //! Samples are written first, and only then does the header say that they are there: whoever kills the process at any
-//! byte leaves a file that plays up to then. A piece that found no room on its way here is a hole, which reads as silence, so that
-//! what follows keeps its time.
+//! byte leaves a file that plays up to then. A piece that found no room on its way here is a hole, which reads as
+//! silence, so that what follows keeps its time.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
