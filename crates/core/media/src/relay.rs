@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 
 use hookswitch_call::{Seat, Source, Time};
 use hookswitch_rtp::{Compound, Packet, is_rtcp};
+use slab::Slab;
 
 use crate::channel::Channel;
 use crate::config::SocketIx;
 use crate::engine::Engine;
+use crate::generate::Generator;
 use crate::keys::{Presser, take_event};
 use crate::latch::LatchConfig;
 use crate::negotiate::Content;
@@ -89,16 +91,7 @@ impl Engine {
                     pass_on(now, sender, other, content, (buffer, len), &mut self.workplace)
                 }
                 Ok(content) if sender.hears == Source::Echo && sender.player.is_none() => {
-                    let entry = sender.generator.map(|key| key as usize);
-                    match entry.and_then(|key| self.generators.get_mut(key)) {
-                        Some(echo) => {
-                            let path = Path::Returned(sender.latch.locks());
-                            let sent = send_on(now, sender, content, path, packet, len);
-                            echo.has_sent |= sent.is_ok();
-                            sent
-                        }
-                        None => Err(DropReason::NoListener),
-                    }
+                    return_to(now, sender, content, packet, &mut self.generators)
                 }
                 Ok(_) => Err(DropReason::NoListener),
             }
@@ -185,6 +178,22 @@ fn pass_on(
     };
     let sent = transcoder.pass(now, other, (content, path), (buffer, len), place);
     other.outgoing.claim();
+    sent
+}
+
+/// Back to the party that it has come from.
+fn return_to(
+    now: Time,
+    sender: &mut Channel,
+    content: Content,
+    packet: &mut [u8],
+    generators: &mut Slab<Generator>,
+) -> Destination {
+    let entry = sender.generator.map(|key| key as usize);
+    let echo = entry.and_then(|key| generators.get_mut(key)).ok_or(DropReason::NoListener)?;
+    let (path, len) = (Path::Returned(sender.latch.locks()), packet.len());
+    let sent = send_on(now, sender, content, path, packet, len);
+    echo.has_sent |= sent.is_ok();
     sent
 }
 

@@ -257,9 +257,7 @@ impl Room {
             member.pass(passed, channel);
             let length = self.say_to(member, session, whispers, desk);
             let packet = &mut desk.packet[..HEADER_LEN + length];
-            if length > 0 && channel.outgoing.carry(stand.now, session.codec, Content::Audio, Path::Made, packet) {
-                channel.counters.sent_packets += 1;
-                channel.counters.sent_octets += packet.len() as u64;
+            if length > 0 && channel.carry(stand.now, session.codec, Content::Audio, Path::Made, packet) {
                 if let Some(generator) = channel.generator.and_then(|key| stand.generators.get_mut(key as usize)) {
                     generator.has_sent = true;
                 }

@@ -570,7 +570,7 @@ fn what_is_only_passed_on_is_offered_where_the_other_party_has_it() {
         let names = ["PCMU", "PCMA", "G729", "telephone-event"].map(Into::into);
         let codecs = Some(hookswitch_call::Codecs(names.into()));
         let sdp = Some((CALLER, hookswitch_call::Sdp::from(phone(ALICE, offer).as_str())));
-        stage.perform(hookswitch_call::MediaOp::Open { call: CALL, offer: sdp, codecs, near: None });
+        stage.perform(hookswitch_call::MediaOp::Open { call: CALL, offer: sdp, codecs, near: None, room: None });
         let on = stage.make_offer(CALLEE, stage::CALLEE_LEG).expect("an offer");
         assert_eq!(stage::formats_in(&on), offered_on, "the caller has {offer}");
         if offer != "0 101" {
