@@ -92,7 +92,8 @@ fn a_caller_without_the_secret() {
 fn no_codec_in_common() {
     let mut lab = Lab::new();
     let alice = lab.phone_with("alice", |phone| phone.codecs = vec![hookswitch_codec::pcmu()]);
-    let bob = lab.phone_with("bob", |phone| phone.codecs = vec![hookswitch_codec::pcma()]);
+    let bob =
+        lab.phone_with("bob", |phone| phone.codecs = hookswitch_codec::by_label("L16/8000").into_iter().collect());
     lab.register(alice);
     lab.register(bob);
     assert_eq!(refused(&mut lab, alice, "bob"), Some(488));
