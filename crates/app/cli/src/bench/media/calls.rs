@@ -67,7 +67,13 @@ impl Table {
         let sdp = |end: usize| anyhow::Ok(Sdp::from(describe(sockets[end].local_addr()?, codecs[end]).as_str()));
         let (caller, callee) = (Seat::Of(Party::Caller), Seat::Of(Party::Callee));
         let (legs, plane) = ([LegId(0), LegId(1)], &self.plane);
-        plane.perform(MediaOp::Open { call, offer: Some((Party::Caller, sdp(0)?)), codecs: None, near: None });
+        plane.perform(MediaOp::Open {
+            call,
+            offer: Some((Party::Caller, sdp(0)?)),
+            codecs: None,
+            near: None,
+            room: None,
+        });
         plane.perform(MediaOp::MakeOffer { call, seat: callee, leg: legs[1], near: None });
         let offer = described(reports)?;
         plane.perform(MediaOp::Accept { call, seat: callee, leg: legs[1], sdp: sdp(1)? });
