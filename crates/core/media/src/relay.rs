@@ -82,7 +82,7 @@ impl Engine {
                         let who = Presser { index: used.call, call: id, party };
                         take_event(now, who, sender, packet, &mut self.keys_down, &mut self.reports);
                     }
-                    Err(DropReason::PayloadType)
+                    Err(DropReason::Consumed)
                 }
                 Ok(content) if at_table && sender.hears == Source::Room => {
                     return self.rooms.put(now, sender, content, packet);

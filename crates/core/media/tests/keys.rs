@@ -270,7 +270,7 @@ fn a_key_is_told_once_where_the_other_end_takes_no_events() {
     {
         stage.wait(20);
         let forward = stage.send(CALLER, ALICE, &mut key(n as u16, 10, 5_000, duration, end));
-        assert_eq!(forward, Forward::Drop(DropReason::PayloadType));
+        assert_eq!(forward, Forward::Drop(DropReason::Consumed));
         stage.reports();
     }
     assert_eq!(stage.take_news(), [pressed('*', 60)]);

@@ -20,6 +20,9 @@ const MAX_SERVICES: usize = 1_000;
 /// Names that mean something already.
 const BUILT_IN: [&str; 2] = ["echo", "tone"];
 
+/// What the names of conferences begin with.
+const CONFERENCE: &str = "conference-";
+
 /// Longest wait for a key, in seconds.
 const MAX_WAIT_S: u64 = 600;
 
@@ -30,7 +33,7 @@ pub(super) fn services(config: &Config) -> Result<AHashMap<CompactString, Arc<At
     }
     let one = |(name, service): (&String, &config::Service)| {
         let key = format!("services.{name}");
-        if name.is_empty() || BUILT_IN.contains(&name.as_str()) {
+        if name.is_empty() || BUILT_IN.contains(&name.as_str()) || name.starts_with(CONFERENCE) {
             return Err(ConfigError::value(key, "the switch has a service of that name, or it has no name"));
         }
         Ok((name.as_str().into(), Arc::new(attendant(config, &key, service)?)))
@@ -235,5 +238,8 @@ mod tests {
         assert!(error.contains("set media.sounds"), "{error}");
         let config = Config::parse("t", "services: { echo: { play: [ { tone: '425:1' } ] } }\n").expect("one");
         services(&config).expect_err("a name that is taken");
+        let config =
+            Config::parse("t", "services: { conference-tea: { play: [ { tone: '425:1' } ] } }\n").expect("one");
+        services(&config).expect_err("the name of a conference");
     }
 }
