@@ -66,3 +66,17 @@ def silent(path):
         return True
     whole, _, length = _levels(path)
     return length < 0.1 or whole < QUIETEST
+
+
+def mixed(who, path, tones, without):
+    """Checks that the last seconds of a recording have all of these tones, and not that one."""
+    if not path or not path.exists():
+        verdict.fail(f"{who} recorded nothing")
+    rate = float(subprocess.run(["soxi", "-r", path], capture_output=True, text=True).stdout or 0)
+    # The very end may have lost somebody already.
+    part = ["trim", "-4", "3", *(["rate", "16000"] if rate > 16000 else [])]
+    levels = {hertz: _levels(path, *part, "sinc", "-n", "1001", f"{hertz - BAND}-{hertz + BAND}") for hertz in (*tones, without)}
+    heard = ", ".join(f"{hertz} Hz {whole:.0f} dBFS, quietest {quietest:.0f}" for hertz, (whole, quietest, _) in levels.items())
+    loud = all(levels[hertz][0] > QUIETEST + 10 and levels[hertz][1] > levels[hertz][0] - 6 for hertz in tones)
+    good = loud and levels[without][0] < min(levels[hertz][0] for hertz in tones) - 25
+    verdict.check(good, f"{who} hears {' and '.join(str(hertz) for hertz in tones)} Hz and not {without} Hz ({heard})")
