@@ -123,6 +123,8 @@ YAML
     }' >"$work/users.json"
     curl --silent --show-error --fail --retry 20 --retry-connrefused --retry-delay 1 --request PUT \
         --data-binary "@$work/users.json" http://127.0.0.1:9900/dir/example.test
+    # What the push has used is given back before memory is read.
+    sleep 20
 }
 
 # 512 MiB: Kamailio keeps each call for 5 s after its end.
