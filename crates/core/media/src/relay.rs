@@ -152,7 +152,7 @@ fn receive(
         counters.first_rtp_at = Some(now);
     }
     if let Some(transcoder) = &mut sender.transcoder {
-        transcoder.note(now, content, packet);
+        transcoder.note(now, content, &rtp);
     }
     sender.quality.note(now, session.codec, content, &rtp, counters);
     if content == Content::Audio {

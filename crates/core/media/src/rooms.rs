@@ -309,17 +309,17 @@ impl Room {
     ) -> bool {
         let Some(member) = members.get(key as usize) else { return false };
         let (sum, own) = (&desk.sum[..samples], &mut desk.own[..samples]);
+        let to_it = whisperers.iter().filter(|(from, to)| *to == member.call && *from != key);
+        let mut heard = to_it.filter_map(|(from, _)| members.get(*from as usize).filter(|from| from.sounds)).peekable();
+        let whispers = heard.peek().is_some();
         if member.is_in_sum() {
             without(sum, &member.sound, own);
-        } else {
+        } else if whispers {
+            // Whoever hears what all others do has nothing of its own.
             own.copy_from_slice(sum);
         }
-        let mut whispers = false;
-        for (from, _) in whisperers.iter().filter(|(from, to)| *to == member.call && *from != key) {
-            if let Some(from) = members.get(*from as usize).filter(|from| from.sounds) {
-                add(own, &from.sound);
-                whispers = true;
-            }
+        for from in heard {
+            add(own, &from.sound);
         }
         whispers
     }

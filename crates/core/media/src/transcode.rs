@@ -186,8 +186,7 @@ impl Transcoder {
     }
 
     /// Counts a packet of the party.
-    pub fn note(&mut self, now: Time, content: Content, packet: &[u8]) {
-        let Ok(packet) = Packet::parse(packet) else { return };
+    pub fn note(&mut self, now: Time, content: Content, packet: &Packet<'_>) {
         if self.ssrc != Some(packet.ssrc()) {
             self.ssrc = Some(packet.ssrc());
             self.tracker = SequenceTracker::new(self.way.from.clock_rate);

@@ -77,7 +77,7 @@ use hookswitch_sip_msg::Method;
 use errand::Errand;
 pub use identity::{MAX_ANSWER_AFTER, MAX_DIVERSIONS, MAX_TONE};
 pub use leg::LegRecord;
-pub use locate::aor;
+pub use locate::{aor, is_built_in};
 use named::Names;
 pub use origin::Origin;
 pub use outbound::{MAX_SHUN_TIME, SHUN_TIME};

@@ -25,8 +25,14 @@ use crate::trunk::{self, TrunkSet};
 /// to stay unknown (RFC 3325). No key of a binding.
 pub(crate) const TRUSTED_ROUTE: u64 = u64::MAX;
 
+/// The service that sends back what it hears.
+const ECHO: &str = "echo";
+
+/// The service that plays a reference tone.
+const TONE: &str = "tone";
+
 /// Whoever is called by a name that begins with this, and is no user, is a conference.
-pub(crate) const CONFERENCE: &str = "conference-";
+const CONFERENCE: &str = "conference-";
 
 /// Longest name of a conference, in bytes, with what it begins with.
 pub const MAX_CONFERENCE: usize = 64;
@@ -77,6 +83,12 @@ pub(crate) enum NoPlace {
 
 fn nowhere(kind: Kind, fault: Fault) -> Whereabouts {
     Whereabouts::Found(Found::Nowhere(Cause::new(kind, fault)))
+}
+
+/// Whether the switch has a service of this name, so that no configured one is reached under it.
+#[must_use]
+pub fn is_built_in(name: &str) -> bool {
+    matches!(name, ECHO | TONE) || name.starts_with(CONFERENCE)
 }
 
 /// The conference of this name in a domain of ours: there whenever somebody is in it.
@@ -301,8 +313,8 @@ impl B2bua {
     /// What can be called in a domain without being a user.
     pub(crate) fn service(&self, domain: &str, name: &str) -> Option<Service> {
         match name {
-            "echo" => Some(Service::Echo),
-            "tone" => Some(Service::Tone),
+            ECHO => Some(Service::Echo),
+            TONE => Some(Service::Tone),
             name if name.starts_with(CONFERENCE) => conference(name, domain),
             _ => Some(Service::Attendant(Arc::new(self.config.services.get(name)?.within(domain)))),
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ahash::AHashMap;
 use compact_str::CompactString;
+use hookswitch_b2bua::is_built_in;
 use hookswitch_call::{
     Address, Attendant, Collect, Form, MAX_CHOICES, MAX_KEYS, MAX_SOUNDS, Menu, Pattern, Plays, Sound, SoundKind, Soup,
     Then,
@@ -17,12 +18,6 @@ use crate::config::{self, Config, ConfigError, Loop};
 /// Most services.
 const MAX_SERVICES: usize = 1_000;
 
-/// Names that mean something already.
-const BUILT_IN: [&str; 2] = ["echo", "tone"];
-
-/// What the names of conferences begin with.
-const CONFERENCE: &str = "conference-";
-
 /// Longest wait for a key, in seconds.
 const MAX_WAIT_S: u64 = 600;
 
@@ -33,7 +28,7 @@ pub(super) fn services(config: &Config) -> Result<AHashMap<CompactString, Arc<At
     }
     let one = |(name, service): (&String, &config::Service)| {
         let key = format!("services.{name}");
-        if name.is_empty() || BUILT_IN.contains(&name.as_str()) || name.starts_with(CONFERENCE) {
+        if name.is_empty() || is_built_in(name) {
             return Err(ConfigError::value(key, "the switch has a service of that name, or it has no name"));
         }
         Ok((name.as_str().into(), Arc::new(attendant(config, &key, service)?)))
