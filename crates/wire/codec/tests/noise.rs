@@ -105,9 +105,10 @@ mod any_payload {
         #[test]
         fn is_noise_that_stays_in_its_bounds(payload in proptest::collection::vec(any::<u8>(), 1..30)) {
             let noise = Noise::parse(&payload).expect("a level");
-            // The filter of no payload runs away.
+            // The filter of no payload runs away. One that rings at a single frequency swings by itself, so that a second of
+            // it may be some 5 dB louder than what was said.
             let heard = level(&second(&noise, 16_000)) - OVER_SINE;
-            prop_assert!(heard <= 4.0 - f32::from(noise.level()).min(90.0), "{heard} dB");
+            prop_assert!(heard <= 12.0 - f32::from(noise.level()).min(90.0), "{heard} dB");
         }
     }
 }
