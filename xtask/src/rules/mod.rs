@@ -1,5 +1,6 @@
 //! The house rules that a program can check. One file per rule, each with a planted breach in its tests.
 
+mod behaviours;
 mod documents;
 mod edges;
 mod manifests;
@@ -36,6 +37,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("names", |workspace| Found::Breaches(names::check(workspace))),
     ("strings", |workspace| Found::Breaches(strings::check(workspace))),
     ("documents", |workspace| Found::Breaches(documents::check(workspace))),
+    ("behaviours", |workspace| Found::Breaches(behaviours::check(workspace))),
     ("licences", tools::licences),
     ("wasm", tools::wasm),
 ];
