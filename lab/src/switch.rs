@@ -243,6 +243,7 @@ impl Switch {
             | Event::Diverted { .. }
             | Event::Replaced { .. }
             | Event::InRoom { .. }
+            | Event::Audio { .. }
             | Event::TransferFailed { .. }
             | Event::Transferring { .. }
             | Event::TransferStarted { .. }

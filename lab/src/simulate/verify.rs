@@ -113,6 +113,7 @@ impl Play {
                 | Event::HoldAsked { .. }
                 | Event::Diverted { .. }
                 | Event::InRoom { .. }
+                | Event::Audio { .. }
                 | Event::TransferProgress { .. }
                 | Event::LegEnded { .. } => {}
             }

@@ -34,6 +34,7 @@ use crate::feature::attend::Serving;
 use crate::feature::fork::Hunt;
 use crate::feature::hold::Holds;
 use crate::feature::operation::Operation;
+use crate::feature::order::Orders;
 use crate::feature::parcel::Parcels;
 use crate::switchboard::{Limits, Outbox};
 use crate::words::{
@@ -149,6 +150,8 @@ pub(crate) enum Alarm {
     Duration,
     /// A key for a service has not come.
     Key,
+    /// A key that a command waits for has not come.
+    Collect(Party),
 }
 
 /// What a caller's own request said about it, for whoever is called.
@@ -279,6 +282,8 @@ pub struct Call {
     pub(crate) parcels: Option<Box<Parcels>>,
     /// What a service does for a party.
     pub(crate) serving: Option<Box<Serving>>,
+    /// What commands have done to the audio of the parties.
+    pub(crate) orders: Option<Box<Orders>>,
 }
 
 /// What a machine may touch while it works: the time, the limits, and where its words go.
@@ -320,6 +325,7 @@ impl Call {
             op: None,
             parcels: None,
             serving: None,
+            orders: None,
         }
     }
 
@@ -377,10 +383,14 @@ impl Call {
                 self.watch_held(scene);
             }
             MediaReport::Room { party, room, news, .. } => self.room_told(scene, party, room, news),
-            MediaReport::Digit { party, digit, .. } => self.digit_heard(scene, party, digit),
-            MediaReport::Played { play, news, .. } => self.played(scene, play, &news),
+            MediaReport::Digit { party, digit, passed, .. } => self.digit_heard(scene, party, (digit, passed)),
+            MediaReport::Played { party, play, news, position, .. } => {
+                self.played(scene, play, &news);
+                self.ordered_played(scene, party, play, (news, position));
+            }
+            MediaReport::Recorded { recording, news, .. } => self.ordered_recorded(scene, recording, &news),
             // For whoever looks after the switch; the call goes on as it is.
-            MediaReport::Audio { .. } | MediaReport::Recorded { .. } => {}
+            MediaReport::Audio { .. } => {}
         }
     }
 

@@ -164,6 +164,7 @@ impl Switchboard {
             Command::Join { call, party, other, other_party, to, by } => {
                 self.join(now, (&call, party), (&other, other_party), (to, by))
             }
+            Command::Audio { call, party, order } => self.order(now, &call, party, order),
         }
     }
 

@@ -42,6 +42,10 @@ enum Step {
     MediaRefused(u8, u8),
     MediaReady(u8, u8),
     SilentMedia(bool),
+    /// Something is done to the audio of a party.
+    Order(u8, bool, u8),
+    /// What the media engine could say next of that.
+    Heard(u8, bool, u8),
     Pass(u8),
 }
 
@@ -58,6 +62,7 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => (c.clone(), yes, maybe.clone()).prop_map(|(c, p, by)| Step::Transfer(c, p, by)),
         4 => (c.clone(), yes, c.clone(), yes, maybe).prop_map(|(a, p, b, q, by)| Step::Join(a, p, b, q, by)),
         2 => (c.clone(), l.clone(), yes, yes).prop_map(|(c, l, e, o)| Step::Replaces(c, l, e, o)),
+        3 => (c.clone(), yes, 0..8u8).prop_map(|(c, p, n)| Step::Order(c, p, n)),
     ];
     let setup = prop_oneof![
         (c.clone(), 1..4u8).prop_map(|(c, n)| Step::Located(c, n)),
@@ -90,6 +95,7 @@ fn steps() -> impl Strategy<Value = Step> {
         (c.clone(), l.clone()).prop_map(|(c, l)| Step::MediaRefused(c, l)),
         (c.clone(), l.clone()).prop_map(|(c, l)| Step::MediaReady(c, l)),
         yes.prop_map(Step::SilentMedia),
+        (c.clone(), yes, 0..5u8).prop_map(|(c, p, n)| Step::Heard(c, p, n)),
         (0..60u8).prop_map(Step::Pass),
     ];
     prop_oneof![4 => commands, 4 => setup, 4 => answered, 2 => rest]
@@ -101,6 +107,20 @@ fn party(callee: bool) -> Party {
 
 fn by(refer: Option<bool>) -> Option<By> {
     refer.map(|refer| if refer { By::Refer } else { By::Bridge })
+}
+
+fn order(n: u8) -> AudioOrder {
+    let soup = || Soup { sounds: vec![Sound::of(SoundKind::Wav, "s")], ..Soup::default() }.into();
+    let collect = || Box::new(Collect { most: 2, terminator: None, pattern: None, first: sec(9), next: sec(4) });
+    match n {
+        0 | 1 => AudioOrder::Play { soup: soup(), update: n == 1 },
+        2 => AudioOrder::ControlPlay(PlayControl::Stop),
+        3 => AudioOrder::Collect { collect: collect(), prompt: Some(soup()) },
+        4 => AudioOrder::Collect { collect: collect(), prompt: None },
+        5 => AudioOrder::SendKeys("12".into()),
+        6 => AudioOrder::Record(Box::new(RecordPlan::both_sides("r.wav".into()))),
+        _ => AudioOrder::ControlRecording(FIRST_ORDERED, RecordControl::Finish),
+    }
 }
 
 /// A desk, and what a carrier would know of its legs.
@@ -200,6 +220,10 @@ impl Stage {
                 let (party, other_party) = (party(end), party(other_end));
                 self.submit(Command::Join { call, party, other, other_party, to: None, by: by(how) });
             }
+            Step::Order(call, end, n) => {
+                let (call, party, order) = (CallRef::Id(self.id(call)), party(end), order(n));
+                self.submit(Command::Audio { call, party, order });
+            }
             _ => {}
         }
     }
@@ -227,9 +251,31 @@ impl Stage {
                 let (call, seat) = (self.id(call), Party::Callee.into());
                 self.desk.tell_media(MediaReport::Local { call, seat, leg: leg(at), sdp: Sdp::from("late") });
             }
+            Step::Heard(call, end, n) => self.heard(self.id(call), party(end), n),
             Step::Pass(seconds) => self.desk.pass(sec(u64::from(seconds))),
             _ => {}
         }
+    }
+
+    fn heard(&mut self, call: CallId, party: Party, n: u8) {
+        let played = |op: &MediaOp| match op {
+            MediaOp::Play { call: of, party: to, play, .. } if (*of, *to) == (call, party) => Some(*play),
+            _ => None,
+        };
+        let recording = RecordingId(FIRST_ORDERED.0 + u16::from(n) / 3);
+        let report = match (n, self.desk.media.iter().rev().find_map(played)) {
+            (0 | 1, Some(play)) => {
+                let end = if n == 0 { PlayEnd::Completed } else { PlayEnd::Failed };
+                MediaReport::Played { call, party, play, news: PlayNews::Ended(end), position: sec(1) }
+            }
+            (2 | 3, _) => MediaReport::Recorded { call, recording, news: RecordNews::Begun },
+            (4, _) => {
+                let news = Recorded::nothing(&"r.wav".into(), RecordEnd::Requested);
+                MediaReport::Recorded { call, recording, news: RecordNews::Finished(Box::new(news)) }
+            }
+            _ => MediaReport::Digit { call, party, digit: Digit { key: '1', time: sec(0) }, passed: n == 0 },
+        };
+        self.desk.tell_media(report);
     }
 
     /// What a carrier says.

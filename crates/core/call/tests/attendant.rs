@@ -59,7 +59,7 @@ fn over(desk: &mut Desk, call: CallId, play: u32, end: PlayEnd) {
 fn press(desk: &mut Desk, call: CallId, keys: &str) {
     for key in keys.chars() {
         let digit = Digit { key, time: Duration::from_millis(100) };
-        desk.tell_media(MediaReport::Digit { call, party: Party::Caller, digit });
+        desk.tell_media(MediaReport::Digit { call, party: Party::Caller, digit, passed: false });
     }
 }
 

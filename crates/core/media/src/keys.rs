@@ -82,7 +82,7 @@ fn tell(who: Presser, heard: EventReports, clock_rate: u32, reports: &mut VecDeq
             let micros = u64::from(duration) * 1_000_000;
             let time = Duration::from_micros(micros.checked_div(u64::from(clock_rate)).unwrap_or(0));
             let digit = Digit { key, time };
-            reports.push_back(MediaReport::Digit { call: who.call, party: who.party, digit });
+            reports.push_back(MediaReport::Digit { call: who.call, party: who.party, digit, passed: false });
         }
     }
 }

@@ -259,7 +259,7 @@ fn key(sequence: u16, event: u8, timestamp: u32, duration: u16, end: bool) -> Ve
 
 fn pressed(key: char, ms: u64) -> MediaReport {
     let digit = Digit { key, time: Duration::from_millis(ms) };
-    MediaReport::Digit { call: CALL, party: CALLER, digit }
+    MediaReport::Digit { call: CALL, party: CALLER, digit, passed: false }
 }
 
 #[test]

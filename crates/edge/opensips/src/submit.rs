@@ -119,6 +119,9 @@ impl OpenSips {
                 }
                 Ok(Plan::Run(Machine::Transfer(Transfer::blind(callid.clone(), party, to.0)), callid))
             }
+            Command::Audio { .. } => {
+                Err(Refused::Unsupported("the audio of these calls does not run through here".into()))
+            }
             Command::Join { call, party, other, other_party, to, by } => {
                 only_refer(by)?;
                 self.needs(Topic::Transfer)?;

@@ -74,7 +74,7 @@ impl Call {
     }
 
     /// The room that an end is in, since that is what the other end is.
-    fn room_of(&self, party: Party) -> Option<Room> {
+    pub(super) fn room_of(&self, party: Party) -> Option<Room> {
         self.service(party.other())?.room().cloned()
     }
 

@@ -52,6 +52,7 @@ impl Call {
         self.wait(scene, scene.limits.end_time);
         self.cause = Some(cause.clone());
         self.abandon(scene, &cause);
+        self.abandon_orders(scene, &cause);
         self.settle(scene, Err(Failure::new(stage, reported)));
         for party in [Party::Caller, Party::Callee] {
             for leg in self.live_legs(party) {
@@ -95,6 +96,7 @@ impl Call {
             Alarm::Ring(leg) => self.branch_rang_out(scene, leg),
             Alarm::Operation => self.op_timed_out(scene),
             Alarm::Key => self.no_key(scene),
+            Alarm::Collect(party) => self.collect_timed_out(scene, party),
             Alarm::Duration => self.end(scene, Cause::new(Kind::Expired, Fault::Nobody)),
         }
     }

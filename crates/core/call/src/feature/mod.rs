@@ -10,6 +10,7 @@ pub(crate) mod forward;
 pub(crate) mod hold;
 pub(crate) mod join;
 pub(crate) mod operation;
+pub(crate) mod order;
 pub(crate) mod parcel;
 pub(crate) mod refer;
 mod relay;

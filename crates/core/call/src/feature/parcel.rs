@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::machine::{Call, Scene, State};
-use crate::words::{Digit, LegId, MediaOp, Op, Parcel, ParcelKind, Party};
+use crate::words::{Digit, Event, LegId, MediaOp, Op, OrderNews, Parcel, ParcelKind, Party};
 
 /// Most parcels of one call that are under way at once; more are refused.
 pub const MAX_PARCELS: usize = 16;
@@ -98,8 +98,7 @@ impl Call {
         let Some(party) = self.leg(leg).map(|leg| leg.party).filter(|party| self.end_of(*party) == Some(leg)) else {
             return;
         };
-        if self.is_served(party) {
-            self.key_pressed(scene, digit);
+        if self.take_key(scene, party, digit) {
             return;
         }
         let party = party.other();
@@ -110,13 +109,23 @@ impl Call {
         }
     }
 
-    /// A party has pressed a key, which the media engine heard and cannot pass on.
-    pub(crate) fn digit_heard(&mut self, scene: &mut Scene<'_>, party: Party, digit: Digit) {
-        if self.is_served(party) {
-            self.key_pressed(scene, digit);
-        } else {
+    /// A party has pressed a key, which the media engine heard, and may have passed on.
+    pub(crate) fn digit_heard(&mut self, scene: &mut Scene<'_>, party: Party, (digit, passed): (Digit, bool)) {
+        if !self.take_key(scene, party, digit) && !passed {
             self.send_digit(scene, party.other(), digit);
         }
+    }
+
+    /// Tells of a key. Whether it is for a service or for a command, and not for the other party.
+    fn take_key(&mut self, scene: &mut Scene<'_>, party: Party, digit: Digit) -> bool {
+        if self.state == State::Talking {
+            self.event_of(scene, None, Event::Audio { party, news: OrderNews::Key(digit) });
+        }
+        if self.is_served(party) {
+            self.key_pressed(scene, digit);
+            return true;
+        }
+        self.collect_key(scene, party, digit)
     }
 
     fn send_digit(&mut self, scene: &mut Scene<'_>, party: Party, digit: Digit) {

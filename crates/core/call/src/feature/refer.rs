@@ -103,6 +103,7 @@ impl Call {
             | Refused::Draining
             | Refused::NotAnswered
             | Refused::AddressTooLong
+            | Refused::Impossible(_)
             | Refused::Unsupported(_)
             | Refused::CarrierDown(_)
             | Refused::TooManyCommands(_) => Cause::new(Kind::Declined, Fault::Server).with_text(why.to_string()),

@@ -9,8 +9,8 @@ use crate::feature::refer::Goal;
 use crate::feature::transfer::By as Word;
 use crate::machine::{Call, State};
 use crate::words::{
-    Address, By, CallId, CallRef, Failure, Incoming, LegId, MAX_ADDRESS, Notes, Op, Outcome, Party, ReferTo, Refused,
-    Replaces, Stage, Ticket, Time,
+    Address, AudioOrder, By, CallId, CallRef, Failure, Incoming, LegId, MAX_ADDRESS, Notes, Op, Outcome, Party,
+    ReferTo, Refused, Replaces, Stage, Ticket, Time,
 };
 
 impl Switchboard {
@@ -34,6 +34,20 @@ impl Switchboard {
         call.may_hold(party)?;
         let (id, ticket) = (call.id, self.ticket());
         self.touch(now, id, |call, scene| call.hold(scene, ticket, on, party, notes));
+        Ok(ticket)
+    }
+
+    pub(super) fn order(
+        &mut self,
+        now: Time,
+        which: &CallRef,
+        party: Party,
+        order: AudioOrder,
+    ) -> Result<Ticket, Refused> {
+        let call = self.find(which)?;
+        call.may_order(party, &order)?;
+        let (id, ticket) = (call.id, self.ticket());
+        self.touch(now, id, |call, scene| call.order(scene, ticket, party, order));
         Ok(ticket)
     }
 

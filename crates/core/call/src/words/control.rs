@@ -3,7 +3,7 @@
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use super::{Address, CallId, MAX_ADDRESS, Party, Ticket};
+use super::{Address, AudioOrder, CallId, MAX_ADDRESS, Party, Ticket};
 use crate::cause::Cause;
 
 /// What a controller may ask for.
@@ -74,6 +74,16 @@ pub enum Command {
         /// How; none leaves it to the carrier.
         by: Option<By>,
     },
+    /// Do something to the audio of one party of an answered call whose audio runs through the switch. When the
+    /// outcome comes, the order says.
+    Audio {
+        /// Which call.
+        call: CallRef,
+        /// Which end.
+        party: Party,
+        /// What.
+        order: AudioOrder,
+    },
 }
 
 /// How a party is connected with another one.
@@ -130,6 +140,9 @@ pub enum Refused {
     /// An address is longer than [`MAX_ADDRESS`] bytes.
     #[error("an address is longer than {MAX_ADDRESS} bytes")]
     AddressTooLong,
+    /// The command asks for something that there is not, in this call or at all; the text says what.
+    #[error("{0}")]
+    Impossible(CompactString),
     /// Whoever carries the calls cannot do this; the text says what and why.
     #[error("{0}")]
     Unsupported(CompactString),
@@ -200,6 +213,8 @@ pub enum Stage {
     Unhold,
     /// Ending the call.
     End,
+    /// Playing to a party, recording it, or waiting for its keys.
+    Audio,
     /// Asking whoever carries the call.
     Backend,
 }

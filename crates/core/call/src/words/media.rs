@@ -313,7 +313,7 @@ pub enum MediaReport {
         /// How much of it the party had been played, pauses not counted.
         position: Duration,
     },
-    /// A party has pressed a key, and the other end does not take telephone events, or nobody is there.
+    /// A party has pressed a key.
     Digit {
         /// The call.
         call: CallId,
@@ -321,6 +321,8 @@ pub enum MediaReport {
         party: Party,
         /// Which, and how long.
         digit: Digit,
+        /// It went on to the other end in the audio. Else that takes no telephone events, or nobody is there.
+        passed: bool,
     },
     /// How a recording goes.
     Recorded {

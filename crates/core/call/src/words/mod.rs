@@ -8,6 +8,7 @@ mod audio;
 mod carrier;
 mod control;
 mod media;
+mod order;
 mod plain;
 mod play;
 mod record;
@@ -30,6 +31,7 @@ pub use carrier::{
 };
 pub use control::{By, CallRef, Command, Failure, Notes, Outcome, Refused, Stage, Upstream};
 pub use media::{MediaOp, MediaReport, Seat, Source};
+pub use order::{AudioOrder, FIRST_ORDERED, KEY_TIME, MAX_RECORDINGS, OrderNews, RecordControl};
 pub use play::{
     Form, MAX_GAIN_DB, MAX_SOUNDS, MIN_GAIN_DB, PlayControl, PlayEnd, PlayId, PlayNews, Plays, Sound, SoundKind, Soup,
 };

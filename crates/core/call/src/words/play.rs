@@ -130,7 +130,8 @@ pub const MAX_GAIN_DB: i8 = 20;
 pub const MIN_GAIN_DB: i8 = -60;
 
 /// What is told of something that is played.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PlayNews {
     /// The first of it is on its way to the party.
     Started,
@@ -161,4 +162,19 @@ pub enum PlayEnd {
     Closed,
     /// Nothing of it could be played.
     Failed,
+}
+
+impl PlayEnd {
+    /// A name for logs and applications.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Replaced => "replaced",
+            Self::TelephoneEvent => "telephone-event",
+            Self::Stopped => "stopped",
+            Self::Closed => "closed",
+            Self::Failed => "failed",
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use super::{Address, CallId, Diverting, LegId, Party, Room, RoomNews, Ticket, Time};
+use super::{Address, CallId, Diverting, LegId, OrderNews, Party, Room, RoomNews, Ticket, Time};
 use crate::cause::Cause;
 
 /// What subscribers are told about a call, in causal order; [`Told`] says which call and when.
@@ -142,6 +142,13 @@ pub enum Event {
         room: Room,
         /// What.
         news: RoomNews,
+    },
+    /// Something happens in the audio of a party: a key, or what comes of a command.
+    Audio {
+        /// Which end.
+        party: Party,
+        /// What.
+        news: OrderNews,
     },
     /// A leg is over (it failed, lost the race, or was hung up).
     LegEnded {

@@ -320,6 +320,7 @@ pub fn event_text(event: &Event) -> String {
         Event::TransferProgress { status, .. } => format!("transfer progress {status}"),
         Event::Transferred => "transferred".into(),
         Event::Noticed { .. } => panic!("not said by this switch: {event:?}"),
+        Event::Audio { party, news } => format!("{party:?}: {news:?}"),
         Event::InRoom { party, room, news } => format!("{party:?} in {room}: {news:?}"),
         Event::LegEnded { leg, cause, .. } => format!("leg {leg} ended {}", cause.code),
         Event::Ended { cause, .. } => format!("ended {}", cause.code),

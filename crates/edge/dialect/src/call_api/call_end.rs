@@ -74,6 +74,7 @@ impl Task for CallEnd {
             | Refused::AddressTooLong
             | Refused::Pending(_)
             | Refused::NotAnswered
+            | Refused::Impossible(_)
             | Refused::Unsupported(_)
             | Refused::CarrierDown(_)
             | Refused::TooManyCommands(_) => Notice::refused(why, Stage::End, NOT_FOUND),

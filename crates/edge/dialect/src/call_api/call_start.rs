@@ -225,6 +225,7 @@ impl CallStart {
             | call::Stage::Hold
             | call::Stage::Unhold
             | call::Stage::End
+            | call::Stage::Audio
             | call::Stage::Backend => {}
         }
         say.push(Notice::failed(failure));
@@ -248,7 +249,7 @@ impl Task for CallStart {
         match why {
             // Somebody else's call has that name, so ours gets one of the switch's making.
             Refused::WireIdInUse(_) if self.wire_id.take().is_some() => Answer::Again,
-            Refused::AddressTooLong | Refused::CarrierDown(_) | Refused::Unsupported(_) => {
+            Refused::AddressTooLong | Refused::CarrierDown(_) | Refused::Unsupported(_) | Refused::Impossible(_) => {
                 Answer::Fail(Notice::refused(why, Stage::Request, BAD_ADDRESS))
             }
             Refused::WireIdInUse(_)
@@ -298,6 +299,7 @@ impl Task for CallStart {
             | Event::Diverted { .. }
             | Event::Replaced { .. }
             | Event::InRoom { .. }
+            | Event::Audio { .. }
             | Event::TransferFailed { .. }
             | Event::Transferring { .. }
             | Event::TransferStarted { .. }

@@ -95,13 +95,25 @@ pub enum EventName {
     CallSpeechBegun,
     /// `Subscribe`: a party in a room has stopped speaking.
     CallSpeechEnded,
+    /// `Subscribe`: a party has pressed a key.
+    CallKeyPressed,
+    /// `Subscribe`: the keys of a party that a command waited for have come, or their time is out.
+    CallKeysCollected,
+    /// `Subscribe`: what a command plays to a party has begun.
+    CallPlayStarted,
+    /// `Subscribe`: a sound of it is left out.
+    CallPlayMissing,
+    /// `Subscribe`: it is over.
+    CallPlayEnded,
+    /// `Subscribe`: a recording that a command has ordered has begun.
+    CallRecordingStarted,
     /// `Subscribe`: a leg is over.
     CallLegEnded,
 }
 
 impl EventName {
     /// Every name, in the order of the documents.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 52] = [
         Self::Started,
         Self::Error,
         Self::Ended,
@@ -147,6 +159,12 @@ impl EventName {
         Self::CallRoomRefused,
         Self::CallSpeechBegun,
         Self::CallSpeechEnded,
+        Self::CallKeyPressed,
+        Self::CallKeysCollected,
+        Self::CallPlayStarted,
+        Self::CallPlayMissing,
+        Self::CallPlayEnded,
+        Self::CallRecordingStarted,
         Self::CallLegEnded,
     ];
 
@@ -200,6 +218,12 @@ impl EventName {
             Self::CallRoomRefused => "CallRoomRefused",
             Self::CallSpeechBegun => "CallSpeechBegun",
             Self::CallSpeechEnded => "CallSpeechEnded",
+            Self::CallKeyPressed => "CallKeyPressed",
+            Self::CallKeysCollected => "CallKeysCollected",
+            Self::CallPlayStarted => "CallPlayStarted",
+            Self::CallPlayMissing => "CallPlayMissing",
+            Self::CallPlayEnded => "CallPlayEnded",
+            Self::CallRecordingStarted => "CallRecordingStarted",
             Self::CallLegEnded => "CallLegEnded",
         }
     }

@@ -105,6 +105,7 @@ impl Task for Hold {
             | Event::Diverted { .. }
             | Event::Replaced { .. }
             | Event::InRoom { .. }
+            | Event::Audio { .. }
             | Event::TransferFailed { .. }
             | Event::Incoming { .. }
             | Event::Connecting { .. }

@@ -45,6 +45,7 @@ impl Notice {
             Refused::Pending(_) => error("491 Request Pending".into(), stage, 491, Fault::Controller),
             Refused::NotAnswered => error("410 Dialog not ready".into(), stage, 410, Fault::Controller),
             Refused::AddressTooLong => error(BAD_ADDRESS.into(), Stage::Request, 400, Fault::Controller),
+            Refused::Impossible(_) => error(format_compact!("400 {text}"), Stage::Request, 400, Fault::Controller),
             Refused::Unsupported(_) => error(format_compact!("501 {text}"), Stage::Backend, 501, Fault::Server),
             Refused::CarrierDown(_) => error(format_compact!("503 {text}"), Stage::Backend, 503, Fault::Upstream),
             Refused::TooManyCalls(_) | Refused::TooManyCommands(_) | Refused::Draining => {
@@ -86,7 +87,7 @@ fn failure_text(failure: &Failure) -> CompactString {
         call::Stage::Transfer => "transfer not started".into(),
         call::Stage::Hold => on_leg("hold"),
         call::Stage::Unhold => on_leg("unhold"),
-        call::Stage::Request | call::Stage::End | call::Stage::Backend => status,
+        call::Stage::Request | call::Stage::End | call::Stage::Audio | call::Stage::Backend => status,
     }
 }
 
@@ -173,6 +174,7 @@ pub(crate) enum Stage {
     Hold,
     Unhold,
     End,
+    Audio,
     Backend,
 }
 
@@ -186,6 +188,7 @@ impl From<call::Stage> for Stage {
             call::Stage::Hold => Self::Hold,
             call::Stage::Unhold => Self::Unhold,
             call::Stage::End => Self::End,
+            call::Stage::Audio => Self::Audio,
             call::Stage::Backend => Self::Backend,
         }
     }

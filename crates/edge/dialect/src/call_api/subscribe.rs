@@ -1,7 +1,9 @@
 //! `Subscribe`: tells of every call of the switch until `Unsubscribe`.
 
+use std::time::Duration;
+
 use compact_str::{CompactString, format_compact};
-use hookswitch_call::{Address, Cause, Diverting, Event, LegId, Party, Room, RoomNews, Told};
+use hookswitch_call::{Address, Cause, Diverting, Event, LegId, OrderNews, Party, PlayNews, Room, RoomNews, Told};
 
 use super::command::{CommandRow, Modes};
 use super::event_name::EventName;
@@ -44,6 +46,12 @@ pub(super) const ROW: CommandRow = CommandRow {
         EventName::CallRoomRefused,
         EventName::CallSpeechBegun,
         EventName::CallSpeechEnded,
+        EventName::CallKeyPressed,
+        EventName::CallKeysCollected,
+        EventName::CallPlayStarted,
+        EventName::CallPlayMissing,
+        EventName::CallPlayEnded,
+        EventName::CallRecordingStarted,
         EventName::CallLegEnded,
         EventName::CallEnded,
     ],
@@ -126,14 +134,14 @@ fn members(event: &Event) -> (EventName, Members) {
         }
         Event::Transferred => (EventName::CallTransferred, Vec::new()),
         Event::InRoom { party, room, news } => in_room(*party, room, news),
+        Event::Audio { party, news } => in_audio(*party, news),
         Event::LegEnded { leg, party, cause } => {
             let mut members = vec![("cause", reason(cause))];
             members.extend(which(*leg, *party));
             (EventName::CallLegEnded, members)
         }
         Event::Ended { cause, talked } => {
-            let talked = u64::try_from(talked.as_millis()).unwrap_or(u64::MAX);
-            let members = vec![("cause", reason(cause)), ("talked", Member::Number(talked))];
+            let members = vec![("cause", reason(cause)), ("talked", millis(*talked))];
             (EventName::CallEnded, members)
         }
     }
@@ -156,6 +164,47 @@ fn in_room(party: Party, room: &Room, news: &RoomNews) -> (EventName, Members) {
         }
     };
     (event, members)
+}
+
+/// What happens in the audio of a party.
+fn in_audio(party: Party, news: &OrderNews) -> (EventName, Members) {
+    let mut members = vec![("party", end(party))];
+    let event = match news {
+        OrderNews::Key(digit) => {
+            members.push(("key", text(&digit.key)));
+            members.push(("ms", millis(digit.time)));
+            EventName::CallKeyPressed
+        }
+        OrderNews::Collected { keys, complete } => {
+            members.push(("keys", text(keys)));
+            let why = if *complete { "complete" } else { "timeout" };
+            members.push(("reason", Member::Text(why.into())));
+            EventName::CallKeysCollected
+        }
+        OrderNews::Play { news, position } => {
+            members.push(("position", millis(*position)));
+            match news {
+                PlayNews::Started => EventName::CallPlayStarted,
+                PlayNews::Missing { sound, why } => {
+                    members.extend([("sound", text(sound)), ("cause", text(why))]);
+                    EventName::CallPlayMissing
+                }
+                PlayNews::Ended(end) => {
+                    members.push(("reason", Member::Text(end.name().into())));
+                    EventName::CallPlayEnded
+                }
+            }
+        }
+        OrderNews::Recording(recording) => {
+            members.push(("recording", Member::Number(recording.0.into())));
+            EventName::CallRecordingStarted
+        }
+    };
+    (event, members)
+}
+
+fn millis(time: Duration) -> Member {
+    Member::Number(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The names of one step, for hold and for unhold.

@@ -177,6 +177,7 @@ impl<A: Asked> Task for Transfer<A> {
             | Event::Diverted { .. }
             | Event::Replaced { .. }
             | Event::InRoom { .. }
+            | Event::Audio { .. }
             | Event::TransferFailed { .. }
             | Event::LegEnded { .. }
             | Event::Ended { .. } => {}

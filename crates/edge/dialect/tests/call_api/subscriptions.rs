@@ -1,6 +1,11 @@
 //! Ruling 34: events about all calls only for those who ask, and only in strict sessions.
 
-use hookswitch_call::{Address, Cause, Diverting, Event, Fault, Kind, LegId, Party, Room, RoomNews};
+use std::time::Duration;
+
+use hookswitch_call::{
+    Address, Cause, Digit, Diverting, Event, Fault, Kind, LegId, OrderNews, Party, PlayEnd, PlayNews, RecordingId,
+    Room, RoomNews,
+};
 use hookswitch_dialect::call_api::{Admission, COMMANDS, Mode, SessionId};
 
 use crate::rig::{Rig, answered, connecting, dialing, events, over, request, ringing};
@@ -150,4 +155,39 @@ fn a_subscriber_hears_of_holds_and_transfers() {
     let commands = COMMANDS.iter().filter(|row| row.name != "Subscribe");
     let of_commands: Vec<&str> = commands.flat_map(|row| row.events).map(|event| event.name()).collect();
     assert!(events(&heard).iter().all(|name| !of_commands.contains(name)));
+}
+
+#[test]
+fn a_subscriber_hears_of_keys_sounds_and_recordings() {
+    let mut rig = Rig::new(Mode::Strict);
+    rig.send(&subscribe("s"));
+    let missing = PlayNews::Missing { sound: "a.wav".into(), why: "no".into() };
+    let ended = PlayNews::Ended(PlayEnd::TelephoneEvent);
+    let mut heard = Vec::new();
+    for news in [
+        OrderNews::Key(Digit { key: '#', time: Duration::from_millis(120) }),
+        OrderNews::Collected { keys: "12".into(), complete: false },
+        OrderNews::Play { news: PlayNews::Started, position: Duration::ZERO },
+        OrderNews::Play { news: missing, position: Duration::from_secs(1) },
+        OrderNews::Play { news: ended, position: Duration::from_secs(2) },
+        OrderNews::Recording(RecordingId(256)),
+    ] {
+        heard.extend(rig.tell(None, Event::Audio { party: Party::Callee, news }));
+    }
+    let data = |index: usize, name: &str| heard[index]["params"]["data"][name].clone();
+    assert_eq!(
+        events(&heard),
+        [
+            "CallKeyPressed",
+            "CallKeysCollected",
+            "CallPlayStarted",
+            "CallPlayMissing",
+            "CallPlayEnded",
+            "CallRecordingStarted"
+        ]
+    );
+    assert_eq!((data(0, "key"), data(0, "ms"), data(0, "party")), ("#".into(), 120.into(), "callee".into()));
+    assert_eq!((data(1, "keys"), data(1, "reason")), ("12".into(), "timeout".into()));
+    assert_eq!((data(3, "sound"), data(3, "cause"), data(3, "position")), ("a.wav".into(), "no".into(), 1000.into()));
+    assert_eq!((data(4, "reason"), data(5, "recording")), ("telephone-event".into(), 256.into()));
 }

@@ -1,7 +1,7 @@
 //! Events of calls and bindings as log lines.
 
 use hookswitch_call::directory::LookupNews;
-use hookswitch_call::{AudioFacts, AudioNews, Event, RecordEnd, RecordNews, Recorded, Told};
+use hookswitch_call::{AudioFacts, AudioNews, Event, OrderNews, RecordEnd, RecordNews, Recorded, Told};
 use hookswitch_shard::{
     AudioReport, BindingEvent, BindingNews, Missed, RecordReport, TollNews, TrunkEvent, TrunkNews, Unproved, Unreached,
 };
@@ -36,6 +36,17 @@ pub(crate) fn log(told: &Told) {
         }
         Event::Replaced { leg, party, by } => tracing::info!(%call, %leg, ?party, by = %Pii(by), "replaced"),
         Event::InRoom { party, room, news } => tracing::info!(%call, ?party, %room, ?news, "in a room"),
+        // Which key it was may be part of a secret.
+        Event::Audio { party, news: OrderNews::Key(_) } => tracing::debug!(%call, ?party, "a key"),
+        Event::Audio { party, news: OrderNews::Collected { keys, complete } } => {
+            tracing::info!(%call, ?party, keys = keys.len(), complete, "keys collected");
+        }
+        Event::Audio { party, news: OrderNews::Play { news, position } } => {
+            tracing::info!(%call, ?party, ?news, ?position, "played by command");
+        }
+        Event::Audio { party, news: OrderNews::Recording(recording) } => {
+            tracing::info!(%call, ?party, recording = recording.0, "recorded by command");
+        }
         Event::TransferFailed { cause } => {
             let (code, text, fault) = (cause.code, &cause.text, cause.fault);
             tracing::info!(%call, code, %text, ?fault, "transfer failed");
