@@ -35,6 +35,13 @@ fn codec(c: &mut Criterion) {
     group.bench_function("g722_decode_160", |b| {
         b.iter(|| decoder.decode(black_box(&bytes), black_box(&mut wide)));
     });
+    let (mut encoder, mut decoder) = (g722::Encoder::narrow(), g722::Decoder::narrow());
+    group.bench_function("g722_encode_160_of_8_khz", |b| {
+        b.iter(|| encoder.encode(black_box(&samples), black_box(&mut bytes)));
+    });
+    group.bench_function("g722_decode_160_to_8_khz", |b| {
+        b.iter(|| decoder.decode(black_box(&bytes), black_box(&mut back)));
+    });
     group.bench_function("tone_two_frequencies_160", |b| {
         let mut generator = ToneGenerator::new(Arc::clone(&tone), 8000);
         b.iter(|| generator.fill(black_box(&mut back)));

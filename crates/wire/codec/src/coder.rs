@@ -53,8 +53,8 @@ impl Encoder {
         Self::PerSample(g711::encode_alaw)
     }
 
-    pub(crate) fn g722() -> Self {
-        Self::G722(g722::Encoder::default())
+    pub(crate) fn g722(rate: u32) -> Self {
+        Self::G722(if rate == g722::NARROW_RATE { g722::Encoder::narrow() } else { g722::Encoder::default() })
     }
 }
 
@@ -122,8 +122,8 @@ impl Decoder {
         Self::PerSample(g711::decode_alaw)
     }
 
-    pub(crate) fn g722() -> Self {
-        Self::G722(g722::Decoder::default())
+    pub(crate) fn g722(rate: u32) -> Self {
+        Self::G722(if rate == g722::NARROW_RATE { g722::Decoder::narrow() } else { g722::Decoder::default() })
     }
 }
 

@@ -33,11 +33,11 @@ const BETA: f64 = 6.1;
 /// Taps are kept in parts of this.
 const ONE: i32 = 1 << 14;
 
-static UP_2: [i16; 2 * TAPS] = bank(2, 2);
+pub(crate) static UP_2: [i16; 2 * TAPS] = bank(2, 2);
 static UP_3: [i16; 3 * TAPS] = bank(3, 3);
 static UP_6: [i16; 6 * TAPS] = bank(6, 6);
 static UP_2_DOWN_3: [i16; 3 * TAPS] = bank(2, 3);
-static DOWN_2: [i16; 2 * TAPS] = bank(1, 2);
+pub(crate) static DOWN_2: [i16; 2 * TAPS] = bank(1, 2);
 static DOWN_3: [i16; 3 * TAPS] = bank(1, 3);
 static DOWN_6: [i16; 6 * TAPS] = bank(1, 6);
 

@@ -91,8 +91,11 @@ const ULAW: Coder =
     Coder { encoder: |_, _| Some(Encoder::ulaw()), decoder: |_| Some(Decoder::ulaw()), other_rates: &[] };
 const ALAW: Coder =
     Coder { encoder: |_, _| Some(Encoder::alaw()), decoder: |_| Some(Decoder::alaw()), other_rates: &[] };
-const G722: Coder =
-    Coder { encoder: |_, _| Some(Encoder::g722()), decoder: |_| Some(Decoder::g722()), other_rates: &[] };
+const G722: Coder = Coder {
+    encoder: |rate, _| Some(Encoder::g722(rate)),
+    decoder: |rate| Some(Decoder::g722(rate)),
+    other_rates: &[g722::NARROW_RATE],
+};
 const L16: Coder = Coder { encoder: |_, _| Some(Encoder::L16), decoder: |_| Some(Decoder::L16), other_rates: &[] };
 
 #[cfg(feature = "opus")]

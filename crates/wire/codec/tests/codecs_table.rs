@@ -139,7 +139,7 @@ fn linear_samples_come_with_their_upper_byte_first() {
 fn a_codec_codes_at_the_rate_of_the_audio_if_it_can() {
     for rate in RATES {
         assert_eq!(pcmu().coding_rate(rate), 8_000);
-        assert_eq!(row("G722").coding_rate(rate), 16_000);
+        assert_eq!(row("G722").coding_rate(rate), if rate == 8_000 { 8_000 } else { 16_000 });
         assert_eq!(row("L16/16000").coding_rate(rate), 16_000);
         let opus = row("opus");
         assert_eq!(opus.coding_rate(rate), if opus.has_coder() { rate } else { 48_000 });
