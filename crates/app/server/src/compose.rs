@@ -32,6 +32,7 @@ mod sip_tls;
 mod toll;
 mod trunks;
 mod user_lookup;
+mod web_sounds;
 
 use crate::config::{
     Config, ConfigError, Domain, ForceRport, Forward, MediaAddress, MediaIo, Redirects, Refresher, ReliableEarlyMedia,
@@ -94,6 +95,7 @@ fn media(config: &Config) -> Result<MediaConfig, ConfigError> {
     media.ports = PortRange { first: config.media.ports.first, last: config.media.ports.last };
     media.threads = config.media.threads;
     media.files.sounds.clone_from(&config.media.sounds);
+    media.files.web = web_sounds::web_sounds(config)?;
     media.files.recordings.clone_from(&config.recordings.folder);
     media.io = match config.media.io {
         MediaIo::Auto => hookswitch_drive::MediaIo::Auto,

@@ -86,6 +86,8 @@ pub enum FileOrder {
         file: FileId,
         /// Samples of each channel in it.
         length: u64,
+        /// Whether it is worth a file; else that is removed.
+        keep: bool,
     },
 }
 
@@ -163,6 +165,18 @@ pub enum FileError {
     /// Nothing came for too long.
     #[error("it did not come in time")]
     Stalled,
+    /// Its source cannot be asked; the text says why.
+    #[error("its source cannot be reached: {0}")]
+    Unreachable(Arc<str>),
+    /// Its source has answered with this status.
+    #[error("its source answers {0}")]
+    Status(u16),
+    /// Its source leads to another one, which is not asked.
+    #[error("its source leads elsewhere, and that is not followed")]
+    Elsewhere,
+    /// It is longer than so many bytes.
+    #[error("it is longer than {0} bytes")]
+    TooLarge(u64),
 }
 
 impl Engine {

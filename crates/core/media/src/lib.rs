@@ -48,6 +48,7 @@ pub mod negotiate;
 mod outgoing;
 mod player;
 mod power;
+mod prelude;
 mod quality;
 mod record;
 mod recorder;

@@ -73,7 +73,7 @@ fn after_sound(soup: &Soup, place: Place) -> Option<Place> {
 pub(crate) struct Player {
     pub call: u32,
     pub seat: Seat,
-    play: PlayId,
+    pub play: PlayId,
     soup: Arc<Soup>,
     /// Its own entry, by which its files are known.
     owner: u32,
@@ -426,6 +426,7 @@ impl Engine {
         if let Seat::Of(party) = seat {
             let (play, news, position) = (player.play, PlayNews::Ended(end), player.played);
             self.reports.push_back(MediaReport::Played { call: id, party, play, news, position });
+            self.prompt_over(index, party, play, end);
         }
     }
 
@@ -497,5 +498,15 @@ pub(crate) fn interrupt(players: &mut slab::Slab<Box<Player>>, sender: &Channel)
     let player = sender.player.and_then(|key| players.get_mut(key as usize));
     if let Some(player) = player.filter(|player| player.soup.interrupt) {
         player.end = Some(PlayEnd::TelephoneEvent);
+    }
+}
+
+/// A party may have begun to speak where a recording follows: what is played is over at the next beat.
+#[cold]
+pub(crate) fn barge_in(players: &mut slab::Slab<Box<Player>>, sender: &mut Channel) {
+    let Some(play) = sender.barged_in() else { return };
+    let player = sender.player.and_then(|key| players.get_mut(key as usize));
+    if let Some(player) = player.filter(|player| player.play == play) {
+        player.end.get_or_insert(PlayEnd::Interrupted);
     }
 }

@@ -29,12 +29,16 @@ pub(crate) struct Gate {
     /// In samples.
     min: u64,
     max: u64,
+    /// What is nothing, and for how many samples that ends it.
+    silence: Option<(f32, u64)>,
     meter: Option<Meter>,
     open: bool,
     /// The greatest loudness since it opened.
     peak: f32,
     /// Samples since it opened.
     passed: u64,
+    /// Of those, the ones up to the last that was something.
+    spoken: u64,
 }
 
 /// What becomes of a frame.
@@ -53,17 +57,25 @@ impl Gate {
         let samples = |ms: u128| (ms as u64).saturating_mul(u64::from(rate)) / 1_000;
         let limit = MAX_RECORDING_S * u64::from(rate);
         let max = if plan.max.is_zero() { limit } else { samples(plan.max.as_millis()).min(limit) };
-        let hears = plan.start_above.is_some() || plan.finish_below.is_some();
+        let hears = plan.start_above.is_some() || plan.finish_below.is_some() || plan.silence.is_some();
+        let silence = plan.silence.map(|silence| (f32::from(silence.below), samples(silence.time.as_millis())));
         Self {
             start_above: plan.start_above,
             finish_below: plan.finish_below,
             min: samples(plan.min.as_millis()),
             max,
+            silence,
             meter: hears.then(|| Meter::new(plan.average, rate)),
             open: plan.start_above.is_none(),
             peak: 0.0,
             passed: 0,
+            spoken: 0,
         }
+    }
+
+    /// Samples up to the last that was something: all of them where nobody has said what is nothing.
+    pub fn spoken(&self) -> u64 {
+        if self.silence.is_some() { self.spoken } else { self.passed }
     }
 
     /// Whether frames have to be shown one by one.
@@ -90,6 +102,13 @@ impl Gate {
             return Verdict::Last(left, RecordEnd::Timeout);
         }
         self.passed += frame.len() as u64;
+        let last = self.meter.as_ref().map_or(0.0, Meter::last);
+        if self.silence.is_none_or(|(below, _)| last > below) {
+            self.spoken = self.passed;
+        }
+        if self.silence.is_some_and(|(_, time)| self.passed - self.spoken >= time) {
+            return Verdict::Last(frame.len(), RecordEnd::BelowPower);
+        }
         self.peak = self.peak.max(loudness);
         let fell = self.finish_below.map(f32::from).is_some_and(|level| self.peak > level && loudness < level);
         if fell && self.passed >= self.min {
@@ -101,7 +120,7 @@ impl Gate {
 
 /// The loudness of the last frames.
 #[derive(Debug)]
-struct Meter {
+pub(crate) struct Meter {
     most: usize,
     /// Samples of a frame.
     frame: usize,
@@ -111,13 +130,13 @@ struct Meter {
 }
 
 impl Meter {
-    fn new(average: u16, rate: u32) -> Self {
+    pub fn new(average: u16, rate: u32) -> Self {
         let most = usize::from(average.clamp(1, MAX_AVERAGE));
         Self { most, frame: (rate * FRAME_MS / 1_000) as usize, last: (0.0, 0.0), frames: VecDeque::new() }
     }
 
     /// The mean with this frame. What has not been heard yet counts as silence, so that one click is no voice.
-    fn hear(&mut self, frame: &[i16]) -> f32 {
+    pub fn hear(&mut self, frame: &[i16]) -> f32 {
         let mut sum = 0.0;
         for sample in frame {
             let sample = f32::from(*sample);
@@ -132,11 +151,18 @@ impl Meter {
         self.frames.push_back((sum / self.frame.max(1) as f32).sqrt());
         self.frames.iter().sum::<f32>() / self.most as f32
     }
+
+    /// How loud the last frame was by itself.
+    fn last(&self) -> f32 {
+        self.frames.back().copied().unwrap_or(0.0)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use hookswitch_call::Silence;
 
     use super::*;
 
@@ -214,6 +240,22 @@ mod tests {
         let low = RecordPlan { finish_below: Some(500), min: Duration::from_millis(600), ..plan() };
         let (samples, end) = record(&mut Gate::new(&low, RATE), &[(10, 900), (50, 0)]);
         assert_eq!((samples, end), (4_800, Some(RecordEnd::BelowPower)));
+    }
+
+    #[test]
+    fn silence_ends_it_from_the_beginning_on_and_what_was_said_before_is_known() {
+        let time = Duration::from_millis(400);
+        let quiet = RecordPlan { silence: Some(Silence { below: 100, time }), ..plan() };
+        let mut gate = Gate::new(&quiet, RATE);
+        assert_eq!(record(&mut gate, &[(100, 50)]), (3_200, Some(RecordEnd::BelowPower)), "nobody has spoken");
+        assert_eq!(gate.spoken(), 0);
+        let mut gate = Gate::new(&quiet, RATE);
+        let words = [(5, 0), (10, 900), (19, 0), (10, 900), (100, 0)];
+        // The level of the last frame before silence begins is forgotten within the first of it.
+        let (samples, end) = record(&mut gate, &words);
+        assert_eq!(end, Some(RecordEnd::BelowPower));
+        assert_eq!(samples as u64, gate.spoken() + 3_200);
+        assert!((44 * 160..=46 * 160).contains(&gate.spoken()), "{}", gate.spoken());
     }
 
     #[test]

@@ -10,12 +10,14 @@
 
 use std::time::Duration;
 
-use hookswitch_call::{RecordEnd, RecordPlan, RecordingId, Time, Tracks};
+use hookswitch_call::{PlayEnd, PlayId, RecordEnd, RecordPlan, RecordingId, Time, Tracks};
 use hookswitch_codec::Codec;
 
 use crate::config::FRAME_MS;
 use crate::files::FileId;
 use crate::power::{Gate, Verdict};
+use crate::prelude::Prelude;
+use crate::sounds::samples_in;
 use crate::track::{PATIENCE, Track};
 
 /// Time between two pieces of a recording: so much is lost of it, and [`PATIENCE`], when the process is killed.
@@ -43,6 +45,10 @@ pub(crate) struct Recorder {
     outgoing: Option<Track>,
     pub rate: u32,
     gate: Gate,
+    /// It has not begun: something is played first.
+    prelude: Option<Box<Prelude>>,
+    /// The least that has to be said, in samples.
+    least: u64,
     /// Whether the gate was seen open.
     begun: bool,
     paused: bool,
@@ -81,9 +87,12 @@ impl Recorder {
             Tracks::Incoming => (true, false),
             Tracks::Outgoing => (gate.hears(), true),
         };
+        let channels = if plan.tracks == Tracks::Stereo { 2 } else { 1 };
         Self {
             id,
             file,
+            prelude: plan.after.map(|after| Box::new(Prelude::new(after, rate, channels))),
+            least: samples_in(plan.least, rate),
             tracks: plan.tracks,
             incoming: has_in.then(|| Track::new(now, rate)),
             outgoing: has_out.then(|| Track::new(now, rate)),
@@ -105,8 +114,28 @@ impl Recorder {
         self.length
     }
 
-    /// Takes a packet of audio.
-    pub fn hear(&mut self, now: Time, way: Way, codec: &'static Codec, packet: &[u8]) {
+    /// Whether enough was said for it to be worth a file.
+    pub fn is_worth_it(&self) -> bool {
+        self.least == 0 || self.gate.spoken() >= self.least
+    }
+
+    /// Whether it waits for the end of something that is played.
+    pub fn waits(&self) -> bool {
+        self.prelude.is_some()
+    }
+
+    /// Something that was played to the party is over: whether this is to begin now, or not at all.
+    pub fn play_over(&mut self, play: PlayId, end: PlayEnd) -> bool {
+        self.prelude.as_mut().is_some_and(|prelude| prelude.play_over(play, end))
+    }
+
+    /// Why what it has waited for is over.
+    pub fn prelude_end(&self) -> Option<PlayEnd> {
+        self.prelude.as_ref()?.end()
+    }
+
+    /// Takes a packet of audio. By it the party may interrupt what is played to it.
+    pub fn hear(&mut self, now: Time, way: Way, codec: &'static Codec, packet: &[u8]) -> Option<PlayId> {
         let track = match way {
             Way::In => &mut self.incoming,
             Way::Out => &mut self.outgoing,
@@ -114,6 +143,32 @@ impl Recorder {
         if let Some(track) = track.as_mut().filter(|_| !self.paused) {
             track.put(now, codec, packet);
         }
+        let ear = self.prelude.as_mut().filter(|_| way == Way::In && !self.paused);
+        ear.and_then(|prelude| prelude.hear(codec, packet))
+    }
+
+    /// Begins, after what was played: with what is kept of that time.
+    pub fn begin(&mut self, now: Time) -> Turn {
+        self.due = now + PIECE;
+        self.advance(now.saturating_sub(PATIENCE), false);
+        let Some(mut prelude) = self.prelude.take() else { return Turn::default() };
+        let most = prelude.most();
+        let Some(track) = self.incoming.as_ref().or(self.outgoing.as_ref()) else { return Turn::default() };
+        let here = track.place_at(now);
+        // What has not been decoded yet is the last of it.
+        let waits = usize::try_from(here - track.from()).unwrap_or(0);
+        if waits > most {
+            let cut = here - most as i64;
+            for track in self.incoming.iter_mut().chain(&mut self.outgoing) {
+                track.render(cut);
+                track.take(cut);
+            }
+        }
+        prelude.keep_last(most.saturating_sub(waits));
+        let samples = prelude.into_samples();
+        self.length = samples.len() as u64 / u64::from(self.channels());
+        let piece = (!samples.is_empty()).then(|| Piece { at: 0, samples: samples.into() });
+        Turn { piece, ..Turn::default() }
     }
 
     /// What is ready of it, some time after it was said.
@@ -152,6 +207,12 @@ impl Recorder {
             track.render(limit);
             track.take(limit)
         });
+        if let Some(prelude) = &mut self.prelude {
+            let mut samples = Vec::new();
+            join(self.tracks, &incoming, &outgoing, &mut samples);
+            prelude.keep(&samples);
+            return Turn::default();
+        }
         self.put_together(&incoming, &outgoing, frame)
     }
 
@@ -168,13 +229,8 @@ impl Recorder {
                     count
                 }
             };
-            let both = incoming.iter().zip(outgoing).take(count);
-            match self.tracks {
-                Tracks::Stereo => samples.extend(both.flat_map(|(left, right)| [*left, *right])),
-                Tracks::Mixed => samples.extend(both.map(|(left, right)| left.saturating_add(*right))),
-                Tracks::Incoming => samples.extend(both.map(|(left, _)| left)),
-                Tracks::Outgoing => samples.extend(both.map(|(_, right)| right)),
-            }
+            let [incoming, outgoing] = [incoming, outgoing].map(|side| side.get(..count).unwrap_or_default());
+            join(self.tracks, incoming, outgoing, &mut samples);
             if end.is_some() {
                 break;
             }
@@ -184,5 +240,16 @@ impl Recorder {
         self.length += samples.len() as u64 / u64::from(self.channels());
         let piece = (!samples.is_empty()).then(|| Piece { at, samples: samples.into() });
         Turn { piece, loud, end }
+    }
+}
+
+/// Puts two sides together as the file has them.
+fn join(tracks: Tracks, incoming: &[i16], outgoing: &[i16], samples: &mut Vec<i16>) {
+    let both = incoming.iter().zip(outgoing);
+    match tracks {
+        Tracks::Stereo => samples.extend(both.flat_map(|(left, right)| [*left, *right])),
+        Tracks::Mixed => samples.extend(both.map(|(left, right)| left.saturating_add(*right))),
+        Tracks::Incoming => samples.extend(both.map(|(left, _)| left)),
+        Tracks::Outgoing => samples.extend(both.map(|(_, right)| right)),
     }
 }

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use compact_str::CompactString;
 use hookswitch_call::{
-    CallId, MediaReport, Party, RecordEnd, RecordNews, RecordOrder, RecordPlan, Recorded, RecordingId, Time,
+    CallId, MediaReport, Party, PlayEnd, PlayId, RecordEnd, RecordNews, RecordOrder, RecordPlan, Recorded, RecordingId,
+    Time,
 };
 use hookswitch_codec::Codec;
 use slab::Slab;
@@ -30,9 +31,9 @@ pub const MAX_RECORDINGS_PER_PARTY: usize = 8;
 /// Most recordings of one engine, those that are being written to their end included.
 pub const MAX_RECORDINGS: usize = 20_000;
 
-/// Those who record one party.
+/// Those who record one party, and what it has just interrupted.
 #[derive(Debug, Default)]
-pub(crate) struct Tape(Vec<Recorder>);
+pub(crate) struct Tape(Vec<Recorder>, Option<PlayId>);
 
 /// The recordings that are not over yet.
 #[derive(Debug, Default)]
@@ -52,6 +53,11 @@ struct Entry {
     recording: RecordingId,
     rate: u32,
     name: CompactString,
+    /// For whom it is a message.
+    mailbox: Option<CompactString>,
+    channels: u16,
+    /// Its file has been ordered.
+    created: bool,
     /// Why it is over; then only its file is still open.
     end: Option<RecordEnd>,
 }
@@ -75,9 +81,9 @@ impl Recordings {
         self.turns.peek().map(|Reverse((due, _))| *due)
     }
 
-    fn next_turn(&mut self, now: Time) -> Option<FileId> {
+    fn next_turn(&mut self, now: Time) -> Option<(Time, FileId)> {
         self.turns.peek().filter(|Reverse((due, _))| *due <= now)?;
-        self.turns.pop().map(|Reverse((_, file))| file)
+        self.turns.pop().map(|Reverse(turn)| turn)
     }
 }
 
@@ -87,9 +93,14 @@ impl Channel {
     pub(crate) fn tape(&mut self, now: Time, way: Way, codec: &'static Codec, packet: &[u8]) {
         if let Some(tape) = &mut self.tape {
             for recorder in &mut tape.0 {
-                recorder.hear(now, way, codec, packet);
+                tape.1 = recorder.hear(now, way, codec, packet).or(tape.1);
             }
         }
+    }
+
+    /// What the party has interrupted by speaking, since this was asked last.
+    pub(crate) fn barged_in(&mut self) -> Option<PlayId> {
+        self.tape.as_mut()?.1.take()
     }
 }
 
@@ -140,6 +151,9 @@ impl Engine {
         let Some(call) = self.calls.get_mut(index as usize) else { return };
         let channel = call.end_mut(party);
         let native = channel.session.map(|session| session.codec.sample_rate);
+        let played = channel.player.and_then(|key| self.players.get(key as usize)).map(|player| player.play);
+        let mut plan = plan.clone();
+        plan.after = plan.after.filter(|after| played == Some(after.play));
         if !room || channel.tape.as_ref().is_some_and(|tape| tape.0.len() >= MAX_RECORDINGS_PER_PARTY) {
             let reason = RecordEnd::Failed("too many recordings at once".into());
             return self.tell_recorded(
@@ -151,8 +165,8 @@ impl Engine {
         let slot = self.recordings.entries.vacant_entry();
         // Fewer than MAX_RECORDINGS.
         let file = self.file_orders.name(slot.key() as u32);
-        let recorder = Recorder::new(now, recording, file, plan, native);
-        let (rate, channels, due) = (recorder.rate, recorder.channels(), recorder.due);
+        let recorder = Recorder::new(now, recording, file, &plan, native);
+        let (rate, channels, due, waits) = (recorder.rate, recorder.channels(), recorder.due, recorder.waits());
         slot.insert(Entry {
             serial: file.serial,
             call: id,
@@ -160,18 +174,68 @@ impl Engine {
             party,
             recording,
             rate,
-            name: plan.file.clone(),
+            name: plan.file,
+            mailbox: plan.mailbox,
+            channels,
+            created: false,
             end: None,
         });
         channel.tape.get_or_insert_default().0.push(recorder);
         self.recordings.turns.push(Reverse((due, file)));
-        self.file_orders.push(FileOrder::CreateRecording { file, name: plan.file.clone(), channels, rate });
+        if !waits {
+            self.create_file(file);
+        }
+    }
+
+    fn create_file(&mut self, file: FileId) {
+        let Some(entry) = self.recordings.get_mut(file) else { return };
+        entry.created = true;
+        let (name, channels, rate) = (entry.name.clone(), entry.channels, entry.rate);
+        self.file_orders.push(FileOrder::CreateRecording { file, name, channels, rate });
+    }
+
+    /// Something that was played to a party is over. Recordings that wait for that have their turn at once.
+    pub(crate) fn prompt_over(&mut self, index: u32, party: Party, play: PlayId, end: PlayEnd) {
+        let Some(tape) = self.calls.get_mut(index as usize).and_then(|call| call.end_mut(party).tape.as_mut()) else {
+            return;
+        };
+        for recorder in &mut tape.0 {
+            if recorder.play_over(play, end) {
+                recorder.due = Time::ZERO;
+                self.recordings.turns.push(Reverse((recorder.due, recorder.file)));
+            }
+        }
+    }
+
+    /// What a recording has waited for is over.
+    fn after_prompt(&mut self, now: Time, file: FileId, end: PlayEnd) {
+        match end {
+            // Nobody is there any more to say anything.
+            PlayEnd::Closed => self.close_recording(file, RecordEnd::Closed),
+            PlayEnd::Completed
+            | PlayEnd::Replaced
+            | PlayEnd::TelephoneEvent
+            | PlayEnd::Interrupted
+            | PlayEnd::Stopped
+            | PlayEnd::Failed => {
+                self.create_file(file);
+                self.recorder_turn(file, |recorder| recorder.begin(now));
+            }
+        }
     }
 
     /// Writes what is due of every recording whose turn it is.
     pub(crate) fn write_recordings(&mut self, now: Time) {
-        while let Some(file) = self.recordings.next_turn(now) {
-            self.recorder_turn(file, |recorder| recorder.turn(now));
+        while let Some((due, file)) = self.recordings.next_turn(now) {
+            let Some(recorder) = self.recorder_mut(file) else { continue };
+            // One that had a turn in between has another one.
+            if recorder.due != due {
+                continue;
+            }
+            match recorder.prelude_end() {
+                Some(end) => self.after_prompt(now, file, end),
+                None => self.recorder_turn(file, |recorder| recorder.turn(now)),
+            }
             if let Some(due) = self.recorder_mut(file).map(|recorder| recorder.due) {
                 self.recordings.turns.push(Reverse((due, file)));
             }
@@ -213,11 +277,16 @@ impl Engine {
 
     /// Nothing is taken any more; unless it is over already.
     fn close_recording(&mut self, file: FileId, end: RecordEnd) {
-        let Some(length) = self.recorder_mut(file).map(|recorder| recorder.length()) else { return };
+        let Some(recorder) = self.recorder_mut(file) else { return };
+        let (length, keep) = (recorder.length(), recorder.is_worth_it());
         self.forget_recorder(file);
-        if let Some(entry) = self.recordings.get_mut(file) {
+        let Some(entry) = self.recordings.get_mut(file) else { return };
+        if entry.created {
             entry.end = Some(end);
-            self.file_orders.push(FileOrder::FinishRecording { file, length });
+            self.file_orders.push(FileOrder::FinishRecording { file, length, keep });
+        } else if let Some(entry) = self.recordings.remove(file) {
+            let recorded = Recorded { mailbox: entry.mailbox, ..Recorded::nothing(&entry.name, end) };
+            self.tell_recorded(entry.call, entry.recording, RecordNews::Finished(Box::new(recorded)));
         }
     }
 
@@ -264,6 +333,7 @@ impl Engine {
             lost: time(written.lost),
             size: written.size,
             reason,
+            mailbox: entry.mailbox,
         };
         self.tell_recorded(entry.call, entry.recording, RecordNews::Finished(Box::new(recorded)));
     }

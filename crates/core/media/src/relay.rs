@@ -16,7 +16,7 @@ use crate::keys::{Presser, take_event};
 use crate::latch::LatchConfig;
 use crate::negotiate::Content;
 use crate::outgoing::Path;
-use crate::player::interrupt;
+use crate::player::{barge_in, interrupt};
 use crate::recorder::Way;
 use crate::report::{Streams, blocks_in, sender_report_in};
 use crate::stats::DropReason;
@@ -70,6 +70,9 @@ impl Engine {
             let received = receive(now, &self.config.latch, sender, from, packet);
             if received == Ok(Content::Event) && sender.player.is_some() {
                 interrupt(&mut self.players, sender);
+            }
+            if received == Ok(Content::Audio) && sender.player.is_some() {
+                barge_in(&mut self.players, sender);
             }
             match received {
                 // As media it was refused for its payload type, or its length.

@@ -91,12 +91,13 @@ impl Studio {
                     assert_eq!(at * u64::from(kept.channels), kept.samples.len() as u64, "piece follows on piece");
                     kept.samples.extend(samples);
                 }
-                FileOrder::FinishRecording { file, length } => {
+                FileOrder::FinishRecording { file, length, keep } => {
                     let kept = self.files.get_mut(&file).expect("an open file");
                     assert_eq!(length * u64::from(kept.channels), kept.samples.len() as u64);
                     kept.length = Some(length);
-                    let size = 44 + 2 * kept.samples.len() as u64;
-                    let written = Written { path: Some("/r/a.wav".into()), length, lost: 0, size, failed: None };
+                    let size = if keep { 44 + 2 * kept.samples.len() as u64 } else { 0 };
+                    let path = keep.then(|| "/r/a.wav".into());
+                    let written = Written { path, length, lost: 0, size, failed: None };
                     self.stage.engine.file_done(now, FileReport::RecordingOver { file, written });
                 }
                 other => panic!("nothing is played: {other:?}"),

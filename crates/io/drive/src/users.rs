@@ -262,7 +262,7 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
     times.min().map(Duration::from_secs)
 }
 
-fn authorities(file: &Path) -> Result<Vec<Certificate>, UserServiceError> {
+pub(crate) fn authorities(file: &Path) -> Result<Vec<Certificate>, UserServiceError> {
     let bad = |why: String| UserServiceError::Authorities { file: file.to_owned(), why };
     let pem = std::fs::read(file).map_err(|error| bad(error.to_string()))?;
     let found = Certificate::from_pem_bundle(&pem).map_err(|error| bad(innermost(&error)))?;

@@ -11,6 +11,7 @@ use hookswitch_call::{
     Then,
 };
 use hookswitch_codec::Tone;
+use hookswitch_drive::is_url;
 use hookswitch_sip_msg::Uri;
 
 use crate::config::{self, Config, ConfigError, Loop};
@@ -151,8 +152,19 @@ fn sound(config: &Config, key: &str, written: &config::Forms) -> Result<Sound, C
     }
     if let Some(text) = &written.tone {
         Tone::parse(text).map_err(|error| ConfigError::value(key, error))?;
-    } else if config.media.sounds.is_empty() {
+    }
+    let files = forms.iter().filter(|form| form.kind != SoundKind::Tone);
+    let (urls, files): (Vec<_>, Vec<_>) = files.partition(|form| is_url(&form.name));
+    if !files.is_empty() && config.media.sounds.is_empty() {
         return Err(ConfigError::value(key, "there is no folder of sounds: set media.sounds"));
+    }
+    if !urls.is_empty() {
+        let web = super::web_sounds::web_sounds(config)?;
+        let refused = urls.iter().find(|form| !web.as_ref().is_some_and(|web| web.allows(&form.name)));
+        if let Some(form) = refused {
+            let why = format!("`{}` is below none of media.web_sounds.from", form.name);
+            return Err(ConfigError::value(key, why));
+        }
     }
     let stop = written.stop.map(Duration::from_millis);
     let start = Duration::from_millis(written.start);
@@ -231,6 +243,14 @@ mod tests {
         let config = Config::parse("t", "services: { s: { play: a } }\n").expect("a configuration");
         let error = services(&config).expect_err("no folder").to_string();
         assert!(error.contains("set media.sounds"), "{error}");
+        let url = "services: { s: { play: 'https://s.test/a.wav' } }\n";
+        for (sources, works) in [("", false), ("https://s.test/b/", false), ("https://s.test", true)] {
+            let text = format!("media: {{ web_sounds: {{ from: [ {sources} ] }} }}\n{url}");
+            let config = Config::parse("t", &text).expect("a configuration");
+            let outcome = services(&config).map_err(|error| error.to_string());
+            assert_eq!(outcome.is_ok(), works, "{sources}: {outcome:?}");
+            assert!(outcome.err().is_none_or(|error| error.contains("none of media.web_sounds.from")));
+        }
         let config = Config::parse("t", "services: { echo: { play: [ { tone: '425:1' } ] } }\n").expect("one");
         services(&config).expect_err("a name that is taken");
         let config =

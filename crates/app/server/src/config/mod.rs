@@ -22,6 +22,7 @@ mod toll;
 mod trunks;
 mod user_lookup;
 mod users;
+mod web_sounds;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -46,6 +47,7 @@ pub use toll::{TollLimits, TollSection};
 pub use trunks::{HeaderRule, NumberIn, NumberRule, Trunk, TrunkHost};
 pub use user_lookup::UserLookup;
 pub use users::*;
+pub use web_sounds::WebSounds;
 
 /// What stands for a secret where it is shown.
 const HIDDEN: &str = "…";

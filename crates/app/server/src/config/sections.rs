@@ -225,6 +225,8 @@ pub struct Media {
     pub hold_music: HoldMusic,
     /// Folders below which the sounds are that `services` play; a file is looked for in each in turn.
     pub sounds: Vec<PathBuf>,
+    /// Sounds of `services` that are URLs.
+    pub web_sounds: super::WebSounds,
     /// After how much silence of a party that is to be heard the log says so, and why that may be, in
     /// seconds; 0 never says so.
     pub quiet_after: u64,
@@ -254,6 +256,7 @@ impl Default for Media {
             io: MediaIo::Auto,
             hold_music: HoldMusic::Tone,
             sounds: Vec::new(),
+            web_sounds: super::WebSounds::default(),
             quiet_after: 5,
         }
     }

@@ -35,7 +35,10 @@ pub use order::{AudioOrder, FIRST_ORDERED, KEY_TIME, MAX_RECORDINGS, OrderNews, 
 pub use play::{
     Form, MAX_GAIN_DB, MAX_SOUNDS, MIN_GAIN_DB, PlayControl, PlayEnd, PlayId, PlayNews, Plays, Sound, SoundKind, Soup,
 };
-pub use record::{RecordEnd, RecordNews, RecordOrder, RecordPlan, Recorded, RecordingId, Tracks};
+pub use record::{
+    AfterPlay, BargeIn, MAX_KEPT_SAMPLES, RecordEnd, RecordNews, RecordOrder, RecordPlan, Recorded, RecordingId,
+    Silence, Tracks,
+};
 pub use room::{Part, Role, Room, RoomNews};
 pub use service::{
     Attendant, BadPattern, Collect, Collected, MAX_CHOICES, MAX_KEYS, MAX_PATTERN, Menu, Pattern, Service, Then,

@@ -156,6 +156,8 @@ pub enum PlayEnd {
     Replaced,
     /// The party has pressed a key.
     TelephoneEvent,
+    /// The party has begun to speak, which ends it where a recording follows.
+    Interrupted,
     /// It was told to.
     Stopped,
     /// The party has gone, or has lost its place.

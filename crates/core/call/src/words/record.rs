@@ -5,6 +5,8 @@ use std::time::Duration;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
+use super::PlayId;
+
 /// Names one recording within its call.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct RecordingId(pub u16);
@@ -41,7 +43,48 @@ pub struct RecordPlan {
     pub min: Duration,
     /// Ends when it is this long; zero sets no limit but the engine's.
     pub max: Duration,
+    /// Ends when the party has said nothing for so long, from its beginning on as well.
+    pub silence: Option<Silence>,
+    /// Is thrown away if the party has said less than that: then there is no file. Zero keeps whatever there is.
+    pub least: Duration,
+    /// Begins with the end of something that is played to the party; none begins at once.
+    pub after: Option<AfterPlay>,
+    /// The user, `USER@DOMAIN`, for whom this is a message.
+    pub mailbox: Option<CompactString>,
 }
+
+/// When a party says nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Silence {
+    /// Whatever is no louder than this, as the root of the mean square of 16-bit samples in 20 ms, is nothing.
+    pub below: u16,
+    /// For how long.
+    pub time: Duration,
+}
+
+/// A recording that follows on something that is played, without a gap.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AfterPlay {
+    /// What is played. If it is over, or never began, the recording begins at once.
+    pub play: PlayId,
+    /// How much of what was said while it was played stands at the beginning, at most [`MAX_KEPT_SAMPLES`]. No gate
+    /// holds that up.
+    pub keep: Duration,
+    /// The party may end what is played by speaking; none lets it be played.
+    pub barge_in: Option<BargeIn>,
+}
+
+/// How loud a party has to be to end what is played to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BargeIn {
+    /// Louder than this, as the root of the mean square of 16-bit samples.
+    pub above: u16,
+    /// In the mean of so many frames of 20 ms, at least one. What has not been heard yet counts as silence.
+    pub average: u16,
+}
+
+/// Most samples of each channel that are kept of what was said before a recording began: a minute at 8 kHz.
+pub const MAX_KEPT_SAMPLES: usize = 480_000;
 
 impl RecordPlan {
     /// Everything that both sides say, in stereo, until it is finished.
@@ -56,6 +99,10 @@ impl RecordPlan {
             average: 1,
             min: Duration::ZERO,
             max: Duration::ZERO,
+            silence: None,
+            least: Duration::ZERO,
+            after: None,
+            mailbox: None,
         }
     }
 }
@@ -94,17 +141,19 @@ pub struct Recorded {
     pub duration: Duration,
     /// How much of that is silence because the disk did not keep up.
     pub lost: Duration,
-    /// Bytes in the file, its header included.
+    /// Bytes in the file, its header included; none where there is no file: it was not made, or was thrown away.
     pub size: u64,
     /// Why it is over.
     pub reason: RecordEnd,
+    /// For whom it is a message, as it was ordered.
+    pub mailbox: Option<CompactString>,
 }
 
 impl Recorded {
     /// One that was ordered for this file and has come to nothing.
     #[must_use]
     pub fn nothing(file: &CompactString, reason: RecordEnd) -> Self {
-        Self { file: file.clone(), duration: Duration::ZERO, lost: Duration::ZERO, size: 0, reason }
+        Self { file: file.clone(), duration: Duration::ZERO, lost: Duration::ZERO, size: 0, reason, mailbox: None }
     }
 }
 
@@ -116,7 +165,7 @@ pub enum RecordEnd {
     Requested,
     /// It was as long as it may be.
     Timeout,
-    /// The party was silent again.
+    /// The party was silent again, or has said nothing for long enough.
     BelowPower,
     /// The call, or the party's place in it, is over.
     Closed,

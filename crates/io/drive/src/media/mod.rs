@@ -27,8 +27,10 @@ use mio::{Poll, Token};
 
 use crate::clock::Clock;
 use crate::inbox::Inbox;
-use files::{FileSink, FileThread};
-pub use files::{FilesConfig, MAX_FILE_ORDERS, MAX_RECORDED_WAITING};
+pub use files::{
+    BadSoundSource, FilesConfig, MAX_FILE_ORDERS, MAX_RECORDED_WAITING, SoundSource, WebSoundsConfig, is_url,
+};
+use files::{FileSink, FileThread, WebSounds};
 use worker::{Parts, Worker};
 
 /// Operations that may wait for one media thread. Beyond, calls are refused.
@@ -162,6 +164,7 @@ impl MediaPlane {
             0 => cpus.len().saturating_sub(1).max(1),
             count => count,
         };
+        let web = config.files.web.clone().map(|web| WebSounds::start(web, clock)).transpose()?.map(Arc::new);
         let most_directs = direct::most(raise_descriptor_limit().unwrap_or_default(), count);
         let mut plane =
             Self { threads: Vec::with_capacity(count), placed: Mutex::default(), report: Arc::clone(&report) };
@@ -174,7 +177,7 @@ impl MediaPlane {
                 let orders = Arc::clone(&orders);
                 Arc::new(move |report| orders.push_always(Order::File(report)))
             };
-            let files = FileThread::start(index, &config.files, sink)?;
+            let files = FileThread::start(index, &config.files, web.clone(), sink)?;
             // Engines must not make the same names; an odd constant keeps their seeds apart.
             let seed = seed ^ (index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
             let parts = Parts {

@@ -11,6 +11,7 @@ use hookswitch_codec::{Resampler, g722};
 use hookswitch_media::{CHUNK_MS, FileError};
 
 use super::sounds::why;
+use super::web::Kept;
 
 /// Longest header of a WAV, in bytes: whatever stands before its samples, pictures and titles included.
 const MAX_WAV_HEADER: usize = 1 << 20;
@@ -55,8 +56,8 @@ impl Coding {
 pub(super) struct Reader {
     file: File,
     coding: Coding,
-    /// Bytes that may still come, where that is known.
-    left: Option<u64>,
+    /// Bytes that may still come; as many as can be where nobody knows.
+    left: u64,
     resampler: Resampler,
     /// Samples that come out before the first that went in.
     early: usize,
@@ -66,13 +67,18 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Begins to read a file at a place, for somebody who wants samples at this rate.
-    pub(super) fn new(
-        mut file: File,
+    pub(super) fn new(file: File, what: (SoundKind, &str), rate: u32, from: Duration) -> Result<Self, FileError> {
+        Self::of_part(Kept { file, begin: 0, len: u64::MAX }, what, rate, from)
+    }
+
+    /// The same of a sound that is a part of a file.
+    pub(super) fn of_part(
+        Kept { mut file, begin: origin, len }: Kept,
         (kind, name): (SoundKind, &str),
         rate: u32,
         from: Duration,
     ) -> Result<Self, FileError> {
-        let head = head_of(&mut file)?;
+        let head = head_of(&mut file, origin)?;
         let (coding, data_offset, data_len) = if head.starts_with(b"RIFF") {
             let header = WavHeader::parse(&head).map_err(format_error)?;
             (Coding::Samples(header.format), header.data_offset as u64, header.data_len)
@@ -80,19 +86,20 @@ impl Reader {
             (coding_of(kind, name).ok_or_else(|| format_error(WavError::NotWav))?, 0, None)
         };
         let own = coding.rate();
-        let resampler = Resampler::new(own, rate).map_err(|error| FileError::Format(error.to_string().into()))?;
+        let resampler = Resampler::for_file(own, rate).map_err(|error| FileError::Format(error.to_string().into()))?;
         let lower = own.min(rate).max(1);
         let delay = if own == rate { 0 } else { RESAMPLER_DELAY };
         let (bytes, samples) = coding.unit();
         let units = from.as_millis().saturating_mul(u128::from(own)) / 1_000 / u128::from(samples);
         let skipped = u64::try_from(units).unwrap_or(u64::MAX).saturating_mul(bytes as u64);
-        let begin = data_offset.saturating_add(skipped);
+        let begin = data_offset.saturating_add(skipped).saturating_add(origin);
+        let said = data_len.map_or(u64::MAX, u64::from).min(len.saturating_sub(data_offset));
         // What is beyond the end of every file is beyond that of this one.
         file.seek(SeekFrom::Start(begin.min(i64::MAX as u64))).map_err(|error| why(&error))?;
         Ok(Self {
             file,
             coding,
-            left: data_len.map(|len| u64::from(len).saturating_sub(skipped)),
+            left: said.saturating_sub(skipped),
             resampler,
             early: (delay * rate / lower) as usize,
             flush: (delay * own / lower) as usize,
@@ -104,12 +111,10 @@ impl Reader {
         let (unit, samples) = self.coding.unit();
         let units = (self.coding.rate() * CHUNK_MS / 1_000 / samples) as usize;
         let mut bytes = vec![0; units * unit];
-        let most = self.left.map_or(bytes.len(), |left| usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len()));
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
         let count = fill(&mut self.file, &mut bytes[..most])?;
-        if let Some(left) = &mut self.left {
-            *left -= count as u64;
-        }
-        let last = count < bytes.len() || self.left == Some(0);
+        self.left -= count as u64;
+        let last = count < bytes.len() || self.left == 0;
         let mut own = vec![0; units * samples as usize];
         let made = self.coding.decode(&bytes[..count], &mut own);
         own.truncate(made);
@@ -125,7 +130,8 @@ impl Reader {
 }
 
 /// As much of the beginning as a header may take.
-fn head_of(file: &mut File) -> Result<Vec<u8>, FileError> {
+fn head_of(file: &mut File, origin: u64) -> Result<Vec<u8>, FileError> {
+    file.seek(SeekFrom::Start(origin)).map_err(|error| why(&error))?;
     let mut head = vec![0; FIRST_LOOK];
     let count = fill(file, &mut head)?;
     head.truncate(count);

@@ -30,7 +30,7 @@ impl Stage {
         let config = FilesConfig { sounds, ..FilesConfig::default() };
         let (sender, reports) = channel();
         let sink: FileSink = Arc::new(move |report| drop(sender.send(report)));
-        Self { folder, thread: FileThread::start(0, &config, sink).unwrap(), reports, files: 0 }
+        Self { folder, thread: FileThread::start(0, &config, None, sink).unwrap(), reports, files: 0 }
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -115,14 +115,20 @@ fn a_wav_comes_sample_by_sample_a_second_at_a_time_and_from_any_place() {
 #[test]
 fn other_rates_are_converted_without_a_shift() {
     let mut stage = Stage::new();
-    for (own, wanted) in [(16_000, 8_000), (48_000, 8_000), (8_000, 16_000), (24_000, 16_000), (8_000, 48_000)] {
+    let rates = [(16_000, 8_000), (48_000, 8_000), (8_000, 16_000), (24_000, 16_000), (8_000, 48_000)];
+    for (own, wanted) in rates.into_iter().chain([(44_100, 8_000), (22_050, 16_000), (11_025, 48_000), (32_000, 8_000)])
+    {
         wav(&stage.path("a.wav"), WavFormat::mono_pcm(own), &pcm(&tone(440.0, own, 1_500)));
         let (heard, _) = stage.read((WAV, "a.wav"), wanted, 0);
         let expected = tone(440.0, wanted, 1_500);
-        assert_eq!(heard.len(), expected.len(), "{own} to {wanted}");
+        // A second and a half of 11,025 Hz has half a sample.
+        let few = if own % 8_000 == 0 { 0 } else { 4 };
+        assert!(heard.len().abs_diff(expected.len()) <= few, "{own} to {wanted}: {}", heard.len());
         let middle = 200..expected.len() - 200;
         let worst = heard[middle.clone()].iter().zip(&expected[middle]).map(|(a, b)| (a - b).abs()).max();
-        assert!(worst < Some(300), "{own} to {wanted}: {worst:?}");
+        // Rates with little in common meet between two samples: within one of them it is the same sound.
+        let within = if own % 8_000 == 0 { 300 } else { (TAU * 440.0 / wanted as f32 * 10_000.0) as i16 };
+        assert!(worst < Some(within), "{own} to {wanted}: {worst:?}");
     }
 }
 
@@ -188,8 +194,68 @@ fn a_header_may_be_long_and_a_file_cut_off() {
     let endless = [&b"RIFF\0\0\0\0WAVE"[..], &b"LIST\xff\xff\xff\x7f"[..], &vec![0; 8_000]].concat();
     fs::write(stage.path("endless.wav"), endless).unwrap();
     assert!(matches!(stage.failure("endless.wav"), FileError::Format(_)));
-    wav(&stage.path("odd.wav"), WavFormat::mono_pcm(11_025), &[0; 100]);
-    assert!(matches!(stage.failure("odd.wav"), FileError::Format(why) if why.contains("11025")));
+    wav(&stage.path("odd.wav"), WavFormat::mono_pcm(11_027), &[0; 100]);
+    assert!(matches!(stage.failure("odd.wav"), FileError::Format(why) if why.contains("11027")));
+}
+
+/// A WAV whose header is written out: chunks before the format, its format chunk, and what it says of its data.
+fn odd_wav(before: &[u8], format: &[u8], (said, data): (u32, &[u8])) -> Vec<u8> {
+    let format_len = (format.len() as u32).to_le_bytes();
+    let riff = [&b"RIFF\xff\xff\xff\xffWAVE"[..], before, b"fmt ", &format_len, format].concat();
+    [&riff[..], b"data", &said.to_le_bytes(), data].concat()
+}
+
+#[test]
+fn headers_that_other_programs_write_are_read() {
+    let mut stage = Stage::new();
+    let samples = tone(440.0, 16_000, 200);
+    let data = pcm(&samples);
+    let plain = b"\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0";
+    let guid = b"\x01\0\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71";
+    let extensible = [&b"\xfe\xff"[..], &plain[2..], b"\x16\0\x10\0\x04\0\0\0", guid].concat();
+    let len = data.len() as u32;
+    for (name, file) in [
+        ("extensible", odd_wav(b"", &extensible, (len, &data))),
+        ("never finished", odd_wav(b"", plain, (0, &data))),
+        ("streamed", odd_wav(b"", plain, (u32::MAX, &data))),
+        ("says more than there is", odd_wav(b"", plain, (len + 1_000, &data))),
+        (
+            "an odd chunk, and a text behind",
+            odd_wav(b"JUNK\x03\0\0\0abc\0", plain, (len, &[&data[..], b"LISTabcd"].concat())),
+        ),
+        ("a format chunk with room to spare", odd_wav(b"", &[&plain[..], &[0; 6]].concat(), (len, &data))),
+    ] {
+        fs::write(stage.path("a.wav"), &file).unwrap();
+        assert_eq!(stage.read((WAV, "a.wav"), 16_000, 0).0, samples, "{name}");
+        assert_eq!(stage.read((WAV, "a.wav"), 16_000, 150).0, samples[2_400..], "{name}");
+    }
+    // Half a sample at the end is none.
+    fs::write(stage.path("a.wav"), odd_wav(b"", plain, (u32::MAX, &data[..101]))).unwrap();
+    assert_eq!(stage.read((WAV, "a.wav"), 16_000, 0).0, samples[..50]);
+    for (name, file) in [
+        ("32 bits", odd_wav(b"", &[&plain[..14], b"\x20\0"].concat(), (len, &data))),
+        ("six channels", odd_wav(b"", &[&b"\x01\0\x06\0"[..], &plain[4..]].concat(), (len, &data))),
+        ("no format", [&b"RIFF\0\0\0\0WAVEdata"[..], &len.to_le_bytes(), &data].concat()),
+        ("nothing behind its name", b"RIFF\0\0\0\0WAVE".to_vec()),
+    ] {
+        fs::write(stage.path("bad.wav"), file).unwrap();
+        let failure = stage.failure("bad.wav");
+        assert!(matches!(failure, FileError::Format(_)), "{name}: {failure:?}");
+    }
+}
+
+#[test]
+fn a_file_of_gigabytes_is_read_a_second_at_a_time_from_wherever_it_is_wanted() {
+    let mut stage = Stage::new();
+    wav(&stage.path("huge.wav"), WavFormat::mono_pcm(8_000), &[]);
+    let file = fs::OpenOptions::new().write(true).open(stage.path("huge.wav")).unwrap();
+    // Three gigabytes of nothing, none of them on the disk, of a length that its header does not know.
+    file.set_len(3_000_000_000).unwrap();
+    let all_but_a_bit = u64::from(3_000_000_000_u32 - 44) / 16 - 100;
+    assert_eq!(stage.read((WAV, "huge.wav"), 8_000, all_but_a_bit).0.len(), 100 * 8 + 2);
+    let file = stage.open(WAV, "huge.wav", 8_000, 0);
+    assert!(matches!(stage.report(), FileReport::Sound { last: false, samples, .. } if samples.len() == 8_000));
+    stage.order(FileOrder::CloseSound { file });
 }
 
 #[test]
@@ -230,7 +296,7 @@ fn what_is_closed_is_not_read_any_more_and_what_is_full_says_so() {
     assert_eq!(stage.report(), FileReport::SoundFailed { file: other, why: FileError::NotFound });
 
     let (orders, _taken) = channel();
-    let queue = FileQueue { orders, waiting: Arc::default() };
+    let queue = FileQueue { orders: Arc::new(orders), waiting: Arc::default() };
     for _ in 0..MAX_FILE_ORDERS {
         queue.order(FileOrder::ReadSound { file }).unwrap();
     }
@@ -245,7 +311,7 @@ fn a_recording_is_written_and_one_that_waits_too_long_for_the_disk_is_left_out()
     let config = FilesConfig { recordings: Some(folder.path().to_owned()), ..FilesConfig::default() };
     let (sender, reports) = channel();
     let sink: FileSink = Arc::new(move |report| drop(sender.send(report)));
-    let thread = FileThread::start(0, &config, sink).unwrap();
+    let thread = FileThread::start(0, &config, None, sink).unwrap();
     let (queue, file) = (thread.queue().unwrap(), FileId { owner: 7, serial: 1 });
     queue.order(FileOrder::CreateRecording { file, name: "a.wav".into(), channels: 1, rate: 8_000 }).unwrap();
     assert_eq!(reports.recv_timeout(PATIENCE).unwrap(), FileReport::RecordingOpen { file });
@@ -256,7 +322,7 @@ fn a_recording_is_written_and_one_that_waits_too_long_for_the_disk_is_left_out()
     assert_eq!(queue.order(piece(4_000)), Ok(()), "nobody is told in between");
     queue.waiting.recorded.fetch_sub(MAX_RECORDED_WAITING, Ordering::Relaxed);
     queue.order(piece(8_000)).unwrap();
-    queue.order(FileOrder::FinishRecording { file, length: 12_000 }).unwrap();
+    queue.order(FileOrder::FinishRecording { file, length: 12_000, keep: true }).unwrap();
     let FileReport::RecordingOver { written, .. } = reports.recv_timeout(PATIENCE).unwrap() else { panic!("its end") };
     assert_eq!((written.length, written.lost, written.failed), (12_000, 4_000, None));
     let bytes = fs::read(folder.path().join("a.wav")).unwrap();

@@ -82,8 +82,14 @@ impl Recordings {
     }
 
     /// Completes it. One that has failed was over then.
-    pub(super) fn finish(&mut self, file: FileId, length: u64) -> Option<FileReport> {
-        let written = self.open.remove(&file)?.finish(length);
+    pub(super) fn finish(&mut self, file: FileId, length: u64, keep: bool) -> Option<FileReport> {
+        let mut written = self.open.remove(&file)?.finish(length);
+        if !keep && let Some(path) = written.path.take() {
+            match fs::remove_file(&*path) {
+                Ok(()) => written.size = 0,
+                Err(error) => written.failed = Some(why(&error)),
+            }
+        }
         Some(FileReport::RecordingOver { file, written })
     }
 }
@@ -310,12 +316,14 @@ mod tests {
         let mut recordings = Recordings::new(Some(folder.path().to_owned()));
         assert_eq!(recordings.create(FILE, "2026/11/a.wav", 2, 8_000), FileReport::RecordingOpen { file: FILE });
         assert_eq!(recordings.append(FILE, 0, &piece(5)), None);
-        let Some(FileReport::RecordingOver { written, .. }) = recordings.finish(FILE, 8) else { panic!("a report") };
+        let Some(FileReport::RecordingOver { written, .. }) = recordings.finish(FILE, 8, true) else {
+            panic!("a report")
+        };
         let path = folder.path().canonicalize().expect("a folder").join("2026/11/a.wav");
         assert_eq!(written.path.as_deref(), path.to_str());
         let bytes = fs::read(&path).expect("the file");
         assert_eq!((bytes.len() as u64, played(&bytes)), (written.size, piece(5).to_vec()));
-        assert_eq!(recordings.finish(FILE, 8), None, "it is over");
+        assert_eq!(recordings.finish(FILE, 8, true), None, "it is over");
     }
 
     #[test]
@@ -334,6 +342,17 @@ mod tests {
         fs::write(inner.join("b.wav"), "mine").expect("a file");
         assert_eq!(failure(&recordings.create(FILE, "b.wav", 1, 8_000)), Some("there is a file of that name"));
         assert_eq!(fs::read(inner.join("b.wav")).expect("the file"), b"mine");
+    }
+
+    #[test]
+    fn what_is_not_worth_a_file_has_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut recordings = Recordings::new(Some(folder.path().to_owned()));
+        recordings.create(FILE, "a.wav", 1, 8_000);
+        recordings.append(FILE, 0, &piece(5));
+        let Some(FileReport::RecordingOver { written, .. }) = recordings.finish(FILE, 16, false) else { panic!("one") };
+        assert_eq!((written.length, written.size, written.path, written.failed), (16, 0, None, None));
+        assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 0);
     }
 
     #[test]
