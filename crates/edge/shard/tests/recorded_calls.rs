@@ -39,6 +39,7 @@ fn file() -> Recorded {
         lost: Duration::ZERO,
         size: 96_044,
         reason: RecordEnd::Closed,
+        mailbox: None,
     }
 }
 

@@ -116,7 +116,7 @@ impl Disk {
                 tape.samples.extend(samples);
                 None
             }
-            FileOrder::FinishRecording { file, length } => {
+            FileOrder::FinishRecording { file, length, .. } => {
                 let name = self.names.remove(&file).expect("an open recording");
                 let tape = self.tapes.get_mut(&name).expect("a recording");
                 assert_eq!(length * u64::from(tape.channels), tape.samples.len() as u64);
