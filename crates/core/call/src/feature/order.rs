@@ -214,7 +214,11 @@ impl Call {
         self.event_of(scene, owner, Event::Audio { party, news: OrderNews::Play { news, position } });
         let Some(end) = over else { return };
         let result = match end {
-            PlayEnd::Completed | PlayEnd::Replaced | PlayEnd::TelephoneEvent | PlayEnd::Stopped => Ok(()),
+            PlayEnd::Completed
+            | PlayEnd::Replaced
+            | PlayEnd::TelephoneEvent
+            | PlayEnd::Interrupted
+            | PlayEnd::Stopped => Ok(()),
             PlayEnd::Closed => Err(failure(Kind::Cancelled, "the party has left")),
             PlayEnd::Failed => Err(failure(Kind::NotFound, "nothing of it could be played")),
         };

@@ -174,6 +174,7 @@ impl PlayEnd {
             Self::Completed => "completed",
             Self::Replaced => "replaced",
             Self::TelephoneEvent => "telephone-event",
+            Self::Interrupted => "interrupted",
             Self::Stopped => "stopped",
             Self::Closed => "closed",
             Self::Failed => "failed",
