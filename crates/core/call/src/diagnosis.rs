@@ -18,6 +18,9 @@ use std::time::Duration;
 
 use crate::words::{AudioFacts, CallAudio, Party, Strange, Time};
 
+/// A party of which packets come, and in them nothing but silence for this long, is mute.
+pub const MUTE_AFTER: Duration = Duration::from_secs(30);
+
 /// Something that the facts show about one party's audio.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Finding {
@@ -51,6 +54,13 @@ pub enum Finding {
         heard_before: bool,
         /// Why that most likely is so.
         why: Silence,
+    },
+    /// Its packets come and have nothing in them but silence, while the other party is heard, as far as that is known.
+    Mute {
+        /// Since when.
+        since: Time,
+        /// Whether there ever was anything else.
+        heard_before: bool,
     },
     /// Nothing has shown where it is, and what is sent to it goes to an address that only its own
     /// network knows.
@@ -107,7 +117,7 @@ pub fn findings(audio: &CallAudio, party: Party) -> Vec<Finding> {
             found.push(Finding::Moved { times: facts.moves, source });
         }
     }
-    found.extend(silence(facts, audio.at, audio.patience));
+    found.extend(silence(facts, audio.at, audio.patience).or_else(|| mute(audio, party)));
     if let (Some(to), None, true) = (facts.said, facts.source, facts.listens && facts.sent > 0)
         && is_out_of_reach(to.ip(), facts.ours.map(|ours| ours.ip()))
         && found.iter().any(|finding| matches!(finding, Finding::Silent { .. }))
@@ -115,6 +125,20 @@ pub fn findings(audio: &CallAudio, party: Party) -> Vec<Finding> {
         found.push(Finding::Unreached { to });
     }
     found
+}
+
+fn mute(audio: &CallAudio, party: Party) -> Option<Finding> {
+    let mute_since = |facts: &AudioFacts| {
+        let speaks = facts.sends && !facts.held;
+        let since = facts.quality.sound.and_then(|sound| sound.silent_since).filter(|_| speaks)?;
+        let since = since.max(facts.agreed?);
+        (audio.at.saturating_sub(since) >= MUTE_AFTER).then_some(since)
+    };
+    let (own, other) = (audio.of(party), audio.of(party.other()));
+    // Where both are there is nothing to be missed.
+    let since = mute_since(own).filter(|_| mute_since(other).is_none())?;
+    let heard_before = own.quality.sound.is_some_and(|sound| sound.level.is_some());
+    Some(Finding::Mute { since, heard_before })
 }
 
 fn silence(facts: &AudioFacts, at: Time, patience: Duration) -> Option<Finding> {
@@ -174,6 +198,8 @@ impl Finding {
     pub const fn is_trouble(&self) -> bool {
         match self {
             Self::Silent { .. } | Self::Unreached { .. } => true,
+            // Who was heard before has pressed a key, most likely.
+            Self::Mute { heard_before, .. } => !*heard_before,
             Self::BehindNat { .. } | Self::OtherPort { .. } | Self::Moved { .. } => false,
         }
     }
@@ -186,6 +212,7 @@ impl Finding {
             Self::OtherPort { .. } => "other_port",
             Self::Moved { .. } => "moved",
             Self::Silent { .. } => "silent",
+            Self::Mute { .. } => "mute",
             Self::Unreached { .. } => "unreached",
         }
     }
@@ -217,6 +244,11 @@ impl Finding {
                 let why = why.text(facts, shown);
                 format!("no RTP from {who} since {begin}, {seconds} s ago: its SDP said {said}; {why}")
             }
+            Self::Mute { since, heard_before } => {
+                let seconds = audio.at.saturating_sub(since).as_secs();
+                let ever = if heard_before { "for" } else { "since its audio began," };
+                format!("nothing but silence in the packets of {who} {ever} {seconds} s")
+            }
             Self::Unreached { to } => {
                 format!("what is sent to {who} goes to {}, which only its own network knows", at(to))
             }
@@ -229,6 +261,8 @@ impl Finding {
         match self {
             Self::BehindNat { .. } | Self::OtherPort { .. } | Self::Moved { .. } => None,
             Self::Silent { why, .. } => Some(why.advice()),
+            Self::Mute { heard_before: true, .. } => None,
+            Self::Mute { .. } => Some("look for the phone's mute key, and for its microphone"),
             Self::Unreached { .. } => Some("as soon as one packet comes from the phone, it is sent its audio there"),
         }
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hookswitch_call::diagnosis::{Finding, Silence, findings, is_private};
-use hookswitch_call::{AudioFacts, CallAudio, Party, Strange};
+use hookswitch_call::{AudioFacts, AudioQuality, AudioSound, CallAudio, Party, Strange};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -148,6 +148,32 @@ fn the_words_name_what_each_side_said_and_hide_it_where_that_is_wanted() {
     assert!(finding.advice().unwrap().contains("media.address"));
 }
 
+/// A party of which packets come until `at`, silent ones since `since`.
+fn mute(since: u64, level: Option<i8>, at: u64) -> AudioFacts {
+    let sound = AudioSound { looked_at: 100, level, silent_since: Some(sec(since)), ..AudioSound::default() };
+    AudioFacts { quality: AudioQuality { sound: Some(sound), ..AudioQuality::default() }, ..heard(at) }
+}
+
+#[test]
+fn packets_with_nothing_but_silence_are_told_after_half_a_minute() {
+    let all = |caller: AudioFacts, callee: AudioFacts, at| {
+        let audio = CallAudio { at: sec(at), patience: PATIENCE, caller, callee };
+        (findings(&audio, Party::Caller), findings(&audio, Party::Callee))
+    };
+    let never = Finding::Mute { since: sec(0), heard_before: false };
+    assert_eq!(all(mute(0, None, 29), heard(29), 29), (vec![], vec![]), "one may listen for a while");
+    assert_eq!(all(mute(0, None, 30), heard(30), 30), (vec![never], vec![]));
+    assert!(never.is_trouble());
+    let then = Finding::Mute { since: sec(20), heard_before: true };
+    assert_eq!(all(heard(50), mute(20, Some(-23), 50), 50), (vec![], vec![then]));
+    assert!(!then.is_trouble(), "a key, most likely");
+    assert_eq!(all(mute(0, None, 60), mute(9, None, 60), 60), (vec![], vec![]), "nobody misses anything");
+    let held = AudioFacts { held: true, ..mute(0, None, 60) };
+    assert_eq!(all(held, heard(60), 60), (vec![], vec![]));
+    let (caller, _) = all(mute(0, None, 40), heard(60), 60);
+    assert!(matches!(caller[..], [Finding::Silent { .. }]), "nothing comes at all: {caller:?}");
+}
+
 #[test]
 fn every_text_says_something_and_every_trouble_has_an_advice() {
     let address = at("192.0.2.1:2");
@@ -158,6 +184,8 @@ fn every_text_says_something_and_every_trouble_has_an_advice() {
         Finding::OtherPort { said: address, source: address },
         Finding::Moved { times: 1, source: address },
         Finding::Unreached { to: address },
+        Finding::Mute { since: sec(0), heard_before: false },
+        Finding::Mute { since: sec(0), heard_before: true },
         silent(Silence::OtherCodec { payload_type: 9 }),
         silent(Silence::Encrypted),
         silent(Silence::Ice),

@@ -364,7 +364,7 @@ impl Engine {
 
     /// Says goodbye to a party and gives its ports back.
     pub(crate) fn vacate(&mut self, now: Time, channel: &mut Channel, ports: &mut dyn Ports) {
-        self.rated.add(channel.summary().opinion);
+        self.rated.add(&channel.summary());
         farewell(now, channel, &mut |socket, to, bytes| {
             ports.send(socket, to, bytes);
         });

@@ -151,7 +151,7 @@ impl Generator {
 /// a party whose packets end here.
 fn report<'b>(now: Time, channel: &mut Channel, bye: bool, buffer: &'b mut [u8; REPORT_ROOM]) -> Option<&'b [u8]> {
     let codec = channel.session.as_ref()?.codec;
-    let block = channel.transcoder.as_mut().and_then(|transcoder| transcoder.block(now));
+    let block = channel.transcoder.as_mut().and_then(|transcoder| transcoder.block(now, &mut channel.quality));
     let stream = &channel.outgoing;
     let ssrc = stream.ssrc();
     let mut writer = CompoundWriter::new(buffer);

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hookswitch_call::diagnosis::MUTE_AFTER;
 use hookswitch_call::{AudioFacts, AudioNews, AudioQuality, CallAudio, CallId, MediaReport, Party, Strange, Time};
 use hookswitch_rtp::Packet;
 
@@ -142,7 +143,8 @@ impl Engine {
     }
 
     /// Tells of every party that two are to hear each other and nothing has come from for
-    /// [`EngineConfig::quiet_after`](crate::EngineConfig::quiet_after), and of those that are back, as
+    /// [`EngineConfig::quiet_after`](crate::EngineConfig::quiet_after), or nothing but silence for
+    /// [`MUTE_AFTER`] since the call began, and of those that are back, as
     /// [`MediaReport::Audio`]. Looks at every call: for calling every second or so.
     pub fn report_quiet(&mut self, now: Time) {
         let patience = self.config.quiet_after;
@@ -176,7 +178,13 @@ fn look(now: Time, patience: Duration, end: &Channel, other: &Channel) -> u8 {
     let talk = end.listens_to_peer() && other.listens_to_peer() && other.session.is_some();
     let speaks = end.session.is_some_and(|session| session.direction.sends() && !end.held);
     let since = end.counters.last_rtp_at.map_or(end.agreed_at, |last| last.max(end.agreed_at));
-    let silent = now.saturating_sub(since);
+    let (mut silent, mut patience) = (now.saturating_sub(since), patience);
+    let impression = &end.quality.impression;
+    if silent < patience
+        && let Some(since) = impression.silent_since().filter(|_| !impression.is_heard())
+    {
+        (silent, patience) = (now.saturating_sub(since.max(end.agreed_at)), MUTE_AFTER);
+    }
     if !talk || !speaks || silent < patience {
         return 0;
     }

@@ -6,6 +6,7 @@ use hookswitch_call::{AudioQuality, Time};
 use hookswitch_codec::{Codec, Transmission, opinion, rating};
 use hookswitch_rtp::{Arrival, Packet, ReportBlock, SequenceTracker};
 
+use crate::impression::Impression;
 use crate::negotiate::Content;
 use crate::stats::{Counters, DropReason};
 
@@ -18,8 +19,10 @@ const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(60);
 /// How the packets of one party come, and what it says of those to it. What is lost is in its [`Counters`].
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Quality {
-    /// The source that is counted now, its clock, and how its packets stand to each other.
-    source: Option<(u32, u32, SequenceTracker)>,
+    /// The source that is counted now.
+    source: Option<Counted>,
+    /// What it sounds like.
+    pub impression: Impression,
     /// How often packets were missing, one or several in a row.
     gaps: u32,
     /// That of the source before, while there is none.
@@ -31,23 +34,34 @@ pub(crate) struct Quality {
     told: Option<(i32, u32)>,
 }
 
+/// A source, its clock, and how its packets stand to each other.
+#[derive(Debug, Clone)]
+struct Counted {
+    ssrc: u32,
+    clock: u32,
+    tracker: SequenceTracker,
+    /// How the newest packet stands to those before it.
+    arrival: Arrival,
+}
+
 impl Quality {
     /// Counts a packet of the party's that is believed.
     #[inline]
     pub fn note(&mut self, now: Time, codec: &Codec, content: Content, rtp: &Packet<'_>, counters: &mut Counters) {
-        let tracker = match &mut self.source {
-            Some((ssrc, clock, tracker)) if *ssrc == rtp.ssrc() && *clock == codec.clock_rate => tracker,
+        let (ssrc, clock) = (rtp.ssrc(), codec.clock_rate);
+        let source = match &mut self.source {
+            Some(source) if source.ssrc == ssrc && source.clock == clock => source,
             source => {
-                let tracker = SequenceTracker::new(codec.clock_rate);
-                &mut source.insert((rtp.ssrc(), codec.clock_rate, tracker)).2
+                let tracker = SequenceTracker::new(clock);
+                source.insert(Counted { ssrc, clock, tracker, arrival: Arrival::First })
             }
         };
-        let arrival = match content {
-            Content::Audio => tracker.packet(now, rtp.sequence(), rtp.timestamp()),
+        source.arrival = match content {
+            Content::Audio => source.tracker.packet(now, rtp.sequence(), rtp.timestamp()),
             // Their timestamps stand still.
-            Content::Event => tracker.sequence_only(rtp.sequence()),
+            Content::Event => source.tracker.sequence_only(rtp.sequence()),
         };
-        match arrival {
+        match source.arrival {
             Arrival::InOrder { missing: 0 } | Arrival::First | Arrival::Stray => {}
             Arrival::InOrder { missing } => {
                 counters.lost_packets += u64::from(missing);
@@ -59,12 +73,26 @@ impl Quality {
             }
             Arrival::Duplicate => counters.duplicated_packets += 1,
         }
+        if content == Content::Audio {
+            self.impression.note(now, codec, rtp.payload());
+        }
+    }
+
+    /// How the packet that was counted last stands to those before it.
+    pub fn arrival(&self) -> Arrival {
+        self.source.as_ref().map_or(Arrival::First, |source| source.arrival)
+    }
+
+    /// What the party is told of what came from it since it was told last.
+    pub fn block(&mut self) -> Option<ReportBlock> {
+        self.source.as_mut().map(|source| source.tracker.report(source.ssrc))
     }
 
     /// What comes now is not looked at, so its numbers are not missing later.
     pub fn pause(&mut self) {
         self.jitter = self.jitter();
         self.source = None;
+        self.impression.pause();
     }
 
     /// Remembers a sender report that the party is sent, by its compact NTP time.
@@ -86,7 +114,7 @@ impl Quality {
     }
 
     fn jitter(&self) -> Duration {
-        self.source.as_ref().map_or(self.jitter, |(_, _, tracker)| tracker.jitter_time())
+        self.source.as_ref().map_or(self.jitter, |source| source.tracker.jitter_time())
     }
 
     /// The sum of it, for a party whose codec this is.
@@ -99,11 +127,13 @@ impl Quality {
             reordered: counters.reordered_packets,
             duplicated: counters.duplicated_packets,
             late: counters.dropped_for(DropReason::Late),
+            concealed: counters.concealed_frames,
             jitter: self.jitter(),
             round_trip: self.round_trip,
             opinion: codec.filter(|_| received > 0).map(|codec| self.opinion(codec, counters.lost_packets, received)),
             told_lost: self.told.map(|(lost, _)| u32::try_from(lost).unwrap_or(0)),
             told_jitter: self.told.map(|(_, jitter)| told_jitter(jitter)),
+            sound: self.impression.summary(),
         }
     }
 

@@ -154,9 +154,6 @@ fn receive(
     if counters.first_rtp_at.is_none() {
         counters.first_rtp_at = Some(now);
     }
-    if let Some(transcoder) = &mut sender.transcoder {
-        transcoder.note(now, content, &rtp);
-    }
     sender.quality.note(now, session.codec, content, &rtp, counters);
     if content == Content::Audio {
         let codec = session.codec;
@@ -179,7 +176,10 @@ fn pass_on(
     let Some(transcoder) = &mut sender.transcoder else {
         return send_on(now, other, content, path, buffer, len);
     };
-    let sent = transcoder.pass(now, other, (content, path), (buffer, len), place);
+    let arrival = sender.quality.arrival();
+    let sent = transcoder.pass(now, other, (content, path, arrival), (buffer, len), place);
+    sender.counters.concealed_frames += transcoder.concealed(place);
+    sender.quality.impression.hear(now, place.sound());
     other.outgoing.claim();
     sent
 }

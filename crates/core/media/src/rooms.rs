@@ -208,9 +208,8 @@ impl Room {
         let crowded = self.members.len() > SMALL;
         for key in &self.members {
             let Some(member) = members.get_mut(*key as usize) else { continue };
-            let call = stand.calls.get(member.index as usize);
-            let is_here = call.is_some_and(|call| is_here(call.end(member.party)));
-            if let Some(speaks) = member.listen(at, samples, crowded, is_here) {
+            let channel = stand.calls.get_mut(member.index as usize).map(|call| call.end_mut(member.party));
+            if let Some(speaks) = member.listen(at, samples, crowded, channel) {
                 let news = RoomNews::Speaks(speaks);
                 let (call, party, room) = (member.call, member.party, self.name.clone());
                 stand.reports.push_back(MediaReport::Room { call, party, room, news });
@@ -340,9 +339,13 @@ fn destination(channel: &Channel) -> Option<(Negotiated, SocketIx, SocketAddr)> 
 
 impl Member {
     /// Hears what it says at this beat. Tells when it begins to speak, or ends.
-    fn listen(&mut self, at: Time, samples: usize, crowded: bool, is_here: bool) -> Option<bool> {
+    fn listen(&mut self, at: Time, samples: usize, crowded: bool, channel: Option<&mut Channel>) -> Option<bool> {
         self.sound.resize(samples, 0);
         let heard = self.hearing.frame(at, &mut self.sound);
+        let is_here = channel.is_some_and(|channel| {
+            channel.note_heard(at, heard, &self.sound);
+            is_here(channel)
+        });
         let says = is_here && !self.part.muted && self.part.role != Role::Listen;
         let loudness = if heard == Heard::Silence { 0 } else { power(&self.sound) };
         let news = self.speech.listen(if says && self.part.role == Role::Talk { loudness } else { 0 });

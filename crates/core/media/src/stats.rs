@@ -1,6 +1,6 @@
 //! What is counted. Plain numbers: one thread owns them.
 
-use hookswitch_call::{CallId, Time};
+use hookswitch_call::{AudioQuality, CallId, Time};
 use serde::{Deserialize, Serialize};
 
 /// Why a packet went nowhere.
@@ -88,6 +88,9 @@ pub struct Counters {
     pub reordered_packets: u64,
     /// Packets of the party that came again, or too late to know.
     pub duplicated_packets: u64,
+    /// Frames of 20 ms of what the party says in which something was made up for what was missing; of audio that is
+    /// decoded here.
+    pub concealed_frames: u64,
     /// Packets from the party, or in its name, that went nowhere, by [`DropReason`].
     pub dropped: [u64; DropReason::COUNT],
     /// When the first believed RTP packet came from the party.
@@ -126,6 +129,7 @@ impl Counters {
         self.lost_packets += other.lost_packets;
         self.reordered_packets += other.reordered_packets;
         self.duplicated_packets += other.duplicated_packets;
+        self.concealed_frames += other.concealed_frames;
         for (sum, more) in self.dropped.iter_mut().zip(other.dropped) {
             *sum += more;
         }
@@ -155,17 +159,29 @@ pub struct Rated {
     pub parties: u64,
     /// Of them those that many would not have been content with: below [`POOR`].
     pub poor: u64,
+    /// Of them those of which nothing but silence came, as far as anybody listened.
+    pub mute: u64,
+    /// Of them those that were cut off, being too loud, in more than [`CLIPPED_PERCENT`] of what was listened to.
+    pub clipped: u64,
 }
 
 impl Rated {
-    pub(crate) fn add(&mut self, opinion: Option<u16>) {
-        self.parties += u64::from(opinion.is_some());
-        self.poor += u64::from(opinion.is_some_and(|opinion| opinion < POOR));
+    pub(crate) fn add(&mut self, quality: &AudioQuality) {
+        let Some(opinion) = quality.opinion else { return };
+        self.parties += 1;
+        self.poor += u64::from(opinion < POOR);
+        if let Some(sound) = quality.sound {
+            self.mute += u64::from(sound.level.is_none());
+            self.clipped += u64::from(u64::from(sound.clipped) * 100 > u64::from(sound.looked_at) * CLIPPED_PERCENT);
+        }
     }
 }
 
 /// Below this opinion score, in hundredths, many are dissatisfied (G.107 annex B).
 pub const POOR: u16 = 360;
+
+/// A party that is cut off more often, in percent of what was listened to, is too loud.
+pub const CLIPPED_PERCENT: u64 = 5;
 
 /// What one engine holds and has counted since it began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

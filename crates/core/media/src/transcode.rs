@@ -20,9 +20,7 @@ use std::time::Duration;
 
 use hookswitch_call::{Party, Time};
 use hookswitch_codec::{Codec, Decoder, Framing, Kind, MAX_FRAME_SAMPLES};
-use hookswitch_rtp::{
-    Arrival, Compound, HEADER_LEN, Header, MAX_DROPOUT, Packet, ReportBlock, RtcpPacket, SequenceTracker,
-};
+use hookswitch_rtp::{Arrival, Compound, HEADER_LEN, Header, MAX_DROPOUT, Packet, ReportBlock, RtcpPacket};
 use hookswitch_sdp::SessionDescription;
 
 use crate::channel::{Call, Channel};
@@ -31,6 +29,7 @@ use crate::engine::{Dice, Engine};
 use crate::generate::tell;
 use crate::negotiate::{Content, Negotiated, find_format, select_audio};
 use crate::outgoing::Path;
+use crate::quality::Quality;
 use crate::relay::{Destination, Sending, send_on};
 use crate::saying::Saying;
 use crate::stats::DropReason;
@@ -78,24 +77,25 @@ impl Way {
         ticks.checked_div(u64::from(self.rate)).unwrap_or(0) as u32
     }
 
+    /// Frames in so many samples, begun ones included.
+    fn frames_in(&self, samples: usize) -> u64 {
+        samples.div_ceil(self.samples_in(FRAME_MS).max(1)) as u64
+    }
+
     fn has_one_clock(&self) -> bool {
         self.from.clock_rate == self.to.clock_rate
     }
 }
 
-/// What one party says, on its way to the other; and what is known of how it arrives here.
+/// What one party says, on its way to the other.
 #[derive(Debug)]
 pub(crate) struct Transcoder {
     way: Way,
     /// None where no way leads from one to the other: no such thing is agreed, but two parties can be brought together
     /// that have agreed with somebody else.
     coding: Option<Coding>,
-    tracker: SequenceTracker,
-    ssrc: Option<u32>,
-    /// How the newest packet stands to those before it.
-    arrival: Arrival,
-    /// The compact NTP time of the party's last sender report, and when that came.
-    last_report: Option<(u32, Time)>,
+    /// The source of the party's last sender report, its compact NTP time, and when it came.
+    last_report: Option<(u32, u32, Time)>,
     /// When the party is told next.
     pub next_report: Time,
 }
@@ -153,6 +153,9 @@ impl Clocks {
 #[derive(Debug)]
 pub(crate) struct Workplace {
     samples: Box<[i16; MAX_FRAME_SAMPLES]>,
+    /// What of it was made up for what the last packet had missed, and what was in the packet itself.
+    made_up: usize,
+    decoded: usize,
     ready: Vec<Sending>,
     /// Their bytes, one after the other.
     bytes: Vec<u8>,
@@ -160,7 +163,12 @@ pub(crate) struct Workplace {
 
 impl Workplace {
     pub fn new() -> Self {
-        Self { samples: Box::new([0; MAX_FRAME_SAMPLES]), ready: Vec::new(), bytes: Vec::new() }
+        Self { samples: Box::new([0; MAX_FRAME_SAMPLES]), made_up: 0, decoded: 0, ready: Vec::new(), bytes: Vec::new() }
+    }
+
+    /// The sound of the packet that was transcoded last; nothing where that was none.
+    pub fn sound(&self) -> &[i16] {
+        self.samples.get(self.made_up..self.made_up + self.decoded).unwrap_or_default()
     }
 
     fn put(&mut self, sending: Sending, packet: &[u8]) {
@@ -174,39 +182,21 @@ impl Transcoder {
     fn new(way: Way, parameters: Option<&str>, serial: u32, next_report: Time) -> Self {
         let coders = way.from.decoder_at(way.rate).zip(Saying::with(way.to, way.rate, parameters));
         let coding = coders.map(|(decoder, saying)| Coding { decoder, saying, cut: None, serial });
-        Self {
-            way,
-            coding,
-            tracker: SequenceTracker::new(way.from.clock_rate),
-            ssrc: None,
-            arrival: Arrival::First,
-            last_report: None,
-            next_report,
-        }
-    }
-
-    /// Counts a packet of the party.
-    pub fn note(&mut self, now: Time, content: Content, packet: &Packet<'_>) {
-        if self.ssrc != Some(packet.ssrc()) {
-            self.ssrc = Some(packet.ssrc());
-            self.tracker = SequenceTracker::new(self.way.from.clock_rate);
-            self.last_report = None;
-        }
-        self.arrival = match content {
-            Content::Audio => self.tracker.packet(now, packet.sequence(), packet.timestamp()),
-            Content::Event => self.tracker.sequence_only(packet.sequence()),
-        };
+        Self { way, coding, last_report: None, next_report }
     }
 
     /// Remembers when the party has reported.
     pub fn note_report(&mut self, now: Time, compound: &Compound<'_>) {
         for part in compound.packets() {
-            if let RtcpPacket::SenderReport(report) = part
-                && self.ssrc == Some(report.ssrc)
-            {
-                self.last_report = Some((report.compact_ntp(), now));
+            if let RtcpPacket::SenderReport(report) = part {
+                self.last_report = Some((report.ssrc, report.compact_ntp(), now));
             }
         }
+    }
+
+    /// In how many frames something was made up before the packet that was transcoded last.
+    pub fn concealed(&self, place: &Workplace) -> u64 {
+        self.way.frames_in(place.made_up)
     }
 
     /// What the receiver says of what it has lost.
@@ -217,10 +207,10 @@ impl Transcoder {
     }
 
     /// What the party is told of what came from it.
-    pub fn block(&mut self, now: Time) -> Option<ReportBlock> {
-        let block = self.tracker.report(self.ssrc?);
-        let (last_sr, since) =
-            self.last_report.map_or((0, Duration::ZERO), |(last, at)| (last, now.saturating_sub(at)));
+    pub fn block(&mut self, now: Time, received: &mut Quality) -> Option<ReportBlock> {
+        let block = received.block()?;
+        let own = self.last_report.filter(|(ssrc, _, _)| *ssrc == block.ssrc);
+        let (last_sr, since) = own.map_or((0, Duration::ZERO), |(_, last, at)| (last, now.saturating_sub(at)));
         // In parts of 65536 of a second; of a report of a day ago nobody wants to know.
         let delay = u32::try_from(since.as_micros() * 65_536 / 1_000_000).unwrap_or(u32::MAX);
         Some(ReportBlock { last_sr, delay_since_last_sr: delay, ..block })
@@ -232,11 +222,12 @@ impl Transcoder {
         &mut self,
         now: Time,
         receiver: &mut Channel,
-        (content, path): (Content, Path),
+        (content, path, arrival): (Content, Path, Arrival),
         (buffer, len): (&mut [u8], usize),
         place: &mut Workplace,
     ) -> Destination {
-        let (way, arrival) = (self.way, self.arrival);
+        let way = self.way;
+        (place.decoded, place.made_up) = (0, 0);
         let coding = self.coding.as_mut().ok_or(DropReason::PayloadType)?;
         let packet = Packet::parse(buffer.get(..len).unwrap_or_default()).map_err(|_| DropReason::Malformed)?;
         let missing = match arrival {
@@ -256,6 +247,7 @@ impl Transcoder {
         if count == 0 {
             return Err(DropReason::Malformed);
         }
+        (place.decoded, place.made_up) = (count, made_up);
         let (count, header, missing) = match filled {
             Some((made_up, timestamp)) => (made_up + count, Header { timestamp, ..header }, 0),
             None => (count, header, missing),

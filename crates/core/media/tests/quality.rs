@@ -4,7 +4,9 @@ mod stage;
 
 use std::time::Duration;
 
-use hookswitch_call::{AudioNews, AudioQuality, MediaReport, Party, Source};
+use hookswitch_call::diagnosis::{Finding, MUTE_AFTER, findings};
+use hookswitch_call::{AudioNews, AudioQuality, AudioSound, MediaOp, MediaReport, Part, Party, Role, Room, Source};
+use hookswitch_codec::{Codec, by_static_payload_type, pcma, pcmu};
 use hookswitch_media::{POOR, Rated};
 use hookswitch_rtp::{CompoundWriter, Header, ReportBlock, SenderInfo, ntp_time};
 use stage::{ALICE, BOB, CALL, Stage, is_sent, phone_with, rtp};
@@ -35,7 +37,7 @@ fn a_perfect_stream_has_nothing_but_an_opinion() {
     assert_eq!(quality(&stage), AudioQuality::default(), "before anything has come");
     speak(&mut stage, (0..500).map(|n| (n, 0)));
     let expected = AudioQuality { opinion: Some(441), ..AudioQuality::default() };
-    assert_eq!(quality(&stage), expected);
+    assert_eq!(AudioQuality { sound: None, ..quality(&stage) }, expected);
 }
 
 #[test]
@@ -64,7 +66,7 @@ fn opinion_falls_with_losses_and_more_with_losses_in_a_row() {
     let (tenth, in_a_row) = (opinion(|n| n % 10 == 7), opinion(|n| (10..20).contains(&(n % 100))));
     let half = opinion(|n| n % 2 == 1);
     assert!(none > few && few > tenth && tenth > in_a_row && in_a_row > half, "{none} {few} {tenth} {in_a_row} {half}");
-    assert!(half < 200, "{half}: half of all packets is bad");
+    assert!(half < 200, "{half}: half of all packets is bad, and not 4.5");
 }
 
 #[test]
@@ -201,6 +203,165 @@ fn the_last_word_of_a_call_has_it_and_the_engine_counts_who_was_bad_to_hear() {
     };
     assert_eq!(audio.caller.quality.lost, 133);
     assert!(audio.caller.quality.opinion < Some(POOR) && audio.callee.quality.opinion > Some(POOR), "{audio:?}");
-    assert_eq!(stage.engine.totals().rated, Rated { parties: 2, poor: 1 });
+    assert_eq!(stage.engine.totals().rated, Rated { parties: 2, poor: 1, mute: 1, clipped: 0 });
     assert_eq!(stage.engine.totals().counters.lost_packets, 133);
+}
+
+/// 20 ms of these samples at 8 kHz in a codec without memory.
+fn spoken(codec: &Codec, n: u16, samples: &[i16]) -> Vec<u8> {
+    let number = codec.static_payload_type.expect("a fixed number");
+    let header = Header { marker: false, payload_type: number, sequence: n, timestamp: u32::from(n) * 160, ssrc: SSRC };
+    let mut payload = vec![0; 2 * samples.len()];
+    let count = codec.encoder().expect("audio").encode(samples, &mut payload);
+    let mut packet = vec![0; 12 + count];
+    header.write_packet(&payload[..count], &mut packet).expect("room");
+    packet
+}
+
+/// A sine of 400 Hz, cut off at full scale.
+fn sine(amplitude: f32) -> Vec<i16> {
+    (0..160u16).map(|n| (amplitude * (f32::from(n) * 0.05 * std::f32::consts::TAU).sin()) as i16).collect()
+}
+
+/// Alice says these packets, 20 ms each.
+fn say(stage: &mut Stage, codec: &Codec, numbers: std::ops::Range<u16>, samples: &[i16]) {
+    for n in numbers {
+        stage.wait(20);
+        stage.send(CALLER, ALICE, &mut spoken(codec, n, samples));
+    }
+}
+
+fn sound(stage: &Stage) -> AudioSound {
+    quality(stage).sound.expect("it was listened to")
+}
+
+#[test]
+fn how_loud_a_party_is_is_known_where_it_is_only_passed_on_in_g711() {
+    for codec in [pcmu(), pcma()] {
+        for (amplitude, level) in [(32_000.0, -3), (3_277.0, -23), (328.0, -43)] {
+            let mut stage = Stage::new();
+            let formats = codec.static_payload_type.expect("a number").to_string();
+            stage.connect(&phone_with(ALICE, &formats, ""), &phone_with(BOB, &formats, ""));
+            say(&mut stage, codec, 0..200, &sine(amplitude));
+            let sound = sound(&stage);
+            assert_eq!((sound.level, sound.silent_since), (Some(level), None), "{} {amplitude}", codec.name);
+            assert_eq!(sound.looked_at, 7, "one of 33");
+        }
+    }
+}
+
+#[test]
+fn pauses_do_not_make_a_party_softer() {
+    let mut stage = Stage::talking();
+    say(&mut stage, pcmu(), 0..330, &sine(3_277.0));
+    say(&mut stage, pcmu(), 330..990, &[0; 160]);
+    assert_eq!((sound(&stage).level, sound(&stage).looked_at), (Some(-23), 30));
+}
+
+#[test]
+fn a_party_that_is_too_loud_for_its_codec_is_told_from_one_that_is_only_loud() {
+    for (amplitude, clipped) in [(31_000.0, 0), (90_000.0, 10)] {
+        let mut stage = Stage::talking();
+        say(&mut stage, pcmu(), 0..330, &sine(amplitude));
+        assert_eq!(sound(&stage).clipped, clipped);
+        stage.close();
+        assert_eq!(stage.engine.totals().rated.clipped, u64::from(clipped > 0));
+    }
+}
+
+#[test]
+fn a_party_that_sends_nothing_but_silence_is_told_unless_it_was_heard_before() {
+    for heard_before in [false, true] {
+        let mut stage = Stage::new();
+        stage.connect(&phone_with(ALICE, "8", ""), &phone_with(BOB, "8", ""));
+        say(&mut stage, pcma(), 0..100, &sine(if heard_before { 3_277.0 } else { 0.0 }));
+        let silence = stage.now;
+        for n in 100..100 + MUTE_AFTER.as_millis() as u16 / 20 + 100 {
+            say(&mut stage, pcma(), n..n + 1, &[0; 160]);
+            stage.send(CALLEE, BOB, &mut spoken(pcma(), n, &sine(3_277.0)));
+            if n % 50 == 0 {
+                stage.engine.report_quiet(stage.now);
+            }
+        }
+        let audio = stage.engine.audio(stage.now, CALL).expect("the call");
+        let [Finding::Mute { since, heard_before: told }] = findings(&audio, CALLER)[..] else {
+            panic!("{:?}", findings(&audio, CALLER))
+        };
+        assert_eq!(told, heard_before);
+        assert!(since < silence + Duration::from_secs(1), "{since:?}");
+        assert_eq!(findings(&audio, CALLEE), []);
+        stage.reports();
+        let quiet = |report: &MediaReport| matches!(report, MediaReport::Audio { news: AudioNews::Quiet(CALLER), .. });
+        let news = stage.take_news();
+        assert_eq!(news.iter().filter(|report| quiet(report)).count(), usize::from(!heard_before), "{news:?}");
+        // And back.
+        say(&mut stage, pcma(), 5_000..5_050, &sine(3_277.0));
+        stage.engine.report_quiet(stage.now);
+        stage.reports();
+        let back = |report: &MediaReport| matches!(report, MediaReport::Audio { news: AudioNews::Back(CALLER), .. });
+        assert_eq!(stage.take_news().iter().any(back), !heard_before);
+    }
+}
+
+#[test]
+fn what_was_on_hold_was_not_silent() {
+    let mut stage = Stage::talking();
+    say(&mut stage, pcmu(), 0..100, &[0; 160]);
+    assert!(sound(&stage).silent_since.is_some());
+    stage.hold(CALLER, true);
+    say(&mut stage, pcmu(), 100..200, &[0; 160]);
+    stage.hold(CALLER, false);
+    assert_eq!(sound(&stage).silent_since, None);
+}
+
+/// 20 ms of a sine of 400 Hz in G.722, packet by packet.
+fn wideband(count: u16) -> Vec<Vec<u8>> {
+    let codec = by_static_payload_type(9).expect("G.722");
+    let mut encoder = codec.encoder().expect("audio");
+    let turn = |n: u32| (n as f32 / 40.0 * std::f32::consts::TAU).sin();
+    let packet = |n: u16| {
+        let from = u32::from(n) * 320;
+        let samples: Vec<i16> = (from..from + 320).map(|n| (3_277.0 * turn(n)) as i16).collect();
+        let header = Header { marker: false, payload_type: 9, sequence: n, timestamp: from / 2, ssrc: SSRC };
+        let mut payload = [0; 160];
+        encoder.encode(&samples, &mut payload);
+        let mut packet = vec![0; 172];
+        header.write_packet(&payload, &mut packet).expect("room");
+        packet
+    };
+    (0..count).map(packet).collect()
+}
+
+#[test]
+fn what_nobody_decodes_is_not_listened_to_and_what_is_transcoded_is() {
+    for (callee, known) in [("9", false), ("0", true)] {
+        let mut stage = Stage::with(stage::with_g722(), 8);
+        stage.connect(&phone_with(ALICE, "9", ""), &phone_with(BOB, callee, ""));
+        for packet in wideband(200) {
+            stage.wait(20);
+            stage.pass(CALLER, ALICE, &packet);
+        }
+        let level = quality(&stage).sound.map(|sound| sound.level);
+        assert_eq!(level, known.then_some(Some(-23)), "{callee}");
+    }
+}
+
+#[test]
+fn in_a_room_a_party_is_listened_to_and_what_is_made_up_for_it_counted() {
+    let mut stage = Stage::with(stage::with_g722(), 8);
+    stage.connect(&phone_with(ALICE, "9", ""), &phone_with(BOB, "0", ""));
+    let part = Part { role: Role::Talk, muted: false, deaf: false };
+    stage.perform(MediaOp::Join { call: CALL, party: CALLER, room: Room("r".into()), part });
+    stage.hear(CALLER, Source::Room);
+    let lost = [50usize, 90, 91];
+    for (n, packet) in wideband(200).iter().enumerate() {
+        stage.run(20);
+        if !lost.contains(&n) {
+            stage.pass(CALLER, ALICE, packet);
+        }
+    }
+    let quality = quality(&stage);
+    assert_eq!((quality.lost, quality.concealed), (3, 3));
+    assert_eq!(quality.sound.map(|sound| sound.level), Some(Some(-23)));
+    assert_eq!(stage.engine.stats(CALL).expect("the call").caller.concealed_frames, 3);
 }

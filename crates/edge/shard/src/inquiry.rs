@@ -398,6 +398,7 @@ fn audio_page(audio: &CallAudio, findings: &[(Party, Finding)]) -> Value {
 fn finding_page(finding: &Finding, audio: &CallAudio, party: Party) -> Value {
     let (since, why) = match finding {
         Finding::Silent { since, why, .. } => (Some(*since), Some(Silence::name(*why))),
+        Finding::Mute { since, .. } => (Some(*since), None),
         Finding::BehindNat { .. } | Finding::OtherPort { .. } | Finding::Moved { .. } | Finding::Unreached { .. } => {
             (None, None)
         }
@@ -428,8 +429,15 @@ fn facts_page(facts: &AudioFacts) -> Value {
 /// Times in milliseconds.
 fn quality_page(quality: &AudioQuality) -> Value {
     let milliseconds = |time: Duration| time.as_micros() as f64 / 1_000.0;
+    let sound = quality.sound.map(|sound| {
+        json!({
+            "looked_at": sound.looked_at, "clipped": sound.clipped, "level": sound.level,
+            "silent_since": epoch(sound.silent_since),
+        })
+    });
     json!({
         "lost": quality.lost, "reordered": quality.reordered, "duplicated": quality.duplicated, "late": quality.late,
+        "concealed": quality.concealed, "sound": sound,
         "jitter": milliseconds(quality.jitter), "round_trip": quality.round_trip.map(milliseconds),
         "mos": quality.opinion.map(|hundredths| f64::from(hundredths) / 100.0),
         "told_lost": quality.told_lost, "told_jitter": quality.told_jitter.map(milliseconds),
@@ -443,6 +451,8 @@ fn epoch(at: Option<Time>) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use hookswitch_call::AudioSound;
+
     use super::*;
 
     #[test]
@@ -452,19 +462,28 @@ mod tests {
             reordered: 3,
             duplicated: 2,
             late: 1,
+            concealed: 5,
             jitter: Duration::from_micros(2_500),
             round_trip: Some(Duration::from_millis(80)),
             opinion: Some(441),
             told_lost: Some(7),
             told_jitter: Some(Duration::from_millis(5)),
+            sound: Some(AudioSound {
+                looked_at: 9,
+                clipped: 2,
+                level: Some(-23),
+                silent_since: Some(Duration::from_millis(1_500)),
+            }),
         };
         let shown = facts_page(&AudioFacts { quality, ..AudioFacts::default() });
         let expected = json!({
             "lost": 4, "reordered": 3, "duplicated": 2, "late": 1, "jitter": 2.5, "round_trip": 80.0, "mos": 4.41,
-            "told_lost": 7, "told_jitter": 5.0,
+            "told_lost": 7, "told_jitter": 5.0, "concealed": 5,
+            "sound": { "looked_at": 9, "clipped": 2, "level": -23, "silent_since": 1.5 },
         });
         assert_eq!(shown["quality"], expected);
         let unknown = facts_page(&AudioFacts::default());
+        assert!(unknown["quality"]["sound"].is_null());
         assert!(unknown["quality"]["mos"].is_null() && unknown["quality"]["round_trip"].is_null(), "{unknown}");
     }
 }

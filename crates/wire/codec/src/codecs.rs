@@ -136,6 +136,12 @@ impl Codec {
         matches!(self.kind, Kind::Audio { .. })
     }
 
+    /// Whether every packet can be understood by itself, and at little cost.
+    #[must_use]
+    pub fn is_memoryless(&self) -> bool {
+        matches!(self.name, "PCMU" | "PCMA" | "L16")
+    }
+
     /// Whether we make and read it. Other audio is passed on from one party to another.
     #[must_use]
     pub fn has_coder(&self) -> bool {

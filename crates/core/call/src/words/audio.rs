@@ -70,6 +70,9 @@ pub struct AudioQuality {
     pub duplicated: u64,
     /// Those that were dropped, being from before a change of what is heard of the party.
     pub late: u64,
+    /// Frames of 20 ms in which something was made up for what was missing. Where the audio is only passed on, that is
+    /// left to whoever hears it, and 0.
+    pub concealed: u64,
     /// How unevenly they come (RFC 3550 section 6.4.1).
     pub jitter: Duration,
     /// From us to the party and back, as its reports say; none without reports.
@@ -81,6 +84,23 @@ pub struct AudioQuality {
     pub told_lost: Option<u32>,
     /// How unevenly they come to it, as it says.
     pub told_jitter: Option<Duration>,
+    /// What is heard in them. None before any of it could be listened to, which is never where audio other than G.711
+    /// and L16 is passed on as it is.
+    pub sound: Option<AudioSound>,
+}
+
+/// What a party sounds like: a frame is looked at every few hundred milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct AudioSound {
+    /// Frames that were looked at.
+    pub looked_at: u32,
+    /// Those in which the sound was cut off, being too loud for its codec.
+    pub clipped: u32,
+    /// How loud those are on the average that are not silent, in dBov: 0 is the loudest that there is (RFC 6464). None
+    /// if all of them were silent: below -65.
+    pub level: Option<i8>,
+    /// Since when there was nothing but silence, comfort noise included.
+    pub silent_since: Option<Time>,
 }
 
 /// What a packet was that is not what was agreed.

@@ -24,7 +24,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-pub use audio::{AudioFacts, AudioNews, AudioQuality, CallAudio, Strange};
+pub use audio::{AudioFacts, AudioNews, AudioQuality, AudioSound, CallAudio, Strange};
 pub use carrier::{
     Alerting, Dial, Digit, Diversion, Diverting, Forwards, Found, Identity, Incoming, Op, Parcel, ParcelKind, ReferTo,
     Replaces, Report, Target,

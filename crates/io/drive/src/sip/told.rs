@@ -190,6 +190,10 @@ pub(crate) fn log_audio(report: &AudioReport) {
                 lost_of_callee = callee.quality.lost,
                 mos_of_caller = mos(caller),
                 mos_of_callee = mos(callee),
+                jitter_of_caller = milliseconds(caller),
+                jitter_of_callee = milliseconds(callee),
+                level_of_caller = level(caller),
+                level_of_callee = level(callee),
                 findings = (!findings.is_empty()).then(|| findings.join("; ")),
                 "audio of the call"
             );
@@ -201,6 +205,14 @@ pub(crate) fn log_audio(report: &AudioReport) {
 
 fn mos(facts: &AudioFacts) -> Option<f64> {
     facts.quality.opinion.map(|hundredths| f64::from(hundredths) / 100.0)
+}
+
+fn milliseconds(facts: &AudioFacts) -> f64 {
+    facts.quality.jitter.as_micros() as f64 / 1_000.0
+}
+
+fn level(facts: &AudioFacts) -> Option<i8> {
+    facts.quality.sound.and_then(|sound| sound.level)
 }
 
 /// Logs how the recording of a call goes.

@@ -2,6 +2,7 @@
 //! back, on threads of their own or on that of the loop. Nothing is decided here but who may come in.
 
 mod accept;
+mod audio;
 mod connection;
 mod guard;
 mod http;

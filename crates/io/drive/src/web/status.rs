@@ -27,6 +27,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::audio::audio_figures;
 use super::message::{Sink, WebMessage};
 use crate::media::MediaPlane;
 
@@ -317,45 +318,7 @@ impl Witnesses {
         });
         let Ok((totals, media)) = asked.await else { return Vec::new() };
         drop(media);
-        let sum = |of: fn(&crate::MediaTotals) -> u64| totals.iter().map(of).sum::<u64>();
-        let packets = |direction, value| {
-            Figure::total("rtp_packets", "RTP packets of believed parties.", value).labelled("direction", direction)
-        };
-        vec![
-            packets("received", sum(|one| one.counted.counters.received_packets)),
-            packets("sent", sum(|one| one.counted.counters.sent_packets)),
-            Figure::total(
-                "rtp_packets_lost",
-                "RTP packets that never came, by the gaps in their numbers.",
-                sum(|one| one.counted.counters.lost_packets),
-            ),
-            Figure::total(
-                "rtp_packets_reordered",
-                "RTP packets that came after a later one.",
-                sum(|one| one.counted.counters.reordered_packets),
-            ),
-            Figure::total(
-                "audio_parties",
-                "Parties of calls that are over of which audio came.",
-                sum(|one| one.counted.rated.parties),
-            ),
-            Figure::total(
-                "audio_parties_poor",
-                "Of them those with an opinion score (ITU-T G.107) below 3.6.",
-                sum(|one| one.counted.rated.poor),
-            ),
-            Figure::total(
-                "rtp_packets_dropped",
-                "Packets to the media ports that went nowhere.",
-                sum(|one| one.counted.counters.dropped_total()),
-            ),
-            Figure::now(
-                "media_ports_taken",
-                "Port pairs for RTP in use.",
-                totals.iter().map(|one| one.ports_taken).sum(),
-            ),
-            Figure::now("media_ports", "Port pairs for RTP in all.", totals.iter().map(|one| one.ports).sum()),
-        ]
+        audio_figures(&totals)
     }
 }
 
