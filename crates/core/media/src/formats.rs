@@ -1,10 +1,12 @@
 //! The formats of an offer of ours.
 
-use hookswitch_codec::{Codec, telephone_event_at};
+use hookswitch_codec::{Codec, comfort_noise, telephone_event_at};
 use hookswitch_sdp::{Media, SessionDescription};
 use smallvec::SmallVec;
 
-use crate::negotiate::{EVENT_PAYLOAD_TYPE, Negotiated, Refusal, event_of, find_event, find_format, select_audio};
+use crate::negotiate::{
+    EVENT_PAYLOAD_TYPE, Negotiated, Refusal, event_of, find_event, find_format, find_noise, select_audio,
+};
 
 /// Payload types for codecs that have no fixed one.
 const DYNAMIC: core::ops::RangeInclusive<u8> = 96..=127;
@@ -29,6 +31,8 @@ pub struct Formats {
     pub common: u8,
     /// The numbers of telephone-event, as far as it is offered, by the clocks of [`EVENT_CLOCKS`].
     events: [Option<u8>; EVENT_CLOCKS.len()],
+    /// The number of comfort noise, if it is offered.
+    pub noise: Option<u8>,
 }
 
 /// Clocks of telephone-event, in Hz. Events run on that of the audio beside them (RFC 4733 section 2.1).
@@ -63,22 +67,26 @@ impl Formats {
             rest.for_each(|codec| list.add(codec, None));
         }
         let events = list.events(codecs, peer);
+        let noise = list.noise(codecs, peer);
         // No longer than our own list.
-        Ok(Self { audio: list.audio, common: common as u8, events })
+        Ok(Self { audio: list.audio, common: common as u8, events, noise })
     }
 
     /// Leaves those out that would have to be transcoded.
     pub fn keep_common(&mut self) {
         self.audio.truncate(self.common.into());
+        let has_noise = self.audio.iter().any(|(codec, _)| codec.clock_rate == comfort_noise().clock_rate);
+        self.noise = self.noise.filter(|_| has_noise);
         for (event, clock_rate) in self.events.iter_mut().zip(EVENT_CLOCKS) {
             *event = event.filter(|_| self.audio.iter().any(|(codec, _)| codec.clock_rate == clock_rate));
         }
     }
 
-    /// The formats of telephone-event, and their numbers.
-    pub(crate) fn events(&self) -> impl Iterator<Item = (&'static Codec, u8)> + '_ {
+    /// What stands behind the codecs: comfort noise and telephone-event, and their numbers.
+    pub(crate) fn others(&self) -> impl Iterator<Item = (&'static Codec, u8)> + '_ {
         let numbered = EVENT_CLOCKS.iter().zip(self.events);
-        numbered.filter_map(|(clock_rate, number)| telephone_event_at(*clock_rate).zip(number))
+        let events = numbered.filter_map(|(clock_rate, number)| telephone_event_at(*clock_rate).zip(number));
+        self.noise.map(|number| (comfort_noise(), number)).into_iter().chain(events)
     }
 
     /// The number of the events beside a codec.
@@ -99,7 +107,7 @@ struct List<'a> {
 impl<'a> List<'a> {
     fn new(session: Option<&'a Negotiated>) -> Self {
         let numbers = session.map(|session| session.receive);
-        let numbers = numbers.into_iter().flat_map(|numbers| [Some(numbers.audio), numbers.event]);
+        let numbers = numbers.into_iter().flat_map(|numbers| [Some(numbers.audio), numbers.event, numbers.noise]);
         let taken = numbers.flatten().fold(0, |taken, number| taken | bit(number));
         Self { session, audio: SmallVec::new(), taken }
     }
@@ -152,6 +160,20 @@ impl<'a> List<'a> {
         events
     }
 
+    /// Comfort noise beside audio of its clock, if the other party takes it.
+    fn noise(&mut self, codecs: &[&'static Codec], peer: Peer<'_>) -> Option<u8> {
+        let row = comfort_noise();
+        let mut beside = self.audio.iter().filter(|(codec, _)| codec.clock_rate == row.clock_rate);
+        let (codec, _) = beside.next().filter(|_| codecs.contains(&row))?;
+        let theirs = match peer {
+            Peer::Unknown => row.static_payload_type,
+            Peer::Offer(offer) => select_audio(offer).ok().and_then(|(_, media)| find_noise(media, codec)),
+            Peer::Agreed(peer) => peer.send.noise,
+        };
+        let kept = self.session.and_then(|session| session.receive.noise);
+        kept.filter(|_| theirs.is_some()).or_else(|| self.take([Some(theirs?), row.static_payload_type]))
+    }
+
     /// Whether the other party has events beside one of its codecs.
     fn have_events(&self, codecs: &[&'static Codec], media: Media<'_>) -> bool {
         let mut theirs = self.audio.iter().filter(|(codec, _)| find_format(media, codec).is_some());
@@ -161,7 +183,7 @@ impl<'a> List<'a> {
 
 /// Whether events are to be agreed at all.
 pub(crate) fn knows_events(codecs: &[&'static Codec]) -> bool {
-    codecs.iter().any(|codec| !codec.is_audio())
+    codecs.iter().any(|codec| codec.is_event())
 }
 
 fn bit(number: u8) -> u128 {

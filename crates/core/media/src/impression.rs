@@ -17,6 +17,9 @@ use crate::mixer::power;
 /// One packet of so many is looked at: three in two seconds where they hold 20 ms.
 pub(crate) const LOOK_EVERY: u8 = 33;
 
+/// Behind comfort noise somebody speaks again, maybe one word: so soon it is listened to.
+const AFTER_NOISE: u8 = 4;
+
 /// Mean square below which there is nothing to be heard: -65 dBov. The least step of A-law is at -72, and an open
 /// microphone in a quiet room hardly ever below -60.
 const SILENT: u32 = 340;
@@ -79,6 +82,13 @@ impl Impression {
         self.until = LOOK_EVERY - 1;
         self.looked_at = self.looked_at.saturating_add(1);
         self.silent_since = if silent { self.silent_since.or(Some(now)) } else { None };
+    }
+
+    /// The party says what its silence is like.
+    #[cold]
+    pub fn note_silence(&mut self, now: Time) {
+        self.see(now, true);
+        self.until = AFTER_NOISE;
     }
 
     /// What comes now is not listened to, so nobody is silent.

@@ -8,7 +8,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use hookswitch_call::{Cause, Fault, Kind};
-use hookswitch_codec::{Codec, telephone_event_at};
+use hookswitch_codec::{COMFORT_NOISE, Codec, comfort_noise, telephone_event_at};
 use hookswitch_sdp::{Address, Direction, Format, Media, SdpError, SessionDescription};
 use smallvec::SmallVec;
 use thiserror::Error;
@@ -86,6 +86,8 @@ pub struct PayloadTypes {
     pub audio: u8,
     /// Of telephone-event, if it was agreed.
     pub event: Option<u8>,
+    /// Of comfort noise, if it was agreed.
+    pub noise: Option<u8>,
 }
 
 /// What a packet holds.
@@ -95,6 +97,8 @@ pub enum Content {
     Audio,
     /// Telephone events.
     Event,
+    /// What the background is like while the party says nothing, and sends nothing else (RFC 3389).
+    Noise,
 }
 
 /// What has been agreed with one party.
@@ -122,7 +126,8 @@ pub struct Negotiated {
 
 impl Negotiated {
     /// What a packet from the party holds; `None` if nothing was agreed under that number. Parties
-    /// that send with the numbers of their own description instead of ours are understood as well.
+    /// that send with the numbers of their own description instead of ours are understood as well, and those that send
+    /// comfort noise without a word.
     #[inline]
     #[must_use]
     pub fn content(&self, payload_type: u8) -> Option<Content> {
@@ -135,7 +140,12 @@ impl Negotiated {
         if payload_type == self.send.audio {
             return Some(Content::Audio);
         }
-        (self.send.event == Some(payload_type)).then_some(Content::Event)
+        if self.send.event == Some(payload_type) {
+            return Some(Content::Event);
+        }
+        let fixed = (self.codec.clock_rate == comfort_noise().clock_rate).then_some(COMFORT_NOISE);
+        let noise = [self.receive.noise, self.send.noise, fixed];
+        noise.contains(&Some(payload_type)).then_some(Content::Noise)
     }
 
     /// The number to send such a packet under; `None` if the party does not take it.
@@ -145,6 +155,7 @@ impl Negotiated {
         match content {
             Content::Audio => Some(self.send.audio),
             Content::Event => self.send.event,
+            Content::Noise => self.send.noise,
         }
     }
 }
@@ -180,7 +191,7 @@ pub fn make_offer(
     for (codec, number) in &formats.audio {
         lines.push(describe_codec(codec, *number, mirrored));
     }
-    for (event, number) in formats.events() {
+    for (event, number) in formats.others() {
         lines.push(describe_codec(event, number, mirrored));
     }
     Draft::write(&Stream {
@@ -220,7 +231,13 @@ pub fn make_answer(
         None => mirrored.is_none_or(|(_, media)| find_event(media, codec).is_some()),
     };
     let event = if understood { event_of(codecs, media, codec) } else { None };
-    let numbers = PayloadTypes { audio: format.payload_type, event };
+    // Who is told of no background sends the one there is.
+    let passes = match agreed {
+        Some(peer) => peer.send.noise.is_some(),
+        None => mirrored.is_none_or(|(_, media)| find_noise(media, codec).is_some()),
+    };
+    let noise = if passes { noise_of(codecs, media, codec) } else { None };
+    let numbers = PayloadTypes { audio: format.payload_type, event, noise };
     let remote = Remote::read(media)?;
     let rtcp_mux = media.attributes().any(|attribute| attribute.name == "rtcp-mux");
     let negotiated = Negotiated {
@@ -234,8 +251,9 @@ pub fn make_answer(
         audio_index,
         ptime: remote.ptime,
     };
-    let mut lines = SmallVec::<[Format<'_>; 2]>::new();
+    let mut lines = SmallVec::<[Format<'_>; 3]>::new();
     lines.push(describe_codec(codec, numbers.audio, mirrored));
+    lines.extend(noise.map(|number| describe_codec(comfort_noise(), number, mirrored)));
     if let Some((row, number)) = telephone_event_at(codec.clock_rate).zip(event) {
         lines.push(describe_codec(row, number, mirrored));
     }
@@ -311,11 +329,13 @@ pub fn accept(
         let theirs = find_event(media, codec)?;
         Some((ours, theirs))
     });
+    let noise = offered.noise.zip(find_noise(media, codec));
     let remote = Remote::read(media)?;
+    let (ours, theirs) = (|pair: (u8, u8)| pair.0, |pair: (u8, u8)| pair.1);
     Ok(Negotiated {
         codec,
-        send: PayloadTypes { audio: format.payload_type, event: event.map(|(_, theirs)| theirs) },
-        receive: PayloadTypes { audio: number, event: event.map(|(ours, _)| ours) },
+        send: PayloadTypes { audio: format.payload_type, event: event.map(theirs), noise: noise.map(theirs) },
+        receive: PayloadTypes { audio: number, event: event.map(ours), noise: noise.map(ours) },
         rtp: remote.rtp,
         rtcp: remote.rtcp,
         // Our offers do not have it.
@@ -363,6 +383,16 @@ pub(crate) fn find_event(media: Media<'_>, codec: &Codec) -> Option<u8> {
     let mut formats = media.codecs();
     let found = formats.find(|f| f.is_telephone_event() && f.clock_rate == codec.clock_rate);
     found.map(|format| format.payload_type)
+}
+
+/// Comfort noise has the clock of the audio beside it, and only that of 8 kHz is there.
+pub(crate) fn find_noise(media: Media<'_>, codec: &Codec) -> Option<u8> {
+    let noise = Some(comfort_noise()).filter(|noise| noise.clock_rate == codec.clock_rate)?;
+    media.codecs().find(|format| is_format_of(format, noise)).map(|format| format.payload_type)
+}
+
+pub(crate) fn noise_of(codecs: &[&'static Codec], media: Media<'_>, codec: &Codec) -> Option<u8> {
+    if codecs.contains(&comfort_noise()) { find_noise(media, codec) } else { None }
 }
 
 pub(crate) fn event_of(codecs: &[&'static Codec], media: Media<'_>, codec: &Codec) -> Option<u8> {

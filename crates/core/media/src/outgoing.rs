@@ -209,7 +209,7 @@ impl Outgoing {
         if behind > MAX_MISORDER {
             self.newest = self.newest.wrapping_add(u32::from(behind.wrapping_neg()));
             // An event's timestamp stands still at its beginning.
-            if content == Content::Audio {
+            if content != Content::Event {
                 self.timestamp = timestamp;
                 self.sent_at = now;
             }
@@ -325,7 +325,7 @@ impl Outgoing {
         self.floor = self.newest;
         let sequence = self.newest.wrapping_sub(u32::from(arrival.sequence));
         self.feed = Feed { origin: arrival.origin, sequence, timestamp };
-        if arrival.content == Content::Audio {
+        if arrival.content != Content::Event {
             self.timestamp = arrival.timestamp.wrapping_add(timestamp);
             self.sent_at = arrival.now;
         }
@@ -364,7 +364,7 @@ impl Arrival {
     /// How long the event in a packet has lasted, in units of its clock; no time if there is none. Our
     /// own state their first frame in advance, as audio does.
     fn lasted(&self, packet: &[u8]) -> u32 {
-        if self.content == Content::Audio {
+        if self.content != Content::Event {
             return 0;
         }
         let event = Packet::parse(packet).ok().and_then(|packet| TelephoneEvent::parse(packet.payload()));

@@ -57,7 +57,7 @@ impl Quality {
             }
         };
         source.arrival = match content {
-            Content::Audio => source.tracker.packet(now, rtp.sequence(), rtp.timestamp()),
+            Content::Audio | Content::Noise => source.tracker.packet(now, rtp.sequence(), rtp.timestamp()),
             // Their timestamps stand still.
             Content::Event => source.tracker.sequence_only(rtp.sequence()),
         };
@@ -73,8 +73,10 @@ impl Quality {
             }
             Arrival::Duplicate => counters.duplicated_packets += 1,
         }
-        if content == Content::Audio {
-            self.impression.note(now, codec, rtp.payload());
+        match content {
+            Content::Audio => self.impression.note(now, codec, rtp.payload()),
+            Content::Noise => self.impression.note_silence(now),
+            Content::Event => {}
         }
     }
 

@@ -71,7 +71,7 @@ impl EndRecord {
             remote: end.remote.clone(),
             offer: end.offer.clone(),
             agreed: end.session.map(|session| {
-                let PayloadTypes { audio, event } = session.receive;
+                let PayloadTypes { audio, event, noise: _ } = session.receive;
                 (session.codec.label.to_owned(), audio, event)
             }),
             agreed_leg: end.agreed_leg,

@@ -215,7 +215,11 @@ pub(crate) fn send_on(
     if !session.direction.receives() {
         return Err(DropReason::Held);
     }
-    let number = session.number_for(content).ok_or(DropReason::PayloadType)?;
+    let number = session.number_for(content).ok_or(match content {
+        Content::Audio | Content::Event => DropReason::PayloadType,
+        // Without it there is silence, which is near enough.
+        Content::Noise => DropReason::Consumed,
+    })?;
     let to = receiver.latch.destination().ok_or(DropReason::NoDestination)?;
     let socket = receiver.sockets.rtp_towards(to);
     let socket = socket.ok_or(DropReason::NoDestination)?;

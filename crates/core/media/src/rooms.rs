@@ -141,7 +141,7 @@ impl Rooms {
         if let (Some(member), Some(session), Ok(packet)) = (member, sender.session, Packet::parse(packet)) {
             match content {
                 Content::Audio => member.hearing.put(now, &packet, session.codec),
-                Content::Event => member.hearing.skip(&packet),
+                Content::Event | Content::Noise => member.hearing.skip(&packet),
             }
         }
         Forward::Drop(DropReason::Consumed)

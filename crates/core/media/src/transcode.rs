@@ -237,9 +237,13 @@ impl Transcoder {
             Arrival::Late | Arrival::Duplicate | Arrival::Stray => return Err(DropReason::Late),
         };
         let (header, header_len) = (packet.header(), packet.header_len());
-        if content == Content::Event {
+        if content == Content::Noise && receiver.session.is_none_or(|session| session.send.noise.is_none()) {
+            return Err(DropReason::Consumed);
+        }
+        if content != Content::Audio {
             let end = header_len + packet.payload().len();
-            return coding.pass_event(now, receiver, (&way, path), (header, missing), (buffer, header_len, end));
+            let what = (&way, content, path);
+            return coding.pass_as_it_is(now, receiver, what, (header, missing), (buffer, header_len, end));
         }
         let filled = coding.fill(&way, &header, missing, packet.payload(), &mut place.samples[..]);
         let made_up = filled.map_or(0, |(count, _)| count);
@@ -265,7 +269,7 @@ impl Coding {
     /// Whether a packet that comes late, or again, does no harm.
     fn passes_late(&self, content: Content) -> bool {
         let forgets = matches!(self.decoder, Decoder::PerSample(_) | Decoder::L16) && self.saying.is_without_memory();
-        self.cut.is_none() && (forgets || content == Content::Event)
+        self.cut.is_none() && (forgets || content != Content::Audio)
     }
 
     /// Makes up what was lost before this packet, where the codec has a way of its own for that and the loss is short:
@@ -290,16 +294,17 @@ impl Coding {
         if len == 0 { Err(DropReason::Consumed) } else { Ok(HEADER_LEN + len) }
     }
 
-    fn pass_event(
+    /// An event, or comfort noise, means the same beside every codec.
+    fn pass_as_it_is(
         &mut self,
         now: Time,
         receiver: &mut Channel,
-        (way, path): (&Way, Path),
+        (way, content, path): (&Way, Content, Path),
         (header, missing): (Header, u16),
         (buffer, start, end): (&mut [u8], usize, usize),
     ) -> Destination {
         let payload = buffer.get_mut(start..end).unwrap_or_default();
-        if !way.has_one_clock() {
+        if content == Content::Event && !way.has_one_clock() {
             scale_events(payload, way);
         }
         let len = HEADER_LEN + payload.len();
@@ -309,11 +314,11 @@ impl Coding {
         } else {
             let serial = self.serial;
             let cut = self.cut.get_or_insert_with(|| Cut::new(way, &header));
-            let (sequence, timestamp) = cut.next_event(&header, missing);
+            let (sequence, timestamp) = cut.next_other(&header, missing);
             (Header { sequence, timestamp, ..header }, Path::Recoded(serial))
         };
         header.write(buffer).map_err(|_| DropReason::Malformed)?;
-        send_on(now, receiver, Content::Event, path, buffer, len)
+        send_on(now, receiver, content, path, buffer, len)
     }
 
     /// Makes as many packets as there is audio for. The last one is what becomes of the packet that has come.
@@ -387,8 +392,8 @@ impl Cut {
         self.rest.extend_from_slice(samples);
     }
 
-    /// The number and timestamp of an event.
-    fn next_event(&mut self, header: &Header, missing: u16) -> (u16, u32) {
+    /// The number and timestamp of what is no audio.
+    fn next_other(&mut self, header: &Header, missing: u16) -> (u16, u32) {
         let sequence = self.sequence.wrapping_add(missing);
         self.sequence = sequence.wrapping_add(1);
         (sequence, self.clock.convert(header.timestamp))

@@ -117,6 +117,11 @@ impl Listener {
         };
         match session.content(packet.payload_type()) {
             Some(Content::Audio) => {}
+            // Silence, near enough.
+            Some(Content::Noise) => {
+                self.tracker.sequence_only(packet.sequence());
+                return;
+            }
             Some(Content::Event) => {
                 self.tracker.sequence_only(packet.sequence());
                 self.key(now, &packet, &mut heard);

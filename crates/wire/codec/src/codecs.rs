@@ -1,7 +1,7 @@
 //! The rows of the table of formats, and what can be asked of them.
 
 use crate::coder::{Decoder, Encoder};
-use crate::table::{ALIASES, CODECS, EVENTS, PCMA, PCMU};
+use crate::table::{ALIASES, CODECS, EVENTS, NOISE, PCMA, PCMU};
 
 /// Longest frame that is encoded at once, in samples: 120 ms at 48 kHz.
 pub const MAX_FRAME_SAMPLES: usize = 5760;
@@ -45,6 +45,8 @@ pub enum Kind {
     },
     /// Named events (RFC 4733).
     Event,
+    /// What a background sounds like while nobody speaks (RFC 3389).
+    Noise,
 }
 
 /// What makes streams of a format.
@@ -117,7 +119,13 @@ pub fn telephone_event() -> &'static Codec {
 /// The row of telephone-event beside audio of this RTP clock, in Hz (RFC 4733 section 2.1).
 #[must_use]
 pub fn telephone_event_at(clock_rate: u32) -> Option<&'static Codec> {
-    CODECS.iter().find(|codec| !codec.is_audio() && codec.clock_rate == clock_rate)
+    CODECS.iter().find(|codec| codec.is_event() && codec.clock_rate == clock_rate)
+}
+
+/// The row of comfort noise, which goes with audio whose RTP clock is 8 kHz.
+#[must_use]
+pub fn comfort_noise() -> &'static Codec {
+    &CODECS[NOISE]
 }
 
 /// What is written for one of a format's parameters; they are separated by semicolons.
@@ -136,6 +144,12 @@ impl Codec {
         matches!(self.kind, Kind::Audio { .. })
     }
 
+    /// Whether packets hold named events.
+    #[must_use]
+    pub fn is_event(&self) -> bool {
+        matches!(self.kind, Kind::Event)
+    }
+
     /// Whether every packet can be understood by itself, and at little cost.
     #[must_use]
     pub fn is_memoryless(&self) -> bool {
@@ -151,7 +165,7 @@ impl Codec {
     fn coder(&self) -> Option<Coder> {
         match self.kind {
             Kind::Audio { coder, .. } => coder,
-            Kind::Event => None,
+            Kind::Event | Kind::Noise => None,
         }
     }
 
@@ -204,7 +218,7 @@ impl Codec {
     pub fn bytes_in(&self, milliseconds: u32) -> usize {
         match self.kind {
             Kind::Audio { byte_rate, .. } => ms_to(byte_rate, milliseconds),
-            Kind::Event => 0,
+            Kind::Event | Kind::Noise => 0,
         }
     }
 
@@ -231,7 +245,7 @@ impl Codec {
                 u32::try_from(ticks).ok()
             }
             Kind::Audio { framing: Framing::Opus, .. } => opus_ticks(payload),
-            Kind::Audio { framing: Framing::Unread, .. } | Kind::Event => None,
+            Kind::Audio { framing: Framing::Unread, .. } | Kind::Event | Kind::Noise => None,
         }
     }
 }

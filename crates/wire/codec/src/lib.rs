@@ -35,8 +35,8 @@ mod tone;
 pub mod wav;
 
 pub use codecs::{
-    Codec, Coder, Framing, Kind, MAX_FRAME_SAMPLES, by_label, by_name, by_static_payload_type, parameter, pcma, pcmu,
-    telephone_event, telephone_event_at,
+    Codec, Coder, Framing, Kind, MAX_FRAME_SAMPLES, by_label, by_name, by_static_payload_type, comfort_noise,
+    parameter, pcma, pcmu, telephone_event, telephone_event_at,
 };
 pub use coder::{Decoder, Encoder};
 pub use concealer::Concealer;

@@ -2,6 +2,7 @@
 
 use crate::codecs::{Codec, Coder, Framing, Kind};
 use crate::coder::{Decoder, Encoder};
+use crate::noise::COMFORT_NOISE;
 use crate::{g711, g722};
 
 /// All formats, the most widely understood first.
@@ -58,12 +59,14 @@ pub const CODECS: &[Codec] = &[
     TELEPHONE_EVENT,
     Codec { label: "telephone-event/16000", clock_rate: 16_000, sample_rate: 16_000, ..TELEPHONE_EVENT },
     Codec { label: "telephone-event/48000", clock_rate: 48_000, sample_rate: 48_000, ..TELEPHONE_EVENT },
+    Codec { name: "CN", label: "CN", static_payload_type: Some(COMFORT_NOISE), kind: Kind::Noise, ..EVEN },
 ];
 
 /// Where the rows are that others name; a test compares them.
 pub(crate) const PCMU: usize = 0;
 pub(crate) const PCMA: usize = 1;
 pub(crate) const EVENTS: usize = 10;
+pub(crate) const NOISE: usize = 13;
 
 /// What configurations of other switches call some of them.
 pub(crate) const ALIASES: &[(&str, &str)] = &[("2833", "telephone-event"), ("722", "G722"), ("729", "G729")];

@@ -1,7 +1,7 @@
 //! The table, and what every row has to do.
 
 use hookswitch_codec::{
-    CODECS, Codec, Encoder, Framing, Kind, MAX_FRAME_SAMPLES, RATES, by_label, by_name, by_static_payload_type,
+    CODECS, Codec, Encoder, Framing, Kind, MAX_FRAME_SAMPLES, RATES, by_label, by_name, by_static_payload_type, comfort_noise,
     measure, parameter, pcma, pcmu, telephone_event, telephone_event_at,
 };
 use hookswitch_codec::{Tone, ToneGenerator};
@@ -26,7 +26,10 @@ fn rows_are_found() {
     assert_eq!(by_name("opus", 48_000, 1), None, "every description writes two channels");
     assert_eq!(by_static_payload_type(3), None);
     assert_eq!(telephone_event().fmtp, Some("0-16"));
-    assert!(!telephone_event().is_audio());
+    assert!(!telephone_event().is_audio() && telephone_event().is_event());
+    assert_eq!(by_name("cn", 8000, 1), Some(comfort_noise()));
+    assert_eq!(by_static_payload_type(13), Some(comfort_noise()));
+    assert!(!comfort_noise().is_audio() && !comfort_noise().is_event() && !comfort_noise().has_coder());
 }
 
 #[test]

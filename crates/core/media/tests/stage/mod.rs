@@ -397,6 +397,8 @@ pub fn phone_with(address: &str, formats: &str, more: &str) -> String {
             "8" => "a=rtpmap:8 PCMA/8000\r\n".to_owned(),
             "9" => "a=rtpmap:9 G722/8000\r\n".to_owned(),
             "18" => "a=rtpmap:18 G729/8000\r\n".to_owned(),
+            "13" => "a=rtpmap:13 CN/8000\r\n".to_owned(),
+            "107" => "a=rtpmap:107 opus/48000/2\r\n".to_owned(),
             event => format!("a=rtpmap:{event} telephone-event/8000\r\na=fmtp:{event} 0-15\r\n"),
         };
     }
