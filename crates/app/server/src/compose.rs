@@ -88,6 +88,7 @@ fn media(config: &Config) -> Result<MediaConfig, ConfigError> {
     let mut engine = EngineConfig::new(policy);
     engine.codecs = codecs("media.codecs", &config.media.codecs)?;
     engine.max_calls = config.calls.max;
+    engine.inband_keys = config.media.inband_keys;
     engine.quiet_after = Duration::from_secs(config.media.quiet_after);
     engine.rtp_timeout = Duration::from_secs(config.calls.probe_time);
     engine.hold_music = hold_music::read(&config.media.hold_music)?;

@@ -32,7 +32,7 @@ impl Engine {
             (None, Some(offer)) => Peer::Offer(offer),
             (None, None) => Peer::Unknown,
         };
-        let mut formats = Formats::to_offer(&codecs, peer, end.session.as_ref())?;
+        let mut formats = Formats::to_offer(&codecs, peer, end.session.as_ref(), self.config.inband_keys)?;
         // Who has agreed to what the other party uses is not tempted to something else. Another leg may be unable to.
         let shares = other.session.zip(end.session).is_some_and(|(other, own)| other.codec == own.codec);
         if shares && end.agreed_leg == Some(leg) {
@@ -126,7 +126,8 @@ impl Engine {
                 pair
             }
         };
-        Ok(Local { address, port: pair.port, ptime: self.config.ptime, direction })
+        let sounds = self.config.inband_keys;
+        Ok(Local { address, port: pair.port, ptime: self.config.ptime, direction, sounds })
     }
 
     fn assign(&mut self, pair: PortPair, call: u32, seat: Seat) {

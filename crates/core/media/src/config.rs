@@ -72,6 +72,8 @@ pub struct EngineConfig {
     /// After how much silence [`Engine::report_quiet`](crate::Engine::report_quiet) tells of a party
     /// that is to be heard; default [`DEFAULT_QUIET_AFTER`]. Zero means never.
     pub quiet_after: Duration,
+    /// Whether keys are looked for in the sound of parties that have no telephone events; default true.
+    pub inband_keys: bool,
     /// Most calls at once; beyond, every offer and answer is refused with 503.
     pub max_calls: usize,
     /// Most members of one room; beyond, whoever wants to come in is refused. Default [`DEFAULT_ROOM_MEMBERS`].
@@ -94,6 +96,7 @@ impl EngineConfig {
             latch: LatchConfig::default(),
             rtp_timeout: DEFAULT_RTP_TIMEOUT,
             quiet_after: DEFAULT_QUIET_AFTER,
+            inband_keys: true,
             max_calls: DEFAULT_MAX_CALLS,
             room_members: DEFAULT_ROOM_MEMBERS,
             ringback: Tone::named("eu-ringback").unwrap_or_else(|| Tone::steady(425.0, 0.25)),

@@ -41,11 +41,17 @@ pub(crate) const EVENT_CLOCKS: [u32; 3] = [8_000, 16_000, 48_000];
 impl Formats {
     /// What to offer: our codecs in our order, first those that the other party can use as well, under its numbers,
     /// then those that we can turn into one of them. `session` is what is in force with the party that is offered
-    /// this: its numbers keep their meaning (RFC 3264 section 8.3.2).
+    /// this: its numbers keep their meaning (RFC 3264 section 8.3.2). Where `sounds` are understood, as keys and made of
+    /// them, events are of use whether or not the other party has them.
     ///
     /// # Errors
     /// When there is none, or the other party's offer cannot be used at all.
-    pub fn to_offer(codecs: &[&'static Codec], peer: Peer<'_>, session: Option<&Negotiated>) -> Result<Self, Refusal> {
+    pub fn to_offer(
+        codecs: &[&'static Codec],
+        peer: Peer<'_>,
+        session: Option<&Negotiated>,
+        sounds: bool,
+    ) -> Result<Self, Refusal> {
         let ours = || codecs.iter().copied().filter(|codec| codec.is_audio());
         let mut list = List::new(session);
         match peer {
@@ -66,7 +72,7 @@ impl Formats {
             let rest = present.into_iter().chain(ours()).filter(|codec| codec.has_coder());
             rest.for_each(|codec| list.add(codec, None));
         }
-        let events = list.events(codecs, peer);
+        let events = list.events(codecs, peer, sounds);
         let noise = list.noise(codecs, peer);
         // No longer than our own list.
         Ok(Self { audio: list.audio, common: common as u8, events, noise })
@@ -132,7 +138,7 @@ impl<'a> List<'a> {
     }
 
     /// Events for each clock of the audio, if the other party would understand them.
-    fn events(&mut self, codecs: &[&'static Codec], peer: Peer<'_>) -> [Option<u8>; EVENT_CLOCKS.len()] {
+    fn events(&mut self, codecs: &[&'static Codec], peer: Peer<'_>, sounds: bool) -> [Option<u8>; EVENT_CLOCKS.len()] {
         let mut events = [None; EVENT_CLOCKS.len()];
         let media = match peer {
             Peer::Offer(offer) => select_audio(offer).ok().map(|(_, media)| media),
@@ -140,8 +146,8 @@ impl<'a> List<'a> {
         };
         let understands = match peer {
             Peer::Unknown => true,
-            Peer::Offer(_) => media.is_some_and(|media| self.have_events(codecs, media)),
-            Peer::Agreed(peer) => peer.send.event.is_some(),
+            Peer::Offer(_) => media.is_some_and(|media| self.have_events(codecs, media, sounds)),
+            Peer::Agreed(peer) => peer.send.event.is_some() || (sounds && peer.codec.has_coder()),
         };
         if !understands || !knows_events(codecs) {
             return events;
@@ -174,10 +180,10 @@ impl<'a> List<'a> {
         kept.filter(|_| theirs.is_some()).or_else(|| self.take([Some(theirs?), row.static_payload_type]))
     }
 
-    /// Whether the other party has events beside one of its codecs.
-    fn have_events(&self, codecs: &[&'static Codec], media: Media<'_>) -> bool {
+    /// Whether the other party has events beside one of its codecs, or one in which keys are heard.
+    fn have_events(&self, codecs: &[&'static Codec], media: Media<'_>, sounds: bool) -> bool {
         let mut theirs = self.audio.iter().filter(|(codec, _)| find_format(media, codec).is_some());
-        theirs.any(|(codec, _)| event_of(codecs, media, codec).is_some())
+        theirs.any(|(codec, _)| event_of(codecs, media, codec).is_some() || (sounds && codec.has_coder()))
     }
 }
 

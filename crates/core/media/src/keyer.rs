@@ -46,6 +46,14 @@ const PAUSE_AFTER_EVENT: u32 = PAUSE_MS / FRAME_MS - 2;
 /// Power of our events, in dBm0 without its sign: that of the sounds we make.
 const VOLUME: u8 = 9;
 
+/// A key that waits.
+#[derive(Debug, Clone, Copy)]
+struct Pressed {
+    digit: Digit,
+    /// It is still down: somebody will say when it is up.
+    held: bool,
+}
+
 /// What is being sent.
 #[derive(Debug)]
 enum Sending {
@@ -82,8 +90,10 @@ impl Sound {
 pub(crate) struct Keyer {
     pub call: u32,
     pub seat: Seat,
-    waiting: VecDeque<Digit>,
+    waiting: VecDeque<Pressed>,
     sending: Sending,
+    /// The key that is being sent is still down.
+    held: bool,
     ssrc: u32,
     sequence: u16,
     /// The RTP clock at the next beat.
@@ -100,6 +110,7 @@ impl Keyer {
             seat,
             waiting: VecDeque::new(),
             sending: Sending::Pause(0),
+            held: false,
             ssrc: random.ssrc,
             sequence: random.sequence & 0x7fff,
             clock: random.timestamp,
@@ -108,15 +119,25 @@ impl Keyer {
         }
     }
 
-    fn push(&mut self, digit: Digit) {
+    fn push(&mut self, pressed: Pressed) {
         if self.waiting.len() < MAX_KEYS_WAITING {
-            self.waiting.push_back(digit);
+            self.waiting.push_back(pressed);
+        }
+    }
+
+    /// The key that was held is up. One that is only being sent now was down for a moment.
+    fn lift(&mut self) {
+        if let (true, Sending::Event(event)) = (std::mem::take(&mut self.held), &mut self.sending) {
+            event.release();
+        }
+        for pressed in self.waiting.iter_mut().filter(|pressed| pressed.held) {
+            *pressed = Pressed { digit: Digit { time: MIN_KEY_TIME, ..pressed.digit }, held: false };
         }
     }
 
     /// Takes the next key; there may be none.
     fn begin(&mut self, session: &Negotiated) {
-        let Some(digit) = self.waiting.pop_front() else {
+        let Some(Pressed { digit, held }) = self.waiting.pop_front() else {
             self.done = true;
             return;
         };
@@ -128,6 +149,7 @@ impl Keyer {
         let codec = session.codec;
         let rate = codec.coding_rate(TONE_RATE);
         let sound = Tone::dtmf(digit.key, on_ms, PAUSE_MS).zip(Saying::new(codec, rate));
+        self.held = held && event.is_some();
         self.sending = match (event, sound) {
             (Some(event), _) => {
                 Sending::Event(EventSender::new(event, VOLUME, self.clock, codec.clock_rate, FRAME, time))
@@ -194,19 +216,36 @@ impl Keyer {
 impl Engine {
     /// Has a key sent after those that wait already. Nobody is there to hear it before a session is agreed.
     pub(crate) fn press(&mut self, now: Time, id: CallId, seat: Seat, digit: Digit) {
+        self.push_key(now, id, seat, Pressed { digit, held: false });
+    }
+
+    /// The same for a key that is down until [`lift_key`](Self::lift_key), or as long as a key is sent at most.
+    pub(crate) fn hold_key(&mut self, now: Time, id: CallId, seat: Seat, key: char) {
+        self.push_key(now, id, seat, Pressed { digit: Digit { key, time: MAX_KEY_TIME }, held: true });
+    }
+
+    /// The key that a party is sent, and that was held, is up.
+    pub(crate) fn lift_key(&mut self, index: u32, seat: Seat) {
+        let channel = self.calls.get(index as usize).and_then(|call| call.seat(seat));
+        if let Some(keyer) = channel.and_then(|channel| self.keyers.get_mut(channel.keyer? as usize)) {
+            keyer.lift();
+        }
+    }
+
+    fn push_key(&mut self, now: Time, id: CallId, seat: Seat, pressed: Pressed) {
         let Ok(index) = self.index_of(id) else { return };
         let Some(channel) = self.calls.get_mut(index as usize).and_then(|call| call.seat_mut(seat)) else {
             return;
         };
-        if channel.session.is_none() || TelephoneEvent::event_of(digit.key).is_none() {
+        if channel.session.is_none() || TelephoneEvent::event_of(pressed.digit.key).is_none() {
             return;
         }
         let running = channel.keyer.and_then(|key| self.keyers.get_mut(key as usize));
         if let Some(keyer) = running {
-            return keyer.push(digit);
+            return keyer.push(pressed);
         }
         let mut keyer = Keyer::new(index, seat, &self.random.source());
-        keyer.push(digit);
+        keyer.push(pressed);
         // One per channel at most, so it fits as calls do.
         channel.keyer = Some(self.keyers.insert(keyer) as u32);
         self.keep_time(now);

@@ -1,21 +1,31 @@
-//! Keys that a party presses while the other end takes no telephone events, or while there is nobody: they are told
-//! instead.
+//! Keys that a party presses and the other end has no use for as they are: it takes no telephone events, or there is
+//! nobody, or the keys come [as sounds](crate::keys_in_sound). They are told instead.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use hookswitch_call::{CallId, Digit, MediaReport, Party, Time};
+use hookswitch_call::{CallId, Digit, MediaReport, Party, Source, Time};
 use hookswitch_rtp::{EventReceiver, EventReport, EventReports, Packet, TelephoneEvent};
 
 use crate::channel::Channel;
 use crate::engine::Engine;
+use crate::keys_in_sound::SoundEar;
 
 /// Listens for the keys of one party.
 #[derive(Debug, Default)]
 pub(crate) struct Ear {
     receiver: EventReceiver,
+    /// There where the party has no events.
+    pub sound: Option<SoundEar>,
     /// It is among [`KeysDown`].
     is_noted: bool,
+}
+
+impl Ear {
+    fn deadline(&self) -> Option<Time> {
+        let sound = self.sound.as_ref().and_then(SoundEar::deadline);
+        [self.receiver.deadline(), sound].into_iter().flatten().min()
+    }
 }
 
 /// Parties of which a key is down: the end of it may get lost, and then time tells.
@@ -32,8 +42,8 @@ impl KeysDown {
         self.next
     }
 
-    fn note(&mut self, call: u32, party: Party, ear: &mut Ear) {
-        let Some(deadline) = ear.receiver.deadline() else {
+    pub fn note(&mut self, call: u32, party: Party, ear: &mut Ear) {
+        let Some(deadline) = ear.deadline() else {
             return;
         };
         if !ear.is_noted {
@@ -42,6 +52,11 @@ impl KeysDown {
         }
         self.next = Some(self.next.map_or(deadline, |next| next.min(deadline)));
     }
+}
+
+/// Whether the keys of a party are told: whoever hears it takes none, or nobody is there and it does not hear itself.
+pub(crate) fn takes_keys(sender: &Channel, other: &Channel) -> bool {
+    other.hears == Source::Peer || (other.session.is_none() && sender.hears != Source::Echo)
 }
 
 /// Whoever an event comes from.
@@ -88,25 +103,34 @@ fn tell(who: Presser, heard: EventReports, clock_rate: u32, reports: &mut VecDeq
 }
 
 impl Engine {
-    /// Listens for keys where one end has agreed to telephone events and the other has not, or is not there.
+    /// Listens for keys where one end has agreed to telephone events and the other has not, or is not there; and for
+    /// their sounds where an end has no events and the other one would take them, or is not there.
     pub(crate) fn listen_for_keys(&mut self, index: u32) {
         let Some(call) = self.calls.get_mut(index as usize) else { return };
         for party in [Party::Caller, Party::Callee] {
             let (end, other) = call.both_mut(party);
             let sends = end.session.is_some_and(|session| session.receive.event.is_some());
             let unheard = other.session.is_none_or(|session| session.send.event.is_none());
-            if !(sends && unheard) {
+            let sound = call.sound_ear(party).filter(|_| self.config.inband_keys);
+            let end = call.end_mut(party);
+            if !(sends && unheard) && sound.is_none() {
                 end.keys = None;
-            } else if end.keys.is_none() {
-                end.keys = Some(Box::default());
+                continue;
+            }
+            let ear = end.keys.get_or_insert_default();
+            match sound {
+                Some(codec) if ear.sound.as_ref().is_some_and(|known| known.is_for(codec)) => {}
+                sound => ear.sound = sound.and_then(SoundEar::new),
             }
         }
+        self.lift_what_nobody_holds(index);
     }
 
     /// Ends events of which nothing has been heard for too long.
     pub(crate) fn lift_keys(&mut self, now: Time) {
         let (calls, reports) = (&mut self.calls, &mut self.reports);
         let mut next: Option<Time> = None;
+        let mut lifted = Vec::new();
         self.keys_down.parties.retain(|(index, party)| {
             let Some(call) = calls.get_mut(*index as usize) else { return false };
             let who = Presser { index: *index, call: call.id, party: *party };
@@ -114,11 +138,17 @@ impl Engine {
             let clock_rate = end.session.map_or(0, |session| session.codec.clock_rate);
             let Some(ear) = &mut end.keys else { return false };
             tell(who, ear.receiver.handle_timeout(now), clock_rate, reports);
-            let deadline = ear.receiver.deadline();
+            if let Some(sound) = ear.sound.as_mut().and_then(|sound| sound.lift(now)) {
+                lifted.push((*index, *party, sound));
+            }
+            let deadline = ear.deadline().filter(|deadline| *deadline > now);
             next = [next, deadline].into_iter().flatten().min();
             ear.is_noted = deadline.is_some();
             ear.is_noted
         });
         self.keys_down.next = next;
+        for (index, party, sound) in lifted {
+            self.take_sound(now, index, party, sound);
+        }
     }
 }

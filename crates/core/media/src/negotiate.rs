@@ -171,6 +171,8 @@ pub struct Local {
     pub ptime: u32,
     /// Which way we let media flow, as we see it.
     pub direction: Direction,
+    /// Whether keys of a party without telephone events are heard in its sound, and made into sounds for it.
+    pub sounds: bool,
 }
 
 /// Our offer. `mirror` is the other party's description, whose unknown lines pass on; `earlier` is
@@ -225,10 +227,10 @@ pub fn make_answer(
     let mirrored = mirror.and_then(|sdp| select_audio(sdp).ok());
     let codec = choose(media, codecs, agreed, present, mirrored).ok_or(Refusal::NoCommonCodec)?;
     let format = find_format(media, codec).ok_or(Refusal::NoCommonCodec)?;
-    // An event that the other party would not understand is better sent as a sound.
+    // An event that the other party would not understand, and that is not made a sound, is better sent as one.
     let understood = match agreed {
-        Some(peer) => peer.send.event.is_some(),
-        None => mirrored.is_none_or(|(_, media)| find_event(media, codec).is_some()),
+        Some(peer) => peer.send.event.is_some() || (local.sounds && peer.codec.has_coder()),
+        None => mirrored.is_none_or(|(_, media)| find_event(media, codec).is_some() || local.sounds),
     };
     let event = if understood { event_of(codecs, media, codec) } else { None };
     // Who is told of no background sends the one there is.

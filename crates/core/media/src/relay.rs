@@ -12,11 +12,12 @@ use crate::channel::Channel;
 use crate::config::SocketIx;
 use crate::engine::Engine;
 use crate::generate::Generator;
-use crate::keys::{Presser, take_event};
+use crate::keys::{Presser, take_event, takes_keys};
+use crate::keys_in_sound::keys_in;
 use crate::latch::LatchConfig;
 use crate::negotiate::Content;
 use crate::outgoing::Path;
-use crate::player::{barge_in, interrupt};
+use crate::player::{Player, barge_in, interrupt};
 use crate::recorder::Way;
 use crate::report::{Streams, blocks_in, sender_report_in};
 use crate::stats::DropReason;
@@ -68,11 +69,14 @@ impl Engine {
             relay_report(now, sender, other, at_table, from, packet)
         } else {
             let received = receive(now, &self.config.latch, sender, from, packet);
-            if received == Ok(Content::Event) && sender.player.is_some() {
-                interrupt(&mut self.players, sender);
+            if let (Ok(content), true) = (received, sender.player.is_some()) {
+                cut_in(&mut self.players, sender, content);
             }
-            if received == Ok(Content::Audio) && sender.player.is_some() {
-                barge_in(&mut self.players, sender);
+            if let (Ok(Content::Audio), Seat::Of(party)) = (received, used.seat) {
+                let sounds = keys_in(now, sender, other, packet);
+                if !sounds.is_empty() {
+                    return self.take_sounds(now, used.call, party, sounds);
+                }
             }
             match received {
                 // As media it was refused for its payload type, or its length.
@@ -112,9 +116,13 @@ impl Engine {
     }
 }
 
-/// Whether the keys of a party are told: whoever hears it takes none, or nobody is there and it does not hear itself.
-fn takes_keys(sender: &Channel, other: &Channel) -> bool {
-    other.hears == Source::Peer || (other.session.is_none() && sender.hears != Source::Echo)
+/// What a party does that is played to may end that.
+fn cut_in(players: &mut Slab<Box<Player>>, sender: &mut Channel, content: Content) {
+    match content {
+        Content::Event => interrupt(players, sender),
+        Content::Audio => barge_in(players, sender),
+        Content::Noise => {}
+    }
 }
 
 /// Where the first `len` bytes of a buffer go.

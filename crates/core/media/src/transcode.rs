@@ -26,6 +26,7 @@ use hookswitch_sdp::SessionDescription;
 use crate::channel::{Call, Channel};
 use crate::config::{FRAME_MS, SocketIx};
 use crate::engine::{Dice, Engine};
+use crate::event_clock::EventClock;
 use crate::generate::tell;
 use crate::negotiate::{Content, Negotiated, find_format, select_audio};
 use crate::outgoing::Path;
@@ -124,6 +125,8 @@ struct Cut {
     /// Where the source's clock stands at the end of what has come.
     expected: u32,
     marker: bool,
+    /// The event that came last.
+    event: EventClock,
 }
 
 /// From the clock of one codec to that of the other.
@@ -304,19 +307,22 @@ impl Coding {
         (buffer, start, end): (&mut [u8], usize, usize),
     ) -> Destination {
         let payload = buffer.get_mut(start..end).unwrap_or_default();
-        if content == Content::Event && !way.has_one_clock() {
-            scale_events(payload, way);
-        }
         let len = HEADER_LEN + payload.len();
-        buffer.copy_within(start..end, HEADER_LEN);
         let (header, path) = if way.has_one_clock() && self.cut.is_none() {
             (header, path)
         } else {
             let serial = self.serial;
             let cut = self.cut.get_or_insert_with(|| Cut::new(way, &header));
-            let (sequence, timestamp) = cut.next_other(&header, missing);
+            let sequence = cut.next_other(missing);
+            let timestamp = if content == Content::Event {
+                let clocks = (way.from.clock_rate, way.to.clock_rate);
+                cut.event.convert(&header, payload, clocks, |timestamp| cut.clock.convert(timestamp))
+            } else {
+                cut.clock.convert(header.timestamp)
+            };
             (Header { sequence, timestamp, ..header }, Path::Recoded(serial))
         };
+        buffer.copy_within(start..end, HEADER_LEN);
         header.write(buffer).map_err(|_| DropReason::Malformed)?;
         send_on(now, receiver, content, path, buffer, len)
     }
@@ -369,6 +375,7 @@ impl Cut {
             timestamp: first.timestamp,
             expected: first.timestamp,
             marker: false,
+            event: EventClock::default(),
         }
     }
 
@@ -392,21 +399,11 @@ impl Cut {
         self.rest.extend_from_slice(samples);
     }
 
-    /// The number and timestamp of what is no audio.
-    fn next_other(&mut self, header: &Header, missing: u16) -> (u16, u32) {
+    /// The number of what is no audio.
+    fn next_other(&mut self, missing: u16) -> u16 {
         let sequence = self.sequence.wrapping_add(missing);
         self.sequence = sequence.wrapping_add(1);
-        (sequence, self.clock.convert(header.timestamp))
-    }
-}
-
-/// Durations of events by the receiver's clock. One that is longer than it can say stays at what it can say.
-fn scale_events(payload: &mut [u8], way: &Way) {
-    let (events, _) = payload.as_chunks_mut::<4>();
-    for [_, _, high, low] in events {
-        let duration = u64::from(u16::from_be_bytes([*high, *low])) * u64::from(way.to.clock_rate);
-        let duration = duration.checked_div(u64::from(way.from.clock_rate)).unwrap_or(0);
-        [*high, *low] = u16::try_from(duration).unwrap_or(u16::MAX).to_be_bytes();
+        sequence
     }
 }
 

@@ -89,7 +89,7 @@ impl Wish {
     }
 
     fn own(&self) -> Local {
-        Local { address: self.local.ip(), port: self.local.port(), ptime: PTIME, direction: Direction::SendRecv }
+        Local { address: self.local.ip(), port: self.local.port(), ptime: PTIME, direction: Direction::SendRecv, sounds: false }
     }
 }
 
@@ -189,7 +189,7 @@ impl Session {
     }
 
     fn describe(&mut self, wish: &Wish) -> Result<(Offered, Vec<u8>), Refusal> {
-        let formats = Formats::to_offer(&wish.codecs, Peer::Unknown, self.agreed.as_ref())?;
+        let formats = Formats::to_offer(&wish.codecs, Peer::Unknown, self.agreed.as_ref(), false)?;
         let audio_index = self.agreed.as_ref().map_or(0, |session| session.audio_index);
         let earlier = self.remote.as_ref().map(|remote| (remote, audio_index));
         let draft = make_offer(&wish.own(), &formats, None, earlier);

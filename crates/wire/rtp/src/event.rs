@@ -132,6 +132,11 @@ impl EventSender {
         Self { event, volume, timestamp, step, elapsed: 0, remaining, first: true, ends_left: END_PACKETS }
     }
 
+    /// The key is up: the next packet tells the end.
+    pub fn release(&mut self) {
+        self.remaining = self.remaining.min(self.step);
+    }
+
     /// The packet to send now; `None` when the event has been told to the end.
     pub fn next_packet(&mut self) -> Option<EventPacket> {
         if self.ends_left == 0 {

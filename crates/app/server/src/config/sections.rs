@@ -227,6 +227,9 @@ pub struct Media {
     pub sounds: Vec<PathBuf>,
     /// Sounds of `services` that are URLs.
     pub web_sounds: super::WebSounds,
+    /// Whether keys are heard in the sound of phones that have no telephone events. Off, the other phone is offered none
+    /// either, and keys are sounds for both.
+    pub inband_keys: bool,
     /// After how much silence of a party that is to be heard the log says so, and why that may be, in
     /// seconds; 0 never says so.
     pub quiet_after: u64,
@@ -257,6 +260,7 @@ impl Default for Media {
             hold_music: HoldMusic::Tone,
             sounds: Vec::new(),
             web_sounds: super::WebSounds::default(),
+            inband_keys: true,
             quiet_after: 5,
         }
     }

@@ -101,12 +101,7 @@ impl Call {
         if self.take_key(scene, party, digit) {
             return;
         }
-        let party = party.other();
-        if !self.anchored {
-            self.send_digit(scene, party, digit);
-        } else if self.state == State::Talking {
-            scene.out.media(MediaOp::Digit { call: self.id, party, digit });
-        }
+        self.send_digit(scene, party.other(), digit);
     }
 
     /// A party has pressed a key, which the media engine heard, and may have passed on.
@@ -128,9 +123,14 @@ impl Call {
         self.collect_key(scene, party, digit)
     }
 
+    /// In the audio, where that runs through here: as an event, or as its sound.
     fn send_digit(&mut self, scene: &mut Scene<'_>, party: Party, digit: Digit) {
-        // A key that nobody can take is lost, as in the audio.
-        let _ = self.deliver(scene, party, dtmf_relay(digit), None);
+        if !self.anchored {
+            // A key that nobody can take is lost, as in the audio.
+            let _ = self.deliver(scene, party, dtmf_relay(digit), None);
+        } else if self.state == State::Talking {
+            scene.out.media(MediaOp::Digit { call: self.id, party, digit });
+        }
     }
 }
 
