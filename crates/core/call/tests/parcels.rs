@@ -120,13 +120,12 @@ fn a_key_is_signalled_where_the_audio_does_not_run_through_here() {
 }
 
 #[test]
-fn a_key_that_the_other_party_cannot_hear_is_signalled() {
+fn a_key_that_the_other_party_has_no_event_for_is_sent_to_it_as_a_sound() {
     let (mut desk, call) = talking(Limits::default());
     desk.board
         .tell_media(desk.now, MediaReport::Digit { call, party: Party::Caller, digit: digit('1'), passed: false });
     desk.drain();
-    let (leg, _, parcel) = delivery(&desk);
-    assert_eq!((leg, &*parcel.body), (LegId(1), &b"Signal=1\r\nDuration=160\r\n"[..]));
+    assert_eq!(desk.media.last(), Some(&MediaOp::Digit { call, party: Party::Callee, digit: digit('1') }));
 }
 
 #[test]

@@ -14,18 +14,18 @@ const CALLEE: Party = Party::Callee;
 #[test]
 fn codecs_are_chosen_by_this_table() {
     let table = [
-        // Ours in our order, the callee's choice, events only where both have them.
+        // Ours in our order, the callee's choice, events for each that has them: for the other they are sounds.
         ("0 8 101", "0 8 101", "0 101", "0 101"),
         ("8 0 101", "0 8 101", "8 101", "8 101"),
         ("8 0 101", "0 8 101", "0 8 101", "0 101"),
-        ("8", "8 0", "8", "8"),
-        ("0 8", "0 8", "8 0", "8"),
-        ("18 9 8", "8 0", "8", "8"),
+        ("8", "8 0 101", "8", "8"),
+        ("0 8", "0 8 101", "8 0", "8"),
+        ("18 9 8", "8 0 101", "8", "8"),
         // Where both cannot have one codec, each has its own; what both have wins, whatever the callee likes best.
         ("8 101", "8 0 101", "0 101", "8 101"),
         ("8 101", "8 0 101", "0 8 101", "8 101"),
-        ("0", "0 8", "8", "0"),
-        ("0 8 101", "0 8 101", "0", "0"),
+        ("0", "0 8 101", "8", "0"),
+        ("0 8 101", "0 8 101", "0", "0 101"),
         ("0 96", "0 8 96", "0 96", "0 96"),
         ("101 0", "0 8 101", "0 101", "0 101"),
     ];
@@ -347,7 +347,7 @@ fn who_has_a_codec_of_its_own_keeps_it_when_it_offers_anew() {
     let back = stage.reoffer(CALLER, &phone_with(ALICE, "8 9", "a=sendonly\r\n")).expect("an answer");
     assert_eq!(formats_in(&back), "9", "what it used before, though PCMA comes first with us");
     let ours = stage.make_offer(CALLER, stage::CALLER_LEG).expect("an offer");
-    assert_eq!(formats_in(&ours), "0 9 8", "the other party's, its own, and the rest");
+    assert_eq!(formats_in(&ours), "0 9 8 101", "the other party's, its own, and the rest");
 }
 
 #[test]

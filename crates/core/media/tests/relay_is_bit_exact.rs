@@ -3,7 +3,7 @@
 mod stage;
 
 use hookswitch_call::Party;
-use hookswitch_media::{DropReason, Forward};
+use hookswitch_media::{DropReason, EngineConfig, Forward};
 use stage::{ALICE, BOB, Stage, at, parse, phone, phone_with, rtp, sent_to};
 
 const CALLER: Party = Party::Caller;
@@ -96,8 +96,8 @@ fn audio_under_a_number_of_its_own_is_rewritten() {
 }
 
 #[test]
-fn events_that_one_party_does_not_know_are_not_agreed_with_the_other() {
-    let mut stage = Stage::new();
+fn events_that_one_party_does_not_know_are_not_agreed_with_the_other_where_sounds_mean_nothing_to_us() {
+    let mut stage = Stage::with(EngineConfig { inband_keys: false, ..stage::config() }, 8);
     stage.connect(&phone(ALICE, "0 101"), &phone(BOB, "0"));
     assert_eq!(stage::formats_in(&stage.told[&CALLER]), "0");
     let forward = stage.send(CALLER, ALICE, &mut rtp(101, 1, 1));

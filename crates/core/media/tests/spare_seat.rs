@@ -203,7 +203,7 @@ fn whoever_picks_up_a_ringing_call_agrees_with_the_caller_that_nobody_has_answer
     let answer = stage.reoffer(Seat::Spare, &phone(CAROL, "0 8")).expect("an answer");
     assert_eq!(formats_in(&answer), "8");
     stage.swap(CALLEE);
-    assert_eq!(formats_in(&stage.make_answer(CALLER).expect("an answer")), "8");
+    assert_eq!(formats_in(&stage.make_answer(CALLER).expect("an answer")), "8 101");
     stage.hear(CALLER, Source::Peer).hear(CALLEE, Source::Peer).close_spare();
     assert_eq!(sent_to(stage.send(CALLER, ALICE, &mut rtp(8, 1, 1))), at(CAROL));
     assert_eq!(sent_to(stage.send(CALLEE, CAROL, &mut rtp(8, 1, 3))), at(ALICE));

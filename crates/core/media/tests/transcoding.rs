@@ -512,11 +512,16 @@ fn keys_run_by_the_clock_of_each() {
     assert_eq!(packet.sequence(), last.sequence.wrapping_add(1));
     assert_eq!(TelephoneEvent::parse(packet.payload()).expect("an event").duration, 160);
     // The other way round, and longer than it can be said there.
-    for (sequence, duration, expected) in [(1, 160, 960), (2, 20_000, u16::MAX)] {
-        let header = Header { marker: true, payload_type: 101, sequence, timestamp: 800, ssrc: 0xb0b };
+    let mut begun = None;
+    for (sequence, duration, segment, expected) in
+        [(1, 160, 0, 960), (2, 10_880, 0, 65_280), (3, 20_000, 65_280, 54_720)]
+    {
+        let header = Header { marker: sequence == 1, payload_type: 101, sequence, timestamp: 800, ssrc: 0xb0b };
         let sent = stage.pass(CALLEE, BOB, &event_of(header, duration));
         let packet = parse(&sent[0].1);
-        assert_eq!(packet.payload_type(), 111);
+        assert_eq!((packet.payload_type(), packet.marker()), (111, sequence == 1));
+        let begun = *begun.get_or_insert(packet.timestamp());
+        assert_eq!(packet.timestamp().wrapping_sub(begun), segment);
         assert_eq!(TelephoneEvent::parse(packet.payload()).expect("an event").duration, expected);
     }
 }
