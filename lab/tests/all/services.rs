@@ -76,7 +76,7 @@ fn an_application_can_connect_a_phone_with_a_service() {
 /// A lab with a service that plays a tone.
 fn lab_with(name: &str, tone: &str, plays: Plays, (menu, then): (Option<Menu>, Then)) -> Lab {
     let sounds = vec![Sound { plays, ..Sound::of(SoundKind::Tone, tone) }];
-    let attendant = Attendant { play: Arc::new(Soup { sounds, ..Soup::default() }), menu, then };
+    let attendant = Attendant { play: Arc::new(Soup { sounds, ..Soup::default() }), menu, record: None, then };
     Lab::with_switch(|config| {
         config.shard.b2bua.services.insert(name.into(), Arc::new(attendant));
     })

@@ -24,6 +24,7 @@ mod dns;
 mod events;
 pub mod guard;
 mod hold_music;
+mod messages;
 mod network;
 mod opensips;
 mod recordings;

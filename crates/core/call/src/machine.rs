@@ -388,7 +388,10 @@ impl Call {
                 self.played(scene, play, &news);
                 self.ordered_played(scene, party, play, (news, position));
             }
-            MediaReport::Recorded { recording, news, .. } => self.ordered_recorded(scene, recording, &news),
+            MediaReport::Recorded { recording, news, .. } => {
+                self.message_told(scene, recording, &news);
+                self.ordered_recorded(scene, recording, &news);
+            }
             // For whoever looks after the switch; the call goes on as it is.
             MediaReport::Audio { .. } => {}
         }

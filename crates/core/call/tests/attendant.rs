@@ -13,7 +13,7 @@ fn soup(name: &str) -> Arc<Soup> {
 }
 
 fn announcement(then: Then) -> Attendant {
-    Attendant { play: soup("hello"), menu: None, then }
+    Attendant { play: soup("hello"), menu: None, record: None, then }
 }
 
 /// `1` leads to sales, `22` to support, and what matches a pattern, if there is one, to whoever has that number.
@@ -32,7 +32,7 @@ fn office(pattern: Option<&str>) -> Attendant {
         invalid: Some(soup("invalid")),
         tries: 2,
     };
-    Attendant { play: soup("menu"), menu: Some(menu), then: Then::Hangup }
+    Attendant { play: soup("menu"), menu: Some(menu), record: None, then: Then::Hangup }
 }
 
 /// Alice has called it.
@@ -369,4 +369,118 @@ fn a_name_alone_is_somebody_of_the_domain_that_was_called() {
     assert_eq!(choice("1").as_deref(), Some("sip:sales@b.test"));
     assert_eq!(choice("2").as_deref(), Some("tel:+4930"));
     assert_eq!(choice("345").as_deref(), Some("sip:345@b.test"));
+}
+
+/// A service that takes messages.
+fn voice_mail(then: Then) -> Attendant {
+    let message = Message {
+        file: "messages/{domain}/{user}/{call}.wav".into(),
+        mailbox: Some("{user}@{domain}".into()),
+        most: sec(60),
+        least: sec(2),
+        silence: Some(Silence { below: 200, time: sec(5) }),
+        terminator: Some('#'),
+        barge_in: None,
+    };
+    Attendant { play: soup("speak"), menu: None, record: Some(message), then }
+}
+
+/// The name of the last recording that was begun, and how.
+fn begun(desk: &Desk) -> (RecordingId, RecordPlan) {
+    let plan = |op: &MediaOp| match op {
+        MediaOp::Record { recording, party: Party::Caller, order: RecordOrder::Begin(plan), .. } => {
+            Some((*recording, (**plan).clone()))
+        }
+        _ => None,
+    };
+    desk.media.iter().rev().find_map(plan).expect("a recording")
+}
+
+/// How often its end was ordered.
+fn finishes(desk: &Desk) -> usize {
+    desk.media.iter().filter(|op| matches!(op, MediaOp::Record { order: RecordOrder::Finish, .. })).count()
+}
+
+fn finished(desk: &mut Desk, call: CallId, recording: RecordingId) {
+    let over = Recorded::nothing(&"m.wav".into(), RecordEnd::BelowPower);
+    let news = RecordNews::Finished(Box::new(over));
+    desk.tell_media(MediaReport::Recorded { call, recording, news });
+}
+
+#[test]
+fn a_message_is_recorded_from_the_end_of_the_prompt_and_then_the_call_ends() {
+    let (mut desk, call) = calls(voice_mail(Then::Hangup));
+    let (recording, plan) = begun(&desk);
+    assert!((1..FIRST_ORDERED.0).contains(&recording.0), "no name of a command's");
+    let after = plan.after.expect("it follows on the prompt");
+    assert_eq!((after.play.0 % 511, after.keep, after.barge_in), (1, Duration::ZERO, None));
+    assert_eq!((plan.tracks, plan.max, plan.least), (Tracks::Incoming, sec(60), sec(2)));
+    desk.since();
+    over(&mut desk, call, 1, PlayEnd::Completed);
+    desk.pass(sec(300));
+    press(&mut desk, call, "12");
+    assert_eq!(desk.since(), [""; 0], "it is for the recording to end");
+    assert_eq!(finishes(&desk), 0);
+    finished(&mut desk, call, RecordingId(recording.0 + 1));
+    assert_eq!(desk.since(), [""; 0], "that is another one");
+    finished(&mut desk, call, recording);
+    assert_eq!(desk.since(), ["hangup 0 200 OK"]);
+    desk.ended(call, 0, Cause::hangup());
+    assert_eq!((desk.board.live(), finishes(&desk)), (0, 0));
+}
+
+#[test]
+fn a_key_ends_the_prompt_of_a_message_and_then_the_message() {
+    let (mut desk, call) = calls(voice_mail(Then::To(Address::from("sip:thanks@x"))));
+    desk.since();
+    press(&mut desk, call, "5");
+    assert_eq!(desk.since(), [""; 0]);
+    press(&mut desk, call, "#");
+    assert_eq!(desk.since(), ["Stop 1"]);
+    over(&mut desk, call, 1, PlayEnd::Stopped);
+    press(&mut desk, call, "#");
+    assert_eq!(finishes(&desk), 1);
+    let (recording, _) = begun(&desk);
+    finished(&mut desk, call, recording);
+    assert!(desk.since().contains(&"locate sip:thanks@x".to_owned()));
+}
+
+#[test]
+fn without_a_file_no_message_is_waited_for_and_without_a_prompt_one_is() {
+    let (mut desk, call) = calls(voice_mail(Then::Hangup));
+    let (recording, _) = begun(&desk);
+    finished(&mut desk, call, recording);
+    desk.since();
+    over(&mut desk, call, 1, PlayEnd::Completed);
+    assert_eq!(desk.since(), ["hangup 0 200 OK"]);
+    let (mut desk, call) = calls(voice_mail(Then::Hangup));
+    let (recording, _) = begun(&desk);
+    desk.since();
+    over(&mut desk, call, 1, PlayEnd::Failed);
+    assert_eq!(desk.since(), [""; 0], "who has something to say says it after silence too");
+    finished(&mut desk, call, recording);
+    assert_eq!(desk.since(), ["hangup 0 200 OK"]);
+}
+
+#[test]
+fn who_may_speak_into_the_prompt_loses_no_word_of_it() {
+    let barge_in = Some(BargeIn { above: 1_000, average: 5 });
+    let mut service = voice_mail(Then::Hangup);
+    service.record = service.record.map(|message| Message { barge_in, ..message });
+    let (desk, _) = calls(service);
+    let after = begun(&desk).1.after.expect("it follows on the prompt");
+    assert_eq!((after.keep, after.barge_in), (sec(1), barge_in));
+}
+
+#[test]
+fn a_caller_who_is_led_away_leaves_a_whole_message() {
+    let (mut desk, call) = calls(voice_mail(Then::Hangup));
+    over(&mut desk, call, 1, PlayEnd::Completed);
+    let by_id = CallRef::Id(call);
+    let to = Address::from("sip:bob@x");
+    desk.submit(Command::Transfer { call: by_id, party: Party::Caller, to, by: None }).expect("it can be");
+    desk.located(call, &["sip:b1@x"]);
+    desk.progress(call, 2, 180, None);
+    desk.answered(call, 2, Some("b"));
+    assert_eq!(finishes(&desk), 1);
 }

@@ -28,7 +28,7 @@ use hookswitch_b2bua::{B2bua, B2buaConfig, Step, aor};
 use hookswitch_call::directory::{Directory, DirectoryChange, LookupTotals};
 use hookswitch_call::port::Backend;
 use hookswitch_call::switchboard::{self, Switchboard};
-use hookswitch_call::{CallId, CallRef, Cause, Command, Fault, Kind, Limits, MediaReport, Time};
+use hookswitch_call::{CallId, CallRef, Cause, Command, Fault, Kind, Limits, MediaOp, MediaReport, RecordOrder, Time};
 use hookswitch_dialect::call_api::{self, Hub, HubOutput};
 use hookswitch_sip::guard::{GuardNews, GuardTotals, LiftedWhy};
 use hookswitch_sip::registrar;
@@ -125,7 +125,10 @@ impl Shard {
         match input {
             Input::Sip(input) => self.b2bua.handle_input(now, input),
             Input::Media(MediaReport::Audio { call, news, audio }) => self.audio_told(call, news, audio),
-            Input::Media(MediaReport::Recorded { call, recording: BY_RULE, news }) => self.recorded(call, news),
+            Input::Media(MediaReport::Recorded { call, recording, news }) => {
+                self.board.tell_media(now, MediaReport::Recorded { call, recording, news: news.clone() });
+                self.recorded(now, call, news);
+            }
             Input::Media(report) => self.board.tell_media(now, report),
             Input::Answer { id, answer } => self.b2bua.handle_answer(now, id, answer),
             Input::User { id, reply } => self.b2bua.handle_user(now, id, reply.into()),
@@ -321,7 +324,12 @@ impl Shard {
     fn carry_out(&mut self, now: Time, output: switchboard::Output) {
         match output {
             switchboard::Output::Op(op) => self.b2bua.perform(now, op),
-            switchboard::Output::Media(op) => self.out.push_back(Output::Media(op)),
+            switchboard::Output::Media(mut op) => {
+                if let MediaOp::Record { call, order: RecordOrder::Begin(plan), .. } = &mut op {
+                    self.name_recording(now, *call, plan);
+                }
+                self.out.push_back(Output::Media(op));
+            }
             switchboard::Output::Event(told) => {
                 self.hub.told(&told);
                 self.note_end(&told);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Event::Bridged ──▶ a rule says so ──▶ MediaOp::Record, both sides, from the answer to the end
-//!   MediaReport::Recorded ──▶ Output::Recorded: the log, and the page of the call
+//!   MediaReport::Recorded ──▶ Output::Recorded: the log, and the page of the call; one more message for a user
 //! ```
 
 use compact_str::{CompactString, format_compact};
@@ -54,7 +54,7 @@ impl Shard {
             // Not in silence: whoever has to record calls wants to know of those that are not.
             let reason = RecordEnd::Failed("the audio of the call does not run through the switch".into());
             let news = RecordNews::Finished(Box::new(Recorded::nothing(&file, reason)));
-            return self.recorded(call, news);
+            return self.recorded(told.at, call, news);
         }
         let order = RecordOrder::Begin(Box::new(RecordPlan::both_sides(file)));
         self.out.push_back(Output::Media(MediaOp::Record { call, party: Party::Caller, recording: BY_RULE, order }));
@@ -72,19 +72,67 @@ impl Shard {
         }
     }
 
+    /// Fills in what stands for something in the order of a recording.
+    pub(crate) fn name_recording(&self, now: Time, call: CallId, plan: &mut RecordPlan) {
+        let callee = self.board.call(call).and_then(|call| self.b2bua.user_of(&call.callee));
+        let (user, domain) = callee.map_or((NOBODY.into(), NOBODY), |(user, domain)| (user.to_lowercase(), domain));
+        let told =
+            [("{user}", user.as_str()), ("{domain}", domain), ("{day}", &day(now)), ("{call}", &call.to_string())];
+        plan.file = filled(&plan.file, told.map(|(place, text)| (place, file_part(text))));
+        plan.mailbox =
+            plan.mailbox.take().map(|text| filled(&text, told.map(|(place, text)| (place, CompactString::from(text)))));
+    }
+
     /// Passes on what has become of a recording, and keeps it with the call.
-    pub(crate) fn recorded(&mut self, call: CallId, news: RecordNews) {
+    pub(crate) fn recorded(&mut self, now: Time, call: CallId, news: RecordNews) {
         if let RecordNews::Finished(recorded) = &news {
             self.note_recorded(call, recorded);
+            if let Some(mailbox) = recorded.mailbox.as_deref().filter(|_| recorded.size > 0) {
+                self.b2bua.message_left(now, mailbox);
+            }
         }
         self.out.push_back(Output::Recorded(RecordReport { call, news }));
     }
 }
 
+/// What stands in the name of a file for a user or domain that is none of ours.
+const NOBODY: &str = "nobody";
+
+/// Longest part of the name of a file that is made of what somebody dialled, in bytes.
+const MAX_FILE_PART: usize = 100;
+
 /// A folder for each day, in UTC, and a file for each call.
 fn file_name(now: Time, call: CallId) -> CompactString {
+    format_compact!("{}/{call}.wav", day(now))
+}
+
+fn day(now: Time) -> CompactString {
     let (year, month, day) = date(now.as_secs() / 86_400);
-    format_compact!("{year:04}-{month:02}-{day:02}/{call}.wav")
+    format_compact!("{year:04}-{month:02}-{day:02}")
+}
+
+/// A text with other texts in their places. What comes in is not looked at again.
+fn filled<const N: usize>(text: &str, told: [(&str, CompactString); N]) -> CompactString {
+    let (mut out, mut rest) = (CompactString::default(), text);
+    loop {
+        let places = told.iter().filter_map(|(place, text)| Some((rest.find(place)?, place.len(), text)));
+        let Some((at, len, text)) = places.min_by_key(|(at, ..)| *at) else { break };
+        out.push_str(rest.get(..at).unwrap_or_default());
+        out.push_str(text);
+        rest = rest.get(at + len..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
+}
+
+/// A text as one name of a file: nothing in it leads anywhere, nor hides the file.
+fn file_part(text: &str) -> CompactString {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "._+-".contains(c) { c } else { '_' };
+    let mut part: CompactString = text.chars().take(MAX_FILE_PART).map(plain).collect();
+    if part.is_empty() || part.starts_with('.') {
+        part.insert(0, '_');
+    }
+    part
 }
 
 /// The date of a day since the epoch, in the Gregorian calendar: of years that begin in March, so that the odd day is
@@ -105,6 +153,23 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn nothing_that_was_dialled_leads_out_of_a_folder_or_is_looked_at_again() {
+        let told = [("{user}", file_part("{call}")), ("{call}", file_part("1f"))];
+        assert_eq!(filled("a/{user}/{call}-{call}.wav", told.clone()), "a/_call_/1f-1f.wav");
+        assert_eq!(filled("{{user}}{use", told), "{_call_}{use");
+        for (text, expected) in [
+            ("..", "_.."),
+            ("", "_"),
+            ("../../etc/x", "_.._.._etc_x"),
+            ("j\u{f6}rg", "j_rg"),
+            ("+49.30-1_2", "+49.30-1_2"),
+        ] {
+            assert_eq!(file_part(text), expected);
+        }
+        assert_eq!(file_part(&"x".repeat(1_000)).len(), MAX_FILE_PART);
+    }
 
     #[test]
     fn a_recording_is_named_by_its_day_and_its_call() {

@@ -3,9 +3,14 @@
 mod support;
 use support::*;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_call::{CallId, MediaReport, RecordEnd, RecordNews, Recorded, Tracks};
+use hookswitch_call::directory::{Directory, Forwarding, Layer, Secret};
+use hookswitch_call::{
+    Attendant, CallId, Forwards, MediaReport, Message, RecordEnd, RecordNews, RecordPlan, Recorded, RecordingId, Sound,
+    SoundKind, Soup, Then, Tracks,
+};
 use hookswitch_shard::{BY_RULE, Input, RecordReport, RecordRule};
 use hookswitch_sip::DialogId;
 use serde_json::Value;
@@ -124,4 +129,65 @@ fn a_recording_that_fails_harms_no_call_and_is_kept_with_it() {
     assert_eq!(page(&mut world, call)["recordings"][0]["failed"], "the disk is full");
     world.assert_clean();
     assert!(world.shard.has_no_inquiries());
+}
+
+/// Bob is at none of his phones; who calls him is asked for a message, and so is who calls the service itself.
+fn with_voice_mail(mailbox: &str) -> World {
+    let mut config = shard_config();
+    config.limits.anchor = true;
+    let otherwise = Forwards { unreachable: Some("sip:mail@x.test".into()), ..Forwards::default() };
+    let forwards = [("bob".into(), Forwarding { always: None, otherwise })].into();
+    let users = ["alice", "bob"].map(|name| (name.into(), Secret::new(&format!("{name}-pw")))).into();
+    config.directory = Directory::new();
+    config.directory.configure("x.test", Layer { users, forwards, ..Layer::default() }).expect("a domain");
+    let message = Message {
+        file: "{domain}/{user}/{day}-{call}.wav".into(),
+        mailbox: Some(mailbox.into()),
+        most: Duration::from_secs(60),
+        least: Duration::ZERO,
+        silence: None,
+        terminator: None,
+        barge_in: None,
+    };
+    let play = Arc::new(Soup { sounds: vec![Sound::of(SoundKind::Tone, "425:100")], ..Soup::default() });
+    let service = Attendant { play, menu: None, record: Some(message), then: Then::Hangup };
+    config.b2bua.services.insert("mail".into(), Arc::new(service));
+    World { described: Some(0), ..World::new(config) }
+}
+
+/// Alice calls somebody and hears the service; the order of its recording.
+fn leave_message(world: &mut World, to: &str) -> (DialogId, CallId, RecordPlan) {
+    let dialog = world.invite(0, to, Some("a"));
+    world.ack(0, dialog, None);
+    let (call, plan) = world.ordered.pop().expect("a recording");
+    (dialog, call, plan)
+}
+
+fn waiting(world: &mut World) -> u64 {
+    let (status, body) = world.http("GET", "/mailbox/x.test/bob", "");
+    assert_eq!(status, 200);
+    serde_json::from_str::<Value>(&body).expect("JSON")["new"].as_u64().expect("a number")
+}
+
+#[test]
+fn a_message_is_named_by_who_was_called_and_lights_that_ones_lamp() {
+    for (to, mailbox, user) in
+        [("sip:bob@x.test", "{user}@{domain}", "bob"), ("sip:mail@x.test", "bob@{domain}", "mail")]
+    {
+        let mut world = with_voice_mail(mailbox);
+        let (dialog, call, plan) = leave_message(&mut world, to);
+        assert_eq!(plan.file, format!("x.test/{user}/2023-11-14-{call}.wav"));
+        assert_eq!(plan.mailbox.as_deref(), Some("bob@x.test"));
+        world.bye(0, dialog);
+        let left = Recorded { mailbox: plan.mailbox, ..file() };
+        let nothing = Recorded { size: 0, ..left.clone() };
+        let stranger = Recorded { mailbox: Some("nobody@x.test".into()), ..left.clone() };
+        for (recorded, expected) in [(nothing, 0), (left.clone(), 1), (stranger, 1), (left, 2)] {
+            let (recording, news) = (RecordingId(1), RecordNews::Finished(Box::new(recorded)));
+            world.shard.handle(world.now, Input::Media(MediaReport::Recorded { call, recording, news }));
+            world.run();
+            assert_eq!(waiting(&mut world), expected);
+        }
+        assert_eq!(page(&mut world, call)["recordings"][0]["file"], "/r/a.wav");
+    }
 }

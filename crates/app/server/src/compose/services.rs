@@ -14,6 +14,7 @@ use hookswitch_codec::Tone;
 use hookswitch_drive::is_url;
 use hookswitch_sip_msg::Uri;
 
+use super::messages::message;
 use crate::config::{self, Config, ConfigError, Loop};
 
 /// Most services.
@@ -40,11 +41,16 @@ pub(super) fn services(config: &Config) -> Result<AHashMap<CompactString, Arc<At
 fn attendant(config: &Config, key: &str, service: &config::Service) -> Result<Attendant, ConfigError> {
     let play = soup(config, &format!("{key}.play"), &service.play)?;
     let menu = service.menu.as_ref().map(|written| menu(config, &format!("{key}.menu"), written)).transpose()?;
+    let take = |written| message(config, &format!("{key}.record"), written);
+    let record = service.record.as_ref().map(take).transpose()?;
+    if record.is_some() && menu.is_some() {
+        return Err(ConfigError::value(key, "a service has a `menu` or takes a message (`record`), not both"));
+    }
     let then = match service.then.as_str() {
         "hangup" => Then::Hangup,
         to => Then::To(address(&format!("{key}.then"), to)?),
     };
-    Ok(Attendant { play, menu, then })
+    Ok(Attendant { play, menu, record, then })
 }
 
 fn menu(config: &Config, key: &str, written: &config::Menu) -> Result<Menu, ConfigError> {
@@ -91,7 +97,7 @@ fn menu(config: &Config, key: &str, written: &config::Menu) -> Result<Menu, Conf
     Ok(Menu { collect, choices, others, invalid: invalid.transpose()?, tries: written.tries })
 }
 
-fn check<T: PartialOrd + std::fmt::Display>(
+pub(super) fn check<T: PartialOrd + std::fmt::Display>(
     value: T,
     range: std::ops::RangeInclusive<T>,
     key: &str,
@@ -102,7 +108,7 @@ fn check<T: PartialOrd + std::fmt::Display>(
     Err(ConfigError::value(key, format!("{value} is not from {} to {}", range.start(), range.end())))
 }
 
-fn is_key(key: char) -> bool {
+pub(super) fn is_key(key: char) -> bool {
     matches!(key, '0'..='9' | '*' | '#' | 'A'..='D')
 }
 
@@ -234,6 +240,7 @@ mod tests {
             ("{ play: a, menu: { pattern: '1*', to: b } }", "services.s.menu.pattern: it matches no keys at all"),
             ("{ play: a, menu: { keys: { '1': b }, tries: 0 } }", "services.s.menu.tries: 0 is not from 1 to 100"),
             ("{ play: a, menu: { keys: { '1': b }, most: 33 } }", "services.s.menu.most: 33 is not from 1 to 32"),
+            ("{ play: a, menu: { keys: { '1': b } }, record: {} }", "recordings.folder"),
             ("{ play: a, plya: b }", "t:3: unknown key `plya`"),
             ("{ play: [ { wave: a } ] }", "unknown key `wave`"),
         ] {

@@ -41,7 +41,7 @@ pub use problem::ConfigError;
 pub use recordings::{RecordedCalls, Recordings};
 pub use reference::reference;
 pub use sections::*;
-pub use services::{Forms, Loop, Menu, Service, Soup};
+pub use services::{Forms, Loop, Menu, Message, Service, Soup};
 pub use sip_tls::{ClientCertificates, SipTls};
 pub use toll::{TollLimits, TollSection};
 pub use trunks::{HeaderRule, NumberIn, NumberRule, Trunk, TrunkHost};

@@ -19,6 +19,9 @@ pub struct Service {
     /// Keys that lead on. Default: none.
     #[serde(default)]
     pub menu: Option<Menu>,
+    /// A message that the caller leaves after that. Default: none. Needs `recordings.folder`, and goes without `menu`.
+    #[serde(default)]
+    pub record: Option<Message>,
     /// What comes when all has been played and no key has led on: `hangup`, or whom the caller is connected with, a user
     /// or service of the same domain or an address.
     #[serde(default = "hangup")]
@@ -66,6 +69,48 @@ impl Default for Menu {
             next_key: 3,
             invalid: None,
             tries: 3,
+        }
+    }
+}
+
+/// A message that a caller leaves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Message {
+    /// Its WAV file, below `recordings.folder`. `{call}` stands for the call and has to be there, `{day}` for the date
+    /// (UTC), `{user}` and `{domain}` for who was called first.
+    pub file: String,
+    /// Whose message it is, a user of the domain that was called. Default: who was called first.
+    pub user: Option<String>,
+    /// Whether one more message waits for that user, whose phones show it (RFC 3842).
+    pub lamp: bool,
+    /// Longest message, in seconds; 1 to 64,800.
+    pub most: u64,
+    /// A message in which less was said is thrown away, in seconds.
+    pub least: u64,
+    /// After so much silence it is over, in seconds, at most 600; 0 waits for the caller to hang up.
+    pub silence: u64,
+    /// What is no louder than this is silence: the root of the mean square of 16-bit samples, 1 to 32,767.
+    pub quiet: u16,
+    /// A key that ends the message, and before that the prompt. `null`: none.
+    pub terminator: Option<char>,
+    /// Speaking louder than this for a fifth of a second ends the prompt, measured as `quiet`. Default: it is played to its
+    /// end.
+    pub barge_in: Option<u16>,
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Self {
+            file: "messages/{domain}/{user}/{call}.wav".to_owned(),
+            user: None,
+            lamp: true,
+            most: 180,
+            least: 2,
+            silence: 5,
+            quiet: 200,
+            terminator: Some('#'),
+            barge_in: None,
         }
     }
 }

@@ -12,7 +12,12 @@
 //!                 Leads: the party is connected with somebody ── in vain ───┘── no try left ──▶ then
 //! ```
 //!
-//! A service without a menu plays once, and what comes then comes at once.
+//! A service without a menu plays once, and what comes then comes at once; or it takes a message first, which is recorded
+//! from the end of the prompt on:
+//!
+//! ```text
+//!   joined ──▶ Plays(prompt) ── over, a key, the party speaks ──▶ Message ── silence, a key, too long ──▶ then
+//! ```
 
 use std::sync::Arc;
 
@@ -24,7 +29,8 @@ use super::transfer::By;
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Alarm, Call, Scene, State};
 use crate::words::{
-    Address, Attendant, Collected, Digit, MediaOp, Party, PlayControl, PlayEnd, PlayId, PlayNews, Service, Soup, Then,
+    Address, Attendant, Collected, Digit, FIRST_ORDERED, MediaOp, Party, PlayControl, PlayEnd, PlayId, PlayNews,
+    RecordNews, RecordOrder, RecordingId, Service, Soup, Then,
 };
 
 /// More than a service ever plays: prompts and what follows wrong keys.
@@ -41,6 +47,8 @@ pub(crate) struct Serving {
     keys: CompactString,
     /// How often the prompt has been played.
     tries: u8,
+    /// The recording of the party's message, until it is complete.
+    message: Option<RecordingId>,
     /// What was played last. Nothing else in the call ever goes by the same name: an event comes before every service.
     play: PlayId,
 }
@@ -57,6 +65,8 @@ enum Awaits {
     Key,
     /// Another one.
     More,
+    /// The end of the message.
+    Message,
     /// Whoever the party is connected with.
     Answer {
         /// Nothing is left to try after that.
@@ -70,7 +80,8 @@ impl Call {
         for party in [Party::Caller, Party::Callee] {
             if let Some(Service::Attendant(by)) = self.service(party.other()) {
                 let (keys, play) = (CompactString::default(), PlayId(self.seq.wrapping_mul(PLAYS)));
-                let serving = Serving { party, by: Arc::clone(by), awaits: Awaits::Key, keys, tries: 0, play };
+                let serving =
+                    Serving { party, by: Arc::clone(by), awaits: Awaits::Key, keys, tries: 0, message: None, play };
                 self.serving = Some(Box::new(serving));
                 self.prompt(scene);
             }
@@ -82,6 +93,7 @@ impl Call {
         self.clear_alarm(Alarm::Key);
         let Some(serving) = self.serving.take() else { return };
         self.hush(scene, &serving);
+        self.message_done(scene, &serving);
     }
 
     /// Plays the prompt, unless that has been done often enough.
@@ -96,6 +108,40 @@ impl Call {
         serving.keys.clear();
         let soup = Arc::clone(&serving.by.play);
         self.play(scene, soup, Awaits::Prompt);
+        self.take_message(scene);
+    }
+
+    /// Has what the party says after the prompt recorded, if that is what it is asked for.
+    fn take_message(&mut self, scene: &mut Scene<'_>) {
+        let (call, seq) = (self.id, self.seq);
+        let Some(serving) = &mut self.serving else { return };
+        let Some(message) = &serving.by.record else { return };
+        // Commands have the names above; an event comes between one service and the next.
+        let recording = RecordingId(1 + (seq % u32::from(FIRST_ORDERED.0 - 1)) as u16);
+        let plan = message.plan(serving.play);
+        serving.message = Some(recording);
+        let party = serving.party;
+        let order = RecordOrder::Begin(Box::new(plan));
+        self.media(scene, MediaOp::Record { call, party, recording, order });
+    }
+
+    /// The message is as long as it will be.
+    fn message_done(&self, scene: &mut Scene<'_>, serving: &Serving) {
+        if let Some(recording) = serving.message {
+            let (call, party, order) = (self.id, serving.party, RecordOrder::Finish);
+            self.media(scene, MediaOp::Record { call, party, recording, order });
+        }
+    }
+
+    /// How a recording goes.
+    pub(crate) fn message_told(&mut self, scene: &mut Scene<'_>, recording: RecordingId, news: &RecordNews) {
+        let Some(serving) = self.serving.as_mut().filter(|serving| serving.message == Some(recording)) else { return };
+        if matches!(news, RecordNews::Finished(_)) {
+            serving.message = None;
+            if serving.awaits == Awaits::Message {
+                self.come_to_the_end(scene);
+            }
+        }
     }
 
     /// Plays something to whoever is served.
@@ -128,6 +174,8 @@ impl Call {
         let PlayNews::Ended(end) = news else { return };
         let Some(serving) = &self.serving else { return };
         match serving.awaits {
+            // What cannot be recorded was over before.
+            Awaits::Prompt(prompt) if prompt == play && serving.message.is_some() => self.now_awaits(Awaits::Message),
             Awaits::Prompt(prompt) if prompt == play => match &serving.by.menu {
                 None => self.come_to_the_end(scene),
                 // Nobody can answer what nobody has heard, and it would not be heard the next time either.
@@ -139,7 +187,12 @@ impl Call {
                 }
             },
             Awaits::Invalid(invalid) if invalid == play => self.prompt(scene),
-            Awaits::Prompt(_) | Awaits::Invalid(_) | Awaits::Key | Awaits::More | Awaits::Answer { .. } => {}
+            Awaits::Prompt(_)
+            | Awaits::Invalid(_)
+            | Awaits::Key
+            | Awaits::More
+            | Awaits::Message
+            | Awaits::Answer { .. } => {}
         }
     }
 
@@ -152,7 +205,10 @@ impl Call {
     pub(crate) fn key_pressed(&mut self, scene: &mut Scene<'_>, digit: Digit) {
         let Some(serving) = self.serving.as_deref() else { return };
         let Some(menu) = &serving.by.menu else {
-            if serving.by.play.interrupt {
+            let terminates = serving.by.record.as_ref().is_some_and(|message| message.terminator == Some(digit.key));
+            if serving.awaits == Awaits::Message && terminates {
+                self.message_done(scene, serving);
+            } else if serving.by.play.interrupt || terminates {
                 self.hush(scene, serving);
             }
             return;
@@ -160,7 +216,7 @@ impl Call {
         match serving.awaits {
             Awaits::Answer { .. } => return,
             Awaits::Prompt(_) | Awaits::Invalid(_) => self.hush(scene, serving),
-            Awaits::Key | Awaits::More => {}
+            Awaits::Key | Awaits::More | Awaits::Message => {}
         }
         let mut keys = serving.keys.clone();
         let collected = menu.collect.take(&mut keys, digit.key);
@@ -182,7 +238,7 @@ impl Call {
         match self.serving.as_ref().map(|serving| serving.awaits) {
             Some(Awaits::Key) => self.prompt(scene),
             Some(Awaits::More) => self.keys_complete(scene),
-            Some(Awaits::Prompt(_) | Awaits::Invalid(_) | Awaits::Answer { .. }) | None => {}
+            Some(Awaits::Prompt(_) | Awaits::Invalid(_) | Awaits::Message | Awaits::Answer { .. }) | None => {}
         }
     }
 

@@ -41,7 +41,8 @@ pub use record::{
 };
 pub use room::{Part, Role, Room, RoomNews};
 pub use service::{
-    Attendant, BadPattern, Collect, Collected, MAX_CHOICES, MAX_KEYS, MAX_PATTERN, Menu, Pattern, Service, Then,
+    Attendant, BadPattern, Collect, Collected, MAX_CHOICES, MAX_KEYS, MAX_PATTERN, Menu, Message, Pattern, Service,
+    Then,
 };
 pub use told::{Event, Told};
 pub use toll::{Orderer, Toll};

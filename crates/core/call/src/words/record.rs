@@ -28,6 +28,8 @@ pub enum RecordOrder {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RecordPlan {
     /// The file, below the folder of recordings: names with `/` between them, of which none is `..`. It must not exist.
+    /// Until it comes to the media engine `{call}` in it stands for the call, `{day}` for the present one (UTC), `{user}`
+    /// and `{domain}` for whom was called.
     pub file: CompactString,
     /// Which sides, and how they are put together.
     pub tracks: Tracks,
@@ -49,7 +51,7 @@ pub struct RecordPlan {
     pub least: Duration,
     /// Begins with the end of something that is played to the party; none begins at once.
     pub after: Option<AfterPlay>,
-    /// The user, `USER@DOMAIN`, for whom this is a message.
+    /// The user, `USER@DOMAIN`, for whom this is a message; `{user}` and `{domain}` as in the name of the file.
     pub mailbox: Option<CompactString>,
 }
 

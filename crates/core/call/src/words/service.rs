@@ -6,7 +6,7 @@ use std::time::Duration;
 use compact_str::{CompactString, format_compact};
 use serde::{Deserialize, Serialize};
 
-use super::{Address, Room, Soup};
+use super::{Address, AfterPlay, BargeIn, PlayId, RecordPlan, Room, Silence, Soup, Tracks};
 
 /// Most keys that are collected at once.
 pub const MAX_KEYS: usize = 32;
@@ -41,8 +41,48 @@ pub struct Attendant {
     pub play: Arc<Soup>,
     /// The keys that lead on, if any do.
     pub menu: Option<Menu>,
+    /// What it records after that, if it does; then it has no menu.
+    pub record: Option<Message>,
     /// What comes when all has been played and no key has led on.
     pub then: Then,
+}
+
+/// How long before somebody interrupts a prompt by speaking the message begins: so much is said until that is certain.
+const BEFORE_BARGE_IN: Duration = Duration::from_secs(1);
+
+/// How a service records what a caller says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Message {
+    /// The file, as [`RecordPlan::file`].
+    pub file: CompactString,
+    /// For whom, as [`RecordPlan::mailbox`].
+    pub mailbox: Option<CompactString>,
+    /// Longest message.
+    pub most: Duration,
+    /// A message of which less was said is thrown away.
+    pub least: Duration,
+    /// The message is over when the caller says nothing for so long.
+    pub silence: Option<Silence>,
+    /// A key that ends the message; before that, the prompt.
+    pub terminator: Option<char>,
+    /// Speaking as loud as this ends the prompt.
+    pub barge_in: Option<BargeIn>,
+}
+
+impl Message {
+    /// The recording that follows on a prompt.
+    pub(crate) fn plan(&self, play: PlayId) -> RecordPlan {
+        let keep = if self.barge_in.is_some() { BEFORE_BARGE_IN } else { Duration::ZERO };
+        RecordPlan {
+            tracks: Tracks::Incoming,
+            max: self.most,
+            silence: self.silence,
+            least: self.least,
+            after: Some(AfterPlay { play, keep, barge_in: self.barge_in }),
+            mailbox: self.mailbox.clone(),
+            ..RecordPlan::both_sides(self.file.clone())
+        }
+    }
 }
 
 /// What comes at the end of a service.
@@ -220,6 +260,6 @@ impl Attendant {
             Then::Hangup => Then::Hangup,
             Then::To(to) => Then::To(full(to)),
         };
-        Self { play: Arc::clone(&self.play), menu, then }
+        Self { play: Arc::clone(&self.play), menu, record: self.record.clone(), then }
     }
 }

@@ -76,6 +76,14 @@ impl B2bua {
         true
     }
 
+    /// One more new message waits for a user, if there is such a user, and its phones are told.
+    pub fn message_left(&mut self, now: Time, aor: &str) {
+        let Some(aor) = self.user_at(&uri_of(aor)) else { return };
+        let before = self.mailbox(&aor).unwrap_or_default();
+        let after = Mailbox { new: before.new.saturating_add(1), ..before };
+        self.set_mailbox(now, &aor, Some(after));
+    }
+
     /// A mailbox that was stored.
     pub fn restore_mailbox(&mut self, aor: CompactString, mailbox: Mailbox) {
         self.packages.mailboxes.boxes.insert(aor, mailbox);
