@@ -1,5 +1,6 @@
 //! Phones in a conference: each hears all others, and the switch says that it is the focus.
 
+use hookswitch_b2bua::Configured;
 use hookswitch_call::{Event, RoomNews};
 use hookswitch_codec::{by_static_payload_type, pcmu};
 use hookswitch_lab::{Audio, DOMAIN, Lab, PhoneId, sdp, seconds};
@@ -69,6 +70,62 @@ fn an_application_calls_a_phone_into_a_conference() {
     assert_eq!(lab.heard_by(app).events("c1").last(), Some(&"Ended"));
     lab.hang_up(alice);
     lab.hang_up(bob);
+    lab.finish();
+}
+
+#[test]
+fn who_is_called_into_a_conference_is_told_so_at_once() {
+    let mut lab = Lab::with_switch(|switch| {
+        switch.shard.b2bua.services.insert("daily".into(), Configured::Conference("tea".into()));
+    });
+    let app = lab.app();
+    for (who, callee, is_focus) in [("dave", ROOM, true), ("erin", "daily", true), ("frank", "echo", false)] {
+        let agent = lab.registered_agent(who);
+        lab.start_call(app, who, who, callee);
+        lab.until("it is called", |lab| lab.agent_called(agent).is_some());
+        let (_, invite) = lab.agent_called(agent).expect("a call");
+        let contact = String::from_utf8_lossy(invite.header(HeaderName::Contact).unwrap_or_default()).into_owned();
+        assert_eq!(contact.ends_with(">;isfocus"), is_focus, "{callee}: {contact}");
+        lab.agent_responds(agent, 486, None);
+        lab.pass(seconds(1));
+    }
+    lab.finish();
+}
+
+#[test]
+fn a_configured_service_leads_into_the_conference_of_its_name() {
+    let mut lab = Lab::with_switch(|switch| {
+        switch.shard.b2bua.services.insert("daily".into(), Configured::Conference("tea".into()));
+    });
+    let [alice, bob] = lab.registered(["alice", "bob"]);
+    lab.dial(alice, ROOM);
+    lab.dial(bob, "daily");
+    lab.pass(seconds(2));
+    lab.assert_talking(alice, bob);
+    assert_eq!(news(&lab), [&RoomNews::Joined(1), &RoomNews::Joined(2)]);
+    lab.hang_up(alice);
+    lab.hang_up(bob);
+    lab.finish();
+}
+
+#[test]
+fn who_calls_a_full_conference_hears_that_it_is_busy() {
+    let mut lab = Lab::with_switch(|switch| switch.media.room_members = 2);
+    let phones: [PhoneId; 3] = lab.registered(["alice", "bob", "carol"]);
+    for phone in phones {
+        lab.dial(phone, ROOM);
+        lab.pass(seconds(1));
+    }
+    lab.assert_talking(phones[0], phones[1]);
+    let [.., refused] = news(&lab)[..] else { panic!("nothing was told") };
+    assert!(matches!(refused, RoomNews::Refused(cause) if cause.code == 486), "{refused:?}");
+    lab.hang_up(phones[0]);
+    lab.pass(seconds(1));
+    lab.dial(phones[2], ROOM);
+    lab.pass(seconds(2));
+    lab.assert_talking(phones[1], phones[2]);
+    lab.hang_up(phones[1]);
+    lab.hang_up(phones[2]);
     lab.finish();
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hookswitch_b2bua::Configured;
 use hookswitch_call::{Address, Attendant, Collect, Menu, Plays, Sound, SoundKind, Soup, Then};
 use hookswitch_lab::{Lab, millis, seconds};
 use hookswitch_phone::{EndCause, Keys};
@@ -78,7 +79,7 @@ fn lab_with(name: &str, tone: &str, plays: Plays, (menu, then): (Option<Menu>, T
     let sounds = vec![Sound { plays, ..Sound::of(SoundKind::Tone, tone) }];
     let attendant = Attendant { play: Arc::new(Soup { sounds, ..Soup::default() }), menu, record: None, then };
     Lab::with_switch(|config| {
-        config.shard.b2bua.services.insert(name.into(), Arc::new(attendant));
+        config.shard.b2bua.services.insert(name.into(), Configured::Attendant(Arc::new(attendant)));
     })
 }
 

@@ -42,6 +42,9 @@ use crate::config::{
 pub use network::stun_server;
 pub use opensips::front_config;
 
+/// How many members of one conference can be configured: it is mixed 50 times a second by one thread.
+const ROOM_MEMBERS: std::ops::RangeInclusive<usize> = 2..=1_000;
+
 /// What the switch is called in User-Agent and Server.
 const PRODUCT: &str = concat!("Hookswitch/", env!("CARGO_PKG_VERSION"));
 
@@ -90,6 +93,12 @@ fn media(config: &Config) -> Result<MediaConfig, ConfigError> {
     engine.codecs = codecs("media.codecs", &config.media.codecs)?;
     engine.max_calls = config.calls.max;
     engine.inband_keys = config.media.inband_keys;
+    if !ROOM_MEMBERS.contains(&config.media.room_members) {
+        let (least, most) = (ROOM_MEMBERS.start(), ROOM_MEMBERS.end());
+        let why = format!("{} is not from {least} to {most}", config.media.room_members);
+        return Err(ConfigError::value("media.room_members", why));
+    }
+    engine.room_members = config.media.room_members;
     engine.quiet_after = Duration::from_secs(config.media.quiet_after);
     engine.rtp_timeout = Duration::from_secs(config.calls.probe_time);
     engine.hold_music = hold_music::read(&config.media.hold_music)?;
@@ -369,6 +378,17 @@ mod tests {
     fn why(text: &str) -> String {
         let config = Config::parse("t", text).unwrap();
         shard_config(&config).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_conference_has_as_many_members_as_are_configured() {
+        let members = |text: &str| media(&Config::parse("t", text).unwrap()).map(|media| media.engine.room_members);
+        assert_eq!(members("{}").unwrap(), 100);
+        assert_eq!(members("media: { room_members: 1000 }").unwrap(), 1_000);
+        for number in [1, 1_001] {
+            let error = members(&format!("media: {{ room_members: {number} }}")).unwrap_err().to_string();
+            assert!(error.contains(&format!("media.room_members: {number} is not from 2 to 1000")), "{error}");
+        }
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl Engine {
         Ok(Local { address, port: pair.port, ptime: self.config.ptime, direction, sounds })
     }
 
-    fn assign(&mut self, pair: PortPair, call: u32, seat: Seat) {
+    pub(crate) fn assign(&mut self, pair: PortPair, call: u32, seat: Seat) {
         let last = pair.rtp.0.max(pair.rtcp.0) as usize;
         if self.sockets.len() <= last {
             self.sockets.resize(last + 1, None);

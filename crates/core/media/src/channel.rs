@@ -44,6 +44,15 @@ impl Sockets {
         [self.v4, self.v6].into_iter().flatten()
     }
 
+    /// The same sockets by the numbers of another thread, in the order of [`Sockets::iter`].
+    pub fn renumber(&mut self, pairs: &mut impl Iterator<Item = PortPair>) {
+        for place in [&mut self.v4, &mut self.v6] {
+            if place.is_some() {
+                *place = pairs.next();
+            }
+        }
+    }
+
     #[inline]
     pub fn rtp_towards(&self, to: SocketAddr) -> Option<SocketIx> {
         self.get(to.is_ipv6()).map(|pair| pair.rtp)

@@ -13,7 +13,7 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use crate::channel::{Call, Channel, SocketUse};
-use crate::config::{EngineConfig, Ports};
+use crate::config::{EngineConfig, PortPair, Ports};
 use crate::generate::{Generator, REPORT_INTERVAL, Random, farewell};
 use crate::keyer::Keyer;
 use crate::keys::KeysDown;
@@ -137,7 +137,7 @@ impl Engine {
             MediaOp::Leave { call, party, room } => self.leave(call, party, Some(&room)),
             MediaOp::Inspect { call } => self.inspect(now, call),
             MediaOp::Digit { call, party, digit } => self.press(now, call, party.into(), digit),
-            MediaOp::Play { call, party, play, soup } => self.play_soup(now, (call, party), play, soup),
+            MediaOp::Play { call, party, play, soup, to } => self.play_soup(now, (call, party), (play, to), soup),
             MediaOp::ControlPlay { call, party, play, control } => self.control_play((call, party), play, control),
             MediaOp::Record { call, party, recording, order } => {
                 self.order_recording(now, call, party, recording, order)
@@ -265,9 +265,33 @@ impl Engine {
         let end = call.end_mut(party);
         end.near = near;
         end.offer = offer.map(|(_, sdp)| sdp);
-        let index = self.calls.insert(call);
-        // No more than max_calls, and no machine holds 2^32 of them.
-        self.by_id.insert(id, index as u32);
+        self.remember_call(call);
+    }
+
+    /// Gives a call its place.
+    pub(crate) fn remember_call(&mut self, call: Box<Call>) -> u32 {
+        let id = call.id;
+        // About max_calls, and no machine holds 2^32 of them.
+        let index = self.calls.insert(call) as u32;
+        self.by_id.insert(id, index);
+        index
+    }
+
+    /// The call is not here any more.
+    pub(crate) fn forget_call(&mut self, id: CallId, index: u32) -> Option<Box<Call>> {
+        self.by_id.remove(&id);
+        self.coded.forget(index);
+        self.calls.try_remove(index as usize)
+    }
+
+    /// Packets for these sockets concern nobody from now on.
+    pub(crate) fn unseat_sockets(&mut self, pair: PortPair) {
+        for socket in [pair.rtp, pair.rtcp] {
+            if let Some(slot) = self.sockets.get_mut(socket.0 as usize) {
+                *slot = None;
+            }
+        }
+        self.port_pairs -= 1;
     }
 
     pub(crate) fn hear(&mut self, now: Time, id: CallId, seat: Seat, source: Source) {
@@ -369,12 +393,7 @@ impl Engine {
             ports.send(socket, to, bytes);
         });
         for pair in channel.sockets.iter() {
-            for socket in [pair.rtp, pair.rtcp] {
-                if let Some(slot) = self.sockets.get_mut(socket.0 as usize) {
-                    *slot = None;
-                }
-            }
-            self.port_pairs -= 1;
+            self.unseat_sockets(pair);
             ports.give_back(pair);
         }
     }

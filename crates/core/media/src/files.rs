@@ -92,6 +92,31 @@ pub enum FileOrder {
 }
 
 impl FileOrder {
+    /// Which file it is about.
+    #[must_use]
+    pub const fn file(&self) -> FileId {
+        match self {
+            Self::OpenSound { file, .. }
+            | Self::ReadSound { file }
+            | Self::CloseSound { file }
+            | Self::CreateRecording { file, .. }
+            | Self::AppendRecording { file, .. }
+            | Self::FinishRecording { file, .. } => *file,
+        }
+    }
+
+    /// The same about a file under another name.
+    pub const fn rename(&mut self, name: FileId) {
+        match self {
+            Self::OpenSound { file, .. }
+            | Self::ReadSound { file }
+            | Self::CloseSound { file }
+            | Self::CreateRecording { file, .. }
+            | Self::AppendRecording { file, .. }
+            | Self::FinishRecording { file, .. } => *file = name,
+        }
+    }
+
     /// The answer that stands for an order which cannot be carried out; none where none is awaited.
     #[must_use]
     pub fn refused(&self, why: FileError) -> Option<FileReport> {
@@ -139,6 +164,39 @@ pub enum FileReport {
         /// What is in it.
         written: Written,
     },
+}
+
+impl FileReport {
+    /// Which file it is about.
+    #[must_use]
+    pub const fn file(&self) -> FileId {
+        match self {
+            Self::Sound { file, .. }
+            | Self::SoundFailed { file, .. }
+            | Self::RecordingOpen { file }
+            | Self::RecordingOver { file, .. } => *file,
+        }
+    }
+
+    /// The same about a file under another name.
+    pub const fn rename(&mut self, name: FileId) {
+        match self {
+            Self::Sound { file, .. }
+            | Self::SoundFailed { file, .. }
+            | Self::RecordingOpen { file }
+            | Self::RecordingOver { file, .. } => *file = name,
+        }
+    }
+
+    /// Whether nothing more is said of the file.
+    #[must_use]
+    pub const fn is_last(&self) -> bool {
+        match self {
+            Self::Sound { last, .. } => *last,
+            Self::SoundFailed { .. } | Self::RecordingOver { .. } => true,
+            Self::RecordingOpen { .. } => false,
+        }
+    }
 }
 
 /// Why a file cannot be read.

@@ -13,6 +13,9 @@
 //! for; if it comes after all, and nothing newer has been played meanwhile, it is played late rather than not at all.
 //! Where the wait is longer or shorter than it has to be, since the jitter has changed or the party's clock runs away
 //! from ours, a piece of sound is left out or said twice ([`slip`](crate::slip)).
+//!
+//! A codec that makes up for losses by itself does so here. One that sends everything twice has what was lost in the
+//! packet that follows: as long as packets are lost, sound of it waits for one packet more.
 
 use hookswitch_call::Time;
 use hookswitch_codec::{Codec, Concealer, Decoder, Resampler};
@@ -42,6 +45,9 @@ const SLIP_EVERY: u8 = 5;
 /// Longest packet that is decoded, in milliseconds.
 const MAX_PACKET_MS: u32 = 120;
 
+/// Codecs that make up for losses by themselves do so in steps of 2.5 ms.
+const STEPS_PER_S: u32 = 400;
+
 /// What a frame holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Heard {
@@ -58,6 +64,8 @@ pub(crate) enum Heard {
 pub(crate) struct HearingCounts {
     /// Frames, the last not always whole, in which something was made up for.
     pub concealed: u64,
+    /// Lost packets of which the next one told enough.
+    pub restored: u64,
     /// Pieces left out and pieces said twice.
     pub slips: [u64; 2],
 }
@@ -68,11 +76,14 @@ pub(crate) struct Hearing {
     jitter: Jitter,
     /// The decoder of the stream as it is now.
     decoder: Option<(&'static Codec, Decoder)>,
+    /// The rate of what it makes.
+    decoded_at: u32,
+    /// Makes up for what is lost where the codec cannot.
     concealer: Option<Concealer>,
     resampler: Option<Resampler>,
     /// The rate of what is given out.
     rate: u32,
-    /// Decoded and not given out, at the codec's own rate.
+    /// Decoded and not given out, at the decoder's rate.
     ready: Vec<i16>,
     converted: Vec<i16>,
     playing: bool,
@@ -93,6 +104,7 @@ impl Hearing {
         Self {
             jitter: Jitter::new(),
             decoder: None,
+            decoded_at: rate,
             concealer: None,
             resampler: None,
             rate,
@@ -107,11 +119,19 @@ impl Hearing {
         }
     }
 
-    /// Another rate from now on.
+    /// Another rate from now on. Where a codec can be decoded at several, that is at one which is good enough.
     pub fn set_rate(&mut self, rate: u32) {
         if self.rate != rate {
             self.rate = rate;
             self.resampler = None;
+        }
+        if let Some((codec, decoder)) = &mut self.decoder
+            && self.decoded_at < codec.coding_rate(rate)
+            && let Some(better) = codec.decoder_at(codec.coding_rate(rate))
+        {
+            *decoder = better;
+            let from = std::mem::replace(&mut self.decoded_at, codec.coding_rate(rate));
+            refine(&mut self.ready, from, self.decoded_at);
         }
     }
 
@@ -158,7 +178,7 @@ impl Hearing {
     /// Whether the packet that comes first is due.
     fn begins(&mut self, now: Time) -> bool {
         let Some(first) = self.jitter.first() else { return false };
-        if self.jitter.age(now, first.stamp) < self.jitter.target() {
+        if self.jitter.age(now, first.stamp) < self.target() {
             return false;
         }
         self.playing = true;
@@ -169,8 +189,10 @@ impl Hearing {
         true
     }
 
-    fn codec_rate(&self) -> u32 {
-        self.decoder.as_ref().map_or(self.rate, |(codec, _)| codec.sample_rate)
+    /// How old audio should be when it is played, in units of the stream's clock.
+    fn target(&self) -> i64 {
+        let restores = self.decoder.as_ref().is_some_and(|(_, decoder)| decoder.restores());
+        self.jitter.target() + if restores && self.jitter.loses() { self.packet } else { 0 }
     }
 
     fn clock_rate(&self) -> u32 {
@@ -178,18 +200,18 @@ impl Hearing {
     }
 
     fn samples_in(&self, ms: u32) -> usize {
-        (u64::from(self.codec_rate()) * u64::from(ms) / 1_000) as usize
+        (u64::from(self.decoded_at) * u64::from(ms) / 1_000) as usize
     }
 
     /// Samples in units of the stream's clock.
     fn in_ticks(&self, samples: usize) -> i64 {
-        (samples as u64 * u64::from(self.clock_rate()) / u64::from(self.codec_rate().max(1))) as i64
+        (samples as u64 * u64::from(self.clock_rate()) / u64::from(self.decoded_at.max(1))) as i64
     }
 
     /// Units of the stream's clock in samples.
     fn in_samples(&self, ticks: i64) -> usize {
         let ticks = u64::try_from(ticks).unwrap_or_default();
-        (ticks * u64::from(self.codec_rate()) / u64::from(self.clock_rate().max(1))) as usize
+        (ticks * u64::from(self.decoded_at) / u64::from(self.clock_rate().max(1))) as usize
     }
 
     /// The timestamp of the last packet that the next frame needs, if it needs any.
@@ -202,10 +224,10 @@ impl Hearing {
     /// Makes sound longer or shorter that has waited too little or too long.
     fn keep_pace(&mut self, now: Time) {
         let Some(needed) = self.needed() else { return };
-        let spare = self.jitter.age(now, needed) - self.jitter.target();
+        let spare = self.jitter.age(now, needed) - self.target();
         if spare > self.jitter.in_ticks(FAR_TOO_OLD_MS) {
             while let Some(first) = self.jitter.first().filter(|first| first.has_more)
-                && self.jitter.age(now, first.stamp) - self.jitter.target() > self.jitter.in_ticks(TOO_OLD_MS)
+                && self.jitter.age(now, first.stamp) - self.target() > self.jitter.in_ticks(TOO_OLD_MS)
             {
                 self.jitter.give_up();
                 self.ready.clear();
@@ -217,9 +239,9 @@ impl Hearing {
         if self.rest > 0 {
             return;
         }
-        let rate = self.codec_rate();
+        let rate = self.decoded_at;
         let played = self.stamp - self.in_ticks(self.ready.len());
-        let old = self.jitter.age(now, played) - self.jitter.target();
+        let old = self.jitter.age(now, played) - self.target();
         if spare > self.jitter.in_ticks(SPARE_MS) && old > self.jitter.in_ticks(TOO_OLD_MS) {
             if self.has_come(FRAME_MS + NEEDED_MS) && shorten(&mut self.ready, rate) > 0 {
                 self.counts.slips[0] += 1;
@@ -260,7 +282,7 @@ impl Hearing {
     /// Whether a packet's time has passed: something was made up in its place, and playing it now would make everything
     /// after it older than it has to be.
     fn is_over(&self, now: Time, first: First) -> bool {
-        let spare = self.jitter.age(now, first.stamp) - self.jitter.target();
+        let spare = self.jitter.age(now, first.stamp) - self.target();
         first.stamp < self.stamp && first.has_more && spare > self.jitter.in_ticks(2 * i64::from(FRAME_MS))
     }
 
@@ -271,9 +293,31 @@ impl Hearing {
             // The speaker has paused, or the network has for as good as ever.
             self.fall_silent();
         } else {
-            self.make_up(self.in_samples(gap).max(1));
+            let restores = self.decoder.as_ref().is_some_and(|(_, decoder)| decoder.restores());
+            let last = if restores { self.packet.min(gap) } else { 0 };
+            if gap > last {
+                self.make_up(self.in_samples(gap - last).max(1));
+            }
+            if last > 0 && !self.restore(last) {
+                self.make_up(self.in_samples(last).max(1));
+            }
             self.stamp = first.stamp;
         }
+    }
+
+    /// Makes the packet before the next one out of that one, of so many units of the stream's clock.
+    fn restore(&mut self, ticks: i64) -> bool {
+        let samples = self.in_samples(ticks);
+        let (Some((codec, decoder)), Some(next)) = (self.decoder.as_mut(), self.jitter.next()) else { return false };
+        if next.codec != *codec || ticks < self.packet {
+            return false;
+        }
+        let before = self.ready.len();
+        self.ready.resize(before + samples, 0);
+        let count = decoder.recover(&next.payload, self.ready.get_mut(before..).unwrap_or_default());
+        self.ready.truncate(before + count);
+        self.counts.restored += u64::from(count > 0);
+        count > 0
     }
 
     /// Puts something in the place of samples that are missing.
@@ -287,10 +331,18 @@ impl Hearing {
         self.stamp += ticks;
         self.counts.concealed += 1;
         let before = self.ready.len();
-        self.ready.resize(before + samples, 0);
-        if let (Some(concealer), Some(sound)) = (self.concealer.as_mut(), self.ready.get_mut(before..)) {
-            concealer.lost(sound);
+        let step = (self.decoded_at / STEPS_PER_S).max(1) as usize;
+        let whole = samples.div_ceil(step) * step;
+        self.ready.resize(before + whole, 0);
+        let Some(sound) = self.ready.get_mut(before..) else { return };
+        match (self.concealer.as_mut(), self.decoder.as_mut()) {
+            (Some(concealer), _) => concealer.lost(sound.get_mut(..samples).unwrap_or_default()),
+            (None, Some((_, decoder))) => {
+                decoder.conceal(sound);
+            }
+            (None, None) => {}
         }
+        self.ready.truncate(before + samples);
     }
 
     fn decode(&mut self) {
@@ -300,12 +352,16 @@ impl Hearing {
             // What is ready is at the rate of another codec.
             self.ready.clear();
             self.resampler = None;
-            self.decoder = codec.decoder().map(|decoder| (codec, decoder));
-            self.concealer = Some(Concealer::new(codec.sample_rate));
+            self.decoded_at = codec.coding_rate(self.rate);
+            let decoder = codec.decoder_at(self.decoded_at);
+            let alone = decoder.as_ref().is_none_or(|decoder| !decoder.restores());
+            self.concealer = alone.then(|| Concealer::new(self.decoded_at));
+            self.decoder = decoder.map(|decoder| (codec, decoder));
         }
         let Some((_, decoder)) = self.decoder.as_mut() else { return };
         let before = self.ready.len();
-        self.ready.resize(before + codec.samples_in(MAX_PACKET_MS), 0);
+        let most = (u64::from(self.decoded_at) * u64::from(MAX_PACKET_MS) / 1_000) as usize;
+        self.ready.resize(before + most, 0);
         let count = decoder.decode(&slot.payload, self.ready.get_mut(before..).unwrap_or_default());
         self.ready.truncate(before + count);
         if let (Some(concealer), Some(sound)) = (self.concealer.as_mut(), self.ready.get_mut(before..)) {
@@ -318,7 +374,7 @@ impl Hearing {
 
     /// Hands out a frame, and silence where there is less; how much was no silence.
     fn give(&mut self, out: &mut [i16]) -> usize {
-        let rate = self.codec_rate();
+        let rate = self.decoded_at;
         let samples = self.samples_in(FRAME_MS).min(self.ready.len());
         if self.resampler.is_none() {
             self.resampler = Resampler::new(rate, self.rate).ok();
@@ -334,6 +390,19 @@ impl Hearing {
         rest.fill(0);
         count
     }
+}
+
+/// Brings samples to a multiple of their rate, as well as it goes without knowing what follows: a frame, once.
+fn refine(samples: &mut Vec<i16>, from: u32, to: u32) {
+    let times = (to / from.max(1)).max(1) as i32;
+    let mut before = samples.first().copied().map_or(0, i32::from);
+    let mut finer = Vec::with_capacity(samples.len() * times as usize);
+    for sample in samples.iter().copied().map(i32::from) {
+        // Between two samples.
+        finer.extend((1..=times).map(|part| (before + (sample - before) * part / times) as i16));
+        before = sample;
+    }
+    *samples = finer;
 }
 
 #[cfg(test)]

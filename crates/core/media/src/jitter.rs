@@ -32,6 +32,12 @@ const LOOK_EVERY: u16 = 16;
 /// One of so many packets may come too late.
 const TOLERATED: u16 = 100;
 
+/// A stream is lossy of which more than one packet of so many is lost: 2 %.
+const LOSSY: u16 = 50;
+
+/// And at least so many.
+const ONCE_AND_AGAIN: u16 = 2;
+
 /// A leap of the sender's clock against ours by so many seconds: its timestamps begin anew.
 const LEAP_S: i64 = 2;
 
@@ -216,9 +222,15 @@ impl Jitter {
         Some(First { stamp, follows: number == self.next, has_more: number < self.newest })
     }
 
+    /// That packet itself.
+    pub fn next(&self) -> Option<&Slot> {
+        self.slot(self.first_number()?)
+    }
+
     /// Takes that packet.
     pub fn take(&mut self) -> Option<&Slot> {
         let number = self.first_number()?;
+        self.delays.miss(number - self.next);
         self.next = number + 1;
         self.slot(number)
     }
@@ -247,6 +259,13 @@ impl Jitter {
         self.in_ticks(self.delays.target as i64 * STEP_MS)
     }
 
+    /// Whether more than one packet of [`LOSSY`] has been lost of late.
+    pub fn loses(&self) -> bool {
+        let [present, before] = self.delays.missed;
+        let seen: u16 = self.delays.seen.iter().sum();
+        present + before >= ONCE_AND_AGAIN && present + before > seen / LOSSY
+    }
+
     /// Milliseconds in units of the stream's clock.
     pub fn in_ticks(&self, ms: i64) -> i64 {
         ms * i64::from(self.clock_rate) / 1_000
@@ -261,13 +280,15 @@ struct Delays {
     /// How many came so many steps later.
     counts: [[u16; STEPS]; 2],
     seen: [u16; 2],
+    /// How many did not come before the next one was played.
+    missed: [u16; 2],
     /// In steps.
     target: usize,
 }
 
 impl Delays {
     fn new() -> Self {
-        Self { quickest: [i64::MAX; 2], counts: [[0; STEPS]; 2], seen: [0; 2], target: 1 }
+        Self { quickest: [i64::MAX; 2], counts: [[0; STEPS]; 2], seen: [0; 2], missed: [0; 2], target: 1 }
     }
 
     fn base(&self) -> i64 {
@@ -292,11 +313,17 @@ impl Delays {
         }
     }
 
+    /// So many have not come in time.
+    fn miss(&mut self, count: u64) {
+        self.missed[0] = self.missed[0].saturating_add(u16::try_from(count).unwrap_or(u16::MAX)).min(WINDOW);
+    }
+
     /// The present window is that before from now on.
     fn turn(&mut self, step: i64) {
         let base = self.base();
         self.quickest = [i64::MAX, self.quickest[0]];
         self.seen = [0, self.seen[0]];
+        self.missed = [0, self.missed[0]];
         let [present, before] = &mut self.counts;
         // What was measured from a base that is left behind is measured from the new one.
         let rise = usize::try_from((self.quickest[1] - base) / step).unwrap_or_default();

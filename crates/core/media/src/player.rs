@@ -9,16 +9,19 @@
 //! Meanwhile the party hears nothing else. Each beat takes the samples of one frame and encodes them; no file is waited
 //! for: what has not come is not played, time passes and the place in the sound stays. A sound that cannot be played is
 //! told once and left out.
+//!
+//! What is played to the whole room that a party is in goes to [`Rooms`](crate::rooms::Rooms) frame by frame, and from
+//! there to everybody.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_call::{
-    CallId, MAX_GAIN_DB, MAX_SOUNDS, MIN_GAIN_DB, MediaReport, Party, PlayControl, PlayEnd, PlayId, PlayNews, Seat,
-    Sound, Soup, Time,
+    Audience, CallId, MAX_GAIN_DB, MAX_SOUNDS, MIN_GAIN_DB, MediaReport, Party, PlayControl, PlayEnd, PlayId, PlayNews,
+    Seat, Sound, Soup, Time,
 };
-use hookswitch_codec::Codec;
+use hookswitch_codec::{Codec, by_label};
 use hookswitch_rtp::{HEADER_LEN, Header};
 
 use crate::channel::Channel;
@@ -28,6 +31,7 @@ use crate::files::{FileError, FileId};
 use crate::generate::Random;
 use crate::negotiate::{Content, Negotiated};
 use crate::outgoing::Path;
+use crate::rooms::Rooms;
 use crate::saying::Saying;
 use crate::sounds::{FileOrders, Standing, Track, name_of, time_of};
 use crate::tone::{MAX_FRAME, frame_of};
@@ -74,6 +78,7 @@ pub(crate) struct Player {
     pub call: u32,
     pub seat: Seat,
     pub play: PlayId,
+    to: Audience,
     soup: Arc<Soup>,
     /// Its own entry, by which its files are known.
     owner: u32,
@@ -107,11 +112,12 @@ pub(crate) struct Player {
 type News = Vec<(PlayNews, Duration)>;
 
 impl Player {
-    fn new(call: u32, seat: Seat, (play, soup): (PlayId, Arc<Soup>), random: &Random) -> Self {
+    fn new(call: u32, seat: Seat, (play, soup): (PlayId, Arc<Soup>), to: Audience, random: &Random) -> Self {
         Self {
             call,
             seat,
             play,
+            to,
             soup,
             owner: 0,
             place: Place::default(),
@@ -197,7 +203,10 @@ impl Player {
             return;
         }
         let rate = self.codec.map_or(0, |codec| codec.sample_rate);
-        self.saying = Saying::new(codec, codec.sample_rate);
+        self.saying = match self.to {
+            Audience::Party => Saying::new(codec, codec.sample_rate),
+            Audience::Room => None,
+        };
         let from = self.track.as_ref().map(|track| track.place(rate));
         if rate != codec.sample_rate || self.track.is_none() {
             self.drop_next(orders);
@@ -296,27 +305,11 @@ impl Player {
         if self.end.is_some() {
             return None;
         }
-        self.adapt(codec, orders);
         let (_, ticks) = frame_of(codec);
         let timestamp = self.timestamp;
         self.timestamp = timestamp.wrapping_add(ticks);
-        if self.paused {
-            self.marker = true;
-            return None;
-        }
         let mut samples = [0; MAX_FRAME];
-        let samples = samples.get_mut(..codec.samples_in(FRAME_MS))?;
-        let filled = self.fill(samples, orders, news);
-        if filled == 0 {
-            self.wait(orders);
-            return None;
-        }
-        self.stalled = 0;
-        if !std::mem::replace(&mut self.started, true) {
-            news.push((PlayNews::Started, Duration::ZERO));
-        }
-        self.played += time_of(filled as u64, codec.sample_rate);
-        amplify(samples, self.gain_db);
+        let samples = self.sound(codec, (orders, news), &mut samples)?;
         let len = self.saying.as_mut()?.say(samples, buffer.get_mut(HEADER_LEN..)?);
         let to = channel.latch.destination().filter(|_| session.direction.receives())?;
         let socket = channel.sockets.rtp_towards(to)?;
@@ -330,6 +323,33 @@ impl Player {
             return None;
         }
         Some((socket, to, packet))
+    }
+
+    /// The next frame as samples at a codec's rate, where there is one.
+    fn sound<'s>(
+        &mut self,
+        codec: &'static Codec,
+        (orders, news): (&mut FileOrders, &mut News),
+        samples: &'s mut [i16; MAX_FRAME],
+    ) -> Option<&'s [i16]> {
+        self.adapt(codec, orders);
+        if self.paused {
+            self.marker = true;
+            return None;
+        }
+        let samples = samples.get_mut(..codec.samples_in(FRAME_MS))?;
+        let filled = self.fill(samples, orders, news);
+        if filled == 0 {
+            self.wait(orders);
+            return None;
+        }
+        self.stalled = 0;
+        if !std::mem::replace(&mut self.started, true) {
+            news.push((PlayNews::Started, Duration::ZERO));
+        }
+        self.played += time_of(filled as u64, codec.sample_rate);
+        amplify(samples, self.gain_db);
+        Some(samples)
     }
 
     /// Nothing has come for this beat.
@@ -366,32 +386,45 @@ fn amplify(samples: &mut [i16], db: i8) {
 }
 
 impl Engine {
-    /// Plays a soup to a party in place of whatever is played to it; under the same name it is another version of it.
-    pub(crate) fn play_soup(&mut self, now: Time, (id, party): (CallId, Party), play: PlayId, soup: Arc<Soup>) {
-        let Ok(index) = self.index_of(id) else {
-            let news = PlayNews::Ended(PlayEnd::Closed);
+    /// Plays a soup to a party, or to its room, in place of whatever is played there by it; under the same name it is
+    /// another version of it.
+    pub(crate) fn play_soup(
+        &mut self,
+        now: Time,
+        (id, party): (CallId, Party),
+        (play, to): (PlayId, Audience),
+        soup: Arc<Soup>,
+    ) {
+        let seat = Seat::Of(party);
+        let place = self.index_of(id).ok().filter(|index| match to {
+            Audience::Party => true,
+            Audience::Room => self.member_in(*index, seat).is_some(),
+        });
+        let Some(index) = place else {
+            let news = PlayNews::Ended(if to == Audience::Party { PlayEnd::Closed } else { PlayEnd::Failed });
             self.reports.push_back(MediaReport::Played { call: id, party, play, news, position: Duration::ZERO });
             return;
         };
-        let seat = Seat::Of(party);
-        if let Some(player) = self.player_mut(index, seat)
-            && player.0.play == play
-        {
-            player.0.update(soup, player.1);
-            return;
+        if let Some(key) = self.playing_to(index, seat, to).copied().flatten() {
+            if let Some(player) = self.players.get_mut(key as usize).filter(|player| player.play == play) {
+                player.update(soup, &mut self.file_orders);
+                return;
+            }
+            self.end_play(key, PlayEnd::Replaced);
         }
-        self.end_player(index, seat, PlayEnd::Replaced);
         let random = self.random.source();
-        let key = self.players.insert(Box::new(Player::new(index, seat, (play, soup), &random)));
-        // One per channel at most, so it fits as calls do.
+        let key = self.players.insert(Box::new(Player::new(index, seat, (play, soup), to, &random)));
+        // One per channel and member at most, so it fits as calls do.
         let key = key as u32;
-        let channel = self.calls.get_mut(index as usize).and_then(|call| call.seat_mut(seat));
-        if let (Some(player), Some(channel)) = (self.players.get_mut(key as usize), channel) {
+        if let Some(place) = self.playing_to(index, seat, to) {
+            *place = Some(key);
+        }
+        let codec = self.codec_for(index, seat, to);
+        if let Some(player) = self.players.get_mut(key as usize) {
             player.owner = key;
-            channel.player = Some(key);
-            if let Some(session) = channel.session {
+            if let Some(codec) = codec {
                 // The first beat finds something.
-                player.adapt(session.codec, &mut self.file_orders);
+                player.adapt(codec, &mut self.file_orders);
             }
         }
         self.keep_time(now);
@@ -400,33 +433,60 @@ impl Engine {
     /// Does something to what is played; nothing if that is over.
     pub(crate) fn control_play(&mut self, (id, party): (CallId, Party), play: PlayId, control: PlayControl) {
         let Ok(index) = self.index_of(id) else { return };
-        let Some((player, orders)) = self.player_mut(index, Seat::Of(party)).filter(|(player, _)| player.play == play)
-        else {
-            return;
-        };
-        player.control(control, orders);
-        if player.end.is_some() {
-            self.end_player(index, Seat::Of(party), PlayEnd::Stopped);
+        for to in [Audience::Party, Audience::Room] {
+            let Some(key) = self.playing_to(index, party.into(), to).copied().flatten() else { continue };
+            let Some(player) = self.players.get_mut(key as usize).filter(|player| player.play == play) else {
+                continue;
+            };
+            player.control(control, &mut self.file_orders);
+            if player.end.is_some() {
+                self.end_play(key, PlayEnd::Stopped);
+            }
         }
     }
 
-    fn player_mut(&mut self, index: u32, seat: Seat) -> Option<(&mut Player, &mut FileOrders)> {
-        let key = self.calls.get(index as usize)?.seat(seat)?.player?;
-        Some((self.players.get_mut(key as usize)?, &mut self.file_orders))
+    fn member_in(&self, index: u32, seat: Seat) -> Option<u32> {
+        self.calls.get(index as usize)?.seat(seat)?.member
+    }
+
+    /// The codec that something is made for, and of a room that which has its rate.
+    fn codec_for(&self, index: u32, seat: Seat, to: Audience) -> Option<&'static Codec> {
+        match to {
+            Audience::Party => Some(self.calls.get(index as usize)?.seat(seat)?.session?.codec),
+            Audience::Room => codec_of(self.rooms.rate_for(self.member_in(index, seat)?)?),
+        }
+    }
+
+    /// Where it stands what is played to somebody, or to its room by it.
+    fn playing_to(&mut self, index: u32, seat: Seat, to: Audience) -> Option<&mut Option<u32>> {
+        match to {
+            Audience::Party => Some(&mut self.calls.get_mut(index as usize)?.seat_mut(seat)?.player),
+            Audience::Room => {
+                let member = self.member_in(index, seat)?;
+                self.rooms.player(member)
+            }
+        }
     }
 
     /// Ends whatever is played in a seat, and tells.
     pub(crate) fn end_player(&mut self, index: u32, seat: Seat, end: PlayEnd) {
-        let Some(call) = self.calls.get_mut(index as usize) else { return };
-        let id = call.id;
-        let Some(key) = call.seat_mut(seat).and_then(|channel| channel.player.take()) else { return };
+        if let Some(key) = self.playing_to(index, seat, Audience::Party).and_then(Option::take) {
+            self.end_play(key, end);
+        }
+    }
+
+    /// Ends something that is played, and tells.
+    pub(crate) fn end_play(&mut self, key: u32, end: PlayEnd) {
         let Some(mut player) = self.players.try_remove(key as usize) else { return };
+        if let Some(place) = self.playing_to(player.call, player.seat, player.to).filter(|place| **place == Some(key)) {
+            *place = None;
+        }
         self.beats -= 1;
         player.close(&mut self.file_orders);
-        if let Seat::Of(party) = seat {
+        if let (Seat::Of(party), Some(call)) = (player.seat, self.calls.get(player.call as usize)) {
             let (play, news, position) = (player.play, PlayNews::Ended(end), player.played);
-            self.reports.push_back(MediaReport::Played { call: id, party, play, news, position });
-            self.prompt_over(index, party, play, end);
+            self.reports.push_back(MediaReport::Played { call: call.id, party, play, news, position });
+            self.prompt_over(player.call, party, play, end);
         }
     }
 
@@ -450,46 +510,78 @@ impl Engine {
         send: &mut dyn FnMut(SocketIx, SocketAddr, &[u8]),
     ) {
         let (mut over, mut news) = (Vec::new(), News::new());
-        for (_, player) in &mut self.players {
+        for (key, player) in &mut self.players {
             let Some(call) = self.calls.get_mut(player.call as usize) else { continue };
             let id = call.id;
             let Some(channel) = call.seat_mut(player.seat) else { continue };
-            // Nobody is there yet, or keys are sent, which would be spoilt.
-            let hears = channel.keyer.is_none() && channel.is_played_to();
-            let Some(session) = channel.session.filter(|_| hears) else { continue };
-            let (_, ticks) = frame_of(session.codec);
-            player.timestamp = player.timestamp.wrapping_add(ticks.wrapping_mul(missed));
-            for _ in 0..due {
-                let way = (&mut *channel, &session);
-                let frame = player.frame(now, way, (&mut self.file_orders, &mut news), buffer);
-                if let Some((socket, to, packet)) = frame {
-                    send(socket, to, packet);
-                    let reporter = channel.generator.and_then(|key| self.generators.get_mut(key as usize));
-                    if let Some(generator) = reporter {
-                        generator.has_sent = true;
-                    }
+            match player.to {
+                Audience::Room => {
+                    player.play_to_room(channel, &mut self.rooms, due, (&mut self.file_orders, &mut news))
                 }
-                if player.end.is_some() {
-                    break;
+                Audience::Party => {
+                    // Nobody is there yet, or keys are sent, which would be spoilt.
+                    let hears = channel.keyer.is_none() && channel.is_played_to();
+                    let Some(session) = channel.session.filter(|_| hears) else { continue };
+                    let (_, ticks) = frame_of(session.codec);
+                    player.timestamp = player.timestamp.wrapping_add(ticks.wrapping_mul(missed));
+                    for _ in 0..due {
+                        let way = (&mut *channel, &session);
+                        let frame = player.frame(now, way, (&mut self.file_orders, &mut news), buffer);
+                        if let Some((socket, to, packet)) = frame {
+                            send(socket, to, packet);
+                            let reporter = channel.generator.and_then(|key| self.generators.get_mut(key as usize));
+                            if let Some(generator) = reporter {
+                                generator.has_sent = true;
+                            }
+                        }
+                    }
                 }
             }
             if let Seat::Of(party) = player.seat {
-                let play = player.play;
+                let (call, play) = (id, player.play);
                 let told = news.drain(..);
-                self.reports.extend(told.map(|(news, position)| MediaReport::Played {
-                    call: id,
-                    party,
-                    play,
-                    news,
-                    position,
-                }));
+                let told = told.map(|(news, position)| MediaReport::Played { call, party, play, news, position });
+                self.reports.extend(told);
             }
-            over.extend(player.end.map(|end| (player.call, player.seat, end)));
+            // As many as calls have ends.
+            over.extend(player.end.map(|end| (key as u32, end)));
         }
-        for (call, seat, end) in over {
-            self.end_player(call, seat, end);
+        for (key, end) in over {
+            self.end_play(key, end);
         }
     }
+}
+
+impl Player {
+    /// Gives so many frames to the room that the party is in.
+    fn play_to_room(
+        &mut self,
+        channel: &Channel,
+        rooms: &mut Rooms,
+        due: u32,
+        (orders, news): (&mut FileOrders, &mut News),
+    ) {
+        let Some(member) = channel.member else { return };
+        let Some(codec) = rooms.rate_for(member).and_then(codec_of) else { return };
+        let mut samples = [0; MAX_FRAME];
+        for _ in 0..due {
+            if self.end.is_some() {
+                break;
+            }
+            if let Some(frame) = self.sound(codec, (&mut *orders, &mut *news), &mut samples) {
+                rooms.announce(member, frame);
+            }
+        }
+    }
+}
+
+/// A codec of this rate, to choose and read sounds for: one that takes nothing away from them.
+fn codec_of(rate: u32) -> Option<&'static Codec> {
+    by_label(match rate {
+        8_000 => "L16/8000",
+        16_000 => "L16/16000",
+        _ => "opus",
+    })
 }
 
 /// A party has pressed a key: what may be interrupted by that is over at the next beat.

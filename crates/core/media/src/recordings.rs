@@ -62,6 +62,14 @@ struct Entry {
     end: Option<RecordEnd>,
 }
 
+/// A recording that goes on in another engine.
+#[derive(Debug)]
+pub(crate) struct Moving {
+    /// Its name where it comes from.
+    pub file: FileId,
+    entry: Entry,
+}
+
 impl Recordings {
     fn get(&self, file: FileId) -> Option<&Entry> {
         self.entries.get(file.owner as usize).filter(|entry| entry.serial == file.serial)
@@ -309,6 +317,34 @@ impl Engine {
         for file in files {
             self.end_recording(now, file, RecordEnd::Closed);
         }
+    }
+
+    /// Everybody who records somebody in a call that moves; their files are not known here any more.
+    pub(crate) fn recordings_of(&mut self, index: u32) -> Vec<Moving> {
+        let Some(call) = self.calls.get(index as usize) else { return Vec::new() };
+        let files: Vec<_> = recorders(call).map(|recorder| recorder.file).collect();
+        let moving = files.into_iter().map(|file| Some(Moving { file, entry: self.recordings.remove(file)? }));
+        moving.flatten().collect()
+    }
+
+    /// They record it on here; under which names.
+    pub(crate) fn go_on_recording(&mut self, index: u32, recordings: Vec<Moving>) -> Vec<FileId> {
+        let mut files = Vec::with_capacity(recordings.len());
+        for Moving { file: before, entry } in recordings {
+            let slot = self.recordings.entries.vacant_entry();
+            // About MAX_RECORDINGS.
+            let file = self.file_orders.name(slot.key() as u32);
+            let party = entry.party;
+            slot.insert(Entry { serial: file.serial, index, ..entry });
+            let channel = self.calls.get_mut(index as usize).map(|call| call.end_mut(party));
+            let tape = channel.and_then(|channel| channel.tape.as_mut());
+            if let Some(recorder) = tape.and_then(|tape| tape.0.iter_mut().find(|recorder| recorder.file == before)) {
+                recorder.file = file;
+                self.recordings.turns.push(Reverse((recorder.due, file)));
+            }
+            files.push(file);
+        }
+        files
     }
 
     /// The file of a recording is open.

@@ -6,32 +6,34 @@
 //!   packets ─▶ Hearing ─┘                                  └─ sum ───────▶ Gain ─▶ codec ─▶ all who only listen
 //! ```
 //!
-//! The rate is the best that anybody in the room can use. Who says nothing hears what all others hear who say nothing,
+//! The rate is the best at which anybody in the room can hear another. Who says nothing hears what all others hear who say nothing,
 //! so that is mixed once and, for codecs without memory, encoded once. In a room of more than [`SMALL`] members the
 //! sound of those who have said nothing for a second is left out: the hum of a hundred rooms adds up. Whoever comes,
 //! goes, is muted or left out does so within one frame, from silence or to it, without a click.
+
+mod member;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use hookswitch_call::{
-    CallId, Cause, Fault, Kind, MediaReport, Part, Party, Role, Room as Name, RoomNews, Source, Time,
+    CallId, Cause, Fault, Kind, MediaReport, Part, Party, PlayEnd, Role, Room as Name, RoomNews, Source, Time,
 };
 use hookswitch_codec::{Codec, Encoder};
-use hookswitch_rtp::{HEADER_LEN, Header, Packet};
+use hookswitch_rtp::{HEADER_LEN, Packet};
 use slab::Slab;
 
 use crate::channel::{Call, Channel};
 use crate::config::{FRAME, FRAME_MS, SocketIx};
 use crate::engine::Engine;
-use crate::generate::{Generator, Random};
-use crate::hearing::{Heard, Hearing};
-use crate::mixer::{Gain, Speech, add, power, ramp, without};
+use crate::generate::Generator;
+use crate::hearing::Hearing;
+use crate::mixer::{Gain, add, ramp, without};
 use crate::negotiate::{Content, Negotiated};
 use crate::outgoing::Path;
 use crate::relay::Forward;
-use crate::saying::Saying;
 use crate::stats::DropReason;
+use member::{Member, Shared, say_to_all};
 
 /// In a room of so many members, or fewer, everybody's sound is mixed all the time.
 pub const SMALL: usize = 8;
@@ -86,39 +88,6 @@ struct Room {
     before: Vec<i16>,
 }
 
-struct Shared {
-    codec: &'static Codec,
-    saying: Saying,
-    /// The payload made at this beat, and whether there is one.
-    payload: Vec<u8>,
-    is_made: bool,
-}
-
-struct Member {
-    /// Where its channel is.
-    index: u32,
-    call: CallId,
-    party: Party,
-    room: u32,
-    part: Part,
-    hearing: Hearing,
-    speech: Speech,
-    /// What it says at this beat.
-    sound: Vec<i16>,
-    /// It was heard at the beat before.
-    audible: bool,
-    /// There is something in what it says.
-    sounds: bool,
-    gain: Gain,
-    saying: Option<Saying>,
-    /// It was sent what all were sent who said nothing.
-    shares: bool,
-    ssrc: u32,
-    sequence: u16,
-    timestamp: u32,
-    marker: bool,
-}
-
 impl Rooms {
     pub fn new() -> Self {
         Self {
@@ -157,6 +126,24 @@ impl Rooms {
         }
     }
 
+    /// The rate of a member's room, in samples per second.
+    pub fn rate_for(&self, key: u32) -> Option<u32> {
+        let member = self.members.get(key as usize)?;
+        self.rooms.get(member.room as usize).map(|room| room.rate)
+    }
+
+    /// What a member has played to its whole room, if it has, and not to itself.
+    pub fn player(&mut self, key: u32) -> Option<&mut Option<u32>> {
+        self.members.get_mut(key as usize).map(|member| &mut member.player)
+    }
+
+    /// All hear a frame of that at the next beat for which nothing waits.
+    pub fn announce(&mut self, key: u32, frame: &[i16]) {
+        if let Some(member) = self.members.get_mut(key as usize) {
+            member.announce(frame);
+        }
+    }
+
     /// Takes somebody out of its room; who and which one that was.
     fn remove(&mut self, key: u32) -> Option<(Name, CallId, Party)> {
         let member = self.members.try_remove(key as usize)?;
@@ -180,14 +167,19 @@ impl Rooms {
 }
 
 impl Room {
-    /// Finds out at which rate to mix.
+    /// Finds out at which rate to mix. Of what the best one says nobody else hears more than the second best can, and the
+    /// other way round; a sound for all is as good as that, too.
     fn tune(&mut self, members: &mut Slab<Member>, stand: &mut Stand<'_>) {
         let rate_of = |key: &u32| {
             let member = members.get(*key as usize)?;
             let session = stand.calls.get(member.index as usize)?.end(member.party).session?;
             Some(session.codec.sample_rate)
         };
-        let rate = self.members.iter().filter_map(rate_of).max().unwrap_or(LOWEST_RATE).max(LOWEST_RATE);
+        let (mut best, mut rate) = (LOWEST_RATE, LOWEST_RATE);
+        for its_own in self.members.iter().filter_map(rate_of) {
+            rate = rate.max(its_own.min(best));
+            best = best.max(its_own);
+        }
         if rate == self.rate {
             return;
         }
@@ -195,8 +187,7 @@ impl Room {
         self.shared.clear();
         for key in &self.members {
             if let Some(member) = members.get_mut(*key as usize) {
-                member.hearing.set_rate(rate);
-                member.saying = None;
+                member.set_rate(rate);
             }
         }
     }
@@ -217,6 +208,7 @@ impl Room {
             if member.is_in_sum() {
                 add(sum, &member.sound);
             }
+            member.add_announced(sum);
         }
         for mut hearing in self.leaving.drain(..) {
             let sound = &mut desk.sound[..samples];
@@ -254,9 +246,17 @@ impl Room {
                 continue;
             };
             member.pass(passed, channel);
-            let length = self.say_to(member, session, whispers, desk);
+            let length = self.say_to(member, channel, session.codec, whispers, desk);
             let packet = &mut desk.packet[..HEADER_LEN + length];
-            if length > 0 && channel.carry(stand.now, session.codec, Content::Audio, Path::Made, packet) {
+            // Nothing is sent where a codec has nothing to say.
+            if length == 0 {
+                member.pass(1, channel);
+                continue;
+            }
+            let header = member.next_header(session.send.audio, session.codec);
+            if header.write(packet).is_ok()
+                && channel.carry(stand.now, session.codec, Content::Audio, Path::Made, packet)
+            {
                 if let Some(generator) = channel.generator.and_then(|key| stand.generators.get_mut(key as usize)) {
                     generator.has_sent = true;
                 }
@@ -265,11 +265,16 @@ impl Room {
         }
     }
 
-    /// Makes the packet with what a member hears; the length of its payload.
-    fn say_to(&mut self, member: &mut Member, session: Negotiated, whispers: bool, desk: &mut Desk) -> usize {
-        let codec = session.codec;
-        let header = member.next_header(session.send.audio, codec);
-        let Ok(payload) = header.write(&mut desk.packet[..]) else { return 0 };
+    /// Makes the payload of what a member hears; its length.
+    fn say_to(
+        &mut self,
+        member: &mut Member,
+        channel: &Channel,
+        codec: &'static Codec,
+        whispers: bool,
+        desk: &mut Desk,
+    ) -> usize {
+        let Some(payload) = desk.packet.get_mut(HEADER_LEN..) else { return 0 };
         let sound = &mut desk.sound[..self.common.len()];
         let is_own = whispers || member.part.deaf || member.is_in_sum();
         if member.part.deaf {
@@ -284,7 +289,7 @@ impl Room {
             }
             sound.copy_from_slice(&self.common);
         }
-        member.say(codec, self.rate, &self.before, sound, payload)
+        member.say((codec, channel), self.rate, (&self.before, sound), payload)
     }
 
     /// Those who whisper, and to whom.
@@ -331,100 +336,10 @@ fn is_here(channel: &Channel) -> bool {
 
 /// How, from where and whither a member is sent what it hears.
 fn destination(channel: &Channel) -> Option<(Negotiated, SocketIx, SocketAddr)> {
-    let listens = channel.hears == Source::Room && channel.keyer.is_none();
+    let listens = channel.hears == Source::Room && channel.keyer.is_none() && channel.player.is_none();
     let session = channel.session.filter(|session| listens && session.direction.receives())?;
     let to = channel.latch.destination()?;
     Some((session, channel.sockets.rtp_towards(to)?, to))
-}
-
-impl Member {
-    /// Hears what it says at this beat. Tells when it begins to speak, or ends.
-    fn listen(&mut self, at: Time, samples: usize, crowded: bool, channel: Option<&mut Channel>) -> Option<bool> {
-        self.sound.resize(samples, 0);
-        let heard = self.hearing.frame(at, &mut self.sound);
-        let is_here = channel.is_some_and(|channel| {
-            channel.note_heard(at, heard, &self.sound);
-            is_here(channel)
-        });
-        let says = is_here && !self.part.muted && self.part.role != Role::Listen;
-        let loudness = if heard == Heard::Silence { 0 } else { power(&self.sound) };
-        let news = self.speech.listen(if says && self.part.role == Role::Talk { loudness } else { 0 });
-        let audible = says && !(crowded && self.speech.is_faint());
-        let was = std::mem::replace(&mut self.audible, audible);
-        if was != audible {
-            ramp(&mut self.sound, audible);
-        } else if !audible {
-            self.sound.fill(0);
-        }
-        self.sounds = (was || audible) && heard != Heard::Silence;
-        news
-    }
-
-    fn is_in_sum(&self) -> bool {
-        self.sounds && !matches!(self.part.role, Role::Whisper(_))
-    }
-
-    /// Lets so many frames pass without sending them.
-    fn pass(&mut self, frames: u32, channel: &Channel) {
-        if let Some(session) = channel.session.filter(|_| frames > 0) {
-            self.timestamp = self.timestamp.wrapping_add(session.codec.ticks_in(FRAME_MS).wrapping_mul(frames));
-            self.marker = true;
-        }
-    }
-
-    fn next_header(&mut self, payload_type: u8, codec: &Codec) -> Header {
-        let header = Header {
-            marker: std::mem::take(&mut self.marker),
-            payload_type,
-            sequence: self.sequence,
-            timestamp: self.timestamp,
-            ssrc: self.ssrc,
-        };
-        self.sequence = self.sequence.wrapping_add(1);
-        self.timestamp = self.timestamp.wrapping_add(codec.ticks_in(FRAME_MS));
-        header
-    }
-
-    /// Makes the payload of what it alone hears; how many bytes that is.
-    fn say(&mut self, codec: &'static Codec, rate: u32, before: &[i16], sound: &[i16], payload: &mut [u8]) -> usize {
-        let known = self.saying.take().filter(|saying| saying.is_for(codec, rate) && !self.shares);
-        let is_known = known.is_some();
-        self.saying = known.or_else(|| Saying::new(codec, rate));
-        let Some(saying) = self.saying.as_mut() else { return 0 };
-        if !is_known && self.shares && before.len() == sound.len() {
-            // It goes on from what it has shared so far.
-            saying.say(before, payload);
-        }
-        self.shares = false;
-        saying.say(sound, payload)
-    }
-}
-
-/// Makes the payload of what all hear who say nothing, unless that has been done at this beat; how many bytes that is.
-fn say_to_all(
-    shared: &mut Vec<Shared>,
-    codec: &'static Codec,
-    (rate, sound): (u32, &[i16]),
-    payload: &mut [u8],
-) -> usize {
-    let known = shared.iter().position(|shared| shared.codec == codec);
-    let Some(place) = known.or_else(|| {
-        let saying = Saying::new(codec, rate)?;
-        shared.push(Shared { codec, saying, payload: Vec::new(), is_made: false });
-        Some(shared.len() - 1)
-    }) else {
-        return 0;
-    };
-    let Some(shared) = shared.get_mut(place) else { return 0 };
-    if !shared.is_made {
-        shared.is_made = true;
-        shared.payload.resize(MAX_PAYLOAD, 0);
-        let length = shared.saying.say(sound, &mut shared.payload);
-        shared.payload.truncate(length);
-    }
-    let length = shared.payload.len().min(payload.len());
-    payload[..length].copy_from_slice(&shared.payload[..length]);
-    length
 }
 
 fn is_stateless(codec: &Codec) -> bool {
@@ -482,6 +397,10 @@ impl Engine {
         if place.is_some_and(|place| place != is_in) {
             return;
         }
+        let player = self.rooms.player(key).and_then(Option::take);
+        if let Some(player) = player {
+            self.end_play(player, PlayEnd::Closed);
+        }
         let unplayed = self.rooms.members.get(key as usize).map_or(0, |member| member.hearing.packets().all());
         if let Some(call) = self.call_mut(id) {
             let channel = call.end_mut(party);
@@ -533,30 +452,5 @@ impl Rooms {
         let place = self.rooms.insert(room) as u32;
         self.by_name.insert(name, place);
         place
-    }
-}
-
-impl Member {
-    fn new(index: u32, (call, party): (CallId, Party), (room, rate): (u32, u32), part: Part, random: &Random) -> Self {
-        Self {
-            index,
-            call,
-            party,
-            room,
-            part,
-            hearing: Hearing::new(rate),
-            speech: Speech::default(),
-            sound: Vec::with_capacity(MAX_SAMPLES),
-            audible: false,
-            sounds: false,
-            gain: Gain::new(),
-            saying: None,
-            shares: false,
-            ssrc: random.ssrc,
-            // The upper bit clear, as A.1 of RFC 3550 advises against an early wrap.
-            sequence: random.sequence & 0x7fff,
-            timestamp: random.timestamp,
-            marker: true,
-        }
     }
 }

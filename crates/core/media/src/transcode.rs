@@ -515,7 +515,7 @@ impl Engine {
 }
 
 /// The format parameters that a party has given a codec.
-fn parameters_of<'a>(sdp: &'a SessionDescription, codec: &Codec) -> Option<&'a str> {
+pub(crate) fn parameters_of<'a>(sdp: &'a SessionDescription, codec: &Codec) -> Option<&'a str> {
     let (_, media) = select_audio(sdp).ok()?;
     find_format(media, codec)?.fmtp
 }

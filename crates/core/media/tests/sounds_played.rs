@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_call::{
-    Form, MAX_SOUNDS, MediaOp, MediaReport, Party, PlayControl, PlayEnd, PlayId, PlayNews, Plays, Sound, SoundKind,
-    Soup, Source,
+    Audience, Form, MAX_SOUNDS, MediaOp, MediaReport, Party, PlayControl, PlayEnd, PlayId, PlayNews, Plays, Sound,
+    SoundKind, Soup, Source,
 };
 use hookswitch_codec::g711::linear_from_ulaw;
 use hookswitch_codec::measure;
@@ -107,7 +107,8 @@ fn soup(sounds: impl IntoIterator<Item = Sound>) -> Soup {
 }
 
 fn play(stage: &mut Stage, play: PlayId, soup: Soup) {
-    let reports = stage.perform(MediaOp::Play { call: CALL, party: CALLER, play, soup: Arc::new(soup) });
+    let (soup, to) = (Arc::new(soup), Audience::Party);
+    let reports = stage.perform(MediaOp::Play { call: CALL, party: CALLER, play, soup, to });
     assert!(reports.iter().all(|report| matches!(report, MediaReport::Played { .. })), "{reports:?}");
     stage.news.extend(reports);
 }

@@ -118,6 +118,8 @@ pub struct Invite {
     /// ([`EndpointConfig::stream_above`](crate::EndpointConfig::stream_above)). Default false: a phone that is reached
     /// by the flow it has registered on cannot be.
     pub may_connect: bool,
+    /// Our Contact says that we are the focus of a conference (RFC 4579 section 5.1). Default false.
+    pub focus: bool,
 }
 
 /// Whether the provisional responses to an INVITE shall be acknowledged (RFC 3262).
@@ -149,6 +151,7 @@ impl Invite {
             credentials: None,
             rel100: Rel100::default(),
             may_connect: false,
+            focus: false,
         }
     }
 }

@@ -59,14 +59,13 @@ pub mod trunk;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use ahash::AHashMap;
 use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_call::directory::{Directory, Question};
 use hookswitch_call::port::Backend;
-use hookswitch_call::{Attendant, CallId, Codecs, Handle, LegId, Op, Report, Time};
+use hookswitch_call::{CallId, Codecs, Handle, LegId, Op, Report, Time};
 use hookswitch_sip::auth::{Gate, GateConfig};
 use hookswitch_sip::registrar::{GruuKey, Registrar, RegistrarConfig};
 use hookswitch_sip::resolve::{LookupId, Reach, RecordKind, ResolverConfig};
@@ -77,7 +76,7 @@ use hookswitch_sip_msg::Method;
 use errand::Errand;
 pub use identity::{MAX_ANSWER_AFTER, MAX_DIVERSIONS, MAX_TONE};
 pub use leg::LegRecord;
-pub use locate::{aor, is_built_in};
+pub use locate::{Configured, aor, is_built_in, is_conference_name};
 use named::Names;
 pub use origin::Origin;
 pub use outbound::{MAX_SHUN_TIME, SHUN_TIME};
@@ -160,7 +159,7 @@ pub struct B2buaConfig {
     /// Subscriptions to events.
     pub events: SubscriptionConfig,
     /// What can be called beside users and the services built in, by name. None by default.
-    pub services: AHashMap<CompactString, Arc<Attendant>>,
+    pub services: AHashMap<CompactString, Configured>,
     /// Look-ups of names. What can be reached is taken from the sockets of the endpoint.
     pub resolver: ResolverConfig,
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use compact_str::{CompactString, format_compact};
 use hookswitch_call::directory::Standing;
 use hookswitch_call::{
-    Address, CallId, Cause, Codecs, Dial, Diverting, Fault, Forwards, Found, Kind, Orderer, Report, Room, Service,
-    Target, Time,
+    Address, Attendant, CallId, Cause, Codecs, Dial, Diverting, Fault, Forwards, Found, Kind, Orderer, Report, Room,
+    Service, Target, Time,
 };
 use hookswitch_sip::registrar::{Binding, Gruu, aor_of};
 use hookswitch_sip::resolve::Hop;
@@ -83,6 +83,21 @@ pub(crate) enum NoPlace {
 
 fn nowhere(kind: Kind, fault: Fault) -> Whereabouts {
     Whereabouts::Found(Found::Nowhere(Cause::new(kind, fault)))
+}
+
+/// What somebody has configured to be called.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Configured {
+    /// It plays, and may lead on.
+    Attendant(Arc<Attendant>),
+    /// The conference of this name, as if `conference-` and the name had been called.
+    Conference(CompactString),
+}
+
+/// Whether there can be a conference of this name, `conference-` not counted.
+#[must_use]
+pub fn is_conference_name(name: &str) -> bool {
+    !name.is_empty() && CONFERENCE.len() + name.len() <= MAX_CONFERENCE
 }
 
 /// Whether the switch has a service of this name, so that no configured one is reached under it.
@@ -316,8 +331,21 @@ impl B2bua {
             ECHO => Some(Service::Echo),
             TONE => Some(Service::Tone),
             name if name.starts_with(CONFERENCE) => conference(name, domain),
-            _ => Some(Service::Attendant(Arc::new(self.config.services.get(name)?.within(domain)))),
+            _ => match self.config.services.get(name)? {
+                Configured::Attendant(attendant) => Some(Service::Attendant(Arc::new(attendant.within(domain)))),
+                Configured::Conference(name) => conference(&format_compact!("{CONFERENCE}{name}"), domain),
+            },
         }
+    }
+
+    /// Whether whoever talks with this address is in a conference of ours.
+    pub(crate) fn is_conference(&self, address: &Address) -> bool {
+        let Ok(uri) = Uri::parse(&address.0) else { return false };
+        let user = uri.user_unescaped().unwrap_or_default();
+        let domain = self.our_domain(&uri).filter(|_| self.route_of(&uri).is_none());
+        domain.filter(|domain| !self.directory.has_user(domain, &user)).is_some_and(|domain| {
+            self.service(domain, &user).is_some_and(|service| matches!(service, Service::Conference(_)))
+        })
     }
 
     /// The phone that an address of its own names (RFC 5627 section 6.1): its newest contact. Whom its user wants

@@ -82,7 +82,9 @@ impl B2bua {
         let trusted = dial.target.via == Some(TRUSTED_ROUTE) || self.is_trusted(flow);
         let (from, headers) = identity::write(&dial, trusted);
         let to = name_addr(None, &dial.to.0);
+        let focus = dial.meets.as_ref().is_some_and(|address| self.is_conference(address));
         let mut invite = Invite::new(request_uri(&dial.target.address.0), from, to, flow);
+        invite.focus = focus;
         invite.call_id = dial.wire_id;
         invite.routes = routes;
         invite.max_forwards = dial.hops;

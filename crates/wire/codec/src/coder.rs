@@ -86,6 +86,17 @@ impl Decoder {
         }
     }
 
+    /// Whether it makes up for lost packets by itself: [`conceal`](Self::conceal) and [`recover`](Self::recover)
+    /// make something.
+    #[must_use]
+    pub const fn restores(&self) -> bool {
+        match self {
+            Self::PerSample(_) | Self::L16 | Self::G722(_) => false,
+            #[cfg(feature = "opus")]
+            Self::Opus(_) => true,
+        }
+    }
+
     /// Makes up what a lost packet of so many samples may have held, and returns how many samples that
     /// made: whole steps of 2.5 ms. 0 where the format has no way of its own: a
     /// [`Concealer`](crate::Concealer) has one for all.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ahash::AHashMap;
 use compact_str::CompactString;
-use hookswitch_b2bua::is_built_in;
+use hookswitch_b2bua::{Configured, is_built_in, is_conference_name};
 use hookswitch_call::{
     Address, Attendant, Collect, Form, MAX_CHOICES, MAX_KEYS, MAX_SOUNDS, Menu, Pattern, Plays, Sound, SoundKind, Soup,
     Then,
@@ -24,7 +24,7 @@ const MAX_SERVICES: usize = 1_000;
 const MAX_WAIT_S: u64 = 600;
 
 /// The services by name.
-pub(super) fn services(config: &Config) -> Result<AHashMap<CompactString, Arc<Attendant>>, ConfigError> {
+pub(super) fn services(config: &Config) -> Result<AHashMap<CompactString, Configured>, ConfigError> {
     if config.services.len() > MAX_SERVICES {
         return Err(ConfigError::value("services", format!("more than {MAX_SERVICES}")));
     }
@@ -33,13 +33,35 @@ pub(super) fn services(config: &Config) -> Result<AHashMap<CompactString, Arc<At
         if name.is_empty() || is_built_in(name) {
             return Err(ConfigError::value(key, "the switch has a service of that name, or it has no name"));
         }
-        Ok((name.as_str().into(), Arc::new(attendant(config, &key, service)?)))
+        let configured = match (&service.conference, &service.play) {
+            (Some(room), None) => Configured::Conference(conference(&key, room, service)?),
+            (None, Some(play)) => Configured::Attendant(Arc::new(attendant(config, &key, service, play)?)),
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(ConfigError::value(key, "either `play` or `conference`"));
+            }
+        };
+        Ok((name.as_str().into(), configured))
     };
     config.services.iter().map(one).collect()
 }
 
-fn attendant(config: &Config, key: &str, service: &config::Service) -> Result<Attendant, ConfigError> {
-    let play = soup(config, &format!("{key}.play"), &service.play)?;
+fn conference(key: &str, room: &str, service: &config::Service) -> Result<CompactString, ConfigError> {
+    if service.menu.is_some() || service.then != "hangup" {
+        return Err(ConfigError::value(key, "a conference has no menu, and nothing comes after it"));
+    }
+    if !is_conference_name(room) {
+        return Err(ConfigError::value(format!("{key}.conference"), "no name, or one of more than 53 bytes"));
+    }
+    Ok(room.into())
+}
+
+fn attendant(
+    config: &Config,
+    key: &str,
+    service: &config::Service,
+    play: &config::Soup,
+) -> Result<Attendant, ConfigError> {
+    let play = soup(config, &format!("{key}.play"), play)?;
     let menu = service.menu.as_ref().map(|written| menu(config, &format!("{key}.menu"), written)).transpose()?;
     let take = |written| message(config, &format!("{key}.record"), written);
     let record = service.record.as_ref().map(take).transpose()?;
@@ -184,7 +206,7 @@ fn sound(config: &Config, key: &str, written: &config::Forms) -> Result<Sound, C
 mod tests {
     use super::*;
 
-    fn composed(text: &str) -> Result<AHashMap<CompactString, Arc<Attendant>>, String> {
+    fn composed(text: &str) -> Result<AHashMap<CompactString, Configured>, String> {
         let text = format!("media: {{ sounds: [ /sounds ] }}\nservices:\n  s: {text}\n");
         let config = Config::parse("t", &text).map_err(|error| error.to_string())?;
         let shown = config.effective().expect("an effective configuration");
@@ -194,7 +216,26 @@ mod tests {
 
     fn one(text: &str) -> Attendant {
         let services = composed(text).expect("a service");
-        Attendant::clone(&services["s"])
+        let Configured::Attendant(attendant) = &services["s"] else { panic!("{services:?}") };
+        Attendant::clone(attendant)
+    }
+
+    #[test]
+    fn a_service_can_be_a_conference() {
+        let services = composed("{ conference: sales }").expect("a service");
+        assert_eq!(services["s"], Configured::Conference("sales".into()));
+        let name = "a".repeat(54);
+        for (text, expected) in [
+            ("{}", "services.s: either `play` or `conference`"),
+            ("{ play: a.wav, conference: sales }", "services.s: either `play` or `conference`"),
+            ("{ conference: sales, then: bob }", "a conference has no menu, and nothing comes after it"),
+            ("{ conference: '' }", "services.s.conference: no name"),
+            (&format!("{{ conference: {name} }}"), "services.s.conference: no name, or one of more than 53 bytes"),
+        ] {
+            let error = composed(text).expect_err(text);
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        composed(&format!("{{ conference: {} }}", &name[1..])).expect("the longest name");
     }
 
     #[test]

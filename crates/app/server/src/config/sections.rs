@@ -230,6 +230,8 @@ pub struct Media {
     /// Whether keys are heard in the sound of phones that have no telephone events. Off, the other phone is offered none
     /// either, and keys are sounds for both.
     pub inband_keys: bool,
+    /// Most members of one conference, 2 to 1,000; who calls it then is told that it is busy.
+    pub room_members: usize,
     /// After how much silence of a party that is to be heard the log says so, and why that may be, in
     /// seconds; 0 never says so.
     pub quiet_after: u64,
@@ -261,6 +263,7 @@ impl Default for Media {
             sounds: Vec::new(),
             web_sounds: super::WebSounds::default(),
             inband_keys: true,
+            room_members: 100,
             quiet_after: 5,
         }
     }

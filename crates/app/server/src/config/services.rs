@@ -14,8 +14,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub struct Service {
     /// What it plays to whoever calls: the name of a file below one of `media.sounds`, a list of such names, or a sound
     /// soup. The page services.md tells how soups are written.
-    #[schemars(with = "String")]
-    pub play: Soup,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub play: Option<Soup>,
+    /// Instead of `play`, and alone: whoever calls is in the conference of this name, as if it had called
+    /// `conference-` and the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conference: Option<String>,
     /// Keys that lead on. Default: none.
     #[serde(default)]
     pub menu: Option<Menu>,

@@ -29,8 +29,8 @@ use super::transfer::By;
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Alarm, Call, Scene, State};
 use crate::words::{
-    Address, Attendant, Collected, Digit, FIRST_ORDERED, MediaOp, Party, PlayControl, PlayEnd, PlayId, PlayNews,
-    RecordNews, RecordOrder, RecordingId, Service, Soup, Then,
+    Address, Attendant, Audience, Collected, Digit, FIRST_ORDERED, MediaOp, Party, PlayControl, PlayEnd, PlayId,
+    PlayNews, RecordNews, RecordOrder, RecordingId, Service, Soup, Then,
 };
 
 /// More than a service ever plays: prompts and what follows wrong keys.
@@ -152,7 +152,7 @@ impl Call {
         serving.play = play;
         serving.awaits = awaits(play);
         let party = serving.party;
-        self.media(scene, MediaOp::Play { call, party, play, soup });
+        self.media(scene, MediaOp::Play { call, party, play, soup, to: Audience::Party });
     }
 
     fn now_awaits(&mut self, awaits: Awaits) {

@@ -20,9 +20,9 @@ use smallvec::SmallVec;
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Alarm, Call, Scene, State};
 use crate::words::{
-    AudioOrder, Collect, Collected, Digit, Event, FIRST_ORDERED, Failure, KEY_TIME, MAX_KEYS, MAX_RECORDINGS, MediaOp,
-    OrderNews, Outcome, Part, Party, PlayControl, PlayEnd, PlayId, PlayNews, RecordControl, RecordNews, RecordOrder,
-    RecordPlan, RecordingId, Refused, Soup, Stage, Ticket,
+    Audience, AudioOrder, Collect, Collected, Digit, Event, FIRST_ORDERED, Failure, KEY_TIME, MAX_KEYS, MAX_RECORDINGS,
+    MediaOp, OrderNews, Outcome, Part, Party, PlayControl, PlayEnd, PlayId, PlayNews, RecordControl, RecordNews,
+    RecordOrder, RecordPlan, RecordingId, Refused, Soup, Stage, Ticket,
 };
 
 /// What commands have done to the audio of the parties, and who waits for its end.
@@ -174,7 +174,7 @@ impl Call {
         if let Some(before) = before {
             done(scene, before);
         }
-        self.media(scene, MediaOp::Play { call: self.id, party, play, soup });
+        self.media(scene, MediaOp::Play { call: self.id, party, play, soup, to: Audience::Party });
     }
 
     fn play_to(&mut self, scene: &mut Scene<'_>, party: Party, soup: Arc<Soup>, ticket: Option<Ticket>) {
@@ -183,7 +183,7 @@ impl Call {
         // From above: services count from below.
         let play = PlayId(u32::MAX - orders.plays);
         orders.playing.push(Playing { party, play, ticket });
-        self.media(scene, MediaOp::Play { call: self.id, party, play, soup });
+        self.media(scene, MediaOp::Play { call: self.id, party, play, soup, to: Audience::Party });
     }
 
     /// What a command plays to a party: the last of it, since that before it is about to be told as replaced.

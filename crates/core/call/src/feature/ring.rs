@@ -90,6 +90,7 @@ impl Call {
         };
         let mut dial = Dial { hops, diversions, referred_by, answers_early, ..Dial::new(target, from, to, offer) };
         dial.wire_id = self.wanted_wire_id.take().map(|wire_id| *wire_id);
+        dial.meets = (leg.party == Party::Caller && third_party).then(|| dial.from.clone());
         match (leg.party, self.origin.as_ref()) {
             (Party::Callee, Some(origin)) => {
                 dial.identity = origin.identity.clone();

@@ -229,6 +229,8 @@ pub struct Dial {
     pub alerting: Alerting,
     /// On whose behalf the party is called (Referred-By), after a transfer.
     pub referred_by: Option<Address>,
+    /// Whom it will talk with, as a command has it, where it is rung up first.
+    pub meets: Option<Address>,
 }
 
 /// What is shown of a caller beside its address.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AudioNews, CallAudio, CallId, Codecs, Digit, LegId, Part, Party, PlayControl, PlayId, PlayNews, RecordNews,
-    RecordOrder, RecordingId, Room, RoomNews, Sdp, Soup,
+    Audience, AudioNews, CallAudio, CallId, Codecs, Digit, LegId, Part, Party, PlayControl, PlayId, PlayNews,
+    RecordNews, RecordOrder, RecordingId, Room, RoomNews, Sdp, Soup,
 };
 use crate::cause::Cause;
 
@@ -164,7 +164,8 @@ pub enum MediaOp {
     },
     /// Play sounds to a party, in place of whatever is played to it; it hears nothing else meanwhile. If that goes by
     /// the same name, it is another version of the same soup: the sound that is being played goes on if it is at the
-    /// same place there, else the soup begins anew. Reported by [`MediaReport::Played`].
+    /// same place there, else the soup begins anew. To its room it is played beside what is said there, and ends when the
+    /// party leaves. Reported by [`MediaReport::Played`].
     Play {
         /// The call.
         call: CallId,
@@ -174,6 +175,8 @@ pub enum MediaOp {
         play: PlayId,
         /// What.
         soup: Arc<Soup>,
+        /// Who hears it.
+        to: Audience,
     },
     /// Do something to what is played. Nothing if it is over.
     ControlPlay {

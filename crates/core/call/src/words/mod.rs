@@ -33,7 +33,8 @@ pub use control::{By, CallRef, Command, Failure, Notes, Outcome, Refused, Stage,
 pub use media::{MediaOp, MediaReport, Seat, Source};
 pub use order::{AudioOrder, FIRST_ORDERED, KEY_TIME, MAX_RECORDINGS, OrderNews, RecordControl};
 pub use play::{
-    Form, MAX_GAIN_DB, MAX_SOUNDS, MIN_GAIN_DB, PlayControl, PlayEnd, PlayId, PlayNews, Plays, Sound, SoundKind, Soup,
+    Audience, Form, MAX_GAIN_DB, MAX_SOUNDS, MIN_GAIN_DB, PlayControl, PlayEnd, PlayId, PlayNews, Plays, Sound,
+    SoundKind, Soup,
 };
 pub use record::{
     AfterPlay, BargeIn, MAX_KEPT_SAMPLES, RecordEnd, RecordNews, RecordOrder, RecordPlan, Recorded, RecordingId,

@@ -20,6 +20,7 @@ impl Dial {
             diversions: Vec::new(),
             alerting: Alerting::default(),
             referred_by: None,
+            meets: None,
         }
     }
 }

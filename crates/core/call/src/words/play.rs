@@ -13,6 +13,17 @@ pub const MAX_SOUNDS: usize = 64;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct PlayId(pub u32);
 
+/// Who hears what is played.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    /// The party alone, and nothing else meanwhile.
+    #[default]
+    Party,
+    /// All in the room that the party is in, itself among them, beside each other. It goes on when a key is pressed.
+    Room,
+}
+
 /// Sounds that are played one after the other.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Soup {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hookswitch_codec::{by_static_payload_type, measure, pcmu};
+use hookswitch_codec::{Encoder, by_label, by_static_payload_type, measure, pcmu};
 use hookswitch_rtp::Header;
 use proptest::prelude::*;
 
@@ -18,6 +18,7 @@ const OLDEST: f64 = (SPARE_MS + FRAME_MS as i64) as f64;
 /// Somebody who says one long tone, packet by packet.
 struct Speaker {
     codec: &'static Codec,
+    encoder: Encoder,
     ms: u32,
     header: Header,
     said: usize,
@@ -26,9 +27,22 @@ struct Speaker {
 impl Speaker {
     fn new(payload_type: u8, ms: u32) -> Self {
         let codec = by_static_payload_type(payload_type).expect("a codec");
+        Self::of(codec, codec.encoder().expect("audio"), ms)
+    }
+
+    fn of(codec: &'static Codec, encoder: Encoder, ms: u32) -> Self {
+        let payload_type = codec.static_payload_type.unwrap_or(111);
         // Both wrap soon.
         let header = Header { payload_type, sequence: 65_500, timestamp: u32::MAX - 9_000, ssrc: 7, marker: false };
-        Self { codec, ms, header, said: 0 }
+        Self { codec, encoder, ms, header, said: 0 }
+    }
+
+    /// Opus for somebody who has said that it loses packets, and makes use of what is sent twice; or not.
+    fn opus(lossy: bool) -> Self {
+        let codec = by_label("opus").expect("Opus");
+        let mut encoder = codec.encoder_at(48_000, Some("useinbandfec=1")).expect("audio");
+        encoder.expect_loss(if lossy { 20 } else { 0 });
+        Self::of(codec, encoder, 20)
     }
 
     fn samples(&mut self, count: usize) -> Vec<i16> {
@@ -42,7 +56,7 @@ impl Speaker {
     fn packet(&mut self) -> Vec<u8> {
         let samples = self.samples(self.codec.samples_in(self.ms));
         let mut payload = vec![0; samples.len()];
-        let count = self.codec.encoder().expect("audio").encode(&samples, &mut payload);
+        let count = self.encoder.encode(&samples, &mut payload);
         let mut bytes = vec![0; 12 + count];
         self.header.write_packet(&payload[..count], &mut bytes).expect("room");
         self.header.sequence = self.header.sequence.wrapping_add(1);
@@ -313,6 +327,101 @@ fn another_codec_goes_on_where_the_first_has_ended() {
     assert!(silent <= 1, "{silent} frames");
 }
 
+/// How far what was heard is from what was said: noise below the sound in dB, in the frames from one on, at the place
+/// where both fit best.
+fn distance(said: &[i16], heard: &[i16]) -> f64 {
+    let power = |samples: &mut dyn Iterator<Item = f64>| samples.map(|sample| sample * sample).sum::<f64>();
+    let signal = power(&mut said[..heard.len()].iter().map(|sample| f64::from(*sample)));
+    let noise = |shift: usize| {
+        let pairs = said[shift..].iter().zip(heard);
+        power(&mut pairs.map(|(said, heard)| f64::from(*said) - f64::from(*heard)))
+    };
+    let least = (0..said.len() - heard.len()).map(noise).fold(f64::INFINITY, f64::min);
+    10.0 * (signal / least).log10()
+}
+
+/// A tone that rises: of the packet before nobody can tell what a lost one held.
+fn rising(count: usize) -> Vec<i16> {
+    let angle = |place: usize| {
+        let at = place as f64 / 48_000.0;
+        std::f64::consts::TAU * (400.0 * at + 300.0 * at * at)
+    };
+    (0..count).map(|place| (8_000.0 * angle(place).sin()) as i16).collect()
+}
+
+#[test]
+fn what_opus_sends_twice_is_heard_though_it_was_lost() {
+    let every_tenth = |lossy: bool| {
+        let mut speaker = Speaker::opus(lossy);
+        let said = rising(150 * 960);
+        let mut coming = Coming::new();
+        for (n, frame) in said.chunks(960).enumerate() {
+            let mut payload = [0; 1_275];
+            let count = speaker.encoder.encode(frame, &mut payload);
+            let mut bytes = vec![0; 12 + count];
+            speaker.header.write_packet(&payload[..count], &mut bytes).expect("room");
+            speaker.header.sequence = speaker.header.sequence.wrapping_add(1);
+            speaker.header.timestamp = speaker.header.timestamp.wrapping_add(960);
+            if n % 10 != 5 {
+                coming.push((n as f64 * 20.0, bytes));
+            }
+        }
+        let listener = Listener::hears(coming, speaker.codec);
+        // Once it is known that packets are lost, and some of what was said at about that time.
+        let (heard, from) = (listener.sound(100), 90 * 960);
+        (listener.hearing.counts, distance(&said[from..from + 25 * 960], &heard[..10 * 960]))
+    };
+    let (counts, with) = every_tenth(true);
+    assert!(counts.restored >= 12 && counts.concealed <= 4, "{counts:?}");
+    let (_, without) = every_tenth(false);
+    assert!(with > without + 3.0, "{with} dB where it was sent twice, {without} dB where not");
+}
+
+#[test]
+fn a_loss_of_opus_is_made_up_by_its_decoder_without_a_click() {
+    let mut speaker = Speaker::opus(false);
+    let coming = spoken(&mut speaker, 300, |n| (n % 40 != 20).then_some(0.0));
+    let codec = speaker.codec;
+    let listener = Listener::hears(coming, codec);
+    assert!(listener.hearing.counts.concealed + listener.hearing.counts.restored >= 7);
+    let heard = measure(&listener.sound(50)[..192_000], 48_000);
+    assert!(heard.purity > 0.95, "{}", heard.purity);
+    let step = |sound: &[i16]| sound.windows(2).map(|pair| pair[0].abs_diff(pair[1])).max().unwrap_or_default();
+    let own = 8_000.0 * std::f64::consts::TAU * HZ / 48_000.0;
+    assert!(f64::from(step(&listener.sound(50))) < 2.0 * own, "{}", step(&listener.sound(50)));
+}
+
+#[test]
+fn sound_waits_for_one_packet_more_only_while_opus_loses_some() {
+    let mut speaker = Speaker::opus(true);
+    let coming = spoken(&mut speaker, 2_500, |n| (!(500..1_500).contains(&n) || n % 10 != 5).then_some(0.0));
+    let codec = speaker.codec;
+    let listener = Listener::hears(coming, codec);
+    let (before, lossy, after) = (listener.ages[450], listener.ages[1_450], listener.ages[2_450]);
+    assert!(before <= 26.0, "{before} ms");
+    assert!(lossy > before + 5.0 && lossy <= 66.0, "{lossy} ms");
+    assert!(after <= 40.0, "{after} ms");
+}
+
+#[test]
+fn another_rate_is_reached_without_a_gap() {
+    let mut speaker = Speaker::opus(false);
+    let mut hearing = Hearing::new(8_000);
+    let mut silent = 0;
+    for n in 0..300u32 {
+        if n % 50 == 25 {
+            hearing.set_rate([8_000, 16_000, 48_000][(n / 50 % 3) as usize]);
+        }
+        let bytes = speaker.packet();
+        let now = at(f64::from(n) * 20.0);
+        hearing.put(now, &Packet::parse(&bytes).expect("a packet"), speaker.codec);
+        let mut out = vec![0; (hearing.rate / 50) as usize];
+        silent += usize::from(hearing.frame(now + Duration::from_millis(7), &mut out) == Heard::Silence);
+    }
+    assert!(silent <= 1, "{silent} frames");
+    assert_eq!((hearing.decoded_at, hearing.counts.concealed), (48_000, 0), "never worse than it was");
+}
+
 proptest! {
     #[test]
     fn whatever_comes_a_frame_is_a_frame(
@@ -324,7 +433,8 @@ proptest! {
             let header = Header { payload_type: 0, sequence, timestamp, ssrc, marker: false };
             let mut bytes = vec![0; 12 + length];
             header.write_packet(&vec![0x55; length], &mut bytes).expect("room");
-            let codec = by_static_payload_type(if length % 2 == 0 { 0 } else { 9 }).expect("a codec");
+            let opus = by_label("opus").filter(|_| length % 3 == 2);
+            let codec = opus.or_else(|| by_static_payload_type(if length % 2 == 0 { 0 } else { 9 })).expect("a codec");
             hearing.put(now, &Packet::parse(&bytes).expect("a packet"), codec);
             now += Duration::from_millis(wait % 50);
             let mut out = [1; 320];

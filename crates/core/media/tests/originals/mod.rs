@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hookswitch_call::{
-    CallId, MediaOp, MediaReport, Party, PlayEnd, PlayId, PlayNews, RecordNews, RecordOrder, RecordPlan, RecordingId,
-    Sound, SoundKind, Soup,
+    Audience, CallId, MediaOp, MediaReport, Party, PlayEnd, PlayId, PlayNews, RecordNews, RecordOrder, RecordPlan,
+    RecordingId, Sound, SoundKind, Soup,
 };
 use hookswitch_codec::g711::linear_from_ulaw;
 use hookswitch_media::{FileError, FileId, FileOrder, FileReport, Written};
@@ -183,7 +183,8 @@ pub fn soup(sounds: impl IntoIterator<Item = Sound>) -> Soup {
 
 /// Has a soup played to a party of a call; what is told at once is news.
 pub fn play(stage: &mut Stage, call: CallId, party: Party, play: PlayId, soup: Soup) {
-    let reports = stage.perform(MediaOp::Play { call, party, play, soup: Arc::new(soup) });
+    let (soup, to) = (Arc::new(soup), Audience::Party);
+    let reports = stage.perform(MediaOp::Play { call, party, play, soup, to });
     assert!(reports.iter().all(|report| matches!(report, MediaReport::Played { .. })), "{reports:?}");
     stage.news.extend(reports);
 }

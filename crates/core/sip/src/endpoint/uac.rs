@@ -46,6 +46,7 @@ impl Endpoint {
             credentials,
             rel100,
             may_connect,
+            focus,
             ..
         } = invite;
         let local_tag = self.ids.tag();
@@ -72,6 +73,9 @@ impl Endpoint {
             sent: None,
         };
         let id = self.tables.add_call(dialog, credentials.map(Box::new));
+        if focus {
+            self.set_focus(id, true);
+        }
         let terms = SessionTimer::default().ask(&self.wishes);
         let what = Inside {
             max_forwards,

@@ -1,17 +1,19 @@
 //! Media threads: each owns the sockets of its calls and one engine.
 //!
-//! A call belongs to one thread for as long as it lives, so both its parties meet there and a packet needs nobody
-//! else: no lock, no queue, no allocation from its arrival to its departure.
+//! A call belongs to one thread, so both its parties meet there and a packet needs nobody else: no lock, no queue, no
+//! allocation from its arrival to its departure. Only one that comes to be in a room which another thread mixes moves
+//! there ([`moves`]).
 
 mod direct;
 mod files;
+mod moves;
 mod sockets;
 mod worker;
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ use hookswitch_call::{
     AudioNews, CallId, Cause, Fault, Kind, MediaOp, MediaReport, PlayEnd, PlayNews, RecordEnd, RecordNews, RecordOrder,
     Recorded, Room, RoomNews,
 };
-use hookswitch_media::{CallStats, EngineConfig, FileReport, Totals};
+use hookswitch_media::{CallStats, EngineConfig, FileOrder, FileReport, Totals};
 use hookswitch_net::{
     PortPool, PortRange, allowed_cpus, pin_current_thread, prefer_current_thread, raise_descriptor_limit,
 };
@@ -31,6 +33,7 @@ pub use files::{
     BadSoundSource, FilesConfig, MAX_FILE_ORDERS, MAX_RECORDED_WAITING, SoundSource, WebSoundsConfig, is_url,
 };
 use files::{FileSink, FileThread, WebSounds};
+use moves::{Move, Neighbour};
 use worker::{Parts, Worker};
 
 /// Operations that may wait for one media thread. Beyond, calls are refused.
@@ -105,6 +108,18 @@ enum Order {
     Op(MediaOp),
     /// No more of them than the engine has given orders for files.
     File(FileReport),
+    /// What is to be done with a file of this thread's, for a call that has moved.
+    FileFor(FileOrder),
+    /// What was done with a file of that thread's, for a call that has come from there.
+    FileOf(usize, FileReport),
+    /// A call is on its way here: what is ordered for it waits.
+    Expect(CallId),
+    /// A call is to move there.
+    HandOver(CallId, Neighbour),
+    /// It comes. None if it was not where it should have been.
+    TakeOver(CallId, Option<Box<Move>>),
+    /// A port of this thread's is free, which had moved with a call.
+    PortBack(u16),
     Totals(SyncSender<MediaTotals>),
     Stats(CallId, SyncSender<Option<CallStats>>),
     Stop,
@@ -184,6 +199,8 @@ impl MediaPlane {
                 registry: poll.registry().try_clone()?,
                 poll,
                 pool,
+                pairs: config.ports.pairs(),
+                number: index,
                 engine: config.engine.clone(),
                 io: config.io,
                 most_directs,
@@ -224,18 +241,15 @@ impl MediaPlane {
     /// thread does not keep up, what asks for a report is refused at once.
     pub fn perform(&self, op: MediaOp) {
         let call = call_of(&op);
-        if self.threads.len() > 1
-            && let Err(report) = self.place(&op)
-        {
-            (self.report)(report);
-            return;
+        if self.threads.len() > 1 {
+            self.place(&op);
         }
         let Some(thread) = self.thread_of(call) else { return };
         // The end of a call must never get lost: its ports would be gone for good.
         if matches!(op, MediaOp::Close { .. }) {
             thread.orders.push_always(Order::Op(op));
             if self.threads.len() > 1 {
-                self.placed.lock().unwrap_or_else(PoisonError::into_inner).remove(&call);
+                self.placed().remove(&call);
             }
         } else if let Err(Order::Op(op)) = thread.orders.push(Order::Op(op)) {
             tracing::warn!(%call, "a media thread does not keep up; an operation was refused");
@@ -246,21 +260,13 @@ impl MediaPlane {
     }
 
     /// A room is on one thread, which its name decides; a call that is opened for one is carried there. One that turns out
-    /// later to be for a room, and is elsewhere, cannot move.
-    fn place(&self, op: &MediaOp) -> Result<(), MediaReport> {
-        let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+    /// later to be for a room, and is elsewhere, moves there.
+    fn place(&self, op: &MediaOp) {
         match op {
             MediaOp::Open { call, room: Some(room), .. } => {
-                placed.insert(*call, self.place_of(room));
+                self.placed().insert(*call, self.place_of(room));
             }
-            MediaOp::Join { call, party, room, .. } => {
-                drop(placed);
-                if self.number_of(*call) != self.place_of(room) {
-                    let cause = Cause::new(Kind::Overloaded, Fault::Server).with_text("Conference On Another Thread");
-                    let (call, party, room) = (*call, *party, room.clone());
-                    return Err(MediaReport::Room { call, party, room, news: RoomNews::Refused(cause) });
-                }
-            }
+            MediaOp::Join { call, room, .. } => self.move_to(*call, self.place_of(room)),
             MediaOp::Open { .. }
             | MediaOp::MakeOffer { .. }
             | MediaOp::MakeAnswer { .. }
@@ -279,7 +285,22 @@ impl MediaPlane {
             | MediaOp::Inspect { .. }
             | MediaOp::Close { .. } => {}
         }
-        Ok(())
+    }
+
+    /// Has a call carried by that thread from now on. What is ordered for it waits there until it has come.
+    fn move_to(&self, call: CallId, number: usize) {
+        let before = self.number_of(call);
+        let (Some(from), Some(to)) = (self.threads.get(before), self.threads.get(number)) else { return };
+        if before != number {
+            self.placed().insert(call, number);
+            to.orders.push_always(Order::Expect(call));
+            let to = Neighbour { number, orders: Arc::clone(&to.orders) };
+            from.orders.push_always(Order::HandOver(call, to));
+        }
+    }
+
+    fn placed(&self) -> MutexGuard<'_, HashMap<CallId, usize>> {
+        self.placed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn place_of(&self, room: &Room) -> usize {
@@ -295,7 +316,7 @@ impl MediaPlane {
         if self.threads.len() < 2 {
             return 0;
         }
-        let placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner).get(&call).copied();
+        let placed = self.placed().get(&call).copied();
         // Calls are numbered one after the other, so this deals them out evenly.
         placed.unwrap_or((call.0 % self.threads.len().max(1) as u64) as usize)
     }

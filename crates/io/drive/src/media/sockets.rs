@@ -1,5 +1,6 @@
 //! The RTP sockets of one media thread, by the small numbers that its engine knows them by.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -10,7 +11,9 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 
+use super::Order;
 use super::direct::Directs;
+use super::moves::Neighbour;
 
 /// Token of the socket with number 0; smaller ones belong to the thread.
 const FIRST: usize = 1;
@@ -28,11 +31,15 @@ pub(super) struct Sockets {
     pool: PortPool,
     pub(super) watch: Watch,
     pub(super) directs: Directs,
+    /// The thread that this is.
+    pub(super) here: Neighbour,
+    /// Ports of other threads, whose calls have come here.
+    pub(super) strangers: HashMap<u16, Neighbour>,
 }
 
 impl Sockets {
-    pub(super) const fn new(pool: PortPool, watch: Watch, directs: Directs) -> Self {
-        Self { open: Slab::new(), pool, watch, directs }
+    pub(super) fn new(pool: PortPool, watch: Watch, directs: Directs, here: Neighbour) -> Self {
+        Self { open: Slab::new(), pool, watch, directs, here, strangers: HashMap::new() }
     }
 
     /// The number of the socket that an event is about.
@@ -45,12 +52,12 @@ impl Sockets {
         self.open.get(socket.0 as usize)
     }
 
-    /// Port pairs in use, and in all.
+    /// Ports of our own pool in use, wherever their calls are, and in all.
     pub(super) fn usage(&self) -> (usize, usize) {
         (self.pool.size() - self.pool.free(), self.pool.size())
     }
 
-    fn watch(&mut self, socket: UdpSocket) -> io::Result<SocketIx> {
+    pub(super) fn watch(&mut self, socket: UdpSocket) -> io::Result<SocketIx> {
         let entry = self.open.vacant_entry();
         let number = u32::try_from(entry.key()).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         match &mut self.watch {
@@ -74,16 +81,29 @@ impl Sockets {
         }
     }
 
-    fn close(&mut self, number: SocketIx) {
-        if let Some(socket) = self.open.try_remove(number.0 as usize) {
-            match &mut self.watch {
-                // Closing takes it out of the poll as well, unless a child process has inherited it.
-                Watch::Epoll(registry) => drop(registry.deregister(&mut SourceFd(&socket.as_raw_fd()))),
-                Watch::Ring(ring) => {
-                    self.directs.close(number, ring);
-                    ring.forget(number.0);
-                }
+    pub(super) fn close(&mut self, number: SocketIx) {
+        drop(self.let_go(number));
+    }
+
+    /// Stops listening at a socket, which stays open.
+    pub(super) fn let_go(&mut self, number: SocketIx) -> Option<UdpSocket> {
+        let socket = self.open.try_remove(number.0 as usize)?;
+        match &mut self.watch {
+            // Closing takes it out of the poll as well, unless a child process has inherited it.
+            Watch::Epoll(registry) => drop(registry.deregister(&mut SourceFd(&socket.as_raw_fd()))),
+            Watch::Ring(ring) => {
+                self.directs.close(number, ring);
+                ring.forget(number.0);
             }
+        }
+        Some(socket)
+    }
+
+    /// A port, whose sockets are closed, is free again.
+    pub(super) fn give_port_back(&mut self, port: u16) {
+        match self.strangers.remove(&port) {
+            Some(home) => home.orders.push_always(Order::PortBack(port)),
+            None => self.pool.give_back(port),
         }
     }
 }
@@ -106,7 +126,7 @@ impl Ports for Sockets {
                         Err(error) => tracing::warn!(port, %error, "cannot watch an RTP port"),
                     }
                 }
-                self.pool.give_back(port);
+                self.give_port_back(port);
                 None
             }
         }
@@ -115,7 +135,7 @@ impl Ports for Sockets {
     fn give_back(&mut self, pair: PortPair) {
         self.close(pair.rtp);
         self.close(pair.rtcp);
-        self.pool.give_back(pair.port);
+        self.give_port_back(pair.port);
     }
 
     fn send(&mut self, socket: SocketIx, to: SocketAddr, packet: &[u8]) {

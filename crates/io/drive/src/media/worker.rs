@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_call::{MediaReport, PlayNews};
-use hookswitch_media::{Engine, EngineConfig, FileError, Forward, SocketIx};
+use hookswitch_media::{Engine, EngineConfig, Forward, SocketIx};
 use hookswitch_net::{Happened, PortPool, UdpRing, thread_cpu_time};
 use mio::{Events, Poll, Registry};
 
 use super::direct::{Directs, Way};
 use super::files::FileQueue;
+use super::moves::{Moves, Neighbour};
 use super::sockets::{Sockets, Watch};
 use super::{MediaIo, MediaTotals, Order, ReportSink};
 use crate::clock::Clock;
@@ -43,14 +44,16 @@ pub(super) struct Worker {
     poll: Poll,
     events: Events,
     buffer: Box<[u8; MAX_PACKET]>,
-    engine: Engine,
-    sockets: Sockets,
+    pub(super) engine: Engine,
+    pub(super) sockets: Sockets,
+    pub(super) moves: Moves,
+    pub(super) here: Neighbour,
     clock: Clock,
     orders: Arc<Inbox<Order>>,
     report: ReportSink,
-    files: Option<FileQueue>,
+    pub(super) files: Option<FileQueue>,
     /// Orders taken and not yet carried out.
-    taken: VecDeque<Order>,
+    pub(super) taken: VecDeque<Order>,
     /// Sockets whose budget ended before their packets did.
     unfinished: Vec<SocketIx>,
     /// How long a party may be silent before that is reported; zero means for ever.
@@ -68,6 +71,10 @@ pub(super) struct Parts {
     pub(super) poll: Poll,
     pub(super) registry: Registry,
     pub(super) pool: PortPool,
+    /// Port pairs of all threads: so many may come to be here.
+    pub(super) pairs: usize,
+    /// Which thread it is.
+    pub(super) number: usize,
     pub(super) engine: EngineConfig,
     pub(super) io: MediaIo,
     pub(super) most_directs: usize,
@@ -81,9 +88,11 @@ pub(super) struct Parts {
 impl Worker {
     /// To be called by the thread that runs it: a ring belongs to its thread.
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { poll, registry, pool, engine, io, most_directs, seed, clock, orders, report, files } = parts;
-        let ring = ring(io, pool.size(), &poll);
-        let directs = Directs::new(slots(pool.size()), most_directs);
+        let Parts { poll, registry, pool, pairs, number, engine, io, most_directs, seed, clock, orders, report, files } =
+            parts;
+        let ring = ring(io, pairs, &poll);
+        let directs = Directs::new(slots(pairs), most_directs);
+        let here = Neighbour { number, orders: Arc::clone(&orders) };
         let watch = ring.map_or(Watch::Epoll(registry), |ring| Watch::Ring(Box::new(ring)));
         let patience = engine.rtp_timeout;
         let quiet_every = (engine.quiet_after / QUIET_LOOKS).min(QUIET_EVERY);
@@ -92,7 +101,9 @@ impl Worker {
             events: Events::with_capacity(EVENTS),
             buffer: Box::new([0; MAX_PACKET]),
             engine: Engine::new(engine, seed),
-            sockets: Sockets::new(pool, watch, directs),
+            sockets: Sockets::new(pool, watch, directs, here.clone()),
+            moves: Moves::default(),
+            here,
             clock,
             orders,
             report,
@@ -219,7 +230,7 @@ impl Worker {
 
     /// Whether there is anybody who could be silent, and that is looked for.
     fn has_calls(&self, time: Duration) -> bool {
-        !time.is_zero() && self.sockets.usage().0 > 0
+        !time.is_zero() && !self.sockets.open.is_empty()
     }
 
     /// Reports parties of which nothing has been heard for too long. Looks at every call, so not often.
@@ -268,9 +279,20 @@ impl Worker {
     /// Carries out what has been ordered, up to a budget. False when it is time to stop.
     fn carry_out_orders(&mut self, now: Duration) -> bool {
         for _ in 0..ORDER_BUDGET {
-            match self.taken.pop_front() {
+            let Some(order) = self.taken.pop_front() else { return true };
+            match self.moves.keep(order) {
                 Some(Order::Op(op)) => self.engine.perform(now, op, &mut self.sockets),
-                Some(Order::File(report)) => self.engine.file_done(now, report),
+                Some(Order::File(report)) => self.file_done(now, report),
+                Some(Order::FileFor(order)) => self.order_file(now, order),
+                Some(Order::FileOf(from, report)) => self.file_of(now, from, report),
+                Some(Order::Expect(call)) => self.moves.expect(call),
+                Some(Order::HandOver(call, to)) => {
+                    // What was ordered of its files comes before what the other thread will order.
+                    self.order_files(now);
+                    self.hand_over(now, call, &to);
+                }
+                Some(Order::TakeOver(call, moved)) => self.take_over(now, call, moved),
+                Some(Order::PortBack(port)) => self.sockets.give_port_back(port),
                 Some(Order::Totals(answer)) => {
                     // Whoever asked may have given up meanwhile.
                     let _ = answer.send(self.totals());
@@ -279,7 +301,8 @@ impl Worker {
                     let _ = answer.send(self.engine.stats(call));
                 }
                 Some(Order::Stop) => return false,
-                None => return true,
+                // It waits for its call.
+                None => {}
             }
         }
         true
@@ -288,13 +311,7 @@ impl Worker {
     /// Passes on what is to be done with files.
     fn order_files(&mut self, now: Duration) {
         while let Some(order) = self.engine.poll_file() {
-            let ordered = match &self.files {
-                Some(files) => files.order(order),
-                None => order.refused(FileError::Busy).map_or(Ok(()), Err),
-            };
-            if let Err(refused) = ordered {
-                self.engine.file_done(now, refused);
-            }
+            self.order_file(now, order);
         }
     }
 
@@ -406,6 +423,8 @@ mod tests {
             orders: Arc::new(Inbox::new(poll.registry(), WAKER, 64).unwrap()),
             poll,
             pool: PortPool::split(ports, 1, 7).remove(0),
+            pairs: 10,
+            number: 0,
             engine: EngineConfig::new(AddressPolicy::Auto { fallback: HERE }),
             io,
             most_directs: 0,
