@@ -363,6 +363,7 @@ impl Lab {
         }
         if self.quiet_at <= now && self.switch.bank.in_use() > 0 {
             self.switch.engine.report_quiet(now);
+            self.switch.engine.report_idle(now);
             self.quiet_at = now + Duration::from_secs(1);
             self.drain_media();
         }

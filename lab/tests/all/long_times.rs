@@ -30,8 +30,8 @@ fn registrations_are_refreshed_all_day() {
 }
 
 #[test]
-fn a_call_in_which_nobody_speaks_lasts_all_day() {
-    let mut lab = Lab::new();
+fn a_call_in_which_nobody_speaks_lasts_all_day_where_no_time_is_set() {
+    let mut lab = Lab::with_switch(|switch| switch.media.idle_after = seconds(0));
     lab.set_audio(Audio::Unchecked);
     let [alice, bob] = lab.registered_with(["alice", "bob"], |phone| phone.sound = Sound::Nothing);
     lab.dial(alice, "bob");

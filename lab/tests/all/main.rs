@@ -19,6 +19,7 @@ mod flood;
 mod forking;
 mod found_by_simulation;
 mod garbage;
+mod idle_calls;
 mod lab_notices;
 mod late_offer;
 mod long_times;

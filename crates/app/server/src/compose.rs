@@ -100,6 +100,8 @@ fn media(config: &Config) -> Result<MediaConfig, ConfigError> {
     }
     engine.room_members = config.media.room_members;
     engine.quiet_after = Duration::from_secs(config.media.quiet_after);
+    engine.idle_after = Duration::from_secs(config.media.idle_time);
+    engine.idle_held_after = Duration::from_secs(config.media.idle_hold_time);
     engine.rtp_timeout = Duration::from_secs(config.calls.probe_time);
     engine.hold_music = hold_music::read(&config.media.hold_music)?;
     let mut media = MediaConfig::new(engine);

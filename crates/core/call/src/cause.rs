@@ -56,6 +56,8 @@ pub enum Kind {
     TooManyHops,
     /// Its time is up: the longest duration of a call, or a session that nobody refreshed.
     Expired,
+    /// Neither party has sent any audio for too long.
+    Idle,
     /// Somebody is changing the session just now; may be tried again.
     Pending,
     /// Whoever carries the call cannot do this.
@@ -100,6 +102,7 @@ impl Cause {
             Kind::NotAcknowledged => (408, "Request Timeout", Some(102)),
             Kind::TooManyHops => (483, "Too Many Hops", Some(25)),
             Kind::Expired => (408, "Session Expired", Some(102)),
+            Kind::Idle => (408, "Media Timeout", Some(102)),
             Kind::Pending => (491, "Request Pending", None),
             Kind::Unsupported => (501, "Not Implemented", Some(79)),
             Kind::Other => (500, "Server Internal Error", Some(41)),

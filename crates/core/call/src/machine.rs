@@ -372,6 +372,7 @@ impl Call {
             MediaReport::Local { leg, sdp, .. } => self.described(scene, leg, sdp),
             MediaReport::Refused { leg, cause, .. } => self.media_refused(scene, leg, cause),
             MediaReport::Silent { party, .. } => self.probe(scene, party),
+            MediaReport::Idle { .. } => self.idle(scene),
             // A leg that is to have a place tells its hold when it has that; one that has lost it, nobody any more.
             MediaReport::Direction { leg, listens, .. } if self.leg(leg).is_none_or(|leg| leg.spare) => {
                 if let Some(leg) = self.leg_mut(leg) {

@@ -205,6 +205,7 @@ impl Switchboard {
         let (MediaReport::Local { call, .. }
         | MediaReport::Refused { call, .. }
         | MediaReport::Silent { call, .. }
+        | MediaReport::Idle { call, .. }
         | MediaReport::Direction { call, .. }
         | MediaReport::Audio { call, .. }
         | MediaReport::Played { call, .. }

@@ -323,6 +323,28 @@ fn a_silent_party_is_asked_whether_it_is_still_there() {
 }
 
 #[test]
+fn a_call_in_which_nobody_speaks_ends_for_both_with_its_reason() {
+    let mut desk = Desk::new(Limits::default());
+    let call = desk.incoming(Some("a"));
+    desk.located(call, &["sip:b1@x"]);
+    let idle = MediaReport::Idle { call, silence: sec(300) };
+    desk.board.tell_media(desk.now, idle.clone());
+    desk.drain();
+    desk.answered(call, 1, Some("b"));
+    desk.tell(Report::Confirmed { call, leg: LegId(0), sdp: None });
+    desk.since();
+    desk.pass(sec(300));
+    desk.board.tell_media(desk.now, idle);
+    desk.drain();
+    assert_eq!(desk.since(), ["hangup 0 408 Media Timeout", "hangup 1 408 Media Timeout"]);
+    desk.ended(call, 0, Cause::hangup());
+    desk.ended(call, 1, Cause::hangup());
+    let last = desk.events.last().map(|told| told.event.clone());
+    let expected = Event::Ended { cause: Cause::new(Kind::Idle, Fault::Peer), talked: sec(300) };
+    assert_eq!(last, Some(expected));
+}
+
+#[test]
 fn parties_that_nobody_hears_are_asked_from_time_to_time() {
     let mut desk = Desk::new(Limits { anchor: false, probe_time: sec(60), ..Limits::default() });
     let call = desk.incoming(Some("a"));

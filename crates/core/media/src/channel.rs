@@ -217,10 +217,13 @@ impl Channel {
         if self.latch.source().map(|source| source.ip()) != before || session.rtcp_mux != was_muxed {
             self.rtcp.reset();
         }
+        // Whoever only says the same once more, as a refresh does, has agreed to nothing new.
+        if self.remote.as_ref() != Some(&remote) || self.agreed_leg != Some(leg) {
+            self.agreed_at = now;
+        }
         self.session = Some(session);
         self.agreed_leg = Some(leg);
         self.remote = Some(remote);
-        self.agreed_at = now;
     }
 
     /// The version of a description for a leg: one more than the last if it says something else

@@ -22,6 +22,12 @@ pub const DEFAULT_RTP_TIMEOUT: Duration = Duration::from_secs(60);
 /// otherwise.
 pub const DEFAULT_QUIET_AFTER: Duration = Duration::from_secs(5);
 
+/// A call of which nothing has come from anybody for this long is over, unless configured otherwise.
+pub const DEFAULT_IDLE_AFTER: Duration = Duration::from_secs(300);
+
+/// The same while somebody is not expected to speak.
+pub const DEFAULT_IDLE_HELD_AFTER: Duration = Duration::from_secs(7_200);
+
 /// Most members of one room, unless configured otherwise.
 pub const DEFAULT_ROOM_MEMBERS: usize = 100;
 
@@ -74,6 +80,12 @@ pub struct EngineConfig {
     pub quiet_after: Duration,
     /// Whether keys are looked for in the sound of parties that have no telephone events; default true.
     pub inband_keys: bool,
+    /// After how much silence of everybody in it, RTCP included, [`Engine::report_idle`](crate::Engine::report_idle)
+    /// names a call in which all hear each other; default [`DEFAULT_IDLE_AFTER`]. Zero means never.
+    pub idle_after: Duration,
+    /// The same of a call in which somebody holds, is on hold, or hears something that is made here; default
+    /// [`DEFAULT_IDLE_HELD_AFTER`]. Zero means never.
+    pub idle_held_after: Duration,
     /// Most calls at once; beyond, every offer and answer is refused with 503.
     pub max_calls: usize,
     /// Most members of one room; beyond, whoever wants to come in is refused. Default [`DEFAULT_ROOM_MEMBERS`].
@@ -97,6 +109,8 @@ impl EngineConfig {
             rtp_timeout: DEFAULT_RTP_TIMEOUT,
             quiet_after: DEFAULT_QUIET_AFTER,
             inband_keys: true,
+            idle_after: DEFAULT_IDLE_AFTER,
+            idle_held_after: DEFAULT_IDLE_HELD_AFTER,
             max_calls: DEFAULT_MAX_CALLS,
             room_members: DEFAULT_ROOM_MEMBERS,
             ringback: Tone::named("eu-ringback").unwrap_or_else(|| Tone::steady(425.0, 0.25)),

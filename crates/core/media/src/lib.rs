@@ -39,6 +39,7 @@ mod formats;
 mod generate;
 mod hearing;
 mod hold_music;
+mod idle;
 mod impression;
 mod inspect;
 mod jitter;
@@ -70,8 +71,8 @@ mod track;
 mod transcode;
 
 pub use config::{
-    AddressPolicy, DEFAULT_MAX_CALLS, DEFAULT_QUIET_AFTER, DEFAULT_ROOM_MEMBERS, DEFAULT_RTP_TIMEOUT, EngineConfig,
-    FRAME, FRAME_MS, MAX_SOCKETS, PortPair, Ports, SocketIx,
+    AddressPolicy, DEFAULT_IDLE_AFTER, DEFAULT_IDLE_HELD_AFTER, DEFAULT_MAX_CALLS, DEFAULT_QUIET_AFTER,
+    DEFAULT_ROOM_MEMBERS, DEFAULT_RTP_TIMEOUT, EngineConfig, FRAME, FRAME_MS, MAX_SOCKETS, PortPair, Ports, SocketIx,
 };
 pub use describe::{Draft, MAX_MIRRORED_LINES};
 pub use engine::{Engine, MAX_CLOSED};

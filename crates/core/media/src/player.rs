@@ -13,6 +13,8 @@
 //! What is played to the whole room that a party is in goes to [`Rooms`](crate::rooms::Rooms) frame by frame, and from
 //! there to everybody.
 
+mod place;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,42 +37,13 @@ use crate::rooms::Rooms;
 use crate::saying::Saying;
 use crate::sounds::{FileOrders, Standing, Track, name_of, time_of};
 use crate::tone::{MAX_FRAME, frame_of};
+use place::{Place, after, after_sound};
 
 /// Longest time that a sound is waited for, in milliseconds: then it is left out.
 pub const MAX_STALL_MS: u32 = 5_000;
 
 /// Most sounds that begin within one frame.
 const MAX_BEGINNINGS: usize = 8;
-
-/// Where a soup is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Place {
-    /// Which of its sounds.
-    sound: usize,
-    /// How often that has been played.
-    played: u32,
-    /// How often the whole has been.
-    round: u32,
-}
-
-/// What comes after a place, if anything does.
-fn after(soup: &Soup, place: Place) -> Option<Place> {
-    let played = place.played.saturating_add(1);
-    match soup.sounds.get(place.sound) {
-        Some(sound) if sound.plays.goes_on_after(played) => Some(Place { played, ..place }),
-        _ => after_sound(soup, place),
-    }
-}
-
-/// The same, however often the sound was to be played.
-fn after_sound(soup: &Soup, place: Place) -> Option<Place> {
-    let sound = place.sound + 1;
-    if sound < soup.sounds.len().min(MAX_SOUNDS) {
-        return Some(Place { sound, played: 0, round: place.round });
-    }
-    let round = place.round.saturating_add(1);
-    soup.plays.goes_on_after(round).then_some(Place { sound: 0, played: 0, round })
-}
 
 /// A soup on its way to a party.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_call::{
-    AfterPlay, BargeIn, MediaOp, MediaReport, Party, PlayControl, PlayEnd, PlayId, PlayNews, RecordEnd, RecordNews,
-    RecordOrder, RecordPlan, Recorded, RecordingId, Silence, Sound, SoundKind, Soup, Source, Tracks,
+    AfterPlay, Audience, BargeIn, MediaOp, MediaReport, Party, PlayControl, PlayEnd, PlayId, PlayNews, RecordEnd,
+    RecordNews, RecordOrder, RecordPlan, Recorded, RecordingId, Silence, Sound, SoundKind, Soup, Source, Tracks,
 };
 use hookswitch_codec::pcmu;
 use hookswitch_media::{FileId, FileOrder, FileReport, Written};
@@ -59,7 +59,7 @@ impl Studio {
     fn play(&mut self, time: u64, interrupt: bool) -> &mut Self {
         let sound = Sound { stop: Some(ms(time)), ..Sound::of(SoundKind::Tone, "425:1000") };
         let soup = Arc::new(Soup { sounds: vec![sound], interrupt, ..Soup::default() });
-        self.op(MediaOp::Play { call: CALL, party: CALLER, play: PLAY, soup })
+        self.op(MediaOp::Play { call: CALL, party: CALLER, play: PLAY, soup, to: Audience::Party })
     }
 
     fn order(&mut self, order: RecordOrder) -> &mut Self {

@@ -89,7 +89,13 @@ impl Wish {
     }
 
     fn own(&self) -> Local {
-        Local { address: self.local.ip(), port: self.local.port(), ptime: PTIME, direction: Direction::SendRecv, sounds: false }
+        Local {
+            address: self.local.ip(),
+            port: self.local.port(),
+            ptime: PTIME,
+            direction: Direction::SendRecv,
+            sounds: false,
+        }
     }
 }
 

@@ -151,7 +151,7 @@ fn with_voice_mail(mailbox: &str) -> World {
     };
     let play = Arc::new(Soup { sounds: vec![Sound::of(SoundKind::Tone, "425:100")], ..Soup::default() });
     let service = Attendant { play, menu: None, record: Some(message), then: Then::Hangup };
-    config.b2bua.services.insert("mail".into(), Arc::new(service));
+    config.b2bua.services.insert("mail".into(), hookswitch_b2bua::Configured::Attendant(Arc::new(service)));
     World { described: Some(0), ..World::new(config) }
 }
 

@@ -217,6 +217,7 @@ fn when_the_ports_run_out_calls_are_refused_and_none_is_lost(io: MediaIo) {
         MediaReport::Refused { cause, .. } => Some(cause.code),
         MediaReport::Local { .. }
         | MediaReport::Silent { .. }
+        | MediaReport::Idle { .. }
         | MediaReport::Direction { .. }
         | MediaReport::Audio { .. }
         | MediaReport::Played { .. }
@@ -273,6 +274,32 @@ fn a_party_that_falls_silent_is_reported_and_one_that_speaks_is_not(io: MediaIo)
             }
             Ok(other) => panic!("{other:?}"),
             Err(_) => {}
+        }
+    }
+}
+
+fn a_call_in_which_nobody_speaks_is_reported_and_one_that_somebody_speaks_in_is_not(io: MediaIo) {
+    let mut config = media_by(io, 29_600);
+    config.engine.idle_after = Duration::from_millis(300);
+    config.engine.quiet_after = Duration::ZERO;
+    let bench = Bench::start(&config);
+    let (mut caller, callee) = (Phone::new(1), Phone::new(2));
+    let (for_caller, _) = bench.connect(CallId(8), &caller, &callee);
+    let silent = [Phone::new(3), Phone::new(4)];
+    bench.connect(CallId(9), &silent[0], &silent[1]);
+    let end = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < end);
+        caller.send(for_caller, &[1; 160]);
+        match bench.reports.recv_timeout(Duration::from_millis(20)) {
+            // A machine that stands still may have kept the first one from speaking.
+            Ok(MediaReport::Idle { call: CallId(8), .. }) | Err(_) => {}
+            Ok(MediaReport::Idle { call, silence }) => {
+                assert_eq!(call, CallId(9));
+                assert!(silence >= Duration::from_millis(300));
+                return;
+            }
+            Ok(other) => panic!("{other:?}"),
         }
     }
 }
@@ -391,6 +418,7 @@ by_epoll_and_by_ring! {
     when_the_ports_run_out_calls_are_refused_and_none_is_lost,
     tones_are_played_in_time,
     a_party_that_falls_silent_is_reported_and_one_that_speaks_is_not,
+    a_call_in_which_nobody_speaks_is_reported_and_one_that_somebody_speaks_in_is_not,
     a_long_talk_still_counts_strangers_and_lets_nobody_in,
     a_phone_that_moves_after_a_long_talk_is_heard_and_hears,
     a_phone_that_was_gone_after_a_long_talk_hears_again_when_it_is_back,

@@ -1,8 +1,8 @@
 //! The table, and what every row has to do.
 
 use hookswitch_codec::{
-    CODECS, Codec, Encoder, Framing, Kind, MAX_FRAME_SAMPLES, RATES, by_label, by_name, by_static_payload_type, comfort_noise,
-    measure, parameter, pcma, pcmu, telephone_event, telephone_event_at,
+    CODECS, Codec, Encoder, Framing, Kind, MAX_FRAME_SAMPLES, RATES, by_label, by_name, by_static_payload_type,
+    comfort_noise, measure, parameter, pcma, pcmu, telephone_event, telephone_event_at,
 };
 use hookswitch_codec::{Tone, ToneGenerator};
 

@@ -63,6 +63,7 @@ impl Call {
             | Kind::NotAcknowledged
             | Kind::TooManyHops
             | Kind::Expired
+            | Kind::Idle
             | Kind::Pending
             | Kind::Unsupported
             | Kind::Other => None,

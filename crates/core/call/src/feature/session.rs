@@ -123,6 +123,13 @@ impl Call {
         }
     }
 
+    /// Nobody says anything any more, whatever phones answer for them.
+    pub(crate) fn idle(&mut self, scene: &mut Scene<'_>) {
+        if self.state == State::Talking {
+            self.end(scene, Cause::new(Kind::Idle, Fault::Peer));
+        }
+    }
+
     pub(crate) fn media_refused(&mut self, scene: &mut Scene<'_>, id: LegId, cause: Cause) {
         let call = self.id;
         let Some(leg) = self.leg_mut(id) else { return };

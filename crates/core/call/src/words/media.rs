@@ -269,6 +269,14 @@ pub enum MediaReport {
         /// Which end.
         party: Party,
     },
+    /// Nothing has come from anybody in the call for as long as the engine was told to wait, neither audio nor
+    /// reports about it. Said again while it lasts.
+    Idle {
+        /// The call.
+        call: CallId,
+        /// For how long.
+        silence: Duration,
+    },
     /// The direction of a party's audio has changed: by its own offer, or by its answer to ours.
     Direction {
         /// The call.

@@ -5,7 +5,7 @@ use hookswitch_codec::Codec;
 use hookswitch_rtp::Header;
 use hookswitch_sdp::SessionDescription;
 
-use super::{MAX_PAYLOAD, MAX_SAMPLES};
+use super::{MAX_PAYLOAD, MAX_SAMPLES, is_here};
 use crate::channel::Channel;
 use crate::config::FRAME_MS;
 use crate::generate::Random;

@@ -37,6 +37,11 @@ const QUIET_LOOKS: u32 = 4;
 /// Longest time between two such looks, at every call.
 const QUIET_EVERY: Duration = Duration::from_secs(1);
 
+/// Calls in which nobody speaks are looked for this often in the time after which they end, and at least every
+/// [`IDLE_EVERY`].
+const IDLE_LOOKS: u32 = 4;
+const IDLE_EVERY: Duration = Duration::from_secs(10);
+
 /// Longest packet relayed, in bytes: more than any Ethernet carries unfragmented. Longer ones are dropped.
 const MAX_PACKET: usize = 2_048;
 
@@ -64,6 +69,10 @@ pub(super) struct Worker {
     quiet_at: Duration,
     /// How often those are.
     quiet_every: Duration,
+    /// When calls in which nobody speaks are.
+    idle_at: Duration,
+    /// How often those are.
+    idle_every: Duration,
 }
 
 /// What a worker is made of.
@@ -96,6 +105,7 @@ impl Worker {
         let watch = ring.map_or(Watch::Epoll(registry), |ring| Watch::Ring(Box::new(ring)));
         let patience = engine.rtp_timeout;
         let quiet_every = (engine.quiet_after / QUIET_LOOKS).min(QUIET_EVERY);
+        let idle_every = idle_every(&engine);
         Self {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -114,6 +124,8 @@ impl Worker {
             look_at: Duration::ZERO,
             quiet_at: Duration::ZERO,
             quiet_every,
+            idle_at: Duration::ZERO,
+            idle_every,
         }
     }
 
@@ -224,7 +236,8 @@ impl Worker {
         }
         let look_at = self.has_calls(self.patience).then_some(self.look_at);
         let quiet_at = self.has_calls(self.quiet_every).then_some(self.quiet_at);
-        let next = [self.engine.next_tick(), look_at, quiet_at].into_iter().flatten().min()?;
+        let idle_at = self.has_calls(self.idle_every).then_some(self.idle_at);
+        let next = [self.engine.next_tick(), look_at, quiet_at, idle_at].into_iter().flatten().min()?;
         Some(next.saturating_sub(self.clock.now()))
     }
 
@@ -242,6 +255,10 @@ impl Worker {
         if now >= self.quiet_at && self.has_calls(self.quiet_every) {
             self.engine.report_quiet(now);
             self.quiet_at = now + self.quiet_every;
+        }
+        if now >= self.idle_at && self.has_calls(self.idle_every) {
+            self.engine.report_idle(now);
+            self.idle_at = now + self.idle_every;
         }
     }
 
@@ -348,6 +365,12 @@ impl Worker {
 /// Sockets of so many pairs of ports.
 fn slots(pairs: usize) -> u32 {
     u32::try_from(pairs.saturating_mul(2)).unwrap_or(u32::MAX)
+}
+
+/// How often calls in which nobody speaks are looked for; zero is never.
+fn idle_every(engine: &EngineConfig) -> Duration {
+    let times = [engine.idle_after, engine.idle_held_after].into_iter().filter(|time| !time.is_zero());
+    times.min().map_or(Duration::ZERO, |shortest| (shortest / IDLE_LOOKS).min(IDLE_EVERY))
 }
 
 /// A ring for so many pairs of ports, where that is wanted and possible.
