@@ -38,7 +38,8 @@ pub use clock::Clock;
 pub use discovery::{StunConfig, ask_stun};
 pub use dns::{DnsConfig, MAX_NAME_SERVERS, Names};
 pub use media::{
-    BadSoundSource, FilesConfig, MediaConfig, MediaIo, MediaPlane, MediaTotals, SoundSource, WebSoundsConfig, is_url,
+    BadSoundSource, FilesConfig, Lateness, MediaConfig, MediaIo, MediaPlane, MediaTotals, SoundSource, WebSoundsConfig,
+    is_url,
 };
 pub use nftables::{MAX_FILTERED, NftablesConfig, is_nftables_name};
 pub use opensips::{LocalSession, OpenSipsFront, OpenSipsFrontConfig};

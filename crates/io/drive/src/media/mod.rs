@@ -6,6 +6,7 @@
 
 mod direct;
 mod files;
+mod lateness;
 mod moves;
 mod sockets;
 mod worker;
@@ -33,6 +34,7 @@ pub use files::{
     BadSoundSource, FilesConfig, MAX_FILE_ORDERS, MAX_RECORDED_WAITING, SoundSource, WebSoundsConfig, is_url,
 };
 use files::{FileSink, FileThread, WebSounds};
+pub use lateness::Lateness;
 use moves::{Move, Neighbour};
 use worker::{Parts, Worker};
 
@@ -136,6 +138,8 @@ pub struct MediaTotals {
     pub ports: usize,
     /// Parties that have talked for a while and are sent their audio by a socket of their own.
     pub direct: usize,
+    /// How late its ticks have begun.
+    pub lateness: Lateness,
     /// CPU time of the thread in user mode.
     pub user: Duration,
     /// CPU time of the thread in system mode.

@@ -16,6 +16,7 @@ use mio::{Events, Poll, Registry};
 
 use super::direct::{Directs, Way};
 use super::files::FileQueue;
+use super::lateness::Lateness;
 use super::moves::{Moves, Neighbour};
 use super::sockets::{Sockets, Watch};
 use super::{MediaIo, MediaTotals, Order, ReportSink};
@@ -73,6 +74,7 @@ pub(super) struct Worker {
     idle_at: Duration,
     /// How often those are.
     idle_every: Duration,
+    lateness: Lateness,
 }
 
 /// What a worker is made of.
@@ -126,6 +128,7 @@ impl Worker {
             quiet_every,
             idle_at: Duration::ZERO,
             idle_every,
+            lateness: Lateness::default(),
         }
     }
 
@@ -155,7 +158,9 @@ impl Worker {
             Watch::Epoll(_) => self.relay_ready(now),
             Watch::Ring(_) => self.relay_arrived(now)?,
         }
-        if self.engine.next_tick().is_some_and(|at| at <= now) {
+        if let Some(due) = self.engine.next_tick().filter(|due| *due <= now) {
+            // The packets of this turn came first, and count.
+            self.lateness.note(self.clock.now().saturating_sub(due));
             let sockets = &self.sockets;
             self.engine.tick(now, &mut |socket, to, packet| {
                 if let Some(socket) = sockets.get(socket) {
@@ -358,7 +363,7 @@ impl Worker {
         let (ports_taken, ports) = self.sockets.usage();
         let (user, system) = thread_cpu_time();
         let direct = self.sockets.directs.len();
-        MediaTotals { counted: self.engine.totals(), ports_taken, ports, direct, user, system }
+        MediaTotals { counted: self.engine.totals(), ports_taken, ports, direct, lateness: self.lateness, user, system }
     }
 }
 
@@ -470,6 +475,29 @@ mod tests {
         let Some(MediaReport::Local { sdp, .. }) = told.lock().unwrap().pop() else { panic!("nothing was reported") };
         let port = sdp.0.lines().find_map(|line| line.strip_prefix("m=audio ")?.split(' ').next());
         SocketAddr::new(HERE, port.unwrap().parse().unwrap())
+    }
+
+    #[test]
+    fn ticks_are_counted_by_how_late_they_begin_and_a_relay_has_none() {
+        let (mut worker, _) = worker(MediaIo::Epoll, PortRange { first: 28_040, last: 28_059 });
+        let caller = Phone::new();
+        let (offer, seat) = (Some((Party::Caller, caller.sdp())), Party::Caller.into());
+        let open = MediaOp::Open { call: CALL, offer, codecs: None, near: Some(HERE), room: None };
+        order(&worker, [open, MediaOp::MakeAnswer { call: CALL, seat, leg: LEG }]);
+        worker.turn().unwrap();
+        assert_eq!(worker.totals().lateness.ticks(), 0);
+        order(&worker, [MediaOp::Hear { call: CALL, seat, source: Source::Ringback }]);
+        let begun = std::time::Instant::now();
+        // A turn waits for the next tick at most.
+        for _ in 0..100 {
+            worker.turn().unwrap();
+            if worker.totals().lateness.ticks() == 3 {
+                break;
+            }
+        }
+        let lateness = worker.totals().lateness;
+        assert_eq!(lateness.ticks(), 3);
+        assert!(lateness.longest() <= begun.elapsed(), "none was due before that");
     }
 
     fn a_phone_that_speaks_as_soon_as_it_is_answered_is_heard(io: MediaIo, ports: PortRange) {

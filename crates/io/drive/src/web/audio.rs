@@ -4,6 +4,7 @@ use hookswitch_media::DropReason;
 
 use super::status::Figure;
 use crate::MediaTotals;
+use crate::media::Lateness;
 
 /// A name without `hookswitch_` and `_total`, what it says, and where one thread has it.
 type Row = (&'static str, &'static str, fn(&MediaTotals) -> u64);
@@ -55,5 +56,10 @@ pub(super) fn audio_figures(totals: &[MediaTotals]) -> Vec<Figure> {
     let ports = |of: fn(&MediaTotals) -> usize| totals.iter().map(of).sum();
     figures.push(Figure::now("media_ports_taken", "Port pairs for RTP in use.", ports(|one| one.ports_taken)));
     figures.push(Figure::now("media_ports", "Port pairs for RTP in all.", ports(|one| one.ports)));
+    figures.push(Figure::times(
+        "media_tick_lateness_seconds",
+        "How late media threads began to make what is said here, every 20 ms.",
+        totals.iter().fold(Lateness::default(), |all, one| all.with(&one.lateness)),
+    ));
     figures
 }

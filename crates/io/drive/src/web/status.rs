@@ -18,7 +18,7 @@ use hookswitch_sip::registrar::RegistrarTotals;
 use hookswitch_sip::resolve::{ResolverCounts, ResolverTotals};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -29,7 +29,7 @@ use tokio::time::timeout;
 
 use super::audio::audio_figures;
 use super::message::{Sink, WebMessage};
-use crate::media::MediaPlane;
+use crate::media::{Lateness, MediaPlane};
 
 /// How long a loop may take to say how it is; one that takes longer is not well.
 pub(super) const STATUS_PATIENCE: Duration = Duration::from_secs(2);
@@ -75,6 +75,8 @@ pub(crate) enum Kind {
     Total,
     /// It goes up and down.
     Now,
+    /// Times, sorted by how long they are; they stand in place of the number.
+    Times(Lateness),
 }
 
 impl Figure {
@@ -88,8 +90,18 @@ impl Figure {
         Self { kind: Kind::Now, name, help, label: None, value: value as u64 }
     }
 
-    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
+    /// Times, sorted by how long they are, in seconds.
+    pub(crate) const fn times(name: &'static str, help: &'static str, times: Lateness) -> Self {
+        Self { kind: Kind::Times(times), name, help, label: None, value: 0 }
+    }
+
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         match self.kind {
+            Kind::Times(times) => {
+                let seconds = |bound: Option<Duration>| bound.map_or(f64::INFINITY, |bound| bound.as_secs_f64());
+                let counts: Vec<_> = times.counts().map(|(bound, count)| (seconds(bound), count)).collect();
+                encoder.encode_histogram::<NoLabelSet>(times.sum().as_secs_f64(), times.ticks(), &counts, None)
+            }
             Kind::Total => ConstCounter::new(self.value).encode(encoder),
             Kind::Now => ConstGauge::new(i64::try_from(self.value).unwrap_or(i64::MAX)).encode(encoder),
         }
@@ -434,6 +446,7 @@ impl Collector for Families {
             let kind = match first.kind {
                 Kind::Total => MetricType::Counter,
                 Kind::Now => MetricType::Gauge,
+                Kind::Times(_) => MetricType::Histogram,
             };
             let mut family = encoder.encode_descriptor(name, first.help, None, kind)?;
             for (labels, figure) in members {
@@ -501,8 +514,18 @@ mod tests {
     #[test]
     fn metrics_are_families_with_labels_and_an_end() {
         let answers = vec![("opensips", Some(report(vec![("mi", Link::Up)])))];
-        let text = exposition(&answers, vec![Figure::now("media_ports", "Ports.", 1)]).unwrap();
+        let mut late = Lateness::default();
+        late.note(Duration::from_micros(900));
+        late.note(Duration::from_secs(1));
+        let ticks = Figure::times("media_tick_lateness_seconds", "Ticks.", late);
+        let text = exposition(&answers, vec![Figure::now("media_ports", "Ports.", 1), ticks]).unwrap();
         for line in [
+            "# TYPE hookswitch_media_tick_lateness_seconds histogram",
+            "hookswitch_media_tick_lateness_seconds_count 2",
+            "hookswitch_media_tick_lateness_seconds_bucket{le=\"0.00005\"} 0",
+            "hookswitch_media_tick_lateness_seconds_bucket{le=\"0.001\"} 1",
+            "hookswitch_media_tick_lateness_seconds_bucket{le=\"0.1\"} 1",
+            "hookswitch_media_tick_lateness_seconds_bucket{le=\"+Inf\"} 2",
             "# TYPE hookswitch_commands counter",
             "hookswitch_commands_total{carrier=\"opensips\"} 7",
             "hookswitch_events_total{carrier=\"opensips\",kind=\"late\"} 3",

@@ -1,29 +1,33 @@
 //! `hookswitch bench media`: what a media thread costs, over real sockets.
 //!
 //! ```text
-//!   this thread: both phones of every call          media thread, measured by itself
+//!   this thread: all phones                        media thread, measured by itself
 //!   ───────────────────────────────────────         ───────────────────────────────────
-//!   a packet is due every 20 ms and party ──RTP──▶  relay, or decode, resample, encode
-//!   received: which, and how long ago      ◀─RTP──  to the other party
+//!   a packet is due every 20 ms and phone  ──RTP──▶  relay, transcode, mix, record
+//!   received: which, and how long ago      ◀─RTP──  to other phones, or what is played
 //! ```
 //!
 //! There is no signalling: calls are opened as the switchboard would open them. The media thread is bound to the last
-//! processor that this process may use, this one to the first.
+//! processor that this process may use, this one to the first; those that read and write files run where there is room.
 
 mod calls;
+mod figures;
+mod folder;
+mod kinds;
 mod traffic;
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
-use hookswitch_drive::{MediaIo, MediaPlane};
-use hookswitch_net::{PortRange, allowed_cpus, pin_current_thread, raise_descriptor_limit};
-use serde::Serialize;
+use hookswitch_drive::{Lateness, MediaIo, MediaPlane};
+use hookswitch_net::{PortRange, allowed_cpus, pin_current_thread, raise_descriptor_limit, thread_cpu_time};
 
 use super::histogram::Histogram;
+use super::process::Watch;
 use calls::Table;
+use figures::{Figures, table};
+use kinds::{Company, KindOfMedia};
 use traffic::Traffic;
 
 /// Most calls at a time: each has four ports here and two sockets of ours.
@@ -35,17 +39,20 @@ const LEAD: Duration = Duration::from_millis(500);
 const EXIT_CODES: &str = "\
 Exit codes:
   0  no packet was lost
-  1  some packets were lost
+  1  some packets were lost, or parts of recordings
   2  the command line cannot be understood
-  3  sockets failed";
+  3  sockets or files failed";
 
 /// What a media thread costs.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct MediaArgs {
-    /// Calls at a time, each of two parties that both talk
+    /// Calls of two phones at a time, all of which talk; of rooms and sounds twice as many calls of one phone
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_CALLS)))]
     calls: u16,
+    /// Members of a large room
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(2..=1_000))]
+    crowd: u16,
     /// Measure each kind for so long, in seconds
     #[arg(long, value_name = "S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
@@ -63,55 +70,10 @@ pub(super) struct MediaArgs {
     json: bool,
 }
 
-/// What is done to the audio.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum KindOfMedia {
-    /// PCMU to PCMU, as it comes
-    Relay,
-    /// PCMU to PCMA and back
-    Pcma,
-    /// PCMU to G.722 and back
-    G722,
-    /// PCMU to Opus and back
-    Opus,
-}
-
-impl KindOfMedia {
-    /// The labels of both parties' codecs.
-    fn codecs(self) -> [&'static str; 2] {
-        match self {
-            Self::Relay => ["PCMU", "PCMU"],
-            Self::Pcma => ["PCMU", "PCMA"],
-            Self::G722 => ["PCMU", "G722"],
-            Self::Opus => ["PCMU", "opus"],
-        }
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Io {
     Auto,
     Epoll,
-}
-
-/// What one kind has cost.
-#[derive(Debug, Serialize)]
-struct Figures {
-    kind: String,
-    calls: u16,
-    sent: u64,
-    lost: u64,
-    /// From sending to receiving, in milliseconds.
-    latency_p50_ms: f64,
-    latency_p99_ms: f64,
-    latency_max_ms: f64,
-    /// How late this program sent at most, in milliseconds: what it added to the latency itself is not in it.
-    sent_late_ms: f64,
-    /// Of one processor, the media thread alone.
-    core_percent: f64,
-    core_percent_per_call: f64,
-    user_percent_per_call: f64,
-    us_per_packet: f64,
 }
 
 /// Measures, and says what is to be printed and whether nothing was lost.
@@ -134,7 +96,7 @@ pub(super) fn run(args: &MediaArgs) -> anyhow::Result<(String, bool)> {
         pin_current_thread(first)?;
     }
     let figures = kinds.iter().map(|kind| measure(args, *kind)).collect::<anyhow::Result<Vec<_>>>()?;
-    let is_clean = figures.iter().all(|figures| figures.lost == 0);
+    let is_clean = figures.iter().all(|figures| figures.lost == 0 && figures.recording_lost_ms == 0);
     let text = if args.json {
         let lines = figures.iter().map(|figures| serde_json::to_string(figures).map(|line| line + "\n"));
         lines.collect::<Result<String, _>>()?
@@ -149,97 +111,133 @@ fn measure(args: &MediaArgs, kind: KindOfMedia) -> anyhow::Result<Figures> {
         Io::Auto => MediaIo::Auto,
         Io::Epoll => MediaIo::Epoll,
     };
-    let table = Table::set_up(kind.codecs(), args.calls, args.ports, io)?;
+    let company = kind.company(args.crowd);
+    let table = Table::set_up(company, args.calls, args.ports, io)?;
     let mut traffic = Traffic::new(&table)?;
     traffic.run(LEAD, None)?;
-    let before = cpu(&table.plane);
+    let time = Duration::from_secs(args.seconds);
+    let before = Spent::now(&table.plane)?;
     let mut latency = Histogram::new();
-    let (sent, received) = traffic.run(Duration::from_secs(args.seconds), Some(&mut latency))?;
-    let after = cpu(&table.plane);
-    let straggling = traffic.drain(LEAD, &mut latency)?;
-    let late = traffic.late();
+    let passed = traffic.run(time, Some(&mut latency))?;
+    let spent = Spent::now(&table.plane)?.since(&before);
+    let received = passed.received + traffic.drain(LEAD, &mut latency)?;
+    let recording_lost = table.finish_recordings()?;
+    let (late, missing) = (traffic.late(), traffic.missing(time));
+    let channels = table.phones.len();
     table.plane.stop();
 
-    let seconds = args.seconds as f64;
-    let (user, system) = ((after.0 - before.0).as_secs_f64(), (after.1 - before.1).as_secs_f64());
     let ms = |time: Duration| time.as_secs_f64() * 1_000.0;
-    let calls = f64::from(args.calls);
+    let percent = |time: Duration| time.as_secs_f64() / args.seconds as f64 * 100.0;
+    let each = |time: Duration| percent(time) / channels as f64;
+    let heard = |part: f64| (latency.longest() > Duration::ZERO).then(|| ms(latency.quantile(part)));
+    let ticked = |time: Duration| (spent.lateness.ticks() > 0).then(|| ms(time));
+    let all = spent.user + spent.system;
     Ok(Figures {
-        kind: kind.codecs().join("-"),
-        calls: args.calls,
-        sent,
-        lost: sent.saturating_sub(received + straggling),
-        latency_p50_ms: ms(latency.quantile(0.5)),
-        latency_p99_ms: ms(latency.quantile(0.99)),
-        latency_max_ms: ms(latency.longest()),
+        kind: kind.name(args.crowd),
+        channels,
+        sent: passed.sent,
+        received,
+        lost: match company {
+            Company::Pairs { .. } => passed.sent.saturating_sub(received),
+            Company::Rooms(_) | Company::Listeners => missing + spent.lost,
+        },
+        latency_p50_ms: heard(0.5),
+        latency_p99_ms: heard(0.99),
+        latency_max_ms: heard(1.0),
         sent_late_ms: ms(late),
-        core_percent: (user + system) / seconds * 100.0,
-        core_percent_per_call: (user + system) / seconds * 100.0 / calls,
-        user_percent_per_call: user / seconds * 100.0 / calls,
-        us_per_packet: (user + system) * 1e6 / sent.max(1) as f64,
+        tick_late_p99_ms: ticked(spent.lateness.kept_by(0.99)),
+        tick_late_max_ms: ticked(spent.lateness.longest()),
+        core_percent: percent(all),
+        percent_per_channel: each(all),
+        user_percent_per_channel: each(spent.user),
+        system_percent_per_channel: each(spent.system),
+        files_percent_per_channel: each(spent.others),
+        us_per_packet: all.as_secs_f64() * 1e6 / passed.sent.max(received).max(1) as f64,
+        recording_lost_ms: recording_lost.as_millis() as u64,
     })
 }
 
-/// Processor time of all media threads, in user and in system mode.
-fn cpu(plane: &MediaPlane) -> (Duration, Duration) {
-    let totals = plane.totals();
-    (totals.iter().map(|one| one.user).sum(), totals.iter().map(|one| one.system).sum())
+/// What has been used and counted up to a moment.
+struct Spent {
+    /// By the media thread.
+    user: Duration,
+    system: Duration,
+    /// By all threads but that one and this one.
+    others: Duration,
+    /// Packets that the media thread has not had.
+    lost: u64,
+    lateness: Lateness,
 }
 
-fn table(figures: &[Figures]) -> String {
-    let mut text = String::from(
-        "                         packets            latency, ms            media thread, % of a core   CPU, µs\n\
-         codecs       calls      sent    lost    p50     p99     max    all    a call  of it user   a packet\n",
-    );
-    for one in figures {
-        // Writing into memory cannot fail.
-        let _ = writeln!(
-            text,
-            "{:<12} {:>5} {:>9} {:>7} {:>6.2} {:>7.2} {:>7.2} {:>6.1} {:>9.4} {:>11.4} {:>10.2}",
-            one.kind,
-            one.calls,
-            one.sent,
-            one.lost,
-            one.latency_p50_ms,
-            one.latency_p99_ms,
-            one.latency_max_ms,
-            one.core_percent,
-            one.core_percent_per_call,
-            one.user_percent_per_call,
-            one.us_per_packet
-        );
+impl Spent {
+    fn now(plane: &MediaPlane) -> anyhow::Result<Self> {
+        let process = Watch::new(&[std::process::id()])?.cpu().total();
+        let (own_user, own_system) = thread_cpu_time();
+        let totals = plane.totals();
+        let (user, system) = (totals.iter().map(|one| one.user).sum(), totals.iter().map(|one| one.system).sum());
+        Ok(Self {
+            user,
+            system,
+            others: process.saturating_sub(user + system + own_user + own_system),
+            lost: totals.iter().map(|one| one.counted.counters.lost_packets).sum(),
+            lateness: totals.iter().fold(Lateness::default(), |all, one| all.with(&one.lateness)),
+        })
     }
-    text
+
+    fn since(&self, earlier: &Self) -> Self {
+        Self {
+            user: self.user.saturating_sub(earlier.user),
+            system: self.system.saturating_sub(earlier.system),
+            others: self.others.saturating_sub(earlier.others),
+            lost: self.lost.saturating_sub(earlier.lost),
+            lateness: self.lateness.since(&earlier.lateness),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn args(kinds: &[KindOfMedia], ports: &str) -> MediaArgs {
+        let (ports, kinds) = (ports.parse().unwrap(), kinds.to_vec());
+        MediaArgs { calls: 3, crowd: 4, seconds: 1, kinds, io: Io::Epoll, ports, json: true }
+    }
+
+    /// How many packets, and how many in time, is a question of who else has the processor.
+    fn figures(args: &MediaArgs) -> Vec<serde_json::Value> {
+        let (text, _) = run(args).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     #[test]
-    fn what_is_relayed_and_what_is_transcoded_arrives() {
-        let args = MediaArgs {
-            calls: 3,
-            seconds: 1,
-            kinds: vec![KindOfMedia::Relay, KindOfMedia::Opus],
-            io: Io::Epoll,
-            ports: "21000-21999".parse().unwrap(),
-            json: true,
-        };
-        let (text, _) = run(&args).unwrap();
-        for line in text.lines() {
-            let figures: serde_json::Value = serde_json::from_str(line).unwrap();
-            let (sent, lost) = (figures["sent"].as_u64().unwrap(), figures["lost"].as_u64().unwrap());
-            // How many, and how many in time, is a question of who else has the processor.
-            assert!(sent > 0 && lost < sent, "{line}");
+    fn what_is_relayed_transcoded_and_recorded_arrives() {
+        let kinds = [KindOfMedia::Relay, KindOfMedia::Opus, KindOfMedia::Record];
+        let all = figures(&args(&kinds, "21000-21999"));
+        for one in &all {
+            let (sent, lost) = (one["sent"].as_u64().unwrap(), one["lost"].as_u64().unwrap());
+            assert!(sent > 0 && lost < sent && one["channels"] == 6, "{one}");
+            assert!(one["latency_p50_ms"].as_f64().unwrap() > 0.0, "{one}");
         }
-        assert_eq!(text.lines().count(), 2);
+        let names: Vec<_> = all.iter().map(|one| one["kind"].as_str().unwrap()).collect();
+        assert_eq!(names, ["PCMU-PCMU", "PCMU-opus", "record"]);
+    }
+
+    #[test]
+    fn rooms_are_heard_and_sounds_are_played_by_ticks() {
+        let all = figures(&args(&[KindOfMedia::Mix, KindOfMedia::Crowd, KindOfMedia::Play], "22000-22999"));
+        let names: Vec<_> = all.iter().map(|one| one["kind"].as_str().unwrap()).collect();
+        assert_eq!(names, ["room of 3", "room of 4", "play"]);
+        for one in &all {
+            assert!(one["received"].as_u64() > Some(0) && one["tick_late_max_ms"].is_number(), "{one}");
+        }
+        assert_eq!(all[2]["sent"], 0, "who is played to says nothing");
+        assert!(all[2]["latency_p50_ms"].is_null());
     }
 
     #[test]
     fn a_range_that_is_too_small_is_refused() {
-        let ports = "21000-21009".parse().unwrap();
-        let args = MediaArgs { calls: 3, seconds: 1, kinds: Vec::new(), io: Io::Auto, ports, json: false };
+        let args = args(&[], "21000-21009");
         assert!(run(&args).unwrap_err().to_string().contains("3 calls need 12 ports"));
     }
 }
