@@ -2,8 +2,11 @@
 //!
 //! ```text
 //!   packet ──▶ its place: where its timestamp says, ──▶ wait [`PATIENCE`], ──▶ decoded, at the rate of the file,
-//!              seen from when its source began          sorted by place         with silence in between
+//!              seen from when its source began          sorted by place         what is lost made up for,
+//!                                                                               with silence in a pause
 //! ```
+//!
+//! Sequence numbers tell a loss from a pause. A loss longer than the wait is seen too late, and is silence.
 //!
 //! Places count samples of the file since the recording began, on the wall clock: both directions have the same, so
 //! they stay together however long one of them is silent, and whatever clock a phone has. One that runs faster or
@@ -13,7 +16,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use hookswitch_call::Time;
-use hookswitch_codec::{Codec, Decoder, MAX_FRAME_SAMPLES, Resampler};
+use hookswitch_codec::{Codec, Concealer, Decoder, MAX_FRAME_SAMPLES, Resampler};
 use hookswitch_rtp::Packet;
 
 /// How long a packet that has not come is waited for.
@@ -53,6 +56,11 @@ pub(crate) struct Track {
     /// Their payloads.
     bytes: Vec<u8>,
     voice: Option<Voice>,
+    /// Makes up for what is lost, since the last pause.
+    concealer: Option<Box<Concealer>>,
+    /// How often a source has begun, and which packet of it was decoded last.
+    streams: u16,
+    last: Option<(u16, u16)>,
     /// Samples that are ready.
     samples: Vec<i16>,
     /// The place of the first of them.
@@ -81,6 +89,8 @@ struct Source {
 #[derive(Debug)]
 struct Waiting {
     place: i64,
+    /// Of which beginning of a source.
+    stream: u16,
     sequence: u16,
     codec: &'static Codec,
     at: usize,
@@ -112,6 +122,9 @@ impl Track {
             waiting: VecDeque::new(),
             bytes: Vec::new(),
             voice: None,
+            concealer: None,
+            streams: 0,
+            last: None,
             samples: Vec::new(),
             from: 0,
             decoded: -1,
@@ -146,7 +159,7 @@ impl Track {
         }
         let at = self.bytes.len();
         self.bytes.extend_from_slice(payload);
-        self.waiting.insert(index, Waiting { place, sequence, codec, at, len: payload.len() });
+        self.waiting.insert(index, Waiting { place, stream: self.streams, sequence, codec, at, len: payload.len() });
     }
 
     /// Where a packet belongs.
@@ -175,6 +188,7 @@ impl Track {
     }
 
     fn begin(&mut self, here: i64, codec: &Codec, rtp: &Packet<'_>) {
+        self.streams = self.streams.wrapping_add(1);
         self.source = Some(Source {
             ssrc: rtp.ssrc(),
             clock: codec.clock_rate,
@@ -200,11 +214,27 @@ impl Track {
             self.decoded = next.place;
             self.decode(&next, &mut block);
         }
-        let missing = limit - self.end();
-        if missing > 0 {
-            self.samples.resize(self.samples.len() + missing as usize, 0);
-        }
+        let lost = self.waiting.front().is_some_and(|next| self.is_loss_before(next));
+        self.fill(limit, lost);
         self.tidy();
+    }
+
+    /// Whether packets are missing between the last that was decoded and this one.
+    fn is_loss_before(&self, next: &Waiting) -> bool {
+        self.last.is_some_and(|(stream, sequence)| {
+            stream == next.stream && next.sequence.wrapping_sub(sequence).cast_signed() > 1
+        })
+    }
+
+    /// Fills the time up to a place: what was lost is made up for, and a pause is silence.
+    fn fill(&mut self, place: i64, lost: bool) {
+        let Some(count) = usize::try_from(place - self.end()).ok().filter(|count| *count > 0) else { return };
+        let before = self.samples.len();
+        self.samples.resize(before + count, 0);
+        self.concealer = self.concealer.take().filter(|_| lost);
+        if let (Some(concealer), Some(gap)) = (&mut self.concealer, self.samples.get_mut(before..)) {
+            concealer.lost(gap);
+        }
     }
 
     /// The place after the last sample.
@@ -218,9 +248,13 @@ impl Track {
         let payload = self.bytes.get(next.at..next.at + next.len).unwrap_or_default();
         let count = voice.decoder.decode(payload, block);
         let gap = next.place - self.end();
-        if gap > 0 {
-            let like = if gap <= MAX_STRETCH { self.samples.last().copied().unwrap_or(0) } else { 0 };
+        let lost = self.is_loss_before(next);
+        self.last = Some((next.stream, next.sequence));
+        if (1..=MAX_STRETCH).contains(&gap) {
+            let like = self.samples.last().copied().unwrap_or(0);
             self.samples.resize(self.samples.len() + gap as usize, like);
+        } else {
+            self.fill(next.place, lost);
         }
         let before = self.samples.len();
         voice.resampler.process(block.get(..count).unwrap_or_default(), &mut self.samples);
@@ -230,6 +264,8 @@ impl Track {
             let too_much = usize::try_from(-gap).unwrap_or(usize::MAX).min(made);
             self.samples.drain(before..before + too_much);
         }
+        let concealer = self.concealer.get_or_insert_with(|| Box::new(Concealer::new(self.rate)));
+        concealer.good(self.samples.get_mut(before..).unwrap_or_default());
         self.voice = Some(voice);
     }
 
@@ -260,6 +296,7 @@ impl Track {
         self.from = self.place_at(now);
         self.decoded = self.from - 1;
         self.source = None;
+        self.concealer = None;
         self.waiting.clear();
         self.bytes.clear();
         self.samples.clear();
@@ -376,20 +413,55 @@ mod tests {
         assert_eq!(frames[5..], [0, 1, 2, 3, 4].map(sample));
     }
 
-    #[test]
-    fn what_is_lost_is_silence_of_the_same_length() {
-        let mut tape = Tape::new();
-        for n in [0u16, 1, 4] {
-            tape.at(20 * u64::from(n)).nth(n);
+    /// All samples up to a moment, in two turns.
+    fn samples(tape: &mut Tape, turn_ms: i64, until_ms: i64) -> Vec<i16> {
+        let mut all = Vec::new();
+        for limit in [turn_ms * 8, until_ms * 8] {
+            tape.track.render(limit);
+            all.extend(tape.track.take(limit));
         }
-        assert_eq!(tape.frames(120), [sample(0), sample(1), SILENCE, SILENCE, sample(4), SILENCE]);
+        all
+    }
+
+    #[test]
+    fn what_is_lost_is_made_up_for_with_what_was_there_for_60_ms_at_most_wherever_a_turn_ends() {
+        for turn_ms in [10, 100, 115, 120, 125, 140, 200] {
+            let mut tape = Tape::new();
+            // Half a second at a time: the voice of five packets, then eight that are lost.
+            for n in [0u16, 1, 2, 3, 4, 13, 14] {
+                tape.at(20 * u64::from(n)).packet(1, n, u32::from(n) * 160, value(3));
+            }
+            let samples = samples(&mut tape, turn_ms, 300);
+            let voice = sample(3).expect("a sample");
+            assert_eq!(samples.len(), 300 * 8, "as long as it was");
+            assert!(
+                samples[..110 * 8].iter().all(|sample| *sample == voice),
+                "the first 10 ms as they were: {turn_ms}"
+            );
+            assert!(samples[110 * 8 + 1..160 * 8].is_sorted_by_key(|sample| -sample.abs()), "softer: {turn_ms}");
+            assert!(samples[130 * 8].abs() > voice.abs() / 4 && samples[130 * 8].abs() < voice.abs(), "{turn_ms}");
+            assert!(samples[160 * 8..260 * 8].iter().all(|sample| *sample == 0), "and then silence: {turn_ms}");
+            assert!(samples[270 * 8..].iter().all(|sample| *sample == voice), "it is back: {turn_ms}");
+        }
+    }
+
+    #[test]
+    fn a_loss_that_is_longer_than_the_wait_and_a_pause_are_silence() {
+        let mut tape = Tape::new();
+        tape.at(0).nth(0);
+        tape.track.render(480);
+        tape.at(300).nth(15);
+        assert_eq!(tape.frames(320)[1..15], [SILENCE; 14], "nobody knew that something was to come");
+        let mut pause = Tape::new();
+        pause.at(0).nth(0).at(60).packet(1, 1, 480, value(1));
+        assert_eq!(pause.frames(80), [sample(0), SILENCE, SILENCE, sample(1)]);
     }
 
     #[test]
     fn a_packet_that_comes_after_its_time_was_given_away_moves_nothing() {
         let mut tape = Tape::new();
         tape.at(0).nth(0).at(40).nth(2);
-        assert_eq!(tape.frames(60), [sample(0), SILENCE, sample(2)]);
+        assert_eq!(tape.frames(60)[0], sample(0));
         tape.at(60).nth(1).nth(3);
         assert_eq!(tape.frames(80), [sample(3)]);
     }
@@ -397,7 +469,7 @@ mod tests {
     #[test]
     fn a_talkspurt_after_silence_keeps_the_time_of_the_wall() {
         let mut tape = Tape::new();
-        tape.at(0).nth(0).at(200).nth(10);
+        tape.at(0).nth(0).at(200).packet(1, 1, 1_600, value(10));
         let frames = tape.frames(220);
         assert_eq!((frames[0], frames[10]), (sample(0), sample(10)));
         assert!(frames[1..10].iter().all(|frame| *frame == SILENCE));

@@ -5,6 +5,8 @@
 //!   MediaReport::Recorded ──▶ Output::Recorded: the log, and the page of the call; one more message for a user
 //! ```
 
+use std::collections::BTreeMap;
+
 use compact_str::{CompactString, format_compact};
 use hookswitch_call::{
     Address, CallId, Event, MediaOp, Party, RecordEnd, RecordNews, RecordOrder, RecordPlan, Recorded, RecordingId,
@@ -25,8 +27,8 @@ pub enum RecordRule {
     /// Everybody's.
     Everybody,
     /// Those that one of these makes, or that one of these was called in: `USER@DOMAIN`, or the name of a domain for
-    /// all its users. In small letters.
-    These(Vec<CompactString>),
+    /// all its users, in small letters; false takes a user out of its domain.
+    These(BTreeMap<CompactString, bool>),
 }
 
 /// What has become of a recording.
@@ -67,7 +69,7 @@ impl Shard {
             RecordRule::These(these) => parties.iter().any(|party| {
                 let Some((user, domain)) = self.b2bua.user_of(party) else { return false };
                 let user = format_compact!("{user}@{domain}").to_lowercase();
-                these.iter().any(|one| *one == user || *one == domain)
+                these.get(&*user).or_else(|| these.get(domain)).is_some_and(|recorded| *recorded)
             }),
         }
     }

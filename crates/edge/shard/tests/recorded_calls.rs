@@ -25,7 +25,7 @@ fn world(rule: RecordRule) -> World {
 }
 
 fn these(users: &[&str]) -> RecordRule {
-    RecordRule::These(users.iter().map(|user| (*user).into()).collect())
+    RecordRule::These(users.iter().map(|user| (user.trim_start_matches('!').into(), !user.starts_with('!'))).collect())
 }
 
 /// Alice calls Bob, who answers.
@@ -77,6 +77,8 @@ fn those_who_are_listed_are_recorded_whether_they_call_or_are_called() {
         (these(&["bob@x.test"]), 1),
         (these(&["x.test"]), 1),
         (these(&["carol@x.test", "test", "alice"]), 0),
+        (these(&["x.test", "!alice@x.test"]), 1),
+        (these(&["x.test", "!alice@x.test", "!bob@x.test"]), 0),
         (RecordRule::Nobody, 0),
     ] {
         let mut world = world(rule.clone());

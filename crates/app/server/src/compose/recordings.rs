@@ -1,17 +1,36 @@
 //! Recordings of calls.
 
+use std::collections::BTreeMap;
+
+use compact_str::{CompactString, format_compact};
 use hookswitch_shard::RecordRule;
 
-use crate::config::{Config, ConfigError, RecordedCalls};
+use crate::config::{Config, ConfigError, Record, RecordedCalls};
 
 pub(super) fn rule(config: &Config) -> Result<RecordRule, ConfigError> {
     let recordings = &config.recordings;
-    let listed = recordings.calls == RecordedCalls::Listed;
-    if listed == recordings.users.is_empty() {
-        let why = if listed { "must name somebody where calls are `listed`" } else { "is for calls that are `listed`" };
-        return Err(ConfigError::value("recordings.users", why));
+    let mut these: BTreeMap<CompactString, bool> = BTreeMap::new();
+    for (domain, entry) in &config.domains {
+        let domain = domain.to_lowercase();
+        these.extend(entry.record.map(|record| (domain.as_str().into(), record == Record::Always)));
+        let users = entry.users.iter().filter_map(|(user, entry)| Some((user, entry.record?)));
+        these.extend(
+            users.map(|(user, record)| (format_compact!("{}@{domain}", user.to_lowercase()), record == Record::Always)),
+        );
     }
-    if recordings.calls == RecordedCalls::None {
+    these.extend(recordings.users.iter().map(|user| (user.to_lowercase().into(), true)));
+    let listed = recordings.calls == RecordedCalls::Listed;
+    if !listed && !recordings.users.is_empty() {
+        return Err(ConfigError::value("recordings.users", "is for calls that are `listed`"));
+    }
+    if listed && these.is_empty() {
+        return Err(ConfigError::value("recordings.users", "must name somebody where calls are `listed`"));
+    }
+    if recordings.calls == RecordedCalls::All && these.values().any(|recorded| !recorded) {
+        return Err(ConfigError::value("recordings.calls", "somebody is never recorded, so not all calls are"));
+    }
+    let nobody = recordings.calls == RecordedCalls::None && !these.values().any(|recorded| *recorded);
+    if nobody {
         return Ok(RecordRule::Nobody);
     }
     let Some(folder) = &recordings.folder else {
@@ -20,10 +39,7 @@ pub(super) fn rule(config: &Config) -> Result<RecordRule, ConfigError> {
     if !folder.is_dir() {
         return Err(ConfigError::value("recordings.folder", format!("{} is no folder", folder.display())));
     }
-    if !listed {
-        return Ok(RecordRule::Everybody);
-    }
-    Ok(RecordRule::These(recordings.users.iter().map(|user| user.to_lowercase().into()).collect()))
+    Ok(if recordings.calls == RecordedCalls::All { RecordRule::Everybody } else { RecordRule::These(these) })
 }
 
 #[cfg(test)]
@@ -39,9 +55,24 @@ mod tests {
         assert_eq!(rule_of(""), Ok(RecordRule::Nobody));
         assert_eq!(rule_of("recordings: { folder: /tmp }"), Ok(RecordRule::Nobody));
         assert_eq!(rule_of("recordings: { folder: /tmp, calls: all }"), Ok(RecordRule::Everybody));
-        let these = RecordRule::These(vec!["alice@example.test".into(), "example.org".into()]);
+        let these = RecordRule::These([("alice@example.test".into(), true), ("example.org".into(), true)].into());
         let text = "recordings: { folder: /tmp, calls: listed, users: [ Alice@Example.test, example.org ] }";
         assert_eq!(rule_of(text), Ok(these));
+    }
+
+    #[test]
+    fn domains_and_users_say_so_themselves() {
+        let domains = "domains: { A.test: { record: always, users: { Joe: { secret: s, record: never }, \
+                       Ann: { secret: s } } }, b.test: { users: { Bob: { secret: s, record: always } } } }";
+        let expected = [("a.test", true), ("joe@a.test", false), ("bob@b.test", true)];
+        let expected = RecordRule::These(expected.map(|(name, recorded)| (name.into(), recorded)).into());
+        assert_eq!(rule_of(&format!("recordings: {{ folder: /tmp }}\n{domains}")), Ok(expected.clone()));
+        assert_eq!(rule_of(&format!("recordings: {{ folder: /tmp, calls: listed }}\n{domains}")), Ok(expected));
+        let error = rule_of(&format!("recordings: {{ folder: /tmp, calls: all }}\n{domains}")).unwrap_err();
+        assert!(error.contains("somebody is never recorded"), "{error}");
+        assert!(rule_of(domains).unwrap_err().contains("recordings.folder"));
+        let never = "domains: { a.test: { record: never } }";
+        assert_eq!(rule_of(never), Ok(RecordRule::Nobody), "nobody is recorded anyway");
     }
 
     #[test]

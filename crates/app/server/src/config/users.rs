@@ -18,6 +18,20 @@ pub struct Domain {
     /// Codecs for this domain instead of `media.codecs`, best first, written as there.
     #[serde(deserialize_with = "super::codec_list::read")]
     pub codecs: Vec<String>,
+    /// Whether calls of its users are recorded: `always` or `never`, whatever `recordings.calls` says but for `all`.
+    /// Default: what that says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<Record>,
+}
+
+/// Whether calls are recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    /// Those that are made, and those that the user is called in.
+    Always,
+    /// None but those that the other party has recorded.
+    Never,
 }
 
 /// One user.
@@ -32,6 +46,9 @@ pub struct User {
     /// Limits of this user, in place of those for everybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<UserLimits>,
+    /// Whether calls of this user are recorded, as for the domain, and before what that says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Record>,
 }
 
 /// Limits of one user.

@@ -127,7 +127,8 @@ fn call(application: &mut Application, alice: &Party, bob: &Party, picture: &Pic
 }
 
 fn config(password: &str) -> Config {
-    let user = |name: &str| (name.to_owned(), User { secret: password.to_owned(), forward: None, limits: None });
+    let user =
+        |name: &str| (name.to_owned(), User { secret: password.to_owned(), forward: None, limits: None, record: None });
     let mut config = Config::default();
     let users = ["alice", "bob", "carol"].map(user).into();
     config.domains.insert(DOMAIN.to_owned(), Domain { users, ..Domain::default() });
