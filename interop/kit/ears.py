@@ -36,10 +36,11 @@ def _levels(path, *effects):
     return value("RMS lev dB"), value("RMS Tr dB"), value("Length s")
 
 
-def hears(who, path, hertz, seconds=SHORTEST, noise=1):
+def hears(who, path, hertz, seconds=SHORTEST, noise=1, steady=True):
     """Checks that the recording is `hertz` and nothing else, loud enough, long enough and without a gap.
 
-    All that is beside it may make the whole louder by `noise` dB.
+    All that is beside it may make the whole louder by `noise` dB. Not `steady`, gaps are nobody's fault: of a phone that
+    was not given the processor in time.
 
     The first and last moments are cut off: connecting and hanging up may click.
     """
@@ -56,7 +57,7 @@ def hears(who, path, hertz, seconds=SHORTEST, noise=1):
     whole, quietest, length = _levels(path, *cut)
     band, _, _ = _levels(path, *cut, *coarser, "sinc", "-n", "1001", f"{hertz - BAND}-{hertz + BAND}")
     heard = f"{length:.1f} s at {whole:.0f} dBFS, quietest 0.1 s {quietest:.0f}, within {BAND} Hz {band:.0f}"
-    good = length >= seconds and whole > QUIETEST and quietest > whole - 6 and band > whole - noise
+    good = length >= seconds and whole > QUIETEST and (quietest > whole - 6 or not steady) and band > whole - noise
     verdict.check(good, f"{who} hears {hertz} Hz ({heard})")
 
 
