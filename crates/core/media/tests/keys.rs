@@ -327,6 +327,17 @@ fn what_is_no_key_and_what_strangers_press_is_not_told() {
 }
 
 #[test]
+fn a_flash_passes_as_it_is_to_whoever_takes_events() {
+    let mut stage = Stage::talking();
+    let packet = key(1, 16, 5_000, 160, true);
+    let mut buffer = packet.clone();
+    assert!(is_sent(&stage.send(CALLER, ALICE, &mut buffer)));
+    assert_eq!(buffer, packet);
+    stage.reports();
+    assert_eq!(stage.take_news(), [], "it is no key");
+}
+
+#[test]
 fn a_key_of_somebody_who_is_held_or_not_heard_is_not_told() {
     let mut stage = without_events();
     stage.hold(CALLER, true);
