@@ -392,7 +392,12 @@ fn a_phone_that_was_gone_after_a_long_talk_hears_again_when_it_is_back(io: Media
     callee.rtp.set_read_timeout(Some(PATIENCE)).unwrap();
     for round in 0..20_u8 {
         let said = caller.send(at.0, &[round; 160]);
-        assert_eq!(callee.receive(), said);
+        // On a busy machine what was said while it was gone may still be on its way.
+        let mut heard = callee.receive();
+        while round == 0 && heard != said {
+            heard = callee.receive();
+        }
+        assert_eq!(heard, said);
     }
     let said = callee.send(at.1, &[7; 160]);
     assert_eq!(caller.receive(), said);

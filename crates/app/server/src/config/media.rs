@@ -53,8 +53,8 @@ pub struct Media {
     /// After how long a call ends from which neither party sends anything, neither audio nor RTCP, in seconds. Whether
     /// phones answer for it does not matter. 0 never ends it.
     pub idle_time: u64,
-    /// The same for calls in which a party holds, is on hold, or hears a service, a conference or something that is played
-    /// to it: who listens may send nothing. In seconds; 0 never ends them.
+    /// `idle_time` of calls in which a party holds, is on hold, or hears a service, a conference or something that is
+    /// played to it: who listens may send nothing. In seconds; 0 never ends them.
     pub idle_hold_time: u64,
 }
 
