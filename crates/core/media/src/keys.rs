@@ -1,5 +1,5 @@
-//! Keys that a party presses and the other end has no use for as they are: it takes no telephone events, or there is
-//! nobody, or the keys come [as sounds](crate::keys_in_sound). They are told instead.
+//! Keys that a party presses. All are told; those that the other end has no use for as they are, since it takes no
+//! telephone events, or there is nobody, go no further. Others come [as sounds](crate::keys_in_sound).
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,14 +16,14 @@ use crate::keys_in_sound::SoundEar;
 pub(crate) struct Ear {
     receiver: EventReceiver,
     /// There where the party has no events.
-    pub sound: Option<SoundEar>,
+    pub sound: Option<Box<SoundEar>>,
     /// It is among [`KeysDown`].
     is_noted: bool,
 }
 
 impl Ear {
     fn deadline(&self) -> Option<Time> {
-        let sound = self.sound.as_ref().and_then(SoundEar::deadline);
+        let sound = self.sound.as_ref().and_then(|sound| sound.deadline());
         [self.receiver.deadline(), sound].into_iter().flatten().min()
     }
 }
@@ -54,9 +54,14 @@ impl KeysDown {
     }
 }
 
-/// Whether the keys of a party are told: whoever hears it takes none, or nobody is there and it does not hear itself.
+/// Whether somebody hears the keys of a party, or nobody is there and it does not hear itself.
 pub(crate) fn takes_keys(sender: &Channel, other: &Channel) -> bool {
     other.hears == Source::Peer || (other.session.is_none() && sender.hears != Source::Echo)
+}
+
+/// Whether a party takes telephone events.
+pub(crate) fn takes_events(party: &Channel) -> bool {
+    party.session.is_some_and(|session| session.send.event.is_some())
 }
 
 /// Whoever an event comes from.
@@ -65,9 +70,11 @@ pub(crate) struct Presser {
     pub index: u32,
     pub call: CallId,
     pub party: Party,
+    /// The other end takes it as it is.
+    pub passed: bool,
 }
 
-/// Takes a packet of an event from a party whose other end has no use for it.
+/// Takes a packet of an event.
 #[cold]
 pub(crate) fn take_event(
     now: Time,
@@ -97,30 +104,28 @@ fn tell(who: Presser, heard: EventReports, clock_rate: u32, reports: &mut VecDeq
             let micros = u64::from(duration) * 1_000_000;
             let time = Duration::from_micros(micros.checked_div(u64::from(clock_rate)).unwrap_or(0));
             let digit = Digit { key, time };
-            reports.push_back(MediaReport::Digit { call: who.call, party: who.party, digit, passed: false });
+            reports.push_back(MediaReport::Digit { call: who.call, party: who.party, digit, passed: who.passed });
         }
     }
 }
 
 impl Engine {
-    /// Listens for keys where one end has agreed to telephone events and the other has not, or is not there; and for
-    /// their sounds where an end has no events and the other one would take them, or is not there.
+    /// Listens for keys where an end has agreed to telephone events, and for their sounds where it has not and the other
+    /// one would take events, or is not there.
     pub(crate) fn listen_for_keys(&mut self, index: u32) {
         let Some(call) = self.calls.get_mut(index as usize) else { return };
         for party in [Party::Caller, Party::Callee] {
-            let (end, other) = call.both_mut(party);
-            let sends = end.session.is_some_and(|session| session.receive.event.is_some());
-            let unheard = other.session.is_none_or(|session| session.send.event.is_none());
+            let sends = call.end(party).session.is_some_and(|session| session.receive.event.is_some());
             let sound = call.sound_ear(party).filter(|_| self.config.inband_keys);
             let end = call.end_mut(party);
-            if !(sends && unheard) && sound.is_none() {
+            if !sends && sound.is_none() {
                 end.keys = None;
                 continue;
             }
             let ear = end.keys.get_or_insert_default();
             match sound {
                 Some(codec) if ear.sound.as_ref().is_some_and(|known| known.is_for(codec)) => {}
-                sound => ear.sound = sound.and_then(SoundEar::new),
+                sound => ear.sound = sound.and_then(SoundEar::new).map(Box::new),
             }
         }
         self.lift_what_nobody_holds(index);
@@ -133,7 +138,8 @@ impl Engine {
         let mut lifted = Vec::new();
         self.keys_down.parties.retain(|(index, party)| {
             let Some(call) = calls.get_mut(*index as usize) else { return false };
-            let who = Presser { index: *index, call: call.id, party: *party };
+            let passed = takes_events(call.end(party.other()));
+            let who = Presser { index: *index, call: call.id, party: *party, passed };
             let end = call.end_mut(*party);
             let clock_rate = end.session.map_or(0, |session| session.codec.clock_rate);
             let Some(ear) = &mut end.keys else { return false };

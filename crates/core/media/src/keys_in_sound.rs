@@ -16,7 +16,8 @@ use smallvec::SmallVec;
 
 use crate::channel::{Call, Channel};
 use crate::engine::Engine;
-use crate::keys::{Ear, takes_keys};
+use crate::keys::{Ear, takes_events, takes_keys};
+use crate::negotiate::Content;
 use crate::player::interrupt;
 use crate::relay::Forward;
 use crate::stats::DropReason;
@@ -91,8 +92,9 @@ impl SoundEar {
 
 /// Listens to a packet of audio, if somebody wants to know of keys in it; what it tells of them.
 #[inline]
-pub(crate) fn keys_in(now: Time, sender: &mut Channel, other: &Channel, packet: &[u8]) -> KeySounds {
-    if sender.keys.is_none() || !takes_keys(sender, other) {
+pub(crate) fn keys_in(now: Time, sender: &mut Channel, other: &Channel, content: Content, packet: &[u8]) -> KeySounds {
+    let listens = sender.keys.as_ref().is_some_and(|ear| ear.sound.is_some());
+    if !listens || content != Content::Audio || !takes_keys(sender, other) {
         return KeySounds::new();
     }
     listen(now, sender, packet)
@@ -139,12 +141,11 @@ impl Engine {
         let Some(call) = self.calls.get_mut(index as usize) else { return };
         let id = call.id;
         let (end, other) = call.both_mut(party);
-        let takes_events = other.session.is_some_and(|session| session.send.event.is_some());
         let Some(ear) = &mut end.keys else { return };
         let Some(down) = ear.sound.as_mut().map(|sound| &mut sound.down) else { return };
         match sound {
             KeySound::Began { key } => {
-                let passed = takes_events && other.hears == Source::Peer;
+                let passed = takes_events(other) && other.hears == Source::Peer;
                 *down = Some(Down { key, since: now, passed });
                 self.keys_down.note(index, party, ear);
                 if passed {
@@ -167,7 +168,7 @@ impl Engine {
         for party in [Party::Caller, Party::Callee] {
             let end = self.calls.get(index as usize).map(|call| call.end(party));
             let ear = end.and_then(|end| end.keys.as_deref()).and_then(|ear: &Ear| ear.sound.as_ref());
-            if !ear.is_some_and(SoundEar::is_passing) {
+            if !ear.is_some_and(|ear| ear.is_passing()) {
                 self.lift_key(index, Seat::Of(party.other()));
             }
         }

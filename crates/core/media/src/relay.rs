@@ -12,7 +12,7 @@ use crate::channel::Channel;
 use crate::config::SocketIx;
 use crate::engine::Engine;
 use crate::generate::Generator;
-use crate::keys::{Presser, take_event, takes_keys};
+use crate::keys::{Presser, take_event, takes_events, takes_keys};
 use crate::keys_in_sound::keys_in;
 use crate::latch::LatchConfig;
 use crate::negotiate::Content;
@@ -69,11 +69,13 @@ impl Engine {
             relay_report(now, sender, other, at_table, from, packet)
         } else {
             let received = receive(now, &self.config.latch, sender, from, packet);
-            if let (Ok(content), true) = (received, sender.player.is_some()) {
+            if let (Ok(content), Seat::Of(party)) = (received, used.seat) {
                 cut_in(&mut self.players, sender, content);
-            }
-            if let (Ok(Content::Audio), Seat::Of(party)) = (received, used.seat) {
-                let sounds = keys_in(now, sender, other, packet);
+                if content == Content::Event && takes_keys(sender, other) {
+                    let who = Presser { index: used.call, call: id, party, passed: takes_events(other) };
+                    take_event(now, who, sender, packet, &mut self.keys_down, &mut self.reports);
+                }
+                let sounds = keys_in(now, sender, other, content, packet);
                 if !sounds.is_empty() {
                     return self.take_sounds(now, used.call, party, sounds);
                 }
@@ -84,11 +86,7 @@ impl Engine {
                     relay_report(now, sender, other, at_table, from, packet)
                 }
                 Err(reason) => Err(reason),
-                Ok(Content::Event) if at_table && sender.keys.is_some() && takes_keys(sender, other) => {
-                    if let Seat::Of(party) = used.seat {
-                        let who = Presser { index: used.call, call: id, party };
-                        take_event(now, who, sender, packet, &mut self.keys_down, &mut self.reports);
-                    }
+                Ok(Content::Event) if at_table && !takes_events(other) && takes_keys(sender, other) => {
                     Err(DropReason::Consumed)
                 }
                 Ok(content) if at_table && sender.hears == Source::Room => {
@@ -117,7 +115,11 @@ impl Engine {
 }
 
 /// What a party does that is played to may end that.
+#[inline]
 fn cut_in(players: &mut Slab<Box<Player>>, sender: &mut Channel, content: Content) {
+    if sender.player.is_none() {
+        return;
+    }
     match content {
         Content::Event => interrupt(players, sender),
         Content::Audio => barge_in(players, sender),

@@ -349,7 +349,7 @@ fn a_key_of_somebody_who_is_held_or_not_heard_is_not_told() {
 }
 
 #[test]
-fn where_the_other_end_takes_events_they_pass_and_nothing_is_told() {
+fn where_the_other_end_takes_events_they_pass_and_are_told_as_well() {
     let mut stage = Stage::talking();
     assert!(is_sent(&stage.send(CALLER, ALICE, &mut key(1, 1, 5_000, 160, true))));
     // It no longer does after this offer of its own, and does again after the next.
@@ -359,5 +359,9 @@ fn where_the_other_end_takes_events_they_pass_and_nothing_is_told() {
     stage.accept(CALLEE, CALLEE_LEG, &phone(BOB, "0 101")).expect("usable");
     assert!(is_sent(&stage.send(CALLER, ALICE, &mut key(3, 3, 25_000, 160, true))));
     stage.reports();
-    assert_eq!(stage.take_news(), [pressed('2', 20)]);
+    let passed = |key| match pressed(key, 20) {
+        MediaReport::Digit { call, party, digit, .. } => MediaReport::Digit { call, party, digit, passed: true },
+        other => other,
+    };
+    assert_eq!(stage.take_news(), [passed('1'), pressed('2', 20), passed('3')]);
 }

@@ -53,6 +53,16 @@ fn a_relayed_packet_allocates_nothing() {
     let mut writer = CompoundWriter::new(&mut report);
     writer.receiver_report(1, &[]).expect("room");
     let length = writer.len();
+    // Keys are told, and what they are told in grows with the first.
+    for n in 0..300 {
+        stage.send(Party::Caller, ALICE, &mut rtp(101, 60_000 + n, 1));
+        stage.send(Party::Callee, BOB, &mut rtp(101, 60_000 + n, 1));
+    }
+    while stage.engine.poll_report().is_some() {}
+    for n in 60_300..=u16::MAX {
+        stage.send(Party::Caller, ALICE, &mut rtp(0, n, 1));
+        stage.send(Party::Callee, BOB, &mut rtp(0, n, 1));
+    }
     let count = allocations(|| {
         for packet in &mut packets {
             assert!(is_sent(&stage.send(Party::Caller, ALICE, packet)));
@@ -72,6 +82,12 @@ fn a_packet_that_is_given_other_numbers_allocates_nothing_and_nor_does_a_report(
     stage.hear(Party::Caller, Source::Ringback).hear(Party::Callee, Source::Reference);
     stage.run(100);
     stage.hear(Party::Caller, Source::Peer).hear(Party::Callee, Source::Peer);
+    // Keys are told, and what they are told in grows with the first.
+    for n in 0..300 {
+        stage.send(Party::Caller, ALICE, &mut rtp(101, n, 0x105));
+        stage.send(Party::Callee, BOB, &mut rtp(101, n, 0x105));
+    }
+    while stage.engine.poll_report().is_some() {}
     // A new source every now and then, stragglers and leaps.
     let mut packets: Vec<_> =
         (0..100u16).map(|n| rtp(if n % 3 == 0 { 101 } else { 0 }, n * n, u32::from(n / 20))).collect();
