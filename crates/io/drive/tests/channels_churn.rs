@@ -14,6 +14,7 @@ use hookswitch_call::{
     RecordingId, Sdp, Sound, SoundKind, Soup, Source,
 };
 use hookswitch_drive::{Clock, MediaIo, MediaPlane};
+use hookswitch_rtp::is_rtcp;
 use hookswitch_sdp::SessionDescription;
 
 const LEG: LegId = LegId(0);
@@ -57,10 +58,15 @@ impl Phone {
         packet
     }
 
+    /// The next packet of audio. This port may be the one above that of somebody else, where its reports go.
     fn receive(&self) -> Vec<u8> {
         let mut buffer = [0; 2_048];
-        let (len, _) = self.rtp.recv_from(&mut buffer).unwrap();
-        buffer[..len].to_vec()
+        loop {
+            let (len, _) = self.rtp.recv_from(&mut buffer).unwrap();
+            if !is_rtcp(&buffer[..len]) {
+                return buffer[..len].to_vec();
+            }
+        }
     }
 }
 
