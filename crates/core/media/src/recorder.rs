@@ -134,6 +134,11 @@ impl Recorder {
         self.prelude.as_ref()?.end()
     }
 
+    /// A codec in which a party has spoken that is silent in the file.
+    pub fn undecoded(&self) -> Option<&'static Codec> {
+        self.incoming.iter().chain(&self.outgoing).find_map(Track::undecoded)
+    }
+
     /// Takes a packet of audio. By it the party may interrupt what is played to it.
     pub fn hear(&mut self, now: Time, way: Way, codec: &'static Codec, packet: &[u8]) -> Option<PlayId> {
         let track = match way {

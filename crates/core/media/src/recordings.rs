@@ -58,6 +58,8 @@ struct Entry {
     channels: u16,
     /// Its file has been ordered.
     created: bool,
+    /// A codec that could not be decoded.
+    undecoded: Option<&'static Codec>,
     /// Why it is over; then only its file is still open.
     end: Option<RecordEnd>,
 }
@@ -186,6 +188,7 @@ impl Engine {
             mailbox: plan.mailbox,
             channels,
             created: false,
+            undecoded: None,
             end: None,
         });
         channel.tape.get_or_insert_default().0.push(recorder);
@@ -286,11 +289,11 @@ impl Engine {
     /// Nothing is taken any more; unless it is over already.
     fn close_recording(&mut self, file: FileId, end: RecordEnd) {
         let Some(recorder) = self.recorder_mut(file) else { return };
-        let (length, keep) = (recorder.length(), recorder.is_worth_it());
+        let (length, keep, undecoded) = (recorder.length(), recorder.is_worth_it(), recorder.undecoded());
         self.forget_recorder(file);
         let Some(entry) = self.recordings.get_mut(file) else { return };
         if entry.created {
-            entry.end = Some(end);
+            (entry.end, entry.undecoded) = (Some(end), undecoded);
             self.file_orders.push(FileOrder::FinishRecording { file, length, keep });
         } else if let Some(entry) = self.recordings.remove(file) {
             let recorded = Recorded { mailbox: entry.mailbox, ..Recorded::nothing(&entry.name, end) };
@@ -356,6 +359,7 @@ impl Engine {
 
     /// The file of a recording is closed: as it was ordered, or because it cannot be written.
     pub(crate) fn recording_over(&mut self, file: FileId, written: Written) {
+        let undecoded = self.recorder_mut(file).and_then(|recorder| recorder.undecoded());
         self.forget_recorder(file);
         let Some(entry) = self.recordings.remove(file) else { return };
         let time = |samples: u64| Duration::from_millis(samples.saturating_mul(1_000) / u64::from(entry.rate.max(1)));
@@ -370,6 +374,7 @@ impl Engine {
             size: written.size,
             reason,
             mailbox: entry.mailbox,
+            undecoded: undecoded.or(entry.undecoded).map(|codec| codec.label.into()),
         };
         self.tell_recorded(entry.call, entry.recording, RecordNews::Finished(Box::new(recorded)));
     }

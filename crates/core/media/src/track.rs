@@ -61,6 +61,8 @@ pub(crate) struct Track {
     /// How often a source has begun, and which packet of it was decoded last.
     streams: u16,
     last: Option<(u16, u16)>,
+    /// A codec of it that cannot be decoded.
+    undecoded: Option<&'static Codec>,
     /// Samples that are ready.
     samples: Vec<i16>,
     /// The place of the first of them.
@@ -125,6 +127,7 @@ impl Track {
             concealer: None,
             streams: 0,
             last: None,
+            undecoded: None,
             samples: Vec::new(),
             from: 0,
             decoded: -1,
@@ -244,7 +247,10 @@ impl Track {
 
     fn decode(&mut self, next: &Waiting, block: &mut [i16]) {
         let same = self.voice.take().filter(|voice| voice.codec == next.codec);
-        let Some(mut voice) = same.or_else(|| Voice::new(next.codec, self.rate)) else { return };
+        let Some(mut voice) = same.or_else(|| Voice::new(next.codec, self.rate)) else {
+            self.undecoded = Some(next.codec);
+            return;
+        };
         let payload = self.bytes.get(next.at..next.at + next.len).unwrap_or_default();
         let count = voice.decoder.decode(payload, block);
         let gap = next.place - self.end();
@@ -289,6 +295,11 @@ impl Track {
         let rest = self.samples.split_off(count);
         self.from += count as i64;
         std::mem::replace(&mut self.samples, rest)
+    }
+
+    /// A codec in which something was said that is silence here.
+    pub fn undecoded(&self) -> Option<&'static Codec> {
+        self.undecoded
     }
 
     /// Leaves out everything before this moment, and begins with whatever comes then.

@@ -223,6 +223,35 @@ fn what_a_party_hears_that_is_made_here_is_on_the_right() {
 }
 
 #[test]
+fn a_party_whose_codec_cannot_be_decoded_is_silent_and_that_is_told() {
+    let mut config = stage::with_g722();
+    config.codecs = ["G729", "PCMU"].map(|label| hookswitch_codec::by_label(label).expect("a codec")).to_vec();
+    let mut stage = Stage::with(config, 8);
+    stage.open(Some(&phone(ALICE, "18")));
+    stage.make_offer(Party::Callee, CALLEE_LEG).expect("an offer");
+    stage.accept(Party::Callee, CALLEE_LEG, &phone(BOB, "18")).expect("agreed");
+    stage.make_answer(Party::Caller).expect("an answer");
+    stage.hear(Party::Caller, Source::Peer);
+    stage.hear(Party::Callee, Source::Peer);
+    let mut studio = Studio::with(stage);
+    studio.begin(plan("a.wav"));
+    for n in 0..50 {
+        let mut voice = packet(1, n, ALICES)[..32].to_vec();
+        voice[1] = 18;
+        studio.stage.send(Party::Caller, ALICE, &mut voice);
+        studio.stage.run(20);
+        studio.work();
+    }
+    studio.finish();
+    let (left, right) = studio.sides("a.wav");
+    assert!(left.iter().chain(&right).all(|sample| *sample == 0));
+    assert_eq!(studio.only_end().undecoded.as_deref(), Some("G729"));
+    let mut studio = Studio::talking();
+    studio.begin(plan("a.wav")).talk(20, true, true).finish();
+    assert_eq!(studio.only_end().undecoded, None);
+}
+
+#[test]
 fn what_comes_from_a_party_on_hold_is_not_recorded() {
     let mut studio = Studio::talking();
     studio.stage.hold(Party::Caller, true);

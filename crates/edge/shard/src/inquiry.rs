@@ -380,6 +380,7 @@ fn recorded_list(recorded: &[Recorded]) -> Value {
         json!({
             "file": recorded.file, "duration": recorded.duration.as_secs_f64(), "lost": recorded.lost.as_secs_f64(),
             "size": recorded.size, "reason": recorded.reason.name(), "failed": failed,
+            "undecoded": recorded.undecoded,
         })
     };
     recorded.iter().map(one).collect()

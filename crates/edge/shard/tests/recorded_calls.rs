@@ -45,6 +45,7 @@ fn file() -> Recorded {
         size: 96_044,
         reason: RecordEnd::Closed,
         mailbox: None,
+        undecoded: None,
     }
 }
 
@@ -123,10 +124,12 @@ fn a_recording_that_fails_harms_no_call_and_is_kept_with_it() {
     let mut world = world(RecordRule::Everybody);
     let dialog = talk(&mut world);
     let (call, _) = world.ordered.pop().expect("a recording");
-    let full = Recorded { reason: RecordEnd::Failed("the disk is full".into()), ..file() };
+    let undecoded = Some("G729".into());
+    let full = Recorded { reason: RecordEnd::Failed("the disk is full".into()), undecoded, ..file() };
     tell(&mut world, call, RecordNews::Finished(Box::new(full)));
     assert_eq!(world.shard.counts().calls, 1);
     assert_eq!(page(&mut world, call)["recordings"][0]["failed"], "the disk is full");
+    assert_eq!(page(&mut world, call)["recordings"][0]["undecoded"], "G729");
     world.bye(0, dialog);
     assert_eq!(page(&mut world, call)["recordings"][0]["failed"], "the disk is full");
     world.assert_clean();

@@ -149,13 +149,23 @@ pub struct Recorded {
     pub reason: RecordEnd,
     /// For whom it is a message, as it was ordered.
     pub mailbox: Option<CompactString>,
+    /// A codec that cannot be decoded here, as it is called in the configuration: whoever spoke it is silent in the file.
+    pub undecoded: Option<CompactString>,
 }
 
 impl Recorded {
     /// One that was ordered for this file and has come to nothing.
     #[must_use]
     pub fn nothing(file: &CompactString, reason: RecordEnd) -> Self {
-        Self { file: file.clone(), duration: Duration::ZERO, lost: Duration::ZERO, size: 0, reason, mailbox: None }
+        Self {
+            file: file.clone(),
+            duration: Duration::ZERO,
+            lost: Duration::ZERO,
+            size: 0,
+            reason,
+            mailbox: None,
+            undecoded: None,
+        }
     }
 }
 

@@ -223,6 +223,9 @@ pub(crate) fn log_recorded(report: &RecordReport) {
         RecordNews::Loud => tracing::debug!(%call, "recording: the party speaks"),
         RecordNews::Finished(recorded) => {
             let Recorded { file, size, .. } = &**recorded;
+            if let Some(codec) = &recorded.undecoded {
+                tracing::warn!(%call, %file, %codec, "a party is silent in a recording: its codec cannot be decoded");
+            }
             let (seconds, lost) = (recorded.duration.as_secs_f32(), recorded.lost.as_secs_f32());
             match &recorded.reason {
                 RecordEnd::Failed(why) => tracing::warn!(%call, %file, seconds, size, "recording failed: {why}"),
