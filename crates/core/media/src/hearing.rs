@@ -18,7 +18,7 @@
 //! packet that follows: as long as packets are lost, sound of it waits for one packet more.
 
 use hookswitch_call::Time;
-use hookswitch_codec::{Codec, Concealer, Decoder, Resampler};
+use hookswitch_codec::{Codec, Concealer, Decoder, Noise, NoiseGenerator, Resampler};
 use hookswitch_rtp::Packet;
 
 use crate::config::FRAME_MS;
@@ -45,6 +45,9 @@ const SLIP_EVERY: u8 = 5;
 /// Longest packet that is decoded, in milliseconds.
 const MAX_PACKET_MS: u32 = 120;
 
+/// All noise is the same noise; nobody compares it.
+const NOISE_SEED: u32 = 0x5eed;
+
 /// Codecs that make up for losses by themselves do so in steps of 2.5 ms.
 const STEPS_PER_S: u32 = 400;
 
@@ -55,6 +58,8 @@ pub(crate) enum Heard {
     Sound,
     /// Something in the place of what was lost.
     MadeUp,
+    /// The party pauses, and this is how it has said that its background sounds.
+    Noise,
     /// Nothing.
     Silence,
 }
@@ -95,6 +100,9 @@ pub(crate) struct Hearing {
     made_up: i64,
     /// Frames to go until a slip may follow on the last one.
     rest: u8,
+    /// The background of the party since it has paused, and from which timestamp on.
+    noise: Option<(u32, Noise)>,
+    generator: NoiseGenerator,
     pub counts: HearingCounts,
 }
 
@@ -115,6 +123,8 @@ impl Hearing {
             packet: 0,
             made_up: 0,
             rest: 0,
+            noise: None,
+            generator: NoiseGenerator::new(NOISE_SEED),
             counts: HearingCounts::default(),
         }
     }
@@ -139,6 +149,15 @@ impl Hearing {
     pub fn put(&mut self, now: Time, packet: &Packet<'_>, codec: &'static Codec) {
         if self.jitter.put(now, packet, codec) {
             self.fall_silent();
+            self.noise = None;
+        }
+    }
+
+    /// Takes a packet of comfort noise (RFC 3389): the party pauses from there on, and sounds like this.
+    pub fn put_noise(&mut self, packet: &Packet<'_>) {
+        self.jitter.skip(packet);
+        if let Some(noise) = Noise::parse(packet.payload()) {
+            self.noise = Some((packet.timestamp(), noise));
         }
     }
 
@@ -155,19 +174,38 @@ impl Hearing {
     /// Gives the sound of the next frame, as much as `out` has room for: [`FRAME_MS`].
     pub fn frame(&mut self, now: Time, out: &mut [i16]) -> Heard {
         if !self.playing && !self.begins(now) {
-            out.fill(0);
-            return Heard::Silence;
+            return self.pause(out);
         }
         self.rest = self.rest.saturating_sub(1);
         self.keep_pace(now);
         let before = self.counts.concealed;
         self.fetch(now, FRAME_MS);
         let is_made_up = self.counts.concealed > before;
-        match self.give(out) {
-            0 => Heard::Silence,
+        let count = self.give(out);
+        match self.pause(out.get_mut(count..).unwrap_or_default()) {
+            pause if count == 0 => pause,
             _ if is_made_up => Heard::MadeUp,
             _ => Heard::Sound,
         }
+    }
+
+    /// What a party is heard to be that says nothing.
+    fn pause(&mut self, out: &mut [i16]) -> Heard {
+        match &self.noise {
+            Some((_, noise)) if !self.playing && !out.is_empty() => {
+                self.generator.fill(noise, out);
+                Heard::Noise
+            }
+            _ => {
+                out.fill(0);
+                Heard::Silence
+            }
+        }
+    }
+
+    /// Whether the party has told that it pauses where this timestamp is, or before.
+    fn pauses_at(&self, stamp: i64) -> bool {
+        self.noise.as_ref().is_some_and(|(from, _)| (stamp as u32).wrapping_sub(*from).cast_signed() >= 0)
     }
 
     fn fall_silent(&mut self) {
@@ -182,6 +220,9 @@ impl Hearing {
             return false;
         }
         self.playing = true;
+        if self.pauses_at(first.stamp) {
+            self.noise = None;
+        }
         self.stamp = first.stamp;
         self.made_up = 0;
         // The end of what was said before the pause is no beginning.
@@ -271,6 +312,7 @@ impl Hearing {
                 Some(first) if first.stamp > self.stamp => self.bridge(first),
                 Some(first) if self.is_over(now, first) => self.jitter.give_up(),
                 Some(_) => self.decode(),
+                None if self.pauses_at(self.stamp) => self.fall_silent(),
                 None => {
                     let lacks = self.samples_in(ms).saturating_sub(self.ready.len());
                     self.make_up(lacks);
@@ -289,7 +331,7 @@ impl Hearing {
     /// Something is missing before the next packet.
     fn bridge(&mut self, first: First) {
         let gap = first.stamp - self.stamp;
-        if first.follows || gap + self.made_up > self.jitter.in_ticks(MAX_CONCEALED_MS) {
+        if first.follows || self.pauses_at(self.stamp) || gap + self.made_up > self.jitter.in_ticks(MAX_CONCEALED_MS) {
             // The speaker has paused, or the network has for as good as ever.
             self.fall_silent();
         } else {
@@ -372,7 +414,7 @@ impl Hearing {
         self.made_up = 0;
     }
 
-    /// Hands out a frame, and silence where there is less; how much was no silence.
+    /// Hands out a frame, or as much of it as there is; how much that was.
     fn give(&mut self, out: &mut [i16]) -> usize {
         let rate = self.decoded_at;
         let samples = self.samples_in(FRAME_MS).min(self.ready.len());
@@ -385,9 +427,7 @@ impl Hearing {
         }
         self.ready.drain(..samples);
         let count = self.converted.len().min(out.len());
-        let (sound, rest) = out.split_at_mut(count);
-        sound.copy_from_slice(&self.converted[..count]);
-        rest.fill(0);
+        out[..count].copy_from_slice(&self.converted[..count]);
         count
     }
 }

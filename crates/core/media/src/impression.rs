@@ -131,7 +131,8 @@ impl Channel {
         match heard {
             Heard::Sound => self.quality.impression.hear(now, samples),
             Heard::MadeUp => self.counters.concealed_frames += 1,
-            Heard::Silence => {}
+            // That it pauses was noted when it said so.
+            Heard::Noise | Heard::Silence => {}
         }
     }
 }

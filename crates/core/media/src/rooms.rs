@@ -110,7 +110,8 @@ impl Rooms {
         if let (Some(member), Some(session), Ok(packet)) = (member, sender.session, Packet::parse(packet)) {
             match content {
                 Content::Audio => member.hearing.put(now, &packet, session.codec),
-                Content::Event | Content::Noise => member.hearing.skip(&packet),
+                Content::Noise => member.hearing.put_noise(&packet),
+                Content::Event => member.hearing.skip(&packet),
             }
         }
         Forward::Drop(DropReason::Consumed)

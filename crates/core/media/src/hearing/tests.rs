@@ -404,6 +404,42 @@ fn sound_waits_for_one_packet_more_only_while_opus_loses_some() {
 }
 
 #[test]
+fn a_pause_sounds_as_the_party_has_said_and_ends_with_it() {
+    let mut speaker = Speaker::new(0, 20);
+    let mut hearing = Hearing::new(8_000);
+    let mut frames = Vec::new();
+    for n in 0..150 {
+        let now = at(f64::from(n) * 20.0);
+        match n {
+            50 => {
+                let (sequence, timestamp) = (speaker.header.sequence, speaker.header.timestamp);
+                let header = Header { payload_type: 13, sequence, timestamp, ssrc: 7, marker: false };
+                let mut bytes = [0; 13];
+                header.write_packet(&[40], &mut bytes).expect("room");
+                hearing.put_noise(&Packet::parse(&bytes).expect("a packet"));
+                speaker.header.sequence = sequence.wrapping_add(1);
+                speaker.pause(20);
+            }
+            51..100 => speaker.pause(20),
+            _ => {
+                let bytes = speaker.packet();
+                hearing.put(now, &Packet::parse(&bytes).expect("a packet"), speaker.codec);
+            }
+        }
+        let mut out = [0; 160];
+        let heard = hearing.frame(now + Duration::from_millis(7), &mut out);
+        frames.push((heard, out));
+    }
+    let noise: Vec<i16> = frames[53..100].iter().flat_map(|(_, frame)| *frame).collect();
+    assert!(frames[53..100].iter().all(|(heard, _)| *heard == Heard::Noise));
+    let power = noise.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>() / noise.len() as f64;
+    let level = 10.0 * (power / f64::from(i16::MAX).powi(2)).log10();
+    assert!((level + 40.0).abs() < 1.0, "{level} dB instead of -40");
+    assert!(frames[102..].iter().all(|(heard, _)| *heard == Heard::Sound), "and then it speaks");
+    assert_eq!((hearing.counts.concealed, hearing.packets()), (0, JitterCounts::default()), "nothing was lost");
+}
+
+#[test]
 fn another_rate_is_reached_without_a_gap() {
     let mut speaker = Speaker::opus(false);
     let mut hearing = Hearing::new(8_000);
@@ -435,7 +471,8 @@ proptest! {
             header.write_packet(&vec![0x55; length], &mut bytes).expect("room");
             let opus = by_label("opus").filter(|_| length % 3 == 2);
             let codec = opus.or_else(|| by_static_payload_type(if length % 2 == 0 { 0 } else { 9 })).expect("a codec");
-            hearing.put(now, &Packet::parse(&bytes).expect("a packet"), codec);
+            let packet = Packet::parse(&bytes).expect("a packet");
+            if length % 7 == 6 { hearing.put_noise(&packet) } else { hearing.put(now, &packet, codec) }
             now += Duration::from_millis(wait % 50);
             let mut out = [1; 320];
             let heard = hearing.frame(now, &mut out);
