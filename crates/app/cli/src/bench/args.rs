@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::call_api::CallApiArgs;
 use super::media::MediaArgs;
+use super::quality::QualityArgs;
 use super::ratios::RatiosArgs;
 use super::registrations::RegistrationsArgs;
 
@@ -26,6 +27,8 @@ pub(super) enum What {
     Registrations(RegistrationsArgs),
     /// What audio costs a media thread: relayed, and transcoded between codecs, without signalling
     Media(MediaArgs),
+    /// What becomes of sound on its way from one codec to another, as a WAV file to be judged
+    Quality(QualityArgs),
     /// What a Call API daemon adds between its applications and a simulated OpenSIPS
     CallApi(CallApiArgs),
     /// Figures of two servers side by side, from files with what `calls --json` or `registrations --json` printed

@@ -20,6 +20,7 @@ mod measure;
 mod media;
 mod port;
 mod process;
+mod quality;
 mod ratios;
 mod registrations;
 mod run;
@@ -47,6 +48,13 @@ pub fn run(args: &BenchArgs) -> ExitCode {
         What::CallApi(args) => call_api(args),
         What::Registrations(args) => registrations(args),
         What::Media(args) => media(args),
+        What::Quality(args) => match quality::run(args) {
+            Ok(text) => {
+                print!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(&error, 3),
+        },
         What::Ratios(args) => match ratios::run(args) {
             Ok(table) => {
                 print!("{table}");
