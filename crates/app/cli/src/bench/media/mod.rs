@@ -62,8 +62,8 @@ pub(super) struct MediaArgs {
     /// How packets come in and go out: by io_uring where that is to be had, or by epoll
     #[arg(long, value_enum, default_value = "auto")]
     io: Io,
-    /// Ports for RTP and RTCP, a call takes four
-    #[arg(long, value_name = "FIRST-LAST", default_value = "20000-39999")]
+    /// Ports for RTP and RTCP, a call takes four; below those that the system gives to the phones
+    #[arg(long, value_name = "FIRST-LAST", default_value = "10000-31999")]
     ports: PortRange,
     /// Print one line of JSON for each kind
     #[arg(long)]

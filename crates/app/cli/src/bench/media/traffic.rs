@@ -56,8 +56,8 @@ struct Talker {
     timestamp: u32,
     /// The number of what it has heard last.
     heard: Option<u16>,
-    /// Whether that was of a burst.
-    in_burst: bool,
+    /// The last burst that it has heard, by when that began.
+    heard_burst: Option<Instant>,
     received: u64,
     /// Numbers left out in what it has heard.
     missing: i64,
@@ -223,7 +223,7 @@ impl Talker {
             sequence: FIRST_SEQUENCE + (index % FRAMES) as u16,
             timestamp: 0,
             heard: None,
-            in_burst: false,
+            heard_burst: None,
             received: 0,
             missing: 0,
         }
@@ -251,8 +251,9 @@ fn hear(talkers: &mut [Talker], index: usize, hears: Hears, packet: &Packet<'_>)
     match hears {
         Hears::Phone(other) => talkers.get_mut(other)?.sent[usize::from(packet.sequence()) % REMEMBERED].take(),
         Hears::Room(_) => {
-            let was_in_burst = std::mem::replace(&mut listener.in_burst, is_of_a_burst(packet.payload()));
-            burst.filter(|_| listener.in_burst && !was_in_burst)
+            // Its first packet counts, and not what follows on a frame that was lost in it.
+            let burst = burst.filter(|_| is_of_a_burst(packet.payload()))?;
+            (listener.heard_burst.replace(burst) != Some(burst)).then_some(burst)
         }
         Hears::Sound => None,
     }
