@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,11 +21,14 @@ fn phone(line: &str) -> ExitCode {
     phone::run(&Shell::parse_from(words).phone)
 }
 
-/// A port that was free a moment ago for both transports.
+/// A port that was free a moment ago for both transports. None of those that the system gives away by itself: somebody
+/// else would get it meanwhile, and whoever connects to it before the phone is there might meet itself.
 fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
-        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let tried = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 12_000 + (std::process::id() as u16 % 1_000) * 16 + tried % 16;
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
     }
