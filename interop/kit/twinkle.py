@@ -138,9 +138,12 @@ class Twinkle:
         self.program.stdin.flush()
 
     def stop(self):
+        """Whether it has ended by itself: after a call it may hang in PulseAudio for good."""
         self.command("quit")
         try:
             self.program.wait(5)
         except subprocess.TimeoutExpired:
             self.program.kill()
             self.program.wait()
+            return False
+        return True
