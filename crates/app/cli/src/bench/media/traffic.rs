@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use hookswitch_codec::{Codec, Tone, ToneGenerator, g711};
-use hookswitch_rtp::{Header, Packet};
+use hookswitch_rtp::{Header, Packet, is_rtcp};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
@@ -202,7 +202,9 @@ impl<'a> Traffic<'a> {
             let index = event.token().0;
             let Some(phone) = self.phones.get(index) else { continue };
             while let Ok(len) = phone.socket.recv(&mut buffer) {
-                let Ok(packet) = Packet::parse(&buffer[..len]) else { continue };
+                // Reports for one phone come to the port above its own, where another one may be.
+                let packet = Packet::parse(&buffer[..len]).ok().filter(|_| !is_rtcp(&buffer[..len]));
+                let Some(packet) = packet else { continue };
                 let sent = hear(&mut self.talkers, index, phone.hears, &packet);
                 received += u64::from(sent.is_some() || !matches!(phone.hears, Hears::Phone(_)));
                 if let (Some(sent), Some(latency)) = (sent, latency.as_deref_mut()) {
