@@ -98,11 +98,12 @@ fn a_second_play_replaces_the_first_and_an_update_goes_on_with_it() {
     order(&mut desk, call, play("two")).expect("accepted");
     let second = played(&desk);
     assert_ne!(first, second);
-    tell(&mut desk, call, first, PlayNews::Ended(PlayEnd::Replaced));
-    assert_eq!(codes(&mut desk), [200]);
+    // Before the engine has told of the first.
     order(&mut desk, call, AudioOrder::Play { soup: soup("three"), update: true }).expect("accepted");
     assert_eq!(played(&desk), second);
-    assert_eq!(codes(&mut desk), [200], "that of the one before");
+    assert_eq!(codes(&mut desk), [200], "that of the second");
+    tell(&mut desk, call, first, PlayNews::Ended(PlayEnd::Replaced));
+    assert_eq!(codes(&mut desk), [200], "that of the first");
     tell(&mut desk, call, second, PlayNews::Ended(PlayEnd::Completed));
     assert_eq!(codes(&mut desk), [200]);
     let control = AudioOrder::ControlPlay(PlayControl::Pause);

@@ -164,7 +164,8 @@ impl Call {
     // Sounds.
 
     fn order_play(&mut self, scene: &mut Scene<'_>, ticket: Ticket, party: Party, (soup, update): (Arc<Soup>, bool)) {
-        let running = self.orders().playing.iter_mut().find(|playing| playing.party == party && update);
+        // The last of it, as played_by_command has it: one before that is about to be told as replaced.
+        let running = self.orders().playing.iter_mut().rev().find(|playing| playing.party == party && update);
         let Some(running) = running else {
             self.play_to(scene, party, soup, Some(ticket));
             return;
