@@ -2,12 +2,16 @@
 //!
 //! A dialect turns what an application wrote into a [`Command`](hookswitch_call::Command) and what
 //! the switch tells into what the application reads. It sees no socket and no clock, it does not
-//! know what carries a call, and no dialect knows another: [`DIALECTS`] is all they share.
+//! know what carries a call, and no dialect knows another: [`DIALECTS`], who may do what ([`access`]) and the events that all of
+//! them tell ([`journal`]) are what they share.
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod call_api;
+pub mod journal;
 pub mod mediaswitch;
+pub mod rest;
 
 /// One dialect, as far as listeners, `--help` and the documents need to know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

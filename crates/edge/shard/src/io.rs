@@ -11,6 +11,7 @@ use hookswitch_b2bua::{Mailbox, MailboxChange};
 use hookswitch_call::directory::{DirectoryChange, Layer, LookupNews, Question, QuestionId};
 use hookswitch_call::{MediaOp, MediaReport, Told};
 use hookswitch_dialect::call_api::{Admission, SessionId};
+use hookswitch_dialect::rest;
 use hookswitch_sip::guard::{Ban, GuardNews, Source};
 use hookswitch_sip::registrar::{self, Binding, BindingId, RemovedWhy, StaleWhy};
 use hookswitch_sip::resolve::{Answer, LookupId, RecordKind};
@@ -74,6 +75,13 @@ pub enum Input {
         path: String,
         /// The whole body.
         body: Bytes,
+    },
+    /// A request of the native REST.
+    Rest {
+        /// Answer with this name.
+        id: HttpId,
+        /// What is asked, and by whom.
+        request: Box<rest::Request>,
     },
     /// A stored entry, at start, before any other input.
     Restore(Stored),
@@ -144,6 +152,13 @@ pub enum Output {
         allow: Option<&'static str>,
         /// The body.
         body: String,
+    },
+    /// The answer to a request of the native REST.
+    Rest {
+        /// Which.
+        id: HttpId,
+        /// What is answered.
+        response: rest::Response,
     },
     /// Remember or forget something across restarts. An HTTP answer that follows it may be sent
     /// only once this is durable.

@@ -17,6 +17,7 @@ mod inquiry;
 mod io;
 mod record;
 mod recordings;
+mod rest;
 mod tolls;
 mod users;
 
@@ -141,6 +142,7 @@ impl Shard {
             Input::Text { session, text } => self.hub.text(now, session, &text),
             Input::SessionClosed(session) => self.hub.closed(session),
             Input::Http { id, method, path, body } => self.http(now, id, &method, &path, &body),
+            Input::Rest { id, request } => self.rest(id, &request),
             Input::Restore(stored) => self.restore(stored),
             Input::Lists { allow, drop } => self.b2bua.set_guard_lists(allow, &drop),
             Input::Drain => {

@@ -43,7 +43,8 @@ mod subscribe;
 mod test;
 mod unsubscribe;
 
-pub use access::{Access, Admission, Pattern};
+pub use crate::access::Pattern;
+pub use access::{Access, Admission};
 pub use command::{COMMANDS, CommandRow, Modes};
 pub use event_name::EventName;
 pub use headers::{MAX_HEADERS, MAX_HEADERS_BYTES};

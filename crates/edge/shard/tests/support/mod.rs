@@ -261,6 +261,7 @@ impl World {
                     Output::Send { flow, bytes } => mail.push_back((flow, bytes)),
                     Output::Text { text, .. } => self.texts.push(text),
                     Output::Http { status, body, .. } => self.answers.push((status, body)),
+                    Output::Rest { response, .. } => self.answers.push((response.status, response.body)),
                     Output::Store(change) => self.stored.push(change),
                     Output::Binding(_) | Output::Trunk(_) | Output::Guard(_) | Output::Toll(_) => {}
                     Output::Recorded(report) => self.recorded.push(report),

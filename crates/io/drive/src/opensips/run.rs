@@ -300,7 +300,9 @@ impl FrontLoop {
                 let _ = reply.send(report::of(&self.front.health(), &self.counts(), uptime, draining));
             }
             // Directory and registrations are OpenSIPS's own.
-            WebMessage::Http { reply, .. } => drop(reply.send(HttpAnswer::plain(404, "there is nothing here\n"))),
+            WebMessage::Http { reply, .. } | WebMessage::Rest { reply, .. } => {
+                drop(reply.send(HttpAnswer::plain(404, "there is nothing here\n")))
+            }
         }
     }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use hookswitch_call::directory::QuestionId;
 use hookswitch_call::{Event, MediaReport};
+use hookswitch_dialect::rest;
 use hookswitch_net::StreamSetup;
 use hookswitch_shard::{Counts, Input, Output, Shard, Stored, UserReply};
 use hookswitch_sip::Network;
@@ -248,6 +249,10 @@ impl ShardLoop {
                 let id = self.desk.expect(reply);
                 self.give(now, Input::Http { id, method, path, body });
             }
+            WebMessage::Rest { request, reply } => {
+                let id = self.desk.expect(reply);
+                self.give(now, Input::Rest { id, request });
+            }
             // Whoever asked may have given up meanwhile.
             WebMessage::Status { reply } => drop(reply.send(self.report(now))),
         }
@@ -309,7 +314,12 @@ impl ShardLoop {
                 Output::Text { session, text } => self.desk.sessions.say(session, text),
                 Output::CloseSession { session, code } => self.desk.sessions.dismiss(session, code),
                 Output::Http { id, status, content_type, allow, body } => {
-                    self.desk.answer(id, HttpAnswer { status, content_type, allow, body: body.into() });
+                    let headers = allow.map(|allow| ("allow", allow.to_owned())).into_iter().collect();
+                    self.desk.answer(id, HttpAnswer { status, content_type, headers, body: body.into() });
+                }
+                Output::Rest { id, response } => {
+                    let rest::Response { status, content_type, headers, body } = response;
+                    self.desk.answer(id, HttpAnswer { status, content_type, headers, body: body.into() });
                 }
                 Output::Store(change) => self.desk.remember(&change),
                 Output::Binding(news) => told::log_binding(&news),

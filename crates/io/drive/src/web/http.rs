@@ -132,8 +132,10 @@ fn respond(answer: HttpAnswer, is_head: bool) -> Response {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
-    if let Some(allow) = answer.allow {
-        headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+    for (name, value) in answer.headers {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.append(name, value);
+        }
     }
     response
 }

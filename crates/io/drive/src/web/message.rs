@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_dialect::call_api::Admission;
+use hookswitch_dialect::rest;
 use hookswitch_shard::SessionId;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -25,6 +26,9 @@ pub(crate) enum WebMessage {
     Closed(SessionId),
     /// An HTTP request that the web does not answer by itself.
     Http { method: CompactString, path: String, body: Bytes, reply: oneshot::Sender<HttpAnswer> },
+    /// A request of the native REST, whose sender is known.
+    #[expect(dead_code, reason = "its listener follows")]
+    Rest { request: Box<rest::Request>, reply: oneshot::Sender<HttpAnswer> },
     /// Somebody wants to know how the loop is.
     Status { reply: oneshot::Sender<StatusReport> },
 }
@@ -57,14 +61,15 @@ impl<T: From<WebMessage> + Send + 'static> Sink for Inbox<T> {
 pub(crate) struct HttpAnswer {
     pub(crate) status: u16,
     pub(crate) content_type: &'static str,
-    pub(crate) allow: Option<&'static str>,
+    /// Other header fields: names in lower case, values in ASCII.
+    pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Bytes,
 }
 
 impl HttpAnswer {
     pub(crate) fn plain(status: u16, text: &'static str) -> Self {
         let body = Bytes::from_static(text.as_bytes());
-        Self { status, content_type: "text/plain; charset=utf-8", allow: None, body }
+        Self { status, content_type: "text/plain; charset=utf-8", headers: Vec::new(), body }
     }
 }
 

@@ -1,0 +1,150 @@
+//! What happens in the switch as one sequence of events, which every dialect that tells events shares.
+
+use std::sync::Arc;
+
+use compact_str::CompactString;
+use hookswitch_call::{CallAudio, CallId, Failure, Recorded, RecordingId, Time, Told};
+use serde::{Deserialize, Serialize};
+
+/// Names one event; grows by one from event to event and is never used again, not after a restart either.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct EventId(pub u64);
+
+/// Something that has happened, before it is an event.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Entry {
+    /// In a call.
+    Call(Told),
+    /// A command has ended that an application had been given a name for.
+    Command {
+        /// When.
+        at: Time,
+        /// Its name: `cmd_…`.
+        command: CompactString,
+        /// What kind of command it was: `start`, `hold`, ….
+        kind: &'static str,
+        /// The call it was about, if it ever had one.
+        call: Option<CallId>,
+        /// How it ended.
+        result: Result<(), Failure>,
+    },
+    /// To a registered contact.
+    Registration {
+        /// When.
+        at: Time,
+        /// The user, as `user@domain`.
+        aor: Arc<str>,
+        /// The contact URI.
+        contact: Arc<str>,
+        /// The last word of the event's type: `added`, `refreshed`, `removed`, `stale`, `revived`.
+        what: &'static str,
+        /// Why, where there is more to say.
+        why: Option<CompactString>,
+    },
+    /// To a trunk.
+    Trunk {
+        /// When.
+        at: Time,
+        /// Its name in the configuration.
+        trunk: CompactString,
+        /// The last word of the event's type.
+        what: &'static str,
+        /// More of it, for people.
+        text: CompactString,
+    },
+    /// A recording is over.
+    Recorded {
+        /// When.
+        at: Time,
+        /// Of which call.
+        call: CallId,
+        /// Which of its recordings.
+        recording: RecordingId,
+        /// What has become of it.
+        recorded: Recorded,
+    },
+    /// The audio of a call at its end.
+    Audio {
+        /// When.
+        at: Time,
+        /// Which call.
+        call: CallId,
+        /// What is known.
+        audio: Box<CallAudio>,
+    },
+}
+
+/// One event, as everybody sends it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Logged {
+    /// Its name.
+    pub id: EventId,
+    /// When it happened.
+    pub at: Time,
+    /// Its type, such as `call.answered`.
+    pub kind: CompactString,
+    /// The call it is about.
+    pub call: Option<CallId>,
+    /// Its number among the events of that call.
+    pub seq: Option<u32>,
+    /// The domains it concerns, in lower case.
+    pub domains: Vec<CompactString>,
+    /// The event as JSON.
+    pub text: Arc<str>,
+}
+
+/// Which events somebody wants. Empty lists want all.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Filter {
+    /// Of these calls.
+    pub calls: Vec<CallId>,
+    /// Of these types; `call.*` stands for all that begin so.
+    pub kinds: Vec<CompactString>,
+    /// That concern one of these domains, in lower case.
+    pub domains: Vec<CompactString>,
+}
+
+impl Filter {
+    /// Whether this event is one of them.
+    #[must_use]
+    pub fn wants(&self, event: &Logged) -> bool {
+        let kind = |wanted: &CompactString| match wanted.strip_suffix('*') {
+            Some(beginning) => event.kind.starts_with(beginning),
+            None => *wanted == event.kind,
+        };
+        (self.calls.is_empty() || event.call.is_some_and(|call| self.calls.contains(&call)))
+            && (self.kinds.is_empty() || self.kinds.iter().any(kind))
+            && (self.domains.is_empty() || event.domains.iter().any(|domain| self.domains.contains(domain)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_wants_what_fits_each_of_its_lists() {
+        let event = Logged {
+            id: EventId(1),
+            at: Time::ZERO,
+            kind: "call.answered".into(),
+            call: Some(CallId(7)),
+            seq: Some(3),
+            domains: vec!["a.test".into(), "b.test".into()],
+            text: "{}".into(),
+        };
+        let filter = |calls: &[u64], kinds: &[&str], domains: &[&str]| Filter {
+            calls: calls.iter().map(|id| CallId(*id)).collect(),
+            kinds: kinds.iter().map(|kind| (*kind).into()).collect(),
+            domains: domains.iter().map(|domain| (*domain).into()).collect(),
+        };
+        assert!(Filter::default().wants(&event));
+        assert!(filter(&[6, 7], &["call.*"], &["b.test"]).wants(&event));
+        assert!(filter(&[], &["trunk.*", "call.answered"], &[]).wants(&event));
+        for other in [filter(&[6], &[], &[]), filter(&[], &["call.an"], &[]), filter(&[], &[], &["c.test"])] {
+            assert!(!other.wants(&event), "{other:?}");
+        }
+        let nobody = Logged { call: None, domains: Vec::new(), ..event };
+        assert!(!filter(&[7], &[], &[]).wants(&nobody) && !filter(&[], &[], &["a.test"]).wants(&nobody));
+    }
+}
