@@ -1,5 +1,7 @@
 //! What happens in the switch as one sequence of events, which every dialect that tells events shares.
 
+pub mod record;
+
 use std::sync::Arc;
 
 use compact_str::CompactString;
@@ -72,6 +74,8 @@ pub enum Entry {
         /// What is known.
         audio: Box<CallAudio>,
     },
+    /// All that is known of a call that is over, once for each call, after everything else about it.
+    Record(Box<record::CallDetail>),
 }
 
 /// One event, as everybody sends it.
