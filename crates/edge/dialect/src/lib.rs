@@ -12,6 +12,7 @@ pub mod call_api;
 pub mod journal;
 pub mod mediaswitch;
 pub mod rest;
+pub mod webhook;
 
 /// One dialect, as far as listeners, `--help` and the documents need to know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
