@@ -232,6 +232,7 @@ impl Switch {
             }
             Event::Incoming { .. }
             | Event::Connecting { .. }
+            | Event::Started { .. }
             | Event::Dialing { .. }
             | Event::Progress { .. }
             | Event::Answered { .. }

@@ -105,6 +105,7 @@ impl Play {
                 Event::Ended { .. } => is_bridged = false,
                 Event::Incoming { .. }
                 | Event::Connecting { .. }
+                | Event::Started { .. }
                 | Event::Dialing { .. }
                 | Event::Progress { .. }
                 | Event::Answered { .. }

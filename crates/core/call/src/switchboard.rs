@@ -301,6 +301,12 @@ impl Switchboard {
         self.by_wire.get(wire_id).copied()
     }
 
+    /// The call that a command has made, as long as there is that call.
+    #[must_use]
+    pub fn made_by(&self, ticket: Ticket) -> Option<CallId> {
+        self.by_ticket.get(&ticket).copied()
+    }
+
     fn room(&self) -> Result<(), Refused> {
         if self.draining {
             return Err(Refused::Draining);
@@ -340,6 +346,8 @@ impl Switchboard {
             // Two offers must meet in the middle, so the middle has to have media.
             call.anchored = true;
             call.wanted_wire_id = wire_id.map(Box::new);
+            let (caller, callee) = (call.caller.clone(), call.callee.clone());
+            call.event(scene, Event::Started { caller, callee });
             call.locate(scene, Party::Caller);
         });
         Ok(ticket)

@@ -38,6 +38,7 @@ fn the_caller_is_called_first_and_then_connected() {
     assert_eq!(
         desk.event_names(),
         [
+            "started",
             "dialing Caller 0",
             "progress Caller 180",
             "answered Caller",

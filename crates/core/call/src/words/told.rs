@@ -19,6 +19,13 @@ pub enum Event {
         /// Who is called.
         to: Address,
     },
+    /// A command has made the call: its caller is called first. First event of such a call.
+    Started {
+        /// Who is called first, and then connected.
+        caller: Address,
+        /// With whom.
+        callee: Address,
+    },
     /// The switch begins to connect the caller with this address.
     Connecting {
         /// The address as dialled or commanded.

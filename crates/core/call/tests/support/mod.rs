@@ -304,6 +304,7 @@ pub fn event_text(event: &Event) -> String {
     match event {
         Event::Incoming { .. } => "incoming".into(),
         Event::Connecting { .. } => "connecting".into(),
+        Event::Started { .. } => "started".into(),
         Event::Dialing { party, leg, .. } => format!("dialing {party:?} {leg}"),
         Event::Progress { party, status, .. } => format!("progress {party:?} {status}"),
         Event::Answered { party, .. } => format!("answered {party:?}"),

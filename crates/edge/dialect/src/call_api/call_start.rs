@@ -291,6 +291,7 @@ impl Task for CallStart {
             Event::Progress { party: Party::Caller, .. }
             | Event::Incoming { .. }
             | Event::Bridged
+            | Event::Started { .. }
             | Event::Noticed { .. }
             | Event::HoldAccepted { .. }
             | Event::HoldAsked { .. }

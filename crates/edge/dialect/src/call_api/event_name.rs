@@ -43,6 +43,8 @@ pub enum EventName {
     CallEnded,
     /// `Subscribe`: a party has called in.
     CallIncoming,
+    /// `Subscribe`: a command has made a call.
+    CallStarted,
     /// `Subscribe`: a call that the server beyond us carries has come to our notice.
     CallNoticed,
     /// `Subscribe`: a call is being connected with an address.
@@ -113,7 +115,7 @@ pub enum EventName {
 
 impl EventName {
     /// Every name, in the order of the documents.
-    pub const ALL: [Self; 52] = [
+    pub const ALL: [Self; 53] = [
         Self::Started,
         Self::Error,
         Self::Ended,
@@ -133,6 +135,7 @@ impl EventName {
         Self::TransferSuccessful,
         Self::CallEnded,
         Self::CallIncoming,
+        Self::CallStarted,
         Self::CallNoticed,
         Self::CallConnecting,
         Self::CallDialing,
@@ -192,6 +195,7 @@ impl EventName {
             Self::TransferSuccessful => "TransferSuccessful",
             Self::CallEnded => "CallEnded",
             Self::CallIncoming => "CallIncoming",
+            Self::CallStarted => "CallStarted",
             Self::CallNoticed => "CallNoticed",
             Self::CallConnecting => "CallConnecting",
             Self::CallDialing => "CallDialing",

@@ -113,6 +113,7 @@ impl Task for Hold {
             | Event::Progress { .. }
             | Event::Answered { .. }
             | Event::Bridged
+            | Event::Started { .. }
             | Event::Noticed { .. }
             | Event::Transferring { .. }
             | Event::TransferStarted { .. }

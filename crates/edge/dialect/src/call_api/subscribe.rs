@@ -20,6 +20,7 @@ pub(super) const ROW: CommandRow = CommandRow {
     open: false,
     events: &[
         EventName::CallIncoming,
+        EventName::CallStarted,
         EventName::CallNoticed,
         EventName::CallConnecting,
         EventName::CallDialing,
@@ -81,6 +82,9 @@ fn members(event: &Event) -> (EventName, Members) {
         Event::Incoming { from, to } => {
             let members = vec![("from", address(from)), ("to", address(to))];
             (EventName::CallIncoming, members)
+        }
+        Event::Started { caller, callee } => {
+            (EventName::CallStarted, vec![("callee", address(callee)), ("caller", address(caller))])
         }
         Event::Connecting { to } => (EventName::CallConnecting, vec![("to", address(to))]),
         Event::Dialing { leg, party, wire_id, to } => {

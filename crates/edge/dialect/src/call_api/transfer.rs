@@ -169,6 +169,7 @@ impl<A: Asked> Task for Transfer<A> {
             | Event::Progress { .. }
             | Event::Answered { .. }
             | Event::Bridged
+            | Event::Started { .. }
             | Event::Noticed { .. }
             | Event::HoldAccepted { .. }
             | Event::HoldAsked { .. }

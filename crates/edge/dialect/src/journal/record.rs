@@ -387,6 +387,7 @@ impl CallDetail {
                 (self.ended, self.talked, self.cause) = (at, *talked, cause.clone());
             }
             Event::Incoming { .. }
+            | Event::Started { .. }
             | Event::Connecting { .. }
             | Event::Progress { .. }
             | Event::Noticed { .. }

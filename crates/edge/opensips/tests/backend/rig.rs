@@ -296,6 +296,7 @@ pub(crate) fn words(event: &Event) -> String {
         },
         Event::TransferProgress { status, text } => format!("transfer {status} {text}"),
         Event::Transferred => "transferred".to_owned(),
+        Event::Started { .. } => "started".into(),
         Event::Noticed { wire_id } => format!("noticed {wire_id}"),
         Event::Ended { cause, .. } => format!("ended {cause}"),
         other => format!("{other:?}"),

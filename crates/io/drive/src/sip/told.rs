@@ -17,6 +17,9 @@ pub(crate) fn log(told: &Told) {
         Event::Incoming { from, to } => {
             tracing::info!(%call, from = %Pii(from), to = %Pii(to), "incoming call");
         }
+        Event::Started { caller, callee } => {
+            tracing::info!(%call, caller = %Pii(caller), callee = %Pii(callee), "call started");
+        }
         Event::Connecting { to } => tracing::info!(%call, to = %Pii(to), "connecting"),
         Event::Dialing { leg, party, wire_id, to } => {
             tracing::info!(%call, %leg, ?party, %wire_id, to = %Pii(to), "dialing");
