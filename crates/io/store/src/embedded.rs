@@ -42,7 +42,7 @@ pub(crate) fn open(folder: &Path) -> Result<Box<dyn Store>, StoreError> {
     Ok(Box::new(store))
 }
 
-fn make_folder(folder: &Path) -> Result<(), StoreError> {
+pub(crate) fn make_folder(folder: &Path) -> Result<(), StoreError> {
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(0o700);
     builder.create(folder).map_err(|error| StoreError::io(folder, error))
@@ -65,7 +65,7 @@ impl EmbeddedStore {
 
 /// redb detects a damaged file in most places, but in some it breaks an assertion. That must cost the start, with a
 /// message that names the file, and nothing else.
-fn guarded<T>(path: &Path, job: impl FnOnce() -> T) -> Result<T, StoreError> {
+pub(crate) fn guarded<T>(path: &Path, job: impl FnOnce() -> T) -> Result<T, StoreError> {
     panic::catch_unwind(AssertUnwindSafe(job)).map_err(|_| StoreError::corrupt(path, "its structure is not sound"))
 }
 
@@ -118,7 +118,7 @@ fn open_database(path: &Path) -> Result<Database, StoreError> {
 }
 
 /// Opens or makes the file, readable by its owner only from the first moment on.
-fn open_file(path: &Path) -> Result<File, StoreError> {
+pub(crate) fn open_file(path: &Path) -> Result<File, StoreError> {
     let wrap = |error: io::Error| StoreError::io(path, error);
     let is_new = !path.exists();
     let mut options = OpenOptions::new();
@@ -156,7 +156,7 @@ fn agree_on_version(database: &Database) -> Result<u64, redb::Error> {
 }
 
 /// Each step of a transaction has an error type of its own; all of them convert into the one taken here.
-fn translate(path: &Path, error: redb::Error) -> StoreError {
+pub(crate) fn translate(path: &Path, error: redb::Error) -> StoreError {
     match error {
         redb::Error::DatabaseAlreadyOpen => StoreError::InUse { path: path.into() },
         redb::Error::UpgradeRequired(found) => {

@@ -2,11 +2,12 @@
 //!
 //! A [`Store`] is one of the rows of [`STORES`]; all of them pass the same contract tests. Nobody
 //! calls a store on a busy thread: a [`Writer`] owns it, gathers whatever is queued into one durable
-//! commit, and says when it is safe.
+//! commit, and says when it is safe. Beside them stands the [`EventLog`], which only ever grows at one end.
 #![forbid(unsafe_code)]
 
 mod embedded;
 mod error;
+mod log;
 mod memory;
 mod writer;
 
@@ -14,6 +15,7 @@ use std::path::Path;
 
 pub use embedded::{FILE_NAME, SCHEMA_VERSION};
 pub use error::StoreError;
+pub use log::{EventLog, LOG_FILE_NAME, LogEntry, LogExtent, LogKeeps, LogNote, Trimmed};
 pub use writer::{Committed, LAZY, MAX_PENDING, MAX_PENDING_BYTES, QueueFull, Ticket, Writer};
 
 /// What entries are about.
