@@ -21,6 +21,7 @@ use hookswitch_sip_msg::digest::Algorithm;
 
 mod call_api;
 mod dns;
+mod event_log;
 mod events;
 pub mod guard;
 mod hold_music;
@@ -39,6 +40,7 @@ use crate::config::{
     Config, ConfigError, Domain, ForceRport, Forward, MediaAddress, MediaIo, Redirects, Refresher, ReliableEarlyMedia,
     SipTransport, Transfers,
 };
+pub use event_log::journal_config;
 pub use network::stun_server;
 pub use opensips::front_config;
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hookswitch_drive::{OpenSipsFront, Phase, Switch};
+use hookswitch_drive::{JournalThread, OpenSipsFront, Phase, Switch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Config;
@@ -43,19 +43,28 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 struct Running {
     switch: Switch,
     front: Option<OpenSipsFront>,
+    /// After those who tell it something: what they say last is kept as well.
+    journal: JournalThread,
 }
 
 impl Running {
     fn start(config: &Config) -> anyhow::Result<Self> {
         let mut settings = compose::switch_config(config)?;
-        let front = compose::front_config(config)?.map(OpenSipsFront::start).transpose();
+        let folder = config.data_dir();
+        let start = || format!("the switch does not start (data in {})", folder.display());
+        let journal = JournalThread::start(&compose::journal_config(config)?).with_context(start)?;
+        settings.journal = Some(journal.handle());
+        let mut front = compose::front_config(config)?;
+        if let Some(front) = &mut front {
+            front.journal = Some(journal.handle());
+        }
+        let front = front.map(OpenSipsFront::start).transpose();
         let front = front.context("the front of OpenSIPS does not start")?;
         if let (Some(front), Some(http)) = (&front, &mut settings.http) {
             http.also.push(front.status());
         }
-        let switch = Switch::start(settings)
-            .with_context(|| format!("the switch does not start (data in {})", config.data_dir().display()))?;
-        Ok(Self { switch, front })
+        let switch = Switch::start(settings).with_context(start)?;
+        Ok(Self { switch, front, journal })
     }
 
     fn announce(&self) {
@@ -109,7 +118,9 @@ impl Running {
     /// Whether all went well until then.
     fn stop(self) -> bool {
         let front = self.front.is_none_or(OpenSipsFront::stop);
-        self.switch.stop() && front
+        let switch = self.switch.stop();
+        self.journal.stop();
+        switch && front
     }
 }
 

@@ -128,7 +128,7 @@ impl Shard {
             Input::Media(MediaReport::Audio { call, news, audio }) => self.audio_told(call, news, audio),
             Input::Media(MediaReport::Recorded { call, recording, news }) => {
                 self.board.tell_media(now, MediaReport::Recorded { call, recording, news: news.clone() });
-                self.recorded(now, call, news);
+                self.recorded(now, call, recording, news);
             }
             Input::Media(report) => self.board.tell_media(now, report),
             Input::Answer { id, answer } => self.b2bua.handle_answer(now, id, answer),

@@ -36,6 +36,8 @@ pub enum RecordRule {
 pub struct RecordReport {
     /// Of which call.
     pub call: CallId,
+    /// Which of its recordings.
+    pub recording: RecordingId,
     /// What it is.
     pub news: RecordNews,
 }
@@ -56,7 +58,7 @@ impl Shard {
             // Not in silence: whoever has to record calls wants to know of those that are not.
             let reason = RecordEnd::Failed("the audio of the call does not run through the switch".into());
             let news = RecordNews::Finished(Box::new(Recorded::nothing(&file, reason)));
-            return self.recorded(told.at, call, news);
+            return self.recorded(told.at, call, BY_RULE, news);
         }
         let order = RecordOrder::Begin(Box::new(RecordPlan::both_sides(file)));
         self.out.push_back(Output::Media(MediaOp::Record { call, party: Party::Caller, recording: BY_RULE, order }));
@@ -86,14 +88,14 @@ impl Shard {
     }
 
     /// Passes on what has become of a recording, and keeps it with the call.
-    pub(crate) fn recorded(&mut self, now: Time, call: CallId, news: RecordNews) {
+    pub(crate) fn recorded(&mut self, now: Time, call: CallId, recording: RecordingId, news: RecordNews) {
         if let RecordNews::Finished(recorded) = &news {
             self.note_recorded(call, recorded);
             if let Some(mailbox) = recorded.mailbox.as_deref().filter(|_| recorded.size > 0) {
                 self.b2bua.message_left(now, mailbox);
             }
         }
-        self.out.push_back(Output::Recorded(RecordReport { call, news }));
+        self.out.push_back(Output::Recorded(RecordReport { call, recording, news }));
     }
 }
 

@@ -8,6 +8,7 @@
 //!               ◀─ │ shard thread│ ◀─ report ──── │ media threads │
 //!   WebSocket,  ─▶ │             │                └───────────────┘
 //!   HTTP (tokio)◀─ └─────────────┘ ── changes ──▶ store thread
+//!                     │   │ └──────── events ──▶ journal thread ──▶ whoever reads them
 //!                     │ look-up ▲
 //!                     ▼  answer │
 //!                   thread of names ◀─▶ name servers; the same for users who are asked for over HTTP
@@ -20,6 +21,7 @@ mod clock;
 mod discovery;
 mod dns;
 mod inbox;
+pub mod journal;
 mod key;
 pub mod media;
 mod nftables;
@@ -37,6 +39,7 @@ pub use behaviour::{Behaviour, Filtering, Mapping, Question as NatQuestion, nat_
 pub use clock::Clock;
 pub use discovery::{StunConfig, ask_stun};
 pub use dns::{DnsConfig, MAX_NAME_SERVERS, Names};
+pub use journal::{JournalConfig, JournalError, JournalHandle, JournalThread};
 pub use media::{
     BadSoundSource, FilesConfig, Lateness, MediaConfig, MediaIo, MediaPlane, MediaTotals, SoundSource, WebSoundsConfig,
     is_url,

@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::discovery::{Discovery, StunConfig, own_addresses};
 use crate::dns::{AnswerSink, Dns, DnsConfig};
 use crate::inbox::Inbox;
+use crate::journal::JournalHandle;
 use crate::key;
 use crate::media::{self, MediaConfig, MediaPlane, MediaTotals};
 use crate::nftables::NftablesConfig;
@@ -61,6 +62,8 @@ pub struct SwitchConfig {
     pub application: Option<ApplicationConfig>,
     /// Directory and registrations over HTTP; none switches it off.
     pub http: Option<HttpConfig>,
+    /// The log of events, which is told of everything; none by default.
+    pub journal: Option<JournalHandle>,
     /// Where to remember what outlives the process; none remembers nothing.
     pub store: Option<StoreConfig>,
     /// The machine. What it has to know of the sockets is filled in: `listen` takes the order of [`SwitchConfig::sip`]
@@ -98,6 +101,7 @@ impl SwitchConfig {
             users: None,
             application: None,
             http: None,
+            journal: None,
             store: None,
             shard,
             log_pii: false,
@@ -210,7 +214,7 @@ impl Switch {
         };
         switch.certificates = watch_certificates(config.tls, &inbox)?;
         switch.discovery = discover(config.stun, &switch.addresses, &inbox)?;
-        let (tap, nftables) = (config.tap, config.nftables);
+        let (tap, nftables, journal) = (config.tap, config.nftables, config.journal);
         switch.thread = Some(thread::Builder::new().name("shard-0".to_owned()).spawn(move || {
             ShardLoop {
                 poll,
@@ -224,6 +228,7 @@ impl Switch {
                 dns,
                 users,
                 tap,
+                journal,
                 status,
                 restore,
                 nftables,

@@ -46,6 +46,7 @@ pub fn config(settings: &Settings) -> Result<OpenSipsFrontConfig, SettingsError>
             rate: settings.web.limits.rate,
             ..call_api::Config::default()
         },
+        journal: None,
         log_pii: settings.log.pii,
         stay_awake: calls.stay_awake,
         ..OpenSipsFrontConfig::default()

@@ -28,6 +28,7 @@ pub fn front_config(config: &Config) -> Result<Option<OpenSipsFrontConfig>, Conf
         call_api: call_api::dialect(config),
         application: Some(call_api::listener(config)?),
         http: None,
+        journal: None,
         log_pii: config.log.pii,
         stay_awake: awake(opensips.stay_awake)?,
         log_requests: false,

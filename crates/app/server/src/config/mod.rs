@@ -7,6 +7,7 @@
 mod call_api;
 mod codec_list;
 mod dns;
+mod event_log;
 mod events;
 mod find;
 mod guard;
@@ -33,6 +34,7 @@ use serde::{Deserialize, Serialize};
 
 pub use call_api::*;
 pub use dns::Dns;
+pub use event_log::EventLog;
 pub use events::Events;
 pub use find::{Found, find};
 pub use guard::Guard;
@@ -80,6 +82,8 @@ pub struct Config {
     pub dns: Dns,
     /// Subscriptions of phones to events: busy lamps and others.
     pub events: Events,
+    /// The log of events in the data folder, which applications read at `/v1/events`. The page event-log.md tells how.
+    pub event_log: EventLog,
     /// Where pushed domains and registrations are kept. Default `/var/lib/hookswitch` for root,
     /// else `$XDG_STATE_HOME/hookswitch` (`~/.local/state/hookswitch`).
     pub data_dir: Option<PathBuf>,

@@ -1,82 +1,39 @@
 //! What happens in the switch as one sequence of events, which every dialect that tells events shares.
+//!
+//! ```text
+//!   Entry (what happens) ──▶ Journal ──▶ Logged (number, JSON) ──▶ the log, and everybody who reads it
+//! ```
 
+mod asyncapi;
+mod audio;
+mod call_record;
+mod cause;
+mod change;
+mod elsewhere;
+mod entry;
+mod kind;
+mod machine;
+mod query;
 pub mod record;
+mod setup;
+mod stored;
 
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use hookswitch_call::{CallAudio, CallId, Failure, Recorded, RecordingId, Time, Told};
+use hookswitch_call::{CallId, Time};
 use serde::{Deserialize, Serialize};
+
+pub use asyncapi::{asyncapi, event_schema};
+pub use cause::{End, Failing, Why};
+pub use entry::{ContactNews, Entry, TrunkWord};
+pub use kind::{KINDS, Kind, KindRow};
+pub use machine::{Batch, ENDED_KEPT, Journal, MAX_DOMAINS, OpenCall, call_name};
+pub use query::{BadQuery, DEFAULT_LIMIT, EventQuery, MAX_LIMIT, MAX_VALUES, event_id};
 
 /// Names one event; grows by one from event to event and is never used again, not after a restart either.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct EventId(pub u64);
-
-/// Something that has happened, before it is an event.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Entry {
-    /// In a call.
-    Call(Told),
-    /// A command has ended that an application had been given a name for.
-    Command {
-        /// When.
-        at: Time,
-        /// Its name: `cmd_…`.
-        command: CompactString,
-        /// What kind of command it was: `start`, `hold`, ….
-        kind: &'static str,
-        /// The call it was about, if it ever had one.
-        call: Option<CallId>,
-        /// How it ended.
-        result: Result<(), Failure>,
-    },
-    /// To a registered contact.
-    Registration {
-        /// When.
-        at: Time,
-        /// The user, as `user@domain`.
-        aor: Arc<str>,
-        /// The contact URI.
-        contact: Arc<str>,
-        /// The last word of the event's type: `added`, `refreshed`, `removed`, `stale`, `revived`.
-        what: &'static str,
-        /// Why, where there is more to say.
-        why: Option<CompactString>,
-    },
-    /// To a trunk.
-    Trunk {
-        /// When.
-        at: Time,
-        /// Its name in the configuration.
-        trunk: CompactString,
-        /// The last word of the event's type.
-        what: &'static str,
-        /// More of it, for people.
-        text: CompactString,
-    },
-    /// A recording is over.
-    Recorded {
-        /// When.
-        at: Time,
-        /// Of which call.
-        call: CallId,
-        /// Which of its recordings.
-        recording: RecordingId,
-        /// What has become of it.
-        recorded: Recorded,
-    },
-    /// The audio of a call at its end.
-    Audio {
-        /// When.
-        at: Time,
-        /// Which call.
-        call: CallId,
-        /// What is known.
-        audio: Box<CallAudio>,
-    },
-    /// All that is known of a call that is over, once for each call, after everything else about it.
-    Record(Box<record::CallDetail>),
-}
 
 /// One event, as everybody sends it.
 #[derive(Clone, PartialEq, Eq, Debug)]

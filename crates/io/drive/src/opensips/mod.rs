@@ -40,6 +40,7 @@ use rand::Rng;
 
 use crate::clock::Clock;
 use crate::inbox::Inbox;
+use crate::journal::JournalHandle;
 use crate::pii::show_pii;
 use crate::status::{Phase, Status};
 use crate::web::{ApplicationConfig, GOODBYE, Host, HttpConfig, StatusHandle, Web, WebMessage, WebSockets};
@@ -87,6 +88,8 @@ pub struct OpenSipsFrontConfig {
     pub application: Option<ApplicationConfig>,
     /// Health and figures over HTTP; none switches them off.
     pub http: Option<HttpConfig>,
+    /// The log of events, which is told of every call. Default none.
+    pub journal: Option<JournalHandle>,
     /// Whether logs show addresses and numbers. Default false.
     pub log_pii: bool,
     /// How long after a message from anybody the thread looks for the next one without sleeping, which keeps a processor
@@ -110,6 +113,7 @@ impl Default for OpenSipsFrontConfig {
             call_api: call_api::Config::default(),
             application: None,
             http: None,
+            journal: None,
             log_pii: false,
             stay_awake: Duration::ZERO,
             log_requests: false,
@@ -250,6 +254,7 @@ impl OpenSipsFront {
             resolver: target.name.as_ref().and_then(|(host, port)| Resolver::new(host, *port, &inbox)),
             inbox: Arc::clone(&inbox),
             shared: Arc::clone(&shared),
+            journal: config.journal,
             sessions: local::Sessions::default(),
             log_requests: config.log_requests.then_some(config.log_pii),
             stay_awake: config.stay_awake.min(MAX_AWAKE),

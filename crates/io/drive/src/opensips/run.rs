@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hookswitch_dialect::call_api::Admission;
+use hookswitch_dialect::journal::Entry;
 use hookswitch_net::TaskPoll;
 use hookswitch_opensips::{Health, Input, Link, RequestId};
 use hookswitch_shard::{Front, FrontInput, FrontOutput};
@@ -27,6 +28,7 @@ use super::local::Sessions;
 use super::{Counts, Message, Shared, report, requests};
 use crate::clock::Clock;
 use crate::inbox::Inbox;
+use crate::journal::JournalHandle;
 use crate::sip::told;
 use crate::status::Phase;
 use crate::web::{HttpAnswer, WebMessage};
@@ -105,6 +107,8 @@ pub(super) struct FrontLoop {
     pub(super) resolver: Option<Resolver>,
     pub(super) inbox: Arc<Inbox<Message>>,
     pub(super) shared: Arc<Shared>,
+    /// The log of events, if there is one.
+    pub(super) journal: Option<JournalHandle>,
     pub(super) sessions: Sessions,
     /// Whether requests are logged, and if so whether with the people they name.
     pub(super) log_requests: Option<bool>,
@@ -320,7 +324,12 @@ impl FrontLoop {
                 }
                 FrontOutput::Text { session, text } => self.sessions.say(session, text),
                 FrontOutput::CloseSession { session, code } => self.sessions.dismiss(session, code),
-                FrontOutput::Told(told) => told::log(&told),
+                FrontOutput::Told(told) => {
+                    told::log(&told);
+                    if let Some(journal) = &self.journal {
+                        journal.push(Entry::Call(told));
+                    }
+                }
                 FrontOutput::Health(health) => self.health(now, health),
             }
         }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use hookswitch_call::directory::QuestionId;
 use hookswitch_call::{Event, MediaReport};
+use hookswitch_dialect::journal::Entry;
 use hookswitch_dialect::rest;
 use hookswitch_net::StreamSetup;
 use hookswitch_shard::{Counts, Input, Output, Shard, Stored, UserReply};
@@ -29,6 +30,7 @@ use mio::{Events, Poll, Token};
 use crate::clock::Clock;
 use crate::dns::Dns;
 use crate::inbox::Inbox;
+use crate::journal::{JournalHandle, audio_entry, binding_entry, recorded_entry, trunk_entry};
 use crate::media::MediaPlane;
 use crate::nftables::{Filter, NftablesConfig};
 use crate::status::{Phase, Status};
@@ -107,6 +109,8 @@ pub(crate) struct ShardLoop {
     /// Where users are asked for, if anywhere.
     pub(crate) users: Option<UserService>,
     pub(crate) tap: Option<Arc<dyn Tap>>,
+    /// The log of events.
+    pub(crate) journal: Option<JournalHandle>,
     pub(crate) status: Arc<Status>,
     pub(crate) restore: Vec<Stored>,
     /// The packet filter to be fed, until it is.
@@ -269,6 +273,7 @@ impl ShardLoop {
         figures.extend(self.filter.as_ref().map(|filter| filter_figures(filter.counts())).into_iter().flatten());
         figures.extend(toll_figures(self.shard.toll_refused()));
         figures.extend(trunk_figures(&self.shard.trunk_status(now)));
+        figures.extend(self.journal.as_ref().map(JournalHandle::figures).into_iter().flatten());
         figures.extend([
             Figure::total("calls_ended", "Calls that have ended.", self.pending.ended),
             Figure::now("legs", "Legs of calls.", counts.legs),
@@ -278,7 +283,13 @@ impl ShardLoop {
         ]);
         StatusReport {
             version: None,
-            links: Vec::new(),
+            links: self
+                .journal
+                .as_ref()
+                .and_then(JournalHandle::link)
+                .map(|link| ("event_log", link))
+                .into_iter()
+                .collect(),
             uptime: now.saturating_sub(self.started),
             draining: self.status.get() >= Phase::Draining,
             calls: counts.calls,
@@ -322,7 +333,10 @@ impl ShardLoop {
                     self.desk.answer(id, HttpAnswer { status, content_type, headers, body: body.into() });
                 }
                 Output::Store(change) => self.desk.remember(&change),
-                Output::Binding(news) => told::log_binding(&news),
+                Output::Binding(news) => {
+                    told::log_binding(&news);
+                    self.tell(|| Some(binding_entry(now, &news)));
+                }
                 Output::Guard(news) => {
                     if let Some(filter) = &mut self.filter {
                         filter.news(&news);
@@ -330,10 +344,19 @@ impl ShardLoop {
                     told::log_guard(&news);
                 }
                 Output::Toll(news) => told::log_toll(&news),
-                Output::Trunk(news) => told::log_trunk(&news),
+                Output::Trunk(news) => {
+                    told::log_trunk(&news);
+                    self.tell(|| Some(trunk_entry(now, &news)));
+                }
                 Output::Users(news) => told::log_users(&news),
-                Output::Audio(report) => told::log_audio(&report),
-                Output::Recorded(report) => told::log_recorded(&report),
+                Output::Audio(report) => {
+                    told::log_audio(&report);
+                    self.tell(|| audio_entry(now, &report));
+                }
+                Output::Recorded(report) => {
+                    told::log_recorded(&report);
+                    self.tell(|| recorded_entry(now, &report));
+                }
                 Output::Unreached(unreached) => told::log_unreached(&unreached),
                 Output::Told(told) => {
                     self.pending.ended += u64::from(matches!(told.event, Event::Ended { .. }));
@@ -341,8 +364,18 @@ impl ShardLoop {
                     if let Some(tap) = &self.tap {
                         tap.told(&told);
                     }
+                    self.tell(|| Some(Entry::Call(told)));
                 }
             }
+        }
+    }
+
+    /// Puts something into the log of events, if there is one.
+    fn tell(&self, entry: impl FnOnce() -> Option<Entry>) {
+        if let Some(journal) = &self.journal
+            && let Some(entry) = entry()
+        {
+            journal.push(entry);
         }
     }
 

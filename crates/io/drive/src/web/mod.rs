@@ -4,6 +4,8 @@
 mod accept;
 mod audio;
 mod connection;
+#[cfg_attr(not(test), expect(dead_code, reason = "the control listener, which merges its routes, follows"))]
+mod events;
 mod guard;
 mod http;
 mod listener;

@@ -1,0 +1,6 @@
+//! What happens becomes events: numbers, documents, schemas.
+
+mod documents;
+mod numbers;
+mod schemas;
+mod told;
