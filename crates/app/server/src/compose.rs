@@ -20,6 +20,7 @@ use hookswitch_sip_msg::Uri;
 use hookswitch_sip_msg::digest::Algorithm;
 
 mod call_api;
+mod control;
 mod dns;
 mod event_log;
 mod events;
@@ -66,6 +67,7 @@ pub fn switch_config(config: &Config) -> Result<SwitchConfig, ConfigError> {
         None => Some(call_api::listener(config)?),
     };
     switch.http = Some(HttpConfig::new(web_listen("http.listen", &config.http.listen)?));
+    switch.control = control::listener(config)?;
     switch.store = Some(StoreConfig { kind: "redb".into(), folder: config.data_dir() });
     switch.dns = dns::servers(config)?;
     switch.log_pii = config.log.pii;

@@ -82,6 +82,9 @@ impl Running {
         for address in &addresses.http {
             tracing::info!(%address, "listening for HTTP: directory, registrations, health and metrics");
         }
+        for address in &addresses.control {
+            tracing::info!(%address, "listening for the native REST: /v1, its page is /v1/docs");
+        }
     }
 
     /// How far the one is that is least far; a failure of either counts at once.
@@ -136,7 +139,7 @@ async fn watch(running: &Running, args: &ServeArgs, signals: &mut Signals, patie
             signal = signals.any() => match signal {
                 Signalled::End => break,
                 Signalled::Reload => {
-                    tracing::info!("certificates, keys and the lists of the guard are read again");
+                    tracing::info!("certificates, keys and the lists of the guard are read again, the audit log is opened anew");
                     running.reload();
                     running.reload_lists(args);
                 }
@@ -247,7 +250,7 @@ mod tests {
         let text = format!(
             "sip: {{ listen: [ \"udp:127.0.0.1:0\" ] }}\nmedia: {{ ports: 26000-26100, threads: 1 }}\n\
              call_api: {{ listen: \"127.0.0.1:0\" }}\nhttp: {{ listen: \"127.0.0.1:0\" }}\n\
-             opensips: {{ mi: \"udp:{}\" }}\ndata_dir: {}\n",
+             control: {{ listen: \"127.0.0.1:0\" }}\nopensips: {{ mi: \"udp:{}\" }}\ndata_dir: {}\n",
             simulator.addresses().udp.unwrap(),
             folder.path().display()
         );

@@ -11,6 +11,7 @@ pub mod access;
 pub mod call_api;
 pub mod journal;
 pub mod mediaswitch;
+pub mod pace;
 pub mod rest;
 pub mod webhook;
 

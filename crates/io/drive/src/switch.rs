@@ -30,7 +30,7 @@ use crate::sip::{self, Desk, FIRST_SOCKET, MAX_SHARD_QUEUE, Message, ShardLoop, 
 use crate::status::{Phase, Status};
 use crate::tap::Tap;
 use crate::users::{UserService, UserServiceConfig, UserServiceError};
-use crate::web::{ApplicationConfig, Host, HttpConfig, TlsError, Web, WebError, WebSockets};
+use crate::web::{ApplicationConfig, ControlConfig, Host, HttpConfig, TlsError, Web, WebError, WebSockets};
 
 /// How long somebody who asks a shard how much there is waits at most.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -64,6 +64,8 @@ pub struct SwitchConfig {
     pub http: Option<HttpConfig>,
     /// The log of events, which is told of everything; none by default.
     pub journal: Option<JournalHandle>,
+    /// The native REST and whatever else is for applications over HTTP; none switches it off.
+    pub control: Option<ControlConfig>,
     /// Where to remember what outlives the process; none remembers nothing.
     pub store: Option<StoreConfig>,
     /// The machine. What it has to know of the sockets is filled in: `listen` takes the order of [`SwitchConfig::sip`]
@@ -86,7 +88,7 @@ pub struct StoreConfig {
 }
 
 impl SwitchConfig {
-    /// A switch that listens for SIP here and has neither Call API nor HTTP nor store.
+    /// A switch that listens for SIP here and has neither Call API nor HTTP nor REST nor store.
     #[must_use]
     pub fn new(sip: Vec<SipListen>, media: MediaConfig, shard: ShardConfig) -> Self {
         Self {
@@ -102,6 +104,7 @@ impl SwitchConfig {
             application: None,
             http: None,
             journal: None,
+            control: None,
             store: None,
             shard,
             log_pii: false,
@@ -157,6 +160,8 @@ pub struct Addresses {
     pub call_api: Vec<SocketAddr>,
     /// Directory and registrations.
     pub http: Vec<SocketAddr>,
+    /// The native REST.
+    pub control: Vec<SocketAddr>,
 }
 
 /// A running switch. Dropping it stops it.
@@ -189,12 +194,13 @@ impl Switch {
         let mut sockets = SipSockets::bind(registry, FIRST_SOCKET, &config.sip, config.udp, config.tcp)?;
         sockets.set_up(config.tls.setup()?);
         sockets.watch()?;
-        let web = WebSockets::open(config.application, config.http)?;
+        let web = WebSockets::open(config.application, config.http, config.control)?;
         let (store, restore) = open_store(config.store.as_ref(), &inbox)?;
         if let Some(store) = &config.store {
             config.shard.b2bua.registrar.gruu_key = GruuKey(key::lasting(&store.folder, GRUU_KEY));
         }
-        let addresses = Addresses { sip: sockets.addresses(), call_api: web.call_api(), http: web.http() };
+        let addresses =
+            Addresses { sip: sockets.addresses(), call_api: web.call_api(), http: web.http(), control: web.control() };
 
         let clock = Clock::start();
         let status = Arc::new(Status::new());
@@ -215,6 +221,7 @@ impl Switch {
         switch.certificates = watch_certificates(config.tls, &inbox)?;
         switch.discovery = discover(config.stun, &switch.addresses, &inbox)?;
         let (tap, nftables, journal) = (config.tap, config.nftables, config.journal);
+        let told = journal.clone();
         switch.thread = Some(thread::Builder::new().name("shard-0".to_owned()).spawn(move || {
             ShardLoop {
                 poll,
@@ -239,7 +246,8 @@ impl Switch {
         })?);
         if !web.is_empty() {
             let media = switch.media.as_ref().map(Arc::downgrade);
-            switch.web = Some(Web::start(Arc::clone(&switch.inbox) as _, sip::CARRIER, web, media, Host::own()?)?);
+            switch.web =
+                Some(Web::start(Arc::clone(&switch.inbox) as _, sip::CARRIER, web, media, told, Host::own()?)?);
         }
         Ok(switch)
     }
@@ -287,8 +295,9 @@ impl Switch {
         self.inbox.push_always(Message::Lists { allow, drop });
     }
 
-    /// Reads the certificates and keys of SIP and of the Call API again, without harm to any connection. Files that cannot be used are
-    /// named in the log, and the old ones stay in use. Changed files are found within some seconds anyway.
+    /// Reads the certificates and keys of SIP, of the Call API and of the native REST again, without harm to any
+    /// connection, and opens the audit log anew. Files that cannot be used are named in the log, and the old ones stay in
+    /// use. Changed files are found within some seconds anyway.
     pub fn reload(&self) {
         if let Some(web) = &self.web {
             web.reload();

@@ -162,7 +162,7 @@ fn what_is_wrong_with_a_certificate_is_said_at_the_start() {
             text.inspect(|text| fs::write(file, text).unwrap());
         }
         match Switch::start(with_tls(folder.path())).err().unwrap() {
-            StartError::Web(WebError::Tls(error)) => error,
+            StartError::Web(WebError::Tls { error, .. }) => error,
             other => panic!("{other:?}"),
         }
     };

@@ -114,11 +114,11 @@ fn access(written: &config::Token, key: &impl Fn(&str) -> String) -> Result<Acce
     })
 }
 
-fn too_small(key: &str) -> ConfigError {
+pub(super) fn too_small(key: &str) -> ConfigError {
     ConfigError::value(key, "must be at least 1")
 }
 
-fn positive(key: &str, value: usize) -> Result<usize, ConfigError> {
+pub(super) fn positive(key: &str, value: usize) -> Result<usize, ConfigError> {
     if value == 0 { Err(too_small(key)) } else { Ok(value) }
 }
 

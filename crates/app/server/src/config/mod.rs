@@ -6,6 +6,7 @@
 
 mod call_api;
 mod codec_list;
+mod control;
 mod dns;
 mod event_log;
 mod events;
@@ -33,6 +34,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use call_api::*;
+pub use control::{Control, ControlGrant, ControlScope};
 pub use dns::Dns;
 pub use event_log::EventLog;
 pub use events::Events;
@@ -76,6 +78,8 @@ pub struct Config {
     pub opensips: Option<OpenSips>,
     /// The HTTP server of the directory and the registrations.
     pub http: Http,
+    /// The native REST for applications, with events, health and metrics. The page access.md tells who may do what.
+    pub control: Control,
     /// How long calls may ring and how many there may be.
     pub calls: Calls,
     /// Look-ups of names: of domains that are called, and of destinations of routes.

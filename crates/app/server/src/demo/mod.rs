@@ -141,6 +141,7 @@ fn what_next(switch: &Switch, url: &str, password: &str) -> String {
     let addresses = switch.addresses();
     let port = addresses.sip.first().map_or(5060, |socket| socket.address.port());
     let http = addresses.http.first().map(ToString::to_string).unwrap_or_default();
+    let control = addresses.control.first().map(ToString::to_string).unwrap_or_default();
     let lan = hookswitch_net::interfaces().unwrap_or_default();
     let host = lan
         .iter()
@@ -160,6 +161,8 @@ The switch stays up; Ctrl-C ends it. Try next:
     {{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"method\":\"CallStart\",\"params\":{{\"caller\":\"sip:alice@{DOMAIN}\",\"callee\":\"sip:bob@{DOMAIN}\"}}}}
   and end it with the callid of its TransferStart:
     {{\"jsonrpc\":\"2.0\",\"id\":\"2\",\"method\":\"CallEnd\",\"params\":{{\"callid\":\"…\"}}}}
+
+  Everything over REST, with a page to try it: http://{control}/v1/docs
 
   See who is registered, and add a user:
     curl http://{http}/reg/{DOMAIN}

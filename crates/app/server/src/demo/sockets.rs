@@ -26,6 +26,9 @@ pub fn open(mut config: Config, picture: &Arc<Picture>) -> anyhow::Result<Opened
         let mut settings = compose::switch_config(&config)?;
         // Nothing of a demonstration is worth remembering.
         settings.store = None;
+        if let Some(control) = &mut settings.control {
+            control.audit = None;
+        }
         settings.tap = Some(picture.clone());
         match Switch::start(settings) {
             Ok(switch) => {
@@ -54,6 +57,7 @@ fn next_ports(config: &mut Config, error: StartError, picture: &Picture) -> anyh
             let listen = match service {
                 Service::CallApi => &mut config.call_api.listen,
                 Service::Http => &mut config.http.listen,
+                Service::Control => &mut config.control.listen,
             };
             if let Some((host, _)) = listen.clone().rsplit_once(':') {
                 *listen = format!("{host}:{next}");

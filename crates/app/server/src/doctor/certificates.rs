@@ -174,6 +174,9 @@ pub fn collect(config: &Config) -> Vec<Facts> {
     if let Some(tls) = &config.call_api.tls {
         all.push(read("call_api.tls", &tls.certificate, &tls.key, &roots, Vec::new(), 0));
     }
+    if let Some(tls) = config.control.tls.as_ref().filter(|_| config.control.enabled) {
+        all.push(read("control.tls", &tls.certificate, &tls.key, &roots, Vec::new(), 0));
+    }
     all
 }
 

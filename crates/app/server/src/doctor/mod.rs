@@ -2,6 +2,7 @@
 //!
 //! Each part collects facts and judges them; only the first of the two looks at the system.
 
+mod access;
 mod addresses;
 mod certificates;
 mod check;
@@ -80,6 +81,7 @@ fn look(found: &Found, stun: &[String]) -> Vec<Check> {
     checks.extend(nat::judge(&nat));
     checks.extend(names::judge(&names));
     checks.extend(certificates::judge(&certificates::collect(config), certificates::now()));
+    checks.extend(access::judge(&access::collect(config)));
     let store = store::collect(config.data_dir(), found.file.as_deref(), has_secrets(config));
     checks.extend(store::judge(&store));
     checks.extend(opensips::judge(&opensips::collect(config, running.is_some())));
@@ -114,15 +116,26 @@ mod tests {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let text = format!(
             "sip: {{ listen: [ \"udp:{}\" ] }}\nhttp: {{ listen: \"127.0.0.1:0\" }}\n\
-             call_api: {{ listen: \"127.0.0.1:0\" }}\ndata_dir: {}\ncalls: {{ max: 10 }}\n",
+             call_api: {{ listen: \"127.0.0.1:0\" }}\ncontrol: {{ listen: \"127.0.0.1:0\" }}\ndata_dir: {}\ncalls: {{ max: 10 }}\n",
             socket.local_addr().unwrap(),
             folder.path().display()
         );
         let found = Found { config: Config::parse("t", &text).unwrap(), file: None };
         let checks = look(&found, &[]);
-        for area in
-            ["config", "ports", "rtp", "addresses", "nat", "dns", "certificates", "store", "clock", "files", "cpu"]
-        {
+        for area in [
+            "config",
+            "ports",
+            "rtp",
+            "addresses",
+            "nat",
+            "dns",
+            "certificates",
+            "access",
+            "store",
+            "clock",
+            "files",
+            "cpu",
+        ] {
             assert!(checks.iter().any(|check| check.area == area), "{area}: {checks:?}");
         }
         let port = checks.iter().find(|check| check.area == "ports").unwrap();

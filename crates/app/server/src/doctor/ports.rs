@@ -103,7 +103,8 @@ pub fn collect(config: &Config, sockets: &Sockets) -> Vec<Port> {
         ports.push(Port { name: listen.to_string(), key: "sip.listen", bound });
     }
     let call_api = ("call_api.listen", &config.call_api.listen);
-    for (key, text) in [("http.listen", &config.http.listen), call_api] {
+    let control = config.control.enabled.then_some(("control.listen", &config.control.listen));
+    for (key, text) in [("http.listen", &config.http.listen), call_api].into_iter().chain(control) {
         match text.to_socket_addrs() {
             Ok(addresses) => {
                 let found = addresses.map(|address| (address, bind(address, false, sockets)));

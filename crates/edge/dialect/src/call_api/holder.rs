@@ -6,7 +6,7 @@ use compact_str::CompactString;
 
 use super::access::Access;
 use super::idempotency::Keys;
-use super::rate::Pace;
+use crate::pace::Pace;
 
 /// The bearers of one token.
 #[derive(Debug)]

@@ -20,10 +20,10 @@ use super::ids::Ids;
 use super::mode::Mode;
 use super::names::Names;
 use super::notice::Notice;
-use super::rate::Pace;
 use super::subscribe;
 use super::task::{After, Answer, Calls, Task};
 use super::{CLOSE_BAD_TEXT, CLOSE_TOO_BIG, CLOSE_UNSUPPORTED, MAX_MESSAGE, call_end, reply};
+use crate::pace::Pace;
 
 /// Names one session; chosen by whoever opens it and never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]

@@ -26,7 +26,6 @@ mod mode;
 mod names;
 mod notice;
 mod params;
-mod rate;
 mod reply;
 mod task;
 mod transfer;

@@ -230,7 +230,7 @@ impl OpenSipsFront {
             StartError::Advertise { advertise, bound: bound.clone() }
         })?;
         let mi = open_mi(poll.registry(), &config, &target, &inbox)?;
-        let web = WebSockets::open(config.application.take(), config.http.take())?;
+        let web = WebSockets::open(config.application.take(), config.http.take(), None)?;
         let addresses = OpenSipsAddresses {
             events: bound,
             event_socket: event_socket.clone(),
@@ -262,7 +262,7 @@ impl OpenSipsFront {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let host = Host::Guest(runtime.handle().clone());
-        let start = |sockets| Web::start(Arc::clone(&inbox) as _, report::CARRIER, sockets, None, host);
+        let start = |sockets| Web::start(Arc::clone(&inbox) as _, report::CARRIER, sockets, None, None, host);
         let web = (!web.is_empty()).then_some(web).map(start).transpose()?;
         let goodbyes = web.as_ref().map(Web::all_ended);
         let thread = thread::Builder::new().name("front-0".to_owned()).spawn(move || {

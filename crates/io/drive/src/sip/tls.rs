@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -12,14 +12,15 @@ use hookswitch_net::StreamSetup;
 use jiff::Timestamp;
 use rustls::client::{Resumption, verify_server_name};
 use rustls::pki_types::ServerName;
-use rustls::server::{
-    ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier,
-};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::validity::validity;
-use crate::web::tls::{FileStamp, TlsError, TlsFiles, file_stamp, load, load_certificates, provider};
+use crate::web::tls::{
+    FileStamp, TlsError, TlsFiles, client_verifier, file_stamp, forget_sessions, load, load_certificates, provider,
+    roots,
+};
 
 /// How often it is looked whether a file has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -99,21 +100,16 @@ impl SipTls {
             .expect("aws-lc-rs serves TLS 1.2 and 1.3");
         let config = match (self.clients, &self.client_ca) {
             (ClientCertificates::Off, _) | (_, None) => versions.with_no_client_auth(),
-            (ClientCertificates::Asked | ClientCertificates::Required, Some(file)) => {
-                let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(file)?), provider());
-                let builder = match self.clients {
-                    ClientCertificates::Required => builder,
-                    ClientCertificates::Asked | ClientCertificates::Off => builder.allow_unauthenticated(),
-                };
-                let verifier = builder.build().map_err(|error| TlsError::Bad(file.clone(), error.to_string()))?;
-                versions.with_client_cert_verifier(verifier)
+            (ClientCertificates::Asked, Some(file)) => {
+                versions.with_client_cert_verifier(client_verifier(file, false)?)
+            }
+            (ClientCertificates::Required, Some(file)) => {
+                versions.with_client_cert_verifier(client_verifier(file, true)?)
             }
         };
         let mut config = config.with_cert_resolver(Arc::new(ByName(keys.to_vec())));
         if self.clients != ClientCertificates::Off {
-            // A session that is taken up again brings a certificate that nobody looks at anew: its time may be over.
-            config.session_storage = Arc::new(NoServerSessionStorage {});
-            config.send_tls13_tickets = 0;
+            forget_sessions(&mut config);
         }
         Ok(Arc::new(config))
     }
@@ -135,7 +131,7 @@ impl SipTls {
             Some(own) => config.with_client_cert_resolver(Arc::new(Own(Arc::clone(own)))),
             None => config.with_no_client_auth(),
         };
-        // As above: who the other side is is looked at each time.
+        // Here too who the other side is is looked at each time.
         config.resumption = Resumption::disabled();
         Ok(Arc::new(config))
     }
@@ -164,12 +160,6 @@ fn in_time(files: &TlsFiles, now: Timestamp) -> Result<(), TlsError> {
         Some(_) => Ok(()),
         None => Err(TlsError::Bad(files.certificate.clone(), "says not how long it is valid".to_owned())),
     }
-}
-
-fn roots(file: &Path) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    let (usable, _) = roots.add_parsable_certificates(load_certificates(file)?);
-    if usable == 0 { Err(TlsError::NoAuthority(file.to_owned())) } else { Ok(roots) }
 }
 
 /// Certificates, by the name that is asked for.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use compact_str::CompactString;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
@@ -19,7 +20,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::certificate::names_of;
 use super::connection::{Connection, Stream};
+use super::tls::Identity;
 use crate::pii::Pii;
 
 /// Pause before connections are accepted again when descriptors have run out.
@@ -37,9 +40,17 @@ pub(super) struct Terms {
     pub(super) idle: Duration,
     /// How long the head of a request may take to arrive, from when the connection is free for it; and a TLS handshake.
     pub(super) head: Duration,
+    /// Longest head of a request, in bytes, and as much of a body is read at once; none leaves it to the library
+    /// (400 KiB). At least 8 KiB.
+    pub(super) head_bytes: Option<usize>,
     /// TLS, unless in the clear.
-    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) tls: Option<Arc<Identity>>,
 }
+
+/// The names in the certificate that a client has shown and that was found good; an extension of every request. Empty
+/// without one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Certified(pub(super) Arc<[CompactString]>);
 
 /// The places for connections.
 #[derive(Clone)]
@@ -123,34 +134,46 @@ pub(super) async fn serve(listener: TcpListener, router: Router, terms: Terms) {
 
 async fn converse(tcp: TcpStream, remote: SocketAddr, place: Place, router: Router, terms: Terms) {
     let _ = tcp.set_nodelay(true);
-    let stream = match secure(tcp, terms.tls, terms.head).await {
+    let stream = match secure(tcp, terms.tls.as_deref(), terms.head).await {
         Ok(stream) => stream,
         Err(error) => {
             tracing::debug!(%error, remote = %Pii(remote), "a TLS handshake has failed");
             return;
         }
     };
+    let certified = Certified(certified(&stream));
     let connection = Connection::new(stream, place, terms.idle);
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Remote(remote));
+        request.extensions_mut().insert(certified.clone());
         router.call(request)
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(terms.head);
+    if let Some(bytes) = terms.head_bytes {
+        server.max_header_size(bytes).max_buf_size(bytes);
+    }
     if let Err(error) = server.serve_connection(TokioIo::new(connection), service).with_upgrades().await {
         tracing::debug!(%error, remote = %Pii(remote), "a web connection has failed");
     }
 }
 
-async fn secure(tcp: TcpStream, tls: Option<TlsAcceptor>, patience: Duration) -> io::Result<Stream> {
+async fn secure(tcp: TcpStream, tls: Option<&Identity>, patience: Duration) -> io::Result<Stream> {
     match tls {
         None => Ok(Stream::Plain(tcp)),
-        Some(tls) => match timeout(patience, tls.accept(tcp)).await {
+        Some(tls) => match timeout(patience, TlsAcceptor::from(tls.server()).accept(tcp)).await {
             Ok(stream) => Ok(Stream::Tls(Box::new(stream?))),
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         },
     }
+}
+
+/// Who the client is by its certificate, if it has shown one.
+fn certified(stream: &Stream) -> Arc<[CompactString]> {
+    let Stream::Tls(tls) = stream else { return Arc::default() };
+    let chain = tls.get_ref().1.peer_certificates();
+    chain.and_then(<[_]>::first).map(|own| names_of(own)).unwrap_or_default().into()
 }
 
 #[cfg(test)]

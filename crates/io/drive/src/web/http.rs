@@ -32,7 +32,7 @@ pub(super) const MAX_BODIES_KIB: usize = 256 * 1024;
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long the shard, or the disk, may take.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Value of `Retry-After` with 503, in seconds.
 const RETRY_AFTER: &str = "1";
@@ -57,7 +57,7 @@ impl HttpConfig {
 
     pub(super) fn terms(&self) -> Terms {
         let places = Places::new(MAX_HTTP_CONNECTIONS, PerAddress::Others(MAX_HTTP_CONNECTIONS / 4));
-        Terms { places, idle: self.idle_timeout, head: self.idle_timeout, tls: None }
+        Terms { places, idle: self.idle_timeout, head: self.idle_timeout, head_bytes: None, tls: None }
     }
 }
 
@@ -87,7 +87,10 @@ async fn handle(gateway: &Gateway, request: Request) -> Result<Response, Respons
     }
     let kib = u32::try_from(size.div_ceil(1024)).unwrap_or(u32::MAX);
     let _room = gateway.bodies.try_acquire_many(kib).map_err(|_| busy())?;
-    let body = read(body).await?;
+    let body = read(body, MAX_BODY, BODY_PATIENCE).await.map_err(|why| match why {
+        Unread::TooLarge => plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n"),
+        Unread::Late => plain(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time\n"),
+    })?;
     let (reply, answer) = oneshot::channel();
     let is_head = head.method == Method::HEAD;
     let message = WebMessage::Http {
@@ -105,23 +108,29 @@ async fn handle(gateway: &Gateway, request: Request) -> Result<Response, Respons
 }
 
 /// What the request says about the length of its body: without a word about one there is none (RFC 9112 section 6.3).
-fn announced(headers: &HeaderMap) -> Option<usize> {
+pub(super) fn announced(headers: &HeaderMap) -> Option<usize> {
     match headers.get(header::CONTENT_LENGTH) {
         Some(length) => length.to_str().ok()?.parse().ok(),
         None => (!headers.contains_key(header::TRANSFER_ENCODING)).then_some(0),
     }
 }
 
-async fn read(body: Body) -> Result<Bytes, Response> {
-    match timeout(BODY_PATIENCE, to_bytes(body, MAX_BODY)).await {
+/// Why a body was not read.
+pub(super) enum Unread {
+    TooLarge,
+    Late,
+}
+
+pub(super) async fn read(body: Body, limit: usize, patience: Duration) -> Result<Bytes, Unread> {
+    match timeout(patience, to_bytes(body, limit)).await {
         Ok(Ok(body)) => Ok(body),
         // The limit, or a connection that broke and will not see the answer.
-        Ok(Err(_)) => Err(plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n")),
-        Err(_) => Err(plain(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time\n")),
+        Ok(Err(_)) => Err(Unread::TooLarge),
+        Err(_) => Err(Unread::Late),
     }
 }
 
-fn respond(answer: HttpAnswer, is_head: bool) -> Response {
+pub(super) fn respond(answer: HttpAnswer, is_head: bool) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let length = answer.body.len();
     let mut response = if is_head { Response::new(Body::empty()) } else { Response::new(Body::from(answer.body)) };

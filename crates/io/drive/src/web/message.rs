@@ -27,7 +27,6 @@ pub(crate) enum WebMessage {
     /// An HTTP request that the web does not answer by itself.
     Http { method: CompactString, path: String, body: Bytes, reply: oneshot::Sender<HttpAnswer> },
     /// A request of the native REST, whose sender is known.
-    #[expect(dead_code, reason = "its listener follows")]
     Rest { request: Box<rest::Request>, reply: oneshot::Sender<HttpAnswer> },
     /// Somebody wants to know how the loop is.
     Status { reply: oneshot::Sender<StatusReport> },

@@ -3,8 +3,9 @@
 
 mod accept;
 mod audio;
+mod certificate;
 mod connection;
-#[cfg_attr(not(test), expect(dead_code, reason = "the control listener, which merges its routes, follows"))]
+mod control;
 mod events;
 mod guard;
 mod http;
@@ -18,6 +19,7 @@ mod token;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -25,10 +27,16 @@ use std::time::Duration;
 use axum::Router;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
 
+use crate::clock::Clock;
+use crate::journal::JournalHandle;
 use crate::media::MediaPlane;
 use accept::Terms;
+use control::Audit;
+pub use control::{
+    AUDIT_FILE, ControlConfig, MAX_AUDIT_QUEUE, MAX_CONTROL_BODY, MAX_CONTROL_CONNECTIONS, MAX_CONTROL_PER_ADDRESS,
+    MAX_HEAD,
+};
 pub(crate) use guard::{filter_figures, guard_figures, toll_figures};
 pub use http::{HttpConfig, MAX_BODY, MAX_HTTP_CONNECTIONS, MAX_REQUESTS};
 use listener::Bound;
@@ -44,7 +52,7 @@ pub(crate) use status::{
     Figure, StatusReport, binding_figures, dns_figures, hub_figures, opensips_figures, trunk_figures, user_figures,
 };
 use tls::Identity;
-pub use tls::{TlsError, TlsFiles, check_identity};
+pub use tls::{TlsError, TlsFiles, check_authorities, check_identity};
 pub use token::{BadSecret, MAX_SECRET, MAX_TOKENS, MIN_SECRET, SUBPROTOCOL_BEARER, Token};
 
 /// Threads of the runtime: it passes on what others work at.
@@ -63,6 +71,8 @@ pub enum Service {
     CallApi,
     /// Directory and registrations.
     Http,
+    /// The native REST.
+    Control,
 }
 
 impl std::fmt::Display for Service {
@@ -70,6 +80,7 @@ impl std::fmt::Display for Service {
         f.write_str(match self {
             Self::CallApi => "call_api",
             Self::Http => "http",
+            Self::Control => "control",
         })
     }
 }
@@ -95,9 +106,15 @@ pub enum WebError {
         /// What the system said.
         source: io::Error,
     },
-    /// The certificate or its key.
-    #[error("call_api: {0}")]
-    Tls(#[from] TlsError),
+    /// The certificate or its key, or the authorities of clients.
+    #[error("{service}: {error}")]
+    Tls {
+        /// Whose.
+        service: Service,
+        /// What is wrong with it.
+        #[source]
+        error: TlsError,
+    },
     /// Other hosts could open sessions of the strict dialect without a token.
     #[error(
         "call_api: {0} can be reached from other hosts, and the strict dialect wants tokens there: \
@@ -107,25 +124,43 @@ pub enum WebError {
     /// More than [`MAX_TOKENS`].
     #[error("call_api: more than {MAX_TOKENS} tokens")]
     TooManyTokens,
+    /// Other hosts could command the switch without proving who they are.
+    #[error(
+        "control: {0} can be reached from other hosts, and whoever asks there has to prove who it is: configure \
+         control.grants with tokens or certificates, or listen on 127.0.0.1"
+    )]
+    OpenToAll(SocketAddr),
+    /// More than [`MAX_TOKENS`] tokens or certificates.
+    #[error("control: more than {MAX_TOKENS} tokens or certificates")]
+    TooManyGrants,
+    /// There are certificates of clients, and nothing to check them by.
+    #[error("control: certificates of clients need control.tls and control.client_ca")]
+    NoClientAuthority,
 }
 
 /// Sockets that are bound and do not serve yet, and what is to be served on them.
 pub(crate) struct WebSockets {
     application: Option<Application>,
     http: Option<(HttpConfig, Vec<Bound>)>,
+    control: Option<Control>,
 }
 
 impl WebSockets {
     /// Binds what is configured, and checks everything that can be wrong with it.
-    pub(crate) fn open(application: Option<ApplicationConfig>, http: Option<HttpConfig>) -> Result<Self, WebError> {
+    pub(crate) fn open(
+        application: Option<ApplicationConfig>,
+        http: Option<HttpConfig>,
+        control: Option<ControlConfig>,
+    ) -> Result<Self, WebError> {
         let application = application.map(open_application).transpose()?;
         let http = http.map(|config| Ok::<_, WebError>((bind(Service::Http, &config.listen)?, config))).transpose()?;
-        Ok(Self { application, http: http.map(|(bound, config)| (config, bound)) })
+        let control = control.map(open_control).transpose()?;
+        Ok(Self { application, http: http.map(|(bound, config)| (config, bound)), control })
     }
 
     /// Whether there is nothing to serve.
     pub(crate) const fn is_empty(&self) -> bool {
-        self.application.is_none() && self.http.is_none()
+        self.application.is_none() && self.http.is_none() && self.control.is_none()
     }
 
     /// What is bound for the Call API.
@@ -139,6 +174,12 @@ impl WebSockets {
         let bound = self.http.as_ref().map_or(&[][..], |(_, bound)| bound);
         bound.iter().map(Bound::address).collect()
     }
+
+    /// What is bound for the native REST.
+    pub(crate) fn control(&self) -> Vec<SocketAddr> {
+        let bound = self.control.as_ref().map_or(&[][..], |(_, bound, _)| bound);
+        bound.iter().map(Bound::address).collect()
+    }
 }
 
 type Application = (ApplicationConfig, Vec<Bound>, Option<Arc<Identity>>);
@@ -147,12 +188,33 @@ fn open_application(config: ApplicationConfig) -> Result<Application, WebError> 
     if config.tokens.len() > MAX_TOKENS {
         return Err(WebError::TooManyTokens);
     }
-    let identity = config.tls.clone().map(Identity::open).transpose()?;
+    let identity = open_identity(Service::CallApi, config.tls.clone(), None)?;
     let bound = bind(Service::CallApi, &config.listen)?;
     if let Some(exposed) = bound.iter().map(Bound::address).find(|address| config.is_exposed([address.ip()])) {
         return Err(WebError::Exposed(exposed));
     }
     Ok((config, bound, identity))
+}
+
+type Control = (ControlConfig, Vec<Bound>, Option<Arc<Identity>>);
+
+fn open_control(config: ControlConfig) -> Result<Control, WebError> {
+    config.check()?;
+    let identity = open_identity(Service::Control, config.tls.clone(), config.client_ca.clone())?;
+    let bound = bind(Service::Control, &config.listen)?;
+    if let Some(exposed) = bound.iter().map(Bound::address).find(|address| config.is_exposed([address.ip()])) {
+        return Err(WebError::OpenToAll(exposed));
+    }
+    Ok((config, bound, identity))
+}
+
+fn open_identity(
+    service: Service,
+    files: Option<TlsFiles>,
+    clients: Option<PathBuf>,
+) -> Result<Option<Arc<Identity>>, WebError> {
+    let identity = files.map(|files| Identity::open(files, clients)).transpose();
+    identity.map_err(|error| WebError::Tls { service, error })
 }
 
 fn bind(service: Service, listen: &WebListen) -> Result<Vec<Bound>, WebError> {
@@ -204,18 +266,21 @@ pub(crate) struct Web {
     host: Option<Host>,
     sessions: Arc<Semaphore>,
     max_sessions: u32,
-    identity: Option<Arc<Identity>>,
+    identities: Vec<Arc<Identity>>,
     unauthorized: Arc<AtomicU64>,
+    /// Dropped last: what the listeners have noted is written then.
+    audit: Option<Audit>,
 }
 
 impl Web {
     /// Serves on sockets that are already bound, for the loop that reads `sink` and drives the carrier of this name.
-    /// The media threads are only for `/metrics`.
+    /// The media threads are only for `/metrics`, the log of events for the control listener.
     pub(crate) fn start(
         sink: Arc<dyn Sink>,
         carrier: &'static str,
         sockets: WebSockets,
         media: Option<Weak<MediaPlane>>,
+        journal: Option<JournalHandle>,
         host: Host,
     ) -> io::Result<Self> {
         let runtime = host.handle();
@@ -231,24 +296,35 @@ impl Web {
         };
         let sessions = Arc::clone(&gateway.sessions);
         let unauthorized = Arc::clone(&gateway.unauthorized);
-        let mut identity = None;
+        let mut identities = Vec::new();
+        let mut audit = None;
         let entered = runtime.enter();
         if let Some((config, bound, tls)) = sockets.application {
-            let terms = config.terms(tls.as_ref().map(|identity| TlsAcceptor::from(identity.server())));
+            let terms = config.terms(tls.clone());
             serve(runtime, session::router(gateway.clone(), config), bound, &terms)?;
-            if let Some(identity) = &tls {
-                runtime.spawn(look_after(Arc::clone(identity)));
-            }
-            identity = tls;
+            identities.extend(tls);
         }
+        let mut loops = vec![StatusHandle::new(carrier, sink).counting(&gateway.unauthorized)];
+        loops.extend(sockets.http.iter().flat_map(|(config, _)| &config.also).cloned());
+        let witnesses = Witnesses { loops, media };
         if let Some((config, bound)) = sockets.http {
-            let mut loops = vec![StatusHandle::new(carrier, sink).counting(&gateway.unauthorized)];
-            loops.extend(config.also.iter().cloned());
-            let witnesses = Witnesses { loops, media };
-            serve(runtime, http::router(gateway, witnesses), bound, &config.terms())?;
+            serve(runtime, http::router(gateway.clone(), witnesses.clone()), bound, &config.terms())?;
+        }
+        if let Some((config, bound, tls)) = sockets.control {
+            audit = config.audit.clone().map(Audit::start).transpose()?;
+            let noter = audit.as_ref().map(Audit::noter);
+            if let (Some(noter), Some(journal)) = (&noter, &journal) {
+                runtime.spawn(control::follow(journal.clone(), noter.clone()));
+            }
+            let router = control::router(gateway, &config, witnesses, journal, noter, Clock::start());
+            serve(runtime, router, bound, &config.terms(tls.clone()))?;
+            identities.extend(tls);
+        }
+        for identity in &identities {
+            runtime.spawn(look_after(Arc::clone(identity)));
         }
         drop(entered);
-        Ok(Self { host: Some(host), sessions, max_sessions, identity, unauthorized })
+        Ok(Self { host: Some(host), sessions, max_sessions, identities, unauthorized, audit })
     }
 
     /// This loop as others may ask for it, with what its listener has counted.
@@ -256,11 +332,16 @@ impl Web {
         handle.counting(&self.unauthorized)
     }
 
-    /// Reads certificate and key again. Connections stay as they are.
+    /// Reads certificates and keys again, and opens the audit log anew. Connections stay as they are.
     pub(crate) fn reload(&self) {
-        if let (Some(identity), Some(host)) = (&self.identity, &self.host) {
+        for identity in &self.identities {
             let identity = Arc::clone(identity);
-            host.handle().spawn_blocking(move || identity.refresh(true));
+            if let Some(host) = &self.host {
+                host.handle().spawn_blocking(move || identity.refresh(true));
+            }
+        }
+        if let Some(audit) = &self.audit {
+            audit.reopen();
         }
     }
 

@@ -19,11 +19,10 @@ use hookswitch_dialect::call_api::{Admission, Mode, Origins};
 use hookswitch_shard::SessionId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tokio_rustls::TlsAcceptor;
 
 use super::accept::{PerAddress, Places, Remote, Terms};
 use super::outbox::{Abort, Say, Waiting, outbox};
-use super::tls::TlsFiles;
+use super::tls::{Identity, TlsFiles};
 use super::token::{self, Token, Unauthorized};
 use super::{Gateway, WebListen, WebMessage};
 use crate::pii::Pii;
@@ -127,7 +126,7 @@ impl ApplicationConfig {
         is_open && addresses.into_iter().any(|address| !address.to_canonical().is_loopback())
     }
 
-    pub(super) fn terms(&self, tls: Option<TlsAcceptor>) -> Terms {
+    pub(super) fn terms(&self, tls: Option<Arc<Identity>>) -> Terms {
         let per_address =
             self.max_per_address.map_or(PerAddress::Others(MAX_PER_ADDRESS), |limit| PerAddress::All(limit.get()));
         Terms {
@@ -135,6 +134,7 @@ impl ApplicationConfig {
             places: Places::new(self.max_sessions.saturating_mul(2), per_address),
             idle: self.idle_timeout(),
             head: self.handshake_time,
+            head_bytes: None,
             tls,
         }
     }

@@ -9,9 +9,10 @@ use std::time::SystemTime;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{InconsistentKeys, ServerConfig};
+use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 
 /// Longest certificate or key file, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -74,59 +75,93 @@ pub enum TlsError {
 #[derive(Debug)]
 pub(crate) struct Identity {
     files: TlsFiles,
-    current: RwLock<Arc<CertifiedKey>>,
-    seen: RwLock<Stamp>,
+    /// Authorities of clients, who are asked for a certificate where there are some.
+    clients: Option<PathBuf>,
+    current: RwLock<Arc<ServerConfig>>,
+    seen: RwLock<Vec<FileStamp>>,
 }
 
 /// How a file is told from a later one of the same name.
 pub(crate) type FileStamp = Option<(SystemTime, u64, u64)>;
 
-type Stamp = [FileStamp; 2];
-
 impl Identity {
-    /// Reads the files.
-    pub(crate) fn open(files: TlsFiles) -> Result<Arc<Self>, TlsError> {
-        let stamp = stamp(&files);
-        let key = load(&files)?;
-        Ok(Arc::new(Self { files, current: RwLock::new(Arc::new(key)), seen: RwLock::new(stamp) }))
+    /// Reads the files. With `clients`, authorities as PEM, those who connect are asked for a certificate: they need
+    /// none, and one that is not good ends the connection.
+    pub(crate) fn open(files: TlsFiles, clients: Option<PathBuf>) -> Result<Arc<Self>, TlsError> {
+        let seen = stamps(&files, clients.as_deref());
+        let current = read_config(&files, clients.as_deref())?;
+        Ok(Arc::new(Self { files, clients, current: RwLock::new(current), seen: RwLock::new(seen) }))
     }
 
     /// Reads the files again if they have changed, or in any case if `forced`. When they cannot be used, the old
     /// certificate stays in use, and the log says why.
     pub(crate) fn refresh(&self, forced: bool) {
-        let stamp = stamp(&self.files);
+        let stamps = stamps(&self.files, self.clients.as_deref());
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
-        if !forced && *seen == stamp {
+        if !forced && *seen == stamps {
             return;
         }
-        *seen = stamp;
-        match load(&self.files) {
-            Ok(key) => {
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+        *seen = stamps;
+        match read_config(&self.files, self.clients.as_deref()) {
+            Ok(config) => {
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
                 tracing::info!(certificate = %self.files.certificate.display(), "the certificate was read again");
             }
             Err(error) => tracing::error!(%error, "the new certificate cannot be used: the old one stays"),
         }
     }
 
-    /// The TLS side of a listener with this certificate.
-    pub(crate) fn server(self: &Arc<Self>) -> Arc<ServerConfig> {
-        // The provider has cipher suites for both versions, which is all that this could complain about.
-        let versions = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .expect("aws-lc-rs serves TLS 1.2 and 1.3");
-        let mut config = versions.with_no_client_auth().with_cert_resolver(Arc::new(Resolver(Arc::clone(self))));
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Arc::new(config)
+    /// The TLS side of a new connection.
+    pub(crate) fn server(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-#[derive(Debug)]
-struct Resolver(Arc<Identity>);
+fn read_config(files: &TlsFiles, clients: Option<&Path>) -> Result<Arc<ServerConfig>, TlsError> {
+    let key = Arc::new(load(files)?);
+    // The provider has cipher suites for both versions, which is all that this could complain about.
+    let versions = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("aws-lc-rs serves TLS 1.2 and 1.3");
+    let asked = match clients {
+        Some(file) => versions.with_client_cert_verifier(client_verifier(file, false)?),
+        None => versions.with_no_client_auth(),
+    };
+    let mut config = asked.with_cert_resolver(Arc::new(One(key)));
+    if clients.is_some() {
+        forget_sessions(&mut config);
+    }
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
 
-impl ResolvesServerCert for Resolver {
+/// Who believes certificates of clients that these authorities have signed; where they are not `required`, clients
+/// without one are served as well.
+pub(crate) fn client_verifier(authorities: &Path, required: bool) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(authorities)?), provider());
+    let builder = if required { builder } else { builder.allow_unauthenticated() };
+    builder.build().map_err(|error| TlsError::Bad(authorities.to_owned(), error.to_string()))
+}
+
+/// A session that is taken up again brings a certificate that nobody looks at anew: its time may be over.
+pub(crate) fn forget_sessions(config: &mut ServerConfig) {
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+}
+
+/// The authorities in a file, as PEM.
+pub(crate) fn roots(file: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let (usable, _) = roots.add_parsable_certificates(load_certificates(file)?);
+    if usable == 0 { Err(TlsError::NoAuthority(file.to_owned())) } else { Ok(roots) }
+}
+
+#[derive(Debug)]
+struct One(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for One {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.current.read().unwrap_or_else(PoisonError::into_inner)))
+        Some(Arc::clone(&self.0))
     }
 }
 
@@ -141,8 +176,8 @@ pub(crate) fn file_stamp(file: &Path) -> FileStamp {
     Some((facts.modified().ok()?, facts.len(), inode))
 }
 
-fn stamp(files: &TlsFiles) -> Stamp {
-    [&files.certificate, &files.key].map(|file| file_stamp(file))
+fn stamps(files: &TlsFiles, clients: Option<&Path>) -> Vec<FileStamp> {
+    [Some(files.certificate.as_path()), Some(&files.key), clients].into_iter().flatten().map(file_stamp).collect()
 }
 
 /// Reads all certificates of a file.
@@ -159,6 +194,14 @@ pub(crate) fn load_certificates(file: &Path) -> Result<Vec<CertificateDer<'stati
 /// [`TlsError`] names the file.
 pub fn check_identity(files: &TlsFiles) -> Result<(), TlsError> {
     load(files).map(drop)
+}
+
+/// Whether a file holds an authority that can be used.
+///
+/// # Errors
+/// [`TlsError`] names the file.
+pub fn check_authorities(file: &Path) -> Result<(), TlsError> {
+    roots(file).map(drop)
 }
 
 /// Reads a certificate and its key, and checks that they belong together.

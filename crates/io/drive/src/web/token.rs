@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
+use compact_str::CompactString;
+use hookswitch_dialect::access::Grant;
 use hookswitch_dialect::call_api::Access;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -20,11 +22,13 @@ pub const MAX_TOKENS: usize = 1_000;
 /// What a browser, which cannot set headers, puts before its token among the subprotocols.
 pub const SUBPROTOCOL_BEARER: &str = "bearer.";
 
-/// The secret of a token, of which only a digest is kept, and what its bearer may do.
+/// The secret of a token, of which only a digest is kept, and what its bearer may do: an [`Access`] to the Call API, a
+/// [`Grant`] of the control listener.
 #[derive(Clone)]
-pub struct Token {
+pub struct Token<T = Access> {
     digest: [u8; 32],
-    access: Arc<Access>,
+    name: CompactString,
+    terms: Arc<T>,
 }
 
 /// A secret that cannot be one.
@@ -45,19 +49,45 @@ impl Token {
     /// # Errors
     /// [`BadSecret`]: its length or its characters.
     pub fn new(secret: &str, access: Access) -> Result<Self, BadSecret> {
-        if !(MIN_SECRET..=MAX_SECRET).contains(&secret.len()) {
-            return Err(BadSecret::Length);
-        }
-        if !secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte)) {
-            return Err(BadSecret::Character);
-        }
-        Ok(Self { digest: Sha256::digest(secret).into(), access: Arc::new(access) })
+        Ok(Self { digest: digest(secret)?, name: access.name.clone(), terms: Arc::new(access) })
     }
 }
 
-impl fmt::Debug for Token {
+impl Token<Grant> {
+    /// A token whose secret has this SHA-256 digest, for that grant.
+    #[must_use]
+    pub fn of_digest(digest: [u8; 32], grant: Arc<Grant>) -> Self {
+        Self { digest, name: grant.name.clone(), terms: grant }
+    }
+
+    /// A token with this secret, which is spelt as that of [`Token::new`].
+    ///
+    /// # Errors
+    /// [`BadSecret`]: its length or its characters.
+    pub fn of_secret(secret: &str, grant: Arc<Grant>) -> Result<Self, BadSecret> {
+        Ok(Self::of_digest(digest(secret)?, grant))
+    }
+
+    /// The digest of its secret.
+    #[must_use]
+    pub const fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+}
+
+fn digest(secret: &str) -> Result<[u8; 32], BadSecret> {
+    if !(MIN_SECRET..=MAX_SECRET).contains(&secret.len()) {
+        return Err(BadSecret::Length);
+    }
+    if !secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte)) {
+        return Err(BadSecret::Character);
+    }
+    Ok(Sha256::digest(secret).into())
+}
+
+impl<T> fmt::Debug for Token<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token").field("name", &self.access.name).finish_non_exhaustive()
+        f.debug_struct("Token").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -71,7 +101,7 @@ pub(super) enum Unauthorized {
 }
 
 /// What the token of a handshake allows; none where no tokens are configured.
-pub(super) fn authorize(tokens: &[Token], headers: &HeaderMap) -> Result<Option<Arc<Access>>, Unauthorized> {
+pub(super) fn authorize<T>(tokens: &[Token<T>], headers: &HeaderMap) -> Result<Option<Arc<T>>, Unauthorized> {
     if tokens.is_empty() {
         return Ok(None);
     }
@@ -88,7 +118,7 @@ pub(super) fn authorize(tokens: &[Token], headers: &HeaderMap) -> Result<Option<
     let mut found = None;
     for token in tokens {
         if bool::from(token.digest.ct_eq(&digest)) {
-            found = Some(Arc::clone(&token.access));
+            found = Some(Arc::clone(&token.terms));
         }
     }
     found.map(Some).ok_or(Unauthorized::Wrong)
@@ -148,7 +178,7 @@ mod tests {
         for wrong in ["Bearer ", "Bearer alice-012345678", "Bearer alice-01234567890", "Bearer ALICE-0123456789"] {
             assert_eq!(ask(&[(header.clone(), wrong)]), Err(Unauthorized::Wrong), "{wrong}");
         }
-        assert_eq!(authorize(&[], &HeaderMap::new()), Ok(None));
+        assert_eq!(authorize::<Access>(&[], &HeaderMap::new()), Ok(None));
     }
 
     #[test]

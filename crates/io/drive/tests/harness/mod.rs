@@ -98,7 +98,7 @@ impl HttpResponse {
 /// Sends a request over a connection that stays open, and reads the response.
 pub fn http(stream: &mut TcpStream, method: &str, path: &str, body: &str) -> HttpResponse {
     let length = body.len();
-    let request = format!("{method} {path} HTTP/1.1\r\nHost: switch\r\nContent-Length: {length}\r\n\r\n{body}");
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n\r\n{body}");
     stream.write_all(request.as_bytes()).unwrap();
     read_response(stream)
 }

@@ -1,0 +1,97 @@
+//! Requests of the native REST: read whole, passed to the loop behind, answered with what it says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Extension, Request};
+use axum::http::{HeaderMap, HeaderName, Method, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use compact_str::CompactString;
+use hookswitch_dialect::access::Grant;
+use hookswitch_dialect::rest;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::problem::Problem;
+use crate::web::http::{ANSWER_PATIENCE, Unread, announced, read, respond};
+use crate::web::{Gateway, WebMessage};
+
+/// draft-ietf-httpapi-idempotency-key-header-07.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The JSON document of an answer, for the audit log; an extension of the response.
+#[derive(Clone, Debug)]
+pub(super) struct Answered(pub(super) Bytes);
+
+/// Hands over what nobody else answers.
+pub(super) fn router(gateway: Gateway, max_body: usize, body_time: Duration) -> Router {
+    Router::new().fallback(move |Extension(grant): Extension<Arc<Grant>>, request: Request| {
+        let gateway = gateway.clone();
+        async move {
+            let answer = handle(&gateway, grant, request, max_body, body_time).await;
+            answer.unwrap_or_else(IntoResponse::into_response)
+        }
+    })
+}
+
+async fn handle(
+    gateway: &Gateway,
+    grant: Arc<Grant>,
+    request: Request,
+    max_body: usize,
+    body_time: Duration,
+) -> Result<Response, Problem> {
+    let busy = Problem::Busy("too many requests at once");
+    let _place = gateway.requests.try_acquire().map_err(|_| busy.clone())?;
+    let (head, body) = request.into_parts();
+    let size = announced(&head.headers).unwrap_or(max_body);
+    if size > max_body {
+        return Err(Problem::TooLarge(max_body));
+    }
+    let kib = u32::try_from(size.div_ceil(1024)).unwrap_or(u32::MAX);
+    let _room = gateway.bodies.try_acquire_many(kib).map_err(|_| busy.clone())?;
+    let body = read(body, max_body, body_time).await.map_err(|why| match why {
+        Unread::TooLarge => Problem::TooLarge(max_body),
+        Unread::Late => Problem::Late,
+    })?;
+    let is_head = head.method == Method::HEAD;
+    let request = rest::Request {
+        method: CompactString::from(head.method.as_str()),
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().map(str::to_owned),
+        headers: fields(&head.headers),
+        body: body.into(),
+        grant,
+    };
+    let (reply, answer) = oneshot::channel();
+    let message = WebMessage::Rest { request: Box::new(request), reply };
+    gateway.sink.push(message).map_err(|_| busy)?;
+    match timeout(ANSWER_PATIENCE, answer).await {
+        Ok(Ok(answer)) => {
+            let document = Answered(answer.body.clone());
+            let mut response = respond(answer, is_head);
+            response.extensions_mut().insert(document);
+            Ok(response)
+        }
+        Ok(Err(_)) => Err(Problem::Busy("the switch is stopping")),
+        Err(_) => Err(Problem::Silent),
+    }
+}
+
+fn fields(headers: &HeaderMap) -> rest::Headers {
+    rest::Headers {
+        content_type: field(headers, &header::CONTENT_TYPE),
+        idempotency_key: field(headers, &IDEMPOTENCY_KEY),
+        if_match: field(headers, &header::IF_MATCH),
+        if_none_match: field(headers, &header::IF_NONE_MATCH),
+    }
+}
+
+/// A field that stands there more than once is a list (RFC 9110 section 5.3).
+fn field(headers: &HeaderMap, name: &HeaderName) -> Option<CompactString> {
+    let mut values = headers.get_all(name).into_iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let first = CompactString::from(values.next()?);
+    Some(values.fold(first, |all, next| compact_str::format_compact!("{all}, {next}")))
+}
