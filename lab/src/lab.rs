@@ -442,6 +442,7 @@ impl Lab {
                 }
                 Output::Http { status, body, .. } => self.answers.push((status, body)),
                 Output::Rest { response, .. } => self.answers.push((response.status, response.body)),
+                Output::Command(_) => {}
                 Output::Store(change) => self.switch.store.keep(change),
                 Output::Binding(news) => self.switch.bindings.push(news),
                 // No trunk is configured here, nobody is looked up, calls cost nothing, and the guard is off.

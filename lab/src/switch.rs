@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use hookswitch_b2bua::{B2buaConfig, Mailbox, MailboxChange};
 use hookswitch_call::directory::{Directory, DirectoryChange, Forwarding, Layer, Secret};
 use hookswitch_call::{Event, LegId, Limits, Party, Time, Told};
+use hookswitch_dialect::rest::{KeyName, StoredKey};
 use hookswitch_media::{AddressPolicy, Engine, EngineConfig};
 use hookswitch_shard::{AudioReport, BindingNews, CallRecord, Change, Input, Shard, ShardConfig, Stored, Unreached};
 use hookswitch_sip::guard::{Ban, Source};
@@ -103,6 +104,7 @@ pub(crate) struct Store {
     subscriptions: BTreeMap<Key, Subscription>,
     mailboxes: BTreeMap<String, Mailbox>,
     bans: BTreeMap<Source, Ban>,
+    keys: BTreeMap<KeyName, StoredKey>,
 }
 
 impl Store {
@@ -129,6 +131,12 @@ impl Store {
             Change::SubscriptionPut(it) => {
                 self.subscriptions.insert(it.key, *it);
             }
+            Change::KeyPut(key) => {
+                self.keys.insert(key.name.clone(), *key);
+            }
+            Change::KeyRemoved(name) => {
+                self.keys.remove(&name);
+            }
             Change::SubscriptionRemoved(key) => {
                 self.subscriptions.remove(&key);
             }
@@ -143,7 +151,8 @@ impl Store {
         let subscriptions = self.subscriptions.values().cloned().map(Box::new).map(Stored::Subscription);
         let mailboxes = self.mailboxes.iter().map(|(aor, mailbox)| Stored::Mailbox(aor.as_str().into(), *mailbox));
         let bans = self.bans.values().cloned().map(Box::new).map(Stored::Ban);
-        domains.chain(bindings).chain(mailboxes).chain(subscriptions).chain(bans).collect()
+        let keys = self.keys.values().cloned().map(Box::new).map(Stored::Key);
+        domains.chain(bindings).chain(mailboxes).chain(subscriptions).chain(bans).chain(keys).collect()
     }
 }
 

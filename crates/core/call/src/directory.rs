@@ -12,12 +12,14 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 mod asking;
+mod entries;
 mod forwarding;
 mod limits;
 mod lookup;
 mod toll;
 
 pub use asking::Standing;
+pub use entries::Origin;
 pub use forwarding::{Forwarding, MAX_NO_ANSWER};
 pub use limits::{MAX_CLASSES, UserLimits};
 pub use lookup::{
@@ -120,6 +122,8 @@ pub struct Layer {
 struct Domain {
     configured: Option<Layer>,
     pushed: Option<Layer>,
+    /// Another one after each change of what is pushed.
+    revision: u64,
 }
 
 /// A change of the pushed layer, for whoever stores it.
@@ -152,6 +156,7 @@ pub struct Directory {
     aliases: BTreeMap<CompactString, CompactString>,
     default: Option<CompactString>,
     changes: VecDeque<DirectoryChange>,
+    revisions: u64,
     lookups: Option<Box<Lookups>>,
 }
 
@@ -202,7 +207,9 @@ impl Directory {
         let name = self.enter(domain)?;
         self.default.get_or_insert_with(|| name.clone());
         self.changes.push_back(DirectoryChange::Put(name.clone(), layer.clone()));
-        self.domains.entry(name).or_default().pushed = Some(layer);
+        let revision = self.next_revision();
+        let entry = self.domains.entry(name).or_default();
+        (entry.pushed, entry.revision) = (Some(layer), revision);
         Ok(())
     }
 
@@ -214,6 +221,7 @@ impl Directory {
     pub fn patch(&mut self, domain: &str, layer: Layer) -> Result<(), DirectoryError> {
         check_layer(&layer)?;
         let name = self.existing(domain)?;
+        let revision = self.next_revision();
         let entry = self.domains.entry(name.clone()).or_default();
         let mut merged = entry.pushed.clone().unwrap_or_default();
         merged.forwards.retain(|user, _| !layer.users.contains_key(user));
@@ -227,7 +235,7 @@ impl Directory {
         if layer.control.is_some() {
             merged.control = layer.control;
         }
-        entry.pushed = Some(merged.clone());
+        (entry.pushed, entry.revision) = (Some(merged.clone()), revision);
         self.changes.push_back(DirectoryChange::Put(name, merged));
         Ok(())
     }
@@ -239,9 +247,11 @@ impl Directory {
     /// the domain stands in the configuration file.
     pub fn remove(&mut self, domain: &str) -> Result<(), DirectoryError> {
         let name = self.existing(domain)?;
+        let revision = self.next_revision();
         let Some(entry) = self.domains.get_mut(&name) else {
             return Err(DirectoryError::NoSuchDomain(name));
         };
+        entry.revision = revision;
         if entry.pushed.take().is_none() {
             return Err(DirectoryError::Configured(name));
         }
@@ -263,6 +273,7 @@ impl Directory {
             Err(_) if forgotten => return Ok(()),
             name => name?,
         };
+        let revision = self.next_revision();
         let Some(entry) = self.domains.get_mut(&name) else {
             return Err(DirectoryError::NoSuchDomain(name));
         };
@@ -271,6 +282,7 @@ impl Directory {
         {
             pushed.forwards.remove(user);
             pushed.limits.remove(user);
+            entry.revision = revision;
             let change = DirectoryChange::Put(name, pushed.clone());
             self.changes.push_back(change);
             return Ok(());
@@ -393,6 +405,11 @@ impl Directory {
     /// The next change to store.
     pub fn poll_change(&mut self) -> Option<DirectoryChange> {
         self.changes.pop_front()
+    }
+
+    fn next_revision(&mut self) -> u64 {
+        self.revisions += 1;
+        self.revisions
     }
 
     fn enter(&self, domain: &str) -> Result<CompactString, DirectoryError> {

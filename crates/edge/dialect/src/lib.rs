@@ -1,4 +1,4 @@
-//! What applications speak: Call API and the pushed directory.
+//! What applications speak: Call API, the pushed directory, the native REST.
 //!
 //! A dialect turns what an application wrote into a [`Command`](hookswitch_call::Command) and what
 //! the switch tells into what the application reads. It sees no socket and no clock, it does not
@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+mod address;
 pub mod call_api;
 pub mod journal;
 pub mod mediaswitch;
@@ -58,6 +59,14 @@ pub const DIALECTS: &[Dialect] = &[
         paths: &["/dir", "/reg"],
         about: "push domains and users in, ask who is registered",
         document: "docs/dialects/mediaswitch-directory.md",
+    },
+    Dialect {
+        name: "rest",
+        transport: Transport::Http,
+        listen: "127.0.0.1:9001",
+        paths: &["/v1"],
+        about: "calls, registrations, the directory and all else as resources",
+        document: "docs/dialects/rest.md",
     },
 ];
 

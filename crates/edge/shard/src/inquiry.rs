@@ -104,7 +104,7 @@ impl Unreached {
 }
 
 /// The host of a SIP URI.
-fn host_of(address: &str) -> Option<&str> {
+pub(crate) fn host_of(address: &str) -> Option<&str> {
     let rest = address.split_once(':')?.1;
     let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
     match rest.strip_prefix('[') {
@@ -149,8 +149,9 @@ impl Inquiry {
 }
 
 impl Shard {
-    pub(crate) fn audio_told(&mut self, call: CallId, news: AudioNews, audio: Option<Box<CallAudio>>) {
+    pub(crate) fn audio_told(&mut self, now: Time, call: CallId, news: AudioNews, audio: Option<Box<CallAudio>>) {
         if news == AudioNews::Asked {
+            self.rest_inspected(now, call, audio.as_deref());
             return self.answer_inquiries(call, audio.as_deref());
         }
         let Some(audio) = audio else { return };
@@ -171,6 +172,7 @@ impl Shard {
                 Vec::new()
             }
             AudioNews::Closed => {
+                self.rest.audio(call, &audio);
                 let found = self.last_findings(call, &audio);
                 if let Some(ended) = self.inquiry.ended.iter_mut().rev().find(|ended| ended.call == call) {
                     ended.audio = Some(audio.clone());

@@ -160,6 +160,8 @@ pub enum Output {
         /// What is answered.
         response: rest::Response,
     },
+    /// A command of the native REST has ended. Once for each.
+    Command(rest::CommandEnd),
     /// Remember or forget something across restarts. An HTTP answer that follows it may be sent
     /// only once this is durable.
     Store(Change),
@@ -237,6 +239,8 @@ pub enum Stored {
     Mailbox(CompactString, Mailbox),
     /// A ban, after the bindings.
     Ban(Box<Ban>),
+    /// A request of the native REST that must not be carried out twice.
+    Key(Box<rest::StoredKey>),
 }
 
 /// A change of what is stored.
@@ -263,4 +267,8 @@ pub enum Change {
     SubscriptionRemoved(Key),
     /// What waits for a user has changed.
     Mailbox(MailboxChange),
+    /// A request of the native REST was carried out that must not be twice.
+    KeyPut(Box<rest::StoredKey>),
+    /// It is long ago.
+    KeyRemoved(rest::KeyName),
 }

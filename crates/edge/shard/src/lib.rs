@@ -31,6 +31,7 @@ use hookswitch_call::port::Backend;
 use hookswitch_call::switchboard::{self, Switchboard};
 use hookswitch_call::{CallId, CallRef, Cause, Command, Fault, Kind, Limits, MediaOp, MediaReport, RecordOrder, Time};
 use hookswitch_dialect::call_api::{self, Hub, HubOutput};
+use hookswitch_dialect::rest::{self as rest_dialect, Desk};
 use hookswitch_sip::guard::{GuardNews, GuardTotals, LiftedWhy};
 use hookswitch_sip::registrar;
 use hookswitch_sip::resolve::{ResolverCounts, ResolverTotals};
@@ -66,7 +67,9 @@ pub struct ShardConfig {
     pub directory: Directory,
     /// The Call API.
     pub call_api: call_api::Config,
-    /// Name of the first call. Must grow from one start of the node to the next: the time of start
+    /// What the native REST holds at most.
+    pub rest: rest_dialect::Config,
+    /// Name of the first call, and of the first command. Must grow from one start of the node to the next: the time of start
     /// in milliseconds, shifted left by 20 bits, leaves room for a million calls in each.
     pub first_call: u64,
     /// Whose calls are recorded.
@@ -100,6 +103,7 @@ pub struct Shard {
     board: Switchboard,
     hub: Hub,
     inquiry: Inquiry,
+    rest: Desk,
     record_rule: RecordRule,
     out: VecDeque<Output>,
 }
@@ -111,11 +115,13 @@ impl Shard {
     pub fn new(config: ShardConfig, seed: [u8; 32]) -> Self {
         let mut hub_seed = seed;
         hub_seed.reverse();
+        let rest_seed = seed.map(|byte| byte ^ 0x5a);
         Self {
             b2bua: B2bua::new(config.b2bua, config.directory, seed),
             board: Switchboard::new(config.limits, config.first_call),
             hub: Hub::new(config.call_api, hub_seed),
             inquiry: Inquiry::default(),
+            rest: Desk::new(config.rest, config.first_call, rest_seed),
             record_rule: config.record,
             out: VecDeque::new(),
         }
@@ -125,9 +131,10 @@ impl Shard {
     pub fn handle(&mut self, now: Time, input: Input) {
         match input {
             Input::Sip(input) => self.b2bua.handle_input(now, input),
-            Input::Media(MediaReport::Audio { call, news, audio }) => self.audio_told(call, news, audio),
+            Input::Media(MediaReport::Audio { call, news, audio }) => self.audio_told(now, call, news, audio),
             Input::Media(MediaReport::Recorded { call, recording, news }) => {
                 self.board.tell_media(now, MediaReport::Recorded { call, recording, news: news.clone() });
+                self.rest.recorded(call, recording, &news);
                 self.recorded(now, call, recording, news);
             }
             Input::Media(report) => self.board.tell_media(now, report),
@@ -142,7 +149,7 @@ impl Shard {
             Input::Text { session, text } => self.hub.text(now, session, &text),
             Input::SessionClosed(session) => self.hub.closed(session),
             Input::Http { id, method, path, body } => self.http(now, id, &method, &path, &body),
-            Input::Rest { id, request } => self.rest(id, &request),
+            Input::Rest { id, request } => self.rest(now, id, &request),
             Input::Restore(stored) => self.restore(stored),
             Input::Lists { allow, drop } => self.b2bua.set_guard_lists(allow, &drop),
             Input::Drain => {
@@ -195,7 +202,7 @@ impl Shard {
     /// the last [`ENDED_KEPT`].
     #[must_use]
     pub fn has_no_inquiries(&self) -> bool {
-        self.inquiry.is_idle()
+        self.inquiry.is_idle() && self.rest.is_idle()
     }
 
     /// How the trunks stand.
@@ -287,6 +294,7 @@ impl Shard {
             Stored::Subscription(it) => drop(self.b2bua.restore_subscription(*it)),
             Stored::Binding(binding) => drop(self.b2bua.restore_binding(*binding)),
             Stored::Ban(ban) => self.b2bua.guard_mut().restore(*ban),
+            Stored::Key(key) => self.rest.restore(*key),
         }
     }
 
@@ -334,11 +342,16 @@ impl Shard {
             }
             switchboard::Output::Event(told) => {
                 self.hub.told(&told);
+                self.rest.told(&told);
                 self.note_end(&told);
                 self.record_by_rule(&told);
                 self.out.push_back(Output::Told(told));
             }
-            switchboard::Output::Outcome(outcome) => self.hub.outcome(&outcome),
+            switchboard::Output::Outcome(outcome) => {
+                self.hub.outcome(&outcome);
+                self.rest.outcome(now, &outcome);
+                self.drain_desk();
+            }
         }
     }
 

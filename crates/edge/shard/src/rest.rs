@@ -1,15 +1,156 @@
-//! The native REST of the switch.
+//! The native REST of the switch: the desk of the dialect, and what it asks of the switch.
+//!
+//! ```text
+//!   Input::Rest ──▶ Desk ──▶ Switchboard, registrar, directory ──▶ Output::Store ──▶ Output::Rest
+//!                     │ ▲
+//!                     ▼ └── outcomes, events, MediaReport::Audio
+//!              Output::Command
+//! ```
 
-use hookswitch_dialect::rest::{Request, Response};
+use std::cmp::Reverse;
 
-use crate::{HttpId, Output, Shard};
+use compact_str::CompactString;
+use hookswitch_b2bua::{B2bua, aor};
+use hookswitch_call::directory::Directory;
+use hookswitch_call::machine::Call;
+use hookswitch_call::switchboard::Switchboard;
+use hookswitch_call::{Address, CallAudio, CallId, Command, MediaOp, Refused, Ticket, Time};
+use hookswitch_dialect::rest::{Binding, DeskOutput, Health, Request, RequestId, Switch, Trunk};
+
+use crate::inquiry::host_of;
+use crate::{Change, HttpId, Output, Shard};
 
 impl Shard {
-    pub(crate) fn rest(&mut self, id: HttpId, request: &Request) {
-        let detail = format!("nothing is at {}", request.path);
-        let body = serde_json::json!({"type": "/problems/not_found", "title": "Not Found", "status": 404, "code": "not_found", "detail": detail});
-        let content_type = "application/problem+json";
-        let response = Response { status: 404, content_type, headers: Vec::new(), body: body.to_string() };
-        self.out.push_back(Output::Rest { id, response });
+    pub(crate) fn rest(&mut self, now: Time, id: HttpId, request: &Request) {
+        let mut inspect = Vec::new();
+        let mut behind = Behind { now, b2bua: &mut self.b2bua, board: &mut self.board, inspect: &mut inspect };
+        self.rest.handle(now, RequestId(id.0), request, &mut behind);
+        self.out.extend(inspect.into_iter().map(|call| Output::Media(MediaOp::Inspect { call })));
+        // What the request changed goes out before its answer, which waits until that is stored.
+        self.store_changes(now);
+        self.drain_desk();
+    }
+
+    /// What is known of a call's audio, for whoever asked for it.
+    pub(crate) fn rest_inspected(&mut self, now: Time, call: CallId, audio: Option<&CallAudio>) {
+        let mut inspect = Vec::new();
+        let behind = Behind { now, b2bua: &mut self.b2bua, board: &mut self.board, inspect: &mut inspect };
+        self.rest.inspected(call, audio, &behind);
+        self.drain_desk();
+    }
+
+    pub(crate) fn drain_desk(&mut self) {
+        while let Some(output) = self.rest.poll_output() {
+            self.out.push_back(match output {
+                DeskOutput::Remember(key) => Output::Store(Change::KeyPut(key)),
+                DeskOutput::Forget(name) => Output::Store(Change::KeyRemoved(name)),
+                DeskOutput::Answer { id, response } => Output::Rest { id: HttpId(id.0), response },
+                DeskOutput::Ended(end) => Output::Command(end),
+            });
+        }
+    }
+
+    /// Whether new calls are refused.
+    #[must_use]
+    pub fn draining(&self) -> bool {
+        self.board.draining()
+    }
+}
+
+/// The switch, as the desk sees it.
+struct Behind<'a> {
+    now: Time,
+    b2bua: &'a mut B2bua,
+    board: &'a mut Switchboard,
+    inspect: &'a mut Vec<CallId>,
+}
+
+impl Switch for Behind<'_> {
+    fn submit(&mut self, command: Command) -> Result<Ticket, Refused> {
+        self.board.submit(self.now, command)
+    }
+
+    fn made_by(&self, ticket: Ticket) -> Option<CallId> {
+        self.board.made_by(ticket)
+    }
+
+    fn call(&self, call: CallId) -> Option<&Call> {
+        self.board.call(call)
+    }
+
+    fn calls(&self) -> Vec<CallId> {
+        let mut calls: Vec<CallId> = self.board.calls().map(|call| call.id).collect();
+        calls.sort_unstable_by_key(|call| Reverse(*call));
+        calls
+    }
+
+    fn domain_of(&self, address: &Address) -> Option<CompactString> {
+        match self.b2bua.user_of(address) {
+            Some((_, domain)) => Some(domain.into()),
+            None => {
+                host_of(&address.0).filter(|_| !address.0.starts_with("tel:")).map(|host| host.to_lowercase().into())
+            }
+        }
+    }
+
+    fn inspect(&mut self, call: CallId) {
+        self.inspect.push(call);
+    }
+
+    fn directory(&self) -> &Directory {
+        self.b2bua.directory()
+    }
+
+    fn directory_mut(&mut self) -> &mut Directory {
+        self.b2bua.directory_mut()
+    }
+
+    fn registered_domains(&self) -> Vec<CompactString> {
+        self.b2bua.registrar().domains().map(Into::into).collect()
+    }
+
+    fn bindings(&self, domain: &str) -> Vec<Binding> {
+        let registrar = self.b2bua.registrar();
+        let users = registrar.users_of(self.now, domain);
+        users.flat_map(|(user, its)| its.map(move |binding| document(user, domain, binding))).collect()
+    }
+
+    fn unregister(&mut self, domain: &str, user: &str) -> usize {
+        self.b2bua.registrar_mut().remove_aor(&aor(user, domain))
+    }
+
+    fn trunks(&self) -> Vec<Trunk> {
+        let all = self.b2bua.trunk_status(self.now).into_iter();
+        // Numbers and text always can be written.
+        all.map(|trunk| Trunk { document: serde_json::to_value(&trunk).unwrap_or_default(), name: trunk.name })
+            .collect()
+    }
+
+    fn drain(&mut self) {
+        self.board.drain();
+        self.b2bua.leave_trunks(self.now);
+    }
+
+    fn health(&self) -> Health {
+        Health {
+            calls: self.board.live(),
+            registrations: self.b2bua.registrar().count().bindings,
+            draining: self.board.draining(),
+        }
+    }
+}
+
+fn document(user: &str, domain: &str, binding: &hookswitch_sip::registrar::Binding) -> Binding {
+    Binding {
+        id: binding.id.0,
+        user: user.into(),
+        domain: domain.into(),
+        contact: binding.contact.to_string(),
+        source: binding.source.to_string(),
+        agent: binding.user_agent.as_deref().map(Into::into),
+        registered: binding.registered_at,
+        refreshed: binding.refreshed_at,
+        expires: binding.expires_at,
+        stale: binding.life.stale_since,
     }
 }

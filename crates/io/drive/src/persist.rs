@@ -2,6 +2,7 @@
 
 use compact_str::CompactString;
 use hookswitch_call::directory::DirectoryChange;
+use hookswitch_dialect::rest::KeyName;
 use hookswitch_shard::{Change, MailboxChange, Stored};
 use hookswitch_store::{Store, StoreError, Table, Write};
 
@@ -30,6 +31,11 @@ fn binding_key(aor: &str, id: u64) -> Vec<u8> {
     key
 }
 
+/// The key of an idempotency key: whose, a zero byte, and the key, which has none.
+fn key_key(name: &KeyName) -> Vec<u8> {
+    [name.holder.as_bytes(), &[0], name.key.as_bytes()].concat()
+}
+
 /// One change as a write.
 ///
 /// # Errors
@@ -54,6 +60,8 @@ pub(crate) fn encode(change: &Change) -> Result<Write, serde_json::Error> {
         Change::SubscriptionPut(it) => {
             Write::put(Table::Subscriptions, &it.key.0.to_be_bytes(), serde_json::to_vec(&**it)?)
         }
+        Change::KeyPut(key) => Write::put(Table::Keys, &key_key(&key.name), serde_json::to_vec(&**key)?),
+        Change::KeyRemoved(name) => Write::remove(Table::Keys, &key_key(name)),
         Change::SubscriptionRemoved(key) => Write::remove(Table::Subscriptions, &key.0.to_be_bytes()),
     })
 }
@@ -90,6 +98,10 @@ pub(crate) fn load(store: &mut dyn Store) -> Result<Vec<Stored>, RestoreError> {
     store.load(Table::Bans, &mut |_, value| match serde_json::from_slice(value) {
         Ok(ban) => all.push(Stored::Ban(Box::new(ban))),
         Err(error) => tracing::warn!(%error, "a stored ban cannot be read and is left out"),
+    })?;
+    store.load(Table::Keys, &mut |_, value| match serde_json::from_slice(value) {
+        Ok(key) => all.push(Stored::Key(Box::new(key))),
+        Err(error) => tracing::warn!(%error, "a stored idempotency key cannot be read and is left out"),
     })?;
     Ok(all)
 }

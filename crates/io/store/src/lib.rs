@@ -31,11 +31,14 @@ pub enum Table {
     Mailboxes,
     /// Address or network to a ban.
     Bans,
+    /// Name of an idempotency key to what was answered under it.
+    Keys,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 5] = [Self::Directory, Self::Bindings, Self::Subscriptions, Self::Mailboxes, Self::Bans];
+    pub const ALL: [Self; 6] =
+        [Self::Directory, Self::Bindings, Self::Subscriptions, Self::Mailboxes, Self::Bans, Self::Keys];
 
     /// Its name in files.
     #[must_use]
@@ -46,6 +49,7 @@ impl Table {
             Self::Subscriptions => "subscriptions",
             Self::Mailboxes => "mailboxes",
             Self::Bans => "bans",
+            Self::Keys => "keys",
         }
     }
 }

@@ -10,7 +10,6 @@
 //! new clients are one [`Mode`] per session.
 
 mod access;
-mod address;
 mod call_id;
 mod command;
 mod envelope;

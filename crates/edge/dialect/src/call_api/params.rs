@@ -9,12 +9,12 @@ use serde::Serialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::address::is_callable;
 use super::command::CommandRow;
 use super::envelope::text_of;
 use super::headers;
 use super::mode::Mode;
 use super::notice::{Notice, Problem, Reason, Stage};
+use crate::address::is_callable;
 
 /// Longest name of a call that a client may write, in bytes.
 pub(crate) const MAX_NAMED: usize = 1_024;

@@ -75,17 +75,16 @@ pub(super) fn notice(told: &Told) -> Notice {
     Notice::with(event, Data::members(members))
 }
 
+fn parties(callee: &Address, caller: &Address) -> Members {
+    vec![("callee", address(callee)), ("caller", address(caller))]
+}
+
 type Members = Vec<(&'static str, Member)>;
 
 fn members(event: &Event) -> (EventName, Members) {
     match event {
-        Event::Incoming { from, to } => {
-            let members = vec![("from", address(from)), ("to", address(to))];
-            (EventName::CallIncoming, members)
-        }
-        Event::Started { caller, callee } => {
-            (EventName::CallStarted, vec![("callee", address(callee)), ("caller", address(caller))])
-        }
+        Event::Incoming { from, to } => (EventName::CallIncoming, vec![("from", address(from)), ("to", address(to))]),
+        Event::Started { caller, callee } => (EventName::CallStarted, parties(callee, caller)),
         Event::Connecting { to } => (EventName::CallConnecting, vec![("to", address(to))]),
         Event::Dialing { leg, party, wire_id, to } => {
             let mut members = vec![("callid", Member::Text(wire_id.clone())), ("to", address(to))];

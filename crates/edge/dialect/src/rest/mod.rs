@@ -1,11 +1,56 @@
 //! The native REST of the switch, at `/v1`: requests and answers as they are, without sockets.
+//!
+//! ```text
+//!   Request ──▶ Desk ── a Route of ROUTES ── its scope, query and body ── what it does ──▶ Response
+//!                 │                                        │
+//!                 └─ Idempotency-Key: the same answer again └─ Command ──▶ 202 …, its end is an event
+//! ```
+//!
+//! [`ROUTES`] is the one table: what is answered, who may ask, what the OpenAPI document says ([`openapi`]). One
+//! resource, one file.
+
+mod call_records;
+mod calls;
+mod conference;
+mod desk;
+mod directory;
+mod etag;
+mod health;
+mod holds;
+mod keypad;
+mod keys;
+mod known;
+mod openapi;
+mod page;
+mod play;
+mod problem;
+mod record;
+mod registrations;
+mod route;
+mod shape;
+mod switch;
+mod time;
+mod transfers;
+mod trunks;
 
 use std::sync::Arc;
 
 use compact_str::CompactString;
+use serde_json::Value;
 
 use crate::access::Grant;
 
+pub use desk::{CommandEnd, Config, Desk, DeskOutput, RequestId};
+pub use keys::{KEEP_KEYS, KeyName, MAX_KEY, StoredKey};
+pub use known::{ENDED_KEPT, RECORDINGS_KEPT};
+pub use openapi::openapi;
+pub use problem::{CODES, Code, CodeRow, PROBLEM_TYPE, Problem};
+pub use route::{Answer, MAX_BODY, MAX_SMALL_BODY, Method, ROUTES, Route, Routes, body_limit};
+pub use shape::{Field, Kind};
+pub use switch::{Binding, Health, Switch, Trunk};
+
+/// `Content-Type` of everything but problems.
+pub const JSON: &str = "application/json";
 /// One request, of which the body has been read and the sender is known.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Request {
@@ -47,4 +92,22 @@ pub struct Response {
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: String,
+}
+
+impl Response {
+    /// A document.
+    pub(super) fn json(status: u16, document: &Value) -> Self {
+        Self { status, content_type: JSON, headers: Vec::new(), body: document.to_string() }
+    }
+
+    /// Nothing to read.
+    pub(super) const fn empty(status: u16) -> Self {
+        Self { status, content_type: JSON, headers: Vec::new(), body: String::new() }
+    }
+
+    /// The same with one more header field.
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
 }

@@ -14,6 +14,8 @@ use hookswitch_b2bua::B2buaConfig;
 use hookswitch_b2bua::route::Route;
 use hookswitch_call::directory::{Directory, Layer, LookupNews, Question, Secret};
 use hookswitch_call::{AudioNews, CallId, Limits, MediaOp, MediaReport, RecordOrder, RecordPlan, Sdp, Time, Told};
+use hookswitch_dialect::access::Grant;
+use hookswitch_dialect::rest;
 use hookswitch_shard::*;
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::{
@@ -58,6 +60,9 @@ pub struct World {
     pub told: Vec<Told>,
     pub stored: Vec<Change>,
     pub answers: Vec<(u16, String)>,
+    /// What the native REST has answered, and how its commands have ended.
+    pub responses: Vec<rest::Response>,
+    pub commands: Vec<rest::CommandEnd>,
     /// Users who are to be looked up, and what is told of that.
     pub asked: Vec<Question>,
     pub user_news: Vec<LookupNews>,
@@ -114,6 +119,8 @@ impl World {
             told: Vec::new(),
             stored: Vec::new(),
             answers: Vec::new(),
+            responses: Vec::new(),
+            commands: Vec::new(),
             asked: Vec::new(),
             user_news: Vec::new(),
             ordered: Vec::new(),
@@ -232,6 +239,35 @@ impl World {
         self.answers.pop().expect("an HTTP answer")
     }
 
+    /// A request of the native REST by whoever may do everything.
+    pub fn rest(&mut self, method: &str, target: &str, body: &str) -> rest::Response {
+        self.rest_with(method, target, body, rest::Headers::default(), Grant::everything())
+    }
+
+    pub fn rest_with(
+        &mut self,
+        method: &str,
+        target: &str,
+        body: &str,
+        headers: rest::Headers,
+        grant: Grant,
+    ) -> rest::Response {
+        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let headers =
+            rest::Headers { content_type: headers.content_type.or(Some("application/json".into())), ..headers };
+        let request = rest::Request {
+            method: method.into(),
+            path: path.into(),
+            query: query.map(Into::into),
+            headers,
+            body: body.as_bytes().to_vec(),
+            grant: grant.into(),
+        };
+        self.shard.handle(self.now, Input::Rest { id: HttpId(2), request: Box::new(request) });
+        self.run();
+        self.responses.pop().expect("an answer")
+    }
+
     /// Lets time pass, serving every timer at its moment.
     pub fn pass(&mut self, time: Duration) {
         let until = self.now + time;
@@ -261,7 +297,8 @@ impl World {
                     Output::Send { flow, bytes } => mail.push_back((flow, bytes)),
                     Output::Text { text, .. } => self.texts.push(text),
                     Output::Http { status, body, .. } => self.answers.push((status, body)),
-                    Output::Rest { response, .. } => self.answers.push((response.status, response.body)),
+                    Output::Rest { response, .. } => self.responses.push(response),
+                    Output::Command(end) => self.commands.push(end),
                     Output::Store(change) => self.stored.push(change),
                     Output::Binding(_) | Output::Trunk(_) | Output::Guard(_) | Output::Toll(_) => {}
                     Output::Recorded(report) => self.recorded.push(report),

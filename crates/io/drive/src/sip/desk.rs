@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use hookswitch_dialect::rest::{self, Code, Problem, Response};
 use hookswitch_shard::{Change, HttpId};
 use hookswitch_store::{Committed, Ticket, Writer};
 use tokio::sync::oneshot;
@@ -88,7 +89,7 @@ impl Desk {
         match self.changed {
             Durable::Nothing => drop(reply.send(answer)),
             Durable::At(ticket) => self.waiting.push_back((ticket, reply, answer)),
-            Durable::Not => drop(reply.send(not_stored())),
+            Durable::Not => drop(reply.send(not_stored(&answer))),
         }
     }
 
@@ -99,7 +100,7 @@ impl Desk {
         }
         while let Some((_, reply, answer)) = self.waiting.pop_front_if(|(ticket, ..)| *ticket <= news.up_to) {
             // Whoever asked may have gone.
-            let _ = reply.send(if news.result.is_ok() { answer } else { not_stored() });
+            let _ = reply.send(if news.result.is_ok() { answer } else { not_stored(&answer) });
         }
     }
 
@@ -113,6 +114,13 @@ impl Desk {
     }
 }
 
-fn not_stored() -> HttpAnswer {
-    HttpAnswer::plain(503, "the change is in effect but could not be stored yet\n")
+/// In place of an answer, in its manner.
+fn not_stored(answer: &HttpAnswer) -> HttpAnswer {
+    const TEXT: &str = "the change is in effect but could not be stored yet\n";
+    if answer.content_type != rest::JSON {
+        return HttpAnswer::plain(503, TEXT);
+    }
+    let problem = Problem::new(Code::NotStored, TEXT.trim_end());
+    let Response { status, content_type, headers, body } = problem.into_response();
+    HttpAnswer { status, content_type, headers, body: body.into() }
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use hookswitch_call::directory::QuestionId;
 use hookswitch_call::{Event, MediaReport};
 use hookswitch_dialect::journal::Entry;
-use hookswitch_dialect::rest;
+use hookswitch_dialect::rest::{self, CommandEnd};
 use hookswitch_net::StreamSetup;
 use hookswitch_shard::{Counts, Input, Output, Shard, Stored, UserReply};
 use hookswitch_sip::Network;
@@ -291,7 +291,7 @@ impl ShardLoop {
                 .into_iter()
                 .collect(),
             uptime: now.saturating_sub(self.started),
-            draining: self.status.get() >= Phase::Draining,
+            draining: self.status.get() >= Phase::Draining || self.shard.draining(),
             calls: counts.calls,
             registrations: Some(counts.bindings),
             figures,
@@ -332,6 +332,7 @@ impl ShardLoop {
                     let rest::Response { status, content_type, headers, body } = response;
                     self.desk.answer(id, HttpAnswer { status, content_type, headers, body: body.into() });
                 }
+                Output::Command(end) => self.command_ended(end),
                 Output::Store(change) => self.desk.remember(&change),
                 Output::Binding(news) => {
                     told::log_binding(&news);
@@ -368,6 +369,12 @@ impl ShardLoop {
                 }
             }
         }
+    }
+
+    fn command_ended(&self, end: CommandEnd) {
+        told::log_command(&end);
+        let CommandEnd { at, command, kind, call, result } = end;
+        self.tell(|| Some(Entry::Command { at, command, kind, call, result }));
     }
 
     /// Puts something into the log of events, if there is one.

@@ -2,6 +2,7 @@
 
 use hookswitch_call::directory::LookupNews;
 use hookswitch_call::{AudioFacts, AudioNews, Event, OrderNews, RecordEnd, RecordNews, Recorded, Told};
+use hookswitch_dialect::rest::CommandEnd;
 use hookswitch_shard::{
     AudioReport, BindingEvent, BindingNews, Missed, RecordReport, TollNews, TrunkEvent, TrunkNews, Unproved, Unreached,
 };
@@ -72,6 +73,18 @@ pub(crate) fn log(told: &Told) {
             let (code, text, fault) = (cause.code, &cause.text, cause.fault);
             let seconds = talked.as_secs_f32();
             tracing::info!(%call, code, %text, ?fault, talked = seconds, "call ended");
+        }
+    }
+}
+
+/// Logs how a command of the native REST has ended.
+pub(crate) fn log_command(end: &CommandEnd) {
+    let (command, kind, call) = (&end.command, end.kind, end.call.map(tracing::field::display));
+    match &end.result {
+        Ok(()) => tracing::info!(%command, kind, call, "command done"),
+        Err(failure) => {
+            let (stage, code, text) = (failure.stage, failure.cause.code, &failure.cause.text);
+            tracing::info!(%command, kind, call, ?stage, code, %text, "command failed");
         }
     }
 }

@@ -7,6 +7,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use hookswitch_dialect::rest;
 use sha2::{Digest as _, Sha256};
 
 use super::gate::Known;
@@ -16,7 +18,7 @@ use crate::web::status::Witnesses;
 const DOCS: &str = include_str!("docs.html");
 
 /// Paths that say the same everywhere and so need no grant, and the health, which says less without one.
-const PUBLIC: &[&str] = &["/health", "/v1/docs", "/v1/asyncapi.json"];
+const PUBLIC: &[&str] = &["/health", "/v1/docs", "/v1/openapi.json", "/v1/asyncapi.json"];
 
 /// Below this stand the schemas of events.
 const SCHEMAS: &str = "/v1/schemas/";
@@ -41,7 +43,13 @@ pub(super) fn router(witnesses: Witnesses) -> Router {
         let policy = policy.clone();
         async move { docs(policy) }
     });
-    Router::new().route("/health", health).route("/metrics", metrics).route("/v1/docs", docs)
+    let document = Bytes::from(rest::openapi());
+    let openapi = get(move || {
+        let document = document.clone();
+        async move { ([(header::CONTENT_TYPE, HeaderValue::from_static(rest::JSON))], document) }
+    });
+    let pages = Router::new().route("/health", health).route("/metrics", metrics);
+    pages.route("/v1/docs", docs).route("/v1/openapi.json", openapi)
 }
 
 fn docs(policy: HeaderValue) -> Response {

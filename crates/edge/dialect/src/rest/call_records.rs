@@ -1,0 +1,152 @@
+//! `/v1/call-records` and `/v1/recordings`: the last calls that are over, and what was recorded. Every record of a call
+//! that the switch keeps for good is in its files of call records.
+
+use serde_json::Value;
+
+use super::Response;
+use super::calls::{self, audio_document, known_document, name};
+use super::desk::{Done, Turn};
+use super::known::{Ended, Known, Recording};
+use super::page::{AFTER, LIMIT, Page, bad_cursor, schema};
+use super::problem::{Code, Problem};
+use super::route::{Answer, Method, Resource, Route};
+use super::shape::{Field, Kind, call_named, hexadecimal, object_schema};
+use super::time::{moment, seconds};
+use crate::access::Scope;
+
+pub(super) const RESOURCE: Resource = Resource { routes: ROUTES, schemas };
+
+const TAG: &str = "records";
+
+const ROUTES: &[Route] = &[
+    Route {
+        method: Method::Get,
+        path: "/v1/call-records",
+        name: "listCallRecords",
+        tag: TAG,
+        about: "The last calls that are over, the last of them first: at most 1,000 since the start.",
+        scope: Scope::Read,
+        query: &[
+            LIMIT,
+            AFTER,
+            Field::may("party", Kind::Address, "only calls with this party, letter by letter"),
+            Field::may("domain", Kind::Token(255), "only calls with a party in this domain"),
+        ],
+        body: None,
+        answers: &[Answer { status: 200, about: "A page of records.", schema: Some("CallRecords") }],
+        problems: &[Code::InvalidCursor],
+        run: list,
+    },
+    Route {
+        method: Method::Get,
+        path: "/v1/call-records/{call}",
+        name: "getCallRecord",
+        tag: TAG,
+        about: "The record of one of the last calls that are over, with its audio.",
+        scope: Scope::Read,
+        query: &[],
+        body: None,
+        answers: &[Answer { status: 200, about: "The record.", schema: Some("Call") }],
+        problems: &[Code::NoSuchRecord],
+        run: get,
+    },
+    Route {
+        method: Method::Get,
+        path: "/v1/recordings",
+        name: "listRecordings",
+        tag: TAG,
+        about: "What is recorded of the calls that there are, and was of the last that are over; the newest call first.",
+        scope: Scope::Read,
+        query: &[
+            LIMIT,
+            AFTER,
+            Field::may("call", Kind::Call, "only those of this call"),
+            Field::may("state", Kind::OneOf(&["running", "finished"]), "only those that are so far"),
+        ],
+        body: None,
+        answers: &[Answer { status: 200, about: "A page of recordings.", schema: Some("Recordings") }],
+        problems: &[Code::InvalidCursor],
+        run: recordings,
+    },
+];
+
+fn list(turn: &mut Turn<'_>) -> Result<Done, Problem> {
+    let page = Page::of(&turn.query)?;
+    let before = page.after.as_deref().map(|after| hexadecimal(after).ok_or_else(bad_cursor)).transpose()?;
+    let (party, domain) = (turn.query.text("party"), turn.query.text("domain"));
+    let in_domain = |known: &Known, domain: &str| {
+        let of = |address| turn.switch.domain_of(address).is_some_and(|its| its.eq_ignore_ascii_case(domain));
+        of(&known.caller) || of(&known.callee)
+    };
+    let wanted = |ended: &&Ended| {
+        let known = &ended.known;
+        before.is_none_or(|before| ended.place < before)
+            && turn.sees([&known.caller, &known.callee])
+            && party.is_none_or(|party| *known.caller.0 == *party || *known.callee.0 == *party)
+            && domain.is_none_or(|domain| in_domain(known, domain))
+    };
+    let ended = turn.desk.known.ended_calls().filter(wanted);
+    let document = page.document("call_records", ended.map(|ended| (format!("{:016x}", ended.place), record(ended))));
+    Ok(Done::Now(Response::json(200, &document)))
+}
+
+fn record(ended: &Ended) -> Value {
+    let mut document = known_document(&ended.known);
+    document["ended"] = moment(ended.at).into();
+    document["talked_seconds"] = seconds(ended.talked).into();
+    document["cause"] = calls::cause(&ended.cause);
+    document["recordings"] = ended.known.recordings.iter().map(calls::recording).collect();
+    document
+}
+
+fn get(turn: &mut Turn<'_>) -> Result<Done, Problem> {
+    let found = call_named(&turn.path[0]).and_then(|call| turn.desk.known.ended(call));
+    let found = found.filter(|ended| turn.sees([&ended.known.caller, &ended.known.callee]));
+    let ended =
+        found.ok_or_else(|| Problem::new(Code::NoSuchRecord, "none of the last calls that are over has this id"))?;
+    let mut document = record(ended);
+    document["audio"] = ended.audio.as_deref().map_or(Value::Null, audio_document);
+    Ok(Done::Now(Response::json(200, &document)))
+}
+
+fn recordings(turn: &mut Turn<'_>) -> Result<Done, Problem> {
+    let page = Page::of(&turn.query)?;
+    let after = match &page.after {
+        None => None,
+        Some(after) => {
+            let (call, recording) = after.split_once('.').ok_or_else(bad_cursor)?;
+            let number = recording.parse::<u16>().map_err(|_| bad_cursor())?;
+            Some((hexadecimal(call).ok_or_else(bad_cursor)?, number))
+        }
+    };
+    let (call, state) = (turn.query.call("call"), turn.query.text("state"));
+    let known = &turn.desk.known;
+    let calls = known.live_calls().chain(known.ended_calls().map(|ended| &ended.known));
+    let calls = calls.filter(|known| call.is_none_or(|call| known.call == call));
+    let mut calls: Vec<&Known> = calls.filter(|known| !known.recordings.is_empty()).collect();
+    calls.retain(|known| turn.sees([&known.caller, &known.callee]));
+    calls.sort_unstable_by_key(|known| std::cmp::Reverse(known.call));
+    let behind = |known: &Known, one: &Recording| {
+        after.is_none_or(|(call, last)| known.call.0 < call || (known.call.0 == call && one.recording.0 > last))
+    };
+    let is_in = |one: &Recording, state: &str| one.recorded.is_some() == (state == "finished");
+    let entries = calls.into_iter().flat_map(|known| {
+        let mut of_call: Vec<&Recording> = known.recordings.iter().filter(|one| behind(known, one)).collect();
+        of_call.retain(|one| state.is_none_or(|state| is_in(one, state)));
+        of_call.sort_unstable_by_key(|one| one.recording);
+        of_call.into_iter().map(|one| {
+            let mut document = calls::recording(one);
+            document["call"] = name(known.call).into();
+            (format!("{:016x}.{}", known.call.0, one.recording.0), document)
+        })
+    });
+    Ok(Done::Now(Response::json(200, &page.document("recordings", entries))))
+}
+
+fn schemas() -> Vec<(&'static str, Value)> {
+    vec![
+        ("CallRecords", schema("call_records", "Call")),
+        ("Recording", object_schema(calls::RECORDING)),
+        ("Recordings", schema("recordings", "Recording")),
+    ]
+}

@@ -1,0 +1,435 @@
+//! All requests and all running commands.
+//!
+//! ```text
+//!   handle ──▶ a route ──▶ Answer, and if something was submitted: running ── outcome ──▶ Ended
+//!                └─ audio is to be looked at ── inspected ──▶ Answer
+//! ```
+//!
+//! The owner drains [`Desk::poll_output`] until `None` after every touch.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+use ahash::AHashMap;
+use compact_str::{CompactString, ToCompactString as _};
+use hookswitch_call::{
+    Address, CallAudio, CallId, Command, Failure, Outcome, Party, RecordNews, RecordingId, Refused, Ticket, Time, Told,
+};
+use serde_json::{Value, json};
+
+use super::keys::{KeyName, Keys, Room, Seen, StoredKey};
+use super::known::KnownCalls;
+use super::problem::{Code, Problem};
+use super::route::{self, MAX_URI, Method, Route};
+use super::shape::{Values, call_named, hexadecimal};
+use super::switch::Switch;
+use super::time::{moment, moment_or_null};
+use super::{JSON, Request, Response, body_limit, calls};
+use crate::access::Grant;
+
+/// Names one request; chosen by whoever hands it in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct RequestId(pub u64);
+
+/// What is held at most.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Most commands that run at once. Default 20,000.
+    pub max_running: usize,
+    /// Most commands that are remembered after their end. Default 10,000.
+    pub max_ended: usize,
+    /// Most idempotency keys. Default 100,000.
+    pub max_keys: usize,
+    /// Most bytes that these take. Default 64 MiB.
+    pub max_key_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { max_running: 20_000, max_ended: 10_000, max_keys: 100_000, max_key_bytes: 64 << 20 }
+    }
+}
+
+/// What the desk wants done, in order.
+#[derive(Clone, PartialEq, Debug)]
+pub enum DeskOutput {
+    /// Store this; an answer that follows waits until it is durable.
+    Remember(Box<StoredKey>),
+    /// It need not be stored any more.
+    Forget(KeyName),
+    /// Answer a request.
+    Answer {
+        /// Which.
+        id: RequestId,
+        /// How.
+        response: Response,
+    },
+    /// A command has ended: said once of each.
+    Ended(CommandEnd),
+}
+
+/// How a command has ended.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CommandEnd {
+    /// When.
+    pub at: Time,
+    /// Its name.
+    pub command: CompactString,
+    /// What kind of command it was.
+    pub kind: &'static str,
+    /// The call it was about.
+    pub call: Option<CallId>,
+    /// How.
+    pub result: Result<(), Failure>,
+}
+
+/// Names a command. No other one has that number, after a restart neither.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct CommandId(u64);
+
+impl fmt::Display for CommandId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cmd_{:012x}", self.0)
+    }
+}
+
+#[derive(Debug)]
+struct Running {
+    kind: &'static str,
+    call: Option<CallId>,
+    ticket: Ticket,
+    began: Time,
+    /// When, and how.
+    ended: Option<(Time, Result<(), Failure>)>,
+    /// The domains of the parties when it began: who may read of it.
+    domains: Vec<CompactString>,
+}
+
+/// Everything about requests.
+#[derive(Debug)]
+pub struct Desk {
+    config: Config,
+    pub(super) seed: [u8; 32],
+    next_command: u64,
+    commands: BTreeMap<CommandId, Running>,
+    running: usize,
+    tickets: AHashMap<Ticket, CommandId>,
+    ended: VecDeque<CommandId>,
+    keys: Keys,
+    pub(super) known: KnownCalls,
+    inspected: Vec<(RequestId, CallId)>,
+    out: VecDeque<DeskOutput>,
+}
+
+/// How far a request is.
+pub(super) enum Done {
+    /// Answered.
+    Now(Response),
+    /// It will be when this call's audio has been looked at.
+    Inspected(CallId),
+}
+
+/// One request on its way.
+pub(super) struct Turn<'a> {
+    pub(super) now: Time,
+    pub(super) request: &'a Request,
+    /// What stands in the path where the template has names.
+    pub(super) path: Vec<String>,
+    pub(super) query: Values,
+    pub(super) body: Values,
+    pub(super) desk: &'a mut Desk,
+    pub(super) switch: &'a mut dyn Switch,
+}
+
+impl Desk {
+    /// A desk that nobody has asked anything. `first_command` must grow from one start of the node to the next, as
+    /// the name of the first call does; `seed` is secret.
+    #[must_use]
+    pub fn new(config: Config, first_command: u64, seed: [u8; 32]) -> Self {
+        Self {
+            config,
+            seed,
+            next_command: first_command,
+            commands: BTreeMap::new(),
+            running: 0,
+            tickets: AHashMap::new(),
+            ended: VecDeque::new(),
+            keys: Keys::default(),
+            known: KnownCalls::default(),
+            inspected: Vec::new(),
+            out: VecDeque::new(),
+        }
+    }
+
+    /// Takes back a key that was stored, at the start.
+    pub fn restore(&mut self, stored: StoredKey) {
+        self.keys.restore(stored);
+    }
+
+    /// Answers a request, or begins to.
+    pub fn handle(&mut self, now: Time, id: RequestId, request: &Request, switch: &mut dyn Switch) {
+        while let Some(name) = self.keys.forget_one(now) {
+            self.out.push_back(DeskOutput::Forget(name));
+        }
+        match self.answer(now, request, switch) {
+            Ok(Done::Now(response)) => self.out.push_back(DeskOutput::Answer { id, response }),
+            Ok(Done::Inspected(call)) => {
+                self.inspected.push((id, call));
+                switch.inspect(call);
+            }
+            Err(problem) => self.out.push_back(DeskOutput::Answer { id, response: problem.into_response() }),
+        }
+    }
+
+    fn answer(&mut self, now: Time, request: &Request, switch: &mut dyn Switch) -> Result<Done, Problem> {
+        let (route, path) = route::find(&request.method, &request.path)?;
+        if !request.grant.may(route.scope) {
+            let scope = format!("{:?}", route.scope).to_lowercase();
+            return Err(Problem::new(Code::Forbidden, "the token lacks a scope").expected(format!("the scope {scope}")));
+        }
+        let (query, body) = read(route, request)?;
+        let fresh = match route.method {
+            Method::Get => None,
+            Method::Post | Method::Put | Method::Patch | Method::Delete => {
+                let room = Room { keys: self.config.max_keys, bytes: self.config.max_key_bytes };
+                match self.keys.look(now, request, room)? {
+                    Seen::New(fresh) => fresh,
+                    Seen::Before(response, stored) => {
+                        self.out.extend(stored.map(DeskOutput::Remember));
+                        return Ok(Done::Now(response));
+                    }
+                }
+            }
+        };
+        let done = (route.run)(&mut Turn { now, request, path, query, body, desk: self, switch })?;
+        // What was refused has changed nothing, and may be tried again under its key.
+        if let (Some(fresh), Done::Now(response)) = (fresh, &done) {
+            let stored = self.keys.remember(now, fresh, response);
+            self.out.push_back(DeskOutput::Remember(stored));
+        }
+        Ok(done)
+    }
+
+    /// What is known of a call's audio: whoever asked for it is answered. `audio` is none where there is none.
+    pub fn inspected(&mut self, call: CallId, audio: Option<&CallAudio>, switch: &dyn Switch) {
+        let asked = std::mem::take(&mut self.inspected);
+        let (mine, others): (Vec<_>, Vec<_>) = asked.into_iter().partition(|(_, asked)| *asked == call);
+        self.inspected = others;
+        for (id, _) in mine {
+            let document = calls::document(self, switch, call, Some(audio));
+            let response = match document {
+                Some(document) => Response::json(200, &document),
+                None => Problem::new(Code::NoSuchCall, "the call has ended long ago").into_response(),
+            };
+            self.out.push_back(DeskOutput::Answer { id, response });
+        }
+    }
+
+    /// Something has happened in a call.
+    pub fn told(&mut self, told: &Told) {
+        self.known.told(told);
+    }
+
+    /// How a recording goes.
+    pub fn recorded(&mut self, call: CallId, recording: RecordingId, news: &RecordNews) {
+        self.known.recorded(call, recording, news);
+    }
+
+    /// The audio of a call that is over.
+    pub fn audio(&mut self, call: CallId, audio: &CallAudio) {
+        self.known.audio(call, audio);
+    }
+
+    /// A command has ended, one of ours or another one.
+    pub fn outcome(&mut self, now: Time, outcome: &Outcome) {
+        let Some(id) = self.tickets.get(&outcome.ticket) else { return };
+        let Some(running) = self.commands.get_mut(id).filter(|running| running.ended.is_none()) else { return };
+        running.ended = Some((now, outcome.result.clone()));
+        self.running -= 1;
+        self.out.push_back(DeskOutput::Ended(CommandEnd {
+            at: now,
+            command: id.to_compact_string(),
+            kind: running.kind,
+            call: running.call,
+            result: outcome.result.clone(),
+        }));
+        self.ended.push_back(*id);
+        if self.ended.len() > self.config.max_ended
+            && let Some(oldest) = self.ended.pop_front()
+            && let Some(forgotten) = self.commands.remove(&oldest)
+        {
+            self.tickets.remove(&forgotten.ticket);
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<DeskOutput> {
+        self.out.pop_front()
+    }
+
+    /// How many commands are running, and how many keys are remembered.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        (self.running, self.keys.len())
+    }
+
+    /// Whether nobody waits for an answer.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.inspected.is_empty() && self.known.is_idle()
+    }
+
+    /// A number that no other command or recording of this node has had.
+    pub(super) const fn next_number(&self) -> u64 {
+        self.next_command
+    }
+
+    /// The document of a command.
+    pub(super) fn command(&self, grant: &Grant, name: &str) -> Option<Value> {
+        let id = CommandId(hexadecimal(name.strip_prefix("cmd_")?)?);
+        let running = self.commands.get(&id)?;
+        let seen = grant.domains.is_empty() || running.domains.iter().any(|domain| grant.sees_domain(domain));
+        seen.then(|| document(id, running))
+    }
+}
+
+fn document(id: CommandId, running: &Running) -> Value {
+    let (status, cause) = match &running.ended {
+        None => ("running", None),
+        Some((_, Ok(()))) => ("done", None),
+        Some((_, Err(failure))) => ("failed", Some(failure_document(failure))),
+    };
+    let mut document = json!({
+        "id": id.to_string(), "kind": running.kind, "status": status,
+        "call": running.call.map(|call| format!("call_{call}")),
+        "began": moment(running.began), "ended": moment_or_null(running.ended.as_ref().map(|(at, _)| *at)),
+    });
+    if let Some(cause) = cause {
+        document["cause"] = cause;
+    }
+    document
+}
+
+/// Where and why a command has failed.
+fn failure_document(failure: &Failure) -> Value {
+    let mut document = calls::cause(&failure.cause);
+    document["stage"] = serde_json::to_value(failure.stage).unwrap_or_default();
+    if let Some(party) = failure.party {
+        document["party"] = calls::party_name(party).into();
+    }
+    document
+}
+
+/// Reads query and body as the route wants them.
+fn read(route: &Route, request: &Request) -> Result<(Values, Values), Problem> {
+    if request.body.len() > body_limit(&request.path) {
+        return Err(Problem::new(Code::BodyTooLarge, format!("a body may have {} bytes", body_limit(&request.path))));
+    }
+    let query = request.query.as_deref().unwrap_or("");
+    if query.len() > MAX_URI {
+        return Err(Problem::new(Code::UriTooLong, format!("a query may have {MAX_URI} bytes")));
+    }
+    let query = Values::of_query(route.query, query)?;
+    let Some(fields) = route.body else { return Ok((query, Values::default())) };
+    let kind = request.headers.content_type.as_deref().unwrap_or("");
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !request.body.is_empty() && !kind.eq_ignore_ascii_case(JSON) {
+        let problem = Problem::new(Code::UnsupportedMediaType, "the Content-Type of the body is another one");
+        return Err(problem.expected(JSON));
+    }
+    Ok((query, Values::read(fields, &request.body)?))
+}
+
+impl Turn<'_> {
+    /// The call in the path, if its sender may see it.
+    pub(super) fn call(&self) -> Result<CallId, Problem> {
+        self.seen_call(call_named(&self.path[0])).ok_or_else(no_such_call)
+    }
+
+    /// The same for any call that there is.
+    pub(super) fn seen_call(&self, call: Option<CallId>) -> Option<CallId> {
+        let call = self.switch.call(call?)?;
+        self.sees([&call.caller, &call.callee]).then_some(call.id)
+    }
+
+    /// Whether the sender may see what concerns these.
+    pub(super) fn sees(&self, parties: [&Address; 2]) -> bool {
+        let grant = &self.request.grant;
+        let of = |address: &Address| self.switch.domain_of(address).is_some_and(|domain| grant.sees_domain(&domain));
+        grant.domains.is_empty() || parties.into_iter().any(of)
+    }
+
+    /// The address in a member of the body, if its sender may have it called.
+    pub(super) fn callee(&self, name: &'static str) -> Result<Address, Problem> {
+        let address = self.body.text(name).unwrap_or_default();
+        if !self.request.grant.may_call_to(address) {
+            return Err(Problem::new(Code::AddressNotAllowed, "the token does not allow it").at(format!("/{name}")));
+        }
+        Ok(Address::from(address))
+    }
+
+    /// Submits a command about a call, and says that it runs.
+    pub(super) fn submit(&mut self, kind: &'static str, call: CallId, command: Command) -> Result<Done, Problem> {
+        let (id, _) = self.begin(kind, Some(call), command)?;
+        let Some(running) = self.desk.commands.get(&id) else { return Err(no_such_call()) };
+        let response = Response::json(202, &document(id, running));
+        Ok(Done::Now(response.with("location", format!("/v1/commands/{id}"))))
+    }
+
+    /// Submits a command that makes a call.
+    pub(super) fn start(&mut self, command: Command) -> Result<(String, CallId), Problem> {
+        let (id, call) = self.begin("start", None, command)?;
+        // It is there until its events have been looked at.
+        Ok((id.to_string(), call.ok_or_else(no_such_call)?))
+    }
+
+    fn begin(
+        &mut self,
+        kind: &'static str,
+        call: Option<CallId>,
+        command: Command,
+    ) -> Result<(CommandId, Option<CallId>), Problem> {
+        let desk = &mut *self.desk;
+        if desk.running >= desk.config.max_running {
+            return Err(refused(&Refused::TooManyCommands(desk.config.max_running)));
+        }
+        let ticket = self.switch.submit(command).map_err(|why| refused(&why))?;
+        let call = call.or_else(|| self.switch.made_by(ticket));
+        let parties = call.and_then(|call| self.switch.call(call)).map(|call| [&call.caller, &call.callee]);
+        let domains = parties.into_iter().flatten().filter_map(|party| self.switch.domain_of(party)).collect();
+        let id = CommandId(desk.next_command);
+        desk.next_command += 1;
+        desk.running += 1;
+        desk.tickets.insert(ticket, id);
+        desk.commands.insert(id, Running { kind, call, ticket, began: self.now, ended: None, domains });
+        Ok((id, call))
+    }
+
+    /// The party that a member of the body names.
+    pub(super) fn party(&self) -> Party {
+        self.body.party("party").unwrap_or(Party::Caller)
+    }
+}
+
+pub(super) fn no_such_call() -> Problem {
+    Problem::new(Code::NoSuchCall, "no call that is not over has this id")
+}
+
+/// Why the switchboard did not take a command.
+pub(super) fn refused(why: &Refused) -> Problem {
+    let code = match why {
+        Refused::NoSuchCall => return no_such_call(),
+        Refused::Ending => Code::CallEnding,
+        Refused::WireIdInUse(_) => return Problem::new(Code::CallIdInUse, why.to_string()).at("/call_id"),
+        Refused::TooManyCalls(_) => Code::TooManyCalls,
+        Refused::Draining => Code::Draining,
+        Refused::Pending(_) => Code::Pending,
+        Refused::NotAnswered => Code::NotAnswered,
+        Refused::AddressTooLong => Code::InvalidField,
+        Refused::Impossible(_) => Code::Impossible,
+        Refused::Unsupported(_) => Code::Unsupported,
+        Refused::CarrierDown(_) => Code::CarrierDown,
+        Refused::TooManyCommands(_) => Code::TooManyCommands,
+    };
+    Problem::new(code, why.to_string())
+}

@@ -1,0 +1,153 @@
+//! What is noted of calls beside what the switchboard has of them: who is in them, what is recorded of them, and how
+//! the last ones have ended.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use ahash::AHashMap;
+use hookswitch_call::{
+    Address, CallAudio, CallId, Cause, Event, OrderNews, Party, RecordNews, Recorded, RecordingId, Time, Told,
+};
+
+/// Ended calls that are remembered; the oldest is forgotten first.
+pub const ENDED_KEPT: usize = 1_000;
+
+/// Recordings that are remembered of one call.
+pub const RECORDINGS_KEPT: usize = 64;
+
+/// A recording of a call.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Recording {
+    pub(super) recording: RecordingId,
+    /// Of which party, where a command has ordered it.
+    pub(super) party: Option<Party>,
+    /// What has become of it; none while it runs.
+    pub(super) recorded: Option<Recorded>,
+}
+
+/// What is noted of a call.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Known {
+    pub(super) call: CallId,
+    pub(super) caller: Address,
+    pub(super) callee: Address,
+    pub(super) began: Time,
+    pub(super) answered: Option<Time>,
+    pub(super) recordings: Vec<Recording>,
+}
+
+/// A call that is over.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Ended {
+    /// Counts those that have ended.
+    pub(super) place: u64,
+    pub(super) known: Known,
+    pub(super) at: Time,
+    pub(super) cause: Cause,
+    pub(super) talked: Duration,
+    pub(super) audio: Option<Box<CallAudio>>,
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub(super) struct KnownCalls {
+    live: AHashMap<CallId, Known>,
+    ended: VecDeque<Ended>,
+    places: u64,
+}
+
+impl KnownCalls {
+    pub(super) fn told(&mut self, told: &Told) {
+        if let Event::Incoming { from: caller, to: callee } | Event::Started { caller, callee } = &told.event {
+            let (caller, callee) = (caller.clone(), callee.clone());
+            let known =
+                Known { call: told.call, caller, callee, began: told.at, answered: None, recordings: Vec::new() };
+            self.live.insert(told.call, known);
+            return;
+        }
+        if let Event::Ended { cause, talked } = &told.event {
+            let Some(known) = self.live.remove(&told.call) else { return };
+            if self.ended.len() == ENDED_KEPT {
+                self.ended.pop_front();
+            }
+            self.places += 1;
+            let (at, cause) = (told.at, cause.clone());
+            self.ended.push_back(Ended { place: self.places, known, at, cause, talked: *talked, audio: None });
+            return;
+        }
+        let Some(known) = self.live.get_mut(&told.call) else { return };
+        if matches!(told.event, Event::Bridged) {
+            known.answered.get_or_insert(told.at);
+        }
+        if let Event::Replaced { party, by, .. } = &told.event {
+            match party {
+                Party::Caller => known.caller = by.clone(),
+                Party::Callee => known.callee = by.clone(),
+            }
+        }
+        if let Event::Audio { party, news: OrderNews::Recording(recording) } = &told.event {
+            note(&mut known.recordings, *recording).party = Some(*party);
+        }
+    }
+
+    pub(super) fn recorded(&mut self, call: CallId, recording: RecordingId, news: &RecordNews) {
+        let known = match self.live.get_mut(&call) {
+            Some(known) => known,
+            // The file is complete when the call is over already.
+            None => match self.ended.iter_mut().rev().find(|ended| ended.known.call == call) {
+                Some(ended) => &mut ended.known,
+                None => return,
+            },
+        };
+        match news {
+            RecordNews::Begun => drop(note(&mut known.recordings, recording)),
+            RecordNews::Loud => {}
+            RecordNews::Finished(recorded) => {
+                note(&mut known.recordings, recording).recorded = Some((**recorded).clone())
+            }
+        }
+    }
+
+    pub(super) fn audio(&mut self, call: CallId, audio: &CallAudio) {
+        if let Some(ended) = self.ended.iter_mut().rev().find(|ended| ended.known.call == call) {
+            ended.audio = Some(Box::new(audio.clone()));
+        }
+    }
+
+    pub(super) fn live(&self, call: CallId) -> Option<&Known> {
+        self.live.get(&call)
+    }
+
+    pub(super) fn live_calls(&self) -> impl Iterator<Item = &Known> {
+        self.live.values()
+    }
+
+    pub(super) fn ended(&self, call: CallId) -> Option<&Ended> {
+        self.ended.iter().rev().find(|ended| ended.known.call == call)
+    }
+
+    /// The last that have ended, the newest first.
+    pub(super) fn ended_calls(&self) -> impl Iterator<Item = &Ended> {
+        self.ended.iter().rev()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.live.is_empty()
+    }
+}
+
+/// The note of a recording, made anew if there is none; the oldest that is over makes room.
+fn note(recordings: &mut Vec<Recording>, recording: RecordingId) -> &mut Recording {
+    let place = match recordings.iter().position(|one| one.recording == recording) {
+        Some(place) => place,
+        None => {
+            if recordings.len() >= RECORDINGS_KEPT {
+                let oldest = recordings.iter().position(|one| one.recorded.is_some()).unwrap_or(0);
+                recordings.remove(oldest);
+            }
+            recordings.push(Recording { recording, party: None, recorded: None });
+            recordings.len() - 1
+        }
+    };
+    &mut recordings[place]
+}

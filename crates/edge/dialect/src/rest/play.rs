@@ -1,0 +1,162 @@
+//! `POST /v1/calls/{call}/play` and `…/play/control`: sounds for one party.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookswitch_call::{
+    AudioOrder, CallRef, Command, Form, MAX_GAIN_DB, MAX_SOUNDS, MIN_GAIN_DB, PlayControl, Plays, Sound, SoundKind,
+    Soup,
+};
+
+use super::desk::{Done, Turn};
+use super::holds::{ACCEPTED, REFUSED};
+use super::problem::{Code, Problem};
+use super::route::{Method, Resource, Route};
+use super::shape::{Field, Kind, PARTY, Values};
+use crate::access::Scope;
+
+pub(super) const RESOURCE: Resource = Resource { routes: ROUTES, schemas: Vec::new };
+
+/// Longest time within a sound.
+const MAX_SECONDS: u32 = 86_400;
+
+const SOUND: &[Field] = &[
+    Field::may(
+        "file",
+        Kind::Text(1, 1_024),
+        "a file below one of the folders of sounds, or the URL of one that is allowed",
+    ),
+    Field::may("tone", Kind::Text(1, 1_024), "a tone in place of a file, as the configuration writes them"),
+    Field::may("start_seconds", Kind::Seconds(0, MAX_SECONDS), "where it begins"),
+    Field::may("stop_seconds", Kind::Seconds(0, MAX_SECONDS), "where it ends, counted from the beginning of the sound"),
+    Field::may("times", Kind::Whole(1, 1_000_000), "how often it is played; once if not said"),
+    Field::may("forever", Kind::Flag, "it is played until somebody stops it"),
+];
+
+/// The sounds of a play, or of a prompt.
+pub(super) const SOUNDS: Kind = Kind::List(&Kind::Object(SOUND), 1, MAX_SOUNDS);
+
+const fn route(path: &'static str, name: &'static str, about: &'static str, body: &'static [Field], run: Run) -> Route {
+    Route {
+        method: Method::Post,
+        path,
+        name,
+        tag: "audio",
+        about,
+        scope: Scope::Control,
+        query: &[],
+        body: Some(body),
+        answers: ACCEPTED,
+        problems: REFUSED,
+        run,
+    }
+}
+
+type Run = fn(&mut Turn<'_>) -> Result<Done, Problem>;
+
+const ROUTES: &[Route] = &[
+    route(
+        "/v1/calls/{call}/play",
+        "play",
+        "Plays sounds to a party, one after the other, in place of what it hears. The command ends when they are over.",
+        &[
+            Field::must("party", PARTY, "who hears it"),
+            Field::must("sounds", SOUNDS, "what is played"),
+            Field::may("times", Kind::Whole(1, 1_000_000), "how often all of it is played; once if not said"),
+            Field::may("forever", Kind::Flag, "it is played until somebody stops it"),
+            Field::may("interrupt", Kind::Flag, "the first key that the party presses ends it"),
+            Field::may(
+                "update",
+                Kind::Flag,
+                "it is another version of what is played: the sound at hand goes on if it can",
+            ),
+        ],
+        play,
+    ),
+    route(
+        "/v1/calls/{call}/play/control",
+        "controlPlay",
+        "Does something to what a command plays to a party.",
+        &[
+            Field::must("party", PARTY, "who hears it"),
+            Field::must("action", Kind::OneOf(&["pause", "resume", "seek", "gain", "stop"]), "what is done"),
+            Field::may("seconds", Kind::Seconds(0, MAX_SECONDS), "for `seek`: the place in the sound at hand"),
+            Field::may(
+                "decibels",
+                Kind::Whole(MIN_GAIN_DB as i64, MAX_GAIN_DB as i64),
+                "for `gain`: how much louder than it is kept; silent at -60",
+            ),
+        ],
+        control,
+    ),
+];
+
+/// The sounds in a member of a body, which has been checked; `within` is where it stands.
+pub(super) fn sounds(body: &Values, member: &str) -> Result<Vec<Sound>, Problem> {
+    let listed = body.objects(member).into_iter().enumerate();
+    listed.map(|(index, values)| sound(&values, &format!("/{member}/{index}"))).collect()
+}
+
+fn sound(values: &Values, place: &str) -> Result<Sound, Problem> {
+    let (kind, name) = match (values.text("file"), values.text("tone")) {
+        (Some(file), None) => (SoundKind::Wav, file),
+        (None, Some(tone)) => (SoundKind::Tone, tone),
+        (Some(_), Some(_)) | (None, None) => {
+            let problem = Problem::new(Code::InvalidField, "a sound is a file or a tone");
+            return Err(problem.at(place).expected("either `file` or `tone`"));
+        }
+    };
+    let (start, stop) = (values.seconds("start_seconds").unwrap_or_default(), values.seconds("stop_seconds"));
+    if stop.is_some_and(|stop| stop <= start) {
+        let problem = Problem::new(Code::InvalidField, "nothing of the sound is left");
+        return Err(problem.at(format!("{place}/stop_seconds")).expected("more than start_seconds"));
+    }
+    Ok(Sound { forms: vec![Form { kind, name: name.into() }], start, stop, plays: plays(values) })
+}
+
+fn plays(values: &Values) -> Plays {
+    if values.flag("forever") {
+        return Plays::Forever;
+    }
+    Plays::Times(values.whole("times").and_then(|times| u32::try_from(times).ok()).unwrap_or(1))
+}
+
+fn play(turn: &mut Turn<'_>) -> Result<Done, Problem> {
+    let (call, party, body) = (turn.call()?, turn.party(), &turn.body);
+    let soup = Soup { sounds: sounds(body, "sounds")?, plays: plays(body), interrupt: body.flag("interrupt") };
+    let order = AudioOrder::Play { soup: Arc::new(soup), update: body.flag("update") };
+    turn.submit("play", call, Command::Audio { call: CallRef::Id(call), party, order })
+}
+
+fn control(turn: &mut Turn<'_>) -> Result<Done, Problem> {
+    let (call, party, body) = (turn.call()?, turn.party(), &turn.body);
+    let missing = |field: &str| {
+        Problem::new(Code::MissingField, "the action needs another member").at(format!("/{field}")).expected("a number")
+    };
+    let control = match body.text("action") {
+        Some("pause") => PlayControl::Pause,
+        Some("resume") => PlayControl::Resume,
+        Some("seek") => PlayControl::Seek(body.seconds("seconds").ok_or_else(|| missing("seconds"))?),
+        Some("gain") => {
+            let decibels = body.whole("decibels").and_then(|decibels| i8::try_from(decibels).ok());
+            PlayControl::Gain(decibels.ok_or_else(|| missing("decibels"))?)
+        }
+        Some(_) | None => PlayControl::Stop,
+    };
+    let order = AudioOrder::ControlPlay(control);
+    turn.submit("play_control", call, Command::Audio { call: CallRef::Id(call), party, order })
+}
+
+/// A prompt that is played once.
+pub(super) fn prompt(body: &Values) -> Result<Option<Arc<Soup>>, Problem> {
+    if body.get("prompt").is_none() {
+        return Ok(None);
+    }
+    let soup = Soup { sounds: sounds(body, "prompt")?, plays: Plays::ONCE, interrupt: false };
+    Ok(Some(Arc::new(soup)))
+}
+
+/// A length in a member of the body, or this one.
+pub(super) fn length(body: &Values, member: &str, otherwise: Duration) -> Duration {
+    body.seconds(member).unwrap_or(otherwise)
+}

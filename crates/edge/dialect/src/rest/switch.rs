@@ -1,0 +1,88 @@
+//! What the desk wants of the switch behind it.
+
+use compact_str::CompactString;
+use hookswitch_call::directory::Directory;
+use hookswitch_call::machine::Call;
+use hookswitch_call::{Address, CallId, Command, Refused, Ticket, Time};
+use serde_json::Value;
+
+/// The switch, as far as requests concern it. Everything here is answered at once.
+pub trait Switch {
+    /// Asks the switchboard for something.
+    ///
+    /// # Errors
+    /// It says why nothing has changed.
+    fn submit(&mut self, command: Command) -> Result<Ticket, Refused>;
+    /// The call that a command has made.
+    fn made_by(&self, ticket: Ticket) -> Option<CallId>;
+    /// A call that there is.
+    fn call(&self, call: CallId) -> Option<&Call>;
+    /// All calls, the newest first.
+    fn calls(&self) -> Vec<CallId>;
+    /// The domain that an address is in, in lower case: one of ours, also where the address names it in another way, or
+    /// the host of the address. None where it has none (`tel:`).
+    fn domain_of(&self, address: &Address) -> Option<CompactString>;
+    /// Asks for what is known of a call's audio: [`Desk::inspected`](super::Desk::inspected) is told.
+    fn inspect(&mut self, call: CallId);
+    /// Domains and users.
+    fn directory(&self) -> &Directory;
+    /// Domains and users, to be changed.
+    fn directory_mut(&mut self) -> &mut Directory;
+    /// The domains that have registrations.
+    fn registered_domains(&self) -> Vec<CompactString>;
+    /// The registrations of a domain's users, in any order.
+    fn bindings(&self, domain: &str) -> Vec<Binding>;
+    /// Forgets all registrations of a user. How many there were.
+    fn unregister(&mut self, domain: &str, user: &str) -> usize;
+    /// How the trunks stand.
+    fn trunks(&self) -> Vec<Trunk>;
+    /// Takes no new calls from now on.
+    fn drain(&mut self);
+    /// How it is.
+    fn health(&self) -> Health;
+}
+
+/// One registered contact.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Binding {
+    /// Its number; none is used twice for one user.
+    pub id: u64,
+    /// The user.
+    pub user: CompactString,
+    /// Its domain.
+    pub domain: CompactString,
+    /// The contact URI, as the phone wrote it.
+    pub contact: String,
+    /// Where its last request came from.
+    pub source: String,
+    /// Its `User-Agent`, if it sent one.
+    pub agent: Option<String>,
+    /// Since when it is registered.
+    pub registered: Time,
+    /// When it was last refreshed.
+    pub refreshed: Time,
+    /// When it ends unless it is refreshed.
+    pub expires: Time,
+    /// Since when its phone is silent or cannot be reached; none while all is well.
+    pub stale: Option<Time>,
+}
+
+/// How a trunk stands.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Trunk {
+    /// Its name.
+    pub name: String,
+    /// All that is known of it, the name included.
+    pub document: Value,
+}
+
+/// How the switch is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Health {
+    /// Calls, ending ones included.
+    pub calls: usize,
+    /// Registered contacts.
+    pub registrations: usize,
+    /// It takes no new calls.
+    pub draining: bool,
+}

@@ -1,0 +1,194 @@
+//! Nothing that the desk holds grows without a limit, and no request makes it panic.
+
+use std::sync::Arc;
+
+use compact_str::CompactString;
+use hookswitch_call::directory::Directory;
+use hookswitch_call::machine::Call;
+use hookswitch_call::{
+    Address, CallId, Cause, Command, Event, Outcome, RecordEnd, RecordNews, Recorded, RecordingId, Refused, Ticket,
+    Time, Told,
+};
+use hookswitch_dialect::access::Grant;
+use hookswitch_dialect::rest::{
+    Binding, Config, Desk, DeskOutput, ENDED_KEPT, Headers, Health, RECORDINGS_KEPT, ROUTES, Request, RequestId,
+    Response, Switch, Trunk,
+};
+use proptest::prelude::*;
+
+/// A switch that takes every command and has no call.
+#[derive(Default)]
+struct Nothing {
+    directory: Directory,
+    tickets: u64,
+}
+
+impl Switch for Nothing {
+    fn submit(&mut self, _: Command) -> Result<Ticket, Refused> {
+        self.tickets += 1;
+        Ok(Ticket(self.tickets))
+    }
+    fn made_by(&self, ticket: Ticket) -> Option<CallId> {
+        Some(CallId(ticket.0))
+    }
+    fn call(&self, _: CallId) -> Option<&Call> {
+        None
+    }
+    fn calls(&self) -> Vec<CallId> {
+        Vec::new()
+    }
+    fn domain_of(&self, _: &Address) -> Option<CompactString> {
+        None
+    }
+    fn inspect(&mut self, _: CallId) {}
+    fn directory(&self) -> &Directory {
+        &self.directory
+    }
+    fn directory_mut(&mut self) -> &mut Directory {
+        &mut self.directory
+    }
+    fn registered_domains(&self) -> Vec<CompactString> {
+        Vec::new()
+    }
+    fn bindings(&self, _: &str) -> Vec<Binding> {
+        Vec::new()
+    }
+    fn unregister(&mut self, _: &str, _: &str) -> usize {
+        0
+    }
+    fn trunks(&self) -> Vec<Trunk> {
+        Vec::new()
+    }
+    fn drain(&mut self) {}
+    fn health(&self) -> Health {
+        Health::default()
+    }
+}
+
+const NOW: Time = Time::from_secs(1_700_000_000);
+
+fn request(method: &str, path: &str, query: Option<&str>, body: &str, key: Option<&str>) -> Request {
+    Request {
+        method: method.into(),
+        path: path.into(),
+        query: query.map(Into::into),
+        headers: Headers {
+            content_type: Some("application/json".into()),
+            idempotency_key: key.map(Into::into),
+            ..Headers::default()
+        },
+        body: body.as_bytes().to_vec(),
+        grant: Arc::new(Grant::everything()),
+    }
+}
+
+fn answer(desk: &mut Desk, switch: &mut Nothing, now: Time, request: &Request) -> (Response, Vec<DeskOutput>) {
+    desk.handle(now, RequestId(1), request, switch);
+    let mut outputs: Vec<DeskOutput> = std::iter::from_fn(|| desk.poll_output()).collect();
+    match outputs.pop() {
+        Some(DeskOutput::Answer { response, .. }) => (response, outputs),
+        other => panic!("no answer but {other:?}"),
+    }
+}
+
+fn start(desk: &mut Desk, switch: &mut Nothing, now: Time, key: Option<&str>) -> (u16, Vec<DeskOutput>) {
+    let body = r#"{"from":"sip:a@x.test","to":"sip:b@x.test"}"#;
+    let (response, outputs) = answer(desk, switch, now, &request("POST", "/v1/calls", None, body, key));
+    (response.status, outputs)
+}
+
+#[test]
+fn so_many_commands_run_at_once_and_so_many_are_remembered() {
+    let config = Config { max_running: 2, max_ended: 1, ..Config::default() };
+    let (mut desk, mut switch) = (Desk::new(config, 1, [7; 32]), Nothing::default());
+    assert_eq!([1, 2, 3].map(|_| start(&mut desk, &mut switch, NOW, None).0), [201, 201, 503]);
+    for ticket in [1, 2, 2] {
+        desk.outcome(NOW, &Outcome { ticket: Ticket(ticket), result: Ok(()) });
+    }
+    let ends = std::iter::from_fn(|| desk.poll_output()).count();
+    assert_eq!(ends, 2, "each end is told once");
+    assert_eq!(desk.counts().0, 0);
+    let path = |number: u64| format!("/v1/commands/cmd_{number:012x}");
+    let statuses =
+        [1, 2].map(|n| answer(&mut desk, &mut switch, NOW, &request("GET", &path(n), None, "", None)).0.status);
+    assert_eq!(statuses, [404, 200], "the older one is forgotten");
+}
+
+#[test]
+fn so_many_keys_are_remembered_for_a_day() {
+    let config = Config { max_keys: 2, ..Config::default() };
+    let (mut desk, mut switch) = (Desk::new(config, 1, [7; 32]), Nothing::default());
+    let keys = ["a", "b", "c", "a"].map(|key| start(&mut desk, &mut switch, NOW, Some(key)).0);
+    assert_eq!(keys, [201, 201, 503, 201], "the third has no place, the first is known");
+    assert_eq!(switch.tickets, 2);
+    let day = Time::from_secs(86_400);
+    let (status, outputs) = start(&mut desk, &mut switch, NOW + day, Some("c"));
+    let forgotten = outputs.iter().filter(|output| matches!(output, DeskOutput::Forget(_))).count();
+    assert_eq!((status, forgotten, desk.counts().1), (201, 2, 1));
+    let few_bytes = Config { max_key_bytes: 1, ..Config::default() };
+    let mut desk = Desk::new(few_bytes, 1, [7; 32]);
+    assert_eq!(["a", "b"].map(|key| start(&mut desk, &mut switch, NOW, Some(key)).0), [201, 503]);
+}
+
+#[test]
+fn so_many_ended_calls_and_recordings_are_remembered() {
+    let (mut desk, mut switch) = (Desk::new(Config::default(), 1, [7; 32]), Nothing::default());
+    let told = |call: u64, seq, event| Told { at: NOW, seq, call: CallId(call), owner: None, event };
+    let count = u64::try_from(ENDED_KEPT).unwrap() + 1;
+    for call in 1..=count {
+        let (from, to) = (Address::from("sip:a@x"), Address::from("sip:b@x"));
+        desk.told(&told(call, 0, Event::Incoming { from, to }));
+        for number in 0..u16::try_from(RECORDINGS_KEPT).unwrap() + 1 {
+            let recorded = Recorded::nothing(&"f".into(), RecordEnd::Requested);
+            desk.recorded(CallId(call), RecordingId(number), &RecordNews::Finished(Box::new(recorded)));
+        }
+        desk.told(&told(call, 1, Event::Ended { cause: Cause::hangup(), talked: Time::ZERO }));
+    }
+    assert!(desk.is_idle());
+    let mut get = |call: u64| {
+        let path = format!("/v1/call-records/call_{}", CallId(call));
+        answer(&mut desk, &mut switch, NOW, &request("GET", &path, None, "", None)).0
+    };
+    assert_eq!((get(1).status, get(2).status), (404, 200), "the oldest is forgotten");
+    let last: serde_json::Value = serde_json::from_str(&get(count).body).unwrap();
+    let recordings = last["recordings"].as_array().unwrap();
+    assert_eq!((recordings.len(), &recordings[0]["recording"]), (RECORDINGS_KEPT, &1.into()));
+}
+
+#[test]
+fn paths_queries_and_bodies_have_a_longest() {
+    let (mut desk, mut switch) = (Desk::new(Config::default(), 1, [7; 32]), Nothing::default());
+    let long = "x".repeat(70_000);
+    for (method, path, query, body, status) in [
+        ("GET", format!("/v1/{long}"), None, "", 414),
+        ("GET", "/v1/calls".to_owned(), Some(long.as_str()), "", 414),
+        ("POST", "/v1/calls".to_owned(), None, long.as_str(), 413),
+        ("PUT", "/v1/directory/x.test".to_owned(), None, long.as_str(), 400),
+    ] {
+        let (response, _) = answer(&mut desk, &mut switch, NOW, &request(method, &path, query, body, None));
+        assert_eq!(response.status, status, "{method} {}", &path[..path.len().min(30)]);
+    }
+}
+
+proptest! {
+    /// Every answer is one that the table tells of, and every problem is a problem document.
+    #[test]
+    fn no_request_is_answered_in_a_way_that_is_not_told_of(
+        route in 0..ROUTES.iter().count(),
+        part in "[ -~]{0,20}",
+        query in proptest::option::of("[a-z_]{1,8}=[ -~]{0,10}(&(limit|after|state|party)=[0-9a-f]{1,8})?"),
+        body in "\\PC{0,80}|\\{\"(party|to|from|sounds|users|secret)\":[\\[\\]{}\"a-z:@0-9,]{0,30}\\}",
+    ) {
+        let (mut desk, mut switch) = (Desk::new(Config::default(), 1, [7; 32]), Nothing::default());
+        let route = ROUTES.iter().nth(route).unwrap();
+        let path: Vec<&str> = route.path.split('/').map(|it| if it.starts_with('{') { part.as_str() } else { it }).collect();
+        let request = request(route.method.name(), &path.join("/"), query.as_deref(), &body, None);
+        let (response, _) = answer(&mut desk, &mut switch, NOW, &request);
+        prop_assert!(response.status < 500, "{}", response.body);
+        if response.status >= 400 {
+            let problem: serde_json::Value = serde_json::from_str(&response.body).unwrap();
+            prop_assert_eq!(problem["status"].as_u64(), Some(response.status.into()));
+            prop_assert!(hookswitch_dialect::rest::CODES.iter().any(|row| problem["code"] == row.name));
+        }
+    }
+}

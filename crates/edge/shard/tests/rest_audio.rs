@@ -1,0 +1,177 @@
+//! The native REST plays to parties, records them, and collects and sends keys.
+
+mod support;
+use support::*;
+
+use std::time::Duration;
+
+use hookswitch_call::{
+    CallId, Digit, FIRST_ORDERED, MediaReport, Party, PlayEnd, PlayId, PlayNews, RecordEnd, RecordNews, Recorded,
+    RecordingId, Tracks,
+};
+use hookswitch_dialect::rest::Response;
+use hookswitch_shard::Input;
+use serde_json::Value;
+
+fn document(response: &Response) -> Value {
+    serde_json::from_str(&response.body).expect(&response.body)
+}
+
+/// A call of which both parties are on the line.
+fn talk() -> (World, CallId, String) {
+    let mut world = World::anchoring();
+    world.register(0);
+    world.register(1);
+    let answer = world.rest("POST", "/v1/calls", r#"{"from":"sip:alice@x.test","to":"sip:bob@x.test"}"#);
+    for agent in [0, 1] {
+        world.respond(agent, 200, Some("s"));
+    }
+    let call = world.shard.calls().next().expect("a call");
+    assert_eq!(document(&answer)["id"], format!("call_{call}"));
+    world.commands.clear();
+    (world, call, format!("/v1/calls/call_{call}"))
+}
+
+fn tell(world: &mut World, report: MediaReport) {
+    world.shard.handle(world.now, Input::Media(report));
+    world.run();
+}
+
+/// The command that an answer tells of, as it is now.
+fn command(world: &mut World, answer: &Response) -> Value {
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    let path = format!("/v1/commands/{}", document(answer)["id"].as_str().unwrap());
+    document(&world.rest("GET", &path, ""))
+}
+
+/// The first thing that a command plays.
+const FIRST_PLAY: PlayId = PlayId(u32::MAX - 1);
+
+#[test]
+fn a_play_ends_when_its_sounds_are_over() {
+    let (mut world, call, path) = talk();
+    let body = r#"{"party":"callee","sounds":[{"file":"welcome.wav"},{"tone":"440","stop_seconds":1.5}],"times":2}"#;
+    let play = world.rest("POST", &format!("{path}/play"), body);
+    assert_eq!(command(&mut world, &play)["status"], "running");
+    let louder =
+        world.rest("POST", &format!("{path}/play/control"), r#"{"party":"callee","action":"gain","decibels":-6}"#);
+    assert_eq!(command(&mut world, &louder)["status"], "done");
+    let nothing = world.rest("POST", &format!("{path}/play/control"), r#"{"party":"caller","action":"stop"}"#);
+    assert_eq!((nothing.status, document(&nothing)["code"].clone()), (409, "impossible".into()));
+    let news = PlayNews::Ended(PlayEnd::Completed);
+    let party = Party::Callee;
+    tell(&mut world, MediaReport::Played { call, party, play: FIRST_PLAY, news, position: Duration::from_secs(3) });
+    assert_eq!(command(&mut world, &play)["status"], "done");
+
+    let missing = world.rest("POST", &format!("{path}/play"), r#"{"party":"caller","sounds":[{"file":"no.wav"}]}"#);
+    let (party, news) = (Party::Caller, PlayNews::Ended(PlayEnd::Failed));
+    let play = PlayId(FIRST_PLAY.0 - 1);
+    tell(&mut world, MediaReport::Played { call, party, play, news, position: Duration::ZERO });
+    let failed = command(&mut world, &missing);
+    assert_eq!((&failed["status"], &failed["cause"]["stage"]), (&"failed".into(), &"audio".into()));
+    assert_eq!(failed["cause"]["text"], "nothing of it could be played");
+}
+
+#[test]
+fn a_sound_that_is_none_is_told_with_its_place() {
+    let (mut world, _, path) = talk();
+    for (body, field) in [
+        (r#"{"party":"caller","sounds":[]}"#, "/sounds"),
+        (r#"{"party":"caller","sounds":[{"file":"a"},{}]}"#, "/sounds/1"),
+        (r#"{"party":"caller","sounds":[{"file":"a","tone":"b"}]}"#, "/sounds/0"),
+        (r#"{"party":"caller","sounds":[{"file":"a","start_seconds":2,"stop_seconds":1}]}"#, "/sounds/0/stop_seconds"),
+        (r#"{"sounds":[{"file":"a"}]}"#, "/party"),
+    ] {
+        let answer = world.rest("POST", &format!("{path}/play"), body);
+        assert_eq!((answer.status, document(&answer)["field"].as_str().unwrap_or("")), (422, field), "{body}");
+    }
+    let seek = world.rest("POST", &format!("{path}/play/control"), r#"{"party":"caller","action":"seek"}"#);
+    assert_eq!((seek.status, document(&seek)["field"].clone()), (422, "/seconds".into()));
+}
+
+#[test]
+fn a_recording_is_begun_listed_and_finished() {
+    let (mut world, call, path) = talk();
+    let body = r#"{"party":"callee","tracks":"mixed","rate":"16000","max_seconds":60}"#;
+    let begun = world.rest("POST", &format!("{path}/record"), body);
+    let (of, plan) = world.ordered.pop().expect("an order to the engine");
+    assert_eq!((of, plan.tracks, plan.rate, plan.max), (call, Tracks::Mixed, Some(16_000), sec(60)));
+    assert!(plan.file.starts_with(&format!("2023-11-14/{call}-")), "{}", plan.file);
+    let recording = FIRST_ORDERED;
+    tell(&mut world, MediaReport::Recorded { call, recording, news: RecordNews::Begun });
+    assert_eq!(command(&mut world, &begun)["status"], "done");
+    let listed = document(&world.rest("GET", "/v1/recordings?state=running", ""));
+    assert_eq!(
+        (&listed["recordings"][0]["recording"], &listed["recordings"][0]["party"]),
+        (&256.into(), &"callee".into())
+    );
+
+    let control = format!("{path}/recordings/256");
+    let paused = world.rest("POST", &control, r#"{"action":"pause"}"#);
+    assert_eq!(command(&mut world, &paused)["status"], "done");
+    let finished = world.rest("POST", &control, r#"{"action":"finish"}"#);
+    assert_eq!(command(&mut world, &finished)["status"], "running", "until the file is complete");
+    let recorded = Recorded { size: 44, duration: sec(2), ..Recorded::nothing(&plan.file, RecordEnd::Requested) };
+    tell(&mut world, MediaReport::Recorded { call, recording, news: RecordNews::Finished(Box::new(recorded)) });
+    assert_eq!(command(&mut world, &finished)["status"], "done");
+    let shown = document(&world.rest("GET", &path, ""));
+    assert_eq!((&shown["recordings"][0]["state"], &shown["recordings"][0]["bytes"]), (&"finished".into(), &44.into()));
+    for number in ["256", "257", "x"] {
+        let gone = world.rest("POST", &format!("{path}/recordings/{number}"), r#"{"action":"pause"}"#);
+        assert_eq!((gone.status, document(&gone)["code"].clone()), (404, "no_such_recording".into()), "{number}");
+    }
+    for file in ["../x.wav", "/x.wav", "a//b"] {
+        let body = format!(r#"{{"party":"caller","file":"{file}"}}"#);
+        assert_eq!(world.rest("POST", &format!("{path}/record"), &body).status, 422, "{file}");
+    }
+    assert_ne!(FIRST_ORDERED, RecordingId(257));
+}
+
+#[test]
+fn keys_are_collected_and_sent() {
+    let (mut world, call, path) = talk();
+    let body = r##"{"party":"callee","most":4,"terminator":"#","first_seconds":5}"##;
+    let collect = world.rest("POST", &format!("{path}/collect"), body);
+    for key in "12#".chars() {
+        let digit = Digit { key, time: Duration::from_millis(100) };
+        tell(&mut world, MediaReport::Digit { call, party: Party::Callee, digit, passed: false });
+    }
+    assert_eq!(command(&mut world, &collect)["status"], "done");
+    let told = format!("{:?}", world.told.last());
+    assert!(told.contains("Collected") && told.contains("\"12\""), "{told}");
+    let late = world.rest("POST", &format!("{path}/collect"), r#"{"party":"callee","most":1,"first_seconds":1}"#);
+    world.pass(sec(2));
+    assert_eq!(command(&mut world, &late)["status"], "done", "no key is an outcome too");
+
+    let sent = world.rest("POST", &format!("{path}/digits"), r#"{"party":"caller","digits":"1a#"}"#);
+    assert_eq!(command(&mut world, &sent)["status"], "done");
+    for body in [r#"{"party":"caller","digits":"1x"}"#, r#"{"party":"caller","digits":""}"#] {
+        assert_eq!(world.rest("POST", &format!("{path}/digits"), body).status, 422, "{body}");
+    }
+    for pattern in ["(", "x*"] {
+        let body = format!(r#"{{"party":"callee","most":4,"pattern":"{pattern}"}}"#);
+        let bad = world.rest("POST", &format!("{path}/collect"), &body);
+        assert_eq!((bad.status, document(&bad)["field"].clone()), (422, "/pattern".into()), "{pattern}");
+    }
+}
+
+#[test]
+fn who_is_in_no_conference_takes_no_part_in_one() {
+    let (mut world, _, path) = talk();
+    let outside = world.rest("POST", &format!("{path}/conference"), r#"{"party":"caller","muted":true}"#);
+    assert_eq!((outside.status, document(&outside)["code"].clone()), (409, "impossible".into()));
+    let whom = world.rest("POST", &format!("{path}/conference"), r#"{"party":"caller","role":"whisper"}"#);
+    assert_eq!((whom.status, document(&whom)["field"].clone()), (422, "/whisper_to".into()));
+}
+
+#[test]
+fn commands_that_a_call_outlives_not_end_with_it() {
+    let (mut world, _, path) = talk();
+    let play =
+        world.rest("POST", &format!("{path}/play"), r#"{"party":"caller","forever":true,"sounds":[{"file":"a"}]}"#);
+    assert_eq!(world.rest("DELETE", &path, "").status, 202);
+    assert_eq!(command(&mut world, &play)["status"], "failed");
+    let mut ends: Vec<_> = world.commands.iter().map(|end| (end.kind, end.result.is_ok())).collect();
+    ends.sort_unstable();
+    assert_eq!(ends, [("end", true), ("play", false)], "each once");
+}
