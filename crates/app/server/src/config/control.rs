@@ -28,7 +28,7 @@ pub struct Control {
     /// Most requests in a second of each grant that says nothing else, or of everybody together where there are no grants;
     /// twice as many in a burst. More are answered 429. Default: no limit.
     pub rate: Option<u32>,
-    /// Longest body of a request, in bytes, at most 16777216; longer ones are answered 413.
+    /// Longest body of a request, in bytes, at most 16777216; longer ones are answered 413. Most resources take less.
     pub max_body: usize,
     /// Most connections at once; more are closed at once.
     pub max_connections: usize,
@@ -54,7 +54,7 @@ impl Default for Control {
             client_ca: None,
             allowed_origins: Vec::new(),
             rate: None,
-            max_body: 1_048_576,
+            max_body: 16_777_216,
             max_connections: 4_096,
             max_per_address: None,
             idle_time: 30,

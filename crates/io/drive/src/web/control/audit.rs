@@ -150,13 +150,16 @@ struct Line<'a> {
     cause: Option<&'a str>,
 }
 
-/// What an answer says about command and call: a command (`id` begins with `cmd_`), a call, or a problem.
+/// What an answer says about command and call: a command (`id` begins with `cmd_`), a call and the command that makes it,
+/// or a problem.
 #[derive(Deserialize, Default)]
 struct Told {
     #[serde(default)]
     id: Option<CompactString>,
     #[serde(default)]
     call: Option<CompactString>,
+    #[serde(default)]
+    command: Option<CompactString>,
     #[serde(default)]
     code: Option<CompactString>,
 }
@@ -165,7 +168,7 @@ struct Told {
 fn told(answer: Option<&Bytes>) -> (Option<CompactString>, Option<CompactString>, Option<CompactString>) {
     let told: Told = answer.and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
     let id = |beginning: &str| told.id.clone().filter(|id| id.starts_with(beginning));
-    (id("cmd_"), told.call.clone().or_else(|| id("call_")), told.code.clone())
+    (told.command.clone().or_else(|| id("cmd_")), told.call.clone().or_else(|| id("call_")), told.code.clone())
 }
 
 fn add(text: &mut Vec<u8>, note: &Note) {
@@ -177,7 +180,7 @@ fn add(text: &mut Vec<u8>, note: &Note) {
         Note::Asked(asked) => {
             let (command, call, code) = told(asked.answer.as_ref());
             let outcome = match asked.status {
-                202 => "accepted",
+                200..=299 if command.is_some() => "accepted",
                 200..=299 => "done",
                 _ => "refused",
             };
@@ -362,7 +365,7 @@ mod tests {
         let noter = audit.noter();
         noter.note(asked(1, 202, r#"{"id":"cmd_1","call":"call_7","kind":"hold","status":"running"}"#));
         noter.note(asked(2, 404, r#"{"code":"call_not_found"}"#));
-        noter.note(asked(3, 201, r#"{"id":"call_9"}"#));
+        noter.note(asked(3, 201, r#"{"id":"call_9","command":"cmd_2"}"#));
         noter.note(asked(4, 204, ""));
         let (command, result) = ("cmd_1".into(), "failed".into());
         let cause = Some("busy".to_owned());
@@ -375,7 +378,8 @@ mod tests {
         });
         assert_eq!(lines[0], expected);
         assert_eq!((&lines[1]["outcome"], &lines[1]["cause"]), (&"refused".into(), &"call_not_found".into()));
-        assert_eq!((&lines[2]["outcome"], &lines[2]["call"]), (&"done".into(), &"call_9".into()));
+        let call = (&lines[2]["outcome"], &lines[2]["call"], &lines[2]["command"]);
+        assert_eq!(call, (&"accepted".into(), &"call_9".into(), &"cmd_2".into()));
         assert_eq!((&lines[3]["outcome"], lines[3].get("call")), (&"done".into(), None));
         let expected = serde_json::json!({
             "time": "1970-01-01T00:00:00.000Z", "event": "end", "command": "cmd_1", "call": "call_7", "outcome": "failed",

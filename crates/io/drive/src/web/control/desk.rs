@@ -46,6 +46,7 @@ async fn handle(
     let busy = Problem::Busy("too many requests at once");
     let _place = gateway.requests.try_acquire().map_err(|_| busy.clone())?;
     let (head, body) = request.into_parts();
+    let max_body = max_body.min(rest::body_limit(head.uri.path()));
     let size = announced(&head.headers).unwrap_or(max_body);
     if size > max_body {
         return Err(Problem::TooLarge(max_body));

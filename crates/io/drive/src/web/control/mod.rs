@@ -45,8 +45,8 @@ pub const MAX_CONTROL_CONNECTIONS: usize = 4_096;
 /// Connections from one other host, by default.
 pub const MAX_CONTROL_PER_ADDRESS: usize = 1_024;
 
-/// Longest request body by default, in bytes.
-pub const MAX_CONTROL_BODY: usize = 1024 * 1024;
+/// Longest request body by default, in bytes. Most resources take less.
+pub const MAX_CONTROL_BODY: usize = MAX_BODY;
 
 /// How long nothing may move on a connection on which something is wanted: whoever sends events sends something more often.
 const STALL: Duration = Duration::from_secs(75);

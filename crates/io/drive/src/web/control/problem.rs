@@ -1,12 +1,11 @@
 //! What the listener itself refuses, as problem documents (RFC 9457) of the same form as those of the resources behind it.
 
-use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use hookswitch_dialect::rest::{self, Code};
 
-/// `Retry-After` of what may be well again at once, in seconds.
-const SOON: HeaderValue = HeaderValue::from_static("1");
+use crate::web::HttpAnswer;
+use crate::web::http::respond;
 
 /// Why a request does not reach the switch, or its answer the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,17 +31,16 @@ pub(in crate::web) enum Problem {
 }
 
 impl Problem {
-    const fn kind(&self) -> (StatusCode, &'static str) {
+    const fn code(&self) -> Code {
         match self {
-            Self::Unauthorized { .. } => (StatusCode::UNAUTHORIZED, "unauthorized"),
-            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
-            Self::Origin(_) => (StatusCode::FORBIDDEN, "origin_not_allowed"),
-            Self::Host(_) => (StatusCode::MISDIRECTED_REQUEST, "wrong_host"),
-            Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
-            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
-            Self::Late => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
-            Self::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-            Self::Silent => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Unauthorized { .. } => Code::Unauthorized,
+            Self::Forbidden(_) => Code::Forbidden,
+            Self::Origin(_) => Code::OriginNotAllowed,
+            Self::Host(_) => Code::WrongHost,
+            Self::TooMany { .. } => Code::RateLimited,
+            Self::TooLarge(_) => Code::BodyTooLarge,
+            Self::Late => Code::RequestTimeout,
+            Self::Busy(_) | Self::Silent => Code::Unavailable,
         }
     }
 
@@ -70,33 +68,22 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, code) = self.kind();
-        let body = json!({
-            "type": format!("/problems/{code}"),
-            "title": status.canonical_reason().unwrap_or_default(),
-            "status": status.as_u16(),
-            "code": code,
-            "detail": self.detail(),
-        });
-        let mut response = Response::new(Body::from(body.to_string()));
-        *response.status_mut() = status;
+        let mut problem = rest::Problem::new(self.code(), self.detail());
+        if let Self::TooMany { retry_after_seconds, .. } = self {
+            problem.retry_after = Some(retry_after_seconds);
+        }
+        let rest::Response { status, content_type, headers, body } = problem.into_response();
+        let answer = HttpAnswer { status, content_type, headers, body: body.into() };
+        let mut response = respond(answer, false);
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self {
             // RFC 6750 section 3.1: an error is named only if something was shown.
-            Self::Unauthorized { shown } => {
-                let challenge = if shown {
-                    r#"Bearer realm="control", error="invalid_token""#
-                } else {
-                    r#"Bearer realm="control""#
-                };
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            Self::Unauthorized { shown: true } => {
+                let challenge = HeaderValue::from_static(r#"Bearer realm="control", error="invalid_token""#);
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
             }
-            Self::TooMany { retry_after_seconds, .. } => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds));
-            }
-            Self::Busy(_) | Self::Silent => {
-                headers.insert(header::RETRY_AFTER, SOON);
+            Self::Unauthorized { shown: false } => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="control""#));
             }
             Self::Late => {
                 // What is left of the body would be taken for the next request.
