@@ -335,7 +335,8 @@ fn layer(key: &str, domain: &Domain) -> Result<Layer, ConfigError> {
         Ok((user.into(), UserLimits { contacts: limits.contacts, calls: limits.calls, classes }))
     });
     let limits = limits.collect::<Result<_, ConfigError>>()?;
-    Ok(Layer { control: None, users: users.collect(), forwards: forwards.collect(), limits })
+    // Whether they are recorded is a rule: a domain of the file has a say in it too.
+    Ok(Layer { users: users.collect(), forwards: forwards.collect(), limits, ..Layer::default() })
 }
 
 fn forwarding(forward: &Forward) -> Forwarding {

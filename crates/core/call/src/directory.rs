@@ -16,6 +16,7 @@ mod entries;
 mod forwarding;
 mod limits;
 mod lookup;
+mod recorded;
 mod toll;
 
 pub use asking::Standing;
@@ -116,6 +117,9 @@ pub struct Layer {
     /// Limits of those users who have their own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<CompactString, UserLimits>,
+    /// Whether calls are recorded, of those users who say so.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub record: BTreeMap<CompactString, bool>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -214,7 +218,7 @@ impl Directory {
     }
 
     /// Merges into the pushed layer of a domain that exists: users are added or replaced, with whom
-    /// to call instead of them and their limits, and the controller is replaced if one is given.
+    /// to call instead of them, their limits and whether they are recorded, and the controller is replaced if one is given.
     ///
     /// # Errors
     /// [`DirectoryError::NoSuchDomain`], or a limit; nothing has changed then.
@@ -228,6 +232,8 @@ impl Directory {
         merged.forwards.extend(layer.forwards);
         merged.limits.retain(|user, _| !layer.users.contains_key(user));
         merged.limits.extend(layer.limits);
+        merged.record.retain(|user, _| !layer.users.contains_key(user));
+        merged.record.extend(layer.record);
         merged.users.extend(layer.users);
         if merged.users.len() > MAX_USERS {
             return Err(DirectoryError::TooManyUsers);
@@ -283,6 +289,7 @@ impl Directory {
             pushed.forwards.remove(user);
             pushed.limits.remove(user);
             entry.revision = revision;
+            pushed.record.remove(user);
             let change = DirectoryChange::Put(name, pushed.clone());
             self.changes.push_back(change);
             return Ok(());
@@ -478,7 +485,8 @@ fn check_layer(layer: &Layer) -> Result<(), DirectoryError> {
             return Err(DirectoryError::SecretTooLong);
         }
     }
-    if let Some(user) = layer.limits.keys().find(|user| !layer.users.contains_key(*user)) {
+    let mut others = layer.limits.keys().chain(layer.record.keys());
+    if let Some(user) = others.find(|user| !layer.users.contains_key(*user)) {
         return Err(DirectoryError::BadName(user.chars().take(64).collect()));
     }
     if let Some((user, _)) = layer.limits.iter().find(|(_, limits)| !limits.is_sound()) {

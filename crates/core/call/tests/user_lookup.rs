@@ -32,7 +32,12 @@ fn plain() -> Directory {
 }
 
 fn found(secret: &str) -> UserAnswer {
-    let user = FoundUser { secret: Secret::new(secret), forward: Forwarding::default(), limits: UserLimits::default() };
+    let user = FoundUser {
+        secret: Secret::new(secret),
+        forward: Forwarding::default(),
+        limits: UserLimits::default(),
+        record: None,
+    };
     UserAnswer::Found { user: Box::new(user), max_age: None }
 }
 
@@ -277,7 +282,12 @@ fn what_is_said_of_a_user_holds_and_can_be_taken_back() {
     let mut dir = plain();
     let forward = Forwarding { always: Some("sip:c@a.test".into()), ..Forwarding::default() };
     let limits = UserLimits { contacts: Some(1), ..UserLimits::default() };
-    let user = Box::new(FoundUser { secret: Secret::new("b"), forward: forward.clone(), limits: limits.clone() });
+    let user = Box::new(FoundUser {
+        secret: Secret::new("b"),
+        forward: forward.clone(),
+        limits: limits.clone(),
+        record: Some(true),
+    });
     settle(&mut dir, AT, "bob", UserAnswer::Found { user, max_age: None });
     assert_eq!((dir.forwards("a.test", "bob"), dir.limits("a.test", "bob")), (Some(&forward), &limits));
     assert!(!dir.users("a.test").unwrap().iter().any(|user| user == "bob"), "not listed");
@@ -293,7 +303,7 @@ fn what_is_said_of_a_user_holds_and_can_be_taken_back() {
 fn an_answer_that_the_directory_would_not_take_is_none() {
     let mut dir = plain();
     let forward = Forwarding { always: Some("1002".into()), ..Forwarding::default() };
-    let user = Box::new(FoundUser { secret: Secret::new("b"), forward, limits: UserLimits::default() });
+    let user = Box::new(FoundUser { secret: Secret::new("b"), forward, limits: UserLimits::default(), record: None });
     settle(&mut dir, AT, "bob", UserAnswer::Found { user, max_age: None });
     let Some(LookupNews::Failing { why, .. }) = dir.poll_lookup_news() else { panic!("told") };
     assert!(why.contains("forward.always"), "{why}");

@@ -31,6 +31,15 @@ pub enum RecordRule {
     These(BTreeMap<CompactString, bool>),
 }
 
+impl RecordRule {
+    /// Whether the rule has this user recorded, in particular.
+    fn names(&self, user: &str, domain: &str) -> bool {
+        let Self::These(these) = self else { return false };
+        let user = format_compact!("{user}@{domain}").to_lowercase();
+        these.get(&*user).or_else(|| these.get(domain)).is_some_and(|recorded| *recorded)
+    }
+}
+
 /// What has become of a recording.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RecordReport {
@@ -45,7 +54,7 @@ pub struct RecordReport {
 impl Shard {
     /// Begins the recording of a call whose parties have been joined, if a rule wants it.
     pub(crate) fn record_by_rule(&mut self, told: &Told) {
-        if !matches!(told.event, Event::Bridged) || self.record_rule == RecordRule::Nobody {
+        if !matches!(told.event, Event::Bridged) {
             return;
         }
         let Some(call) = self.board.call(told.call).filter(|call| self.is_recorded([&call.caller, &call.callee]))
@@ -65,15 +74,14 @@ impl Shard {
     }
 
     fn is_recorded(&self, parties: [&Address; 2]) -> bool {
-        match &self.record_rule {
-            RecordRule::Nobody => false,
-            RecordRule::Everybody => true,
-            RecordRule::These(these) => parties.iter().any(|party| {
+        let rule = &self.record_rule;
+        *rule == RecordRule::Everybody
+            || parties.iter().any(|party| {
                 let Some((user, domain)) = self.b2bua.user_of(party) else { return false };
-                let user = format_compact!("{user}@{domain}").to_lowercase();
-                these.get(&*user).or_else(|| these.get(domain)).is_some_and(|recorded| *recorded)
-            }),
-        }
+                // Users who were pushed, or asked for, say it themselves.
+                let own = self.b2bua.directory().record(domain, &user);
+                own.unwrap_or_else(|| rule.names(&user, domain))
+            })
     }
 
     /// Fills in what stands for something in the order of a recording.

@@ -196,3 +196,21 @@ fn a_message_is_named_by_who_was_called_and_lights_that_ones_lamp() {
         assert_eq!(page(&mut world, call)["recordings"][0]["file"], "/r/a.wav");
     }
 }
+
+#[test]
+fn a_pushed_user_says_itself_whether_it_is_recorded_but_where_everybody_is() {
+    for (rule, record, expected) in [
+        (RecordRule::Nobody, "\"always\"", 1),
+        (RecordRule::Nobody, "\"never\"", 0),
+        (these(&["bob@x.test"]), "\"never\"", 0),
+        (these(&["bob@x.test"]), "null", 1),
+        (these(&["alice@x.test"]), "\"never\"", 1),
+        (RecordRule::Everybody, "\"never\"", 1),
+    ] {
+        let mut world = world(rule.clone());
+        let body = format!(r#"{{"secret":"bob-pw","record":{record}}}"#);
+        assert_eq!(world.http("PUT", "/dir/x.test/bob", Box::leak(body.into_boxed_str())).0, 200);
+        talk(&mut world);
+        assert_eq!(world.ordered.len(), expected, "{rule:?} {record}");
+    }
+}

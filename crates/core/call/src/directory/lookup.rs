@@ -105,6 +105,8 @@ pub struct FoundUser {
     pub forward: Forwarding,
     /// Its own limits.
     pub limits: UserLimits,
+    /// Whether its calls are recorded, if it says so.
+    pub record: Option<bool>,
 }
 
 /// What came of a question.

@@ -9,6 +9,7 @@ fn layer(users: &[&str]) -> Layer {
         users: users.iter().map(|u| (CompactString::from(*u), Secret::new("pw"))).collect(),
         forwards: BTreeMap::new(),
         limits: BTreeMap::new(),
+        record: BTreeMap::new(),
     }
 }
 

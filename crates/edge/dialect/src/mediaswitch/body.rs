@@ -49,7 +49,9 @@ impl<'a> DomainBody<'a> {
         let forwards = named.into_iter().filter(|(_, forward)| !forward.is_empty()).collect();
         let limits: BTreeMap<_, _> = listed.iter().map(|user| (user.name.clone(), user.limits.clone())).collect();
         let limits = limits.into_iter().filter(|(_, limits)| !limits.is_empty()).collect();
-        Ok((Layer { control, users, forwards, limits }, listed))
+        let record: BTreeMap<_, _> = listed.iter().map(|user| (user.name.clone(), user.record)).collect();
+        let record = record.into_iter().filter_map(|(name, record)| Some((name, record?))).collect();
+        Ok((Layer { control, users, forwards, limits, record }, listed))
     }
 }
 
@@ -60,6 +62,7 @@ pub(super) struct Listed {
     secret: Secret,
     forward: Forwarding,
     limits: UserLimits,
+    record: Option<bool>,
 }
 
 /// Where in the body that stands which the directory does not take: in the list, or else `path`,
@@ -117,6 +120,8 @@ pub(super) fn user(body: &[u8], name: &str) -> Result<Layer, Failure> {
         forward: Option<&'a RawValue>,
         #[serde(borrow)]
         limits: Option<&'a RawValue>,
+        #[serde(borrow)]
+        record: Option<&'a RawValue>,
     }
     let body = read::<UserBody<'_>>(body)?;
     let secret = Secret::new(&text(body.secret.ok_or_else(|| required("secret"))?, "secret")?);
@@ -124,7 +129,8 @@ pub(super) fn user(body: &[u8], name: &str) -> Result<Layer, Failure> {
     let forwards = if forward.is_empty() { BTreeMap::new() } else { [(name.into(), forward)].into() };
     let limits = limits(body.limits, "limits")?;
     let limits = if limits.is_empty() { BTreeMap::new() } else { [(name.into(), limits)].into() };
-    Ok(Layer { control: None, users: [(name.into(), secret)].into(), forwards, limits })
+    let record = record(body.record, "record")?.map(|record| (name.into(), record)).into_iter().collect();
+    Ok(Layer { control: None, users: [(name.into(), secret)].into(), forwards, limits, record })
 }
 
 /// A user who was asked for: its document is what would be pushed for it.
@@ -133,12 +139,14 @@ pub(super) fn user(body: &[u8], name: &str) -> Result<Layer, Failure> {
 /// [`DocumentError`]: what is wrong with the document and where.
 pub fn found_user(document: &[u8]) -> Result<FoundUser, DocumentError> {
     let name = "user";
-    let Layer { mut users, mut forwards, mut limits, .. } = user(document, name).map_err(Failure::into_error)?;
+    let Layer { mut users, mut forwards, mut limits, mut record, .. } =
+        user(document, name).map_err(Failure::into_error)?;
     let secret = users.remove(name).unwrap_or_else(|| Secret::new(""));
     let found = FoundUser {
         secret,
         forward: forwards.remove(name).unwrap_or_default(),
         limits: limits.remove(name).unwrap_or_default(),
+        record: record.remove(name),
     };
     match found.problem() {
         None => Ok(found),
@@ -161,6 +169,16 @@ fn limits(raw: Option<&RawValue>, place: &str) -> Result<UserLimits, Failure> {
     let Some(raw) = raw else { return Ok(UserLimits::default()) };
     serde_json::from_str(raw.get())
         .map_err(|_| wrong(place, "an object of numbers `contacts` and `calls`, and limits by name in `classes`"))
+}
+
+/// Whether a user is recorded; nothing and `null` leave it to the rules.
+fn record(raw: Option<&RawValue>, place: &str) -> Result<Option<bool>, Failure> {
+    let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return Ok(None) };
+    match serde_json::from_str::<&str>(raw.get()) {
+        Ok("always") => Ok(Some(true)),
+        Ok("never") => Ok(Some(false)),
+        Ok(_) | Err(_) => Err(wrong(place, "`always` or `never`")),
+    }
 }
 
 /// Whom to call instead of a user; nothing and `null` name nobody.
@@ -198,6 +216,8 @@ fn users(raw: &RawValue) -> Result<Vec<Listed>, Failure> {
         forward: Option<&'a RawValue>,
         #[serde(borrow)]
         limits: Option<&'a RawValue>,
+        #[serde(borrow)]
+        record: Option<&'a RawValue>,
     }
     let entries: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| wrong("users", "a list"))?;
     let mut listed = Vec::with_capacity(entries.len());
@@ -213,7 +233,8 @@ fn users(raw: &RawValue) -> Result<Vec<Listed>, Failure> {
             let secret = Secret::new(&text(secret, &format!("users[{index}].secret"))?);
             let forward = forwarding(entry.forward, &format!("users[{index}].forward"))?;
             let limits = limits(entry.limits, &format!("users[{index}].limits"))?;
-            listed.push(Listed { index, name, secret, forward, limits });
+            let record = record(entry.record, &format!("users[{index}].record"))?;
+            listed.push(Listed { index, name, secret, forward, limits, record });
         }
     }
     Ok(listed)

@@ -174,3 +174,22 @@ fn users_are_pushed_with_their_limits() {
     assert_eq!(host.ask("PATCH", one, r#"{"secret":"s"}"#).status, 200);
     assert_eq!(limits(&host, "1"), (None, None));
 }
+
+#[test]
+fn users_are_pushed_with_whether_they_are_recorded() {
+    let mut host = Host::configured();
+    let recorded = |host: &Host, user: &str| host.directory.record("bling.example.test", user);
+    let body = r#"{"control":"","users":[{"username":"1","secret":"s","record":"always"},
+        {"username":"2","secret":"s","record":"never"},{"username":"3","secret":"s","record":null}]}"#;
+    assert_eq!(host.ask("PUT", "/dir/bling.example.test", body).status, 201);
+    assert_eq!(["1", "2", "3"].map(|user| recorded(&host, user)), [Some(true), Some(false), None]);
+    let one = "/dir/bling.example.test/1";
+    assert_eq!(host.ask("PATCH", one, r#"{"secret":"s","record":"never"}"#).status, 200);
+    assert_eq!(recorded(&host, "1"), Some(false));
+    assert_eq!(host.ask("PATCH", one, r#"{"secret":"s"}"#).status, 200);
+    assert_eq!(recorded(&host, "1"), None);
+    for wrong in ["true", "\"sometimes\"", "1", "{}"] {
+        let body = format!(r#"{{"control":"","users":[{{"username":"1","secret":"s","record":{wrong}}}]}}"#);
+        assert_eq!(host.ask("PUT", "/dir/bling.example.test", &body).status, 400, "{wrong}");
+    }
+}
