@@ -113,7 +113,7 @@ fn order(n: u8) -> AudioOrder {
     let soup = || Soup { sounds: vec![Sound::of(SoundKind::Wav, "s")], ..Soup::default() }.into();
     let collect = || Box::new(Collect { most: 2, terminator: None, pattern: None, first: sec(9), next: sec(4) });
     match n {
-        0 | 1 => AudioOrder::Play { soup: soup(), update: n == 1 },
+        0 | 1 => AudioOrder::Play { soup: soup(), update: n == 1, to: Audience::Party },
         2 => AudioOrder::ControlPlay(PlayControl::Stop),
         3 => AudioOrder::Collect { collect: collect(), prompt: Some(soup()) },
         4 => AudioOrder::Collect { collect: collect(), prompt: None },

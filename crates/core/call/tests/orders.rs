@@ -13,7 +13,7 @@ fn soup(name: &str) -> Arc<Soup> {
 }
 
 fn play(name: &str) -> AudioOrder {
-    AudioOrder::Play { soup: soup(name), update: false }
+    AudioOrder::Play { soup: soup(name), update: false, to: Audience::Party }
 }
 
 /// Two keys, or fewer and `#`; the first within 5 s, the next within 2 s.
@@ -99,7 +99,8 @@ fn a_second_play_replaces_the_first_and_an_update_goes_on_with_it() {
     let second = played(&desk);
     assert_ne!(first, second);
     // Before the engine has told of the first.
-    order(&mut desk, call, AudioOrder::Play { soup: soup("three"), update: true }).expect("accepted");
+    order(&mut desk, call, AudioOrder::Play { soup: soup("three"), update: true, to: Audience::Party })
+        .expect("accepted");
     assert_eq!(played(&desk), second);
     assert_eq!(codes(&mut desk), [200], "that of the second");
     tell(&mut desk, call, first, PlayNews::Ended(PlayEnd::Replaced));
@@ -269,7 +270,7 @@ fn what_cannot_be_is_refused() {
     let ringing = desk.incoming(Some("a"));
     assert_eq!(order(&mut desk, ringing, play("x")), Err(Refused::NotAnswered));
     let call = desk.talking();
-    let empty = AudioOrder::Play { soup: Arc::new(Soup::default()), update: false };
+    let empty = AudioOrder::Play { soup: Arc::new(Soup::default()), update: false, to: Audience::Party };
     assert!(matches!(order(&mut desk, call, empty), Err(Refused::Impossible(_))));
     for most in [0, MAX_KEYS as u8 + 1] {
         let collect = Collect { most, terminator: None, pattern: None, first: sec(5), next: sec(2) };
@@ -308,4 +309,41 @@ fn a_call_with_commands_under_way_is_plain_data() {
     desk.board.put(serde_json::from_str(&text).expect("the same"));
     press(&mut desk, call, "2");
     assert_eq!((keys(&mut desk), codes(&mut desk)), (vec![("42".into(), true)], vec![200]));
+}
+
+#[test]
+fn a_conference_is_played_to_through_one_of_its_members_beside_what_that_one_hears() {
+    let mut desk = Desk::new(Limits::default());
+    let call = desk.incoming(Some("a"));
+    let found = Found::Service(Service::Conference("sales".into()));
+    desk.tell(Report::Located { call, found, codecs: None, forwards: None });
+    desk.tell(Report::Confirmed { call, leg: LegId(0), sdp: None });
+    let to_room = |name, update| AudioOrder::Play { soup: soup(name), update, to: Audience::Room };
+    let last = |desk: &Desk| match desk.media.last() {
+        Some(MediaOp::Play { play, to, .. }) => (*play, *to),
+        other => panic!("nothing is played: {other:?}"),
+    };
+    order(&mut desk, call, play("for one")).expect("accepted");
+    let (alone, audience) = last(&desk);
+    assert_eq!(audience, Audience::Party);
+    order(&mut desk, call, to_room("for all", false)).expect("accepted");
+    let (together, audience) = last(&desk);
+    assert_eq!(audience, Audience::Room);
+    // An update is that of what the same ears hear.
+    order(&mut desk, call, to_room("for all, other words", true)).expect("accepted");
+    assert_eq!((last(&desk), codes(&mut desk)), ((together, Audience::Room), vec![200]));
+    order(&mut desk, call, AudioOrder::Play { soup: soup("x"), update: true, to: Audience::Party }).expect("accepted");
+    assert_eq!((last(&desk), codes(&mut desk)), ((alone, Audience::Party), vec![200]));
+    tell(&mut desk, call, together, PlayNews::Ended(PlayEnd::Completed));
+    tell(&mut desk, call, alone, PlayNews::Ended(PlayEnd::Completed));
+    assert_eq!(codes(&mut desk), [200, 200]);
+    // Keys of a member are its own affair.
+    order(&mut desk, call, collect(None)).expect("accepted");
+    assert!(matches!(order(&mut desk, call, play("x")), Err(Refused::Pending(_))));
+    order(&mut desk, call, to_room("for all", false)).expect("accepted");
+    let nothing = AudioOrder::Play { soup: Arc::new(Soup::default()), update: false, to: Audience::Room };
+    assert!(matches!(order(&mut desk, call, nothing), Err(Refused::Impossible(_))));
+    // Whoever is in no conference has none to play to.
+    let other = desk.talking();
+    assert!(matches!(order(&mut desk, other, to_room("x", false)), Err(Refused::Impossible(_))));
 }

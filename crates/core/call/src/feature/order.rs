@@ -28,7 +28,7 @@ use crate::words::{
 /// What commands have done to the audio of the parties, and who waits for its end.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Orders {
-    /// At most one for each party.
+    /// At most one for each party and audience, but for what is about to be told as replaced.
     playing: SmallVec<[Playing; 1]>,
     /// The same.
     collecting: SmallVec<[Collecting; 1]>,
@@ -42,6 +42,7 @@ pub(crate) struct Orders {
 struct Playing {
     party: Party,
     play: PlayId,
+    to: Audience,
     /// The command; none for the prompt of [`Collecting`].
     ticket: Option<Ticket>,
 }
@@ -86,7 +87,12 @@ impl Call {
             return Err(Refused::Impossible("the party is a service of the switch".into()));
         }
         match order {
-            AudioOrder::Play { soup, .. } => self.may_play(party, Some(soup)),
+            AudioOrder::Play { to: Audience::Room, .. } if self.room_of(party).is_none() => {
+                Err(Refused::Impossible("the party is in no conference".into()))
+            }
+            // Beside all that the party alone hears.
+            AudioOrder::Play { soup, to: Audience::Room, .. } => is_something(soup),
+            AudioOrder::Play { soup, to: Audience::Party, .. } => self.may_play(party, Some(soup)),
             AudioOrder::Collect { prompt, collect } => self.may_collect(party, collect, prompt.as_deref()),
             AudioOrder::ControlPlay(_) if self.played_by_command(party).is_none() => {
                 Err(Refused::Impossible("nothing is played to the party by command".into()))
@@ -115,10 +121,7 @@ impl Call {
         if self.collecting(party).is_some() {
             return Err(Refused::Pending("keys of the party are being collected".into()));
         }
-        if soup.is_some_and(|soup| soup.sounds.is_empty()) {
-            return Err(Refused::Impossible("there is nothing to play".into()));
-        }
-        Ok(())
+        soup.map_or(Ok(()), is_something)
     }
 
     fn may_collect(&self, party: Party, collect: &Collect, prompt: Option<&Soup>) -> Result<(), Refused> {
@@ -131,7 +134,7 @@ impl Call {
     /// Does what a command asks for; [`Call::may_order`] has been asked.
     pub(crate) fn order(&mut self, scene: &mut Scene<'_>, ticket: Ticket, party: Party, order: AudioOrder) {
         match order {
-            AudioOrder::Play { soup, update } => self.order_play(scene, ticket, party, (soup, update)),
+            AudioOrder::Play { soup, update, to } => self.order_play(scene, ticket, party, (soup, update, to)),
             AudioOrder::ControlPlay(control) => {
                 if let Some(play) = self.played_by_command(party) {
                     self.media(scene, MediaOp::ControlPlay { call: self.id, party, play, control });
@@ -163,11 +166,18 @@ impl Call {
 
     // Sounds.
 
-    fn order_play(&mut self, scene: &mut Scene<'_>, ticket: Ticket, party: Party, (soup, update): (Arc<Soup>, bool)) {
+    fn order_play(
+        &mut self,
+        scene: &mut Scene<'_>,
+        ticket: Ticket,
+        party: Party,
+        (soup, update, to): (Arc<Soup>, bool, Audience),
+    ) {
         // The last of it, as played_by_command has it: one before that is about to be told as replaced.
-        let running = self.orders().playing.iter_mut().rev().find(|playing| playing.party == party && update);
+        let is_it = |playing: &&mut Playing| update && playing.party == party && playing.to == to;
+        let running = self.orders().playing.iter_mut().rev().find(is_it);
         let Some(running) = running else {
-            self.play_to(scene, party, soup, Some(ticket));
+            self.play_to(scene, (party, to), soup, Some(ticket));
             return;
         };
         // It goes on under the same name, and its end is told once.
@@ -175,16 +185,22 @@ impl Call {
         if let Some(before) = before {
             done(scene, before);
         }
-        self.media(scene, MediaOp::Play { call: self.id, party, play, soup, to: Audience::Party });
+        self.media(scene, MediaOp::Play { call: self.id, party, play, soup, to });
     }
 
-    fn play_to(&mut self, scene: &mut Scene<'_>, party: Party, soup: Arc<Soup>, ticket: Option<Ticket>) {
+    fn play_to(
+        &mut self,
+        scene: &mut Scene<'_>,
+        (party, to): (Party, Audience),
+        soup: Arc<Soup>,
+        ticket: Option<Ticket>,
+    ) {
         let orders = self.orders();
         orders.plays += 1;
         // From above: services count from below.
         let play = PlayId(u32::MAX - orders.plays);
-        orders.playing.push(Playing { party, play, ticket });
-        self.media(scene, MediaOp::Play { call: self.id, party, play, soup, to: Audience::Party });
+        orders.playing.push(Playing { party, play, to, ticket });
+        self.media(scene, MediaOp::Play { call: self.id, party, play, soup, to });
     }
 
     /// What a command plays to a party: the last of it, since that before it is about to be told as replaced.
@@ -241,7 +257,7 @@ impl Call {
         let first = collect.first;
         self.orders().collecting.push(Collecting { party, ticket, collect, keys: CompactString::default() });
         match prompt {
-            Some(soup) => self.play_to(scene, party, soup, None),
+            Some(soup) => self.play_to(scene, (party, Audience::Party), soup, None),
             None => self.set_alarm(scene.now + first, Alarm::Collect(party)),
         }
     }
@@ -388,6 +404,13 @@ impl Orders {
     /// No further recording may begin; the names of those before are not used again.
     fn is_full(&self) -> bool {
         self.recordings.len() >= MAX_RECORDINGS || self.recorded >= u16::MAX - FIRST_ORDERED.0
+    }
+}
+
+fn is_something(soup: &Soup) -> Result<(), Refused> {
+    match soup.sounds.is_empty() {
+        true => Err(Refused::Impossible("there is nothing to play".into())),
+        false => Ok(()),
     }
 }
 

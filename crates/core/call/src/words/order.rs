@@ -6,7 +6,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use super::{Collect, Digit, Part, PlayControl, PlayNews, RecordPlan, RecordingId, Soup};
+use super::{Audience, Collect, Digit, Part, PlayControl, PlayNews, RecordPlan, RecordingId, Soup};
 
 /// Most recordings that commands may have running in a call.
 pub const MAX_RECORDINGS: usize = 8;
@@ -28,8 +28,12 @@ pub enum AudioOrder {
         /// It is another version of what a command plays already: the sound that is being played goes on if it is at
         /// the same place there. Else, and if nothing is played, it begins.
         update: bool,
+        /// Who hears it. [`Audience::Room`] is for a party that is in a conference: all of it hear the sounds beside each
+        /// other, and what is played to the party alone goes on.
+        to: Audience,
     },
-    /// Do something to what a command plays to it. The outcome comes at once.
+    /// Do something to what a command plays to it, or through it to its conference: the last of it. The outcome comes at
+    /// once.
     ControlPlay(PlayControl),
     /// Wait for keys of it, which nobody else gets meanwhile if they come one by one. The outcome comes after
     /// [`OrderNews::Collected`].
