@@ -168,9 +168,7 @@ impl Channel {
         }
         self.counters.sent_packets += 1;
         self.counters.sent_octets += packet.len() as u64;
-        if content == Content::Audio {
-            self.tape(now, Way::Out, codec, packet);
-        }
+        self.tape(now, Way::Out, content, codec, packet);
         true
     }
 

@@ -139,7 +139,7 @@ impl Recorder {
         self.incoming.iter().chain(&self.outgoing).find_map(Track::undecoded)
     }
 
-    /// Takes a packet of audio. By it the party may interrupt what is played to it.
+    /// Takes a packet of audio or of comfort noise. By audio the party may interrupt what is played to it.
     pub fn hear(&mut self, now: Time, way: Way, codec: &'static Codec, packet: &[u8]) -> Option<PlayId> {
         let track = match way {
             Way::In => &mut self.incoming,
@@ -148,7 +148,7 @@ impl Recorder {
         if let Some(track) = track.as_mut().filter(|_| !self.paused) {
             track.put(now, codec, packet);
         }
-        let ear = self.prelude.as_mut().filter(|_| way == Way::In && !self.paused);
+        let ear = self.prelude.as_mut().filter(|_| way == Way::In && !self.paused && codec.is_audio());
         ear.and_then(|prelude| prelude.hear(codec, packet))
     }
 

@@ -17,12 +17,13 @@ use hookswitch_call::{
     CallId, MediaReport, Party, PlayEnd, PlayId, RecordEnd, RecordNews, RecordOrder, RecordPlan, Recorded, RecordingId,
     Time,
 };
-use hookswitch_codec::Codec;
+use hookswitch_codec::{Codec, comfort_noise};
 use slab::Slab;
 
 use crate::channel::{Call, Channel};
 use crate::engine::Engine;
 use crate::files::{FileId, FileOrder};
+use crate::negotiate::Content;
 use crate::recorder::{Piece, Recorder, Turn, Way};
 
 /// Most recordings of one party at a time.
@@ -98,10 +99,15 @@ impl Recordings {
 }
 
 impl Channel {
-    /// Shows a packet of audio to whoever records the party.
+    /// Shows a packet to whoever records the party. Keys leave no trace.
     #[inline]
-    pub(crate) fn tape(&mut self, now: Time, way: Way, codec: &'static Codec, packet: &[u8]) {
+    pub(crate) fn tape(&mut self, now: Time, way: Way, content: Content, codec: &'static Codec, packet: &[u8]) {
         if let Some(tape) = &mut self.tape {
+            let codec = match content {
+                Content::Audio => codec,
+                Content::Noise => comfort_noise(),
+                Content::Event => return,
+            };
             for recorder in &mut tape.0 {
                 tape.1 = recorder.hear(now, way, codec, packet).or(tape.1);
             }

@@ -165,10 +165,8 @@ fn receive(
         counters.first_rtp_at = Some(now);
     }
     sender.quality.note(now, session.codec, content, &rtp, counters);
-    if content == Content::Audio {
-        let codec = session.codec;
-        sender.tape(now, Way::In, codec, packet);
-    }
+    let codec = session.codec;
+    sender.tape(now, Way::In, content, codec, packet);
     Ok(content)
 }
 

@@ -3,7 +3,8 @@
 //! ```text
 //!   packet ──▶ its place: where its timestamp says, ──▶ wait [`PATIENCE`], ──▶ decoded, at the rate of the file,
 //!              seen from when its source began          sorted by place         what is lost made up for,
-//!                                                                               with silence in a pause
+//!                                                                               with silence in a pause, or with
+//!                                                                               the background that was told of
 //! ```
 //!
 //! Sequence numbers tell a loss from a pause. A loss longer than the wait is seen too late, and is silence.
@@ -16,11 +17,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use hookswitch_call::Time;
-use hookswitch_codec::{Codec, Concealer, Decoder, MAX_FRAME_SAMPLES, Resampler};
+use hookswitch_codec::{Codec, Concealer, Decoder, MAX_FRAME_SAMPLES, Noise, NoiseGenerator, Resampler, comfort_noise};
 use hookswitch_rtp::Packet;
 
 /// How long a packet that has not come is waited for.
 pub const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Samples per second of what comfort noise tells the colour of; at other rates only its level counts.
+const NOISE_RATE: u32 = 8_000;
 
 /// Furthest into the future that a packet is placed, by its timestamp.
 const MAX_AHEAD: Duration = Duration::from_secs(1);
@@ -58,6 +62,10 @@ pub(crate) struct Track {
     voice: Option<Voice>,
     /// Makes up for what is lost, since the last pause.
     concealer: Option<Box<Concealer>>,
+    /// What the present pause sounds like, as its party says.
+    background: Option<Noise>,
+    /// Makes that, since the first such pause.
+    noise: Option<Box<NoiseGenerator>>,
     /// How often a source has begun, and which packet of it was decoded last.
     streams: u16,
     last: Option<(u16, u16)>,
@@ -125,6 +133,8 @@ impl Track {
             bytes: Vec::new(),
             voice: None,
             concealer: None,
+            background: None,
+            noise: None,
             streams: 0,
             last: None,
             undecoded: None,
@@ -143,7 +153,7 @@ impl Track {
         time.as_millis() as i64 * i64::from(self.rate) / 1_000
     }
 
-    /// Takes a packet of audio as it comes or goes. One that is there already, or too late, is nothing.
+    /// Takes a packet of audio, or of comfort noise, as it comes or goes. One that is there already, or too late, is nothing.
     pub fn put(&mut self, now: Time, codec: &'static Codec, packet: &[u8]) {
         let Ok(rtp) = Packet::parse(packet) else { return };
         let Some(place) = self.place(now, codec, &rtp) else { return };
@@ -229,14 +239,20 @@ impl Track {
         })
     }
 
-    /// Fills the time up to a place: what was lost is made up for, and a pause is silence.
+    /// Fills the time up to a place: what was lost is made up for, and a pause is silence or what it is said to be.
     fn fill(&mut self, place: i64, lost: bool) {
         let Some(count) = usize::try_from(place - self.end()).ok().filter(|count| *count > 0) else { return };
         let before = self.samples.len();
         self.samples.resize(before + count, 0);
         self.concealer = self.concealer.take().filter(|_| lost);
-        if let (Some(concealer), Some(gap)) = (&mut self.concealer, self.samples.get_mut(before..)) {
+        let gap = self.samples.get_mut(before..).unwrap_or_default();
+        if let Some(concealer) = &mut self.concealer {
             concealer.lost(gap);
+        } else if let Some(background) = &self.background {
+            // Any seed will do: it is another noise for each beginning of a source.
+            let noise = self.noise.get_or_insert_with(|| Box::new(NoiseGenerator::new(self.streams.into())));
+            // A new level is reached within a frame of 20 ms.
+            gap.chunks_mut(self.rate as usize / 50).for_each(|frame| noise.fill(background, frame));
         }
     }
 
@@ -245,7 +261,20 @@ impl Track {
         self.from + self.samples.len() as i64
     }
 
+    /// A pause begins, or sounds otherwise from here on.
+    fn pause(&mut self, next: &Waiting) {
+        self.fill(next.place, self.is_loss_before(next));
+        self.last = Some((next.stream, next.sequence));
+        self.concealer = None;
+        let said = self.bytes.get(next.at..next.at + next.len).and_then(Noise::parse);
+        let is_coloured = self.rate == NOISE_RATE;
+        self.background = said.map(|noise| if is_coloured { noise } else { Noise::white(noise.level()) });
+    }
+
     fn decode(&mut self, next: &Waiting, block: &mut [i16]) {
+        if next.codec == comfort_noise() {
+            return self.pause(next);
+        }
         let same = self.voice.take().filter(|voice| voice.codec == next.codec);
         let Some(mut voice) = same.or_else(|| Voice::new(next.codec, self.rate)) else {
             self.undecoded = Some(next.codec);
@@ -262,6 +291,7 @@ impl Track {
         } else {
             self.fill(next.place, lost);
         }
+        self.background = None;
         let before = self.samples.len();
         voice.resampler.process(block.get(..count).unwrap_or_default(), &mut self.samples);
         if gap < 0 {
@@ -308,6 +338,7 @@ impl Track {
         self.decoded = self.from - 1;
         self.source = None;
         self.concealer = None;
+        self.background = None;
         self.waiting.clear();
         self.bytes.clear();
         self.samples.clear();

@@ -267,3 +267,55 @@ fn a_skip_leaves_out_what_was_before_it() {
     tape.track.render(320);
     assert_eq!(tape.track.take(320).len(), 160);
 }
+
+/// How loud samples are, in dB below the loudest there is.
+fn below_full(samples: &[i16]) -> f64 {
+    let square = samples.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>() / samples.len() as f64;
+    -10.0 * (square / f64::from(i16::MAX).powi(2)).log10()
+}
+
+impl Tape {
+    /// Comfort noise of a level.
+    fn noise(&mut self, sequence: u16, timestamp: u32, level: u8) -> &mut Self {
+        let header = Header { marker: false, payload_type: 13, sequence, timestamp, ssrc: 1 };
+        let packet = [&header.to_bytes()[..], &[level]].concat();
+        self.track.put(self.now, comfort_noise(), &packet);
+        self
+    }
+
+    fn samples(&mut self, until_ms: u64) -> Vec<i16> {
+        let limit = until_ms as i64 * i64::from(RATE) / 1_000;
+        self.track.render(limit);
+        self.track.take(limit)
+    }
+}
+
+#[test]
+fn a_pause_sounds_as_its_party_says_until_somebody_speaks() {
+    let mut tape = Tape::new();
+    tape.at(0).nth(0).at(20).noise(1, 160, 50).at(500).noise(2, 4_000, 30);
+    tape.at(1_000).packet(1, 3, 8_000, value(3)).at(1_020).packet(1, 4, 8_160, value(4));
+    let heard = tape.samples(1_200);
+    assert_eq!(heard.len(), 9_600);
+    assert_eq!(heard[..160], [sample(0).unwrap(); 160]);
+    for (from, to, level) in [(160, 4_000, 50.0), (4_800, 8_000, 30.0)] {
+        let found = below_full(&heard[from..to]);
+        assert!((found - level).abs() < 1.0, "{found} dB instead of {level} from sample {from} on");
+    }
+    assert_eq!(heard[8_000..8_160], [sample(3).unwrap(); 160]);
+    assert_eq!(heard[8_160..8_320], [sample(4).unwrap(); 160]);
+    assert_eq!(heard[8_320..], [0; 1_280], "another pause, of which nothing was said");
+}
+
+#[test]
+fn a_pause_of_which_nothing_is_said_stays_silence() {
+    let mut tape = Tape::new();
+    tape.at(0).nth(0).at(20).noise(1, 160, 40);
+    let header = Header { marker: false, payload_type: 13, sequence: 2, timestamp: 1_600, ssrc: 1 };
+    tape.at(200);
+    tape.track.put(tape.now, comfort_noise(), &header.to_bytes());
+    let heard = tape.samples(600);
+    assert!((below_full(&heard[160..1_600]) - 40.0).abs() < 1.0);
+    assert_eq!(heard[1_600..], [0; 3_200], "an empty payload takes it back");
+    assert_eq!(tape.track.undecoded(), None);
+}
