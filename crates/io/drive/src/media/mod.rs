@@ -8,6 +8,7 @@ mod direct;
 mod files;
 mod lateness;
 mod moves;
+mod scarcity;
 mod sockets;
 mod worker;
 
@@ -136,6 +137,8 @@ pub struct MediaTotals {
     pub ports_taken: usize,
     /// Port pairs in all.
     pub ports: usize,
+    /// How often none of them was free for a party.
+    pub ports_refused: u64,
     /// Parties that have talked for a while and are sent their audio by a socket of their own.
     pub direct: usize,
     /// How late its ticks have begun.

@@ -14,6 +14,7 @@ use slab::Slab;
 use super::Order;
 use super::direct::Directs;
 use super::moves::Neighbour;
+use super::scarcity::{Scarcity, Told};
 
 /// Token of the socket with number 0; smaller ones belong to the thread.
 const FIRST: usize = 1;
@@ -29,6 +30,7 @@ pub(super) enum Watch {
 pub(super) struct Sockets {
     pub(super) open: Slab<UdpSocket>,
     pool: PortPool,
+    scarcity: Scarcity,
     pub(super) watch: Watch,
     pub(super) directs: Directs,
     /// The thread that this is.
@@ -39,7 +41,7 @@ pub(super) struct Sockets {
 
 impl Sockets {
     pub(super) fn new(pool: PortPool, watch: Watch, directs: Directs, here: Neighbour) -> Self {
-        Self { open: Slab::new(), pool, watch, directs, here, strangers: HashMap::new() }
+        Self { open: Slab::new(), pool, scarcity: Scarcity::default(), watch, directs, here, strangers: HashMap::new() }
     }
 
     /// The number of the socket that an event is about.
@@ -55,6 +57,11 @@ impl Sockets {
     /// Ports of our own pool in use, wherever their calls are, and in all.
     pub(super) fn usage(&self) -> (usize, usize) {
         (self.pool.size() - self.pool.free(), self.pool.size())
+    }
+
+    /// How often no port was to be had.
+    pub(super) const fn refused(&self) -> u64 {
+        self.scarcity.refused()
     }
 
     pub(super) fn watch(&mut self, socket: UdpSocket) -> io::Result<SocketIx> {
@@ -103,14 +110,39 @@ impl Sockets {
     pub(super) fn give_port_back(&mut self, port: u16) {
         match self.strangers.remove(&port) {
             Some(home) => home.orders.push_always(Order::PortBack(port)),
-            None => self.pool.give_back(port),
+            None => {
+                self.pool.give_back(port);
+                let told = self.scarcity.freed(self.pool.free(), self.pool.size());
+                self.tell(told);
+            }
+        }
+    }
+}
+
+impl Sockets {
+    fn tell(&self, told: Option<Told>) {
+        let (thread, pairs) = (self.here.number, self.pool.size());
+        match told {
+            Some(Told::Out) => {
+                tracing::warn!(
+                    thread,
+                    pairs,
+                    "no media port is free: calls are refused with 503; media.ports has more"
+                );
+            }
+            Some(Told::Back(refused)) => tracing::info!(thread, pairs, refused, "media ports are free again"),
+            None => {}
         }
     }
 }
 
 impl Ports for Sockets {
     fn take(&mut self, v6: bool) -> Option<PortPair> {
-        let pair = self.pool.take(v6)?;
+        let Some(pair) = self.pool.take(v6) else {
+            let told = self.scarcity.none();
+            self.tell(told);
+            return None;
+        };
         let port = pair.port;
         let rtp = self.watch(pair.rtp);
         let rtcp = self.watch(pair.rtcp);

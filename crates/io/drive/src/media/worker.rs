@@ -363,7 +363,16 @@ impl Worker {
         let (ports_taken, ports) = self.sockets.usage();
         let (user, system) = thread_cpu_time();
         let direct = self.sockets.directs.len();
-        MediaTotals { counted: self.engine.totals(), ports_taken, ports, direct, lateness: self.lateness, user, system }
+        MediaTotals {
+            counted: self.engine.totals(),
+            ports_taken,
+            ports,
+            ports_refused: self.sockets.refused(),
+            direct,
+            lateness: self.lateness,
+            user,
+            system,
+        }
     }
 }
 
@@ -498,6 +507,32 @@ mod tests {
         let lateness = worker.totals().lateness;
         assert_eq!(lateness.ticks(), 3);
         assert!(lateness.longest() <= begun.elapsed(), "none was due before that");
+    }
+
+    /// A call comes in. Returns the status with which it is refused, if it is.
+    fn invite(worker: &mut Worker, told: &Told, call: u64) -> Option<u16> {
+        let (call, seat) = (CallId(call), Party::Caller.into());
+        let offer = Some((Party::Caller, Phone::new().sdp()));
+        let open = MediaOp::Open { call, offer, codecs: None, near: Some(HERE), room: None };
+        order(worker, [open, MediaOp::MakeAnswer { call, seat, leg: LEG }]);
+        worker.turn().unwrap();
+        match told.lock().unwrap().pop().expect("an answer") {
+            MediaReport::Local { .. } => None,
+            MediaReport::Refused { cause, .. } => Some(cause.code),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_call_that_finds_no_free_port_is_refused_with_503_and_the_next_one_after_an_end_is_not() {
+        let (mut worker, told) = worker(MediaIo::Epoll, PortRange { first: 28_060, last: 28_061 });
+        let found = [1, 2, 3].map(|call| (invite(&mut worker, &told, call), worker.totals().ports_refused));
+        assert_eq!(found, [(None, 0), (Some(503), 1), (Some(503), 2)]);
+        order(&worker, [1, 2, 3].map(|call| MediaOp::Close { call: CallId(call) }));
+        worker.turn().unwrap();
+        told.lock().unwrap().clear();
+        assert_eq!(invite(&mut worker, &told, 4), None, "its port is free again");
+        assert_eq!(worker.totals().ports_refused, 2);
     }
 
     fn a_phone_that_speaks_as_soon_as_it_is_answered_is_heard(io: MediaIo, ports: PortRange) {

@@ -56,6 +56,8 @@ pub(super) fn audio_figures(totals: &[MediaTotals]) -> Vec<Figure> {
     let ports = |of: fn(&MediaTotals) -> usize| totals.iter().map(of).sum();
     figures.push(Figure::now("media_ports_taken", "Port pairs for RTP in use.", ports(|one| one.ports_taken)));
     figures.push(Figure::now("media_ports", "Port pairs for RTP in all.", ports(|one| one.ports)));
+    let refused = sum(|one| one.ports_refused);
+    figures.push(Figure::total("media_ports_refused", "How often no port pair was free for a party: 503.", refused));
     figures.push(Figure::times(
         "media_tick_lateness_seconds",
         "How late media threads began to make what is said here, every 20 ms.",
