@@ -251,6 +251,7 @@ impl Lab {
         let expected = Counts { bindings: counts.bindings, connections, ..Counts::default() };
         assert_eq!(counts, expected, "the switch holds on to something");
         assert!(self.switch.shard.has_no_inquiries(), "the switch keeps notes of calls that are over");
+        assert_eq!(self.switch.shard.open_records(), 0, "records of calls that are over are not complete");
         let media = self.switch.engine.totals();
         assert_eq!((media.calls, media.port_pairs, media.generators), (0, 0, 0), "the media engine holds on");
         assert_eq!(self.ports_in_use(), 0, "media ports have not come back");
@@ -276,6 +277,8 @@ impl Lab {
     fn assert_told(&self) {
         let unfinished = self.switch.unfinished();
         assert!(unfinished.is_empty(), "calls of which no end was told: {unfinished:?}");
+        let unrecorded = self.switch.unrecorded();
+        assert!(unrecorded.is_empty(), "calls without a record, or with one too early: {unrecorded:?}");
         for app in self.apps.iter().filter(|app| app.is_open) {
             assert!(app.running().is_empty(), "commands that never ended: {:?}", app.running());
         }

@@ -449,6 +449,9 @@ impl Lab {
                 Output::Trunk(_) | Output::Guard(_) | Output::Toll(_) | Output::AskUser(_) | Output::Users(_) => {}
                 // There is no disk here, so no rule says that calls are recorded.
                 Output::Recorded(_) => {}
+                Output::Record(detail) => {
+                    assert!(self.switch.records.insert(detail.call.0), "a second record of {}", detail.call);
+                }
                 Output::Audio(report) => self.switch.audio.push(report),
                 Output::Unreached(unreached) => self.switch.unreached.push(unreached),
                 Output::Told(told) => self.switch.hear(told),

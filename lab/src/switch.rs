@@ -1,6 +1,6 @@
 //! The switch: one shard, one media engine, and what it wants to find again after a restart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use hookswitch_b2bua::{B2buaConfig, Mailbox, MailboxChange};
@@ -177,6 +177,8 @@ pub struct Switch {
     pub(crate) bindings: Vec<BindingNews>,
     pub(crate) audio: Vec<AudioReport>,
     pub(crate) unreached: Vec<Unreached>,
+    /// The calls of this life whose record was written.
+    pub(crate) records: BTreeSet<u64>,
     pub(crate) talks: Vec<Talk>,
     /// By call: the next event's number; `None` after the last one.
     expected: BTreeMap<u64, Option<u32>>,
@@ -196,6 +198,7 @@ impl Switch {
             bindings: Vec::new(),
             audio: Vec::new(),
             unreached: Vec::new(),
+            records: BTreeSet::new(),
             talks: Vec::new(),
             expected: BTreeMap::new(),
             starts: 0,
@@ -207,6 +210,7 @@ impl Switch {
         self.starts += 1;
         (self.shard, self.engine, self.bank) = machines(&self.config, self.starts, dice);
         self.expected.clear();
+        self.records.clear();
         for talk in self.talks.iter_mut().filter(|talk| talk.until.is_none()) {
             talk.until = Some(now);
         }
@@ -266,6 +270,15 @@ impl Switch {
     /// Calls that were told of and have not ended.
     pub(crate) fn unfinished(&self) -> Vec<u64> {
         self.expected.iter().filter(|(_, next)| next.is_some()).map(|(call, _)| *call).collect()
+    }
+}
+
+impl Switch {
+    /// Calls that have ended and have no record, or that have one and no end.
+    pub(crate) fn unrecorded(&self) -> Vec<u64> {
+        let ended: BTreeSet<u64> =
+            self.expected.iter().filter(|(_, next)| next.is_none()).map(|(call, _)| *call).collect();
+        ended.symmetric_difference(&self.records).copied().collect()
     }
 }
 

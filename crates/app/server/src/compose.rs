@@ -20,6 +20,7 @@ use hookswitch_sip_msg::Uri;
 use hookswitch_sip_msg::digest::Algorithm;
 
 mod call_api;
+mod call_records;
 mod control;
 mod dns;
 mod event_log;
@@ -69,6 +70,7 @@ pub fn switch_config(config: &Config) -> Result<SwitchConfig, ConfigError> {
     switch.http = Some(HttpConfig::new(web_listen("http.listen", &config.http.listen)?));
     switch.control = control::listener(config)?;
     switch.store = Some(StoreConfig { kind: "redb".into(), folder: config.data_dir() });
+    switch.call_records = call_records::call_records(config)?;
     switch.dns = dns::servers(config)?;
     switch.log_pii = config.log.pii;
     Ok(switch)

@@ -152,6 +152,7 @@ impl Shard {
     pub(crate) fn audio_told(&mut self, now: Time, call: CallId, news: AudioNews, audio: Option<Box<CallAudio>>) {
         if news == AudioNews::Asked {
             self.rest_inspected(now, call, audio.as_deref());
+            self.last_audio(call, audio.as_deref());
             return self.answer_inquiries(call, audio.as_deref());
         }
         let Some(audio) = audio else { return };
@@ -178,6 +179,7 @@ impl Shard {
                     ended.audio = Some(audio.clone());
                     ended.findings.clone_from(&found);
                 }
+                self.records.audio(call, Some(&audio), &found);
                 found
             }
             AudioNews::Asked => return,
@@ -187,7 +189,7 @@ impl Shard {
 
     /// What is to be said of a call that is over. Between the first BYE and the end of the last leg there may be half a
     /// minute of rightful silence, so a silence counts that was told during the call.
-    fn last_findings(&mut self, call: CallId, audio: &CallAudio) -> Vec<(Party, Finding)> {
+    pub(crate) fn last_findings(&mut self, call: CallId, audio: &CallAudio) -> Vec<(Party, Finding)> {
         let mut found = Vec::new();
         for party in ENDS {
             let was_silent = self.inquiry.silent.remove(&(call, party));

@@ -11,6 +11,7 @@ use hookswitch_b2bua::{Mailbox, MailboxChange};
 use hookswitch_call::directory::{DirectoryChange, Layer, LookupNews, Question, QuestionId};
 use hookswitch_call::{MediaOp, MediaReport, Told};
 use hookswitch_dialect::call_api::{Admission, SessionId};
+use hookswitch_dialect::journal::record::CallDetail;
 use hookswitch_dialect::rest;
 use hookswitch_sip::guard::{Ban, GuardNews, Source};
 use hookswitch_sip::registrar::{self, Binding, BindingId, RemovedWhy, StaleWhy};
@@ -96,6 +97,8 @@ pub enum Input {
     Drain,
     /// End every call: the program is about to stop.
     EndAll,
+    /// Nothing comes any more: what is still owed is told as it is. The last input, after [`Input::EndAll`].
+    Finish,
 }
 
 /// Everything a shard wants done.
@@ -181,6 +184,8 @@ pub enum Output {
     Recorded(RecordReport),
     /// A place where nobody answers, for logs.
     Unreached(Unreached),
+    /// All that is known of a call that is over: once for each call, after everything else about it.
+    Record(Box<CallDetail>),
     /// An event of a call, for logs and metrics. In causal order per call.
     Told(Told),
 }

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod bans;
+mod details;
 mod front;
 mod http;
 mod inquiry;
@@ -32,6 +33,7 @@ use hookswitch_call::switchboard::{self, Switchboard};
 use hookswitch_call::{CallId, CallRef, Cause, Command, Fault, Kind, Limits, MediaOp, MediaReport, RecordOrder, Time};
 use hookswitch_dialect::call_api::{self, Hub, HubOutput};
 use hookswitch_dialect::rest::{self as rest_dialect, Desk};
+use hookswitch_dialect::journal::record::Records;
 use hookswitch_sip::guard::{GuardNews, GuardTotals, LiftedWhy};
 use hookswitch_sip::registrar;
 use hookswitch_sip::resolve::{ResolverCounts, ResolverTotals};
@@ -97,6 +99,11 @@ pub struct Counts {
     pub bindings: usize,
 }
 
+/// What parties are told whose call is ended because the program stops.
+fn stopping() -> Cause {
+    Cause::new(Kind::Overloaded, Fault::Server).with_text("Server Is Stopping")
+}
+
 /// One shard.
 pub struct Shard {
     b2bua: B2bua,
@@ -105,6 +112,8 @@ pub struct Shard {
     inquiry: Inquiry,
     rest: Desk,
     record_rule: RecordRule,
+    records: Records,
+    stopping: bool,
     out: VecDeque<Output>,
 }
 
@@ -123,6 +132,8 @@ impl Shard {
             inquiry: Inquiry::default(),
             rest: Desk::new(config.rest, config.first_call, rest_seed),
             record_rule: config.record,
+            records: Records::default(),
+            stopping: false,
             out: VecDeque::new(),
         }
     }
@@ -157,6 +168,7 @@ impl Shard {
                 self.b2bua.leave_trunks(now);
             }
             Input::EndAll => self.end_all(now),
+            Input::Finish => self.finish_records(now),
         }
         self.settle(now);
     }
@@ -165,13 +177,15 @@ impl Shard {
     pub fn handle_timeout(&mut self, now: Time) {
         self.b2bua.handle_timeout(now);
         self.board.handle_timeout(now);
+        self.records.handle_timeout(now);
         self.settle(now);
     }
 
     /// When [`Shard::handle_timeout`] wants to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        [self.b2bua.poll_timeout(), self.board.poll_timeout()].into_iter().flatten().min()
+        let own = [self.b2bua.poll_timeout(), self.board.poll_timeout(), self.records.poll_timeout()];
+        own.into_iter().flatten().min()
     }
 
     /// The next thing to do.
@@ -280,10 +294,10 @@ impl Shard {
         self.b2bua.leave_trunks(now);
         let calls: Vec<CallId> = self.calls().collect();
         for call in calls {
-            let cause = Cause::new(Kind::Overloaded, Fault::Server).with_text("Server Is Stopping");
             // A call that is ending already is refused, and ends.
-            let _ = self.board.submit(now, Command::End { call: CallRef::Id(call), cause });
+            let _ = self.board.submit(now, Command::End { call: CallRef::Id(call), cause: stopping() });
         }
+        self.ask_last_audio();
     }
 
     fn restore(&mut self, stored: Stored) {
@@ -313,7 +327,7 @@ impl Shard {
         loop {
             if let Some(report) = self.b2bua.poll_report() {
                 self.note_unreached(&report);
-                self.board.tell(now, report);
+                self.tell_board(now, report);
             } else if let Some(output) = self.board.poll_output() {
                 self.carry_out(now, output);
             } else if let Some(output) = self.hub.poll_output() {
@@ -338,12 +352,14 @@ impl Shard {
                 if let MediaOp::Record { call, order: RecordOrder::Begin(plan), .. } = &mut op {
                     self.name_recording(now, *call, plan);
                 }
+                self.note_media(&op);
                 self.out.push_back(Output::Media(op));
             }
             switchboard::Output::Event(told) => {
                 self.hub.told(&told);
                 self.rest.told(&told);
                 self.note_end(&told);
+                self.note_told(&told);
                 self.record_by_rule(&told);
                 self.out.push_back(Output::Told(told));
             }
@@ -358,7 +374,7 @@ impl Shard {
     fn speak(&mut self, now: Time, output: HubOutput) {
         match output {
             HubOutput::Submit { tag, command } => {
-                let result = self.board.submit(now, command);
+                let result = self.submit(now, command);
                 self.hub.submitted(tag, result);
             }
             HubOutput::Text { session, text } => self.out.push_back(Output::Text { session, text }),
@@ -367,6 +383,9 @@ impl Shard {
     }
 
     fn store_changes(&mut self, now: Time) {
+        while let Some(detail) = self.records.poll() {
+            self.out.push_back(Output::Record(detail));
+        }
         while let Some(change) = self.b2bua.directory_mut().poll_change() {
             self.revoke_bindings(now, &change);
             self.out.push_back(Output::Store(Change::Directory(change)));

@@ -69,6 +69,7 @@ impl Shard {
             let news = RecordNews::Finished(Box::new(Recorded::nothing(&file, reason)));
             return self.recorded(told.at, call, BY_RULE, news);
         }
+        self.records.records(call, BY_RULE, &file);
         let order = RecordOrder::Begin(Box::new(RecordPlan::both_sides(file)));
         self.out.push_back(Output::Media(MediaOp::Record { call, party: Party::Caller, recording: BY_RULE, order }));
     }
@@ -99,6 +100,7 @@ impl Shard {
     pub(crate) fn recorded(&mut self, now: Time, call: CallId, recording: RecordingId, news: RecordNews) {
         if let RecordNews::Finished(recorded) = &news {
             self.note_recorded(call, recorded);
+            self.records.recorded(call, recording, recorded);
             if let Some(mailbox) = recorded.mailbox.as_deref().filter(|_| recorded.size > 0) {
                 self.b2bua.message_left(now, mailbox);
             }

@@ -26,6 +26,7 @@ use crate::media::{self, MediaConfig, MediaPlane, MediaTotals};
 use crate::nftables::NftablesConfig;
 use crate::persist::{self, RestoreError};
 use crate::pii::show_pii;
+use crate::records::{CallRecords, CallRecordsConfig};
 use crate::sip::{self, Desk, FIRST_SOCKET, MAX_SHARD_QUEUE, Message, ShardLoop, SipListen, SipSockets, SipTls, Watch};
 use crate::status::{Phase, Status};
 use crate::tap::Tap;
@@ -68,6 +69,8 @@ pub struct SwitchConfig {
     pub control: Option<ControlConfig>,
     /// Where to remember what outlives the process; none remembers nothing.
     pub store: Option<StoreConfig>,
+    /// Where call detail records go; none writes none.
+    pub call_records: Option<CallRecordsConfig>,
     /// The machine. What it has to know of the sockets is filled in: `listen` takes the order of [`SwitchConfig::sip`]
     /// and keeps what it says about advertised addresses; empty `interfaces` are read from the system; a `first_call`
     /// of 0 is taken from the time.
@@ -106,6 +109,7 @@ impl SwitchConfig {
             journal: None,
             control: None,
             store: None,
+            call_records: None,
             shard,
             log_pii: false,
             tap: None,
@@ -207,6 +211,7 @@ impl Switch {
         let media = Arc::new(start_media(&config.media, clock, &inbox, &status)?);
         let dns = start_dns(config.dns, clock, &inbox)?;
         let users = config.users.map(|config| start_users(config, &inbox)).transpose()?;
+        let records = config.call_records.map(|config| CallRecords::start(config, clock)).transpose()?;
         let shard = complete(config.shard, &addresses, clock)?;
         let mut switch = Self {
             addresses,
@@ -234,6 +239,7 @@ impl Switch {
                 media,
                 dns,
                 users,
+                records,
                 tap,
                 journal,
                 status,

@@ -5,6 +5,7 @@
 //! fields by `hookswitch config-reference`, so a key is documented by being there.
 
 mod call_api;
+mod call_records;
 mod codec_list;
 mod control;
 mod dns;
@@ -34,6 +35,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use call_api::*;
+pub use call_records::{CallRecords, RecordFormat};
 pub use control::{Control, ControlGrant, ControlScope};
 pub use dns::Dns;
 pub use event_log::EventLog;
@@ -72,6 +74,8 @@ pub struct Config {
     pub media: Media,
     /// Which calls are recorded, and where to. The page recording.md tells how.
     pub recordings: Recordings,
+    /// Call detail records: a line for every call. The page call-records.md tells what stands in it.
+    pub call_records: CallRecords,
     /// The WebSocket on which applications speak the Call API.
     pub call_api: CallApi,
     /// An OpenSIPS that the Call API drives instead of our own switch, which serves its phones beside it. Default: none.

@@ -14,7 +14,11 @@ use crate::words::{
 };
 
 impl Switchboard {
-    pub(super) fn find(&self, which: &CallRef) -> Result<&Call, Refused> {
+    /// The call of this name.
+    ///
+    /// # Errors
+    /// [`Refused::NoSuchCall`].
+    pub fn find(&self, which: &CallRef) -> Result<&Call, Refused> {
         let id = match which {
             CallRef::Id(id) => Some(*id),
             CallRef::Wire(wire_id) => self.by_wire(wire_id),

@@ -221,12 +221,6 @@ impl Records {
         });
     }
 
-    /// Whether this call is known and not over.
-    #[must_use]
-    pub fn is_open(&self, call: CallId) -> bool {
-        self.open.get(&call).is_some_and(|open| !open.is_over)
-    }
-
     /// What subscribers are told. Of a call that was not begun nothing is kept.
     pub fn told(&mut self, told: &Told) {
         let Some(open) = self.open.get_mut(&told.call).filter(|open| !open.is_over) else { return };

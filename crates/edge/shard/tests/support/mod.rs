@@ -16,6 +16,7 @@ use hookswitch_call::directory::{Directory, Layer, LookupNews, Question, Secret}
 use hookswitch_call::{AudioNews, CallId, Limits, MediaOp, MediaReport, RecordOrder, RecordPlan, Sdp, Time, Told};
 use hookswitch_dialect::access::Grant;
 use hookswitch_dialect::rest;
+use hookswitch_dialect::journal::record::CallDetail;
 use hookswitch_shard::*;
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::{
@@ -69,6 +70,7 @@ pub struct World {
     /// Recordings that the media engine was to begin, and what is told of them.
     pub ordered: Vec<(CallId, RecordPlan)>,
     pub recorded: Vec<RecordReport>,
+    pub records: Vec<Box<CallDetail>>,
     /// Every message on the wire: from, to, bytes.
     pub wire: Vec<(SocketAddr, SocketAddr, Message)>,
     /// Messages from this address are lost.
@@ -125,6 +127,7 @@ impl World {
             user_news: Vec::new(),
             ordered: Vec::new(),
             recorded: Vec::new(),
+            records: Vec::new(),
             wire: Vec::new(),
             mute: None,
             described: None,
@@ -303,6 +306,7 @@ impl World {
                     Output::Binding(_) | Output::Trunk(_) | Output::Guard(_) | Output::Toll(_) => {}
                     Output::Recorded(report) => self.recorded.push(report),
                     Output::Audio(_) | Output::Unreached(_) => {}
+                    Output::Record(detail) => self.records.push(detail),
                     Output::AskUser(question) => self.asked.push(question),
                     Output::Users(news) => self.user_news.push(news),
                     Output::Told(told) => self.told.push(told),

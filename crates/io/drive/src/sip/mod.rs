@@ -33,12 +33,14 @@ use crate::inbox::Inbox;
 use crate::journal::{JournalHandle, audio_entry, binding_entry, recorded_entry, trunk_entry};
 use crate::media::MediaPlane;
 use crate::nftables::{Filter, NftablesConfig};
+use crate::records::CallRecords;
 use crate::status::{Phase, Status};
 use crate::tap::{Direction, Tap};
 use crate::users::UserService;
 use crate::web::{Figure, HttpAnswer, StatusReport, WebMessage};
 use crate::web::{
-    binding_figures, dns_figures, filter_figures, guard_figures, hub_figures, toll_figures, trunk_figures, user_figures,
+    binding_figures, dns_figures, filter_figures, guard_figures, hub_figures, record_figures, toll_figures,
+    trunk_figures, user_figures,
 };
 pub(crate) use desk::Desk;
 pub(crate) use sockets::SipSockets;
@@ -57,6 +59,9 @@ const MESSAGE_BUDGET: usize = 256;
 
 /// After the last call has ended, how long a draining shard still answers repeated requests.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// How long a shard that stops waits for the last words on its calls' audio.
+const LAST_AUDIO: Duration = Duration::from_millis(500);
 
 /// What the shard's own carrier is called in `/health` and `/metrics`.
 pub(crate) const CARRIER: &str = "sip";
@@ -108,6 +113,8 @@ pub(crate) struct ShardLoop {
     pub(crate) dns: Dns,
     /// Where users are asked for, if anywhere.
     pub(crate) users: Option<UserService>,
+    /// Who writes call detail records, if anybody.
+    pub(crate) records: Option<CallRecords>,
     pub(crate) tap: Option<Arc<dyn Tap>>,
     /// The log of events.
     pub(crate) journal: Option<JournalHandle>,
@@ -147,8 +154,29 @@ impl ShardLoop {
         let now = self.clock.now();
         self.give(now, Input::EndAll);
         self.sockets.flush(now, &mut self.pending.inputs);
+        self.hear_last_audio(&mut events);
+        self.give(self.clock.now(), Input::Finish);
+        // Written to the end before anybody is told that this has stopped.
+        drop(self.records.take());
         self.desk.stop();
         status.set(Phase::Stopped);
+    }
+
+    /// Lets the media threads tell how the audio of the calls was that have just been ended.
+    fn hear_last_audio(&mut self, events: &mut Events) {
+        let end = self.clock.now() + LAST_AUDIO;
+        while self.shard.awaits_audio() {
+            let left = end.saturating_sub(self.clock.now());
+            if left.is_zero() || self.poll.poll(events, Some(left)).is_err() {
+                return;
+            }
+            self.inbox.take(&mut self.pending.messages);
+            while let Some(message) = self.pending.messages.pop_front() {
+                if let Message::Media(report) = message {
+                    self.give(self.clock.now(), Input::Media(report));
+                }
+            }
+        }
     }
 
     /// Begins to feed the packet filter with the bans that there are.
@@ -274,6 +302,7 @@ impl ShardLoop {
         figures.extend(toll_figures(self.shard.toll_refused()));
         figures.extend(trunk_figures(&self.shard.trunk_status(now)));
         figures.extend(self.journal.as_ref().map(JournalHandle::figures).into_iter().flatten());
+        figures.extend(self.records.as_ref().map(|records| record_figures(records.counts())).into_iter().flatten());
         figures.extend([
             Figure::total("calls_ended", "Calls that have ended.", self.pending.ended),
             Figure::now("legs", "Legs of calls.", counts.legs),
@@ -359,6 +388,12 @@ impl ShardLoop {
                     self.tell(|| recorded_entry(now, &report));
                 }
                 Output::Unreached(unreached) => told::log_unreached(&unreached),
+                Output::Record(detail) => {
+                    if let Some(records) = &self.records {
+                        records.push(detail.clone());
+                    }
+                    self.tell(|| Some(Entry::Record(detail)));
+                }
                 Output::Told(told) => {
                     self.pending.ended += u64::from(matches!(told.event, Event::Ended { .. }));
                     told::log(&told);

@@ -49,7 +49,8 @@ pub use session::{
 pub use status::StatusHandle;
 use status::Witnesses;
 pub(crate) use status::{
-    Figure, StatusReport, binding_figures, dns_figures, hub_figures, opensips_figures, trunk_figures, user_figures,
+    Figure, StatusReport, binding_figures, dns_figures, hub_figures, opensips_figures, record_figures, trunk_figures,
+    user_figures,
 };
 use tls::Identity;
 pub use tls::{TlsError, TlsFiles, check_authorities, check_identity};

@@ -30,6 +30,7 @@ use tokio::time::timeout;
 use super::audio::audio_figures;
 use super::message::{Sink, WebMessage};
 use crate::media::{Lateness, MediaPlane};
+use crate::records::RecordCounts;
 
 /// How long a loop may take to say how it is; one that takes longer is not well.
 pub(super) const STATUS_PATIENCE: Duration = Duration::from_secs(2);
@@ -148,6 +149,15 @@ pub(crate) fn hub_figures(hub: hookswitch_dialect::call_api::Counts, sessions: (
         Figure::total("commands_refused", "Requests that became no command.", hub.refused),
         Figure::total("outcomes_late", "Outcomes of commands that had already ended.", hub.late),
         Figure::total("notifications_unheard", "Notifications of commands whose session was gone.", hub.unheard),
+    ]
+}
+
+/// What has become of call detail records.
+pub(crate) fn record_figures(counts: &RecordCounts) -> [Figure; 2] {
+    let (written, lost) = counts.get();
+    [
+        Figure::total("call_records_written", "Call detail records that were written.", written),
+        Figure::total("call_records_lost", "Call detail records that could not be written and were given up.", lost),
     ]
 }
 
