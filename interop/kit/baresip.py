@@ -12,7 +12,7 @@ MODULES = "/usr/lib/baresip/modules"
 
 CONFIG = """\
 sip_listen {any}:5060
-audio_source ausine,{hertz}
+audio_source {source}
 ausrc_srate 48000
 ausrc_channels 2
 audio_player aubridge,none
@@ -25,6 +25,7 @@ snd_path {folder}
 module_path {path}
 {codecs}
 module ausine.so
+module aufile.so
 module aubridge.so
 module sndfile.so
 module uuid.so
@@ -37,18 +38,19 @@ module_app ctrl_tcp.so
 class Baresip:
     """`transport` is that of its registration and of its calls; `answer` is `auto` or `manual`.
 
-    `modules` are its codecs, best first.
+    `modules` are its codecs, best first. `plays` is a WAV file that it sends in place of its tone, once.
     """
 
     def __init__(self, place, user, secret, hertz, transport="udp", answer="auto", domain="example.test", extra="",
-                 port=5060, family=4, expires=600, modules=("g711",)):
+                 port=5060, family=4, expires=600, modules=("g711",), plays=None):
         self.place, self.user, self.hertz = place, user, hertz
         self.uri = f"sip:{user}@{domain}"
         self.name = f"baresip {user}"
         self.transport, self.family = transport, family
         self.folder = verdict.SCRATCH / f"baresip-{user}-{transport}{'' if family == 4 else family}"
         self.folder.mkdir(parents=True, exist_ok=True)
-        config = CONFIG.format(any="0.0.0.0" if family == 4 else "[::]", hertz=hertz, port=CONTROL_PORT, folder=self.folder, path=MODULES,
+        config = CONFIG.format(any="0.0.0.0" if family == 4 else "[::]",
+                               source=f"aufile,{plays}" if plays else f"ausine,{hertz}", port=CONTROL_PORT, folder=self.folder, path=MODULES,
                                codecs="\n".join(f"module {codec}.so" for codec in modules))
         (self.folder / "config").write_text(config)
         (self.folder / "contacts").write_text("")
