@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_call::{CallId, Cause, Event, Told};
-use hookswitch_dialect::journal::{Entry, EventId, Filter, Logged};
+use hookswitch_dialect::journal::{Entry, EventId, Filter, Logged, TrunkWord};
 use hookswitch_drive::journal::{READ_AT_ONCE, RING_EVENTS, Reader};
 use hookswitch_drive::{JournalConfig, JournalHandle, JournalThread};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -48,12 +50,13 @@ fn ids(events: &[Arc<Logged>]) -> Vec<u64> {
     events.iter().map(|event| event.id.0).collect()
 }
 
-/// The name of an event before all that follow.
+/// The name of an event before all that follow: one of a trunk, after everything that was told before.
 async fn here(journal: &JournalHandle) -> EventId {
-    // The first event is the start itself.
-    let mut reader = journal.reader(Some(EventId(journal.oldest().0 - 1)), Filter::default());
-    while timeout(PATIENCE, reader.next()).await.unwrap().unwrap().iter().all(|event| event.kind != "log.started") {}
-    journal.newest()
+    let trunk = Filter { kinds: vec!["trunk.left".into()], ..Filter::default() };
+    let mut reader = journal.reader(None, trunk);
+    let (trunk, text) = ("marker".into(), "".into());
+    journal.push(Entry::Trunk { at: now(), trunk, what: TrunkWord::Left, text });
+    read(&mut reader, 1).await[0].id
 }
 
 #[tokio::test]
@@ -166,13 +169,14 @@ async fn a_place_that_is_too_old_or_of_another_log_is_an_error_that_names_the_ol
     let start = here(&journal).await;
     let mut reader = journal.reader(None, Filter::default());
     // The ring in memory forgets whole batches, so it is filled as well.
-    for call in 0..3 * RING_EVENTS as u64 {
+    let count = RING_EVENTS as u64 + 10_000;
+    for call in 0..count {
         journal.push(incoming(call, "a.test"));
         while call % 1_000 == 0 && journal.newest().0 + 8_192 < start.0 + call {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
-    while journal.newest().0 < start.0 + 3 * RING_EVENTS as u64 {
+    while journal.newest().0 < start.0 + count {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let expired = timeout(PATIENCE, reader.next()).await.unwrap().unwrap_err();
@@ -199,4 +203,88 @@ async fn a_new_log_never_gives_the_numbers_of_one_that_was_lost() {
     assert!(journal.oldest() > last);
     let expired = journal.reader(Some(last), Filter::default()).next().await.unwrap_err();
     assert_eq!(expired.oldest, journal.oldest());
+}
+
+/// One who reads what he wants, goes away at any moment, and comes back after the last event that he has seen.
+struct Wanderer {
+    filter: Filter,
+    reader: Option<Reader>,
+    last: EventId,
+    seen: Vec<Arc<Logged>>,
+}
+
+impl Wanderer {
+    async fn turn(&mut self, journal: &JournalHandle, random: &mut StdRng) {
+        match self.reader.take() {
+            None => self.reader = Some(journal.reader(Some(self.last), self.filter.clone())),
+            Some(mut reader) if random.random_ratio(2, 3) => {
+                let events = reader.ready(random.random_range(1..=READ_AT_ONCE)).await.unwrap();
+                // Nothing wanted up to here: he may as well come back to this place.
+                self.last = reader.position();
+                self.seen.extend(events);
+                self.reader = Some(reader);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn readers_that_come_and_go_in_any_mix_get_what_they_want_once_and_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut random = StdRng::seed_from_u64(20_261_122);
+    let mut thread = start(Some(folder.path()));
+    let first = here(&thread.handle()).await;
+    let mut wanderers: Vec<Wanderer> = (0..60)
+        .map(|_| {
+            let mut any = |all: &[&str]| -> Vec<compact_str::CompactString> {
+                all.iter().filter(|_| random.random_ratio(1, 3)).map(|one| (*one).into()).collect()
+            };
+            let (domains, kinds) = (any(&["a.test", "b.test", "c.test"]), any(&["call.*", "call.ended", "log.*"]));
+            let filter = Filter { domains, kinds, calls: Vec::new() };
+            Wanderer { filter, reader: None, last: first, seen: Vec::new() }
+        })
+        .collect();
+    for round in 0..40 {
+        let journal = thread.handle();
+        for _ in 0..random.random_range(0..400) {
+            let call = round * 1_000 + random.random_range(0..50);
+            let domain = ["a.test", "b.test", "c.test"][random.random_range(0..3)];
+            journal.push(if random.random_ratio(1, 2) { incoming(call, domain) } else { ended(call) });
+        }
+        for wanderer in &mut wanderers {
+            wanderer.turn(&journal, &mut random).await;
+        }
+        if round % 13 == 12 {
+            wanderers.iter_mut().for_each(|wanderer| wanderer.reader = None);
+            thread.stop();
+            thread = start(Some(folder.path()));
+            here(&thread.handle()).await;
+        }
+    }
+    // A log that is opened anew has everything.
+    wanderers.iter_mut().for_each(|wanderer| wanderer.reader = None);
+    thread.stop();
+    let thread = start(Some(folder.path()));
+    let journal = thread.handle();
+    here(&journal).await;
+    let everything = everything(&journal, first).await;
+    for mut wanderer in wanderers {
+        let mut reader = journal.reader(Some(wanderer.last), wanderer.filter.clone());
+        while reader.position() < journal.newest() {
+            wanderer.seen.extend(reader.ready(READ_AT_ONCE).await.unwrap());
+        }
+        let expected: Vec<_> = everything.iter().filter(|event| wanderer.filter.wants(event)).cloned().collect();
+        assert_eq!(wanderer.seen, expected, "{:?}", wanderer.filter);
+    }
+}
+
+async fn everything(journal: &JournalHandle, after: EventId) -> Vec<Arc<Logged>> {
+    let mut reader = journal.reader(Some(after), Filter::default());
+    let mut all = Vec::new();
+    while reader.position() < journal.newest() {
+        all.extend(reader.ready(READ_AT_ONCE).await.unwrap());
+    }
+    assert_eq!(ids(&all), (after.0 + 1..=journal.newest().0).collect::<Vec<_>>());
+    all
 }

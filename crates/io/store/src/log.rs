@@ -8,7 +8,9 @@
 //! A number is never given twice: the next one is stored with the entries, so a log that was emptied by age goes on
 //! where it was. What the bytes mean is the caller's business, as with every store.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition};
@@ -102,6 +104,7 @@ pub struct EventLog {
     /// anew.
     database: RwLock<Option<Database>>,
     extent: Mutex<LogExtent>,
+    closed: AtomicBool,
 }
 
 impl EventLog {
@@ -113,7 +116,18 @@ impl EventLog {
         make_folder(folder)?;
         let path = folder.join(LOG_FILE_NAME);
         let (database, extent) = open_database(&path, first)?;
-        Ok(Self { path, database: RwLock::new(Some(database)), extent: Mutex::new(extent) })
+        Ok(Self {
+            path,
+            database: RwLock::new(Some(database)),
+            extent: Mutex::new(extent),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Closes the file, for whoever opens it next. Whoever still has this log gets errors from then on.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.database.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// What there is.
@@ -186,6 +200,9 @@ impl EventLog {
         }
         drop(opened);
         let mut closed = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::io(&self.path, io::Error::other("the log is closed")));
+        }
         if closed.is_none() {
             let first = self.lock().next;
             *closed = Some(open_database(&self.path, first)?.0);

@@ -108,7 +108,9 @@ fn one_process_at_a_time_and_files_of_others_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let log = EventLog::open(folder.path(), FIRST).unwrap();
     assert!(matches!(EventLog::open(folder.path(), FIRST), Err(StoreError::InUse { .. })));
-    drop(log);
+    log.close();
+    assert!(log.append(&entries(FIRST..FIRST + 1), &[], &ALL).is_err() && log.read(0, 1, 1).is_err());
+    drop(EventLog::open(folder.path(), FIRST).unwrap());
     std::fs::write(folder.path().join(LOG_FILE_NAME), "no log at all").unwrap();
     assert!(matches!(EventLog::open(folder.path(), FIRST), Err(StoreError::Corrupt { .. })));
     assert_eq!(std::fs::read(folder.path().join(LOG_FILE_NAME)).unwrap(), b"no log at all");

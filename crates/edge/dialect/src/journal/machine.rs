@@ -344,6 +344,8 @@ impl Journal {
         domains: &[CompactString],
         data: &impl Serialize,
     ) {
+        // To the millisecond, as it is written and kept: nobody reads it otherwise than the next one.
+        let at = Time::from_millis(u64::try_from(at.as_millis()).unwrap_or(u64::MAX));
         let id = self.next;
         self.next = EventId(id.0 + 1);
         let (call, seq) = call.map_or((None, None), |(call, seq)| (Some(call), seq));

@@ -89,3 +89,12 @@ fn a_schema_stands_alone_and_says_what_each_member_means() {
         }
     }
 }
+
+#[test]
+fn the_page_has_every_type_and_no_other() {
+    let page = include_str!("../../../../../docs/event-log.md");
+    let (_, table) = page.split_once("\n## Types\n").unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
+    let expected: Vec<String> = KINDS.iter().map(|row| format!("| `{}` | {} |", row.name, row.about)).collect();
+    assert_eq!(rows, expected);
+}

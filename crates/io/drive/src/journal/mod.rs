@@ -160,7 +160,7 @@ impl JournalThread {
         self.handle.clone()
     }
 
-    /// Keeps what was pushed, and ends. Readers get nothing more.
+    /// Keeps what was pushed, ends, and closes the file. Readers get nothing more.
     pub fn stop(mut self) {
         self.finish();
     }
@@ -174,6 +174,9 @@ impl JournalThread {
             if thread.join().is_err() {
                 tracing::error!("a thread of the event log had panicked");
             }
+        }
+        if let Some(log) = &self.handle.shared.log {
+            log.close();
         }
     }
 }

@@ -36,6 +36,9 @@ use crate::journal::{Expired, JournalHandle, Reader};
 /// Readers at once by default, WebSockets and Server-Sent Events together.
 pub const MAX_EVENT_READERS: usize = 1_200;
 
+/// The subprotocol of events: for browsers, which have to name one beside their token.
+pub const SUBPROTOCOL_EVENTS: &str = "events";
+
 /// After so long without an event a comment is sent, so that whoever is in between sees that the connection lives.
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
 
@@ -116,7 +119,11 @@ async fn answer(
     }
     let upgrade = match (is_socket, upgrade) {
         (false, _) => None,
-        (true, Ok(upgrade)) => Some(upgrade.max_message_size(MAX_SAID).max_frame_size(MAX_SAID)),
+        (true, Ok(upgrade)) => {
+            let upgrade = upgrade.max_message_size(MAX_SAID).max_frame_size(MAX_SAID);
+            // A browser that shows its token as a subprotocol has to name one more, and be answered with it.
+            Some(upgrade.protocols([SUBPROTOCOL_EVENTS]))
+        }
         (true, Err(_)) => return Err(Problem::Handshake),
     };
     let place = Arc::clone(&door.places).try_acquire_owned().map_err(|_| Problem::TooManyReaders)?;
