@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::call_api::CallApiArgs;
+use super::events::EventsArgs;
 use super::media::MediaArgs;
 use super::quality::QualityArgs;
 use super::ratios::RatiosArgs;
@@ -27,6 +28,8 @@ pub(super) enum What {
     Registrations(RegistrationsArgs),
     /// What audio costs a media thread: relayed, and transcoded between codecs, without signalling
     Media(MediaArgs),
+    /// Many readers of the log of events, and how soon it is there again after a restart
+    Events(EventsArgs),
     /// What becomes of sound on its way from one codec to another, as a WAV file to be judged
     Quality(QualityArgs),
     /// What a Call API daemon adds between its applications and a simulated OpenSIPS

@@ -29,6 +29,15 @@ impl Histogram {
         self.longest = self.longest.max(nanos);
     }
 
+    /// Adds what another one has.
+    pub(super) fn join(&mut self, other: &Histogram) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.total += other.total;
+        self.longest = self.longest.max(other.longest);
+    }
+
     pub(super) fn longest(&self) -> Duration {
         Duration::from_nanos(self.longest)
     }

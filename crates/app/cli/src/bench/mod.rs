@@ -1,6 +1,6 @@
 //! `hookswitch bench`: load for SIP servers and Call API daemons, and what it costs them.
 //!
-//! `bench registrations` and `bench media` have files of their own. `bench calls` is caller and callee at once, in one thread, small enough that the server is what is measured:
+//! `bench registrations`, `bench media` and `bench events` have files of their own. `bench calls` is caller and callee at once, in one thread, small enough that the server is what is measured:
 //!
 //! ```text
 //!   Caller ──INVITE──▶ server ──INVITE──▶ Callee        Audio ──RTP──▶ server ──RTP──▶ Audio
@@ -15,6 +15,7 @@ mod callee;
 mod caller;
 #[cfg(test)]
 mod conversation;
+mod events;
 mod histogram;
 mod measure;
 mod media;
@@ -35,6 +36,7 @@ pub use args::BenchArgs;
 
 use args::{CallsArgs, What};
 use call_api::CallApiArgs;
+use events::EventsArgs;
 use measure::Measure;
 use media::MediaArgs;
 use registrations::RegistrationsArgs;
@@ -48,6 +50,7 @@ pub fn run(args: &BenchArgs) -> ExitCode {
         What::CallApi(args) => call_api(args),
         What::Registrations(args) => registrations(args),
         What::Media(args) => media(args),
+        What::Events(args) => events(args),
         What::Quality(args) => match quality::run(args) {
             Ok(text) => {
                 print!("{text}");
@@ -102,6 +105,19 @@ fn registrations(args: &RegistrationsArgs) -> ExitCode {
         return fail(&error, 2);
     }
     match registrations::run(args) {
+        Ok((text, is_clean)) => {
+            print!("{text}");
+            ExitCode::from(u8::from(!is_clean))
+        }
+        Err(error) => fail(&error, 3),
+    }
+}
+
+fn events(args: &EventsArgs) -> ExitCode {
+    if let Err(error) = events::check(args) {
+        return fail(&error, 2);
+    }
+    match events::run(args) {
         Ok((text, is_clean)) => {
             print!("{text}");
             ExitCode::from(u8::from(!is_clean))
