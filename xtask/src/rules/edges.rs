@@ -28,10 +28,17 @@ const IMPORTS: &[(&str, May)] = &[
         May::Only(&["crates/core/call", "crates/core/sip", "crates/wire/sip-msg", "crates/wire/sdp"]),
     ),
     ("crates/edge/opensips", May::Only(&["crates/core/call"])),
+    ("crates/edge/mediaswitch", May::Only(&["crates/core/call", "crates/wire/sdp"])),
     // OpenSIPS's side of the wire, told by nothing but captures and rules: it may not know ours.
     ("crates/edge/opensips-sim", May::Only(&[])),
     // The composition of rings 0-2: one shard, still without I/O.
-    ("crates/edge/shard", May::RingsBelow(2, &["crates/edge/dialect", "crates/edge/b2bua", "crates/edge/opensips"])),
+    (
+        "crates/edge/shard",
+        May::RingsBelow(
+            2,
+            &["crates/edge/dialect", "crates/edge/b2bua", "crates/edge/opensips", "crates/edge/mediaswitch"],
+        ),
+    ),
     (
         "crates/edge/phone",
         May::Only(&[

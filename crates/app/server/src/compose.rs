@@ -27,6 +27,7 @@ mod event_log;
 mod events;
 pub mod guard;
 mod hold_music;
+mod mediaswitch;
 mod messages;
 mod network;
 mod opensips;
@@ -176,6 +177,7 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
         directory: directory(config)?,
         call_api: call_api::dialect(config),
         record: recordings::rule(config)?,
+        dialogs: mediaswitch::dialogs(config)?,
         ..ShardConfig::default()
     })
 }

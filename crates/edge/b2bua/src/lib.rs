@@ -18,6 +18,7 @@
 //! | `text.rs` | texts outside of a call |
 //! | `indialog.rs`, `errand.rs` | other requests inside dialogs: theirs, and ours |
 //! | `notes.rs` | what a controller adds to a request |
+//! | `manner.rs` | what a controller of single legs wants of one |
 //! | `locate.rs`, [`route`] | where an address is: routes, services, users' bindings |
 //! | `identity.rs` | who a caller is, and who is told so |
 //! | `named.rs` | what waits for the domain name system |
@@ -37,6 +38,7 @@ mod inbound;
 mod indialog;
 mod leg;
 mod locate;
+mod manner;
 mod named;
 mod notes;
 mod offence;
@@ -77,6 +79,7 @@ use errand::Errand;
 pub use identity::{MAX_ANSWER_AFTER, MAX_DIVERSIONS, MAX_TONE};
 pub use leg::LegRecord;
 pub use locate::{Configured, aor, is_built_in, is_conference_name};
+pub use manner::Manner;
 use named::Names;
 pub use origin::Origin;
 pub use outbound::{MAX_SHUN_TIME, SHUN_TIME};
@@ -217,6 +220,8 @@ pub struct B2bua {
     packages: Packages,
     users: Users,
     lookups: Lookups,
+    /// Empty unless single legs are controlled.
+    manners: AHashMap<(CallId, LegId), Manner>,
     reports: VecDeque<Report>,
 }
 
@@ -273,6 +278,7 @@ impl B2bua {
             flows: Flows::default(),
             users: Users::default(),
             lookups: Lookups::default(),
+            manners: AHashMap::new(),
             reports: VecDeque::new(),
         }
     }
@@ -427,6 +433,9 @@ impl B2bua {
     fn report(&mut self, report: Report) {
         self.lamp_reported(&report);
         self.tolls.reported(&report);
+        if let Report::Ended { call, leg, .. } = &report {
+            self.manners.remove(&(*call, *leg));
+        }
         self.reports.push_back(report);
     }
 

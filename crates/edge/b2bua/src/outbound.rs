@@ -36,7 +36,8 @@ impl B2bua {
         match self.resolve(now, &way) {
             Ok(Toward::Flow(flow)) => {
                 let via = dial.target.via;
-                let invite = self.invite_for(dial, flow, routes);
+                let mut invite = self.invite_for(dial, flow, routes);
+                self.mannered((call, leg), &mut invite);
                 self.send_invite(now, (call, leg), invite, via);
             }
             Ok(Toward::Hops(hops)) => self.call_out(now, (call, leg), dial, hops, routes),
@@ -70,6 +71,7 @@ impl B2bua {
         let mut invite = self.invite_for(dial, flow, routes);
         invite.may_connect = true;
         self.dress((call, leg), &mut invite);
+        self.mannered((call, leg), &mut invite);
         let again = (!left.is_empty()).then(|| invite.clone());
         let sent = self.send_invite(now, (call, leg), invite, via);
         if let (Some(mut invite), Some(call_id)) = (again, sent) {

@@ -27,7 +27,8 @@ impl B2bua {
                 let mut sdp = Some(sdp);
                 if let Some(record) = self.record_mut(call, leg) {
                     record.answered = true;
-                    sdp = sdp.filter(|_| record.changed.is_none());
+                    // Whoever controls a single leg may have none.
+                    sdp = sdp.filter(|sdp| record.changed.is_none() && !sdp.0.is_empty());
                 }
                 self.respond(now, (call, leg), 200, sdp);
             }
@@ -78,6 +79,7 @@ impl B2bua {
         let sdp = sdp.filter(|sdp| !too_early && sdp.0.len() <= MAX_SDP);
         let mut response = Response::new(status);
         response.reliable = sdp.is_some() && self.config.reliable != Reliable::Off;
+        self.mannered_ring((call, leg), &mut response);
         response.body = sdp.map(|sdp| self.description(dialog, sdp));
         self.endpoint.respond(now, dialog, response);
     }

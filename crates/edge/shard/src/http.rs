@@ -7,7 +7,7 @@ use hookswitch_sip::registrar::Registrar;
 use hookswitch_sip::subscription::Subscription;
 use serde::Serialize;
 
-use crate::{HttpId, Output, Shard};
+use crate::{HttpId, Output, Shard, dialogs};
 
 /// Largest body for a mailbox, in bytes; more is answered 413.
 pub const MAX_MAILBOX: usize = 1_024;
@@ -35,6 +35,9 @@ impl Shard {
             && matches!(method, "GET" | "HEAD")
         {
             return self.calls_page(id, call);
+        }
+        if let Some(action) = dialogs::action(method, path, body) {
+            return self.dialog_request(now, id, method, action, body);
         }
         let response = if asks("/health") {
             mediaswitch::health(self.health())
@@ -108,7 +111,7 @@ impl Shard {
 
     fn health(&self) -> Health {
         Health {
-            calls: self.board.live(),
+            calls: self.board.live() + self.dialogs.live(),
             registrations: self.b2bua.registrar().count().bindings,
             draining: self.board.draining(),
         }

@@ -13,6 +13,7 @@ use hookswitch_call::{MediaOp, MediaReport, Told};
 use hookswitch_dialect::call_api::{Admission, SessionId};
 use hookswitch_dialect::journal::record::CallDetail;
 use hookswitch_dialect::rest;
+use hookswitch_mediaswitch::{Note, NoteId};
 use hookswitch_sip::guard::{Ban, GuardNews, Source};
 use hookswitch_sip::registrar::{self, Binding, BindingId, RemovedWhy, StaleWhy};
 use hookswitch_sip::resolve::{Answer, LookupId, RecordKind};
@@ -83,6 +84,13 @@ pub enum Input {
         id: HttpId,
         /// What is asked, and by whom.
         request: Box<rest::Request>,
+    },
+    /// What came of [`Output::Controller`].
+    Controller {
+        /// Which.
+        id: NoteId,
+        /// The status of the answer; none where there was no answer.
+        status: Option<u16>,
     },
     /// A stored entry, at start, before any other input.
     Restore(Stored),
@@ -165,6 +173,8 @@ pub enum Output {
     },
     /// A command of the native REST has ended. Once for each.
     Command(rest::CommandEnd),
+    /// Make this HTTP request to a controller; wants [`Input::Controller`].
+    Controller(Note),
     /// Remember or forget something across restarts. An HTTP answer that follows it may be sent
     /// only once this is durable.
     Store(Change),

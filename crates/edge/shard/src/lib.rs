@@ -12,6 +12,8 @@
 
 mod bans;
 mod details;
+mod control;
+mod dialogs;
 mod front;
 mod http;
 mod inquiry;
@@ -53,6 +55,9 @@ pub use record::CallRecord;
 pub use recordings::{BY_RULE, RecordReport, RecordRule};
 pub use users::UserReply;
 
+pub use dialogs::DialogsConfig;
+use hookswitch_mediaswitch::Dialogs;
+pub use hookswitch_mediaswitch::{Config as DialogLimits, Note, NoteId, Record as DialogRecord};
 use inquiry::Inquiry;
 
 /// WebSocket close code for a session beyond the limit (IANA registry of RFC 6455 section 11.7).
@@ -76,6 +81,8 @@ pub struct ShardConfig {
     pub first_call: u64,
     /// Whose calls are recorded.
     pub record: RecordRule,
+    /// Legs that controllers drive.
+    pub dialogs: DialogsConfig,
 }
 
 /// How much a shard holds. After the last call everything but bindings and sessions is zero.
@@ -114,6 +121,9 @@ pub struct Shard {
     record_rule: RecordRule,
     records: Records,
     stopping: bool,
+    dialogs: Dialogs,
+    /// Calls of a domain go to its controller.
+    controllers: bool,
     out: VecDeque<Output>,
 }
 
@@ -125,6 +135,9 @@ impl Shard {
         let mut hub_seed = seed;
         hub_seed.reverse();
         let rest_seed = seed.map(|byte| byte ^ 0x5a);
+        let mut dialogs_seed = seed;
+        dialogs_seed.rotate_left(23);
+        dialogs_seed[0] ^= 0x3c;
         Self {
             b2bua: B2bua::new(config.b2bua, config.directory, seed),
             board: Switchboard::new(config.limits, config.first_call),
@@ -134,6 +147,8 @@ impl Shard {
             record_rule: config.record,
             records: Records::default(),
             stopping: false,
+            dialogs: Dialogs::new(config.dialogs.limits, dialogs_seed),
+            controllers: config.dialogs.controllers,
             out: VecDeque::new(),
         }
     }
@@ -160,11 +175,14 @@ impl Shard {
             Input::Text { session, text } => self.hub.text(now, session, &text),
             Input::SessionClosed(session) => self.hub.closed(session),
             Input::Http { id, method, path, body } => self.http(now, id, &method, &path, &body),
+            Input::Controller { id, status } => self.dialogs.noted(now, id, status),
+            Input::Rest { id, request } if self.control_server(now, id, &request) => {}
             Input::Rest { id, request } => self.rest(now, id, &request),
             Input::Restore(stored) => self.restore(stored),
             Input::Lists { allow, drop } => self.b2bua.set_guard_lists(allow, &drop),
             Input::Drain => {
                 self.board.drain();
+                self.dialogs.drain();
                 self.b2bua.leave_trunks(now);
             }
             Input::EndAll => self.end_all(now),
@@ -178,14 +196,15 @@ impl Shard {
         self.b2bua.handle_timeout(now);
         self.board.handle_timeout(now);
         self.records.handle_timeout(now);
+        self.dialogs.handle_timeout(now);
         self.settle(now);
     }
 
     /// When [`Shard::handle_timeout`] wants to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        let own = [self.b2bua.poll_timeout(), self.board.poll_timeout(), self.records.poll_timeout()];
-        own.into_iter().flatten().min()
+        let machines = [self.b2bua.poll_timeout(), self.board.poll_timeout(), self.dialogs.poll_timeout()];
+        machines.into_iter().chain([self.records.poll_timeout()]).flatten().min()
     }
 
     /// The next thing to do.
@@ -197,7 +216,7 @@ impl Shard {
     /// to stop.
     #[must_use]
     pub fn idle(&self) -> bool {
-        self.board.live() == 0 && !self.b2bua.leaves_trunks()
+        self.board.live() + self.dialogs.live() == 0 && !self.b2bua.leaves_trunks()
     }
 
     /// Whether something that has come from there is to be given to [`Shard::handle`] at all. To be asked before it is
@@ -230,7 +249,7 @@ impl Shard {
     pub fn counts(&self) -> Counts {
         let sip = self.b2bua.endpoint().counts();
         Counts {
-            calls: self.board.live(),
+            calls: self.board.live() + self.dialogs.live(),
             legs: self.b2bua.live_legs(),
             user_legs: self.b2bua.user_legs(),
             transactions: sip.transactions,
@@ -298,6 +317,7 @@ impl Shard {
             let _ = self.board.submit(now, Command::End { call: CallRef::Id(call), cause: stopping() });
         }
         self.ask_last_audio();
+        self.dialogs.end_all();
     }
 
     fn restore(&mut self, stored: Stored) {
@@ -321,15 +341,18 @@ impl Shard {
             self.carry_on(now);
             self.store_changes(now);
         }
+        // What has become of registrations is told to controllers.
+        self.control_all(now);
     }
 
     fn carry_on(&mut self, now: Time) {
         loop {
             if let Some(report) = self.b2bua.poll_report() {
-                self.note_unreached(&report);
-                self.tell_board(now, report);
+                self.reported(now, report);
             } else if let Some(output) = self.board.poll_output() {
                 self.carry_out(now, output);
+            } else if let Some(output) = self.dialogs.poll_output() {
+                self.control(now, output);
             } else if let Some(output) = self.hub.poll_output() {
                 self.speak(now, output);
             } else {
@@ -416,6 +439,7 @@ impl Shard {
         while let Some(change) = self.b2bua.registrar_mut().poll_change() {
             self.out.push_back(Output::Binding(BindingNews::from(&change)));
             self.b2bua.binding_changed(now, &change);
+            self.registration_changed(now, &change);
             let stored = match change {
                 registrar::Change::Put(binding) => Change::BindingPut(Box::new(binding)),
                 registrar::Change::Removed { aor, id, .. } => Change::BindingRemoved { aor, id },

@@ -18,6 +18,7 @@
 
 mod behaviour;
 mod clock;
+mod controllers;
 mod discovery;
 mod dns;
 mod inbox;
@@ -38,6 +39,7 @@ mod web;
 
 pub use behaviour::{Behaviour, Filtering, Mapping, Question as NatQuestion, nat_behaviour};
 pub use clock::Clock;
+pub use controllers::MAX_CONTROLLER_REQUESTS;
 pub use discovery::{StunConfig, ask_stun};
 pub use dns::{DnsConfig, MAX_NAME_SERVERS, Names};
 pub use journal::{JournalConfig, JournalError, JournalHandle, JournalThread};

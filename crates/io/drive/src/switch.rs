@@ -17,6 +17,7 @@ use mio::Poll;
 use rand::Rng;
 
 use crate::clock::Clock;
+use crate::controllers::{Controllers, NoteSink};
 use crate::discovery::{Discovery, StunConfig, own_addresses};
 use crate::dns::{AnswerSink, Dns, DnsConfig};
 use crate::inbox::Inbox;
@@ -210,6 +211,7 @@ impl Switch {
         let status = Arc::new(Status::new());
         let media = Arc::new(start_media(&config.media, clock, &inbox, &status)?);
         let dns = start_dns(config.dns, clock, &inbox)?;
+        let controllers = start_controllers(&inbox)?;
         let users = config.users.map(|config| start_users(config, &inbox)).transpose()?;
         let records = config.call_records.map(|config| CallRecords::start(config, clock)).transpose()?;
         let shard = complete(config.shard, &addresses, clock)?;
@@ -240,6 +242,7 @@ impl Switch {
                 dns,
                 users,
                 records,
+                controllers,
                 tap,
                 journal,
                 status,
@@ -404,6 +407,13 @@ fn start_dns(config: DnsConfig, clock: Clock, inbox: &Arc<Inbox<Message>>) -> io
     // As many as there are look-ups in flight, which the resolver bounds.
     let sink: AnswerSink = Arc::new(move |id, answer| inbox.push_always(Message::Answer(id, answer)));
     Dns::start(config, clock, sink)
+}
+
+fn start_controllers(inbox: &Arc<Inbox<Message>>) -> io::Result<Controllers> {
+    let inbox = Arc::clone(inbox);
+    // As many as there are notes under way, which the machine bounds.
+    let sink: NoteSink = Arc::new(move |id, status| inbox.push_always(Message::Controller(id, status)));
+    Controllers::start(sink)
 }
 
 fn start_users(config: UserServiceConfig, inbox: &Arc<Inbox<Message>>) -> Result<UserService, UserServiceError> {

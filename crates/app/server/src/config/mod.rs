@@ -14,6 +14,7 @@ mod events;
 mod find;
 mod guard;
 mod media;
+mod mediaswitch;
 mod network;
 mod opensips;
 mod problem;
@@ -43,6 +44,7 @@ pub use events::Events;
 pub use find::{Found, find};
 pub use guard::Guard;
 pub use media::{Media, MediaIo};
+pub use mediaswitch::Mediaswitch;
 pub use network::Network;
 pub use opensips::OpenSips;
 pub use problem::ConfigError;
@@ -84,6 +86,8 @@ pub struct Config {
     pub http: Http,
     /// The native REST for applications, with events, health and metrics. The page access.md tells who may do what.
     pub control: Control,
+    /// Control servers that drive single legs. The page dialects/mediaswitch-dialogs.md tells how.
+    pub mediaswitch: Mediaswitch,
     /// How long calls may ring and how many there may be.
     pub calls: Calls,
     /// Look-ups of names: of domains that are called, and of destinations of routes.

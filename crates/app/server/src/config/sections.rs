@@ -196,7 +196,8 @@ impl<'de> Deserialize<'de> for ReliableEarlyMedia {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
-    /// `HOST:PORT` for `/dir`, `/reg`, `/calls`, `/trunks`, `/health` and `/metrics`. Whoever reaches it can add users.
+    /// `HOST:PORT` for `/dir`, `/reg`, `/dialog`, `/calls`, `/trunks`, `/health` and `/metrics`. Whoever reaches it can add
+    /// users and make calls.
     pub listen: String,
 }
 

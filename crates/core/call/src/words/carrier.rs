@@ -68,7 +68,7 @@ pub enum Op {
         call: CallId,
         /// The leg.
         leg: LegId,
-        /// Our answer, or our offer if the party sent none.
+        /// Our answer, or our offer if the party sent none. The empty one is none at all.
         sdp: Sdp,
     },
     /// Acknowledge the answer of a leg that we called, or answer the offer that it made before

@@ -79,7 +79,8 @@ impl B2bua {
         attempt.dial.target.via = Some(key);
         attempt.sent_at = now;
         let routes = self.routes_to(now, &attempt.dial.target);
-        let invite = self.invite_for(attempt.dial.clone(), flow, routes);
+        let mut invite = self.invite_for(attempt.dial.clone(), flow, routes);
+        self.mannered(name, &mut invite);
         let Ok(next) = self.endpoint.invite(now, invite) else { return false };
         if let Some(record) = self.legs.remove(&dialog) {
             self.leaves(&record, dialog);

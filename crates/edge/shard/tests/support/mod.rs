@@ -3,6 +3,7 @@
 
 #![allow(dead_code)]
 
+pub mod controller;
 pub mod raw;
 pub mod watch;
 
@@ -75,6 +76,11 @@ pub struct World {
     pub wire: Vec<(SocketAddr, SocketAddr, Message)>,
     /// Messages from this address are lost.
     pub mute: Option<SocketAddr>,
+    /// What controllers were told, and how they answer.
+    pub noted: Vec<Note>,
+    pub mood: controller::Mood,
+    /// This agent asks everybody who calls it for credentials, once.
+    pub challenge: Option<usize>,
     /// Somebody describes sessions in the place of a media engine, each with a number of its own.
     pub described: Option<u32>,
 }
@@ -131,6 +137,9 @@ impl World {
             wire: Vec::new(),
             mute: None,
             described: None,
+            noted: Vec::new(),
+            challenge: None,
+            mood: controller::Mood::Says(200),
         }
     }
 
@@ -295,6 +304,7 @@ impl World {
         loop {
             let mut mail: VecDeque<(Flow, bytes::Bytes)> = VecDeque::new();
             let mut media = Vec::new();
+            let mut notes = VecDeque::new();
             while let Some(output) = self.shard.poll_output() {
                 match output {
                     Output::Send { flow, bytes } => mail.push_back((flow, bytes)),
@@ -311,12 +321,21 @@ impl World {
                     Output::Users(news) => self.user_news.push(news),
                     Output::Told(told) => self.told.push(told),
                     Output::Media(op) => media.push(op),
+                    Output::Controller(note) => notes.push_back(note),
                     Output::Close { .. } | Output::Lookup { .. } | Output::CloseSession { .. } => {}
                 }
             }
-            for agent in &mut self.agents {
+            for (index, agent) in self.agents.iter_mut().enumerate() {
                 while let Some(output) = agent.endpoint.poll_output() {
                     match output {
+                        hookswitch_sip::Output::Event(Event::Invite { dialog, .. })
+                            if self.challenge == Some(index) =>
+                        {
+                            self.challenge = None;
+                            let challenge = r#"Digest realm="gw", nonce="n", algorithm=MD5, qop="auth""#;
+                            let header = Header::new(HeaderName::WwwAuthenticate, challenge);
+                            agent.endpoint.respond(self.now, dialog, Response::new(401).with_header(header));
+                        }
                         hookswitch_sip::Output::Send { flow, bytes } => mail.push_back((flow, bytes)),
                         hookswitch_sip::Output::Close { .. } => {}
                         hookswitch_sip::Output::Event(Event::Request { txn, .. }) => {
@@ -327,9 +346,10 @@ impl World {
                 }
             }
             let described: Vec<MediaReport> = media.into_iter().filter_map(|op| self.describe(op)).collect();
-            if mail.is_empty() && described.is_empty() {
+            if mail.is_empty() && described.is_empty() && notes.is_empty() {
                 return;
             }
+            self.take_notes(notes);
             for report in described {
                 self.shard.handle(self.now, Input::Media(report));
             }

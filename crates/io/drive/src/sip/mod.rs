@@ -21,13 +21,14 @@ use hookswitch_call::{Event, MediaReport};
 use hookswitch_dialect::journal::Entry;
 use hookswitch_dialect::rest::{self, CommandEnd};
 use hookswitch_net::StreamSetup;
-use hookswitch_shard::{Counts, Input, Output, Shard, Stored, UserReply};
+use hookswitch_shard::{Counts, Input, NoteId, Output, Shard, Stored, UserReply};
 use hookswitch_sip::Network;
 use hookswitch_sip::resolve::{Answer, LookupId};
 use hookswitch_store::Committed;
 use mio::{Events, Poll, Token};
 
 use crate::clock::Clock;
+use crate::controllers::Controllers;
 use crate::dns::Dns;
 use crate::inbox::Inbox;
 use crate::journal::{JournalHandle, audio_entry, binding_entry, recorded_entry, trunk_entry};
@@ -77,6 +78,8 @@ pub(crate) enum Message {
     Answer(LookupId, Answer),
     /// What came of a question for a user.
     User(QuestionId, UserReply),
+    /// What came of what a controller was told.
+    Controller(NoteId, Option<u16>),
     /// Hosts on the Internet see us there.
     PublicAddresses(Vec<IpAddr>),
     /// Applications and HTTP requests.
@@ -115,6 +118,8 @@ pub(crate) struct ShardLoop {
     pub(crate) users: Option<UserService>,
     /// Who writes call detail records, if anybody.
     pub(crate) records: Option<CallRecords>,
+    /// Where controllers are told of their legs.
+    pub(crate) controllers: Controllers,
     pub(crate) tap: Option<Arc<dyn Tap>>,
     /// The log of events.
     pub(crate) journal: Option<JournalHandle>,
@@ -244,6 +249,7 @@ impl ShardLoop {
             Message::Media(report) => self.give(now, Input::Media(report)),
             Message::Answer(id, answer) => self.give(now, Input::Answer { id, answer }),
             Message::User(id, reply) => self.give(now, Input::User { id, reply }),
+            Message::Controller(id, status) => self.give(now, Input::Controller { id, status }),
             Message::PublicAddresses(public) => self.give(now, Input::PublicAddresses(public)),
             Message::Web(message) => self.web(now, message),
             Message::Committed(news) => self.desk.committed(&news),
@@ -362,6 +368,7 @@ impl ShardLoop {
                     self.desk.answer(id, HttpAnswer { status, content_type, headers, body: body.into() });
                 }
                 Output::Command(end) => self.command_ended(end),
+                Output::Controller(note) => self.controllers.tell(note),
                 Output::Store(change) => self.desk.remember(&change),
                 Output::Binding(news) => {
                     told::log_binding(&news);

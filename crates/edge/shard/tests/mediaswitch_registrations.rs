@@ -1,0 +1,83 @@
+//! The controller of a domain hears who registers there and who is gone.
+
+mod support;
+use serde_json::{Value, json};
+use support::controller::Mood;
+use support::*;
+
+fn told(world: &mut World) -> Vec<(&'static str, String, Value)> {
+    world.notes().into_iter().map(|told| (told.note.method, told.note.url, told.document)).collect()
+}
+
+const URL: &str = "http://127.0.0.1:9001/reg/x.test/bob";
+
+fn here(host: &str) -> Value {
+    json!({ "host": host, "port": 5060, "user": "bob@x.test" })
+}
+
+/// The same whatever the phone calls itself.
+fn without_agent(mut notes: Vec<(&'static str, String, Value)>) -> Vec<(&'static str, String, Value)> {
+    for (_, _, document) in &mut notes {
+        if let Some(document) = document.as_object_mut() {
+            document.remove("agent");
+        }
+    }
+    notes
+}
+
+#[test]
+fn every_registration_is_told_and_its_end() {
+    let mut world = World::controlled();
+    for _ in 0..2 {
+        assert_eq!(world.register(1), 200);
+        assert_eq!(without_agent(told(&mut world)), [("PUT", URL.to_owned(), here("10.0.0.3"))], "made and refreshed");
+    }
+    assert_eq!(world.register_as(1, "bob", World::credentials("bob"), 0), 200);
+    assert_eq!(told(&mut world), [("DELETE", URL.to_owned(), Value::Null)]);
+}
+
+#[test]
+fn a_registration_that_runs_out_is_told() {
+    let mut world = World::controlled();
+    world.register(1);
+    told(&mut world);
+    // It answers no ping either, so it is told when its phone falls silent, and not again when its time is over.
+    world.mute = Some(at("10.0.0.3:5060"));
+    world.pass(sec(700));
+    assert_eq!(told(&mut world).iter().map(|(method, ..)| *method).collect::<Vec<_>>(), ["DELETE"]);
+}
+
+#[test]
+fn a_user_with_another_phone_is_still_registered() {
+    let mut world = World::controlled();
+    world.register(1);
+    world.register(2);
+    assert_eq!(told(&mut world).len(), 2);
+    world.register_as(1, "bob", World::credentials("bob"), 0);
+    assert!(told(&mut world).is_empty());
+    world.register_as(2, "bob", World::credentials("bob"), 0);
+    assert_eq!(told(&mut world).len(), 1);
+}
+
+#[test]
+fn a_controller_that_was_away_hears_how_it_is_now() {
+    let mut world = World::controlled();
+    world.mood = Mood::Dead;
+    world.register(1);
+    world.register(1);
+    world.register_as(1, "bob", World::credentials("bob"), 0);
+    told(&mut world);
+    world.mood = Mood::Says(200);
+    world.pass(sec(40));
+    let last = told(&mut world).pop().unwrap();
+    assert_eq!(last.0, "DELETE");
+    assert_eq!(world.shard.controller_notes().0, 0);
+}
+
+#[test]
+fn nobody_is_told_unless_controllers_are_configured() {
+    let mut world = World::new(shard_config());
+    world.http("PATCH", "/dir/x.test", r#"{"control":"http://127.0.0.1:9001/"}"#);
+    world.register(1);
+    assert!(told(&mut world).is_empty());
+}
