@@ -2,7 +2,7 @@
 //! directory, and the list of calls.
 
 use compact_str::CompactString;
-use hookswitch_call::{Address, CallRef, Command, Time};
+use hookswitch_call::{Address, Command, Time};
 use hookswitch_dialect::access::{Grant, Scope};
 use hookswitch_dialect::mediaswitch::CONTENT_TYPE;
 use hookswitch_dialect::rest::{Request, Response};

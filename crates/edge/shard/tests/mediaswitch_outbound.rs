@@ -290,7 +290,8 @@ fn control(world: &mut World, method: &str, path: &str, body: &Value, grant: Gra
 
 #[test]
 fn a_control_server_originates_calls_through_the_switch_and_lists_them() {
-    let mut world = World::new(shard_config());
+    // The caller is called when the media engine has described the session.
+    let mut world = World::anchoring();
     world.register(1);
     let body = json!({ "from": { "domain": "x.test", "user": "bob" }, "to": { "user": "carol" } });
     let everything = Grant::everything;
