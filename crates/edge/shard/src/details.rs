@@ -8,12 +8,29 @@
 //! ```
 
 use hookswitch_call::machine::State;
+use hookswitch_call::switchboard::Switchboard;
 use hookswitch_call::{
     CallAudio, CallId, Command, Event, MediaOp, Party, RecordOrder, Refused, Report, Ticket, Time, Told,
 };
-use hookswitch_dialect::journal::record::Ender;
+use hookswitch_dialect::journal::record::{Ender, Records};
 
 use crate::{Output, Shard, stopping};
+
+/// Gives an application's command to the switchboard, and notes whose doing it is if it ends a call.
+pub(crate) fn submit(
+    board: &mut Switchboard,
+    records: &mut Records,
+    now: Time,
+    command: Command,
+) -> Result<Ticket, Refused> {
+    let ends = if let Command::End { call, .. } = &command { board.find(call).ok() } else { None };
+    let ends = ends.map(|call| call.id);
+    let ticket = board.submit(now, command)?;
+    if let Some(call) = ends {
+        records.ended_by(call, Ender::Application);
+    }
+    Ok(ticket)
+}
 
 impl Shard {
     /// Whether a report of a call's audio is still to come for its record. After [`Input::EndAll`](crate::Input::EndAll):
@@ -31,13 +48,7 @@ impl Shard {
 
     /// Gives an application's command to the switchboard.
     pub(crate) fn submit(&mut self, now: Time, command: Command) -> Result<Ticket, Refused> {
-        let ends = if let Command::End { call, .. } = &command { self.board.find(call).ok() } else { None };
-        let ends = ends.map(|call| call.id);
-        let result = self.board.submit(now, command);
-        if let (Some(call), Ok(_)) = (ends, &result) {
-            self.records.ended_by(call, Ender::Application);
-        }
-        result
+        submit(&mut self.board, &mut self.records, now, command)
     }
 
     /// Gives a report to the switchboard, and looks whose end has ended a call.

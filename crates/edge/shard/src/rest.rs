@@ -15,15 +15,23 @@ use hookswitch_call::directory::Directory;
 use hookswitch_call::machine::Call;
 use hookswitch_call::switchboard::Switchboard;
 use hookswitch_call::{Address, CallAudio, CallId, Command, MediaOp, Refused, Ticket, Time};
+use hookswitch_dialect::journal::record::Records;
 use hookswitch_dialect::rest::{Binding, DeskOutput, Health, Request, RequestId, Switch, Trunk};
 
+use crate::details::submit;
 use crate::inquiry::host_of;
 use crate::{Change, HttpId, Output, Shard};
 
 impl Shard {
     pub(crate) fn rest(&mut self, now: Time, id: HttpId, request: &Request) {
         let mut inspect = Vec::new();
-        let mut behind = Behind { now, b2bua: &mut self.b2bua, board: &mut self.board, inspect: &mut inspect };
+        let mut behind = Behind {
+            now,
+            b2bua: &mut self.b2bua,
+            board: &mut self.board,
+            records: &mut self.records,
+            inspect: &mut inspect,
+        };
         self.rest.handle(now, RequestId(id.0), request, &mut behind);
         self.out.extend(inspect.into_iter().map(|call| Output::Media(MediaOp::Inspect { call })));
         // What the request changed goes out before its answer, which waits until that is stored.
@@ -34,7 +42,13 @@ impl Shard {
     /// What is known of a call's audio, for whoever asked for it.
     pub(crate) fn rest_inspected(&mut self, now: Time, call: CallId, audio: Option<&CallAudio>) {
         let mut inspect = Vec::new();
-        let behind = Behind { now, b2bua: &mut self.b2bua, board: &mut self.board, inspect: &mut inspect };
+        let behind = Behind {
+            now,
+            b2bua: &mut self.b2bua,
+            board: &mut self.board,
+            records: &mut self.records,
+            inspect: &mut inspect,
+        };
         self.rest.inspected(call, audio, &behind);
         self.drain_desk();
     }
@@ -62,12 +76,13 @@ struct Behind<'a> {
     now: Time,
     b2bua: &'a mut B2bua,
     board: &'a mut Switchboard,
+    records: &'a mut Records,
     inspect: &'a mut Vec<CallId>,
 }
 
 impl Switch for Behind<'_> {
     fn submit(&mut self, command: Command) -> Result<Ticket, Refused> {
-        self.board.submit(self.now, command)
+        submit(self.board, self.records, self.now, command)
     }
 
     fn made_by(&self, ticket: Ticket) -> Option<CallId> {

@@ -57,12 +57,17 @@ const SECRET: Kind = Kind::Text(0, 255);
 
 const NAME: Field = Field::must("username", Kind::Text(1, 255), "the name of the user");
 
-const OF_USER: [Field; 2] = [
+const OF_USER: [Field; 3] = [
     Field::may("forward", Kind::OrNull(&Kind::Object(FORWARD)), "whom to call instead; null is nobody"),
     Field::may("limits", Kind::OrNull(&Kind::Object(LIMITS)), "limits of its own; null has none"),
+    Field::may(
+        "record",
+        Kind::OrNull(&Kind::OneOf(&["always", "never"])),
+        "whether its calls are recorded; null leaves it to the rules",
+    ),
 ];
 
-const LISTED: &[Field] = &[NAME, Field::must("secret", SECRET, "its password"), OF_USER[0], OF_USER[1]];
+const LISTED: &[Field] = &[NAME, Field::must("secret", SECRET, "its password"), OF_USER[0], OF_USER[1], OF_USER[2]];
 
 const USERS: Kind = Kind::List(&Kind::Object(LISTED), 0, MAX_LISTED);
 
@@ -153,14 +158,14 @@ const ROUTES: &[Route] = &[
     entry(
         (Method::Put, USER, "putUser"),
         "Makes or replaces a user of a domain that there is.",
-        Some(&[Field::must("secret", SECRET, "its password"), OF_USER[0], OF_USER[1]]),
+        Some(&[Field::must("secret", SECRET, "its password"), OF_USER[0], OF_USER[1], OF_USER[2]]),
         &[USER_ANSWER, Answer { status: 201, about: "The user is new.", schema: Some("User") }],
         put_user,
     ),
     entry(
         (Method::Patch, USER, "patchUser"),
         "Changes what is said of a user, and leaves the rest.",
-        Some(&[Field::may("secret", SECRET, "its password"), OF_USER[0], OF_USER[1]]),
+        Some(&[Field::may("secret", SECRET, "its password"), OF_USER[0], OF_USER[1], OF_USER[2]]),
         &[USER_ANSWER],
         patch_user,
     ),
@@ -286,6 +291,7 @@ fn user_document(directory: &Directory, domain: &str, user: &str) -> Option<Valu
     let limits = limits.map(|limits| serde_json::to_value(limits).unwrap_or_default());
     Some(json!({
         "domain": domain, "username": user, "origin": origin, "limits": limits,
+        "record": directory.record(domain, user).map(|always| if always { "always" } else { "never" }),
         "forward": directory.forwards(domain, user).filter(|forward| !forward.is_empty()).map(forward_document),
     }))
 }
@@ -333,7 +339,7 @@ fn put_user(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     etag::may_change(&turn.request.headers, present.as_deref())?;
     let (user, body) = (CompactString::from(turn.path[1].as_str()), &turn.body);
     let secret = Secret::new(body.text("secret").unwrap_or_default());
-    let layer = one(user, secret, forwarding(body), limits(body, "")?);
+    let layer = one(user, secret, (forwarding(body), limits(body, "")?, record(body)));
     turn.write_user(&domain, layer, if present.is_some() { 200 } else { 201 })
 }
 
@@ -351,7 +357,8 @@ fn patch_user(turn: &mut Turn<'_>) -> Result<Done, Problem> {
         false => directory.forwards(&domain, &user).cloned().unwrap_or_default(),
     };
     let limits = if body.has("limits") { limits(body, "")? } else { directory.limits(&domain, &user).clone() };
-    let layer = one(user, secret, forward, limits);
+    let record = if body.has("record") { record(body) } else { directory.record(&domain, &user) };
+    let layer = one(user, secret, (forward, limits, record));
     turn.write_user(&domain, layer, 200)
 }
 
@@ -366,11 +373,21 @@ fn delete_user(turn: &mut Turn<'_>) -> Result<Done, Problem> {
 
 // Bodies.
 
-fn one(user: CompactString, secret: Secret, forward: Forwarding, limits: UserLimits) -> Layer {
+fn one(
+    user: CompactString,
+    secret: Secret,
+    (forward, limits, record): (Forwarding, UserLimits, Option<bool>),
+) -> Layer {
     let forwards = Some(forward).filter(|forward| !forward.is_empty()).map(|forward| (user.clone(), forward));
     let limits = Some(limits).filter(|limits| !limits.is_empty()).map(|limits| (user.clone(), limits));
+    let record = record.map(|record| (user.clone(), record)).into_iter().collect();
     let (forwards, limits) = (forwards.into_iter().collect(), limits.into_iter().collect());
-    Layer { control: None, users: [(user, secret)].into(), forwards, limits }
+    Layer { control: None, users: [(user, secret)].into(), forwards, limits, record }
+}
+
+/// Whether a user is recorded; nothing and null leave it to the rules.
+fn record(body: &Values) -> Option<bool> {
+    body.text("record").map(|word| word == "always")
 }
 
 fn layer(body: &Values) -> Result<Layer, Problem> {
@@ -379,10 +396,11 @@ fn layer(body: &Values) -> Result<Layer, Problem> {
         let user = CompactString::from(values.text("username").unwrap_or_default());
         let place = format!("/users/{index}");
         let limits = limits(&values, &place)?;
-        let of_one =
-            one(user.clone(), Secret::new(values.text("secret").unwrap_or_default()), forwarding(&values), limits);
+        let secret = Secret::new(values.text("secret").unwrap_or_default());
+        let of_one = one(user, secret, (forwarding(&values), limits, record(&values)));
         layer.forwards.extend(of_one.forwards);
         layer.limits.extend(of_one.limits);
+        layer.record.extend(of_one.record);
         for (user, secret) in of_one.users {
             if layer.users.insert(user, secret).is_some() {
                 let problem = Problem::new(Code::InvalidField, "the user is listed twice");
@@ -472,6 +490,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
         Field::must("origin", Kind::OneOf(&["pushed", "configured", "looked_up"]), "where it comes from"),
         Field::must("forward", Kind::OrNull(&Kind::Any), "whom to call instead"),
         Field::must("limits", Kind::OrNull(&Kind::Any), "limits of its own"),
+        Field::must("record", Kind::OrNull(&Kind::OneOf(&["always", "never"])), "whether its calls are recorded"),
     ];
     vec![
         ("Domain", object_schema(DOMAIN)),

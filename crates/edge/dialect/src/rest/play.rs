@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_call::{
-    AudioOrder, CallRef, Command, Form, MAX_GAIN_DB, MAX_SOUNDS, MIN_GAIN_DB, PlayControl, Plays, Sound, SoundKind,
-    Soup,
+    Audience, AudioOrder, CallRef, Command, Form, MAX_GAIN_DB, MAX_SOUNDS, MIN_GAIN_DB, PlayControl, Plays, Sound,
+    SoundKind, Soup,
 };
 
 use super::desk::{Done, Turn};
@@ -62,6 +62,11 @@ const ROUTES: &[Route] = &[
         &[
             Field::must("party", PARTY, "who hears it"),
             Field::must("sounds", SOUNDS, "what is played"),
+            Field::may(
+                "audience",
+                Kind::OneOf(&["party", "room"]),
+                "the party alone, or all in the conference that it is in; the party if not said",
+            ),
             Field::may("times", Kind::Whole(1, 1_000_000), "how often all of it is played; once if not said"),
             Field::may("forever", Kind::Flag, "it is played until somebody stops it"),
             Field::may("interrupt", Kind::Flag, "the first key that the party presses ends it"),
@@ -124,7 +129,8 @@ fn plays(values: &Values) -> Plays {
 fn play(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     let (call, party, body) = (turn.call()?, turn.party(), &turn.body);
     let soup = Soup { sounds: sounds(body, "sounds")?, plays: plays(body), interrupt: body.flag("interrupt") };
-    let order = AudioOrder::Play { soup: Arc::new(soup), update: body.flag("update") };
+    let to = if body.text("audience") == Some("room") { Audience::Room } else { Audience::Party };
+    let order = AudioOrder::Play { soup: Arc::new(soup), update: body.flag("update"), to };
     turn.submit("play", call, Command::Audio { call: CallRef::Id(call), party, order })
 }
 
