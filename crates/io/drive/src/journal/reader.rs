@@ -91,7 +91,7 @@ impl Reader {
                 }
                 break;
             }
-            self.from_disk(most, &mut found).await;
+            self.read_disk(most, &mut found).await;
             if found.len() >= most {
                 break;
             }
@@ -117,7 +117,7 @@ impl Reader {
     }
 
     /// Looks at one page.
-    async fn from_disk(&mut self, most: usize, found: &mut Vec<Arc<Logged>>) {
+    async fn read_disk(&mut self, most: usize, found: &mut Vec<Arc<Logged>>) {
         let Some(pages) = &self.shared.pages else { return };
         match pages.read(self.at - 1).await {
             Some(Ok(page)) => {
