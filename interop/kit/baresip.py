@@ -38,7 +38,7 @@ module_app ctrl_tcp.so
 class Baresip:
     """`transport` is that of its registration and of its calls; `answer` is `auto` or `manual`.
 
-    `modules` are its codecs, best first. `plays` is a WAV file that it sends in place of its tone, once.
+    `modules` are its codecs, best first. `plays` is a WAV file (48 kHz, stereo) that it sends in place of its tone, once.
     """
 
     def __init__(self, place, user, secret, hertz, transport="udp", answer="auto", domain="example.test", extra="",
