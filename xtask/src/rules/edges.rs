@@ -27,6 +27,7 @@ const IMPORTS: &[(&str, May)] = &[
         "crates/edge/b2bua",
         May::Only(&["crates/core/call", "crates/core/sip", "crates/wire/sip-msg", "crates/wire/sdp"]),
     ),
+    ("crates/edge/channels", May::Only(&["crates/core/call", "crates/wire/sdp"])),
     ("crates/edge/opensips", May::Only(&["crates/core/call"])),
     ("crates/edge/mediaswitch", May::Only(&["crates/core/call", "crates/wire/sdp"])),
     // OpenSIPS's side of the wire, told by nothing but captures and rules: it may not know ours.
@@ -36,7 +37,13 @@ const IMPORTS: &[(&str, May)] = &[
         "crates/edge/shard",
         May::RingsBelow(
             2,
-            &["crates/edge/dialect", "crates/edge/b2bua", "crates/edge/opensips", "crates/edge/mediaswitch"],
+            &[
+                "crates/edge/dialect",
+                "crates/edge/b2bua",
+                "crates/edge/channels",
+                "crates/edge/mediaswitch",
+                "crates/edge/opensips",
+            ],
         ),
     ),
     (

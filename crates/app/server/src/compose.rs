@@ -21,6 +21,7 @@ use hookswitch_sip_msg::digest::Algorithm;
 
 mod call_api;
 mod call_records;
+mod channels;
 mod control;
 mod dns;
 mod event_log;
@@ -69,6 +70,7 @@ pub fn switch_config(config: &Config) -> Result<SwitchConfig, ConfigError> {
         None => Some(call_api::listener(config)?),
     };
     switch.http = Some(HttpConfig::new(web_listen("http.listen", &config.http.listen)?));
+    switch.channels = channels::listener(config)?;
     switch.control = control::listener(config)?;
     switch.store = Some(StoreConfig { kind: "redb".into(), folder: config.data_dir() });
     switch.call_records = call_records::call_records(config)?;
@@ -178,6 +180,7 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
         call_api: call_api::dialect(config),
         record: recordings::rule(config)?,
         dialogs: mediaswitch::dialogs(config)?,
+        channels: channels::limits(config),
         ..ShardConfig::default()
     })
 }

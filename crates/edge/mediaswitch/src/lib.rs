@@ -245,6 +245,12 @@ impl Dialogs {
         self.counter
     }
 
+    /// Tells a controller of one of its media channels: `PUT url`, after what it has been told of that one before.
+    pub fn tell_of_channel(&mut self, now: Time, channel: CallId, url: String, body: String) {
+        self.outbox.push(now, &Lane::Channel(channel), Letter { method: "PUT", url, body, once: false });
+        self.send();
+    }
+
     /// Events that wait or are under way, and those that nobody has taken since the start.
     #[must_use]
     pub const fn notes(&self) -> (usize, u64) {

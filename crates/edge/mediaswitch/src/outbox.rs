@@ -1,7 +1,7 @@
 //! What controllers are told, in order.
 //!
 //! ```text
-//!   lane (a dialog, or a user):   note ─ note ─ note            at most MAX_LANE; MAX_NOTES in all
+//!   lane (dialog, channel, user): note ─ note ─ note            at most MAX_LANE; MAX_NOTES in all
 //!                                  │ one at a time
 //!          ┌───────────────────────┴─────────────┐
 //!          ▼                                     │ RETRY_FIRST, twice as long each time, at most RETRY_MOST
@@ -57,6 +57,8 @@ pub struct Note {
 pub(crate) enum Lane {
     /// A dialog's.
     Dialog(CallId),
+    /// A media channel's.
+    Channel(CallId),
     /// A user's, by its address of record.
     User(CompactString),
 }
@@ -127,7 +129,7 @@ impl Outbox {
             let first = usize::from(matches!(queue.state, State::UnderWay));
             queue.letters.remove(first);
             self.waiting -= 1;
-            self.lost += u64::from(matches!(lane, Lane::Dialog(_)));
+            self.lost += u64::from(!matches!(lane, Lane::User(_)));
         }
         queue.letters.push_back(Queued { letter, since: now, attempts: 0 });
         self.waiting += 1;

@@ -78,6 +78,17 @@ pub enum Input {
         /// The whole body.
         body: Bytes,
     },
+    /// A request for a media channel.
+    Channel {
+        /// Answer with this name, by [`Output::Http`].
+        id: HttpId,
+        /// `GET`, `PUT`, …
+        method: CompactString,
+        /// Path without query, percent-encoded as received.
+        path: String,
+        /// The whole body.
+        body: Bytes,
+    },
     /// A request of the native REST.
     Rest {
         /// Answer with this name.

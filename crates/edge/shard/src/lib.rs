@@ -11,8 +11,9 @@
 #![forbid(unsafe_code)]
 
 mod bans;
-mod details;
+mod channels;
 mod control;
+mod details;
 mod dialogs;
 mod front;
 mod http;
@@ -33,9 +34,10 @@ use hookswitch_call::directory::{Directory, DirectoryChange, LookupTotals};
 use hookswitch_call::port::Backend;
 use hookswitch_call::switchboard::{self, Switchboard};
 use hookswitch_call::{CallId, CallRef, Cause, Command, Fault, Kind, Limits, MediaOp, MediaReport, RecordOrder, Time};
+use hookswitch_channels::Channels;
 use hookswitch_dialect::call_api::{self, Hub, HubOutput};
-use hookswitch_dialect::rest::{self as rest_dialect, Desk};
 use hookswitch_dialect::journal::record::Records;
+use hookswitch_dialect::rest::{self as rest_dialect, Desk};
 use hookswitch_sip::guard::{GuardNews, GuardTotals, LiftedWhy};
 use hookswitch_sip::registrar;
 use hookswitch_sip::resolve::{ResolverCounts, ResolverTotals};
@@ -48,6 +50,7 @@ pub use front::{Front, FrontConfig, FrontInput, FrontOutput};
 pub use hookswitch_b2bua::toll::{TollNews, TollWhy};
 pub use hookswitch_b2bua::trunk::{Missed, TrunkEvent, TrunkNews, TrunkStatus, Unproved};
 pub use hookswitch_b2bua::{Mailbox, MailboxChange};
+pub use hookswitch_channels::Config as ChannelsConfig;
 pub use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
 pub use inquiry::{AudioReport, CALLS_LISTED, ENDED_KEPT, UNREACHED_KEPT, Unreached};
 pub use io::{BindingEvent, BindingNews, Change, HttpId, Input, Output, Stored};
@@ -83,6 +86,8 @@ pub struct ShardConfig {
     pub record: RecordRule,
     /// Legs that controllers drive.
     pub dialogs: DialogsConfig,
+    /// Media channels of controllers of their own.
+    pub channels: ChannelsConfig,
 }
 
 /// How much a shard holds. After the last call everything but bindings and sessions is zero.
@@ -104,6 +109,8 @@ pub struct Counts {
     pub connections: usize,
     /// Bindings.
     pub bindings: usize,
+    /// Media channels of controllers.
+    pub channels: usize,
 }
 
 /// What parties are told whose call is ended because the program stops.
@@ -115,6 +122,7 @@ fn stopping() -> Cause {
 pub struct Shard {
     b2bua: B2bua,
     board: Switchboard,
+    channels: Channels,
     hub: Hub,
     inquiry: Inquiry,
     rest: Desk,
@@ -138,9 +146,12 @@ impl Shard {
         let mut dialogs_seed = seed;
         dialogs_seed.rotate_left(23);
         dialogs_seed[0] ^= 0x3c;
+        let mut channel_seed = seed;
+        channel_seed.rotate_left(16);
         Self {
             b2bua: B2bua::new(config.b2bua, config.directory, seed),
             board: Switchboard::new(config.limits, config.first_call),
+            channels: Channels::new(config.channels, channel_seed),
             hub: Hub::new(config.call_api, hub_seed),
             inquiry: Inquiry::default(),
             rest: Desk::new(config.rest, config.first_call, rest_seed),
@@ -157,6 +168,7 @@ impl Shard {
     pub fn handle(&mut self, now: Time, input: Input) {
         match input {
             Input::Sip(input) => self.b2bua.handle_input(now, input),
+            Input::Media(report) if Channels::owns(channels::subject(&report)) => self.channels.report(report),
             Input::Media(MediaReport::Audio { call, news, audio }) => self.audio_told(now, call, news, audio),
             Input::Media(MediaReport::Recorded { call, recording, news }) => {
                 self.board.tell_media(now, MediaReport::Recorded { call, recording, news: news.clone() });
@@ -176,6 +188,7 @@ impl Shard {
             Input::SessionClosed(session) => self.hub.closed(session),
             Input::Http { id, method, path, body } => self.http(now, id, &method, &path, &body),
             Input::Controller { id, status } => self.dialogs.noted(now, id, status),
+            Input::Channel { id, method, path, body } => self.channel_asked(now, id, &method, &path, &body),
             Input::Rest { id, request } if self.control_server(now, id, &request) => {}
             Input::Rest { id, request } => self.rest(now, id, &request),
             Input::Restore(stored) => self.restore(stored),
@@ -183,6 +196,7 @@ impl Shard {
             Input::Drain => {
                 self.board.drain();
                 self.dialogs.drain();
+                self.channels.drain();
                 self.b2bua.leave_trunks(now);
             }
             Input::EndAll => self.end_all(now),
@@ -197,6 +211,7 @@ impl Shard {
         self.board.handle_timeout(now);
         self.records.handle_timeout(now);
         self.dialogs.handle_timeout(now);
+        self.channels.handle_timeout(now);
         self.settle(now);
     }
 
@@ -204,7 +219,8 @@ impl Shard {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let machines = [self.b2bua.poll_timeout(), self.board.poll_timeout(), self.dialogs.poll_timeout()];
-        machines.into_iter().chain([self.records.poll_timeout()]).flatten().min()
+        let others = [self.records.poll_timeout(), self.channels.poll_timeout()];
+        machines.into_iter().chain(others).flatten().min()
     }
 
     /// The next thing to do.
@@ -216,7 +232,7 @@ impl Shard {
     /// to stop.
     #[must_use]
     pub fn idle(&self) -> bool {
-        self.board.live() + self.dialogs.live() == 0 && !self.b2bua.leaves_trunks()
+        self.board.live() + self.dialogs.live() + self.channels.len() == 0 && !self.b2bua.leaves_trunks()
     }
 
     /// Whether something that has come from there is to be given to [`Shard::handle`] at all. To be asked before it is
@@ -257,6 +273,7 @@ impl Shard {
             sip_timers: sip.timers,
             connections: sip.connections,
             bindings: self.b2bua.registrar().count().bindings,
+            channels: self.channels.len(),
         }
     }
 
@@ -310,6 +327,7 @@ impl Shard {
 
     fn end_all(&mut self, now: Time) {
         self.board.drain();
+        self.channels.end_all();
         self.b2bua.leave_trunks(now);
         let calls: Vec<CallId> = self.calls().collect();
         for call in calls {
@@ -362,6 +380,7 @@ impl Shard {
                     Some(Step::Close { flow }) => self.out.push_back(Output::Close { flow }),
                     Some(Step::AskUser(question)) => self.out.push_back(Output::AskUser(question)),
                     Some(Step::Lookup { id, name, kind }) => self.out.push_back(Output::Lookup { id, name, kind }),
+                    None if self.step_channels(now) => {}
                     None => break,
                 }
             }

@@ -66,6 +66,8 @@ pub struct SwitchConfig {
     pub http: Option<HttpConfig>,
     /// The log of events, which is told of everything; none by default.
     pub journal: Option<JournalHandle>,
+    /// Media channels of controllers over HTTP; none switches them off.
+    pub channels: Option<HttpConfig>,
     /// The native REST and whatever else is for applications over HTTP; none switches it off.
     pub control: Option<ControlConfig>,
     /// Where to remember what outlives the process; none remembers nothing.
@@ -108,6 +110,7 @@ impl SwitchConfig {
             application: None,
             http: None,
             journal: None,
+            channels: None,
             control: None,
             store: None,
             call_records: None,
@@ -165,6 +168,8 @@ pub struct Addresses {
     pub call_api: Vec<SocketAddr>,
     /// Directory and registrations.
     pub http: Vec<SocketAddr>,
+    /// Media channels.
+    pub channels: Vec<SocketAddr>,
     /// The native REST.
     pub control: Vec<SocketAddr>,
 }
@@ -199,13 +204,18 @@ impl Switch {
         let mut sockets = SipSockets::bind(registry, FIRST_SOCKET, &config.sip, config.udp, config.tcp)?;
         sockets.set_up(config.tls.setup()?);
         sockets.watch()?;
-        let web = WebSockets::open(config.application, config.http, config.control)?;
+        let web = WebSockets::open(config.application, config.http, config.channels, config.control)?;
         let (store, restore) = open_store(config.store.as_ref(), &inbox)?;
         if let Some(store) = &config.store {
             config.shard.b2bua.registrar.gruu_key = GruuKey(key::lasting(&store.folder, GRUU_KEY));
         }
-        let addresses =
-            Addresses { sip: sockets.addresses(), call_api: web.call_api(), http: web.http(), control: web.control() };
+        let addresses = Addresses {
+            sip: sockets.addresses(),
+            call_api: web.call_api(),
+            http: web.http(),
+            channels: web.channels(),
+            control: web.control(),
+        };
 
         let clock = Clock::start();
         let status = Arc::new(Status::new());

@@ -6,6 +6,7 @@
 
 mod call_api;
 mod call_records;
+mod channels;
 mod codec_list;
 mod control;
 mod dns;
@@ -37,6 +38,7 @@ use serde::{Deserialize, Serialize};
 
 pub use call_api::*;
 pub use call_records::{CallRecords, RecordFormat};
+pub use channels::Channels;
 pub use control::{Control, ControlGrant, ControlScope};
 pub use dns::Dns;
 pub use event_log::EventLog;
@@ -84,6 +86,8 @@ pub struct Config {
     pub opensips: Option<OpenSips>,
     /// The HTTP server of the directory and the registrations.
     pub http: Http,
+    /// Media channels for a call server of your own. The page dialects/mediaswitch-channels.md tells how.
+    pub channels: Channels,
     /// The native REST for applications, with events, health and metrics. The page access.md tells who may do what.
     pub control: Control,
     /// Control servers that drive single legs. The page dialects/mediaswitch-dialogs.md tells how.

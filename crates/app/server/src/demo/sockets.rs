@@ -58,6 +58,7 @@ fn next_ports(config: &mut Config, error: StartError, picture: &Picture) -> anyh
                 Service::CallApi => &mut config.call_api.listen,
                 Service::Http => &mut config.http.listen,
                 Service::Control => &mut config.control.listen,
+                Service::Channels => &mut config.channels.listen,
             };
             if let Some((host, _)) = listen.clone().rsplit_once(':') {
                 *listen = format!("{host}:{next}");

@@ -104,7 +104,8 @@ pub fn collect(config: &Config, sockets: &Sockets) -> Vec<Port> {
     }
     let call_api = ("call_api.listen", &config.call_api.listen);
     let control = config.control.enabled.then_some(("control.listen", &config.control.listen));
-    for (key, text) in [("http.listen", &config.http.listen), call_api].into_iter().chain(control) {
+    let channels = Some(("channels.listen", &config.channels.listen)).filter(|(_, listen)| !listen.is_empty());
+    for (key, text) in [("http.listen", &config.http.listen), call_api].into_iter().chain(channels).chain(control) {
         match text.to_socket_addrs() {
             Ok(addresses) => {
                 let found = addresses.map(|address| (address, bind(address, false, sockets)));

@@ -16,8 +16,8 @@ use hookswitch_b2bua::route::Route;
 use hookswitch_call::directory::{Directory, Layer, LookupNews, Question, Secret};
 use hookswitch_call::{AudioNews, CallId, Limits, MediaOp, MediaReport, RecordOrder, RecordPlan, Sdp, Time, Told};
 use hookswitch_dialect::access::Grant;
-use hookswitch_dialect::rest;
 use hookswitch_dialect::journal::record::CallDetail;
+use hookswitch_dialect::rest;
 use hookswitch_shard::*;
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::{

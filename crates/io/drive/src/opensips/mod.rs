@@ -230,7 +230,7 @@ impl OpenSipsFront {
             StartError::Advertise { advertise, bound: bound.clone() }
         })?;
         let mi = open_mi(poll.registry(), &config, &target, &inbox)?;
-        let web = WebSockets::open(config.application.take(), config.http.take(), None)?;
+        let web = WebSockets::open(config.application.take(), config.http.take(), None, None)?;
         let addresses = OpenSipsAddresses {
             events: bound,
             event_socket: event_socket.clone(),

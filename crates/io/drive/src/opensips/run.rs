@@ -31,7 +31,7 @@ use crate::inbox::Inbox;
 use crate::journal::JournalHandle;
 use crate::sip::told;
 use crate::status::Phase;
-use crate::web::{HttpAnswer, WebMessage};
+use crate::web::{Asked, HttpAnswer, WebMessage};
 
 pub(super) const MI: Token = Token(1);
 /// The socket for events; streams have the tokens after it.
@@ -304,9 +304,9 @@ impl FrontLoop {
                 let _ = reply.send(report::of(&self.front.health(), &self.counts(), uptime, draining));
             }
             // Directory and registrations are OpenSIPS's own.
-            WebMessage::Http { reply, .. } | WebMessage::Rest { reply, .. } => {
-                drop(reply.send(HttpAnswer::plain(404, "there is nothing here\n")))
-            }
+            WebMessage::Http(Asked { reply, .. })
+            | WebMessage::Channel(Asked { reply, .. })
+            | WebMessage::Rest { reply, .. } => drop(reply.send(HttpAnswer::plain(404, "there is nothing here\n"))),
         }
     }
 

@@ -38,7 +38,7 @@ use crate::records::CallRecords;
 use crate::status::{Phase, Status};
 use crate::tap::{Direction, Tap};
 use crate::users::UserService;
-use crate::web::{Figure, HttpAnswer, StatusReport, WebMessage};
+use crate::web::{Asked, Figure, HttpAnswer, StatusReport, WebMessage};
 use crate::web::{
     binding_figures, dns_figures, filter_figures, guard_figures, hub_figures, record_figures, toll_figures,
     trunk_figures, user_figures,
@@ -283,9 +283,13 @@ impl ShardLoop {
                 self.desk.sessions.closed(session);
                 self.give(now, Input::SessionClosed(session));
             }
-            WebMessage::Http { method, path, body, reply } => {
+            WebMessage::Http(Asked { method, path, body, reply }) => {
                 let id = self.desk.expect(reply);
                 self.give(now, Input::Http { id, method, path, body });
+            }
+            WebMessage::Channel(Asked { method, path, body, reply }) => {
+                let id = self.desk.expect(reply);
+                self.give(now, Input::Channel { id, method, path, body });
             }
             WebMessage::Rest { request, reply } => {
                 let id = self.desk.expect(reply);

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::accept::{PerAddress, Places, Terms};
 use super::status::{StatusHandle, Witnesses};
-use super::{Gateway, HttpAnswer, WebListen, WebMessage};
+use super::{Asked, Gateway, HttpAnswer, WebListen, WebMessage};
 
 /// Longest request body, in bytes.
 pub const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -72,13 +72,23 @@ pub(super) fn router(gateway: Gateway, witnesses: Witnesses) -> Router {
         async move { witnesses.metrics().await }
     });
     let router = Router::new().route("/health", health.clone()).route("/health/", health).route("/metrics", metrics);
+    passing_on(router, gateway, |asked| WebMessage::Http(asked))
+}
+
+/// Everything goes to the media channels.
+pub(super) fn channels(gateway: Gateway) -> Router {
+    passing_on(Router::new(), gateway, |asked| WebMessage::Channel(asked))
+}
+
+/// Whatever else is asked goes to the shard, as this message.
+fn passing_on(router: Router, gateway: Gateway, message: fn(Asked) -> WebMessage) -> Router {
     router.fallback(move |request: Request| {
         let gateway = gateway.clone();
-        async move { handle(&gateway, request).await.unwrap_or_else(|refusal| refusal) }
+        async move { handle(&gateway, request, message).await.unwrap_or_else(|refusal| refusal) }
     })
 }
 
-async fn handle(gateway: &Gateway, request: Request) -> Result<Response, Response> {
+async fn handle(gateway: &Gateway, request: Request, message: fn(Asked) -> WebMessage) -> Result<Response, Response> {
     let _place = gateway.requests.try_acquire().map_err(|_| busy())?;
     let (head, body) = request.into_parts();
     let size = announced(&head.headers).unwrap_or(MAX_BODY);
@@ -93,13 +103,9 @@ async fn handle(gateway: &Gateway, request: Request) -> Result<Response, Respons
     })?;
     let (reply, answer) = oneshot::channel();
     let is_head = head.method == Method::HEAD;
-    let message = WebMessage::Http {
-        method: CompactString::from(head.method.as_str()),
-        path: head.uri.path().to_owned(),
-        body,
-        reply,
-    };
-    gateway.sink.push(message).map_err(|_| busy())?;
+    let method = CompactString::from(head.method.as_str());
+    let asked = Asked { method, path: head.uri.path().to_owned(), body, reply };
+    gateway.sink.push(message(asked)).map_err(|_| busy())?;
     match timeout(ANSWER_PATIENCE, answer).await {
         Ok(Ok(answer)) => Ok(respond(answer, is_head)),
         Ok(Err(_)) => Err(plain(StatusCode::SERVICE_UNAVAILABLE, "the switch is stopping\n")),

@@ -61,6 +61,12 @@ impl WebListen {
         self.port
     }
 
+    /// Whether it is `localhost`, or an address that only this host reaches. Other names are not looked up.
+    #[must_use]
+    pub fn is_this_host(&self) -> bool {
+        self.is_localhost() || self.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    }
+
     /// Binds every address that is meant. A port of 0 is chosen once and used for all of them.
     pub(crate) fn bind(&self) -> Result<Vec<Bound>, (SocketAddr, io::Error)> {
         let mut bound: Vec<Bound> = Vec::new();

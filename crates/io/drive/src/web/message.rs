@@ -25,11 +25,21 @@ pub(crate) enum WebMessage {
     /// An application has gone.
     Closed(SessionId),
     /// An HTTP request that the web does not answer by itself.
-    Http { method: CompactString, path: String, body: Bytes, reply: oneshot::Sender<HttpAnswer> },
+    Http(Asked),
+    /// A request for a media channel.
+    Channel(Asked),
     /// A request of the native REST, whose sender is known.
     Rest { request: Box<rest::Request>, reply: oneshot::Sender<HttpAnswer> },
     /// Somebody wants to know how the loop is.
     Status { reply: oneshot::Sender<StatusReport> },
+}
+
+/// A request over HTTP, read to its end, of whose sender nothing is known.
+pub(crate) struct Asked {
+    pub(crate) method: CompactString,
+    pub(crate) path: String,
+    pub(crate) body: Bytes,
+    pub(crate) reply: oneshot::Sender<HttpAnswer>,
 }
 
 /// The queue of a loop that takes news from the web.

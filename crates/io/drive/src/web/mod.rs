@@ -41,7 +41,7 @@ pub(crate) use guard::{filter_figures, guard_figures, toll_figures};
 pub use http::{HttpConfig, MAX_BODY, MAX_HTTP_CONNECTIONS, MAX_REQUESTS};
 use listener::Bound;
 pub use listener::{BadWebListen, WebListen};
-pub(crate) use message::{HttpAnswer, Outboxes, Sink, WebMessage};
+pub(crate) use message::{Asked, HttpAnswer, Outboxes, Sink, WebMessage};
 pub use outbox::{MAX_OUTBOX, MAX_OUTBOX_BYTES};
 pub use session::{
     ApplicationConfig, MAX_MESSAGE, MAX_PER_ADDRESS, MAX_SESSIONS, MAX_UNHANDLED, SUBPROTOCOL, SUBPROTOCOL_STRICT,
@@ -74,6 +74,8 @@ pub enum Service {
     Http,
     /// The native REST.
     Control,
+    /// Media channels.
+    Channels,
 }
 
 impl std::fmt::Display for Service {
@@ -82,6 +84,7 @@ impl std::fmt::Display for Service {
             Self::CallApi => "call_api",
             Self::Http => "http",
             Self::Control => "control",
+            Self::Channels => "channels",
         })
     }
 }
@@ -142,7 +145,8 @@ pub enum WebError {
 /// Sockets that are bound and do not serve yet, and what is to be served on them.
 pub(crate) struct WebSockets {
     application: Option<Application>,
-    http: Option<(HttpConfig, Vec<Bound>)>,
+    http: Option<Plain>,
+    channels: Option<Plain>,
     control: Option<Control>,
 }
 
@@ -151,17 +155,19 @@ impl WebSockets {
     pub(crate) fn open(
         application: Option<ApplicationConfig>,
         http: Option<HttpConfig>,
+        channels: Option<HttpConfig>,
         control: Option<ControlConfig>,
     ) -> Result<Self, WebError> {
         let application = application.map(open_application).transpose()?;
-        let http = http.map(|config| Ok::<_, WebError>((bind(Service::Http, &config.listen)?, config))).transpose()?;
+        let http = http.map(|config| open_plain(Service::Http, config)).transpose()?;
+        let channels = channels.map(|config| open_plain(Service::Channels, config)).transpose()?;
         let control = control.map(open_control).transpose()?;
-        Ok(Self { application, http: http.map(|(bound, config)| (config, bound)), control })
+        Ok(Self { application, http, channels, control })
     }
 
     /// Whether there is nothing to serve.
     pub(crate) const fn is_empty(&self) -> bool {
-        self.application.is_none() && self.http.is_none() && self.control.is_none()
+        self.application.is_none() && self.http.is_none() && self.channels.is_none() && self.control.is_none()
     }
 
     /// What is bound for the Call API.
@@ -173,6 +179,12 @@ impl WebSockets {
     /// What is bound for HTTP.
     pub(crate) fn http(&self) -> Vec<SocketAddr> {
         let bound = self.http.as_ref().map_or(&[][..], |(_, bound)| bound);
+        bound.iter().map(Bound::address).collect()
+    }
+
+    /// What is bound for media channels.
+    pub(crate) fn channels(&self) -> Vec<SocketAddr> {
+        let bound = self.channels.as_ref().map_or(&[][..], |(_, bound)| bound);
         bound.iter().map(Bound::address).collect()
     }
 
@@ -195,6 +207,13 @@ fn open_application(config: ApplicationConfig) -> Result<Application, WebError> 
         return Err(WebError::Exposed(exposed));
     }
     Ok((config, bound, identity))
+}
+
+type Plain = (HttpConfig, Vec<Bound>);
+
+fn open_plain(service: Service, config: HttpConfig) -> Result<Plain, WebError> {
+    let bound = bind(service, &config.listen)?;
+    Ok((config, bound))
 }
 
 type Control = (ControlConfig, Vec<Bound>, Option<Arc<Identity>>);
@@ -310,6 +329,9 @@ impl Web {
         let witnesses = Witnesses { loops, media };
         if let Some((config, bound)) = sockets.http {
             serve(runtime, http::router(gateway.clone(), witnesses.clone()), bound, &config.terms())?;
+        }
+        if let Some((config, bound)) = sockets.channels {
+            serve(runtime, http::channels(gateway.clone()), bound, &config.terms())?;
         }
         if let Some((config, bound, tls)) = sockets.control {
             audit = config.audit.clone().map(Audit::start).transpose()?;

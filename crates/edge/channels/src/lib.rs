@@ -1,0 +1,25 @@
+//! Media channels under the control of somebody else's call server: project-mediaswitch's `/channel`.
+//!
+//! ```text
+//!   controller ── POST /channel ─────────► Channels ── Open, MakeOffer ──► media
+//!              ◄─ {"uuid","ip","port"} ──           ◄── Local ──────────
+//!              ── PUT /channel/UUID ─────►          ── Accept ─────────►
+//!              ◄─ PUT CONTROL/channel/UUID          ◄── Played, Digit … ─
+//! ```
+//!
+//! There is no call here: a channel is one party of the media engine, whose session description is what the controller says of
+//! it. [`Channels`] takes requests and the engine's reports, and says what is to be done; it knows neither sockets nor the engine.
+
+#![forbid(unsafe_code)]
+
+mod channel;
+mod channels;
+mod description;
+mod http;
+mod json;
+mod news;
+mod record;
+mod soup;
+
+pub use channels::{Answer, Channels, Config, FIRST_CHANNEL, Output, RequestId};
+pub use http::{CONTENT_TYPE, MAX_BODY};
