@@ -5,6 +5,7 @@ Its dial plan: a user is called, with the descriptions of both phones passed acr
 """
 
 import json
+import socket
 import threading
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,11 +36,16 @@ class Controller:
     def __init__(self, sip="127.0.0.1:9000", port=9001):
         self.sip = sip
         self.legs, self.events, self.registrations = {}, [], []
+        self.connections = []
         self.changed = threading.Condition(threading.RLock())
         controller = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self):
+                super().setup()
+                controller.connections.append(self.connection)
 
             def handle_request(self):
                 length = int(self.headers.get("Content-Length") or 0)
@@ -61,8 +67,14 @@ class Controller:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def stop(self):
+        """As if it had died: nobody listens, and connections end."""
         self.server.shutdown()
         self.server.server_close()
+        for connection in self.connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
     def ask(self, method, path, body=None):
         """Status and body of a request to the SIP server."""
