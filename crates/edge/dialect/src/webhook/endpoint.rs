@@ -60,7 +60,7 @@ pub enum Failure {
     #[error("no answer in time")]
     TimedOut,
     /// The URL leads to an address of this network, and that is not allowed.
-    #[error("leads to {0}, which webhooks.allow_private does not list")]
+    #[error("leads to {0}, which is no public address and not listed in allow_private")]
     Private(IpAddr),
     /// No connection, or it broke.
     #[error("{0}")]
@@ -140,7 +140,7 @@ pub struct Endpoint {
     pub(super) history: History,
     pub(super) first: Health,
     pub(super) off: Option<Time>,
-    pub(super) missed: u64,
+    pub(super) gaps: u64,
     pub(super) dropped: u64,
     dice: Dice,
     outputs: VecDeque<Output>,
@@ -166,7 +166,7 @@ impl Endpoint {
             history: History::default(),
             first: Health::default(),
             off: None,
-            missed: 0,
+            gaps: 0,
             dropped: 0,
             dice: Dice(seed),
             outputs: VecDeque::new(),
@@ -243,8 +243,7 @@ impl Endpoint {
 
     /// The log no longer has what comes next; the oldest event that it has is this one.
     pub fn skip_to(&mut self, oldest: EventId) {
-        let next = self.read_to.map_or(0, |last| last.0 + 1);
-        self.missed += oldest.0.saturating_sub(next);
+        self.gaps += 1;
         self.read_to = Some(EventId(oldest.0.saturating_sub(1)));
     }
 

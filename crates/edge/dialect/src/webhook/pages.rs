@@ -70,8 +70,8 @@ pub struct Summary {
     pub failures_in_row: u32,
     /// Since when it is switched off, because its target is gone.
     pub off_since: Option<Time>,
-    /// Events that had left the log before they could be taken from it, since the start.
-    pub missed: u64,
+    /// How often events had left the log before they could be taken from it, since the start.
+    pub gaps: u64,
     /// Dead letters that were too old or too many, since the start.
     pub dropped: u64,
 }
@@ -122,7 +122,7 @@ impl Endpoint {
             delivered: self.history.count,
             failures_in_row: self.first.failures,
             off_since: self.off,
-            missed: self.missed,
+            gaps: self.gaps,
             dropped: self.dropped,
         }
     }

@@ -57,12 +57,12 @@ fn what_is_kept_on_its_own_is_not_taken_from_the_log_again() {
 }
 
 #[test]
-fn what_the_log_has_lost_is_counted_and_the_rest_is_delivered() {
+fn a_gap_in_the_log_is_counted_and_the_rest_is_delivered() {
     let mut rig = Rig::new(Terms::default());
     rig.take(&event(1, 1));
     rig.ok(1);
     rig.endpoint.skip_to(EventId(101));
     rig.take(&event(101, 1));
     rig.ok(101);
-    assert_eq!((rig.endpoint.summary().missed, rig.disk.cursor), (99, Some(EventId(101))));
+    assert_eq!((rig.endpoint.summary().gaps, rig.disk.cursor), (1, Some(EventId(101))));
 }
