@@ -29,6 +29,12 @@ impl Clock {
         self.epoch + self.origin.elapsed()
     }
 
+    /// What the calendar shows now, which may have been set meanwhile: for what others compare with theirs.
+    #[must_use]
+    pub fn calendar(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+
     /// How long ago something happened that the system noted by the calendar's clock, such as the arrival of a
     /// datagram. Zero if the calendar was set back meanwhile.
     #[must_use]

@@ -36,6 +36,7 @@ mod switch;
 mod tap;
 mod users;
 mod web;
+mod webhook;
 
 pub use behaviour::{Behaviour, Filtering, Mapping, Question as NatQuestion, nat_behaviour};
 pub use clock::Clock;
@@ -63,4 +64,8 @@ pub use web::{
     MAX_OUTBOX, MAX_OUTBOX_BYTES, MAX_PER_ADDRESS, MAX_REQUESTS, MAX_SECRET, MAX_SESSIONS, MAX_TOKENS, MAX_UNHANDLED,
     MIN_SECRET, SUBPROTOCOL, SUBPROTOCOL_BEARER, SUBPROTOCOL_STRICT, Service, StatusHandle, TlsError, TlsFiles, Token,
     WebError, WebListen, check_authorities, check_identity,
+};
+pub use webhook::{
+    BadWebhookSecret, BadWebhookUrl, EndpointConfig, MAX_WEBHOOK_ANSWER, MAX_WEBHOOK_SECRETS, MAX_WEBHOOK_URL,
+    MAX_WEBHOOKS, WebhookAbout, WebhookHandle, WebhookSecret, WebhookUrl, Webhooks, WebhooksConfig, WebhooksError,
 };

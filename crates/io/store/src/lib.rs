@@ -33,12 +33,14 @@ pub enum Table {
     Bans,
     /// Name of an idempotency key to what was answered under it.
     Keys,
+    /// Webhook and event to what waits for its next attempt or is dead; how far each has come.
+    Webhooks,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 6] =
-        [Self::Directory, Self::Bindings, Self::Subscriptions, Self::Mailboxes, Self::Bans, Self::Keys];
+    pub const ALL: [Self; 7] =
+        [Self::Directory, Self::Bindings, Self::Subscriptions, Self::Mailboxes, Self::Bans, Self::Keys, Self::Webhooks];
 
     /// Its name in files.
     #[must_use]
@@ -50,6 +52,7 @@ impl Table {
             Self::Mailboxes => "mailboxes",
             Self::Bans => "bans",
             Self::Keys => "keys",
+            Self::Webhooks => "webhooks",
         }
     }
 }

@@ -131,8 +131,8 @@ fn a_file_from_before_there_were_bans_is_read_and_holds_some_from_then_on() {
         counts
     };
     let mut store = open(folder.path()).unwrap();
-    assert_eq!(count(&mut *store), [1, 1, 0, 0, 0, 0]);
+    assert_eq!(count(&mut *store), [1, 1, 0, 0, 0, 0, 0]);
     store.commit(&[Write::put(Table::Bans, b"192.0.2.1", b"{}".to_vec())]).unwrap();
     drop(store);
-    assert_eq!(count(&mut *open(folder.path()).unwrap()), [1, 1, 0, 0, 1, 0]);
+    assert_eq!(count(&mut *open(folder.path()).unwrap()), [1, 1, 0, 0, 1, 0, 0]);
 }

@@ -34,6 +34,7 @@ use super::token::{MAX_TOKENS, Token};
 use super::{Gateway, MAX_BODY, WebError, WebListen};
 use crate::clock::Clock;
 use crate::journal::JournalHandle;
+use crate::webhook::{self, WebhookHandle};
 pub use audit::{AUDIT_FILE, MAX_AUDIT_QUEUE};
 pub(super) use audit::{Audit, Noter};
 pub(super) use ends::follow;
@@ -86,6 +87,8 @@ pub struct ControlConfig {
     pub body_time: Duration,
     /// Where every request that changes something is noted. Default nowhere.
     pub audit: Option<PathBuf>,
+    /// What can be asked about at `/v1/webhooks`. Default none.
+    pub webhooks: WebhookHandle,
 }
 
 impl ControlConfig {
@@ -106,6 +109,7 @@ impl ControlConfig {
             idle_timeout: Duration::from_secs(30),
             body_time: Duration::from_secs(30),
             audit: None,
+            webhooks: WebhookHandle::default(),
         }
     }
 
@@ -156,5 +160,6 @@ pub(super) fn router(
     let gate = Arc::new(Gate::new(config, noter, clock, Arc::clone(&gateway.unauthorized)));
     let desk = desk::router(gateway, config.max_body.min(MAX_BODY), config.body_time);
     let events = journal.map_or_else(Router::new, |journal| events::router(journal, MAX_EVENT_READERS));
-    pages::router(witnesses).merge(events).merge(desk).layer(from_fn_with_state(gate, gate::pass))
+    let webhooks = webhook::pages::router(config.webhooks.clone());
+    pages::router(witnesses).merge(events).merge(webhooks).merge(desk).layer(from_fn_with_state(gate, gate::pass))
 }

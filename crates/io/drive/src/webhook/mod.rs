@@ -1,0 +1,322 @@
+//! Webhooks: events are posted to URLs.
+//!
+//! ```text
+//!   log of events ── Reader ──▶ Endpoint (machine) ── Attempt ──▶ Poster ── POST ──▶ target
+//!                                │  ▲                                │
+//!                        Change  ▼  └────────────── Answer ──────────┘
+//!                              store
+//! ```
+//!
+//! All endpoints share one thread and one file in the data folder. Each has a reader of the log, connections and a task
+//! of its own, so that nobody waits for the target of another.
+
+mod client;
+mod guard;
+pub(crate) mod pages;
+mod post;
+mod sign;
+mod state;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use compact_str::CompactString;
+use hookswitch_call::Time;
+use hookswitch_dialect::journal::{EventId, Filter};
+use hookswitch_dialect::webhook::{Answer, Endpoint, Terms};
+use hookswitch_sip::Network;
+use hookswitch_store::{STORES, StoreError, Writer};
+use rand::Rng as _;
+use reqwest::Url;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::StoreConfig;
+use crate::clock::Clock;
+use crate::journal::JournalHandle;
+pub use client::MAX_WEBHOOK_ANSWER;
+use client::Poster;
+use post::{Postman, Question};
+pub use sign::{BadWebhookSecret, MAX_WEBHOOK_SECRETS, WebhookSecret};
+use state::Kept;
+
+/// Most endpoints.
+pub const MAX_WEBHOOKS: usize = 100;
+
+/// Longest URL of a webhook, in bytes.
+pub const MAX_WEBHOOK_URL: usize = 2_048;
+
+/// Questions of one endpoint that may wait for its task.
+const MAX_QUESTIONS: usize = 64;
+
+/// The folder below the data folder in which the state is kept.
+const FOLDER: &str = "webhooks";
+
+/// All webhooks.
+#[derive(Debug)]
+pub struct WebhooksConfig {
+    /// To whom. At most [`MAX_WEBHOOKS`], with names of their own.
+    pub endpoints: Vec<EndpointConfig>,
+    /// Where state is kept; none forgets it with the process.
+    pub store: Option<StoreConfig>,
+}
+
+/// One endpoint.
+#[derive(Debug)]
+pub struct EndpointConfig {
+    /// Its name, in logs, pages and the store.
+    pub name: CompactString,
+    /// Where events are posted.
+    pub url: WebhookUrl,
+    /// Where they are posted while that fails.
+    pub fallback: Option<WebhookUrl>,
+    /// Which events.
+    pub filter: Filter,
+    /// What they are signed with, each of them; none leaves them unsigned.
+    pub secrets: Vec<WebhookSecret>,
+    /// Networks that are not of the public Internet and allowed nevertheless.
+    pub allow_private: Vec<Network>,
+    /// A file of further authorities for certificates, as PEM, beside those of the system.
+    pub authorities: Option<PathBuf>,
+    /// How long an answer is waited for.
+    pub timeout: Duration,
+    /// How often, how long and how many. Whether there is a fallback says [`EndpointConfig::fallback`].
+    pub terms: Terms,
+}
+
+/// Where a webhook is posted: `http` or `https`, without user, password and `#`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WebhookUrl(Url);
+
+/// A text that is no [`WebhookUrl`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("not an http or https URL without user, password and `#`, of at most {MAX_WEBHOOK_URL} bytes")]
+pub struct BadWebhookUrl;
+
+impl std::str::FromStr for WebhookUrl {
+    type Err = BadWebhookUrl;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_plain = |url: &Url| {
+            let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
+            is_web && url.username().is_empty() && url.password().is_none() && url.fragment().is_none()
+        };
+        let url = Url::parse(text).ok().filter(|url| is_plain(url) && url.as_str().len() <= MAX_WEBHOOK_URL);
+        url.map(Self).ok_or(BadWebhookUrl)
+    }
+}
+
+impl std::fmt::Display for WebhookUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.as_str())
+    }
+}
+
+/// Why webhooks do not start.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhooksError {
+    /// The file of further authorities.
+    #[error("webhooks: {0}")]
+    Authorities(String),
+    /// The HTTP client.
+    #[error("webhooks: {0}")]
+    Client(String),
+    /// Two endpoints have one name, or there are more than [`MAX_WEBHOOKS`].
+    #[error("webhooks: at most {MAX_WEBHOOKS}, each with a name of its own")]
+    Names,
+    /// What was kept.
+    #[error("webhooks: {0}")]
+    Store(#[from] StoreError),
+    /// The system gives us no thread.
+    #[error("webhooks: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// The running webhooks. Dropping them leaves what is under way, which is posted again at the next start.
+pub struct Webhooks {
+    handle: WebhookHandle,
+    runtime: Option<Runtime>,
+    /// Last, so that everything that was told to it is committed.
+    writer: Option<Arc<Writer>>,
+}
+
+impl Webhooks {
+    /// Starts where the last process has ended.
+    ///
+    /// # Errors
+    /// [`WebhooksError`].
+    pub fn start(config: WebhooksConfig, journal: &JournalHandle) -> Result<Self, WebhooksError> {
+        let clock = Clock::start();
+        let names: std::collections::BTreeSet<_> = config.endpoints.iter().map(|one| one.name.clone()).collect();
+        if names.len() < config.endpoints.len() || names.len() > MAX_WEBHOOKS {
+            return Err(WebhooksError::Names);
+        }
+        let (writer, kept) = open(config.store.as_ref())?.unzip();
+        for name in kept.iter().flat_map(|kept: &Kept| kept.strangers(|name| names.contains(name))) {
+            tracing::warn!(endpoint = %name, "what is kept of a webhook that is not configured any more stays in the store");
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("webhooks")
+            .enable_all()
+            .build()?;
+        let mut desks = BTreeMap::new();
+        for mut endpoint in config.endpoints {
+            let poster = Arc::new(Poster::new(&mut endpoint, clock)?);
+            let terms = Terms { has_fallback: endpoint.fallback.is_some(), ..endpoint.terms.clone() };
+            let mut machine = Endpoint::new(terms, endpoint.filter.clone(), rand::rng().random());
+            let stored = kept.iter().flat_map(|kept| kept.of(&endpoint.name, &endpoint.url.0));
+            stored.for_each(|stored| machine.restore(stored));
+            machine.begin(journal.newest());
+            let (questions, asked) = mpsc::channel(MAX_QUESTIONS);
+            let desk = Arc::new(Desk {
+                questions,
+                poster: Arc::clone(&poster),
+                clock,
+                about: WebhookAbout::of(&endpoint, &poster),
+                url: endpoint.url.0.clone(),
+            });
+            let postman = Postman {
+                name: endpoint.name.clone(),
+                urls: (endpoint.url.0, endpoint.fallback.map(|url| url.0)),
+                machine,
+                poster,
+                journal: journal.clone(),
+                writer: writer.clone(),
+                clock,
+                asked,
+            };
+            runtime.spawn(postman.run());
+            desks.insert(endpoint.name, desk);
+        }
+        Ok(Self { handle: WebhookHandle(Arc::new(desks)), runtime: Some(runtime), writer })
+    }
+
+    /// For those who ask about webhooks.
+    #[must_use]
+    pub fn handle(&self) -> WebhookHandle {
+        self.handle.clone()
+    }
+}
+
+impl Drop for Webhooks {
+    fn drop(&mut self) {
+        // Whoever waits for an answer of a target is not waited for.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(1));
+        }
+        drop(self.writer.take());
+    }
+}
+
+/// The store, with a thread that writes to it, and what is in it.
+fn open(config: Option<&StoreConfig>) -> Result<Option<(Arc<Writer>, Kept)>, WebhooksError> {
+    let Some(row) = config.and_then(|config| STORES.iter().find(|row| row.name == config.kind)) else {
+        return Ok(None);
+    };
+    let folder = config.map(|config| config.folder.join(FOLDER)).unwrap_or_default();
+    let mut store = (row.open)(&folder)?;
+    let kept = Kept::load(&mut *store)?;
+    let writer = Writer::start(store, |news| {
+        if let Err(error) = news.result {
+            tracing::error!(%error, "what became of webhooks cannot be stored; it is tried again");
+        }
+    })?;
+    Ok(Some((Arc::new(writer), kept)))
+}
+
+/// What there is to know of an endpoint that does not change. Nothing of it is secret.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WebhookAbout {
+    /// Where events are posted.
+    pub url: String,
+    /// Where they are posted while that fails.
+    pub fallback: Option<String>,
+    /// Which events.
+    pub filter: Filter,
+    /// The schemes of its signatures.
+    pub signatures: Vec<&'static str>,
+    /// The public keys that targets check signatures with.
+    pub public_keys: Vec<String>,
+}
+
+impl WebhookAbout {
+    fn of(endpoint: &EndpointConfig, poster: &Poster) -> Self {
+        Self {
+            url: endpoint.url.to_string(),
+            fallback: endpoint.fallback.as_ref().map(ToString::to_string),
+            filter: endpoint.filter.clone(),
+            signatures: poster.secrets().iter().map(WebhookSecret::scheme).collect(),
+            public_keys: poster.secrets().iter().filter_map(WebhookSecret::public).collect(),
+        }
+    }
+}
+
+/// What others have of an endpoint.
+struct Desk {
+    questions: mpsc::Sender<Question>,
+    poster: Arc<Poster>,
+    clock: Clock,
+    about: WebhookAbout,
+    url: Url,
+}
+
+/// The way to the webhooks for those who ask about them.
+#[derive(Clone, Default)]
+pub struct WebhookHandle(Arc<BTreeMap<CompactString, Arc<Desk>>>);
+
+impl std::fmt::Debug for WebhookHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl WebhookHandle {
+    /// All endpoints, by name.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(CompactString::as_str)
+    }
+
+    /// What an endpoint is.
+    #[must_use]
+    pub fn about(&self, name: &str) -> Option<&WebhookAbout> {
+        self.0.get(name).map(|desk| &desk.about)
+    }
+
+    /// Does something with the machine of an endpoint, in its task. None if there is no such endpoint, or webhooks are
+    /// stopping.
+    pub async fn with<T: Send + 'static>(
+        &self,
+        name: &str,
+        job: impl FnOnce(&mut Endpoint, Time) -> T + Send + 'static,
+    ) -> Option<T> {
+        let desk = self.0.get(name)?;
+        let (reply, answer) = oneshot::channel();
+        let question: Question = Box::new(move |machine, now| drop(reply.send(job(machine, now))));
+        desk.questions.send(question).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Posts an event of the type `webhook.test` to the first URL of an endpoint, once, and says what came of it. It is
+    /// in no log. None if there is no such endpoint.
+    pub async fn test(&self, name: &str) -> Option<Answer> {
+        let desk = self.0.get(name)?;
+        let at = desk.clock.calendar();
+        let id = format!("test_{}", at.as_micros());
+        let time = hookswitch_dialect::journal::record::date_time(at);
+        let text = serde_json::json!({
+            "id": id, "type": "webhook.test", "time": time, "domains": [], "data": { "webhook": name },
+        });
+        Some(desk.poster.post(&desk.url, &id, text.to_string().into()).await)
+    }
+}
+
+/// How the event is named in `webhook-id`.
+fn webhook_id(event: EventId) -> String {
+    format!("evt_{}", event.0)
+}
+
+#[cfg(test)]
+mod tests;
