@@ -39,6 +39,7 @@ mod toll;
 mod trunks;
 mod user_lookup;
 mod web_sounds;
+mod webhooks;
 
 use crate::config::{
     Config, ConfigError, Domain, ForceRport, Forward, MediaAddress, MediaIo, Redirects, Refresher, ReliableEarlyMedia,
@@ -47,6 +48,7 @@ use crate::config::{
 pub use event_log::journal_config;
 pub use network::stun_server;
 pub use opensips::front_config;
+pub use webhooks::webhooks_config;
 
 /// How many members of one conference can be configured: it is mixed 50 times a second by one thread.
 const ROOM_MEMBERS: std::ops::RangeInclusive<usize> = 2..=1_000;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hookswitch_drive::{JournalThread, OpenSipsFront, Phase, Switch};
+use hookswitch_drive::{JournalThread, OpenSipsFront, Phase, Switch, Webhooks};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Config;
@@ -43,6 +43,8 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 struct Running {
     switch: Switch,
     front: Option<OpenSipsFront>,
+    /// Before the log that it reads.
+    webhooks: Option<Webhooks>,
     /// After those who tell it something: what they say last is kept as well.
     journal: JournalThread,
 }
@@ -54,6 +56,11 @@ impl Running {
         let start = || format!("the switch does not start (data in {})", folder.display());
         let journal = JournalThread::start(&compose::journal_config(config)?).with_context(start)?;
         settings.journal = Some(journal.handle());
+        let webhooks = compose::webhooks_config(config)?;
+        let webhooks = webhooks.map(|webhooks| Webhooks::start(webhooks, &journal.handle())).transpose()?;
+        if let (Some(control), Some(webhooks)) = (&mut settings.control, &webhooks) {
+            control.webhooks = webhooks.handle();
+        }
         let mut front = compose::front_config(config)?;
         if let Some(front) = &mut front {
             front.journal = Some(journal.handle());
@@ -64,7 +71,7 @@ impl Running {
             http.also.push(front.status());
         }
         let switch = Switch::start(settings).with_context(start)?;
-        Ok(Self { switch, front, journal })
+        Ok(Self { switch, front, webhooks, journal })
     }
 
     fn announce(&self) {
@@ -122,6 +129,8 @@ impl Running {
     fn stop(self) -> bool {
         let front = self.front.is_none_or(OpenSipsFront::stop);
         let switch = self.switch.stop();
+        // What is not posted by then is at the next start.
+        drop(self.webhooks);
         self.journal.stop();
         switch && front
     }

@@ -29,6 +29,7 @@ mod trunks;
 mod user_lookup;
 mod users;
 mod web_sounds;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -60,6 +61,7 @@ pub use trunks::{HeaderRule, NumberIn, NumberRule, Trunk, TrunkHost};
 pub use user_lookup::UserLookup;
 pub use users::*;
 pub use web_sounds::WebSounds;
+pub use webhooks::Webhook;
 
 /// What stands for a secret where it is shown.
 const HIDDEN: &str = "…";
@@ -119,6 +121,8 @@ pub struct Config {
     /// What can be called and plays something, by the name that is called in any domain. The page services.md tells
     /// how.
     pub services: BTreeMap<String, Service>,
+    /// URLs that events are posted to. The page webhooks.md tells how.
+    pub webhooks: Vec<Webhook>,
     /// What is written to standard error.
     pub log: Log,
 }
