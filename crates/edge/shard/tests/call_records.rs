@@ -155,7 +155,8 @@ fn a_switch_that_is_stopped_makes_the_record_of_every_call_with_the_audio_until_
 
 #[test]
 fn a_call_that_a_command_makes_has_a_record_whatever_becomes_of_it() {
-    let mut world = world();
+    // Whoever is rung up first is made an offer by the media engine.
+    let mut world = anchored();
     let opened = Input::SessionOpened { session: SessionId(1), admission: Admission::open(Mode::Original) };
     world.shard.handle(world.now, opened);
     let start = |caller| {
@@ -169,6 +170,7 @@ fn a_call_that_a_command_makes_has_a_record_whatever_becomes_of_it() {
     assert_eq!((&*refused.caller.0, &*refused.callee.0), ("sip:nobody@x.test", "sip:alice@x.test"));
     world.say(&start("sip:bob@x.test"));
     world.respond(1, 486, None);
+    world.pass(SETTLE);
     let busy = record(&mut world);
     assert_eq!((busy.by_command, busy.ended_by, busy.cause.code), (true, Ender::Party(Party::Caller), 486));
 }
