@@ -18,7 +18,7 @@ fn world() -> World {
 fn record(world: &mut World) -> CallDetail {
     let record = world.records.pop().expect("a record");
     assert!(world.records.is_empty(), "one record for one call");
-    *record
+    record
 }
 
 #[test]

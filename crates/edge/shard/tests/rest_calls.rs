@@ -78,11 +78,10 @@ fn one_key_starts_one_call_also_across_a_restart() {
     let first = world.rest_with("POST", "/v1/calls", START, key(), Grant::everything());
     assert_eq!(first.status, 201);
     let stored = |world: &World| {
-        let keys = world.stored.iter().filter_map(|change| match change {
+        world.stored.iter().rev().find_map(|change| match change {
             Change::KeyPut(key) => Some(key.clone()),
             _ => None,
-        });
-        keys.last()
+        })
     };
     let kept = stored(&world).expect("the answer waits for this");
     let again = world.rest_with("POST", "/v1/calls", START, key(), Grant::everything());

@@ -174,6 +174,18 @@ pub struct Addresses {
     pub control: Vec<SocketAddr>,
 }
 
+impl Addresses {
+    fn of(sockets: &SipSockets, web: &WebSockets) -> Self {
+        Self {
+            sip: sockets.addresses(),
+            call_api: web.call_api(),
+            http: web.http(),
+            channels: web.channels(),
+            control: web.control(),
+        }
+    }
+}
+
 /// A running switch. Dropping it stops it.
 pub struct Switch {
     addresses: Addresses,
@@ -194,10 +206,7 @@ impl Switch {
     pub fn start(mut config: SwitchConfig) -> Result<Self, StartError> {
         check_sockets(&config)?;
         show_pii(config.log_pii);
-        match raise_descriptor_limit() {
-            Ok(limit) => tracing::debug!(limit, "descriptors"),
-            Err(error) => tracing::warn!(%error, "the limit of descriptors could not be raised"),
-        }
+        raise_limits();
         let poll = Poll::new()?;
         let inbox = Arc::new(Inbox::new(poll.registry(), sip::WAKER, MAX_SHARD_QUEUE)?);
         let registry = poll.registry().try_clone()?;
@@ -209,14 +218,7 @@ impl Switch {
         if let Some(store) = &config.store {
             config.shard.b2bua.registrar.gruu_key = GruuKey(key::lasting(&store.folder, GRUU_KEY));
         }
-        let addresses = Addresses {
-            sip: sockets.addresses(),
-            call_api: web.call_api(),
-            http: web.http(),
-            channels: web.channels(),
-            control: web.control(),
-        };
-
+        let addresses = Addresses::of(&sockets, &web);
         let clock = Clock::start();
         let status = Arc::new(Status::new());
         let media = Arc::new(start_media(&config.media, clock, &inbox, &status)?);
@@ -351,6 +353,13 @@ impl Switch {
 impl Drop for Switch {
     fn drop(&mut self) {
         self.finish();
+    }
+}
+
+fn raise_limits() {
+    match raise_descriptor_limit() {
+        Ok(limit) => tracing::debug!(limit, "descriptors"),
+        Err(error) => tracing::warn!(%error, "the limit of descriptors could not be raised"),
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn listener(config: &Config) -> Result<Option<HttpConfig>, ConfigErro
 /// How many there may be.
 pub(super) fn limits(config: &Config) -> ChannelsConfig {
     let ports = &config.media.ports;
-    let pairs = (usize::from(ports.last - ports.first) + 1) / 2;
+    let pairs = usize::from(ports.last - ports.first).div_ceil(2);
     let capacity = match config.channels.max {
         0 => pairs.min(config.calls.max),
         max => max,

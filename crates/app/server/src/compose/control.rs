@@ -197,11 +197,9 @@ mod tests {
         ));
         let shown = format!("{:?}", desk.unwrap().tokens);
         assert!(shown.contains("desk") && !shown.contains("9f9f"), "{shown}");
-        let text = format!(
-            "control: {{ rate: 7, tls: {{ certificate: c, key: k }}, client_ca: a, grants: [ {{ name: a, certificates: \
-             [ Desk.Test, \"spiffe://X/Y\" ], domains: [Example.test] }} ] }}"
-        );
-        let listener = listen(&text).unwrap().unwrap();
+        let text = "control: { rate: 7, tls: { certificate: c, key: k }, client_ca: a, grants: [ { name: a, certificates: \
+                    [ Desk.Test, \"spiffe://X/Y\" ], domains: [Example.test] } ] }";
+        let listener = listen(text).unwrap().unwrap();
         let names: Vec<&str> = listener.certificates.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["desk.test", "spiffe://X/Y"]);
         let grant = &listener.certificates[0].1;

@@ -71,7 +71,7 @@ pub struct World {
     /// Recordings that the media engine was to begin, and what is told of them.
     pub ordered: Vec<(CallId, RecordPlan)>,
     pub recorded: Vec<RecordReport>,
-    pub records: Vec<Box<CallDetail>>,
+    pub records: Vec<CallDetail>,
     /// Every message on the wire: from, to, bytes.
     pub wire: Vec<(SocketAddr, SocketAddr, Message)>,
     /// Messages from this address are lost.
@@ -316,7 +316,7 @@ impl World {
                     Output::Binding(_) | Output::Trunk(_) | Output::Guard(_) | Output::Toll(_) => {}
                     Output::Recorded(report) => self.recorded.push(report),
                     Output::Audio(_) | Output::Unreached(_) => {}
-                    Output::Record(detail) => self.records.push(detail),
+                    Output::Record(detail) => self.records.push(*detail),
                     Output::AskUser(question) => self.asked.push(question),
                     Output::Users(news) => self.user_news.push(news),
                     Output::Told(told) => self.told.push(told),

@@ -19,6 +19,7 @@ use std::time::Duration;
 use hookswitch_call::directory::QuestionId;
 use hookswitch_call::{Event, MediaReport};
 use hookswitch_dialect::journal::Entry;
+use hookswitch_dialect::journal::record::CallDetail;
 use hookswitch_dialect::rest::{self, CommandEnd};
 use hookswitch_net::StreamSetup;
 use hookswitch_shard::{Counts, Input, NoteId, Output, Shard, Stored, UserReply};
@@ -399,12 +400,7 @@ impl ShardLoop {
                     self.tell(|| recorded_entry(now, &report));
                 }
                 Output::Unreached(unreached) => told::log_unreached(&unreached),
-                Output::Record(detail) => {
-                    if let Some(records) = &self.records {
-                        records.push(detail.clone());
-                    }
-                    self.tell(|| Some(Entry::Record(detail)));
-                }
+                Output::Record(detail) => self.call_recorded(detail),
                 Output::Told(told) => {
                     self.pending.ended += u64::from(matches!(told.event, Event::Ended { .. }));
                     told::log(&told);
@@ -415,6 +411,13 @@ impl ShardLoop {
                 }
             }
         }
+    }
+
+    fn call_recorded(&self, detail: Box<CallDetail>) {
+        if let Some(records) = &self.records {
+            records.push(detail.clone());
+        }
+        self.tell(|| Some(Entry::Record(detail)));
     }
 
     fn command_ended(&self, end: CommandEnd) {

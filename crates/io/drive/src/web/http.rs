@@ -72,12 +72,12 @@ pub(super) fn router(gateway: Gateway, witnesses: Witnesses) -> Router {
         async move { witnesses.metrics().await }
     });
     let router = Router::new().route("/health", health.clone()).route("/health/", health).route("/metrics", metrics);
-    passing_on(router, gateway, |asked| WebMessage::Http(asked))
+    passing_on(router, gateway, WebMessage::Http)
 }
 
 /// Everything goes to the media channels.
 pub(super) fn channels(gateway: Gateway) -> Router {
-    passing_on(Router::new(), gateway, |asked| WebMessage::Channel(asked))
+    passing_on(Router::new(), gateway, WebMessage::Channel)
 }
 
 /// Whatever else is asked goes to the shard, as this message.
