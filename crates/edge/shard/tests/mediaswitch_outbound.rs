@@ -284,8 +284,8 @@ fn control(world: &mut World, method: &str, path: &str, body: &Value, grant: Gra
     let now = world.now;
     world.shard.handle(now, Input::Rest { id: HttpId(1), request: Box::new(request) });
     world.run();
-    let (status, body) = world.answers.pop().expect("an answer");
-    (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+    let answer = world.responses.pop().expect("an answer");
+    (answer.status, serde_json::from_str(&answer.body).unwrap_or(Value::Null))
 }
 
 #[test]
