@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hookswitch_shard::{Note, NoteId};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Client, Method, Url, redirect};
+use reqwest::{Client, ClientBuilder, Method, Url, redirect};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
@@ -39,16 +39,12 @@ pub(crate) struct Controllers {
 
 impl Controllers {
     pub(crate) fn start(sink: NoteSink) -> io::Result<Self> {
-        let client = Client::builder()
-            .http1_only()
-            .no_proxy()
-            // Whoever pushes a directory names the controller; nobody else does.
-            .redirect(redirect::Policy::none())
-            .tcp_nodelay(true)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .pool_idle_timeout(IDLE_FOR)
-            .timeout(PATIENCE);
-        let client = client.build().map_err(|error| io::Error::other(innermost(&error)))?;
+        // A host without certificates of authorities tells controllers over http: all the same, and believes none over https:.
+        let client = settings().build().or_else(|error| {
+            tracing::warn!(error = %innermost(&error), "controllers can be told over http: only");
+            settings().tls_certs_only([]).build()
+        });
+        let client = client.map_err(|error| io::Error::other(innermost(&error)))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("controllers")
@@ -69,6 +65,18 @@ impl Controllers {
             sink(id, status);
         });
     }
+}
+
+fn settings() -> ClientBuilder {
+    Client::builder()
+        .http1_only()
+        .no_proxy()
+        // Whoever pushes a directory names the controller; nobody else does.
+        .redirect(redirect::Policy::none())
+        .tcp_nodelay(true)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .pool_idle_timeout(IDLE_FOR)
+        .timeout(PATIENCE)
 }
 
 impl Drop for Controllers {
