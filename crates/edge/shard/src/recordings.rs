@@ -12,6 +12,7 @@ use hookswitch_call::{
     Address, CallId, Event, MediaOp, Party, RecordEnd, RecordNews, RecordOrder, RecordPlan, Recorded, RecordingId,
     Time, Told,
 };
+use hookswitch_dialect::journal::record::date_time;
 
 use crate::{Output, Shard};
 
@@ -121,8 +122,8 @@ fn file_name(now: Time, call: CallId) -> CompactString {
 }
 
 fn day(now: Time) -> CompactString {
-    let (year, month, day) = date(now.as_secs() / 86_400);
-    format_compact!("{year:04}-{month:02}-{day:02}")
+    let moment = date_time(now);
+    moment.split('T').next().unwrap_or_default().into()
 }
 
 /// A text with other texts in their places. What comes in is not looked at again.
@@ -147,19 +148,6 @@ fn file_part(text: &str) -> CompactString {
         part.insert(0, '_');
     }
     part
-}
-
-/// The date of a day since the epoch, in the Gregorian calendar: of years that begin in March, so that the odd day is
-/// the last one.
-const fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let date = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (400 * era + year + next, month, date)
 }
 
 #[cfg(test)]

@@ -33,6 +33,11 @@ impl Shard {
             inspect: &mut inspect,
         };
         self.rest.handle(now, RequestId(id.0), request, &mut behind);
+        if self.board.draining() {
+            // What controllers drive comes to its end as calls do.
+            self.dialogs.drain();
+            self.channels.drain();
+        }
         self.out.extend(inspect.into_iter().map(|call| Output::Media(MediaOp::Inspect { call })));
         // What the request changed goes out before its answer, which waits until that is stored.
         self.store_changes(now);

@@ -6,7 +6,7 @@ use support::*;
 use hookswitch_call::{Event as CallEvent, Limits};
 use hookswitch_dialect::access::{Grant, Scope};
 use hookswitch_dialect::rest::{Headers, Response};
-use hookswitch_shard::{Change, Input, Stored};
+use hookswitch_shard::{Change, HttpId, Input, Stored};
 use hookswitch_sip::Event;
 use serde_json::Value;
 
@@ -231,4 +231,10 @@ fn limits_are_told_and_draining_refuses_new_calls() {
     assert_eq!((drained.status, document(&drained)["status"].clone()), (202, "draining".into()));
     assert_eq!(code(&world.rest("POST", "/v1/calls", START)), "draining");
     assert_eq!(document(&world.rest("GET", "/v1/health", ""))["calls"], 1);
+    // A controller gets no channels any more either.
+    let asked = Input::Channel { id: HttpId(7), method: "POST".into(), path: "/channel".into(), body: "{}".into() };
+    let now = world.now;
+    world.shard.handle(now, asked);
+    world.run();
+    assert_eq!(world.answers.pop().map(|(status, _)| status), Some(503));
 }
