@@ -163,17 +163,26 @@ mod tests {
         assert!(ring.from(9).is_none());
     }
 
+    /// Fills a ring with twice as many events as it may hold, each of so many bytes, in batches of 512.
+    fn full(bytes: usize) -> Ring {
+        let mut ring = Ring::new(0);
+        for start in (0..2 * RING_EVENTS as u64).step_by(512) {
+            let events = (start..start + 512).map(|id| Logged { text: "x".repeat(bytes).into(), ..event(id) });
+            ring.push(segment(events.collect()));
+        }
+        ring
+    }
+
     #[test]
     fn the_oldest_batches_are_forgotten_at_the_limits() {
-        let mut ring = Ring::new(0);
-        for start in (0..2 * RING_EVENTS as u64).step_by(1_024) {
-            ring.push(segment((start..start + 1_024).map(event).collect()));
+        let small = full(100);
+        assert!(small.events <= RING_EVENTS && small.events > RING_EVENTS - 512, "{}", small.events);
+        let mut large = full(1_000);
+        assert!(large.bytes <= RING_BYTES && large.bytes > RING_BYTES - 512_000, "{}", large.bytes);
+        for ring in [&small, &large] {
+            assert_eq!(ring.next() - ring.first(), ring.events as u64);
         }
-        // A thousand bytes each: the limit of bytes comes at about the same time as that of events.
-        assert!(ring.events <= RING_EVENTS && ring.bytes <= RING_BYTES);
-        assert!(ring.events > RING_EVENTS - 2_048, "{}", ring.events);
-        assert_eq!(ring.next() - ring.first(), ring.events as u64);
-        ring.push(segment((ring.next()..ring.next() + 2 * RING_EVENTS as u64).map(event).collect()));
-        assert_eq!(ring.segments.len(), 1);
+        large.push(segment((large.next()..large.next() + 2 * RING_EVENTS as u64).map(event).collect()));
+        assert_eq!(large.segments.len(), 1);
     }
 }
