@@ -8,6 +8,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use hookswitch_dialect::journal::Entry;
 use hookswitch_net::{ConnectionsConfig, NetError, UdpOptions, interfaces, raise_descriptor_limit};
 use hookswitch_shard::{Counts, Shard, ShardConfig, Stored};
 use hookswitch_sip::registrar::GruuKey;
@@ -221,7 +222,7 @@ impl Switch {
         let addresses = Addresses::of(&sockets, &web);
         let clock = Clock::start();
         let status = Arc::new(Status::new());
-        let media = Arc::new(start_media(&config.media, clock, &inbox, &status)?);
+        let media = Arc::new(start_media(&config.media, clock, &inbox, (&status, config.journal.clone()))?);
         let dns = start_dns(config.dns, clock, &inbox)?;
         let controllers = start_controllers(&inbox)?;
         let users = config.users.map(|config| start_users(config, &inbox)).transpose()?;
@@ -412,13 +413,18 @@ fn start_media(
     config: &MediaConfig,
     clock: Clock,
     inbox: &Arc<Inbox<Message>>,
-    status: &Arc<Status>,
+    (status, journal): (&Arc<Status>, Option<JournalHandle>),
 ) -> io::Result<MediaPlane> {
     let inbox = Arc::clone(inbox);
     let report: media::ReportSink = Arc::new(move |report| inbox.push_always(Message::Media(report)));
     let status = Arc::clone(status);
     let failed: media::FailureSink = Arc::new(move || status.set(Phase::Failed));
-    MediaPlane::start_watched(config, clock, rand::rng().random(), report, &failed)
+    let ports: media::PortsSink = Arc::new(move |thread, pairs, what| {
+        if let Some(journal) = &journal {
+            journal.push(Entry::Ports { at: clock.now(), thread, pairs, what });
+        }
+    });
+    MediaPlane::start_watched(config, clock, rand::rng().random(), report, (&failed, &ports))
 }
 
 fn start_dns(config: DnsConfig, clock: Clock, inbox: &Arc<Inbox<Message>>) -> io::Result<Dns> {

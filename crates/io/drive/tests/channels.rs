@@ -6,7 +6,9 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use harness::{HttpResponse, LOOPBACK, PATIENCE, config, http, tcp, web};
-use hookswitch_drive::{HttpConfig, Switch};
+use hookswitch_dialect::journal::Filter;
+use hookswitch_drive::{HttpConfig, JournalConfig, JournalThread, Switch, SwitchConfig};
+use hookswitch_net::PortRange;
 use serde_json::{Value, json};
 
 /// What is said: the loudest there is, which no silence is taken for.
@@ -20,8 +22,12 @@ struct World {
 impl World {
     fn new(first_port: u16) -> Self {
         let mut config = config(first_port);
-        config.channels = Some(HttpConfig::new(web("127.0.0.1:0")));
         config.shard.channels.capacity = 3;
+        Self::with(config)
+    }
+
+    fn with(mut config: SwitchConfig) -> Self {
+        config.channels = Some(HttpConfig::new(web("127.0.0.1:0")));
         let switch = Switch::start(config).unwrap();
         let http = tcp(switch.addresses().channels[0]);
         Self { switch, http }
@@ -134,5 +140,38 @@ fn a_party_hears_itself_and_what_is_played_to_it() {
         heard = a.hears().is_some_and(|(_, loud)| loud);
     }
     assert!(heard, "the tone");
+    assert!(world.switch.stop());
+}
+
+#[test]
+fn ports_that_run_out_are_told_once_and_so_is_their_return() {
+    let journal = JournalThread::start(&JournalConfig::new(None)).unwrap();
+    let kinds = vec!["media.*".into()];
+    let mut reader = journal.handle().reader(None, Filter { kinds, ..Filter::default() });
+    let mut config = config(31_400);
+    config.media.threads = 1;
+    config.media.ports = PortRange { first: 31_400, last: 31_403 };
+    config.journal = Some(journal.handle());
+    let mut world = World::with(config);
+    let first = world.open(0);
+    world.open(0);
+    for _ in 0..3 {
+        assert_eq!(world.ask("POST", "/channel", &json!({})).0, 503);
+    }
+    assert_eq!(world.ask("DELETE", &format!("/channel/{}", first.uuid), &json!({})).0, 200);
+    world.open(0);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let told = runtime.block_on(async {
+        let mut told = Vec::new();
+        while told.len() < 2 {
+            told.extend(tokio::time::timeout(PATIENCE, reader.next()).await.unwrap().unwrap());
+        }
+        told
+    });
+    let told: Vec<_> =
+        told.iter().map(|event| (&*event.kind, serde_json::from_str::<Value>(&event.text).unwrap())).collect();
+    let [("media.ports_exhausted", out), ("media.ports_free", back)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(out["data"], json!({"thread": 0, "pairs": 2}));
+    assert_eq!(back["data"], json!({"thread": 0, "pairs": 2, "refused": 3}));
     assert!(world.switch.stop());
 }

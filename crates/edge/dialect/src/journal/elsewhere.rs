@@ -51,6 +51,18 @@ pub struct Trunk {
     pub text: CompactText,
 }
 
+/// Media ports have run out, or are free again.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Ports {
+    /// Which media thread's, from 0.
+    pub thread: usize,
+    /// How many pairs of ports that thread has.
+    pub pairs: usize,
+    /// How many parties had found none meanwhile, when they are free again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<u64>,
+}
+
 /// The log goes on after a start of the switch.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Started {

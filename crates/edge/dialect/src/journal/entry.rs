@@ -50,6 +50,17 @@ pub enum Entry {
         /// More of it, for people.
         text: CompactString,
     },
+    /// To the media ports.
+    Ports {
+        /// When.
+        at: Time,
+        /// Which media thread's, from 0.
+        thread: usize,
+        /// How many pairs of ports that thread has.
+        pairs: usize,
+        /// What.
+        what: PortsWord,
+    },
     /// A recording is over.
     Recorded {
         /// When.
@@ -89,6 +100,15 @@ pub enum ContactNews {
     Stale,
     /// It was stale, and its phone was heard.
     Revived,
+}
+
+/// What can happen to media ports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PortsWord {
+    /// None is free.
+    Exhausted,
+    /// Enough are free again; so many parties had found none meanwhile.
+    Free(u64),
 }
 
 /// What can happen to a trunk.

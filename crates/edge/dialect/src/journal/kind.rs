@@ -106,6 +106,10 @@ pub enum Kind {
     TrunkProved,
     /// A connection is not.
     TrunkUnproved,
+    /// No media port is free.
+    PortsExhausted,
+    /// They are again.
+    PortsFree,
     /// The log goes on.
     LogStarted,
     /// Events are missing.
@@ -213,6 +217,8 @@ pub static KINDS: &[KindRow] = &[
     row::<elsewhere::Trunk>("trunk.missed", "a host of a trunk has not taken a call"),
     row::<elsewhere::Trunk>("trunk.proved", "a connection has shown the certificate of a trunk"),
     row::<elsewhere::Trunk>("trunk.unproved", "somebody at a trunk's address is not believed to be the trunk"),
+    row::<elsewhere::Ports>("media.ports_exhausted", "no media port is free: parties are refused with 503"),
+    row::<elsewhere::Ports>("media.ports_free", "media ports are free again"),
     row::<elsewhere::Started>("log.started", "the switch has started; which calls that has cost"),
     row::<elsewhere::Gap>("log.gap", "events are missing here: the disk had failed for too long"),
 ];
@@ -232,6 +238,7 @@ mod tests {
             (Kind::CommandEnded, "command.ended"),
             (Kind::RegistrationRevived, "registration.revived"),
             (Kind::TrunkUnproved, "trunk.unproved"),
+            (Kind::PortsFree, "media.ports_free"),
             (Kind::LogGap, "log.gap"),
         ] {
             assert_eq!(kind.name(), name);

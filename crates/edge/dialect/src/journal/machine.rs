@@ -22,8 +22,8 @@ use super::cause::{Failing, Why};
 use super::change::{
     Diverted, Holding, PartyHolding, Replaced, TransferFailed, TransferProgress, TransferStarted, Transferring,
 };
-use super::elsewhere::{CommandEnded, CommandResult, Gap, Registration, Started, Trunk};
-use super::entry::Entry;
+use super::elsewhere::{CommandEnded, CommandResult, Gap, Ports, Registration, Started, Trunk};
+use super::entry::{Entry, PortsWord};
 use super::kind::Kind;
 use super::record::date_time;
 use super::setup::{
@@ -148,6 +148,13 @@ impl Journal {
             }
             Entry::Trunk { at, trunk, what, text } => {
                 self.tell(at, what.into(), &[], &Trunk { trunk: CompactText(trunk), text: CompactText(text) });
+            }
+            Entry::Ports { at, thread, pairs, what } => {
+                let (kind, refused) = match what {
+                    PortsWord::Exhausted => (Kind::PortsExhausted, None),
+                    PortsWord::Free(refused) => (Kind::PortsFree, Some(refused)),
+                };
+                self.tell(at, kind, &[], &Ports { thread, pairs, refused });
             }
             Entry::Recorded { at, call, recording, recorded } => {
                 self.of_call(at, call, Kind::Recording, &Recording::ended(recording, &recorded));

@@ -23,6 +23,7 @@ use hookswitch_call::{
     AudioNews, CallId, Cause, Fault, Kind, MediaOp, MediaReport, PlayEnd, PlayNews, RecordEnd, RecordNews, RecordOrder,
     Recorded, Room, RoomNews,
 };
+use hookswitch_dialect::journal::PortsWord;
 use hookswitch_media::{CallStats, EngineConfig, FileOrder, FileReport, Totals};
 use hookswitch_net::{
     PortPool, PortRange, allowed_cpus, pin_current_thread, prefer_current_thread, raise_descriptor_limit,
@@ -97,6 +98,10 @@ pub type ReportSink = Arc<dyn Fn(MediaReport) + Send + Sync>;
 /// Called on a media thread that panics or cannot go on.
 pub(crate) type FailureSink = Arc<dyn Fn() + Send + Sync>;
 
+/// Told when the ports of a thread run out and when they are free again: which thread, and how many pairs it has. Called on
+/// that thread.
+pub(crate) type PortsSink = Arc<dyn Fn(usize, usize, PortsWord) + Send + Sync>;
+
 struct FailureWatch(FailureSink);
 
 impl Drop for FailureWatch {
@@ -170,16 +175,16 @@ impl MediaPlane {
     /// # Errors
     /// The system does not give us threads or descriptors.
     pub fn start(config: &MediaConfig, clock: Clock, seed: u64, report: ReportSink) -> io::Result<Self> {
-        Self::start_watched(config, clock, seed, report, &(Arc::new(|| {}) as FailureSink))
+        Self::start_watched(config, clock, seed, report, (&(Arc::new(|| {}) as _), &(Arc::new(|_, _, _| {}) as _)))
     }
 
-    /// The same, with somebody who is told when a thread ends by itself.
+    /// The same, with somebody who is told when a thread ends by itself, and somebody who is told of ports.
     pub(crate) fn start_watched(
         config: &MediaConfig,
         clock: Clock,
         seed: u64,
         report: ReportSink,
-        failed: &FailureSink,
+        (failed, ports): (&FailureSink, &PortsSink),
     ) -> io::Result<Self> {
         let cpus = allowed_cpus();
         let count = match config.threads {
@@ -215,6 +220,7 @@ impl MediaPlane {
                 clock,
                 orders: Arc::clone(&orders),
                 report: Arc::clone(&report),
+                ports: Arc::clone(ports),
                 files: files.queue(),
             };
             let cpu = cpu.filter(|_| config.pin);

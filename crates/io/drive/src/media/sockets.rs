@@ -5,16 +5,17 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 
+use hookswitch_dialect::journal::PortsWord;
 use hookswitch_media::{PortPair, Ports, SocketIx};
 use hookswitch_net::{PortPool, UdpRing};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 
-use super::Order;
 use super::direct::Directs;
 use super::moves::Neighbour;
-use super::scarcity::{Scarcity, Told};
+use super::scarcity::Scarcity;
+use super::{Order, PortsSink};
 
 /// Token of the socket with number 0; smaller ones belong to the thread.
 const FIRST: usize = 1;
@@ -31,6 +32,7 @@ pub(super) struct Sockets {
     pub(super) open: Slab<UdpSocket>,
     pool: PortPool,
     scarcity: Scarcity,
+    told: PortsSink,
     pub(super) watch: Watch,
     pub(super) directs: Directs,
     /// The thread that this is.
@@ -40,8 +42,9 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    pub(super) fn new(pool: PortPool, watch: Watch, directs: Directs, here: Neighbour) -> Self {
-        Self { open: Slab::new(), pool, scarcity: Scarcity::default(), watch, directs, here, strangers: HashMap::new() }
+    pub(super) fn new(pool: PortPool, watch: Watch, directs: Directs, (here, told): (Neighbour, PortsSink)) -> Self {
+        let (scarcity, strangers) = (Scarcity::default(), HashMap::new());
+        Self { open: Slab::new(), pool, scarcity, told, watch, directs, here, strangers }
     }
 
     /// The number of the socket that an event is about.
@@ -120,17 +123,20 @@ impl Sockets {
 }
 
 impl Sockets {
-    fn tell(&self, told: Option<Told>) {
+    fn tell(&self, told: Option<PortsWord>) {
         let (thread, pairs) = (self.here.number, self.pool.size());
+        if let Some(word) = told {
+            (self.told)(thread, pairs, word);
+        }
         match told {
-            Some(Told::Out) => {
+            Some(PortsWord::Exhausted) => {
                 tracing::warn!(
                     thread,
                     pairs,
                     "no media port is free: calls are refused with 503; media.ports has more"
                 );
             }
-            Some(Told::Back(refused)) => tracing::info!(thread, pairs, refused, "media ports are free again"),
+            Some(PortsWord::Free(refused)) => tracing::info!(thread, pairs, refused, "media ports are free again"),
             None => {}
         }
     }

@@ -19,7 +19,7 @@ use super::files::FileQueue;
 use super::lateness::Lateness;
 use super::moves::{Moves, Neighbour};
 use super::sockets::{Sockets, Watch};
-use super::{MediaIo, MediaTotals, Order, ReportSink};
+use super::{MediaIo, MediaTotals, Order, PortsSink, ReportSink};
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 
@@ -93,14 +93,15 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) orders: Arc<Inbox<Order>>,
     pub(super) report: ReportSink,
+    pub(super) ports: PortsSink,
     pub(super) files: Option<FileQueue>,
 }
 
 impl Worker {
     /// To be called by the thread that runs it: a ring belongs to its thread.
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { poll, registry, pool, pairs, number, engine, io, most_directs, seed, clock, orders, report, files } =
-            parts;
+        let Parts { poll, registry, pool, pairs, number, engine, io, most_directs, seed, clock, .. } = parts;
+        let Parts { orders, report, ports, files, .. } = parts;
         let ring = ring(io, pairs, &poll);
         let directs = Directs::new(slots(pairs), most_directs);
         let here = Neighbour { number, orders: Arc::clone(&orders) };
@@ -113,7 +114,7 @@ impl Worker {
             events: Events::with_capacity(EVENTS),
             buffer: Box::new([0; MAX_PACKET]),
             engine: Engine::new(engine, seed),
-            sockets: Sockets::new(pool, watch, directs, here.clone()),
+            sockets: Sockets::new(pool, watch, directs, (here.clone(), ports)),
             moves: Moves::default(),
             here,
             clock,
@@ -468,6 +469,7 @@ mod tests {
             seed: 7,
             clock: Clock::start(),
             report,
+            ports: Arc::new(|_, _, _| {}),
             files: None,
         });
         (worker, told)
