@@ -8,7 +8,7 @@ use hookswitch_call::{
     LegId, OrderNews, Party, PlayEnd, PlayNews, RecordEnd, Recorded, RecordingId, Room, RoomNews, Stage, Told,
 };
 use hookswitch_dialect::journal::record::Records;
-use hookswitch_dialect::journal::{ContactNews, Entry, TrunkWord};
+use hookswitch_dialect::journal::{ContactNews, Entry, PortsWord, TrunkWord};
 
 /// 2026-11-22T17:05:09.120Z.
 pub const AT: Duration = Duration::from_millis(1_795_367_109_120);
@@ -114,6 +114,8 @@ pub fn elsewhere() -> Vec<Entry> {
     ]);
     use TrunkWord::{Down, Left, Missed, Proved, Refused, Registered, Unproved, Up};
     all.extend([Registered, Refused, Left, Up, Down, Missed, Proved, Unproved].map(trunk));
+    let ports = |what| Entry::Ports { at, thread: 0, pairs: 50, what };
+    all.extend([PortsWord::Exhausted, PortsWord::Free(7)].map(ports));
     all
 }
 
