@@ -445,10 +445,10 @@ impl Lab {
                 Output::Command(_) => {}
                 Output::Store(change) => self.switch.store.keep(change),
                 Output::Binding(news) => self.switch.bindings.push(news),
-                // No trunk is configured here, nobody is looked up, calls cost nothing, the guard is off, and no domain has
-                // a controller.
+                // No trunk is configured here, nobody is looked up, calls cost nothing, the guard is off, no domain has a
+                // controller, and nothing is on other nodes.
                 Output::Trunk(_) | Output::Guard(_) | Output::Toll(_) | Output::AskUser(_) | Output::Users(_) => {}
-                Output::Controller(_) => {}
+                Output::Controller(_) | Output::Node(_) => {}
                 // There is no disk here, so no rule says that calls are recorded.
                 Output::Recorded(_) => {}
                 Output::Record(detail) => {

@@ -30,6 +30,17 @@ const IMPORTS: &[(&str, May)] = &[
     ("crates/edge/channels", May::Only(&["crates/core/call", "crates/wire/sdp"])),
     ("crates/edge/opensips", May::Only(&["crates/core/call"])),
     ("crates/edge/mediaswitch", May::Only(&["crates/core/call", "crates/wire/sdp"])),
+    // The other side of `mediaswitch` and `channels`: it writes what those read.
+    (
+        "crates/edge/nodes",
+        May::Only(&[
+            "crates/core/call",
+            "crates/core/media",
+            "crates/edge/channels",
+            "crates/edge/mediaswitch",
+            "crates/wire/sdp",
+        ]),
+    ),
     // OpenSIPS's side of the wire, told by nothing but captures and rules: it may not know ours.
     ("crates/edge/opensips-sim", May::Only(&[])),
     // The composition of rings 0-2: one shard, still without I/O.
@@ -42,6 +53,7 @@ const IMPORTS: &[(&str, May)] = &[
                 "crates/edge/b2bua",
                 "crates/edge/channels",
                 "crates/edge/mediaswitch",
+                "crates/edge/nodes",
                 "crates/edge/opensips",
             ],
         ),

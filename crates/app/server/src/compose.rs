@@ -31,6 +31,7 @@ mod hold_music;
 mod mediaswitch;
 mod messages;
 mod network;
+mod nodes;
 mod opensips;
 mod recordings;
 mod services;
@@ -43,7 +44,7 @@ mod webhooks;
 
 use crate::config::{
     Config, ConfigError, Domain, ForceRport, Forward, MediaAddress, MediaIo, Redirects, Refresher, ReliableEarlyMedia,
-    SipTransport, Transfers,
+    Role, SipTransport, Transfers,
 };
 pub use event_log::journal_config;
 pub use network::stun_server;
@@ -61,6 +62,8 @@ const PRODUCT: &str = concat!("Hookswitch/", env!("CARGO_PKG_VERSION"));
 /// # Errors
 /// A value that is well formed and cannot be used: its key and why.
 pub fn switch_config(config: &Config) -> Result<SwitchConfig, ConfigError> {
+    let config = &nodes::only(config)?;
+    let has = |role| config.roles.has(role);
     let mut switch = SwitchConfig::new(sip_listen(config), media(config)?, shard_config(config)?);
     switch.tls = sip_tls::certificates(config)?;
     switch.stun = network::stun(config)?;
@@ -69,9 +72,16 @@ pub fn switch_config(config: &Config) -> Result<SwitchConfig, ConfigError> {
     switch.application = match &config.opensips {
         // Somebody else's calls are controlled then, and ours are not.
         Some(_) => None,
+        None if !has(Role::Control) => None,
         None => Some(call_api::listener(config)?),
     };
-    switch.http = Some(HttpConfig::new(web_listen("http.listen", &config.http.listen)?));
+    if has(Role::Sip) {
+        let mut http = HttpConfig::new(web_listen("http.listen", &config.http.listen)?);
+        http.door = nodes::door(config)?;
+        switch.http = Some(http);
+    }
+    switch.media.here = has(Role::Media);
+    switch.secret = nodes::secret(config)?;
     switch.channels = channels::listener(config)?;
     switch.control = control::listener(config)?;
     switch.store = Some(StoreConfig { kind: "redb".into(), folder: config.data_dir() });
@@ -163,6 +173,7 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
             codecs: domain_codecs(config)?,
             resolver: dns::resolver(config)?,
             services: services::services(config)?,
+            elsewhere: !config.roles.has(Role::Sip),
         },
         limits: Limits {
             calls: config.calls.max,
@@ -203,7 +214,7 @@ fn session_times(config: &Config) -> Result<(), ConfigError> {
 
 fn endpoint(config: &Config) -> Result<EndpointConfig, ConfigError> {
     let listen = sip_listen(config);
-    if listen.is_empty() {
+    if listen.is_empty() && config.roles.has(Role::Sip) {
         return Err(ConfigError::value("sip.listen", "at least one socket is needed"));
     }
     session_times(config)?;

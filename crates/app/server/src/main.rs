@@ -84,6 +84,9 @@ struct ServeArgs {
     /// Where pushed domains and registrations are kept, instead of the key `data_dir`
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// What this process does, instead of the key `roles`: any of sip, media and control, with commas between them
+    #[arg(long, value_name = "ROLES", value_delimiter = ',')]
+    roles: Option<Vec<config::Role>>,
 }
 
 /// What is checked.
@@ -101,6 +104,9 @@ impl ServeArgs {
         let mut found = config::find(self.config.as_deref())?;
         if let Some(dir) = &self.data_dir {
             found.config.data_dir = Some(dir.clone());
+        }
+        if let Some(roles) = &self.roles {
+            found.config.roles = config::Roles(roles.clone());
         }
         Ok(found)
     }

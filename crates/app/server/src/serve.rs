@@ -89,6 +89,9 @@ impl Running {
         for address in &addresses.http {
             tracing::info!(%address, "listening for HTTP: directory, registrations, health and metrics");
         }
+        for address in &addresses.channels {
+            tracing::info!(%address, "listening for HTTP: media channels");
+        }
         for address in &addresses.control {
             tracing::info!(%address, "listening for the native REST: /v1, its page is /v1/docs");
         }

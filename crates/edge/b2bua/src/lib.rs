@@ -163,6 +163,10 @@ pub struct B2buaConfig {
     pub events: SubscriptionConfig,
     /// What can be called beside users and the services built in, by name. None by default.
     pub services: AHashMap<CompactString, Configured>,
+    /// Legs are on other nodes, and only what is known of users and services is wanted of this one: nobody is registered at a
+    /// trunk or asked how it is, and an address that would lead anywhere is answered by itself as the only place, without
+    /// being looked up or charged. Default false.
+    pub elsewhere: bool,
     /// Look-ups of names. What can be reached is taken from the sockets of the endpoint.
     pub resolver: ResolverConfig,
 }
@@ -252,7 +256,10 @@ impl B2bua {
             key[0] ^= 0xa5;
         }
         config.resolver.reach = Reach::of(&config.endpoint.listen);
-        let trunks = Trunks::new(std::mem::take(&mut config.trunks));
+        let mut trunks = Trunks::new(std::mem::take(&mut config.trunks));
+        if config.elsewhere {
+            trunks.due = None;
+        }
         // What many callers send through one address is no flood.
         config.endpoint.trusted.extend(trunks.networks());
         let mut names_seed = seed;

@@ -117,6 +117,9 @@ impl B2bua {
     pub(crate) fn look_for(&mut self, now: Time, (call, to): (CallId, &Address), anywhere: bool, by: &Orderer) {
         let mut forwards = None;
         match self.locate(now, to, anywhere, Some(&mut forwards)) {
+            Whereabouts::Places(_) if self.config.elsewhere => {
+                self.located(call, to, Found::Targets(vec![Target::new(to.clone(), None, None)]), forwards);
+            }
             Whereabouts::Places(mut places) => match self.charge((call, to), by, &mut places) {
                 Ok(()) => self.find_places(now, (call, to), places, forwards),
                 Err(cause) => self.located(call, to, Found::Nowhere(cause), forwards),

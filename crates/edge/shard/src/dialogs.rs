@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hookswitch_b2bua::Manner;
 use hookswitch_call::port::Backend;
-use hookswitch_call::{CallId, Incoming, LegId, Report, Time};
+use hookswitch_call::{CallId, Cause, Fault, Incoming, Kind, LegId, Op, Report, Time};
 use hookswitch_dialect::mediaswitch::CONTENT_TYPE;
 use hookswitch_mediaswitch::{
     Arrival, Config, Dialogs, Output as Wanted, Record, Registration, Request, RequestId, Seen, user_of,
@@ -19,6 +19,8 @@ pub struct DialogsConfig {
     /// Calls into the switch by users of a domain with a controller, and calls to such a domain, belong to the controller, which also hears of
     /// registrations. Default false: the switch carries them itself, as it does those of other domains.
     pub controllers: bool,
+    /// The switch carries no calls of its own: a call that belongs to no controller is refused with 480. Default false.
+    pub only: bool,
     /// What there may be.
     pub limits: Config,
 }
@@ -55,6 +57,10 @@ impl Shard {
         let (call, leg) = match &report {
             Report::Incoming(incoming) => match self.controller_of(incoming) {
                 Some((domain, control)) => return self.arrived(now, incoming, domain, control),
+                None if self.controllers_only => {
+                    let cause = Cause::new(Kind::Unreachable, Fault::Server).with_text("No Controller");
+                    return self.b2bua.perform(now, Op::Refuse { handle: incoming.handle, cause });
+                }
                 None => (CallId(0), None),
             },
             Report::Located { call, .. } => (*call, None),

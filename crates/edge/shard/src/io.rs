@@ -14,6 +14,7 @@ use hookswitch_dialect::call_api::{Admission, SessionId};
 use hookswitch_dialect::journal::record::CallDetail;
 use hookswitch_dialect::rest;
 use hookswitch_mediaswitch::{Note, NoteId};
+use hookswitch_nodes as nodes;
 use hookswitch_sip::guard::{Ban, GuardNews, Source};
 use hookswitch_sip::registrar::{self, Binding, BindingId, RemovedWhy, StaleWhy};
 use hookswitch_sip::resolve::{Answer, LookupId, RecordKind};
@@ -85,6 +86,19 @@ pub enum Input {
         /// `GET`, `PUT`, …
         method: CompactString,
         /// Path without query, percent-encoded as received.
+        path: String,
+        /// The whole body.
+        body: Bytes,
+    },
+    /// What came of [`Output::Node`].
+    Node(nodes::Answer),
+    /// A node tells something of a leg, a registration or a channel.
+    NodeTells {
+        /// Answer with this name, by [`Output::Http`].
+        id: HttpId,
+        /// `PUT` or `DELETE`.
+        method: CompactString,
+        /// Path without query, percent-encoded as received; [`is_of_nodes`](nodes::is_of_nodes) knows it.
         path: String,
         /// The whole body.
         body: Bytes,
@@ -186,6 +200,8 @@ pub enum Output {
     Command(rest::CommandEnd),
     /// Make this HTTP request to a controller; wants [`Input::Controller`].
     Controller(Note),
+    /// Make this HTTP request to a node; wants [`Input::Node`].
+    Node(nodes::Request),
     /// Remember or forget something across restarts. An HTTP answer that follows it may be sent
     /// only once this is durable.
     Store(Change),

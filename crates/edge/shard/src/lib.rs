@@ -19,6 +19,7 @@ mod front;
 mod http;
 mod inquiry;
 mod io;
+mod nodes;
 mod record;
 mod recordings;
 mod rest;
@@ -33,11 +34,12 @@ use hookswitch_b2bua::{B2bua, B2buaConfig, Step, aor};
 use hookswitch_call::directory::{Directory, DirectoryChange, LookupTotals};
 use hookswitch_call::port::Backend;
 use hookswitch_call::switchboard::{self, Switchboard};
-use hookswitch_call::{CallId, CallRef, Cause, Command, Fault, Kind, Limits, MediaOp, MediaReport, RecordOrder, Time};
+use hookswitch_call::{CallId, CallRef, Cause, Command, Fault, Kind, Limits, MediaOp, RecordOrder, Time};
 use hookswitch_channels::Channels;
 use hookswitch_dialect::call_api::{self, Hub, HubOutput};
 use hookswitch_dialect::journal::record::Records;
 use hookswitch_dialect::rest::{self as rest_dialect, Desk};
+use hookswitch_nodes::Nodes;
 use hookswitch_sip::guard::{GuardNews, GuardTotals, LiftedWhy};
 use hookswitch_sip::registrar;
 use hookswitch_sip::resolve::{ResolverCounts, ResolverTotals};
@@ -123,6 +125,8 @@ pub struct Shard {
     b2bua: B2bua,
     board: Switchboard,
     channels: Channels,
+    /// Who has what is elsewhere of legs and audio.
+    nodes: Nodes,
     hub: Hub,
     inquiry: Inquiry,
     rest: Desk,
@@ -132,6 +136,8 @@ pub struct Shard {
     dialogs: Dialogs,
     /// Calls of a domain go to its controller.
     controllers: bool,
+    /// And all others are refused.
+    controllers_only: bool,
     out: VecDeque<Output>,
 }
 
@@ -152,6 +158,7 @@ impl Shard {
             b2bua: B2bua::new(config.b2bua, config.directory, seed),
             board: Switchboard::new(config.limits, config.first_call),
             channels: Channels::new(config.channels, channel_seed),
+            nodes: Nodes::default(),
             hub: Hub::new(config.call_api, hub_seed),
             inquiry: Inquiry::default(),
             rest: Desk::new(config.rest, config.first_call, rest_seed),
@@ -160,6 +167,7 @@ impl Shard {
             stopping: false,
             dialogs: Dialogs::new(config.dialogs.limits, dialogs_seed),
             controllers: config.dialogs.controllers,
+            controllers_only: config.dialogs.only,
             out: VecDeque::new(),
         }
     }
@@ -168,14 +176,7 @@ impl Shard {
     pub fn handle(&mut self, now: Time, input: Input) {
         match input {
             Input::Sip(input) => self.b2bua.handle_input(now, input),
-            Input::Media(report) if Channels::owns(channels::subject(&report)) => self.channels.report(report),
-            Input::Media(MediaReport::Audio { call, news, audio }) => self.audio_told(now, call, news, audio),
-            Input::Media(MediaReport::Recorded { call, recording, news }) => {
-                self.board.tell_media(now, MediaReport::Recorded { call, recording, news: news.clone() });
-                self.rest.recorded(call, recording, &news);
-                self.recorded(now, call, recording, news);
-            }
-            Input::Media(report) => self.board.tell_media(now, report),
+            Input::Media(report) => self.media_told(now, report),
             Input::Answer { id, answer } => self.b2bua.handle_answer(now, id, answer),
             Input::User { id, reply } => self.b2bua.handle_user(now, id, reply.into()),
             Input::PublicAddresses(public) => self.b2bua.set_public_addresses(&public),
@@ -189,6 +190,8 @@ impl Shard {
             Input::Http { id, method, path, body } => self.http(now, id, &method, &path, &body),
             Input::Controller { id, status } => self.dialogs.noted(now, id, status),
             Input::Channel { id, method, path, body } => self.channel_asked(now, id, &method, &path, &body),
+            Input::Node(answer) => self.node_answered(now, answer),
+            Input::NodeTells { id, method, path, body } => self.node_tells(now, id, (&method, &path), &body),
             Input::Rest { id, request } if self.control_server(now, id, &request) => {}
             Input::Rest { id, request } => self.rest(now, id, &request),
             Input::Restore(stored) => self.restore(stored),
@@ -212,6 +215,7 @@ impl Shard {
         self.records.handle_timeout(now);
         self.dialogs.handle_timeout(now);
         self.channels.handle_timeout(now);
+        self.nodes.handle_timeout(now);
         self.settle(now);
     }
 
@@ -219,7 +223,7 @@ impl Shard {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let machines = [self.b2bua.poll_timeout(), self.board.poll_timeout(), self.dialogs.poll_timeout()];
-        let others = [self.records.poll_timeout(), self.channels.poll_timeout()];
+        let others = [self.records.poll_timeout(), self.channels.poll_timeout(), self.nodes.poll_timeout()];
         machines.into_iter().chain(others).flatten().min()
     }
 
@@ -380,7 +384,7 @@ impl Shard {
                     Some(Step::Close { flow }) => self.out.push_back(Output::Close { flow }),
                     Some(Step::AskUser(question)) => self.out.push_back(Output::AskUser(question)),
                     Some(Step::Lookup { id, name, kind }) => self.out.push_back(Output::Lookup { id, name, kind }),
-                    None if self.step_channels(now) => {}
+                    None if self.step_channels(now) || self.step_nodes(now) => {}
                     None => break,
                 }
             }
@@ -389,13 +393,13 @@ impl Shard {
 
     fn carry_out(&mut self, now: Time, output: switchboard::Output) {
         match output {
-            switchboard::Output::Op(op) => self.b2bua.perform(now, op),
+            switchboard::Output::Op(op) => self.perform(now, op),
             switchboard::Output::Media(mut op) => {
                 if let MediaOp::Record { call, order: RecordOrder::Begin(plan), .. } = &mut op {
                     self.name_recording(now, *call, plan);
                 }
                 self.note_media(&op);
-                self.out.push_back(Output::Media(op));
+                self.perform_media(now, op);
             }
             switchboard::Output::Event(told) => {
                 self.hub.told(&told);

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_shard::{Note, NoteId};
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, ClientBuilder, Method, Url, redirect};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
+use crate::nodes::bearer;
 use crate::opensips::innermost;
 use crate::pii::Pii;
 
@@ -32,13 +33,15 @@ pub(crate) type NoteSink = Arc<dyn Fn(NoteId, Option<u16>) + Send + Sync>;
 /// The client, its connections and the thread that serves them.
 pub(crate) struct Controllers {
     client: Client,
+    /// What is shown to them.
+    bearer: Option<HeaderValue>,
     sink: NoteSink,
     places: Arc<Semaphore>,
     runtime: Option<Runtime>,
 }
 
 impl Controllers {
-    pub(crate) fn start(sink: NoteSink) -> io::Result<Self> {
+    pub(crate) fn start(secret: Option<&str>, sink: NoteSink) -> io::Result<Self> {
         // A host without certificates of authorities tells controllers over http: all the same, and believes none over https:.
         let client = settings().build().or_else(|error| {
             tracing::warn!(error = %innermost(&error), "controllers can be told over http: only");
@@ -51,17 +54,18 @@ impl Controllers {
             .enable_all()
             .build()?;
         let places = Arc::new(Semaphore::new(MAX_CONTROLLER_REQUESTS));
-        Ok(Self { client, sink, places, runtime: Some(runtime) })
+        Ok(Self { client, bearer: secret.map(bearer).transpose()?, sink, places, runtime: Some(runtime) })
     }
 
     /// Makes the request. What comes of it goes to the sink.
     pub(crate) fn tell(&self, note: Note) {
         let Some(runtime) = &self.runtime else { return };
+        let bearer = self.bearer.clone();
         let (sink, places, client) = (Arc::clone(&self.sink), Arc::clone(&self.places), self.client.clone());
         runtime.spawn(async move {
             let _place = places.acquire().await;
             let id = note.id;
-            let status = exchange(&client, note).await;
+            let status = exchange(&client, bearer, note).await;
             sink(id, status);
         });
     }
@@ -88,12 +92,16 @@ impl Drop for Controllers {
     }
 }
 
-async fn exchange(client: &Client, note: Note) -> Option<u16> {
+async fn exchange(client: &Client, bearer: Option<HeaderValue>, note: Note) -> Option<u16> {
     let Note { method, url, body, .. } = note;
     let method = if method == "DELETE" { Method::DELETE } else { Method::PUT };
     let parsed: Url = url.parse().inspect_err(|error| tracing::warn!(%error, "a controller's URL is none")).ok()?;
     let host = parsed.host_str().unwrap_or_default().to_owned();
     let request = client.request(method, parsed);
+    let request = match bearer {
+        Some(bearer) => request.header(AUTHORIZATION, bearer),
+        None => request,
+    };
     let request = match body.is_empty() {
         true => request,
         false => request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body),

@@ -26,6 +26,7 @@ pub mod journal;
 mod key;
 pub mod media;
 mod nftables;
+mod nodes;
 pub mod opensips;
 mod persist;
 mod pii;
@@ -49,6 +50,7 @@ pub use media::{
     is_url,
 };
 pub use nftables::{MAX_FILTERED, NftablesConfig, is_nftables_name};
+pub use nodes::{MAX_NODE_ANSWER, MAX_NODE_REQUESTS, NodesConfig};
 pub use opensips::{LocalSession, OpenSipsFront, OpenSipsFrontConfig};
 pub use persist::RestoreError;
 pub use pii::{Pii, show_pii};
@@ -59,7 +61,7 @@ pub use switch::{Addresses, StartError, StoreConfig, Switch, SwitchConfig};
 pub use tap::{Direction, Tap};
 pub use users::{BadUserUrl, Login, MAX_DOCUMENT, MAX_URL, UserServiceConfig, UserServiceError, UserUrl};
 pub use web::{
-    AUDIT_FILE, ApplicationConfig, BadSecret, BadWebListen, ControlConfig, HttpConfig, MAX_AUDIT_QUEUE, MAX_BODY,
+    AUDIT_FILE, ApplicationConfig, BadSecret, BadWebListen, ControlConfig, Door, HttpConfig, MAX_AUDIT_QUEUE, MAX_BODY,
     MAX_CONTROL_BODY, MAX_CONTROL_CONNECTIONS, MAX_CONTROL_PER_ADDRESS, MAX_HEAD, MAX_HTTP_CONNECTIONS, MAX_MESSAGE,
     MAX_OUTBOX, MAX_OUTBOX_BYTES, MAX_PER_ADDRESS, MAX_REQUESTS, MAX_SECRET, MAX_SESSIONS, MAX_TOKENS, MAX_UNHANDLED,
     MIN_SECRET, SUBPROTOCOL, SUBPROTOCOL_BEARER, SUBPROTOCOL_STRICT, Service, StatusHandle, TlsError, TlsFiles, Token,

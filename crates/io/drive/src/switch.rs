@@ -26,6 +26,7 @@ use crate::journal::JournalHandle;
 use crate::key;
 use crate::media::{self, MediaConfig, MediaPlane, MediaTotals};
 use crate::nftables::NftablesConfig;
+use crate::nodes::{NodeClient, NodesConfig};
 use crate::persist::{self, RestoreError};
 use crate::pii::show_pii;
 use crate::records::{CallRecords, CallRecordsConfig};
@@ -43,7 +44,7 @@ const GRUU_KEY: &str = "gruu.key";
 
 /// Everything a switch is told at the start.
 pub struct SwitchConfig {
-    /// Sockets for SIP. At least one.
+    /// Sockets for SIP. Without any there has to be another way in: HTTP or the Call API.
     pub sip: Vec<SipListen>,
     /// Certificates, and who may open WebSockets.
     pub tls: SipTls,
@@ -67,6 +68,10 @@ pub struct SwitchConfig {
     pub http: Option<HttpConfig>,
     /// The log of events, which is told of everything; none by default.
     pub journal: Option<JournalHandle>,
+    /// What is shown to controllers, in `Authorization: Bearer`. Default nothing.
+    pub secret: Option<String>,
+    /// How nodes are asked, where the machine has legs or audio on some; none by default.
+    pub nodes: Option<NodesConfig>,
     /// Media channels of controllers over HTTP; none switches them off.
     pub channels: Option<HttpConfig>,
     /// The native REST and whatever else is for applications over HTTP; none switches it off.
@@ -111,6 +116,8 @@ impl SwitchConfig {
             application: None,
             http: None,
             journal: None,
+            secret: None,
+            nodes: None,
             channels: None,
             control: None,
             store: None,
@@ -125,8 +132,8 @@ impl SwitchConfig {
 /// Why a switch did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// No SIP socket was asked for.
-    #[error("no address to listen on for SIP")]
+    /// No socket was asked for.
+    #[error("no address to listen on, for SIP or anything else")]
     NoSipSocket,
     /// More than [`MAX_SIP_SOCKETS`](crate::MAX_SIP_SOCKETS).
     #[error("more than {} addresses to listen on for SIP", sip::MAX_SIP_SOCKETS)]
@@ -224,7 +231,8 @@ impl Switch {
         let status = Arc::new(Status::new());
         let media = Arc::new(start_media(&config.media, clock, &inbox, (&status, config.journal.clone()))?);
         let dns = start_dns(config.dns, clock, &inbox)?;
-        let controllers = start_controllers(&inbox)?;
+        let controllers = start_controllers(config.secret.as_deref(), &inbox)?;
+        let nodes = start_nodes(config.nodes, &inbox)?;
         let users = config.users.map(|config| start_users(config, &inbox)).transpose()?;
         let records = config.call_records.map(|config| CallRecords::start(config, clock)).transpose()?;
         let shard = complete(config.shard, &addresses, clock)?;
@@ -240,8 +248,7 @@ impl Switch {
         };
         switch.certificates = watch_certificates(config.tls, &inbox)?;
         switch.discovery = discover(config.stun, &switch.addresses, &inbox)?;
-        let (tap, nftables, journal) = (config.tap, config.nftables, config.journal);
-        let told = journal.clone();
+        let (tap, nftables, journal) = (config.tap, config.nftables, config.journal.clone());
         switch.thread = Some(thread::Builder::new().name("shard-0".to_owned()).spawn(move || {
             ShardLoop {
                 poll,
@@ -256,6 +263,7 @@ impl Switch {
                 users,
                 records,
                 controllers,
+                nodes,
                 tap,
                 journal,
                 status,
@@ -266,12 +274,17 @@ impl Switch {
             }
             .run();
         })?);
-        if !web.is_empty() {
-            let media = switch.media.as_ref().map(Arc::downgrade);
-            switch.web =
-                Some(Web::start(Arc::clone(&switch.inbox) as _, sip::CARRIER, web, media, told, Host::own()?)?);
-        }
+        switch.serve(web, config.journal)?;
         Ok(switch)
+    }
+
+    /// Serves on the sockets of the web, if there are any.
+    fn serve(&mut self, web: WebSockets, journal: Option<JournalHandle>) -> io::Result<()> {
+        if !web.is_empty() {
+            let (sink, media) = (Arc::clone(&self.inbox) as _, self.media.as_ref().map(Arc::downgrade));
+            self.web = Some(Web::start(sink, sip::CARRIER, web, media, journal, Host::own()?)?);
+        }
+        Ok(())
     }
 
     /// What is bound.
@@ -365,7 +378,8 @@ fn raise_limits() {
 }
 
 fn check_sockets(config: &SwitchConfig) -> Result<(), StartError> {
-    if config.sip.is_empty() {
+    let others = config.http.is_some() || config.channels.is_some() || config.control.is_some();
+    if config.sip.is_empty() && !others {
         return Err(StartError::NoSipSocket);
     }
     if config.sip.len() > sip::MAX_SIP_SOCKETS {
@@ -434,11 +448,18 @@ fn start_dns(config: DnsConfig, clock: Clock, inbox: &Arc<Inbox<Message>>) -> io
     Dns::start(config, clock, sink)
 }
 
-fn start_controllers(inbox: &Arc<Inbox<Message>>) -> io::Result<Controllers> {
+fn start_controllers(secret: Option<&str>, inbox: &Arc<Inbox<Message>>) -> io::Result<Controllers> {
     let inbox = Arc::clone(inbox);
     // As many as there are notes under way, which the machine bounds.
     let sink: NoteSink = Arc::new(move |id, status| inbox.push_always(Message::Controller(id, status)));
-    Controllers::start(sink)
+    Controllers::start(secret, sink)
+}
+
+fn start_nodes(config: Option<NodesConfig>, inbox: &Arc<Inbox<Message>>) -> io::Result<Option<NodeClient>> {
+    let Some(config) = config else { return Ok(None) };
+    let inbox = Arc::clone(inbox);
+    // As many as there are requests under way, which the machine bounds.
+    NodeClient::start(&config, Arc::new(move |answer| inbox.push_always(Message::Node(answer)))).map(Some)
 }
 
 fn start_users(config: UserServiceConfig, inbox: &Arc<Inbox<Message>>) -> Result<UserService, UserServiceError> {

@@ -3,7 +3,7 @@
 use hookswitch_drive::HttpConfig;
 use hookswitch_shard::ChannelsConfig;
 
-use super::web_listen;
+use super::{nodes, web_listen};
 use crate::config::{Config, ConfigError};
 
 /// The listener; none where it is switched off.
@@ -13,14 +13,15 @@ pub(super) fn listener(config: &Config) -> Result<Option<HttpConfig>, ConfigErro
         return Ok(None);
     }
     let listen = web_listen("channels.listen", text)?;
-    if !listen.is_this_host() {
+    let door = nodes::door(config)?;
+    if !listen.is_this_host() && door.is_open() {
         let why = format!(
-            "{text} can be reached from other hosts, and nobody has to prove here who it is: listen on 127.0.0.1, and let \
-             a proxy of your own look who comes"
+            "{text} can be reached from other hosts, and nobody has to prove here who it is: configure nodes.token, or \
+             listen on 127.0.0.1 and let a proxy of your own look who comes"
         );
         return Err(ConfigError::value("channels.listen", why));
     }
-    Ok(Some(HttpConfig::new(listen)))
+    Ok(Some(HttpConfig { door, ..HttpConfig::new(listen) }))
 }
 
 /// How many there may be.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hookswitch_shard::{DialogLimits, DialogsConfig};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Role};
 
 /// Longest time that a call may take to be answered, in seconds.
 const MAX_SETUP: u64 = 3_600;
@@ -18,6 +18,7 @@ pub(super) fn dialogs(config: &Config) -> Result<DialogsConfig, ConfigError> {
     let setup_time = Duration::from_secs(section.setup_time);
     Ok(DialogsConfig {
         controllers: section.controllers,
+        only: !config.roles.has(Role::Control),
         limits: DialogLimits { max_dialogs: config.calls.max, setup_time },
     })
 }

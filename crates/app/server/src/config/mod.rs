@@ -17,6 +17,7 @@ mod guard;
 mod media;
 mod mediaswitch;
 mod network;
+mod nodes;
 mod opensips;
 mod problem;
 mod recordings;
@@ -49,6 +50,7 @@ pub use guard::Guard;
 pub use media::{Media, MediaIo};
 pub use mediaswitch::Mediaswitch;
 pub use network::Network;
+pub use nodes::{Nodes, Role, Roles};
 pub use opensips::OpenSips;
 pub use problem::ConfigError;
 pub use recordings::{RecordedCalls, Recordings};
@@ -121,6 +123,11 @@ pub struct Config {
     /// What can be called and plays something, by the name that is called in any domain. The page services.md tells
     /// how.
     pub services: BTreeMap<String, Service>,
+    /// What this process does: `sip` (phones, trunks, registrations), `media` (audio), `control` (calls and the interfaces for
+    /// applications). The page roles.md tells how they work together where they are apart.
+    pub roles: Roles,
+    /// Where the other roles are, if this process does not have them all.
+    pub nodes: Nodes,
     /// URLs that events are posted to. The page webhooks.md tells how.
     pub webhooks: Vec<Webhook>,
     /// What is written to standard error.

@@ -322,7 +322,7 @@ impl World {
                     Output::Told(told) => self.told.push(told),
                     Output::Media(op) => media.push(op),
                     Output::Controller(note) => notes.push_back(note),
-                    Output::Close { .. } | Output::Lookup { .. } | Output::CloseSession { .. } => {}
+                    Output::Close { .. } | Output::Lookup { .. } | Output::CloseSession { .. } | Output::Node(_) => {}
                 }
             }
             for (index, agent) in self.agents.iter_mut().enumerate() {

@@ -63,6 +63,8 @@ pub enum MediaIo {
 /// How media is carried.
 #[derive(Clone, Debug)]
 pub struct MediaConfig {
+    /// Whether there is audio here at all. Default true. Without, there are neither threads nor ports.
+    pub here: bool,
     /// Media threads. 0, the default, means one per CPU that we may use but one, and at least one.
     pub threads: usize,
     /// Keep each thread on a CPU of its own, counted from the last. Default true.
@@ -82,6 +84,7 @@ impl MediaConfig {
     #[must_use]
     pub fn new(engine: EngineConfig) -> Self {
         Self {
+            here: true,
             threads: 0,
             pin: true,
             ports: PortRange::default(),
@@ -186,6 +189,9 @@ impl MediaPlane {
         report: ReportSink,
         (failed, ports): (&FailureSink, &PortsSink),
     ) -> io::Result<Self> {
+        if !config.here {
+            return Ok(Self { threads: Vec::new(), placed: Mutex::default(), report });
+        }
         let cpus = allowed_cpus();
         let count = match config.threads {
             0 => cpus.len().saturating_sub(1).max(1),

@@ -306,6 +306,7 @@ impl FrontLoop {
             // Directory and registrations are OpenSIPS's own.
             WebMessage::Http(Asked { reply, .. })
             | WebMessage::Channel(Asked { reply, .. })
+            | WebMessage::Node(Asked { reply, .. })
             | WebMessage::Rest { reply, .. } => drop(reply.send(HttpAnswer::plain(404, "there is nothing here\n"))),
         }
     }

@@ -35,6 +35,7 @@ use crate::inbox::Inbox;
 use crate::journal::{JournalHandle, audio_entry, binding_entry, recorded_entry, trunk_entry};
 use crate::media::MediaPlane;
 use crate::nftables::{Filter, NftablesConfig};
+use crate::nodes::NodeClient;
 use crate::records::CallRecords;
 use crate::status::{Phase, Status};
 use crate::tap::{Direction, Tap};
@@ -81,6 +82,8 @@ pub(crate) enum Message {
     User(QuestionId, UserReply),
     /// What came of what a controller was told.
     Controller(NoteId, Option<u16>),
+    /// What came of a request to a node.
+    Node(hookswitch_nodes::Answer),
     /// Hosts on the Internet see us there.
     PublicAddresses(Vec<IpAddr>),
     /// Applications and HTTP requests.
@@ -121,6 +124,8 @@ pub(crate) struct ShardLoop {
     pub(crate) records: Option<CallRecords>,
     /// Where controllers are told of their legs.
     pub(crate) controllers: Controllers,
+    /// Where nodes are asked, if there are any.
+    pub(crate) nodes: Option<NodeClient>,
     pub(crate) tap: Option<Arc<dyn Tap>>,
     /// The log of events.
     pub(crate) journal: Option<JournalHandle>,
@@ -251,6 +256,7 @@ impl ShardLoop {
             Message::Answer(id, answer) => self.give(now, Input::Answer { id, answer }),
             Message::User(id, reply) => self.give(now, Input::User { id, reply }),
             Message::Controller(id, status) => self.give(now, Input::Controller { id, status }),
+            Message::Node(answer) => self.give(now, Input::Node(answer)),
             Message::PublicAddresses(public) => self.give(now, Input::PublicAddresses(public)),
             Message::Web(message) => self.web(now, message),
             Message::Committed(news) => self.desk.committed(&news),
@@ -291,6 +297,10 @@ impl ShardLoop {
             WebMessage::Channel(Asked { method, path, body, reply }) => {
                 let id = self.desk.expect(reply);
                 self.give(now, Input::Channel { id, method, path, body });
+            }
+            WebMessage::Node(Asked { method, path, body, reply }) => {
+                let id = self.desk.expect(reply);
+                self.give(now, Input::NodeTells { id, method, path, body });
             }
             WebMessage::Rest { request, reply } => {
                 let id = self.desk.expect(reply);
@@ -345,6 +355,13 @@ impl ShardLoop {
         self.carry_out(now);
     }
 
+    fn ask_node(&self, request: hookswitch_nodes::Request) {
+        match &self.nodes {
+            Some(nodes) => nodes.ask(request),
+            None => tracing::error!("there is nobody to ask nodes"),
+        }
+    }
+
     fn carry_out(&mut self, now: Duration) {
         while let Some(output) = self.shard.poll_output() {
             match output {
@@ -374,6 +391,7 @@ impl ShardLoop {
                 }
                 Output::Command(end) => self.command_ended(end),
                 Output::Controller(note) => self.controllers.tell(note),
+                Output::Node(request) => self.ask_node(request),
                 Output::Store(change) => self.desk.remember(&change),
                 Output::Binding(news) => {
                     told::log_binding(&news);

@@ -1,18 +1,22 @@
 //! Requests over HTTP: read whole, passed to the shard, answered with what it says.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use compact_str::CompactString;
+use hookswitch_nodes::{MEDIA_NODE, SIP_NODE};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::accept::{PerAddress, Places, Terms};
+use super::door::{self, Door};
 use super::status::{StatusHandle, Witnesses};
 use super::{Asked, Gateway, HttpAnswer, WebListen, WebMessage};
 
@@ -46,13 +50,15 @@ pub struct HttpConfig {
     pub idle_timeout: Duration,
     /// Who else is shown by `/health` and `/metrics`. Default nobody.
     pub also: Vec<StatusHandle>,
+    /// Who may ask. Default everybody; `/health` and `/metrics` are for everybody in any case.
+    pub door: Door,
 }
 
 impl HttpConfig {
     /// Everything at its default, on this address.
     #[must_use]
-    pub const fn new(listen: WebListen) -> Self {
-        Self { listen, idle_timeout: Duration::from_secs(75), also: Vec::new() }
+    pub fn new(listen: WebListen) -> Self {
+        Self { listen, idle_timeout: Duration::from_secs(75), also: Vec::new(), door: Door::default() }
     }
 
     pub(super) fn terms(&self) -> Terms {
@@ -61,7 +67,12 @@ impl HttpConfig {
     }
 }
 
-pub(super) fn router(gateway: Gateway, witnesses: Witnesses) -> Router {
+pub(super) fn router(gateway: Gateway, witnesses: Witnesses, door: Door) -> Router {
+    status(witnesses).merge(guarded(passing_on(Router::new(), gateway, WebMessage::Http), door))
+}
+
+/// `/health` and `/metrics`.
+fn status(witnesses: Witnesses) -> Router {
     let health = witnesses.clone();
     let health = get(move || {
         let witnesses = health.clone();
@@ -71,13 +82,33 @@ pub(super) fn router(gateway: Gateway, witnesses: Witnesses) -> Router {
         let witnesses = witnesses.clone();
         async move { witnesses.metrics().await }
     });
-    let router = Router::new().route("/health", health.clone()).route("/health/", health).route("/metrics", metrics);
-    passing_on(router, gateway, WebMessage::Http)
+    Router::new().route("/health", health.clone()).route("/health/", health).route("/metrics", metrics)
 }
 
-/// Everything goes to the media channels.
-pub(super) fn channels(gateway: Gateway) -> Router {
-    passing_on(Router::new(), gateway, WebMessage::Channel)
+/// Everything goes to the media channels, but `/health` and `/metrics`.
+pub(super) fn channels(gateway: Gateway, witnesses: Witnesses, door: Door) -> Router {
+    status(witnesses).merge(guarded(passing_on(Router::new(), gateway, WebMessage::Channel), door))
+}
+
+/// What nodes tell, on the control listener.
+pub(super) fn nodes(gateway: &Gateway, door: Door) -> Router {
+    let mut router = Router::new();
+    for path in [SIP_NODE, MEDIA_NODE] {
+        let gateway = gateway.clone();
+        let told = any(move |request: Request| {
+            let gateway = gateway.clone();
+            async move { handle(&gateway, request, WebMessage::Node).await.unwrap_or_else(|refusal| refusal) }
+        });
+        router = router.route(&format!("{path}{{*rest}}"), told);
+    }
+    guarded(router, door)
+}
+
+fn guarded(router: Router, door: Door) -> Router {
+    if door.is_open() {
+        return router;
+    }
+    router.layer(from_fn_with_state(Arc::new(door), door::pass))
 }
 
 /// Whatever else is asked goes to the shard, as this message.

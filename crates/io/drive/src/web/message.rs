@@ -28,6 +28,8 @@ pub(crate) enum WebMessage {
     Http(Asked),
     /// A request for a media channel.
     Channel(Asked),
+    /// A node tells something.
+    Node(Asked),
     /// A request of the native REST, whose sender is known.
     Rest { request: Box<rest::Request>, reply: oneshot::Sender<HttpAnswer> },
     /// Somebody wants to know how the loop is.

@@ -6,6 +6,7 @@ mod audio;
 mod certificate;
 mod connection;
 mod control;
+mod door;
 mod events;
 mod guard;
 mod http;
@@ -37,6 +38,7 @@ pub use control::{
     AUDIT_FILE, ControlConfig, MAX_AUDIT_QUEUE, MAX_CONTROL_BODY, MAX_CONTROL_CONNECTIONS, MAX_CONTROL_PER_ADDRESS,
     MAX_HEAD,
 };
+pub use door::Door;
 pub(crate) use guard::{filter_figures, guard_figures, toll_figures};
 pub use http::{HttpConfig, MAX_BODY, MAX_HTTP_CONNECTIONS, MAX_REQUESTS};
 use listener::Bound;
@@ -328,10 +330,20 @@ impl Web {
         loops.extend(sockets.http.iter().flat_map(|(config, _)| &config.also).cloned());
         let witnesses = Witnesses { loops, media };
         if let Some((config, bound)) = sockets.http {
-            serve(runtime, http::router(gateway.clone(), witnesses.clone()), bound, &config.terms())?;
+            serve(
+                runtime,
+                http::router(gateway.clone(), witnesses.clone(), config.door.clone()),
+                bound,
+                &config.terms(),
+            )?;
         }
         if let Some((config, bound)) = sockets.channels {
-            serve(runtime, http::channels(gateway.clone()), bound, &config.terms())?;
+            serve(
+                runtime,
+                http::channels(gateway.clone(), witnesses.clone(), config.door.clone()),
+                bound,
+                &config.terms(),
+            )?;
         }
         if let Some((config, bound, tls)) = sockets.control {
             audit = config.audit.clone().map(Audit::start).transpose()?;

@@ -31,7 +31,7 @@ use super::events::{self, MAX_EVENT_READERS};
 use super::status::Witnesses;
 use super::tls::{Identity, TlsFiles};
 use super::token::{MAX_TOKENS, Token};
-use super::{Gateway, MAX_BODY, WebError, WebListen};
+use super::{Door, Gateway, MAX_BODY, WebError, WebListen, http};
 use crate::clock::Clock;
 use crate::journal::JournalHandle;
 use crate::webhook::{self, WebhookHandle};
@@ -87,6 +87,8 @@ pub struct ControlConfig {
     pub body_time: Duration,
     /// Where every request that changes something is noted. Default nowhere.
     pub audit: Option<PathBuf>,
+    /// Who may tell something as a node of ours. Default none: nobody is listened to.
+    pub nodes: Option<Door>,
     /// What can be asked about at `/v1/webhooks`. Default none.
     pub webhooks: WebhookHandle,
 }
@@ -109,6 +111,7 @@ impl ControlConfig {
             idle_timeout: Duration::from_secs(30),
             body_time: Duration::from_secs(30),
             audit: None,
+            nodes: None,
             webhooks: WebhookHandle::default(),
         }
     }
@@ -158,8 +161,14 @@ pub(super) fn router(
     clock: Clock,
 ) -> Router {
     let gate = Arc::new(Gate::new(config, noter, clock, Arc::clone(&gateway.unauthorized)));
+    let nodes = config.nodes.clone().map_or_else(Router::new, |door| http::nodes(&gateway, door));
     let desk = desk::router(gateway, config.max_body.min(MAX_BODY), config.body_time);
     let events = journal.map_or_else(Router::new, |journal| events::router(journal, MAX_EVENT_READERS));
     let webhooks = webhook::pages::router(config.webhooks.clone());
-    pages::router(witnesses).merge(events).merge(webhooks).merge(desk).layer(from_fn_with_state(gate, gate::pass))
+    pages::router(witnesses)
+        .merge(events)
+        .merge(webhooks)
+        .merge(desk)
+        .layer(from_fn_with_state(gate, gate::pass))
+        .merge(nodes)
 }
