@@ -1,9 +1,8 @@
 //! Where others are told to reach us.
 
-mod support;
-use support::*;
+use crate::support::*;
 
-use support::raw::{Raw, request, trusting_config, udp};
+use crate::support::raw::{Raw, request, trusting_config, udp};
 
 use hookswitch_b2bua::route::Route;
 use hookswitch_shard::Input;

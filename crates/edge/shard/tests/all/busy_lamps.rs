@@ -1,14 +1,12 @@
 //! The package `dialog` (RFC 4235): who is told of whose calls, in which words, and how a ringing one is taken.
 
-mod support;
-
+use crate::support::raw::{answer, request, trusting_config, udp};
+use crate::support::watch::{OFFER, Watch, between, body};
+use crate::support::{SWITCH, World, at, sec, shard_config};
 use hookswitch_shard::{Change, Input, Shard, Stored};
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::{Body, Event, Flow, Header, Invite, RequestOut};
 use hookswitch_sip_msg::{HeaderName, Method};
-use support::raw::{answer, request, trusting_config, udp};
-use support::watch::{OFFER, Watch, between, body};
-use support::{SWITCH, World, at, sec, shard_config};
 
 #[test]
 fn a_lamp_is_dark_blinks_burns_and_goes_out() {

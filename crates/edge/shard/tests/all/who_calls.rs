@@ -1,8 +1,7 @@
 //! Who may call and register as whom, and what a name may look like.
 
-mod support;
-use support::raw::{Raw, request_with, trusting_config, udp};
-use support::*;
+use crate::support::raw::{Raw, request_with, trusting_config, udp};
+use crate::support::*;
 
 use hookswitch_call::directory::{Directory, Layer, Secret};
 use hookswitch_shard::{Counts, ShardConfig};
@@ -136,16 +135,16 @@ fn a_display_name_cannot_add_headers_or_parameters() {
 fn what_we_do_not_handle_is_not_promised() {
     let mut raw = Raw::new(trusting_config());
     let alice = udp("10.0.0.2:5060");
-    raw.hear(alice, &support::raw::request("OPTIONS", "sip:x.test", 1, "", ""));
+    raw.hear(alice, &crate::support::raw::request("OPTIONS", "sip:x.test", 1, "", ""));
     let allow =
         "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, NOTIFY, SUBSCRIBE, PUBLISH";
     assert_eq!(raw.last("200").1.header_str(HeaderName::Allow), Some(allow));
-    raw.hear(alice, &support::raw::request("INVITE", "sip:bench-1@x.test", 2, "", "a"));
+    raw.hear(alice, &crate::support::raw::request("INVITE", "sip:bench-1@x.test", 2, "", "a"));
     let invite = raw.last("INVITE").1.clone();
     assert_eq!(invite.header_str(HeaderName::Allow), Some(allow));
-    raw.hear(udp("10.0.0.3:5060"), &support::raw::answer(&invite, "200 OK", "b", "b"));
+    raw.hear(udp("10.0.0.3:5060"), &crate::support::raw::answer(&invite, "200 OK", "b", "b"));
     let tag = raw.last("200").1.to().unwrap().tag().unwrap().to_owned();
     // Nobody publishes in a call.
-    raw.hear(alice, &support::raw::request("PUBLISH", "sip:bench-1@x.test", 3, &tag, ""));
+    raw.hear(alice, &crate::support::raw::request("PUBLISH", "sip:bench-1@x.test", 3, &tag, ""));
     assert_eq!(raw.last("405").1.header_str(HeaderName::Allow), Some(allow));
 }

@@ -1,8 +1,7 @@
 //! Phones that keep several flows (RFC 5626): a call goes over one of them.
 
-mod support;
-use support::raw::{Raw, answer, request, tcp, trusting_config, udp};
-use support::*;
+use crate::support::raw::{Raw, answer, request, tcp, trusting_config, udp};
+use crate::support::*;
 
 use hookswitch_shard::BindingEvent;
 use hookswitch_sip::auth::Credentials;

@@ -1,7 +1,6 @@
 //! The native REST starts, shows, changes and ends calls.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::{Event as CallEvent, Limits};
 use hookswitch_dialect::access::{Grant, Scope};

@@ -1,14 +1,13 @@
 //! A controller has parties called, each with a description of its own.
 
-mod support;
+use crate::support::controller::Mood;
+use crate::support::*;
 use hookswitch_dialect::access::{Grant, Scope};
 use hookswitch_dialect::rest;
 use hookswitch_shard::{HttpId, Input};
 use hookswitch_sip::Event;
 use hookswitch_sip_msg::{HeaderName, Message};
 use serde_json::{Value, json};
-use support::controller::Mood;
-use support::*;
 
 const ANSWER: &str =
     "v=0\r\no=- 1 1 IN IP4 10.0.0.3\r\ns=-\r\nc=IN IP4 10.0.0.3\r\nt=0 0\r\nm=audio 5000 RTP/AVP 8\r\n";

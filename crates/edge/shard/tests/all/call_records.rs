@@ -1,7 +1,6 @@
 //! The record of each call: once, complete, and with who ended it.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::{AudioNews, CallAudio, CallId, MediaOp, MediaReport, Party, RecordEnd, RecordNews, Recorded};
 use hookswitch_dialect::journal::record::{CallDetail, Ender, SETTLE};

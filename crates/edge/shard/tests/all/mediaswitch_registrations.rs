@@ -1,9 +1,8 @@
 //! The controller of a domain hears who registers there and who is gone.
 
-mod support;
+use crate::support::controller::Mood;
+use crate::support::*;
 use serde_json::{Value, json};
-use support::controller::Mood;
-use support::*;
 
 fn told(world: &mut World) -> Vec<(&'static str, String, Value)> {
     world.notes().into_iter().map(|told| (told.note.method, told.note.url, told.document)).collect()

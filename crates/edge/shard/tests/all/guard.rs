@@ -1,14 +1,12 @@
 //! Who is not listened to: scanners and guessers, but never a registered phone, and whoever is banned by order.
 
-mod support;
-
+use crate::support::raw::{Raw, request_with, udp};
+use crate::support::{at, sec, shard_config};
 use hookswitch_shard::{Change, HttpId, Input, Output, ShardConfig, Stored};
 use hookswitch_sip::Network;
 use hookswitch_sip::auth::{Credentials, authorize};
 use hookswitch_sip::guard::{GuardConfig, Offence};
 use hookswitch_sip_msg::{HeaderName, Method};
-use support::raw::{Raw, request_with, udp};
-use support::{at, sec, shard_config};
 
 const PHONE: &str = "10.0.0.2:5060";
 /// Behind the same address.

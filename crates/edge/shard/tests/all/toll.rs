@@ -1,7 +1,6 @@
 //! Limits of calls that leave the switch: whoever orders one pays, whichever way it is ordered.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_b2bua::route::Route;
 use hookswitch_b2bua::toll::{TollClass, TollConfig};

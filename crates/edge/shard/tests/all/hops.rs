@@ -1,9 +1,8 @@
 //! How far a call may go.
 
-mod support;
-use support::*;
+use crate::support::*;
 
-use support::raw::{Raw, request, trusting_config, udp};
+use crate::support::raw::{Raw, request, trusting_config, udp};
 
 use hookswitch_shard::Counts;
 

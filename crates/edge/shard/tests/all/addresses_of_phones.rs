@@ -1,8 +1,7 @@
 //! Calls and texts to one phone of a user, by its own address (GRUU, RFC 5627).
 
-mod support;
-use support::raw::{Raw, answer, request, trusting_config, udp};
-use support::*;
+use crate::support::raw::{Raw, answer, request, trusting_config, udp};
+use crate::support::*;
 
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip_msg::{HeaderName, NameAddr};

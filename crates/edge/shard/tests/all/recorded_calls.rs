@@ -1,7 +1,6 @@
 //! Calls that a rule has recorded: which ones, from when on, and where it is said.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,7 @@
 //! How many contacts and calls a user may have.
 
-mod support;
-use support::raw::{Raw, answer, request, udp};
-use support::*;
+use crate::support::raw::{Raw, answer, request, udp};
+use crate::support::*;
 
 use hookswitch_call::directory::{Directory, Layer, Secret, UserLimits};
 use hookswitch_shard::ShardConfig;

@@ -1,7 +1,6 @@
 //! The native REST shows and changes what is beside calls: the directory, registrations, trunks, records.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_dialect::access::{Grant, Scope};
 use hookswitch_dialect::rest::{Headers, Response};

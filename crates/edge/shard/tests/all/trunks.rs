@@ -1,7 +1,6 @@
 //! Whole calls through trunks: the core and the caller see one leg, whichever host takes it in the end.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_b2bua::route::Route;
 use hookswitch_b2bua::trunk::{Register, Trunk};

@@ -1,7 +1,6 @@
 //! The native REST plays to parties, records them, and collects and sends keys.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use std::time::Duration;
 

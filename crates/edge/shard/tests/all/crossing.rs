@@ -1,9 +1,8 @@
 //! Messages that cross on the way, and what comes in one piece that should have come in two.
 
-mod support;
-use support::*;
+use crate::support::*;
 
-use support::raw::{Raw, answer, request, tcp, trusting_config, udp};
+use crate::support::raw::{Raw, answer, request, tcp, trusting_config, udp};
 
 use hookswitch_b2bua::route::Route;
 use hookswitch_call::{Event as CallEvent, Limits};

@@ -1,7 +1,6 @@
 //! The record of a call can be written down and read back at every moment of its life.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_shard::CallRecord;
 use hookswitch_sip::{Endpoint, Input as SipInput};

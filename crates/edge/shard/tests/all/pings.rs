@@ -1,14 +1,12 @@
 //! OPTIONS to registered phones: which way they go, and what the answers mean.
 
-mod support;
-
+use crate::support::raw::{Raw, answer, tcp, trusting_config, udp};
+use crate::support::sec;
 use hookswitch_shard::BindingEvent::{self, Registered, Revived, Stale};
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::registrar::StaleWhy::{FlowLost, Silent};
 use hookswitch_sip::{Flow, Input};
 use hookswitch_sip_msg::HeaderName;
-use support::raw::{Raw, answer, tcp, trusting_config, udp};
-use support::sec;
 
 const PATH: &str = "Path: <sip:10.0.0.9;lr;ob>\r\n";
 

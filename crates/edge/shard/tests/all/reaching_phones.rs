@@ -1,8 +1,7 @@
 //! The way to a phone: its connection, its Path, its Contact; and what we call ourselves on the way.
 
-mod support;
-use support::raw::{Raw, answer, request, tcp, trusting_config, udp};
-use support::*;
+use crate::support::raw::{Raw, answer, request, tcp, trusting_config, udp};
+use crate::support::*;
 
 use hookswitch_b2bua::route::Route;
 use hookswitch_sip::auth::Credentials;

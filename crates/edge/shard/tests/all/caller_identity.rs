@@ -1,7 +1,6 @@
 //! Who is told who calls, through the whole switch: trusted peers say and learn more than others.
 
-mod support;
-use support::raw::{Raw, request_with, trusting_config, udp};
+use crate::support::raw::{Raw, request_with, trusting_config, udp};
 
 use hookswitch_b2bua::route::Route;
 use hookswitch_sip_msg::{HeaderName, Message};

@@ -1,12 +1,11 @@
 //! Calls into a domain with a controller belong to it: it hears of everything and decides everything.
 
-mod support;
+use crate::support::controller::Mood;
+use crate::support::*;
 use hookswitch_shard::{Input, NoteId};
 use hookswitch_sip::Event;
 use hookswitch_sip_msg::{HeaderName, Message};
 use serde_json::{Value, json};
-use support::controller::Mood;
-use support::*;
 
 const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\na=candidate:1 1 udp 1 10.0.0.2 4000 typ host\r\n";
 const HELD: &str = "v=0\r\no=- 1 2 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n";

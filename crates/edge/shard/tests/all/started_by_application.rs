@@ -1,7 +1,6 @@
 //! An application starts and ends calls over the Call API, and pushes users.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::Limits;
 use hookswitch_shard::{Admission, Input, Mode, SessionId};

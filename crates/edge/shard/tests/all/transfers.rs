@@ -1,7 +1,6 @@
 //! Transfers that phones ask for, and calls that are picked up: whole calls through the switch.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_sip::{Body, DialogId, Event, Flow, Header, Invite, RequestOut, Response};
 use hookswitch_sip_msg::{HeaderName, Method};

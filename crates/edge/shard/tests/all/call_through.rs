@@ -1,7 +1,6 @@
 //! Phones register, one dials the other, and either hangs up.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::Event as CallEvent;
 use hookswitch_sip::{Event, Flow, Invite};

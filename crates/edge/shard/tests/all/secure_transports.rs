@@ -1,8 +1,7 @@
 //! Whole calls over TLS and WebSocket: `sips:` leads to phones on secure flows alone, browsers are reached by their own.
 
-mod support;
-use support::raw::{Raw, answer, request, trusting_config, udp};
-use support::*;
+use crate::support::raw::{Raw, answer, request, trusting_config, udp};
+use crate::support::*;
 
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::{ConnId, Flow, Input, Listen, Transport};

@@ -1,8 +1,7 @@
 //! Why a leg ended is told to the other side, in its own numbers and in those of telephone exchanges.
 
-mod support;
-use support::raw::{Raw, answer, answer_with, request, request_with, trusting_config, udp};
-use support::*;
+use crate::support::raw::{Raw, answer, answer_with, request, request_with, trusting_config, udp};
+use crate::support::*;
 
 use hookswitch_sip_msg::HeaderName;
 

@@ -1,7 +1,6 @@
 //! Users who are in no directory and are asked for when they are needed: to register, to call, and to be called.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use std::time::Duration;
 

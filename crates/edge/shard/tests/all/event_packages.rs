@@ -1,14 +1,12 @@
 //! The packages `reg` (RFC 3680), `message-summary` (RFC 3842) and `presence` (RFC 3856), and PUBLISH (RFC 3903).
 
-mod support;
-
+use crate::support::raw::{answer, trusting_config, udp};
+use crate::support::sec;
+use crate::support::watch::{Watch, body};
 use hookswitch_shard::{Change, HttpId, Input, MAX_MAILBOX, Output, Shard, Stored};
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::publication::MAX_DOCUMENT;
 use hookswitch_sip_msg::{HeaderName, Message};
-use support::raw::{answer, trusting_config, udp};
-use support::sec;
-use support::watch::{Watch, body};
 
 const BOB: &str = "sip:bob@x.test";
 
