@@ -197,6 +197,8 @@ pub struct Leg {
     pub(crate) at: At,
     /// Its phone has pressed the hold key while it was beside the table.
     pub(crate) deaf: bool,
+    /// Where it was told to send, nobody listens any more.
+    pub(crate) moved: bool,
     /// It is beside the table: on the way to the place of an end, or away from it.
     pub spare: bool,
 }
@@ -220,6 +222,7 @@ impl Leg {
             asked: false,
             at: At::Home,
             deaf: false,
+            moved: false,
             spare: false,
         }
     }
@@ -365,6 +368,7 @@ impl Call {
             Report::Digit { leg, digit, .. } => self.digit_told(scene, leg, digit),
             Report::Ended { leg, cause, .. } => self.leg_ended(scene, leg, cause),
         }
+        self.mend(scene);
     }
 
     pub(crate) fn tell_media(&mut self, scene: &mut Scene<'_>, report: MediaReport) {
@@ -395,7 +399,9 @@ impl Call {
             }
             // For whoever looks after the switch; the call goes on as it is.
             MediaReport::Audio { .. } => {}
+            MediaReport::Moved { result, .. } => self.audio_moved(scene, result),
         }
+        self.mend(scene);
     }
 
     // What the features share.

@@ -202,17 +202,8 @@ impl Switchboard {
 
     /// Tells what the media engine reports.
     pub fn tell_media(&mut self, now: Time, report: MediaReport) {
-        let (MediaReport::Local { call, .. }
-        | MediaReport::Refused { call, .. }
-        | MediaReport::Silent { call, .. }
-        | MediaReport::Idle { call, .. }
-        | MediaReport::Direction { call, .. }
-        | MediaReport::Audio { call, .. }
-        | MediaReport::Played { call, .. }
-        | MediaReport::Room { call, .. }
-        | MediaReport::Digit { call, .. }
-        | MediaReport::Recorded { call, .. }) = &report;
-        self.touch(now, *call, |call, scene| call.tell_media(scene, report));
+        let call = report.call();
+        self.touch(now, call, |call, scene| call.tell_media(scene, report));
     }
 
     /// Lets time pass.

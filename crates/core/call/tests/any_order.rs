@@ -42,6 +42,8 @@ enum Step {
     MediaRefused(u8, u8),
     MediaReady(u8, u8),
     SilentMedia(bool),
+    /// The audio of a call is carried elsewhere, or by nobody.
+    Moved(u8, bool),
     /// Something is done to the audio of a party.
     Order(u8, bool, u8),
     /// What the media engine could say next of that.
@@ -95,6 +97,7 @@ fn steps() -> impl Strategy<Value = Step> {
         (c.clone(), l.clone()).prop_map(|(c, l)| Step::MediaRefused(c, l)),
         (c.clone(), l.clone()).prop_map(|(c, l)| Step::MediaReady(c, l)),
         yes.prop_map(Step::SilentMedia),
+        (c.clone(), prop::bool::weighted(0.9)).prop_map(|(c, ok)| Step::Moved(c, ok)),
         (c.clone(), yes, 0..5u8).prop_map(|(c, p, n)| Step::Heard(c, p, n)),
         (0..60u8).prop_map(Step::Pass),
     ];
@@ -250,6 +253,10 @@ impl Stage {
             Step::MediaReady(call, at) => {
                 let (call, seat) = (self.id(call), Party::Callee.into());
                 self.desk.tell_media(MediaReport::Local { call, seat, leg: leg(at), sdp: Sdp::from("late") });
+            }
+            Step::Moved(call, ok) => {
+                let gone = Cause::new(Kind::Overloaded, Fault::Server);
+                self.desk.tell_media(MediaReport::Moved { call: self.id(call), result: ok.then_some(()).ok_or(gone) });
             }
             Step::Heard(call, end, n) => self.heard(self.id(call), party(end), n),
             Step::Pass(seconds) => self.desk.pass(sec(u64::from(seconds))),

@@ -1,5 +1,7 @@
 //! All channels: what is asked of them, what the engine tells of them, and who hears whom.
 
+mod reports;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,8 +9,8 @@ use std::time::Duration;
 
 use compact_str::{CompactString, format_compact};
 use hookswitch_call::{
-    AudioNews, CallAudio, CallId, Cause, Digit, KEY_TIME, Kind, LegId, MediaOp, MediaReport, Part, Party, PlayControl,
-    PlayId, PlayNews, RecordNews, RecordOrder, RecordPlan, RecordingId, Room, RoomNews, Seat, Soup, Time,
+    AudioNews, CallId, Digit, KEY_TIME, LegId, MediaOp, MediaReport, Part, Party, PlayControl, PlayId, RecordOrder,
+    RecordPlan, RecordingId, Room, Seat, Soup, Time,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -18,6 +20,8 @@ use crate::channel::{Asked, Channel, State, What};
 use crate::description::{Remote, place_of};
 use crate::json::Failure;
 use crate::news::{self, News};
+use crate::table::{End, Table};
+use crate::tables::CHANNELS_OF_A_CALL;
 
 /// The channels' names in the media engine begin here; those of calls are below.
 pub const FIRST_CHANNEL: u64 = 1 << 62;
@@ -97,8 +101,25 @@ pub struct Channels {
     opening: BTreeMap<CallId, (RequestId, Option<Remote>)>,
     /// When channels end of whose party nobody has said where it is.
     untargeted: BTreeSet<(Time, CallId)>,
+    /// Calls of control servers of ours.
+    pub(crate) tables: HashMap<CallId, Table, ahash::RandomState>,
+    /// The same by the URL of the control server and the call's name there.
+    pub(crate) by_theirs: HashMap<(Arc<str>, CallId), CallId, ahash::RandomState>,
+    /// Told to take no new ones, which may be taken back.
     draining: bool,
+    /// The program is about to stop.
+    stopping: bool,
+    effort: Effort,
     pub(crate) out: VecDeque<Output>,
+}
+
+/// What the media threads have done in the last second.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Effort {
+    /// How much of their time they were busy, in percent.
+    pub cpu: f32,
+    /// How many of their ticks began more than 20 ms late: somebody has heard that.
+    pub late_ticks: u32,
 }
 
 impl Channels {
@@ -112,10 +133,14 @@ impl Channels {
             seed,
             next: 0,
             channels: HashMap::with_hasher(state.clone()),
-            by_uuid: HashMap::with_hasher(state),
+            by_uuid: HashMap::with_hasher(state.clone()),
+            tables: HashMap::with_hasher(state.clone()),
+            by_theirs: HashMap::with_hasher(state),
             opening: BTreeMap::new(),
             untargeted: BTreeSet::new(),
             draining: false,
+            stopping: false,
+            effort: Effort::default(),
             out: VecDeque::new(),
         }
     }
@@ -129,25 +154,38 @@ impl Channels {
     /// How many there are, those that end included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.channels.len()
+        self.channels.len() + self.tables.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.channels.is_empty()
+        self.len() == 0
     }
 
-    /// No new ones from now on.
+    /// No new ones from now on: the program is about to stop.
     pub const fn drain(&mut self) {
-        self.draining = true;
+        self.stopping = true;
+    }
+
+    /// No new ones, until that is taken back; whose calls are here takes them elsewhere.
+    pub(crate) const fn set_draining(&mut self, draining: bool) {
+        self.draining = draining;
+    }
+
+    /// How hard the media threads work: for whoever places calls on several hosts.
+    pub const fn set_effort(&mut self, effort: Effort) {
+        self.effort = effort;
     }
 
     /// Ends all of them, and takes no new ones.
     pub fn end_all(&mut self) {
-        self.draining = true;
+        self.stopping = true;
         for call in self.channels.keys().copied().collect::<Vec<_>>() {
             self.close(call, "shutdown");
+        }
+        for call in self.tables.keys().copied().collect::<Vec<_>>() {
+            self.close_table(call, "shutdown", false);
         }
     }
 
@@ -166,11 +204,15 @@ impl Channels {
     pub fn handle_timeout(&mut self, now: Time) {
         while let Some((_, call)) = self.untargeted.first().copied().filter(|(at, _)| *at <= now) {
             self.close(call, "idle-timeout");
+            self.close_table(call, "idle-timeout", false);
         }
     }
 
     /// Takes what the media engine tells of a channel. What comes too late is ignored.
     pub fn report(&mut self, report: MediaReport) {
+        if self.tables.contains_key(&report.call()) {
+            return self.table_report(report);
+        }
         match report {
             MediaReport::Local { call, sdp, .. } => {
                 if let (Some(State::AwaitPort), Some(local)) = (self.state(call), place_of(&sdp)) {
@@ -191,7 +233,9 @@ impl Channels {
             // Who holds whom, and who is silent, is the controller's own affair.
             MediaReport::Silent { .. }
             | MediaReport::Direction { .. }
-            | MediaReport::Audio { news: AudioNews::Quiet(_) | AudioNews::Back(_), .. } => {}
+            | MediaReport::Audio { news: AudioNews::Quiet(_) | AudioNews::Back(_), .. }
+            // An engine of this process does not give its calls away.
+            | MediaReport::Moved { .. } => {}
         }
     }
 
@@ -209,22 +253,54 @@ impl Channels {
         control: Option<Arc<str>>,
         remote: Option<Remote>,
     ) -> Result<(), Failure> {
-        if self.draining {
-            return Err(Failure::new(503, "channel", "no new channels: the server is stopping"));
+        self.may_open(1)?;
+        let (call, uuid) = self.name_one();
+        self.channels.insert(call, Channel::new(uuid, call, control, now));
+        self.opening.insert(call, (request, remote));
+        self.await_target(now, call);
+        self.media(MediaOp::Open { call, offer: None, codecs: None, near: self.config.near, room: None });
+        self.offer(call);
+        Ok(())
+    }
+
+    /// Whether there is room for so many more.
+    pub(crate) fn may_open(&self, more: usize) -> Result<(), Failure> {
+        if self.stopping || self.draining {
+            let why = if self.stopping { "the server is stopping" } else { "the server is drained" };
+            return Err(Failure::new(503, "channel", format!("no new channels: {why}")));
         }
-        if self.active() >= self.config.capacity {
+        if self.active() + more > self.config.capacity {
             return Err(Failure::new(503, "channel", "Currently out of channels"));
         }
+        Ok(())
+    }
+
+    /// Names for one more: in the engine, and for whoever orders.
+    pub(crate) fn name_one(&mut self) -> (CallId, CompactString) {
         let call = CallId(FIRST_CHANNEL + self.next);
         let uuid = self.uuid();
         self.next += 1;
         self.by_uuid.insert(uuid.clone(), call);
-        self.channels.insert(call, Channel::new(uuid, call, control, now));
-        self.opening.insert(call, (request, remote));
+        (call, uuid)
+    }
+
+    pub(crate) fn unname(&mut self, uuid: &str) {
+        self.by_uuid.remove(uuid);
+    }
+
+    /// It ends when nobody has said in time where its party is.
+    pub(crate) fn await_target(&mut self, now: Time, call: CallId) {
         self.untargeted.insert((now + self.config.untargeted_time, call));
-        self.media(MediaOp::Open { call, offer: None, codecs: None, near: self.config.near, room: None });
-        self.offer(call);
-        Ok(())
+    }
+
+    /// Somebody has, of one that was opened then.
+    pub(crate) fn targeted_since(&mut self, opened: Time, call: CallId) {
+        self.untargeted.remove(&(opened + self.config.untargeted_time, call));
+    }
+
+    /// Our address as the parties see it.
+    pub(crate) const fn near(&self) -> Option<IpAddr> {
+        self.config.near
     }
 
     /// A name that nobody can guess: SHA-256 of the seed and a counter, in the form of a UUID (RFC 9562 section 5.4).
@@ -241,11 +317,20 @@ impl Channels {
     pub(crate) fn find(&self, uuid: &str) -> Result<CallId, Failure> {
         let unknown = || Failure::new(404, "path", "Not found");
         let call = self.by_uuid.get(uuid).copied().ok_or_else(unknown)?;
+        if self.tables.get(&call).is_some_and(|table| table.end == End::No) {
+            return Err(Failure::new(409, "path", "a call of a control server: it takes `orders`"));
+        }
         match self.state(call) {
             Some(State::Open { .. }) => Ok(call),
             // Its name is not told before it has its ports.
             Some(State::AwaitPort | State::AwaitEnd { .. }) | None => Err(unknown()),
         }
+    }
+
+    /// The call of a control server of ours that goes by this name, if orders may be given to it.
+    pub(crate) fn find_table(&self, uuid: &str) -> Option<CallId> {
+        let call = self.by_uuid.get(uuid)?;
+        self.tables.get(call).filter(|table| table.end == End::No).map(|_| *call)
     }
 
     pub(crate) fn target(&mut self, request: RequestId, call: CallId, remote: &Remote) {
@@ -334,7 +419,7 @@ impl Channels {
         }
     }
 
-    fn hear(&mut self, call: CallId) {
+    pub(crate) fn hear(&mut self, call: CallId) {
         if let Some(source) = self.channels.get(&call).map(Channel::hears) {
             self.media(MediaOp::Hear { call, seat: SEAT, source });
         }
@@ -405,151 +490,35 @@ impl Channels {
     /// How many more there may be.
     pub(crate) fn load(&self) -> Value {
         let active = self.active();
-        let available = if self.draining { 0 } else { self.config.capacity.saturating_sub(active) };
+        let full = self.draining || self.stopping;
+        let available = if full { 0 } else { self.config.capacity.saturating_sub(active) };
         json!({"active": active, "available": available})
     }
 
+    /// The same with all that whoever places calls wants to know.
+    pub(crate) fn whole_load(&self) -> Value {
+        let mut load = self.load();
+        load["draining"] = (self.draining || self.stopping).into();
+        load["cpu"] = f64::from(self.effort.cpu).into();
+        load["late_ticks"] = self.effort.late_ticks.into();
+        load["instance"] = self.instance().as_str().into();
+        load
+    }
+
+    /// Names this start of the program: what was here before is gone where it is another one.
+    fn instance(&self) -> CompactString {
+        let hash = Sha256::new().chain_update(b"instance").chain_update(self.seed).finalize();
+        hash.iter().take(8).fold(CompactString::default(), |text, byte| format_compact!("{text}{byte:02x}"))
+    }
+
     fn active(&self) -> usize {
-        self.by_uuid.len()
-    }
-}
-
-/// Reports.
-impl Channels {
-    fn opened(&mut self, call: CallId, local: std::net::SocketAddr) {
-        let Some((request, remote)) = self.opening.remove(&call) else { return };
-        if let Some(channel) = self.channels.get_mut(&call) {
-            channel.state = State::Open { local, targeted: false };
-        }
-        match remote {
-            Some(remote) => {
-                self.aim(call, &remote);
-                self.ask(request, call, What::Opened(Ok(())));
-            }
-            None => self.answer(request, Ok(self.document(call))),
-        }
-    }
-
-    fn refused(&mut self, call: CallId, cause: &Cause) {
-        if let Some((request, _)) = self.opening.remove(&call) {
-            let out = cause.kind == Kind::Overloaded;
-            let text = if out { "Currently out of channels" } else { cause.text.as_str() };
-            self.answer(request, Err(Failure::new(if out { 503 } else { 500 }, "channel", text)));
-            return self.forget(call);
-        }
-        let asked = self.channels.get_mut(&call).map(|channel| channel.asked.iter_mut());
-        let waiting = asked.into_iter().flatten().find_map(|asked| match &mut asked.what {
-            What::Target(result) | What::Opened(result) if result.is_ok() => Some(result),
-            What::Target(_) | What::Opened(_) | What::Look => None,
-        });
-        if let Some(result) = waiting {
-            *result = Err(Failure::value("audio", format!("none of it can be used: {}", cause.text)));
-        }
-    }
-
-    fn looked(&mut self, call: CallId, audio: Option<&CallAudio>) {
-        let Some(channel) = self.channels.get_mut(&call) else { return };
-        let Some(Asked { request, what }) = channel.asked.pop_front() else { return };
-        let result = match what {
-            What::Look => {
-                let stats = audio.map(|audio| news::stats(&audio.caller));
-                let mut document = self.document(call);
-                document["stats"] = stats.into();
-                Ok(document)
-            }
-            What::Target(Ok(())) | What::Opened(Ok(())) => {
-                self.targeted(call);
-                Ok(self.document(call))
-            }
-            What::Target(Err(failure)) => Err(failure),
-            What::Opened(Err(failure)) => {
-                self.close(call, "requested");
-                Err(failure)
-            }
-        };
-        self.answer(request, result);
-    }
-
-    fn targeted(&mut self, call: CallId) {
-        let Some(channel) = self.channels.get_mut(&call) else { return };
-        if let State::Open { targeted, .. } = &mut channel.state {
-            *targeted = true;
-            let deadline = channel.opened + self.config.untargeted_time;
-            self.untargeted.remove(&(deadline, call));
-        }
-    }
-
-    fn in_room(&mut self, call: CallId, told: &RoomNews) {
-        if let (RoomNews::Refused(_), Some(channel)) = (told, self.channels.get_mut(&call)) {
-            channel.room = None;
-            self.hear(call);
-        }
-        if let Some(news) = news::mix(told) {
-            self.tell(call, news);
-        }
-    }
-
-    fn played(&mut self, call: CallId, play: PlayId, told: &PlayNews) {
-        if let (PlayNews::Ended(_), Some(channel)) = (told, self.channels.get_mut(&call))
-            && channel.playing == Some(play)
-        {
-            channel.playing = None;
-        }
-        self.tell(call, news::play(told));
-    }
-
-    fn recorded(&mut self, call: CallId, recording: RecordingId, told: &RecordNews) {
-        let Some(channel) = self.channels.get_mut(&call) else { return };
-        let Some(file) = channel.recordings.iter().find(|(_, id)| **id == recording).map(|(file, _)| file.clone())
-        else {
-            return;
-        };
-        if matches!(told, RecordNews::Finished(_)) {
-            channel.recordings.remove(&file);
-        }
-        self.tell(call, news::record(&file, told));
-        self.forget_ended(call);
-    }
-
-    fn ended(&mut self, call: CallId, audio: Option<&CallAudio>) {
-        let Some(State::AwaitEnd { reason, silent }) = self.channels.get_mut(&call).map(|channel| &mut channel.state)
-        else {
-            return;
-        };
-        let reason = reason.clone();
-        if !std::mem::replace(silent, true) {
-            self.tell(call, news::close(&reason, audio));
-        }
-        self.forget_ended(call);
-    }
-
-    /// A channel is there until its last recording is complete.
-    fn forget_ended(&mut self, call: CallId) {
-        let channel = self.channels.get(&call);
-        let over = channel.is_some_and(|channel| {
-            channel.recordings.is_empty() && matches!(channel.state, State::AwaitEnd { silent: true, .. })
-        });
-        if over {
-            self.forget(call);
-        }
-    }
-
-    fn forget(&mut self, call: CallId) {
-        let Some(mut channel) = self.channels.remove(&call) else { return };
-        self.by_uuid.remove(&channel.uuid);
-        self.untargeted.remove(&(channel.opened + self.config.untargeted_time, call));
-        if channel.state == State::AwaitPort {
-            self.media(MediaOp::Close { call });
-        }
-        for Asked { request, .. } in std::mem::take(&mut channel.asked) {
-            self.answer(request, Err(Failure::new(404, "path", "Not found")));
-        }
+        self.by_uuid.len() + self.tables.len() * (CHANNELS_OF_A_CALL - 1)
     }
 }
 
 /// What goes out.
 impl Channels {
-    fn media(&mut self, op: MediaOp) {
+    pub(crate) fn media(&mut self, op: MediaOp) {
         self.out.push_back(Output::Media(op));
     }
 
@@ -561,6 +530,9 @@ impl Channels {
                 document["ip"] = local.ip().to_string().into();
                 document["port"] = local.port().into();
             }
+        } else if let Some(table) = self.tables.get(&call) {
+            document["uuid"] = table.uuid.as_str().into();
+            document["call"] = table.name.as_str().into();
         }
         document
     }
@@ -573,7 +545,7 @@ impl Channels {
         self.out.push_back(Output::Answer(request, Answer { status, body: body.to_string(), allow: None }));
     }
 
-    fn tell(&mut self, call: CallId, mut news: News) {
+    pub(crate) fn tell(&mut self, call: CallId, mut news: News) {
         let Some(channel) = self.channels.get_mut(&call) else { return };
         let Some(control) = channel.control.clone() else { return };
         news.insert("uuid".into(), channel.uuid.as_str().into());

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 use crate::channels::{Answer, Channels, Output, RequestId};
 use crate::description::Remote;
 use crate::json::{Failure, Members, object};
+use crate::tables::{self, Wanted};
 use crate::{record, soup};
 
 /// What every answer is said to be, as the original says it.
 pub const CONTENT_TYPE: &str = "text/json";
 
 /// Longest body, in bytes. The socket layer applies the same limit while it reads.
-pub const MAX_BODY: usize = 64 * 1024;
+pub const MAX_BODY: usize = 256 * 1024;
 
 /// What a request comes to.
 enum Done {
@@ -22,6 +23,8 @@ enum Done {
     Now(CallId),
     /// It is answered with the load alone.
     Load,
+    /// The same, with all there is to know of it.
+    WholeLoad,
     /// It is answered when the media engine has.
     Later,
 }
@@ -34,6 +37,7 @@ impl Channels {
         let rest = match segments.split_first() {
             None => &[][..],
             Some((&"channel", rest)) => rest,
+            Some((&"drain", [])) => return self.asked_to_drain(request, method),
             Some(_) => return self.answer(request, Err(Failure::new(404, "path", "Not found"))),
         };
         if let Some(allow) = allowed(rest).filter(|allow| !allow.split(", ").any(|one| one == method)) {
@@ -43,9 +47,20 @@ impl Channels {
         match done {
             Ok(Done::Now(call)) => self.answer(request, Ok(self.document(call))),
             Ok(Done::Load) => self.answer(request, Ok(json!({"channels": self.load()}))),
+            Ok(Done::WholeLoad) => self.answer(request, Ok(json!({"channels": self.whole_load()}))),
             Ok(Done::Later) => {}
             Err(failure) => self.answer(request, Err(failure)),
         }
+    }
+
+    /// `/drain`: who orders channels takes them elsewhere, until that is taken back.
+    fn asked_to_drain(&mut self, request: RequestId, method: &str) {
+        match method {
+            "POST" => self.set_draining(true),
+            "DELETE" => self.set_draining(false),
+            _ => return self.not_allowed(request, "POST, DELETE"),
+        }
+        self.answer(request, Ok(json!({"channels": self.whole_load()})));
     }
 
     fn not_allowed(&mut self, request: RequestId, allow: &'static str) {
@@ -66,10 +81,25 @@ impl Channels {
         }
         let read = || object(body);
         match (method, rest) {
-            ("GET" | "HEAD", []) => Ok(Done::Load),
+            ("GET" | "HEAD", []) => Ok(Done::WholeLoad),
             ("POST", []) => {
-                let (control, remote) = new_channel(&read()?)?;
-                self.open(now, request, control, remote)?;
+                let body = read()?;
+                let (control, remote) = new_channel(&body)?;
+                match Wanted::read(&body, control.as_ref())? {
+                    Some(wanted) => self.open_table(now, request, wanted, tables::orders(&body)?)?,
+                    None => self.open(now, request, control, remote)?,
+                }
+                Ok(Done::Later)
+            }
+            (_, [uuid]) if let Some(call) = self.find_table(uuid) => {
+                match method {
+                    "PUT" => self.carry_out_orders(request, call, tables::orders(&read()?)?)?,
+                    "DELETE" => {
+                        self.close_table(call, "requested", true);
+                        return Ok(Done::Load);
+                    }
+                    _ => self.look_at_table(request, call),
+                }
                 Ok(Done::Later)
             }
             ("GET" | "HEAD", [uuid]) => {

@@ -20,6 +20,9 @@ mod json;
 mod news;
 mod record;
 mod soup;
+mod table;
+mod tables;
 
-pub use channels::{Answer, Channels, Config, FIRST_CHANNEL, Output, RequestId};
+pub use channels::{Answer, Channels, Config, Effort, FIRST_CHANNEL, Output, RequestId};
 pub use http::{CONTENT_TYPE, MAX_BODY};
+pub use tables::MAX_ORDERS;

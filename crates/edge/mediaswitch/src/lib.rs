@@ -189,8 +189,11 @@ impl Dialogs {
     }
 
     /// What came of [`Output::Note`]: the status of the answer, or none.
-    pub fn noted(&mut self, now: Time, id: NoteId, status: Option<u16>) {
-        let Some((lane, fate)) = self.outbox.answered(now, id, status) else { return };
+    ///
+    /// Gives the media channel that it was about, where its controller knows of none such (404), or could not be reached for so long
+    /// that the note is lost.
+    pub fn noted(&mut self, now: Time, id: NoteId, status: Option<u16>) -> Option<CallId> {
+        let (lane, fate) = self.outbox.answered(now, id, status)?;
         if let Lane::Dialog(call) = &lane {
             let stage = self.records.get(call).map(|record| record.stage);
             match (stage, fate) {
@@ -203,6 +206,10 @@ impl Dialogs {
             self.clear(*call);
         }
         self.send();
+        match (lane, fate, status) {
+            (Lane::Channel(channel), Fate::Lost, None | Some(404 | 408 | 429 | 500..)) => Some(channel),
+            _ => None,
+        }
     }
 
     /// Lets time pass.

@@ -1,7 +1,7 @@
 //! Media channels of a controller: what it asks over HTTP, and what the media engine tells of them.
 
 use bytes::Bytes;
-use hookswitch_call::{CallId, MediaReport, Time};
+use hookswitch_call::Time;
 use hookswitch_channels::{CONTENT_TYPE, Output as Wanted, RequestId};
 
 use crate::{HttpId, Output, Shard};
@@ -29,21 +29,5 @@ impl Shard {
             }
         }
         true
-    }
-}
-
-/// Which call, or channel, the media engine tells of.
-pub(crate) const fn subject(report: &MediaReport) -> CallId {
-    match report {
-        MediaReport::Local { call, .. }
-        | MediaReport::Refused { call, .. }
-        | MediaReport::Silent { call, .. }
-        | MediaReport::Idle { call, .. }
-        | MediaReport::Direction { call, .. }
-        | MediaReport::Audio { call, .. }
-        | MediaReport::Room { call, .. }
-        | MediaReport::Played { call, .. }
-        | MediaReport::Digit { call, .. }
-        | MediaReport::Recorded { call, .. } => *call,
     }
 }

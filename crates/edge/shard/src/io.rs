@@ -10,6 +10,7 @@ use hookswitch_b2bua::trunk::TrunkNews;
 use hookswitch_b2bua::{Mailbox, MailboxChange};
 use hookswitch_call::directory::{DirectoryChange, Layer, LookupNews, Question, QuestionId};
 use hookswitch_call::{MediaOp, MediaReport, Told};
+use hookswitch_channels::Effort;
 use hookswitch_dialect::call_api::{Admission, SessionId};
 use hookswitch_dialect::journal::record::CallDetail;
 use hookswitch_dialect::rest;
@@ -119,6 +120,8 @@ pub enum Input {
     },
     /// A stored entry, at start, before any other input.
     Restore(Stored),
+    /// How hard the media threads have worked in the last second.
+    Effort(Effort),
     /// The lists of networks of the guard, allowed and dropped, were read again.
     Lists {
         /// Never banned.

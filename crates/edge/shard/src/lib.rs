@@ -52,7 +52,7 @@ pub use front::{Front, FrontConfig, FrontInput, FrontOutput};
 pub use hookswitch_b2bua::toll::{TollNews, TollWhy};
 pub use hookswitch_b2bua::trunk::{Missed, TrunkEvent, TrunkNews, TrunkStatus, Unproved};
 pub use hookswitch_b2bua::{Mailbox, MailboxChange};
-pub use hookswitch_channels::Config as ChannelsConfig;
+pub use hookswitch_channels::{Config as ChannelsConfig, Effort};
 pub use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
 pub use inquiry::{AudioReport, CALLS_LISTED, ENDED_KEPT, UNREACHED_KEPT, Unreached};
 pub use io::{BindingEvent, BindingNews, Change, HttpId, Input, Output, Stored};
@@ -188,13 +188,18 @@ impl Shard {
             Input::Text { session, text } => self.hub.text(now, session, &text),
             Input::SessionClosed(session) => self.hub.closed(session),
             Input::Http { id, method, path, body } => self.http(now, id, &method, &path, &body),
-            Input::Controller { id, status } => self.dialogs.noted(now, id, status),
+            Input::Controller { id, status } => {
+                if let Some(channel) = self.dialogs.noted(now, id, status) {
+                    self.channels.unknown(channel);
+                }
+            }
             Input::Channel { id, method, path, body } => self.channel_asked(now, id, &method, &path, &body),
             Input::Node(answer) => self.node_answered(now, answer),
             Input::NodeTells { id, method, path, body } => self.node_tells(now, id, (&method, &path), &body),
             Input::Rest { id, request } if self.control_server(now, id, &request) => {}
             Input::Rest { id, request } => self.rest(now, id, &request),
             Input::Restore(stored) => self.restore(stored),
+            Input::Effort(effort) => self.channels.set_effort(effort),
             Input::Lists { allow, drop } => self.b2bua.set_guard_lists(allow, &drop),
             Input::Drain => {
                 self.board.drain();

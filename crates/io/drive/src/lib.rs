@@ -21,6 +21,7 @@ mod clock;
 mod controllers;
 mod discovery;
 mod dns;
+mod effort;
 mod inbox;
 pub mod journal;
 mod key;

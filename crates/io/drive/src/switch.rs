@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::controllers::{Controllers, NoteSink};
 use crate::discovery::{Discovery, StunConfig, own_addresses};
 use crate::dns::{AnswerSink, Dns, DnsConfig};
+use crate::effort::Efforts;
 use crate::inbox::Inbox;
 use crate::journal::JournalHandle;
 use crate::key;
@@ -203,6 +204,8 @@ pub struct Switch {
     web: Option<Web>,
     certificates: Option<Watch>,
     discovery: Option<Discovery>,
+    /// Where somebody places calls by it.
+    efforts: Option<Efforts>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -244,9 +247,13 @@ impl Switch {
             web: None,
             certificates: None,
             discovery: None,
+            efforts: None,
             thread: None,
         };
         switch.certificates = watch_certificates(config.tls, &inbox)?;
+        if !switch.addresses.channels.is_empty() {
+            switch.efforts = Some(Efforts::start(Arc::downgrade(&media), Arc::clone(&inbox), clock)?);
+        }
         switch.discovery = discover(config.stun, &switch.addresses, &inbox)?;
         let (tap, nftables, journal) = (config.tap, config.nftables, config.journal.clone());
         switch.thread = Some(thread::Builder::new().name("shard-0".to_owned()).spawn(move || {
@@ -351,7 +358,7 @@ impl Switch {
     }
 
     fn finish(&mut self) {
-        drop((self.certificates.take(), self.discovery.take()));
+        drop((self.certificates.take(), self.discovery.take(), self.efforts.take()));
         self.inbox.push_always(Message::Stop);
         if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
             tracing::error!("a shard had panicked");

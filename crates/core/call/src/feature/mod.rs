@@ -9,6 +9,7 @@ pub(crate) mod fork;
 pub(crate) mod forward;
 pub(crate) mod hold;
 pub(crate) mod join;
+mod moved;
 pub(crate) mod operation;
 pub(crate) mod order;
 pub(crate) mod parcel;

@@ -30,7 +30,8 @@ impl From<Party> for Seat {
 
 /// What the media engine is asked to do for a call. Each call has at most one channel per
 /// [`Seat`]; ops of one call are carried out in order.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MediaOp {
     /// First op of a call that is anchored here. No report.
     Open {
@@ -237,7 +238,8 @@ pub enum Source {
 }
 
 /// What the media engine tells. Late reports are ignored.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MediaReport {
     /// Our offer or answer is ready.
     Local {
@@ -343,5 +345,14 @@ pub enum MediaReport {
         recording: RecordingId,
         /// What has happened.
         news: RecordNews,
+    },
+    /// The audio of a call is carried by another engine from now on: where its parties were told to send, nobody listens
+    /// any more, and each is to be offered its session anew. What they hear, who is on hold and who is in a room is as it
+    /// was; a key that was on its way is lost.
+    Moved {
+        /// The call.
+        call: CallId,
+        /// `Err`: nobody carries it any more, and why.
+        result: Result<(), Cause>,
     },
 }

@@ -2,7 +2,9 @@
 
 use compact_str::CompactString;
 
-use super::{Address, Alerting, Dial, Handle, Identity, Incoming, LegId, Report, Sdp, Target};
+use super::{
+    Address, Alerting, CallId, Dial, Handle, Identity, Incoming, LegId, MediaOp, MediaReport, Report, Sdp, Target,
+};
 
 impl Dial {
     /// A call with nothing special.
@@ -69,5 +71,97 @@ impl Report {
             | Self::Digit { leg, .. }
             | Self::Ended { leg, .. } => Some(*leg),
         }
+    }
+}
+
+impl MediaOp {
+    /// The call that it is about.
+    #[must_use]
+    pub const fn call(&self) -> CallId {
+        match self {
+            Self::Open { call, .. }
+            | Self::MakeOffer { call, .. }
+            | Self::MakeAnswer { call, .. }
+            | Self::Offered { call, .. }
+            | Self::Accept { call, .. }
+            | Self::Hear { call, .. }
+            | Self::Hold { call, .. }
+            | Self::OpenSpare { call, .. }
+            | Self::Swap { call, .. }
+            | Self::CloseSpare { call, .. }
+            | Self::Join { call, .. }
+            | Self::Leave { call, .. }
+            | Self::Digit { call, .. }
+            | Self::Play { call, .. }
+            | Self::ControlPlay { call, .. }
+            | Self::Record { call, .. }
+            | Self::Inspect { call, .. }
+            | Self::Close { call, .. } => *call,
+        }
+    }
+
+    /// The same about a call of another name.
+    #[must_use]
+    pub const fn of(mut self, name: CallId) -> Self {
+        match &mut self {
+            Self::Open { call, .. }
+            | Self::MakeOffer { call, .. }
+            | Self::MakeAnswer { call, .. }
+            | Self::Offered { call, .. }
+            | Self::Accept { call, .. }
+            | Self::Hear { call, .. }
+            | Self::Hold { call, .. }
+            | Self::OpenSpare { call, .. }
+            | Self::Swap { call, .. }
+            | Self::CloseSpare { call, .. }
+            | Self::Join { call, .. }
+            | Self::Leave { call, .. }
+            | Self::Digit { call, .. }
+            | Self::Play { call, .. }
+            | Self::ControlPlay { call, .. }
+            | Self::Record { call, .. }
+            | Self::Inspect { call, .. }
+            | Self::Close { call, .. } => *call = name,
+        }
+        self
+    }
+}
+
+impl MediaReport {
+    /// The call that it is about.
+    #[must_use]
+    pub const fn call(&self) -> CallId {
+        match self {
+            Self::Local { call, .. }
+            | Self::Refused { call, .. }
+            | Self::Silent { call, .. }
+            | Self::Idle { call, .. }
+            | Self::Direction { call, .. }
+            | Self::Audio { call, .. }
+            | Self::Room { call, .. }
+            | Self::Played { call, .. }
+            | Self::Digit { call, .. }
+            | Self::Recorded { call, .. }
+            | Self::Moved { call, .. } => *call,
+        }
+    }
+
+    /// The same about a call of another name.
+    #[must_use]
+    pub const fn of(mut self, name: CallId) -> Self {
+        match &mut self {
+            Self::Local { call, .. }
+            | Self::Refused { call, .. }
+            | Self::Silent { call, .. }
+            | Self::Idle { call, .. }
+            | Self::Direction { call, .. }
+            | Self::Audio { call, .. }
+            | Self::Room { call, .. }
+            | Self::Played { call, .. }
+            | Self::Digit { call, .. }
+            | Self::Recorded { call, .. }
+            | Self::Moved { call, .. } => *call = name,
+        }
+        self
     }
 }

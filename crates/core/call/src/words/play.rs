@@ -119,7 +119,8 @@ impl Default for Plays {
 }
 
 /// What is done to something that is being played.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PlayControl {
     /// It stands still, and the party hears nothing.
     Pause,

@@ -12,7 +12,8 @@ use super::PlayId;
 pub struct RecordingId(pub u16);
 
 /// What is to be done about a recording.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RecordOrder {
     /// Begin it. Where one of this name runs, nothing happens.
     Begin(Box<RecordPlan>),
@@ -124,7 +125,8 @@ pub enum Tracks {
 }
 
 /// What is told of a recording.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RecordNews {
     /// The file is open, and what comes is taken.
     Begun,

@@ -22,7 +22,7 @@ use hookswitch_dialect::journal::Entry;
 use hookswitch_dialect::journal::record::CallDetail;
 use hookswitch_dialect::rest::{self, CommandEnd};
 use hookswitch_net::StreamSetup;
-use hookswitch_shard::{Counts, Input, NoteId, Output, Shard, Stored, UserReply};
+use hookswitch_shard::{Counts, Effort, Input, NoteId, Output, Shard, Stored, UserReply};
 use hookswitch_sip::Network;
 use hookswitch_sip::resolve::{Answer, LookupId};
 use hookswitch_store::Committed;
@@ -94,6 +94,8 @@ pub(crate) enum Message {
     Count(std::sync::mpsc::SyncSender<Counts>),
     /// Certificates have changed.
     Streams(StreamSetup),
+    /// How hard the media threads work.
+    Effort(Effort),
     /// The guard's lists have changed.
     Lists { allow: Vec<Network>, drop: Vec<Network> },
     /// Take no new calls.
@@ -265,6 +267,7 @@ impl ShardLoop {
                 let _ = answer.send(Counts { connections: self.sockets.connections(), ..self.shard.counts() });
             }
             Message::Streams(setup) => self.sockets.set_up(setup),
+            Message::Effort(effort) => self.give(now, Input::Effort(effort)),
             Message::Lists { allow, drop } => self.give(now, Input::Lists { allow, drop }),
             Message::Drain => {
                 self.pending.draining = true;
