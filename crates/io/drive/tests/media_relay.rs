@@ -223,7 +223,8 @@ fn when_the_ports_run_out_calls_are_refused_and_none_is_lost(io: MediaIo) {
         | MediaReport::Played { .. }
         | MediaReport::Room { .. }
         | MediaReport::Digit { .. }
-        | MediaReport::Recorded { .. } => None,
+        | MediaReport::Recorded { .. }
+        | MediaReport::Moved { .. } => None,
     });
     assert_eq!(refused.collect::<Vec<_>>(), [503; 20]);
     for call in calls {
