@@ -7,7 +7,7 @@ use hookswitch_channels::Channels;
 use hookswitch_dialect::mediaswitch::CONTENT_TYPE;
 use hookswitch_nodes::{Answer, Nodes};
 
-use crate::{HttpId, Output, Shard, channels};
+use crate::{HttpId, Output, Shard};
 
 impl Shard {
     /// Legs and audio are elsewhere from now on, as far as these nodes have them. To be said before anything happens.
@@ -33,7 +33,7 @@ impl Shard {
     /// The audio of a call or a channel has something to say.
     pub(crate) fn media_told(&mut self, now: Time, report: MediaReport) {
         match report {
-            report if Channels::owns(channels::subject(&report)) => self.channels.report(report),
+            report if Channels::owns(report.call()) => self.channels.report(report),
             MediaReport::Audio { call, news, audio } => self.audio_told(now, call, news, audio),
             MediaReport::Recorded { call, recording, news } => {
                 self.board.tell_media(now, MediaReport::Recorded { call, recording, news: news.clone() });

@@ -251,9 +251,6 @@ impl Switch {
             thread: None,
         };
         switch.certificates = watch_certificates(config.tls, &inbox)?;
-        if !switch.addresses.channels.is_empty() {
-            switch.efforts = Some(Efforts::start(Arc::downgrade(&media), Arc::clone(&inbox), clock)?);
-        }
         switch.discovery = discover(config.stun, &switch.addresses, &inbox)?;
         let (tap, nftables, journal) = (config.tap, config.nftables, config.journal.clone());
         switch.thread = Some(thread::Builder::new().name("shard-0".to_owned()).spawn(move || {
@@ -281,12 +278,15 @@ impl Switch {
             }
             .run();
         })?);
-        switch.serve(web, config.journal)?;
+        switch.serve(web, config.journal, clock)?;
         Ok(switch)
     }
 
     /// Serves on the sockets of the web, if there are any.
-    fn serve(&mut self, web: WebSockets, journal: Option<JournalHandle>) -> io::Result<()> {
+    fn serve(&mut self, web: WebSockets, journal: Option<JournalHandle>, clock: Clock) -> io::Result<()> {
+        if let Some(media) = self.media.as_ref().filter(|_| !self.addresses.channels.is_empty()) {
+            self.efforts = Some(Efforts::start(Arc::downgrade(media), Arc::clone(&self.inbox), clock)?);
+        }
         if !web.is_empty() {
             let (sink, media) = (Arc::clone(&self.inbox) as _, self.media.as_ref().map(Arc::downgrade));
             self.web = Some(Web::start(sink, sip::CARRIER, web, media, journal, Host::own()?)?);
