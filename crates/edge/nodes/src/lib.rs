@@ -19,7 +19,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod media;
 mod orders;
+mod places;
 mod pulse;
 
 use bytes::Bytes;
@@ -27,7 +29,9 @@ use compact_str::CompactString;
 use hookswitch_call::port::{Backend, MediaLink};
 use hookswitch_call::{MediaOp, MediaReport, Op, Report, Time};
 
+pub use media::Media;
 pub use orders::{MAX_LANE, MAX_WAITING, Orders, TooMany};
+pub use places::{Load, PlaceNews, Places};
 pub use pulse::{BEAT, MISSES, Pulse, PulseNews};
 
 /// What the control server's path of what SIP nodes tell begins with; the number of the node follows.
