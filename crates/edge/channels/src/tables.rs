@@ -122,16 +122,13 @@ impl Channels {
         for op in orders {
             let op = self.translated(call, op);
             let Some(table) = self.tables.get_mut(&call) else { break };
-            match &op {
-                MediaOp::Inspect { .. } => table.asked.push_back(Waits::Call),
-                MediaOp::Record { recording, order: RecordOrder::Begin(_), .. } => {
-                    table.recordings.insert(*recording);
-                }
-                MediaOp::Accept { .. } | MediaOp::MakeAnswer { .. } => {
-                    let opened = table.opened;
-                    self.targeted_since(opened, call);
-                }
-                _ => {}
+            if let MediaOp::Inspect { .. } = op {
+                table.asked.push_back(Waits::Call);
+            } else if let MediaOp::Record { recording, order: RecordOrder::Begin(_), .. } = &op {
+                table.recordings.insert(*recording);
+            } else if matches!(op, MediaOp::Accept { .. } | MediaOp::MakeAnswer { .. }) {
+                let opened = table.opened;
+                self.targeted_since(opened, call);
             }
             self.media(op);
         }

@@ -5,8 +5,9 @@ use hosts::*;
 
 use std::time::Duration;
 
+use hookswitch_call::port::MediaLink as _;
 use hookswitch_call::*;
-use hookswitch_nodes::media::{LEAVE_TIME, PATIENCE};
+use hookswitch_nodes::media::{LEAVE_TIME, MAX_QUEUE, PATIENCE};
 
 fn sec(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -282,4 +283,104 @@ fn a_call_that_is_over_while_it_is_being_opened_leaves_nothing_anywhere() {
         site.pass(sec(70));
         assert_eq!(site.media.len(), 0, "{steps}");
     }
+}
+
+#[test]
+fn a_call_that_no_other_host_takes_after_all_stays_where_it_was() {
+    let mut site = Site::new(&[100, 100]);
+    let call = site.talking();
+    // It has answered just before, and is thought to be there.
+    site.kill(1);
+    site.http(0, "POST", "/drain");
+    site.pass(Duration::from_millis(1_500));
+    assert!(site.asked(1, "POST") > 0, "it was asked");
+    assert!(site.ops.iter().all(|op| !matches!(op, Op::Reoffer { .. })));
+    site.hangs_up(call);
+    site.pass(sec(1));
+    assert_eq!((site.tables()[0], site.media.len(), site.closed.len()), (0, 0, 1), "with its last word");
+}
+
+#[test]
+fn whoever_comes_into_a_room_later_goes_where_the_room_is() {
+    let mut site = Site::new(&[100, 100]);
+    let member = site.calls();
+    site.in_conference(member, "conference:7");
+    let call = site.talking();
+    assert_eq!(site.tables(), [1, 1]);
+    let (party, part) = (Party::Caller, Part::default());
+    site.media.perform(site.now, MediaOp::Join { call, party, room: Room::from("conference:7"), part });
+    site.pass(sec(1));
+    assert_eq!((site.tables(), site.sends_to(call, ALICE)), (vec![2, 0], 0));
+    let joined = |report: &MediaReport| matches!(report, MediaReport::Room { news: RoomNews::Joined(2), .. });
+    assert_eq!(site.reports.iter().filter(|report| joined(report)).count(), 1);
+}
+
+#[test]
+fn a_room_whose_host_is_full_takes_nobody_and_is_not_torn_apart() {
+    let mut site = Site::new(&[2, 100]);
+    let member = site.calls();
+    site.in_conference(member, "conference:7");
+    site.pass(sec(2));
+    let late = site.calls();
+    site.in_conference(late, "conference:7");
+    assert_eq!(site.tables(), [1, 0]);
+    assert!(site.board.call(late).is_none() && site.talks(member));
+}
+
+#[test]
+fn orders_that_wait_have_a_limit() {
+    let mut site = Site::new(&[100]);
+    let call = site.talking();
+    let digit = Digit { key: '1', time: sec(0) };
+    for _ in 0..=MAX_QUEUE {
+        site.media.perform(site.now, MediaOp::Digit { call, party: Party::Caller, digit });
+    }
+    site.carry();
+    let why = "Too Many Orders Wait For The Media Node";
+    let ended = |told: &Told| matches!(&told.event, Event::Ended { cause, .. } if &*cause.text == why);
+    assert!(site.events.iter().any(ended));
+    assert_eq!((site.tables(), site.media.len()), (vec![0], 0));
+}
+
+#[test]
+fn a_call_that_was_given_up_while_it_was_being_opened_stays_given_up() {
+    for dies in [false, true] {
+        let mut site = Site::new(&[100]);
+        let call = site.calls();
+        site.located(call);
+        let digit = Digit { key: '1', time: sec(0) };
+        for _ in 0..=MAX_QUEUE {
+            site.media.perform(site.now, MediaOp::Digit { call, party: Party::Caller, digit });
+        }
+        if dies {
+            site.kill(0);
+        }
+        site.pass(sec(2));
+        let opened = site.reports.iter().filter(|report| matches!(report, MediaReport::Moved { result: Ok(()), .. }));
+        assert_eq!((opened.count(), site.media.len(), site.board.live()), (0, 0, 0), "{dies}");
+        assert!(dies || site.tables() == [0]);
+    }
+}
+
+#[test]
+fn a_recording_on_a_drained_host_is_complete_before_it_is_told() {
+    let mut site = Site::new(&[100, 100]);
+    let call = site.talking();
+    let plan = Box::new(RecordPlan::both_sides("a.wav".into()));
+    let (party, order) = (Party::Caller, AudioOrder::Record(plan));
+    site.board.submit(site.now, Command::Audio { call: CallRef::Id(call), party, order }).unwrap();
+    site.carry();
+    site.http(0, "POST", "/drain");
+    site.pass(sec(5));
+    assert_eq!(site.sends_to(call, ALICE), 1);
+    let theirs = *site.orders_of_recordings.last().unwrap();
+    let done = Recorded { size: 44, ..Recorded::nothing(&"a.wav".into(), RecordEnd::Closed) };
+    let news = RecordNews::Finished(Box::new(done));
+    site.report_of(0, MediaReport::Recorded { call: theirs.0, recording: theirs.1, news });
+    site.pass(sec(60));
+    let reasons = site.reports.iter().filter_map(|report| match report {
+        MediaReport::Recorded { news: RecordNews::Finished(recorded), .. } => Some(recorded.reason.clone()),
+        _ => None,
+    });
+    assert_eq!(reasons.collect::<Vec<_>>(), [RecordEnd::Closed], "once, and as it was");
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use compact_str::{CompactString, format_compact};
-use hookswitch_call::{LegId, MediaOp, RecordingId, Room, Sdp, Seat, Time};
+use hookswitch_call::{LegId, MediaOp, RecordOrder, RecordingId, Room, Sdp, Seat, Time};
 
 use super::journal::Journal;
 use crate::NodeId;
@@ -129,6 +129,20 @@ impl Carried {
             was_open: false,
             patience: None,
             origins: Vec::new(),
+        }
+    }
+
+    /// Notes what this order is to be answered with, and which recording it begins.
+    pub(super) fn expect_answer(&mut self, op: &MediaOp) {
+        if let MediaOp::MakeOffer { seat, leg, .. } | MediaOp::MakeAnswer { seat, leg, .. } = op {
+            self.owed.push((*seat, *leg));
+        } else if let MediaOp::Inspect { .. } = op {
+            self.inspects += 1;
+        } else if let MediaOp::Record { recording, order: RecordOrder::Begin(plan), .. } = op
+            && !self.recordings.iter().any(|running| running.recording == *recording)
+        {
+            let (file, mailbox) = (plan.file.clone(), plan.mailbox.clone());
+            self.recordings.push(Recording { recording: *recording, file, mailbox });
         }
     }
 

@@ -76,10 +76,7 @@ const fn seat_of(op: &MediaOp) -> Option<Seat> {
 impl Journal {
     /// Of a call that begins with this [`MediaOp::Open`].
     pub(crate) fn new(mut open: MediaOp) -> Self {
-        let offer = match &mut open {
-            MediaOp::Open { offer, .. } => offer.take(),
-            _ => None,
-        };
+        let offer = if let MediaOp::Open { offer, .. } = &mut open { offer.take() } else { None };
         let (descriptions, hears, held, rooms, plays) = Default::default();
         Self { open, offer, spare: None, descriptions, hears, held, rooms, plays }
     }
@@ -134,10 +131,7 @@ impl Journal {
 
     fn describe(&mut self, op: &MediaOp) {
         let Some(seat) = seat_of(op) else { return };
-        let leg_of = |op: &MediaOp| match op {
-            MediaOp::MakeOffer { leg, .. } => Some(*leg),
-            _ => None,
-        };
+        let leg_of = |op: &MediaOp| if let MediaOp::MakeOffer { leg, .. } = op { Some(*leg) } else { None };
         let leg = leg_of(op);
         let offered =
             self.descriptions.iter().any(|op| matches!(op, MediaOp::Offered { .. }) && seat_of(op) == Some(seat));
@@ -230,10 +224,7 @@ impl Journal {
 
     /// The room that it is in, or is to be in.
     pub(crate) fn room(&self) -> Option<&Room> {
-        let wanted = match &self.open {
-            MediaOp::Open { room, .. } => room.as_ref(),
-            _ => None,
-        };
+        let wanted = if let MediaOp::Open { room, .. } = &self.open { room.as_ref() } else { None };
         self.rooms.first().map(|member| &member.room).or(wanted)
     }
 
@@ -312,3 +303,6 @@ impl Journal {
 const fn agrees(op: &MediaOp) -> bool {
     matches!(op, MediaOp::Accept { .. } | MediaOp::MakeAnswer { .. })
 }
+
+#[cfg(test)]
+mod tests;

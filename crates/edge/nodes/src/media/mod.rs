@@ -32,8 +32,8 @@ use ahash::{AHashMap, AHashSet};
 use compact_str::CompactString;
 use hookswitch_call::port::MediaLink;
 use hookswitch_call::{
-    AudioNews, CallId, Cause, Fault, Kind, MediaOp, MediaReport, PlayEnd, PlayNews, RecordEnd, RecordNews, RecordOrder,
-    Recorded, Room, RoomNews, Time,
+    AudioNews, CallId, Cause, Fault, Kind, MediaOp, MediaReport, PlayEnd, PlayNews, RecordEnd, RecordNews, Recorded,
+    Room, RoomNews, Time,
 };
 use serde_json::json;
 
@@ -151,19 +151,7 @@ impl Media {
             return;
         }
         carried.journal.note(&op);
-        match &op {
-            MediaOp::MakeOffer { seat, leg, .. } | MediaOp::MakeAnswer { seat, leg, .. } => {
-                carried.owed.push((*seat, *leg));
-            }
-            MediaOp::Inspect { .. } => carried.inspects += 1,
-            MediaOp::Record { recording, order: RecordOrder::Begin(plan), .. } => {
-                let (file, mailbox) = (plan.file.clone(), plan.mailbox.clone());
-                if !carried.recordings.iter().any(|running| running.recording == *recording) {
-                    carried.recordings.push(Recording { recording: *recording, file, mailbox });
-                }
-            }
-            _ => {}
-        }
+        carried.expect_answer(&op);
         let (joins, accepts) = (matches!(op, MediaOp::Join { .. }), carried.accepts(&op));
         carried.queue.push_back(op);
         if carried.queue.len() > MAX_QUEUE {
@@ -304,6 +292,9 @@ impl Media {
 
     /// A call cannot be carried any more, and ends.
     fn give_up(&mut self, call: CallId, cause: Cause) {
+        if let Some(At::Open { node, uuid, .. }) = self.calls.get(&call).map(|carried| carried.at.clone()) {
+            self.free(node, &uuid);
+        }
         self.leave_node(call);
         self.refuse(call, &cause);
         if let Some(carried) = self.calls.get_mut(&call) {

@@ -102,8 +102,11 @@ impl Media {
         }
         self.forget_name(call, number);
         let Some(carried) = self.calls.get_mut(&call) else { return };
-        if matches!(carried.at, At::Over { .. }) {
-            return self.forget(call);
+        match &carried.at {
+            At::Over { .. } => return self.forget(call),
+            At::Opening { node: asked } if *asked == node => {}
+            // It has been lost, or given up, meanwhile.
+            _ => return,
         }
         if carried.old.as_ref().is_some_and(|old| old.waited.is_some()) {
             return self.go_back(call);
@@ -176,7 +179,8 @@ impl Media {
         let At::Open { node, busy: false, .. } = &carried.at else { return };
         let node = *node;
         let idle = carried.queue.is_empty() && carried.owed.is_empty() && carried.inspects == 0;
-        if self.places.holds(node) || !idle || carried.old.is_some() || !carried.journal.is_settled() {
+        let leaves = carried.old.as_ref().is_some_and(|old| !old.freed || !old.recordings.is_empty());
+        if self.places.holds(node) || !idle || leaves || !carried.journal.is_settled() {
             return;
         }
         let hall = self.hall_of(call);

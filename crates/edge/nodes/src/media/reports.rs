@@ -161,7 +161,8 @@ impl Media {
     fn forget_silent(&mut self, call: CallId) {
         let now = self.now;
         let Some(carried) = self.calls.get(&call) else { return };
-        if matches!(carried.at, At::Over { until } if until <= now) && carried.recordings.is_empty() {
+        let written = carried.recordings.is_empty() && carried.old.as_ref().is_none_or(|old| old.recordings.is_empty());
+        if matches!(carried.at, At::Over { until } if until <= now) && written {
             self.forget(call);
         }
     }

@@ -137,6 +137,10 @@ pub struct Site {
     /// How many requests and events have been carried.
     pub carried: usize,
     pub closed: Vec<CallId>,
+    /// The recordings that engines were told to begin, by the names there.
+    pub orders_of_recordings: Vec<(CallId, RecordingId)>,
+    /// Every request: to whom, and how.
+    pub requests: Vec<(u16, &'static str)>,
     /// Phones answer our changes by themselves.
     pub obedient: bool,
 }
@@ -164,6 +168,8 @@ impl Site {
             told: BTreeMap::new(),
             carried: 0,
             closed: Vec::new(),
+            orders_of_recordings: Vec::new(),
+            requests: Vec::new(),
             obedient: true,
         };
         site.pass(Duration::from_millis(1));
@@ -195,6 +201,7 @@ impl Site {
 
     fn arrive(&mut self, Ask { id, node, method, path, body }: Ask) {
         let host = usize::from(node.0);
+        self.requests.push((node.0, method));
         if !self.hosts[host].alive {
             self.network.push_back(Travels::Answer(Answer { id, result: None }));
             return;
@@ -208,6 +215,9 @@ impl Site {
         while let Some(output) = host.channels.poll_output() {
             match output {
                 Wanted::Media(op) => {
+                    if let MediaOp::Record { call, recording, order: RecordOrder::Begin(_), .. } = &op {
+                        self.orders_of_recordings.push((*call, *recording));
+                    }
                     if let Some(report) = host.perform(op) {
                         host.channels.report(report);
                     }
@@ -225,6 +235,11 @@ impl Site {
         }
     }
 
+    /// How many requests of this kind a host was sent.
+    pub fn asked(&self, host: u16, method: &str) -> usize {
+        self.requests.iter().filter(|(to, how)| *to == host && *how == method).count()
+    }
+
     /// Carries everything to its end.
     pub fn carry(&mut self) {
         while self.carry_one() {}
@@ -235,6 +250,12 @@ impl Site {
         self.hosts[number].alive = false;
         let dead = u16::try_from(number).unwrap();
         self.network.retain(|travels| !matches!(travels, Travels::Event { host, .. } if *host == dead));
+    }
+
+    /// The engine of a host says something by itself.
+    pub fn report_of(&mut self, number: usize, report: MediaReport) {
+        self.hosts[number].channels.report(report);
+        self.drain_host(number);
     }
 
     /// What a host orders by hand.
