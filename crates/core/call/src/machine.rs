@@ -31,6 +31,7 @@ use smallvec::SmallVec;
 
 use crate::cause::Cause;
 use crate::feature::attend::Serving;
+use crate::feature::flow::Led;
 use crate::feature::fork::Hunt;
 use crate::feature::hold::Holds;
 use crate::feature::operation::Operation;
@@ -50,6 +51,8 @@ pub enum State {
     AwaitLocation(Party),
     /// One of this party's branches to answer.
     AwaitAnswer(Party),
+    /// What its leader wants done next; the caller is not answered.
+    AwaitStep,
     /// The media engine's description for the caller; everything else is settled.
     AwaitDescription,
     /// One party to hang up.
@@ -287,6 +290,8 @@ pub struct Call {
     pub(crate) serving: Option<Box<Serving>>,
     /// What commands have done to the audio of the parties.
     pub(crate) orders: Option<Box<Orders>>,
+    /// Who leads it from outside.
+    pub(crate) led: Option<Box<Led>>,
 }
 
 /// What a machine may touch while it works: the time, the limits, and where its words go.
@@ -329,6 +334,7 @@ impl Call {
             parcels: None,
             serving: None,
             orders: None,
+            led: None,
         }
     }
 

@@ -17,7 +17,7 @@ use crate::feature::join::Letter;
 use crate::machine::{Call, Leg, LegState, Origin, Scene, State};
 use crate::words::{
     Address, By, CallId, CallRef, Command, Event, Incoming, LegId, MAX_ADDRESS, MediaOp, MediaReport, Op, Outcome,
-    Party, Refused, Report, Ticket, Time, Told,
+    Party, Refused, Report, StepWanted, Ticket, Time, Told,
 };
 
 /// What a switchboard holds at most, and for how long it waits.
@@ -87,6 +87,8 @@ pub enum Output {
     Event(Told),
     /// Tell the controller whose command it was.
     Outcome(Outcome),
+    /// Tell whoever leads the call.
+    StepWanted(StepWanted),
 }
 
 /// Where the machines put their words; order is the order of things.
@@ -112,6 +114,9 @@ impl Outbox {
     }
     pub(crate) fn event(&mut self, told: Told) {
         self.outputs.push_back(Output::Event(told));
+    }
+    pub(crate) fn step_wanted(&mut self, wanted: StepWanted) {
+        self.outputs.push_back(Output::StepWanted(wanted));
     }
     pub(crate) fn outcome(&mut self, outcome: Outcome) {
         self.outputs.push_back(Output::Outcome(outcome));
@@ -165,6 +170,7 @@ impl Switchboard {
                 self.join(now, (&call, party), (&other, other_party), (to, by))
             }
             Command::Audio { call, party, order } => self.order(now, &call, party, order),
+            Command::Step { call, step } => self.step(now, &call, step),
         }
     }
 

@@ -70,7 +70,7 @@ impl Call {
     }
 
     /// The callee has answered a call that came in: now the caller is.
-    fn answer_caller(&mut self, scene: &mut Scene<'_>, callee_sdp: Sdp) {
+    pub(super) fn answer_caller(&mut self, scene: &mut Scene<'_>, callee_sdp: Sdp) {
         let Some(caller) = self.caller_leg() else {
             return;
         };
@@ -210,5 +210,6 @@ impl Call {
         self.settle(scene, Ok(()));
         self.lend_ready(scene);
         self.serve(scene);
+        self.led_parties_joined(scene);
     }
 }

@@ -114,7 +114,7 @@ impl Service {
     pub const fn room(&self) -> Option<&Room> {
         match self {
             Self::Conference(room) => Some(room),
-            Self::Echo | Self::Tone | Self::Attendant(_) => None,
+            Self::Echo | Self::Tone | Self::Attendant(_) | Self::Flow(_) => None,
         }
     }
 }

@@ -53,6 +53,7 @@ impl Call {
         self.cause = Some(cause.clone());
         self.abandon(scene, &cause);
         self.abandon_orders(scene, &cause);
+        self.abandon_step(scene, &cause);
         self.settle(scene, Err(Failure::new(stage, reported)));
         for party in [Party::Caller, Party::Callee] {
             for leg in self.live_legs(party) {
@@ -105,6 +106,7 @@ impl Call {
         match self.state {
             // The look for a party has times of its own.
             State::AwaitLocation(_) | State::AwaitAnswer(_) => {}
+            State::AwaitStep => self.no_step(scene),
             State::AwaitDescription => {
                 let cause = Cause::new(Kind::Other, Fault::Server).with_text("Setup Timeout");
                 self.end(scene, cause);

@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use super::flow::Gathering;
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Alarm, Call, LegState, Purpose, Scene, State};
 use crate::words::{
@@ -66,6 +67,10 @@ pub(crate) struct Hunt {
     group: u8,
     began: Time,
     called: u8,
+    /// How long whoever is looked for may ring, where somebody has said so.
+    pub(super) ring_time: Option<Duration>,
+    /// It is for several addresses, of which some are still to be looked up.
+    pub(super) gathering: Option<Gathering>,
     /// Our offer: every branch that sees us at the same address gets the same one.
     offer: Option<(Option<IpAddr>, Sdp)>,
 }
@@ -93,6 +98,8 @@ impl Hunt {
             group: 0,
             began: Time::ZERO,
             called: 0,
+            ring_time: None,
+            gathering: None,
             offer: None,
         })
     }
@@ -347,7 +354,7 @@ impl Call {
             self.end_branches(scene, &cause);
             self.hunt_over();
             self.target_failed(scene, party, cause);
-        } else {
+        } else if !self.falls_back_to_its_leader(scene, &cause) {
             self.end(scene, cause);
         }
     }

@@ -305,7 +305,11 @@ impl Call {
                 self.event_of(scene, None, Event::HeldBy { party, hold });
             }
             // Told when there is somebody whom it holds.
-            State::AwaitLocation(_) | State::AwaitAnswer(_) | State::AwaitDescription | State::AwaitEnds => {}
+            State::AwaitLocation(_)
+            | State::AwaitAnswer(_)
+            | State::AwaitStep
+            | State::AwaitDescription
+            | State::AwaitEnds => {}
         }
     }
 

@@ -266,7 +266,10 @@ impl Call {
 
     fn wanted(&mut self, scene: &mut Scene<'_>, from: CallId, party: Party) {
         self.part_now(scene);
-        let rings = matches!(self.state, State::AwaitLocation(_) | State::AwaitAnswer(_) | State::AwaitDescription);
+        let rings = matches!(
+            self.state,
+            State::AwaitLocation(_) | State::AwaitAnswer(_) | State::AwaitStep | State::AwaitDescription
+        );
         let there = self.end_of(party).is_some() && self.service(party).is_none();
         let may = self.op.is_none() && (rings || self.state == State::Talking && there);
         if !may {

@@ -5,6 +5,7 @@ pub(crate) mod attend;
 mod conference;
 mod early;
 mod end;
+pub(crate) mod flow;
 pub(crate) mod fork;
 pub(crate) mod forward;
 pub(crate) mod hold;

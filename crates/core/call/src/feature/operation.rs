@@ -104,7 +104,7 @@ impl Call {
         match self.state {
             State::AwaitEnds => return Err(Refused::Ending),
             State::Talking => {}
-            State::AwaitLocation(_) | State::AwaitAnswer(_) | State::AwaitDescription => {
+            State::AwaitLocation(_) | State::AwaitAnswer(_) | State::AwaitStep | State::AwaitDescription => {
                 return Err(Refused::NotAnswered);
             }
         }
@@ -266,7 +266,8 @@ impl Call {
                 self.falls_silent(scene, party)
             }
             Some(Doing::Join(_) | Doing::Lend(_)) => false,
-            Some(Doing::Hold(_) | Doing::Refer(_) | Doing::Replace(_) | Doing::Part(_)) | None => spare,
+            Some(Doing::Hold(_) | Doing::Refer(_) | Doing::Replace(_) | Doing::Part(_)) => spare,
+            None => spare || self.comes_back_to_its_leader(scene, party),
         }
     }
 
@@ -333,6 +334,8 @@ impl Call {
         match self.service(other) {
             Some(Service::Echo) => Source::Echo,
             Some(Service::Tone) => Source::Reference,
+            // What commands play makes itself heard.
+            Some(Service::Flow(_)) => Source::Silence,
             Some(Service::Attendant(_)) => Source::Sounds,
             Some(Service::Conference(_)) => Source::Room,
             None => Source::Peer,

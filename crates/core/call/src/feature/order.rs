@@ -73,7 +73,7 @@ impl Call {
         match self.state {
             State::AwaitEnds => return Err(Refused::Ending),
             State::Talking => {}
-            State::AwaitLocation(_) | State::AwaitAnswer(_) | State::AwaitDescription => {
+            State::AwaitLocation(_) | State::AwaitAnswer(_) | State::AwaitStep | State::AwaitDescription => {
                 return Err(Refused::NotAnswered);
             }
         }

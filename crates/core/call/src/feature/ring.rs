@@ -4,7 +4,7 @@ use compact_str::CompactString;
 
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Alarm, Call, LegState, Scene};
-use crate::words::{Codecs, Dial, Event, Forwards, Found, LegId, Op, Party, Sdp, Seat, Source};
+use crate::words::{Codecs, Dial, Event, Forwards, Found, LegId, Op, Party, Sdp, Seat, Service, Source};
 
 use super::fork::Hunt;
 use super::forward::FORWARDED;
@@ -43,15 +43,23 @@ impl Call {
             return;
         }
         let Some(hunt) = self.hunt.as_mut() else { return };
-        let no_answer_after = forwards.as_ref().filter(|f| f.no_answer.is_some()).and_then(|f| f.no_answer_after);
-        hunt.forwards = forwards;
-        let seat = hunt.seat;
         // The first domain with wishes decides: media opens before the second party is looked up.
         self.codecs = self.codecs.take().or(codecs);
+        if hunt.gathering.is_some() {
+            self.gathered(scene, found);
+            return;
+        }
+        let no_answer_after = forwards.as_ref().filter(|f| f.no_answer.is_some()).and_then(|f| f.no_answer_after);
+        hunt.forwards = forwards;
+        let (seat, ring_time) = (hunt.seat, hunt.ring_time);
         match found {
             Found::Targets(targets) if !targets.is_empty() => {
-                let ring_time = no_answer_after.unwrap_or(scene.limits.ring_time);
+                let times = [no_answer_after, ring_time].into_iter().flatten();
+                let ring_time = times.min().unwrap_or(scene.limits.ring_time);
                 self.ring(scene, targets, ring_time);
+            }
+            Found::Service(Service::Flow(flow)) if seat == Seat::Of(Party::Callee) && !self.third_party => {
+                self.led_by(scene, flow);
             }
             Found::Service(service) if seat == Seat::Of(Party::Callee) => self.connect_service(scene, service),
             Found::Service(service) if seat == Seat::Spare => self.target_is_service(scene, service),

@@ -82,13 +82,18 @@ impl Call {
     /// Connects one end with whoever is at an address; [`Call::may_transfer`] and
     /// [`Call::may_bridge`] have been asked.
     pub(crate) fn transfer(&mut self, scene: &mut Scene<'_>, whose: Whose, stays: Party, (to, by): (Address, By)) {
-        let party = stays.other();
-        let mut hunt = Hunt::new(party, Seat::Spare, to.clone(), by.is_controller);
+        let mut hunt = Hunt::new(stays.other(), Seat::Spare, to, by.is_controller);
         hunt.referred_by = by.referred_by;
         hunt.by.leg = match whose {
             Whose::Phone(asker) => Some(asker.leg),
             Whose::Command(_) | Whose::Nobody => by.payer,
         };
+        self.transfer_to(scene, whose, stays, hunt);
+    }
+
+    /// The same with whoever is found in a look of its own, which is for the other end at the spare seat.
+    pub(super) fn transfer_to(&mut self, scene: &mut Scene<'_>, whose: Whose, stays: Party, hunt: Box<Hunt>) {
+        let (party, to) = (stays.other(), hunt.to.clone());
         let before = self.heard();
         self.begin(
             scene,
@@ -237,6 +242,7 @@ impl Call {
     ) -> Option<LegId> {
         let (call, party) = (self.id, self.leg(id)?.party);
         let old = self.end_of(party);
+        self.leader_loses(whose);
         self.serve_no_more(scene);
         if !swapped {
             self.media(scene, MediaOp::Swap { call });
@@ -267,6 +273,7 @@ impl Call {
             self.watch_held(scene);
         }
         self.serve(scene);
+        self.led_parties_joined(scene);
         old
     }
 

@@ -10,7 +10,7 @@ use crate::feature::transfer::By as Word;
 use crate::machine::{Call, State};
 use crate::words::{
     Address, AudioOrder, By, CallId, CallRef, Failure, Incoming, LegId, MAX_ADDRESS, Notes, Op, Outcome, Party,
-    ReferTo, Refused, Replaces, Stage, Ticket, Time,
+    ReferTo, Refused, Replaces, Stage, Step, Ticket, Time,
 };
 
 impl Switchboard {
@@ -52,6 +52,14 @@ impl Switchboard {
         call.may_order(party, &order)?;
         let (id, ticket) = (call.id, self.ticket());
         self.touch(now, id, |call, scene| call.order(scene, ticket, party, order));
+        Ok(ticket)
+    }
+
+    pub(super) fn step(&mut self, now: Time, which: &CallRef, step: Step) -> Result<Ticket, Refused> {
+        let call = self.find(which)?;
+        call.may_step(&step)?;
+        let (id, ticket) = (call.id, self.ticket());
+        self.touch(now, id, |call, scene| call.step(scene, ticket, step));
         Ok(ticket)
     }
 

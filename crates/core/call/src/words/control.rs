@@ -3,7 +3,7 @@
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use super::{Address, AudioOrder, CallId, MAX_ADDRESS, Party, Ticket};
+use super::{Address, AudioOrder, CallId, MAX_ADDRESS, Party, Step, Ticket};
 use crate::cause::Cause;
 
 /// What a controller may ask for.
@@ -83,6 +83,14 @@ pub enum Command {
         party: Party,
         /// What.
         order: AudioOrder,
+    },
+    /// Lead a call on that waits for a step, because it has come to [`Service::Flow`](super::Service::Flow). When the
+    /// outcome comes, the step says.
+    Step {
+        /// Which call.
+        call: CallRef,
+        /// What comes next.
+        step: Step,
     },
 }
 

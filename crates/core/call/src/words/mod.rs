@@ -7,6 +7,7 @@
 mod audio;
 mod carrier;
 mod control;
+mod flow;
 mod media;
 mod order;
 mod plain;
@@ -30,6 +31,7 @@ pub use carrier::{
     Replaces, Report, Target,
 };
 pub use control::{By, CallRef, Command, Failure, Notes, Outcome, Refused, Stage, Upstream};
+pub use flow::{Dialled, Flow, MAX_DIALLED, MAX_GROUPS, Step, StepWanted};
 pub use media::{MediaOp, MediaReport, Seat, Source};
 pub use order::{AudioOrder, FIRST_ORDERED, KEY_TIME, MAX_RECORDINGS, OrderNews, RecordControl};
 pub use play::{

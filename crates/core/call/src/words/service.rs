@@ -6,7 +6,7 @@ use std::time::Duration;
 use compact_str::{CompactString, format_compact};
 use serde::{Deserialize, Serialize};
 
-use super::{Address, AfterPlay, BargeIn, PlayId, RecordPlan, Room, Silence, Soup, Tracks};
+use super::{Address, AfterPlay, BargeIn, Flow, PlayId, RecordPlan, Room, Silence, Soup, Tracks};
 
 /// Most keys that are collected at once.
 pub const MAX_KEYS: usize = 32;
@@ -32,6 +32,8 @@ pub enum Service {
     Conference(Room),
     /// Plays something to whoever calls, and may ask for keys.
     Attendant(Arc<Attendant>),
+    /// Waits for what its leader says: [`Command::Step`](super::Command::Step).
+    Flow(Flow),
 }
 
 /// A service that plays something and then ends the call, or leads on.

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use compact_str::CompactString;
 use hookswitch_call::switchboard::{Output, Switchboard};
 use hookswitch_call::*;
 
@@ -18,6 +19,8 @@ pub struct Desk {
     /// Ask the media engine nothing: the test answers for it.
     pub silent_media: bool,
     pub media: Vec<MediaOp>,
+    /// The steps that are wanted, and whether the party is on the line.
+    pub wanted: Vec<(CompactString, bool)>,
 }
 
 pub fn sec(n: u64) -> Duration {
@@ -39,6 +42,7 @@ impl Desk {
             outcomes: Vec::new(),
             silent_media: false,
             media: Vec::new(),
+            wanted: Vec::new(),
         }
     }
 
@@ -223,6 +227,7 @@ impl Desk {
                 Output::Media(op) => self.media_op(op),
                 Output::Event(told) => self.events.push(told),
                 Output::Outcome(outcome) => self.outcomes.push(outcome),
+                Output::StepWanted(wanted) => self.wanted.push((wanted.flow.name, wanted.answered)),
             }
         }
     }
