@@ -449,6 +449,8 @@ impl Lab {
                 // controller, and nothing is on other nodes.
                 Output::Trunk(_) | Output::Guard(_) | Output::Toll(_) | Output::AskUser(_) | Output::Users(_) => {}
                 Output::Controller(_) | Output::Node(_) => {}
+                // Nobody leads calls.
+                Output::AskFlow(_) | Output::Flow(_) => {}
                 // There is no disk here, so no rule says that calls are recorded.
                 Output::Recorded(_) => {}
                 Output::Record(detail) => {

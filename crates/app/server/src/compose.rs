@@ -26,6 +26,7 @@ mod control;
 mod dns;
 mod event_log;
 mod events;
+mod flows;
 pub mod guard;
 mod hold_music;
 mod mediaswitch;
@@ -69,6 +70,7 @@ pub fn switch_config(config: &Config) -> Result<SwitchConfig, ConfigError> {
     switch.stun = network::stun(config)?;
     switch.nftables = guard::nftables(config)?;
     switch.users = user_lookup::service(config)?;
+    switch.flows = flows::flow_services(config)?;
     switch.application = match &config.opensips {
         // Somebody else's calls are controlled then, and ours are not.
         Some(_) => None,
@@ -194,6 +196,7 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
         record: recordings::rule(config)?,
         dialogs: mediaswitch::dialogs(config)?,
         channels: channels::limits(config),
+        flows: flows::flow_terms(config)?,
         ..ShardConfig::default()
     })
 }

@@ -7,6 +7,7 @@ mod compose;
 mod config;
 mod demo;
 mod doctor;
+mod flow;
 mod limits;
 mod logging;
 mod probe;
@@ -59,6 +60,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Say where a call would go, and why
     Route(route::RouteArgs),
+    /// Check a document of a call flow, or print their schema
+    Flow(flow::FlowArgs),
     /// Show whom the running switch has banned; ban somebody, or lift a ban
     Bans(bans::BansArgs),
     /// Show who has called how much of what costs money, and let somebody call again
@@ -125,6 +128,7 @@ fn main() -> ExitCode {
         Some(Command::CheckConfig(args)) => check_config(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Route(args)) => route::run(&args),
+        Some(Command::Flow(args)) => flow::run(&args),
         Some(Command::Bans(args)) => bans::run(&args),
         Some(Command::Limits(args)) => limits::run(&args),
         Some(Command::ConfigReference) => {

@@ -92,6 +92,8 @@ pub enum Configured {
     Attendant(Arc<Attendant>),
     /// The conference of this name, as if `conference-` and the name had been called.
     Conference(CompactString),
+    /// Whoever calls it is led from outside.
+    Flow,
 }
 
 /// Whether there can be a conference of this name, `conference-` not counted.
@@ -336,6 +338,9 @@ impl B2bua {
             name if name.starts_with(CONFERENCE) => conference(name, domain),
             _ => match self.config.services.get(name)? {
                 Configured::Attendant(attendant) => Some(Service::Attendant(Arc::new(attendant.within(domain)))),
+                Configured::Flow => {
+                    Some(Service::Flow(hookswitch_call::Flow { name: name.into(), domain: domain.into() }))
+                }
                 Configured::Conference(name) => conference(&format_compact!("{CONFERENCE}{name}"), domain),
             },
         }

@@ -1,4 +1,4 @@
-//! What applications speak: Call API, the pushed directory, the native REST.
+//! What applications speak: Call API, the pushed directory, the native REST, call flows.
 //!
 //! A dialect turns what an application wrote into a [`Command`](hookswitch_call::Command) and what
 //! the switch tells into what the application reads. It sees no socket and no clock, it does not
@@ -10,6 +10,7 @@
 pub mod access;
 mod address;
 pub mod call_api;
+pub mod flow;
 pub mod journal;
 pub mod mediaswitch;
 pub mod pace;

@@ -122,6 +122,7 @@ impl OpenSips {
             Command::Audio { .. } => {
                 Err(Refused::Unsupported("the audio of these calls does not run through here".into()))
             }
+            Command::Step { .. } => Err(Refused::Unsupported("these calls cannot be led step by step".into())),
             Command::Join { call, party, other, other_party, to, by } => {
                 only_refer(by)?;
                 self.needs(Topic::Transfer)?;

@@ -337,6 +337,8 @@ fn heading(call: &Call) -> Value {
     let state = match call.state {
         State::AwaitLocation(_) => "locating",
         State::AwaitAnswer(_) => "ringing",
+        // Nobody is looked for yet.
+        State::AwaitStep => "locating",
         State::AwaitDescription => "answering",
         State::Talking => "talking",
         State::AwaitEnds => "ending",

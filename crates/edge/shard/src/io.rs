@@ -12,6 +12,7 @@ use hookswitch_call::directory::{DirectoryChange, Layer, LookupNews, Question, Q
 use hookswitch_call::{MediaOp, MediaReport, Told};
 use hookswitch_channels::Effort;
 use hookswitch_dialect::call_api::{Admission, SessionId};
+use hookswitch_dialect::flow::{Document, FlowNews, Question as FlowQuestion, QuestionId as FlowQuestionId};
 use hookswitch_dialect::journal::record::CallDetail;
 use hookswitch_dialect::rest;
 use hookswitch_mediaswitch::{Note, NoteId};
@@ -111,6 +112,13 @@ pub enum Input {
         /// What is asked, and by whom.
         request: Box<rest::Request>,
     },
+    /// What came of [`Output::AskFlow`].
+    Flow {
+        /// Which question.
+        id: FlowQuestionId,
+        /// The document, or why there is none.
+        reply: Result<Document, CompactString>,
+    },
     /// What came of [`Output::Controller`].
     Controller {
         /// Which.
@@ -201,6 +209,10 @@ pub enum Output {
     },
     /// A command of the native REST has ended. Once for each.
     Command(rest::CommandEnd),
+    /// Ask who leads a call what comes next; wants [`Input::Flow`] unless it is the last question.
+    AskFlow(FlowQuestion),
+    /// What has become of a call that is led, for logs.
+    Flow(FlowNews),
     /// Make this HTTP request to a controller; wants [`Input::Controller`].
     Controller(Note),
     /// Make this HTTP request to a node; wants [`Input::Node`].

@@ -15,6 +15,7 @@ mod channels;
 mod control;
 mod details;
 mod dialogs;
+mod flow;
 mod front;
 mod http;
 mod inquiry;
@@ -29,6 +30,7 @@ mod users;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use ahash::AHashMap;
 use compact_str::CompactString;
 use hookswitch_b2bua::{B2bua, B2buaConfig, Step, aor};
 use hookswitch_call::directory::{Directory, DirectoryChange, LookupTotals};
@@ -37,6 +39,7 @@ use hookswitch_call::switchboard::{self, Switchboard};
 use hookswitch_call::{CallId, CallRef, Cause, Command, Fault, Kind, Limits, MediaOp, RecordOrder, Time};
 use hookswitch_channels::Channels;
 use hookswitch_dialect::call_api::{self, Hub, HubOutput};
+use hookswitch_dialect::flow::{FlowTerms, Flows};
 use hookswitch_dialect::journal::record::Records;
 use hookswitch_dialect::rest::{self as rest_dialect, Desk};
 use hookswitch_nodes::Nodes;
@@ -90,6 +93,8 @@ pub struct ShardConfig {
     pub dialogs: DialogsConfig,
     /// Media channels of controllers of their own.
     pub channels: ChannelsConfig,
+    /// Who leads calls to services of these names.
+    pub flows: AHashMap<CompactString, FlowTerms>,
 }
 
 /// How much a shard holds. After the last call everything but bindings and sessions is zero.
@@ -130,6 +135,7 @@ pub struct Shard {
     hub: Hub,
     inquiry: Inquiry,
     rest: Desk,
+    flows: Flows,
     record_rule: RecordRule,
     records: Records,
     stopping: bool,
@@ -162,6 +168,7 @@ impl Shard {
             hub: Hub::new(config.call_api, hub_seed),
             inquiry: Inquiry::default(),
             rest: Desk::new(config.rest, config.first_call, rest_seed),
+            flows: Flows::new(config.flows, config.first_call),
             record_rule: config.record,
             records: Records::default(),
             stopping: false,
@@ -188,6 +195,7 @@ impl Shard {
             Input::Text { session, text } => self.hub.text(now, session, &text),
             Input::SessionClosed(session) => self.hub.closed(session),
             Input::Http { id, method, path, body } => self.http(now, id, &method, &path, &body),
+            Input::Flow { id, reply } => self.flows.replied(now, id, reply),
             Input::Controller { id, status } => {
                 if let Some(channel) = self.dialogs.noted(now, id, status) {
                     self.channels.unknown(channel);
@@ -221,6 +229,7 @@ impl Shard {
         self.dialogs.handle_timeout(now);
         self.channels.handle_timeout(now);
         self.nodes.handle_timeout(now);
+        self.flows.handle_timeout(now);
         self.settle(now);
     }
 
@@ -229,6 +238,7 @@ impl Shard {
     pub fn poll_timeout(&self) -> Option<Time> {
         let machines = [self.b2bua.poll_timeout(), self.board.poll_timeout(), self.dialogs.poll_timeout()];
         let others = [self.records.poll_timeout(), self.channels.poll_timeout(), self.nodes.poll_timeout()];
+        let others = others.into_iter().chain([self.flows.poll_timeout()]);
         machines.into_iter().chain(others).flatten().min()
     }
 
@@ -389,7 +399,7 @@ impl Shard {
                     Some(Step::Close { flow }) => self.out.push_back(Output::Close { flow }),
                     Some(Step::AskUser(question)) => self.out.push_back(Output::AskUser(question)),
                     Some(Step::Lookup { id, name, kind }) => self.out.push_back(Output::Lookup { id, name, kind }),
-                    None if self.step_channels(now) || self.step_nodes(now) => {}
+                    None if self.step_channels(now) || self.step_nodes(now) || self.step_flows(now) => {}
                     None => break,
                 }
             }
@@ -409,6 +419,7 @@ impl Shard {
             switchboard::Output::Event(told) => {
                 self.hub.told(&told);
                 self.rest.told(&told);
+                self.flows.told(&told);
                 self.note_end(&told);
                 self.note_told(&told);
                 self.record_by_rule(&told);
@@ -418,7 +429,9 @@ impl Shard {
                 self.hub.outcome(&outcome);
                 self.rest.outcome(now, &outcome);
                 self.drain_desk();
+                self.flows.outcome(now, &outcome);
             }
+            switchboard::Output::StepWanted(wanted) => self.step_wanted(now, wanted),
         }
     }
 

@@ -38,6 +38,7 @@ impl Shard {
             MediaReport::Recorded { call, recording, news } => {
                 self.board.tell_media(now, MediaReport::Recorded { call, recording, news: news.clone() });
                 self.rest.recorded(call, recording, &news);
+                self.flows.recorded(now, call, recording, &news);
                 self.recorded(now, call, recording, news);
             }
             report => self.board.tell_media(now, report),

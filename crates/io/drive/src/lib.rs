@@ -11,7 +11,7 @@
 //!                     │   │ └──────── events ──▶ journal thread ──▶ whoever reads them
 //!                     │ look-up ▲
 //!                     ▼  answer │
-//!                   thread of names ◀─▶ name servers; the same for users who are asked for over HTTP
+//!                   thread of names ◀─▶ name servers; the same for users, and for what comes next in a call, over HTTP
 //! ```
 
 #![forbid(unsafe_code)]
@@ -22,6 +22,7 @@ mod controllers;
 mod discovery;
 mod dns;
 mod effort;
+mod flow;
 mod inbox;
 pub mod journal;
 mod key;
@@ -45,6 +46,7 @@ pub use clock::Clock;
 pub use controllers::MAX_CONTROLLER_REQUESTS;
 pub use discovery::{StunConfig, ask_stun};
 pub use dns::{DnsConfig, MAX_NAME_SERVERS, Names};
+pub use flow::{FlowConfig, FlowServiceError, MAX_FLOW_QUESTIONS};
 pub use journal::{JournalConfig, JournalError, JournalHandle, JournalThread};
 pub use media::{
     BadSoundSource, FilesConfig, Lateness, MediaConfig, MediaIo, MediaPlane, MediaTotals, SoundSource, WebSoundsConfig,

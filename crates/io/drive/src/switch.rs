@@ -22,6 +22,7 @@ use crate::controllers::{Controllers, NoteSink};
 use crate::discovery::{Discovery, StunConfig, own_addresses};
 use crate::dns::{AnswerSink, Dns, DnsConfig};
 use crate::effort::Efforts;
+use crate::flow::{DocumentSink, FlowConfig, FlowService, FlowServiceError};
 use crate::inbox::Inbox;
 use crate::journal::JournalHandle;
 use crate::key;
@@ -63,6 +64,8 @@ pub struct SwitchConfig {
     pub stun: StunConfig,
     /// Who is asked for users that are in no directory; to be set if and only if the directory of `shard` has such.
     pub users: Option<UserServiceConfig>,
+    /// Who leads calls; to be those flows of `shard` that have a URL.
+    pub flows: Vec<FlowConfig>,
     /// The Call API; none switches it off.
     pub application: Option<ApplicationConfig>,
     /// Directory and registrations over HTTP; none switches it off.
@@ -114,6 +117,7 @@ impl SwitchConfig {
             nftables: None,
             stun: StunConfig::default(),
             users: None,
+            flows: Vec::new(),
             application: None,
             http: None,
             journal: None,
@@ -160,6 +164,9 @@ pub enum StartError {
     /// Users cannot be asked for.
     #[error("look-up of users: {0}")]
     Users(#[from] UserServiceError),
+    /// Nobody who leads calls can be asked.
+    #[error("call flows: {0}")]
+    Flows(#[from] FlowServiceError),
     /// What was stored cannot be read.
     #[error("store: {0}")]
     Restore(#[from] RestoreError),
@@ -237,6 +244,7 @@ impl Switch {
         let controllers = start_controllers(config.secret.as_deref(), &inbox)?;
         let nodes = start_nodes(config.nodes, &inbox)?;
         let users = config.users.map(|config| start_users(config, &inbox)).transpose()?;
+        let flows = start_flows(config.flows, clock, &inbox)?;
         let records = config.call_records.map(|config| CallRecords::start(config, clock)).transpose()?;
         let shard = complete(config.shard, &addresses, clock)?;
         let mut switch = Self {
@@ -265,6 +273,7 @@ impl Switch {
                 media,
                 dns,
                 users,
+                flows,
                 records,
                 controllers,
                 nodes,
@@ -473,6 +482,21 @@ fn start_users(config: UserServiceConfig, inbox: &Arc<Inbox<Message>>) -> Result
     let inbox = Arc::clone(inbox);
     // As many as there are questions under way, which the directory bounds.
     UserService::start(config, Arc::new(move |id, reply| inbox.push_always(Message::User(id, reply))))
+}
+
+/// None without a flow that has somebody to ask.
+fn start_flows(
+    flows: Vec<FlowConfig>,
+    clock: Clock,
+    inbox: &Arc<Inbox<Message>>,
+) -> Result<Option<FlowService>, FlowServiceError> {
+    if flows.is_empty() {
+        return Ok(None);
+    }
+    let inbox = Arc::clone(inbox);
+    // As many as there are questions under way, which are limited.
+    let sink: DocumentSink = Arc::new(move |id, reply| inbox.push_always(Message::Flow(id, reply)));
+    FlowService::start(flows, clock, sink).map(Some)
 }
 
 /// Fills in what only the system knows.

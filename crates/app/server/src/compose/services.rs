@@ -33,11 +33,12 @@ pub(super) fn services(config: &Config) -> Result<AHashMap<CompactString, Config
         if name.is_empty() || is_built_in(name) {
             return Err(ConfigError::value(key, "the switch has a service of that name, or it has no name"));
         }
-        let configured = match (&service.conference, &service.play) {
-            (Some(room), None) => Configured::Conference(conference(&key, room, service)?),
-            (None, Some(play)) => Configured::Attendant(Arc::new(attendant(config, &key, service, play)?)),
-            (Some(_), Some(_)) | (None, None) => {
-                return Err(ConfigError::value(key, "either `play` or `conference`"));
+        let configured = match (&service.conference, &service.play, &service.flow) {
+            (Some(room), None, None) => Configured::Conference(conference(&key, room, service)?),
+            (None, Some(play), None) => Configured::Attendant(Arc::new(attendant(config, &key, service, play)?)),
+            (None, None, Some(_)) => flow(&key, service)?,
+            (Some(_), Some(_), _) | (Some(_), _, Some(_)) | (_, Some(_), Some(_)) | (None, None, None) => {
+                return Err(ConfigError::value(key, "either `play` or `conference` or `flow`"));
             }
         };
         Ok((name.as_str().into(), configured))
@@ -53,6 +54,13 @@ fn conference(key: &str, room: &str, service: &config::Service) -> Result<Compac
         return Err(ConfigError::value(format!("{key}.conference"), "no name, or one of more than 53 bytes"));
     }
     Ok(room.into())
+}
+
+fn flow(key: &str, service: &config::Service) -> Result<Configured, ConfigError> {
+    if service.menu.is_some() || service.record.is_some() || service.then != "hangup" {
+        return Err(ConfigError::value(key, "what comes in a call flow its documents say"));
+    }
+    Ok(Configured::Flow)
 }
 
 fn attendant(
@@ -226,8 +234,10 @@ mod tests {
         assert_eq!(services["s"], Configured::Conference("sales".into()));
         let name = "a".repeat(54);
         for (text, expected) in [
-            ("{}", "services.s: either `play` or `conference`"),
-            ("{ play: a.wav, conference: sales }", "services.s: either `play` or `conference`"),
+            ("{}", "services.s: either `play` or `conference` or `flow`"),
+            ("{ play: a.wav, conference: sales }", "services.s: either `play` or `conference` or `flow`"),
+            ("{ play: a.wav, flow: { fallback: [] } }", "services.s: either `play` or `conference` or `flow`"),
+            ("{ flow: { fallback: [] }, then: bob }", "what comes in a call flow its documents say"),
             ("{ conference: sales, then: bob }", "a conference has no menu, and nothing comes after it"),
             ("{ conference: '' }", "services.s.conference: no name"),
             (&format!("{{ conference: {name} }}"), "services.s.conference: no name, or one of more than 53 bytes"),

@@ -110,7 +110,7 @@ fn seconds(key: &'static str, value: u64, range: std::ops::RangeInclusive<u64>) 
 }
 
 /// A key, from wherever it is. Nothing that stands in there is in an error.
-fn secret(place: &str) -> Result<WebhookSecret, Bad> {
+pub(super) fn secret(place: &str) -> Result<WebhookSecret, Bad> {
     let text = match place.split_once(':') {
         Some(("env", name)) => {
             std::env::var(name).map_err(|_| ("secrets", format!("there is no variable `{name}`, or no text in it")))?

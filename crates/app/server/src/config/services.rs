@@ -8,6 +8,8 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::CallFlow;
+
 /// Something that can be called and plays.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +23,9 @@ pub struct Service {
     /// `conference-` and the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conference: Option<String>,
+    /// Instead of `play`, and alone: a web server says what is done with each call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<CallFlow>,
     /// Keys that lead on. Default: none.
     #[serde(default)]
     pub menu: Option<Menu>,

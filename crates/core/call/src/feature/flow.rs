@@ -26,8 +26,8 @@ use super::transfer::MAX_LEGS;
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Call, LegState, Scene, State};
 use crate::words::{
-    Address, Dialled, Diversion, Diverting, Failure, Flow, Found, MAX_ADDRESS, MAX_DIALLED, MAX_GROUPS, MediaOp,
-    Op, Outcome, Party, Refused, Sdp, Seat, Service, Stage, Step, StepWanted, Target, Ticket,
+    Address, Dialled, Diversion, Diverting, Failure, Flow, Found, MAX_ADDRESS, MAX_DIALLED, MAX_GROUPS, MediaOp, Op,
+    Outcome, Party, Refused, Sdp, Seat, Service, Stage, Step, StepWanted, Target, Ticket,
 };
 
 /// Ringing (RFC 3261 section 21.1.2).
@@ -74,7 +74,8 @@ impl Call {
         if self.state == State::AwaitEnds {
             return Err(Refused::Ending);
         }
-        let stands_in = self.state == State::Talking && matches!(self.service(led.party.other()), Some(Service::Flow(_)));
+        let stands_in =
+            self.state == State::Talking && matches!(self.service(led.party.other()), Some(Service::Flow(_)));
         match step {
             Step::Dial(dialled) => may_dial(dialled)?,
             Step::Divert(to) if to.0.len() > MAX_ADDRESS => return Err(Refused::AddressTooLong),
@@ -321,7 +322,8 @@ fn may_dial(dialled: &Dialled) -> Result<(), Refused> {
     let addresses: usize = dialled.groups.iter().map(Vec::len).sum();
     let all_have_some = dialled.groups.iter().all(|group| !group.is_empty());
     if !(1..=MAX_GROUPS).contains(&dialled.groups.len()) || !all_have_some || addresses > MAX_DIALLED {
-        let why = compact_str::format_compact!("1 to {MAX_GROUPS} groups with up to {MAX_DIALLED} addresses are called");
+        let why =
+            compact_str::format_compact!("1 to {MAX_GROUPS} groups with up to {MAX_DIALLED} addresses are called");
         return Err(Refused::Impossible(why));
     }
     match dialled.groups.iter().flatten().any(|address| address.0.len() > MAX_ADDRESS) {

@@ -269,6 +269,8 @@ const fn state_name(state: State) -> &'static str {
     match state {
         State::AwaitLocation(_) => "locating",
         State::AwaitAnswer(_) => "ringing",
+        // Nobody is looked for yet.
+        State::AwaitStep => "locating",
         State::AwaitDescription => "answering",
         State::Talking => "talking",
         State::AwaitEnds => "ending",

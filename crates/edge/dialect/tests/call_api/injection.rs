@@ -67,7 +67,7 @@ fn texts(command: &Command) -> Vec<&str> {
             let to = to.iter().map(|to| to.0.as_str());
             name(call).into_iter().chain(name(other)).chain(to).collect()
         }
-        Command::Audio { call, .. } => name(call).into_iter().collect(),
+        Command::Audio { call, .. } | Command::Step { call, .. } => name(call).into_iter().collect(),
     }
 }
 
@@ -76,7 +76,11 @@ fn addresses(command: &Command) -> Vec<&str> {
         Command::Start { caller, callee, .. } => vec![&caller.0, &callee.0],
         Command::Transfer { to, .. } => vec![&to.0],
         Command::Join { to, .. } => to.iter().map(|to| to.0.as_str()).collect(),
-        Command::End { .. } | Command::Hold { .. } | Command::Unhold { .. } | Command::Audio { .. } => vec![],
+        Command::End { .. }
+        | Command::Hold { .. }
+        | Command::Unhold { .. }
+        | Command::Audio { .. }
+        | Command::Step { .. } => vec![],
     }
 }
 

@@ -101,6 +101,8 @@ impl Own {
                 }
                 Said::Op(Op::Reoffer { call, leg, .. }) => self.changing.push((call, leg)),
                 Said::Op(_) => {}
+                // Nobody leads these calls.
+                Said::StepWanted(wanted) => panic!("{wanted:?}"),
             }
         }
     }

@@ -67,6 +67,9 @@ pub struct World {
     pub commands: Vec<rest::CommandEnd>,
     /// Users who are to be looked up, and what is told of that.
     pub asked: Vec<Question>,
+    /// What the leaders of calls are asked, and what is told of that.
+    pub questions: Vec<hookswitch_dialect::flow::Question>,
+    pub flow_news: Vec<hookswitch_dialect::flow::Note>,
     pub user_news: Vec<LookupNews>,
     /// Recordings that the media engine was to begin, and what is told of them.
     pub ordered: Vec<(CallId, RecordPlan)>,
@@ -130,6 +133,8 @@ impl World {
             responses: Vec::new(),
             commands: Vec::new(),
             asked: Vec::new(),
+            questions: Vec::new(),
+            flow_news: Vec::new(),
             user_news: Vec::new(),
             ordered: Vec::new(),
             recorded: Vec::new(),
@@ -318,6 +323,8 @@ impl World {
                     Output::Audio(_) | Output::Unreached(_) => {}
                     Output::Record(detail) => self.records.push(*detail),
                     Output::AskUser(question) => self.asked.push(question),
+                    Output::AskFlow(question) => self.questions.push(question),
+                    Output::Flow(news) => self.flow_news.push(news.what),
                     Output::Users(news) => self.user_news.push(news),
                     Output::Told(told) => self.told.push(told),
                     Output::Media(op) => media.push(op),

@@ -16,8 +16,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use compact_str::CompactString;
 use hookswitch_call::directory::QuestionId;
 use hookswitch_call::{Event, MediaReport};
+use hookswitch_dialect::flow::{Document, QuestionId as FlowQuestionId};
 use hookswitch_dialect::journal::Entry;
 use hookswitch_dialect::journal::record::CallDetail;
 use hookswitch_dialect::rest::{self, CommandEnd};
@@ -31,6 +33,7 @@ use mio::{Events, Poll, Token};
 use crate::clock::Clock;
 use crate::controllers::Controllers;
 use crate::dns::Dns;
+use crate::flow::FlowService;
 use crate::inbox::Inbox;
 use crate::journal::{JournalHandle, audio_entry, binding_entry, recorded_entry, trunk_entry};
 use crate::media::MediaPlane;
@@ -80,6 +83,8 @@ pub(crate) enum Message {
     Answer(LookupId, Answer),
     /// What came of a question for a user.
     User(QuestionId, UserReply),
+    /// What came of a question about a call.
+    Flow(FlowQuestionId, Result<Document, CompactString>),
     /// What came of what a controller was told.
     Controller(NoteId, Option<u16>),
     /// What came of a request to a node.
@@ -122,6 +127,7 @@ pub(crate) struct ShardLoop {
     pub(crate) dns: Dns,
     /// Where users are asked for, if anywhere.
     pub(crate) users: Option<UserService>,
+    pub(crate) flows: Option<FlowService>,
     /// Who writes call detail records, if anybody.
     pub(crate) records: Option<CallRecords>,
     /// Where controllers are told of their legs.
@@ -257,6 +263,7 @@ impl ShardLoop {
             Message::Media(report) => self.give(now, Input::Media(report)),
             Message::Answer(id, answer) => self.give(now, Input::Answer { id, answer }),
             Message::User(id, reply) => self.give(now, Input::User { id, reply }),
+            Message::Flow(id, reply) => self.give(now, Input::Flow { id, reply }),
             Message::Controller(id, status) => self.give(now, Input::Controller { id, status }),
             Message::Node(answer) => self.give(now, Input::Node(answer)),
             Message::PublicAddresses(public) => self.give(now, Input::PublicAddresses(public)),
@@ -382,6 +389,11 @@ impl ShardLoop {
                     Some(users) => users.ask(question),
                     None => tracing::error!("there is nobody to be asked for users"),
                 },
+                Output::AskFlow(question) => match &self.flows {
+                    Some(flows) => flows.ask(question),
+                    None => tracing::error!("there is nobody to be asked about calls"),
+                },
+                Output::Flow(news) => told::log_flow(&news),
                 Output::Text { session, text } => self.desk.sessions.say(session, text),
                 Output::CloseSession { session, code } => self.desk.sessions.dismiss(session, code),
                 Output::Http { id, status, content_type, allow, body } => {

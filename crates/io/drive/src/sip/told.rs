@@ -2,6 +2,7 @@
 
 use hookswitch_call::directory::LookupNews;
 use hookswitch_call::{AudioFacts, AudioNews, Event, OrderNews, RecordEnd, RecordNews, Recorded, Told};
+use hookswitch_dialect::flow::{FlowNews, Note};
 use hookswitch_dialect::rest::CommandEnd;
 use hookswitch_shard::{
     AudioReport, BindingEvent, BindingNews, Missed, RecordReport, TollNews, TrunkEvent, TrunkNews, Unproved, Unreached,
@@ -10,6 +11,16 @@ use hookswitch_sip::guard::GuardNews;
 use hookswitch_sip::registrar::RemovedWhy;
 
 use crate::pii::{Pii, is_pii_shown};
+
+/// Logs what has become of a call that is led. What a server has answered may be about persons.
+pub(crate) fn log_flow(news: &FlowNews) {
+    let FlowNews { call, flow, what } = news;
+    match what {
+        Note::Unanswered(why) => tracing::warn!(%call, %flow, why = %Pii(why), "no good answer about a call"),
+        Note::FellBack => tracing::warn!(%call, %flow, "the verbs of the configuration are carried out"),
+        Note::Failed { verb, why } => tracing::info!(%call, %flow, %verb, why = %Pii(why), "a verb could not be done"),
+    }
+}
 
 /// Logs one event: the steps of a call at info, the rest at debug.
 pub(crate) fn log(told: &Told) {

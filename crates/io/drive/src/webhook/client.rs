@@ -1,17 +1,19 @@
 //! One POST to one URL.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_call::Time;
 use hookswitch_dialect::webhook::{Answer, Failure};
+use hookswitch_sip::Network;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use reqwest::{Client, Response, Url, redirect};
 
+use super::WebhooksError;
 use super::guard::{Guard, Lookup, Private};
 use super::sign::{WebhookSecret, signatures};
-use super::{EndpointConfig, WebhooksError};
 use crate::clock::Clock;
 use crate::opensips::innermost;
 use crate::users::authorities;
@@ -29,8 +31,22 @@ const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// Posts for one endpoint.
-pub(super) struct Poster {
+/// What one target wants.
+pub(crate) struct PosterConfig {
+    /// What is signed with.
+    pub(crate) secrets: Vec<WebhookSecret>,
+    /// Networks that are allowed although they are not public.
+    pub(crate) allow_private: Vec<Network>,
+    /// A file of further authorities for certificates.
+    pub(crate) authorities: Option<PathBuf>,
+    /// How long an answer is waited for.
+    pub(crate) timeout: Duration,
+    /// Most connections that are kept although they carry nothing.
+    pub(crate) idle: usize,
+}
+
+/// Posts for one target.
+pub(crate) struct Poster {
     client: Client,
     guard: Arc<Guard>,
     secrets: Vec<WebhookSecret>,
@@ -39,25 +55,24 @@ pub(super) struct Poster {
 }
 
 impl Poster {
-    /// Takes the secrets of the endpoint and what it says about networks.
-    pub(super) fn new(endpoint: &mut EndpointConfig, clock: Clock) -> Result<Self, WebhooksError> {
-        let guard = Arc::new(Guard { allow_private: std::mem::take(&mut endpoint.allow_private) });
+    pub(crate) fn new(config: PosterConfig, clock: Clock) -> Result<Self, WebhooksError> {
+        let PosterConfig { secrets, allow_private, authorities: file, timeout, idle } = config;
+        let guard = Arc::new(Guard { allow_private });
         let mut builder = Client::builder()
             .http1_only()
             .no_proxy()
             .redirect(redirect::Policy::none())
             .tcp_nodelay(true)
             .dns_resolver(Arc::new(Lookup(Arc::clone(&guard))))
-            .connect_timeout(endpoint.timeout)
-            .pool_max_idle_per_host(endpoint.terms.parallel)
+            .connect_timeout(timeout)
+            .pool_max_idle_per_host(idle)
             .pool_idle_timeout(IDLE_FOR);
-        if let Some(file) = &endpoint.authorities {
+        if let Some(file) = &file {
             builder =
                 builder.tls_certs_merge(authorities(file).map_err(|why| WebhooksError::Authorities(why.to_string()))?);
         }
         let client = builder.build().map_err(|error| WebhooksError::Client(innermost(&error)))?;
-        let secrets = std::mem::take(&mut endpoint.secrets);
-        Ok(Self { client, guard, secrets, timeout: endpoint.timeout, clock })
+        Ok(Self { client, guard, secrets, timeout, clock })
     }
 
     pub(super) fn secrets(&self) -> &[WebhookSecret] {
@@ -66,8 +81,16 @@ impl Poster {
 
     /// What became of a POST of this document.
     pub(super) async fn post(&self, url: &Url, id: &str, text: Arc<str>) -> Answer {
+        match self.send(url, id, text).await {
+            Ok(response) => self.answer(response).await,
+            Err(failure) => Answer::Failed(failure),
+        }
+    }
+
+    /// Posts a document under this name. The time also counts for what is read of the answer.
+    pub(crate) async fn send(&self, url: &Url, id: &str, text: Arc<str>) -> Result<Response, Failure> {
         if let Err(Private(address)) = self.guard.check(url) {
-            return Answer::Failed(Failure::Private(address));
+            return Err(Failure::Private(address));
         }
         // What the target compares with its own calendar.
         let timestamp = self.clock.calendar().as_secs();
@@ -82,10 +105,7 @@ impl Poster {
         if !self.secrets.is_empty() {
             post = post.header(SIGNATURE, signatures(&self.secrets, id, timestamp, &text));
         }
-        match post.body(text.as_bytes().to_vec()).send().await {
-            Ok(response) => self.answer(response).await,
-            Err(error) => Answer::Failed(failure(&error)),
-        }
+        post.body(text.as_bytes().to_vec()).send().await.map_err(|error| failure(&error))
     }
 
     async fn answer(&self, mut response: Response) -> Answer {
@@ -114,7 +134,7 @@ fn wait_of(text: &str, now: Time) -> Option<Duration> {
     Some(date.saturating_sub(now))
 }
 
-fn failure(error: &reqwest::Error) -> Failure {
+pub(crate) fn failure(error: &reqwest::Error) -> Failure {
     let mut source: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(one) = source {
         if let Some(Private(address)) = one.downcast_ref() {

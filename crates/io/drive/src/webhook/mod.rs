@@ -10,7 +10,7 @@
 //! All endpoints share one thread and one file in the data folder. Each has a reader of the log, connections and a task
 //! of its own, so that nobody waits for the target of another.
 
-mod client;
+pub(crate) mod client;
 mod guard;
 pub(crate) mod pages;
 mod post;
@@ -37,7 +37,7 @@ use crate::StoreConfig;
 use crate::clock::Clock;
 use crate::journal::JournalHandle;
 pub use client::MAX_WEBHOOK_ANSWER;
-use client::Poster;
+use client::{Poster, PosterConfig};
 use post::{Postman, Question};
 pub use sign::{BadWebhookSecret, MAX_WEBHOOK_SECRETS, WebhookSecret};
 use state::Kept;
@@ -84,6 +84,25 @@ pub struct EndpointConfig {
     pub timeout: Duration,
     /// How often, how long and how many. Whether there is a fallback says [`EndpointConfig::fallback`].
     pub terms: Terms,
+}
+
+impl EndpointConfig {
+    /// What posts for it needs, which takes the secrets along.
+    fn poster(&mut self) -> PosterConfig {
+        PosterConfig {
+            secrets: std::mem::take(&mut self.secrets),
+            allow_private: std::mem::take(&mut self.allow_private),
+            authorities: self.authorities.clone(),
+            timeout: self.timeout,
+            idle: self.terms.parallel,
+        }
+    }
+}
+
+impl WebhookUrl {
+    pub(crate) const fn url(&self) -> &Url {
+        &self.0
+    }
 }
 
 /// Where a webhook is posted: `http` or `https`, without user, password and `#`.
@@ -164,7 +183,7 @@ impl Webhooks {
             .build()?;
         let mut desks = BTreeMap::new();
         for mut endpoint in config.endpoints {
-            let poster = Arc::new(Poster::new(&mut endpoint, clock)?);
+            let poster = Arc::new(Poster::new(endpoint.poster(), clock)?);
             let terms = Terms { has_fallback: endpoint.fallback.is_some(), ..endpoint.terms.clone() };
             let mut machine = Endpoint::new(terms, endpoint.filter.clone(), rand::rng().random());
             let stored = kept.iter().flat_map(|kept| kept.of(&endpoint.name, &endpoint.url.0));
