@@ -178,3 +178,6 @@ impl Leader {
         Document::read(&text).map_err(|error| format_compact!("{error}"))
     }
 }
+
+#[cfg(test)]
+mod tests;

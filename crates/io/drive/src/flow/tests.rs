@@ -1,0 +1,177 @@
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const DOCUMENT: &str = r#"{"verbs":[{"reject":{}}]}"#;
+
+type Reply = (QuestionId, Result<Document, CompactString>);
+
+/// A server that answers each path in its own bad way; what it was asked comes out.
+fn server() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let requests = Arc::clone(&asked);
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let requests = Arc::clone(&requests);
+            thread::spawn(move || {
+                let mut text = String::new();
+                let mut piece = [0; 4_096];
+                while !text.ends_with('}') {
+                    let Ok(read @ 1..) = stream.read(&mut piece) else { return };
+                    text.push_str(&String::from_utf8_lossy(&piece[..read]));
+                }
+                let path = text.split(' ').nth(1).unwrap_or_default().to_owned();
+                requests.lock().expect("nobody panics").push(text);
+                let say = |status: &str, body: &str| {
+                    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+                };
+                let answer = match path.as_str() {
+                    "/good" | "/deep/next" => say("200 OK", DOCUMENT),
+                    "/500" => say("500 No", DOCUMENT),
+                    "/204" => say("204 Nothing", ""),
+                    "/garbage" => say("200 OK", "<html>"),
+                    "/bad" => say("200 OK", r#"{"verbs":[{"dial":{"to":7}}]}"#),
+                    "/long" => say("200 OK", &format!("{DOCUMENT}{}", " ".repeat(MAX_DOCUMENT))),
+                    "/moved" => say("302 There", "").replace("\r\n\r\n", "\r\nLocation: /good\r\n\r\n"),
+                    "/half" => say("200 OK", DOCUMENT).replace("]}", ""),
+                    // It hangs.
+                    _ => {
+                        let _ = stream.read(&mut piece);
+                        return;
+                    }
+                };
+                let _ = stream.write_all(answer.as_bytes());
+            });
+        }
+    });
+    (address, asked)
+}
+
+fn config(at: SocketAddr, path: &str, fallback: Option<&str>) -> FlowConfig {
+    let url = |path: &str| format!("http://{at}{path}").parse().expect("a URL");
+    FlowConfig {
+        name: "sales".into(),
+        url: url(path),
+        fallback: fallback.map(url),
+        secrets: vec![SECRET.parse().expect("a key")],
+        allow_private: vec![Network { addr: [127, 0, 0, 0].into(), prefix: 8 }],
+        authorities: None,
+        timeout: Duration::from_secs(1),
+    }
+}
+
+fn service(config: FlowConfig) -> (FlowService, Receiver<Reply>) {
+    let (replies, taken) = channel();
+    let replies = Mutex::new(replies);
+    let sink: DocumentSink = Arc::new(move |id, reply| {
+        let _ = replies.lock().expect("nobody panics").send((id, reply));
+    });
+    (FlowService::start(vec![config], Clock::start(), sink).expect("a service"), taken)
+}
+
+fn question(url: Option<&str>) -> Question {
+    Question {
+        id: QuestionId(7),
+        flow: "sales".into(),
+        name: "flow_7".into(),
+        url: url.map(ToOwned::to_owned),
+        body: r#"{"event":"incoming"}"#.into(),
+        last: false,
+    }
+}
+
+fn ask(config: FlowConfig, url: Option<&str>) -> Result<Document, String> {
+    let (service, taken) = service(config);
+    service.ask(question(url));
+    let (id, reply) = taken.recv_timeout(PATIENCE).expect("a reply");
+    assert_eq!(id, QuestionId(7));
+    reply.map_err(|why| why.to_string())
+}
+
+#[test]
+fn a_question_is_posted_and_signed_and_its_document_read() {
+    let (at, asked) = server();
+    let document = ask(config(at, "/good", None), None).expect("a document");
+    assert_eq!(document, Document::read(DOCUMENT.as_bytes()).expect("one"));
+    let request = asked.lock().expect("nobody panics")[0].to_lowercase();
+    for header in ["post /good http/1.1", "content-type: application/json", "webhook-id: flow_7", "webhook-signature: v1,"] {
+        assert!(request.contains(header), "{request}");
+    }
+    // From the URL of the flow on.
+    ask(config(at, "/deep/500", None), Some("next")).expect("a document");
+    ask(config(at, "/500", None), Some("/good")).expect("a document");
+}
+
+#[test]
+fn whatever_is_no_good_answer_says_why() {
+    let (at, _) = server();
+    for (path, expected) in [
+        ("/500", "status 500"),
+        ("/204", "status 204"),
+        ("/moved", "status 302"),
+        ("/garbage", "the document: expected value"),
+        ("/bad", "verbs[0].dial.to: invalid type"),
+        ("/long", "the document is longer than 65536 bytes"),
+        ("/half", ""),
+        ("/hangs", "no answer in time"),
+    ] {
+        let why = ask(config(at, path, None), None).expect_err(path);
+        assert!(why.contains(expected), "{path}: {why}");
+        ask(config(at, path, Some("/good")), None).expect("the fallback URL has a document");
+    }
+    let both = ask(config(at, "/500", Some("/garbage")), None).expect_err("neither");
+    assert!(both.starts_with("status 500; the fallback URL: the document: expected value"), "{both}");
+}
+
+#[test]
+fn a_document_leads_nowhere_but_where_a_flow_may_ask() {
+    let (at, asked) = server();
+    let private = |url: Option<&str>| {
+        let mut config = config(at, "/good", None);
+        config.allow_private.clear();
+        ask(config, url).expect_err("not allowed")
+    };
+    assert!(private(None).contains("no public address"), "{}", private(None));
+    let metadata = ask(config(at, "/good", None), Some("http://169.254.169.254/")).expect_err("another network");
+    assert!(metadata.contains("169.254.169.254"), "{metadata}");
+    for url in ["ftp://x/", "http://joe:s3cret@127.0.0.1/", "http://["] {
+        let why = ask(config(at, "/good", None), Some(url)).expect_err(url);
+        assert!(why.starts_with(&format!("`{url}`: ")), "{why}");
+    }
+    assert!(asked.lock().expect("nobody panics").is_empty());
+}
+
+#[test]
+fn the_end_of_a_call_is_posted_once_and_nobody_waits_for_its_answer() {
+    let (at, asked) = server();
+    let (service, taken) = service(config(at, "/500", Some("/good")));
+    service.ask(Question { last: true, ..question(None) });
+    service.ask(question(None));
+    let (_, reply) = taken.recv_timeout(PATIENCE).expect("the reply to the second");
+    reply.expect("a document of the fallback URL");
+    assert!(taken.try_recv().is_err());
+    let paths: Vec<String> = asked.lock().expect("nobody panics").iter().map(|text| text[..10].to_owned()).collect();
+    assert_eq!(paths.iter().filter(|path| path.starts_with("POST /good")).count(), 1, "{paths:?}");
+}
+
+#[test]
+fn so_many_questions_are_under_way_and_no_more() {
+    let (at, _) = server();
+    let (service, taken) = service(config(at, "/hangs", None));
+    service.under_way.store(MAX_FLOW_QUESTIONS, Ordering::Relaxed);
+    service.ask(question(None));
+    let (_, reply) = taken.recv_timeout(PATIENCE).expect("a reply");
+    assert_eq!(reply, Err("too many questions are under way".into()));
+    assert_eq!(service.under_way.load(Ordering::Relaxed), MAX_FLOW_QUESTIONS);
+    service.ask(Question { flow: "other".into(), ..question(None) });
+    let (_, reply) = taken.recv_timeout(PATIENCE).expect("a reply");
+    assert_eq!(reply, Err("there is nobody to ask".into()));
+}
