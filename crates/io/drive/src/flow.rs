@@ -103,7 +103,7 @@ impl FlowService {
     /// Asks. What comes of it goes to the sink, in time or late, unless it was the last question about a call.
     pub(crate) fn ask(&self, question: Question) {
         let (id, last) = (question.id, question.last);
-        let answer = |sink: &DocumentSink, reply| {
+        let answer = move |sink: &DocumentSink, reply| {
             if !last {
                 sink(id, reply)
             }
