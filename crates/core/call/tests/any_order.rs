@@ -23,6 +23,9 @@ enum Step {
     Replaces(u8, u8, bool, bool),
     Located(u8, u8),
     Service(u8),
+    /// A flow is called, and what its leader says.
+    Flow(u8),
+    Leads(u8, u8),
     Nowhere(u8),
     Progress(u8, u8, bool),
     Answered(u8, u8, bool),
@@ -65,11 +68,13 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => (c.clone(), yes, c.clone(), yes, maybe).prop_map(|(a, p, b, q, by)| Step::Join(a, p, b, q, by)),
         2 => (c.clone(), l.clone(), yes, yes).prop_map(|(c, l, e, o)| Step::Replaces(c, l, e, o)),
         3 => (c.clone(), yes, 0..8u8).prop_map(|(c, p, n)| Step::Order(c, p, n)),
+        4 => (c.clone(), 0..5u8).prop_map(|(c, n)| Step::Leads(c, n)),
     ];
     let setup = prop_oneof![
         (c.clone(), 1..4u8).prop_map(|(c, n)| Step::Located(c, n)),
         (c.clone(), 1..3u8).prop_map(|(c, n)| Step::Located(c, n)),
         c.clone().prop_map(Step::Service),
+        c.clone().prop_map(Step::Flow),
         c.clone().prop_map(Step::Nowhere),
         (c.clone(), l.clone(), yes).prop_map(|(c, l, s)| Step::Progress(c, l, s)),
         (c.clone(), l.clone(), yes).prop_map(|(c, l, s)| Step::Answered(c, l, s)),
@@ -123,6 +128,21 @@ fn order(n: u8) -> AudioOrder {
         5 => AudioOrder::SendKeys("12".into()),
         6 => AudioOrder::Record(Box::new(RecordPlan::both_sides("r.wav".into()))),
         _ => AudioOrder::ControlRecording(FIRST_ORDERED, RecordControl::Finish),
+    }
+}
+
+fn lead(n: u8) -> hookswitch_call::Step {
+    let address = |name: &str| Address::from(format!("sip:{name}@x").as_str());
+    let dial = |groups: &[&[&str]]| {
+        let groups = groups.iter().map(|group| group.iter().map(|name| address(name)).collect()).collect();
+        hookswitch_call::Step::Dial(Box::new(Dialled { groups, ring_time: (n == 3).then(|| sec(9)) }))
+    };
+    match n {
+        0 => hookswitch_call::Step::Ring,
+        1 => hookswitch_call::Step::Answer,
+        2 => dial(&[&["d"]]),
+        3 => dial(&[&["d", "e"], &["f"]]),
+        _ => hookswitch_call::Step::Divert(address("d")),
     }
 }
 
@@ -227,6 +247,10 @@ impl Stage {
                 let (call, party, order) = (CallRef::Id(self.id(call)), party(end), order(n));
                 self.submit(Command::Audio { call, party, order });
             }
+            Step::Leads(call, n) => {
+                let call = CallRef::Id(self.id(call));
+                self.submit(Command::Step { call, step: lead(n) });
+            }
             _ => {}
         }
     }
@@ -240,6 +264,10 @@ impl Stage {
                 self.located(self.id(call), found);
             }
             Step::Service(call) => self.located(self.id(call), Found::Service(Service::Echo)),
+            Step::Flow(call) => {
+                let flow = Flow { name: "f".into(), domain: "x".into() };
+                self.located(self.id(call), Found::Service(Service::Flow(flow)));
+            }
             Step::Nowhere(call) => {
                 self.located(self.id(call), Found::Nowhere(Cause::new(Kind::NotFound, Fault::Peer)));
             }

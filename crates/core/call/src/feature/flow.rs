@@ -77,18 +77,21 @@ impl Call {
         let stands_in =
             self.state == State::Talking && matches!(self.service(led.party.other()), Some(Service::Flow(_)));
         match step {
-            Step::Dial(dialled) => may_dial(dialled)?,
-            Step::Divert(to) if to.0.len() > MAX_ADDRESS => return Err(Refused::AddressTooLong),
-            Step::Divert(_) | Step::Ring | Step::Answer => {}
-        }
-        match step {
-            Step::Dial(_) if stands_in => self.may_transfer(led.party).and_then(|()| self.may_bridge()),
-            _ if self.state == State::AwaitStep => self.may_grow(),
-            Step::Dial(_) => Err(Refused::Pending("the call waits for no step".into())),
-            Step::Ring | Step::Answer | Step::Divert(_) if stands_in => {
-                Err(Refused::Impossible("the call is answered".into()))
+            Step::Dial(dialled) => {
+                may_dial(dialled)?;
+                if stands_in {
+                    return self.may_transfer(led.party).and_then(|()| self.may_bridge());
+                }
             }
-            Step::Ring | Step::Answer | Step::Divert(_) => Err(Refused::Pending("the call waits for no step".into())),
+            Step::Divert(to) if to.0.len() > MAX_ADDRESS => return Err(Refused::AddressTooLong),
+            Step::Ring | Step::Answer | Step::Divert(_) if stands_in => {
+                return Err(Refused::Impossible("the call is answered".into()));
+            }
+            Step::Ring | Step::Answer | Step::Divert(_) => {}
+        }
+        match self.state == State::AwaitStep {
+            true => self.may_grow(),
+            false => Err(Refused::Pending("the call waits for no step".into())),
         }
     }
 

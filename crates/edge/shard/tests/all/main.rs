@@ -11,6 +11,7 @@ mod crossing;
 mod event_packages;
 mod guard;
 mod hops;
+mod led_calls;
 mod limits_of_users;
 mod mediaswitch_inbound;
 mod mediaswitch_outbound;

@@ -102,7 +102,9 @@ fn a_question_is_posted_and_signed_and_its_document_read() {
     let document = ask(config(at, "/good", None), None).expect("a document");
     assert_eq!(document, Document::read(DOCUMENT.as_bytes()).expect("one"));
     let request = asked.lock().expect("nobody panics")[0].to_lowercase();
-    for header in ["post /good http/1.1", "content-type: application/json", "webhook-id: flow_7", "webhook-signature: v1,"] {
+    for header in
+        ["post /good http/1.1", "content-type: application/json", "webhook-id: flow_7", "webhook-signature: v1,"]
+    {
         assert!(request.contains(header), "{request}");
     }
     // From the URL of the flow on.

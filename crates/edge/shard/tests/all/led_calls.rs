@@ -1,7 +1,6 @@
 //! Calls that are led by a web server: what it is asked, and what its verbs do on the wire.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_b2bua::Configured;
 use hookswitch_call::{
@@ -119,7 +118,7 @@ fn nobody_who_answers_leaves_the_caller_unanswered_for_the_next_verb() {
     world.respond(3, 200, Some("c"));
     assert!(world.has(0, |event| matches!(event, Event::Answered { .. })));
     let (carol, invite) = world.called(3).expect("called");
-    let text = String::from_utf8(invite.bytes().to_vec()).expect("text");
+    let text = String::from_utf8(invite.as_bytes().to_vec()).expect("text");
     assert!(text.contains("sip:sales@x.test") && text.contains("Diversion"), "{text}");
     world.bye(3, carol);
     assert!(world.has(0, |event| matches!(event, Event::Ended { .. })), "a redirected call is led no more");
