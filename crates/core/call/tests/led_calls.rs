@@ -166,6 +166,29 @@ fn a_group_in_which_nobody_can_be_called_fails_as_one_does() {
 }
 
 #[test]
+fn a_flow_cannot_be_dialled_but_a_call_can_pass_to_one() {
+    let other = || Found::Service(Service::Flow(Flow { name: "other".into(), domain: "x".into() }));
+    for talks in [false, true] {
+        let (mut desk, call) = if talks { answered() } else { calls() };
+        for _ in 0..2 {
+            step(&mut desk, call, dial(&[&["sip:other@x"]])).expect("taken");
+            desk.tell(Report::Located { call, found: other(), codecs: None, forwards: None });
+            assert_eq!(codes(&mut desk), [501]);
+        }
+        assert!(desk.wanted.is_empty());
+        let to = Address::from("sip:other@x");
+        if talks {
+            let command = Command::Transfer { call: CallRef::Id(call), party: Party::Caller, to, by: Some(By::Bridge) };
+            desk.submit(command).expect("taken");
+        } else {
+            step(&mut desk, call, Step::Divert(to)).expect("taken");
+        }
+        desk.tell(Report::Located { call, found: other(), codecs: None, forwards: None });
+        assert_eq!((codes(&mut desk), std::mem::take(&mut desk.wanted)), (vec![200], vec![("other".into(), talks)]));
+    }
+}
+
+#[test]
 fn a_diverted_call_is_led_no_more() {
     let (mut desk, call) = calls();
     step(&mut desk, call, Step::Divert(Address::from("sip:carol@x"))).expect("taken");

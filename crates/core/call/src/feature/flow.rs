@@ -282,6 +282,18 @@ impl Call {
         }
     }
 
+    /// Whoever is looked for just now is so by a step of the leader.
+    pub(super) fn is_in_a_step(&self) -> bool {
+        self.led.as_ref().is_some_and(|led| led.step.is_some())
+    }
+
+    /// Nobody has come to the party that is on the line: the step is over.
+    pub(super) fn step_failed(&mut self, whose: Whose) {
+        if let Some(led) = self.led.as_mut().filter(|led| led.step.map(Whose::Command) == Some(whose)) {
+            led.step = None;
+        }
+    }
+
     /// Somebody takes the place of an end: unless that is the leader's own step, the call is led no more.
     pub(super) fn leader_loses(&mut self, whose: Whose) {
         if let Some(led) = &mut self.led {

@@ -42,6 +42,7 @@ impl Call {
         if !self.awaits_location() {
             return;
         }
+        let in_a_step = self.is_in_a_step();
         let Some(hunt) = self.hunt.as_mut() else { return };
         // The first domain with wishes decides: media opens before the second party is looked up.
         self.codecs = self.codecs.take().or(codecs);
@@ -57,6 +58,11 @@ impl Call {
                 let times = [no_answer_after, ring_time].into_iter().flatten();
                 let ring_time = times.min().unwrap_or(scene.limits.ring_time);
                 self.ring(scene, targets, ring_time);
+            }
+            // Two leaders at a time it cannot have; one may pass it to the other.
+            Found::Service(Service::Flow(_)) if in_a_step => {
+                let cause = Cause::new(Kind::Unsupported, Fault::Controller).with_text("A Flow Cannot Be Dialled");
+                self.hunt_failed(scene, cause);
             }
             Found::Service(Service::Flow(flow)) if seat == Seat::Of(Party::Callee) && !self.third_party => {
                 self.led_by(scene, flow);

@@ -310,6 +310,7 @@ impl Call {
         }
         self.media(scene, MediaOp::CloseSpare { call });
         let cause = failure.cause.clone();
+        self.step_failed(op.whose);
         self.report(scene, op.whose, Err(failure));
         if self.end_of(party).is_none() {
             self.end(scene, cause);
