@@ -111,12 +111,13 @@ fn an_attendant_collects_a_key_and_connects_the_caller_who_comes_back_afterwards
 #[test]
 fn nobody_who_answers_leaves_the_caller_unanswered_for_the_next_verb() {
     let mut world = world(None);
-    calls(&mut world);
+    let dialog = calls(&mut world);
     reply(&mut world, r#"{"dial":{"to":"bob"}},{"redirect":{"to":"carol"}}"#);
     world.respond(1, 603, None);
     assert_eq!(world.failure(0), None);
     world.respond(3, 200, Some("c"));
     assert!(world.has(0, |event| matches!(event, Event::Answered { .. })));
+    world.ack(0, dialog, None);
     let (carol, invite) = world.called(3).expect("called");
     let text = String::from_utf8(invite.as_bytes().to_vec()).expect("text");
     assert!(text.contains("sip:sales@x.test") && text.contains("Diversion"), "{text}");
@@ -160,6 +161,8 @@ fn a_caller_who_gives_up_in_the_middle_ends_the_flow_whatever_it_waits_for() {
         if !verbs.is_empty() {
             reply(&mut world, verbs);
         }
+        // Before it has heard anything it may not cancel (RFC 3261 section 9.1).
+        world.pass(sec(1));
         world.cancel(0, dialog);
         assert_eq!(world.failure(0), Some(487), "{verbs}");
         over(world);
