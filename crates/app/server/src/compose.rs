@@ -84,6 +84,7 @@ pub fn switch_config(config: &Config) -> Result<SwitchConfig, ConfigError> {
     }
     switch.media.here = has(Role::Media);
     switch.secret = nodes::secret(config)?;
+    switch.nodes = nodes::client(config)?;
     switch.channels = channels::listener(config)?;
     switch.control = control::listener(config)?;
     switch.store = Some(StoreConfig { kind: "redb".into(), folder: config.data_dir() });
@@ -197,6 +198,7 @@ fn shard_config(config: &Config) -> Result<ShardConfig, ConfigError> {
         dialogs: mediaswitch::dialogs(config)?,
         channels: channels::limits(config),
         flows: flows::flow_terms(config)?,
+        nodes: nodes::beyond(config)?,
         ..ShardConfig::default()
     })
 }

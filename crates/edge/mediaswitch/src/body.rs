@@ -3,11 +3,16 @@
 use compact_str::{CompactString, format_compact};
 use hookswitch_call::directory::{MAX_SECRET, Secret};
 use hookswitch_call::{Address, MAX_ADDRESS};
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use crate::command::{MAX_BODY, Response};
+use crate::detail::Party;
 use crate::record::Cid;
 use crate::sdp;
+
+/// Longest Call-ID that a controller gets to see or to choose, in bytes.
+pub(crate) const MAX_CALLID: usize = 256;
 
 /// Longest name of a user or a domain, in bytes.
 const MAX_NAME: usize = 255;
@@ -23,6 +28,10 @@ pub(crate) struct Invitation {
     pub cid: Cid,
     pub control: Option<CompactString>,
     pub sdp: Option<String>,
+    /// The name that the dialog is to have.
+    pub callid: Option<CompactString>,
+    /// Who calls whom, on the word of a switchboard.
+    pub party: Option<Box<Party>>,
 }
 
 /// What whoever asks for a call and leaves something out is told, as the original says it.
@@ -90,6 +99,9 @@ impl Invitation {
     /// Reads the object that the original reads, or the flat one of its readme: `domain`, `to` and `from` beside each
     /// other, `callerid` for `cid`, and no description.
     pub fn read(body: &Map<String, Value>) -> Result<Self, Response> {
+        if let Some(party) = body.get("party") {
+            return Self::of_party(body, party);
+        }
         if body.get("from").is_some_and(Value::is_object) || body.get("to").is_some_and(Value::is_object) {
             return Self::nested(body);
         }
@@ -106,6 +118,37 @@ impl Invitation {
             cid: cid(body.get("callerid").or_else(|| body.get("cid")), false)?,
             control: control(body)?,
             sdp: description(body)?,
+            callid: None,
+            party: None,
+        })
+    }
+
+    /// As a switchboard calls somebody: the parties stand in the member `party`.
+    fn of_party(body: &Map<String, Value>, party: &Value) -> Result<Self, Response> {
+        let party = Party::deserialize(party);
+        let party = party.map_err(|error| Response::failed(400, &format!("party: {error}"), "party"))?;
+        for (address, place) in [(&party.from, "party.from"), (&party.to, "party.to")] {
+            if address.is_empty() || address.len() > MAX_ADDRESS || !address.bytes().all(|byte| byte.is_ascii_graphic())
+            {
+                return Err(wrong(place, "an address"));
+            }
+        }
+        let callid = line(body.get("callid"), "callid", MAX_CALLID)?;
+        if callid.as_ref().is_some_and(|callid| !is_callid(callid)) {
+            return Err(wrong("callid", "a Call-ID"));
+        }
+        Ok(Self {
+            from_domain: host_of(&party.from),
+            from_user: user_of(&party.from),
+            secret: None,
+            to_user: user_of(&party.to),
+            to_domain: None,
+            maxforwards: hops(body)?.unwrap_or(70),
+            cid: Cid::default(),
+            control: control(body)?,
+            sdp: description(body)?,
+            callid,
+            party: Some(Box::new(party)),
         })
     }
 
@@ -123,6 +166,8 @@ impl Invitation {
             cid: cid(body.get("cid").or_else(|| body.get("callerid")), true)?,
             control: control(body)?,
             sdp: Some(sdp.ok_or_else(|| missing("sdp"))?),
+            callid: None,
+            party: None,
         })
     }
 }
@@ -241,6 +286,18 @@ pub(crate) fn name_in(user: &str, domain: &str) -> CompactString {
         }
     }
     format_compact!("{out}@{domain}")
+}
+
+/// Whether a text can name a dialog, on the wire and in a path.
+pub(crate) fn is_callid(text: &str) -> bool {
+    !matches!(text, "" | "." | "..") && text.len() <= MAX_CALLID && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The host in an address, without its port; empty where there is none.
+fn host_of(address: &str) -> CompactString {
+    let rest = address.split_once(':').map_or(address, |(_, rest)| rest);
+    let host = rest.rsplit_once('@').map_or("", |(_, host)| host);
+    host.split([':', ';', '?']).next().unwrap_or_default().into()
 }
 
 /// The user in an address, unescaped; of an address that has none, what stands there.

@@ -13,10 +13,11 @@
 
 use compact_str::CompactString;
 use hookswitch_call::directory::Directory;
-use hookswitch_call::{CallId, Cause, Fault, Notes, Op, Sdp, Time};
+use hookswitch_call::{CallId, Op, Sdp, Time};
 use serde_json::{Map, Value, json};
 
 use crate::body::{self, Invitation};
+use crate::detail;
 use crate::record::{Change, Record, Stage};
 use crate::{Dialogs, Manner, Output, RequestId};
 
@@ -25,6 +26,10 @@ pub const MAX_BODY: usize = 64 * 1024;
 
 /// Longest value for `Alert-Info` and longest phrase, in bytes.
 pub const MAX_ALERT_INFO: usize = 512;
+
+/// What can be asked of a dialog, by PUT.
+const COMMANDS: [&str; 11] =
+    ["ring", "answer", "ok", "invite", "notify", "hangup", "refuse", "withdraw", "refer", "focus", "probe"];
 
 /// What a resource that only has commands below it allows.
 const ALLOW: &str = "GET, HEAD, POST, PUT";
@@ -98,6 +103,7 @@ impl Dialogs {
             return Err(Response::failed(413, "the body is longer than 65536 bytes", "body"));
         }
         match (request.method, request.action) {
+            ("GET" | "HEAD", "list") => Ok(Some(self.list())),
             ("GET" | "HEAD", _) => {
                 let body = json!({ "count": self.live(), "counter": self.counter() }).to_string();
                 Ok(Some(Response { body, ..Response::ok() }))
@@ -108,8 +114,7 @@ impl Dialogs {
                 Ok(None)
             }
             ("PUT", action) | ("POST", action @ "ring") => {
-                let known = matches!(action, "ring" | "answer" | "ok" | "invite" | "notify" | "hangup");
-                if !known {
+                if !COMMANDS.contains(&action) {
                     return Err(Response::failed(404, "Not found", "path"));
                 }
                 let body = body::object(request.body)?;
@@ -138,10 +143,16 @@ impl Dialogs {
             "answer" => self.answer(now, call, body),
             "ok" => self.ok(now, call, body),
             "invite" => self.change(call, body),
+            "refuse" | "withdraw" | "refer" | "focus" | "probe" => self.more(call, action, body),
             "notify" => {
+                let status = body::number(body.get("status"), "status")?.unwrap_or(200);
+                let text = body::line(body.get("text"), "text", MAX_ALERT_INFO)?;
+                if !(100..700).contains(&status) {
+                    return Err(Response::failed(400, "status must be from 100 to 699", "status"));
+                }
                 if let Some(Record { leg, .. }) = self.records.get(&call) {
-                    let text = CompactString::const_new("OK");
-                    self.out.push_back(Output::Op(Op::TellRefer { call, leg: *leg, status: 200, text }));
+                    let text = text.unwrap_or_else(|| CompactString::const_new("OK"));
+                    self.out.push_back(Output::Op(Op::TellRefer { call, leg: *leg, status, text }));
                 }
                 Ok(())
             }
@@ -153,8 +164,12 @@ impl Dialogs {
     fn ring(&mut self, now: Time, call: CallId, body: &Map<String, Value>) -> Result<(), Response> {
         let alert_info = body::line(body.get("alertinfo"), "alertinfo", MAX_ALERT_INFO)?;
         let sdp = body::description(body)?;
+        let status = body::number(body.get("status"), "status")?;
+        if status.is_some_and(|status| !(101..200).contains(&status)) {
+            return Err(Response::failed(400, "status must be from 101 to 199", "status"));
+        }
         let Some(record) = self.records.get_mut(&call) else { return Ok(()) };
-        if record.originator || record.answered || (record.ring && sdp.is_none()) {
+        if record.originator || record.answered || (record.ring && sdp.is_none() && status.is_none()) {
             return Ok(());
         }
         let leg = record.leg;
@@ -169,7 +184,7 @@ impl Dialogs {
             record.ring = true;
             record.epochs.ring = now.as_secs();
         }
-        let status = if sdp.is_some() { 183 } else { 180 };
+        let status = status.unwrap_or(if sdp.is_some() { 183 } else { 180 });
         self.out.push_back(Output::Op(Op::Ring { call, leg, status, sdp }));
         Ok(())
     }
@@ -238,6 +253,7 @@ impl Dialogs {
     /// A change of the session (re-INVITE).
     fn change(&mut self, call: CallId, body: &Map<String, Value>) -> Result<(), Response> {
         let sdp = body::description(body)?.map(|sdp| Sdp::from(sdp.as_str()));
+        let notes = detail::notes(body)?;
         let Some(record) = self.records.get_mut(&call) else { return Ok(()) };
         if record.stage != Stage::Talking {
             return Err(Response::failed(
@@ -252,21 +268,17 @@ impl Dialogs {
         record.change = Change::Ours(record.us.take());
         record.us.clone_from(&sdp);
         let leg = record.leg;
-        let notes = Notes::default();
         self.out.push_back(Output::Op(Op::Reoffer { call, leg, sdp, notes }));
         Ok(())
     }
 
     /// BYE, CANCEL, or the final status of who was called: 404 unless the controller says another.
     fn end(&mut self, call: CallId, body: &Map<String, Value>) -> Result<(), Response> {
-        let code = body::number(body.get("code"), "code")?.unwrap_or(404);
-        let reason = body::line(body.get("reason"), "reason", MAX_ALERT_INFO)?.unwrap_or_default();
-        if !(400..700).contains(&code) {
-            return Err(Response::failed(400, "code must be from 400 to 699", "code"));
+        let cause = detail::cause(body, 404)?;
+        match body.contains_key("cause") {
+            true => self.end_for(call, &cause),
+            false => self.hang_up(call, &cause),
         }
-        // That we can take no call at all is the one thing that is only true of ourselves.
-        let fault = if code == 503 { Fault::Server } else { Fault::Controller };
-        self.hang_up(call, &Cause { fault, ..Cause::from_status(code, &reason) });
         Ok(())
     }
 }

@@ -3,18 +3,17 @@
 use compact_str::CompactString;
 use hookswitch_call::{CallId, Cause, Fault, Handle, Kind, LegId, Op, Sdp, Time};
 
+use crate::body::MAX_CALLID;
+use crate::detail::{News, Party};
 use crate::outbox::Lane;
 use crate::record::{Change, Epochs, Record, Stage};
 use crate::{Dialogs, Output};
-
-/// Longest Call-ID that a controller gets to see, in bytes; a dialog with a longer one has a name of ours.
-const MAX_CALLID: usize = 256;
 
 /// The leg of a party that calls.
 const CALLER: LegId = LegId(0);
 
 /// A party that calls, admitted by the backend and not yet adopted.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Arrival {
     /// The backend's name for the leg.
     pub handle: Handle,
@@ -34,6 +33,8 @@ pub struct Arrival {
     pub offer: Option<Sdp>,
     /// The dialog that it wants to take over.
     pub replaces: Option<CallId>,
+    /// Who calls and who is called, for a switchboard.
+    pub party: Party,
 }
 
 impl Dialogs {
@@ -74,6 +75,7 @@ impl Dialogs {
                 us: None,
                 refer: None,
                 replaces,
+                party: Some(Box::new(arrival.party)),
                 epochs: Epochs { start: now.as_secs(), ..Epochs::default() },
                 seq: 0,
                 stage: Stage::Taking,
@@ -89,7 +91,8 @@ impl Dialogs {
     /// Tells the controller of the party that has [arrived](Dialogs::arrived), with what can be seen of its leg now.
     pub fn introduced(&mut self, now: Time, call: CallId, seen: crate::Seen) {
         self.look(call, seen);
-        self.tell(now, call);
+        let described = self.records.get(&call).is_some_and(|record| record.them.is_some());
+        self.tell(now, call, News::Arrived { described });
     }
 
     /// The controller knows of the call.
@@ -118,11 +121,12 @@ impl Dialogs {
         if first {
             record.stage = Stage::Talking;
         }
-        if sdp.is_some() {
+        let described = sdp.is_some();
+        if described {
             record.hold = sdp.as_ref().is_some_and(|sdp| crate::sdp::is_hold(&sdp.0));
             record.them = sdp;
         }
-        self.tell(now, call);
+        self.tell(now, call, News::Confirmed { described });
     }
 }
 

@@ -16,6 +16,7 @@
 //! | `outbound.rs` | a party is called |
 //! | `session.rs` | what a party does once it talks: changes, transfers, the end |
 //! | `command.rs`, `body.rs` | what the controller asks |
+//! | `detail.rs` | what a switchboard of ours says and hears beyond that |
 //! | `registered.rs` | controllers hear of registrations |
 //! | `outbox.rs` | what is told, in order, and again |
 //! | [`sdp`] | session descriptions as JSON |
@@ -24,6 +25,7 @@
 
 mod body;
 mod command;
+mod detail;
 mod inbound;
 mod outbound;
 mod outbox;
@@ -44,9 +46,11 @@ use sha2::{Digest, Sha256};
 
 pub use body::{Parties, parties, user_of};
 pub use command::{MAX_ALERT_INFO, MAX_BODY, Request, Response};
+pub use detail::{News, Party, SWITCHBOARD};
 pub use inbound::Arrival;
 use outbox::{Fate, Lane, Letter, Outbox};
 pub use outbox::{MAX_LANE, MAX_NOTES, Note, NoteId, PATIENCE, RETRY_FIRST, RETRY_MOST};
+pub use record::escaped;
 pub use record::{Calling, Change, Cid, Epochs, Record, Refer, Stage};
 pub use registered::Registration;
 
@@ -154,9 +158,9 @@ impl Dialogs {
         match report {
             Report::Located { call, found, .. } => self.located(call, found),
             Report::Dialed { call, .. } => self.look(call, seen),
-            Report::Progress { call, leg, status, sdp, .. } => {
+            Report::Progress { call, leg, status, text, sdp } => {
                 self.look(call, seen);
-                self.progressed(now, (call, leg), status, sdp);
+                self.progressed(now, (call, leg), (status, text), sdp);
             }
             Report::Answered { call, leg, sdp } => {
                 self.look(call, seen);
@@ -172,19 +176,19 @@ impl Dialogs {
             }
             Report::Withdrawn { call, .. } => self.withdrawn(now, call),
             Report::Reaccepted { call, sdp, .. } => self.reaccepted(now, call, sdp),
-            Report::ReferAsked { call, leg, to, .. } => self.refer_asked(now, (call, leg), to),
+            Report::ReferAsked { call, leg, to, by } => self.refer_asked(now, (call, leg), to, by),
             // Nobody here hears what parties send each other within a call.
             Report::Brought { call, leg, receipt, .. } => {
                 self.out.push_back(Output::Op(Op::Receipt { call, leg, receipt, status: 501 }));
             }
             Report::Ended { call, leg, cause } => self.ended(now, (call, leg), cause),
-            // Ended follows. Keys are in the audio. Nobody was referred or sent anything.
-            Report::Incoming(_)
-            | Report::Redirected { .. }
+            // Other controllers: Ended follows, keys are in the audio, and they refer nobody.
+            report @ (Report::Redirected { .. }
             | Report::Digit { .. }
-            | Report::Delivered { .. }
             | Report::ReferAnswered { .. }
-            | Report::ReferProgress { .. } => {}
+            | Report::ReferProgress { .. }) => self.detail(now, report),
+            // Nobody was sent anything.
+            Report::Incoming(_) | Report::Delivered { .. } => {}
         }
     }
 
@@ -201,7 +205,8 @@ impl Dialogs {
                 (Some(Stage::Taking), Fate::Refused) => self.not_taken(*call),
                 // It knows nothing of a call that is over, or that it has answered all the same.
                 (Some(Stage::Over), Fate::Refused) => self.outbox.forget(&lane),
-                (Some(_) | None, Fate::Taken | Fate::Lost | Fate::Waits | Fate::Refused) => {}
+                (Some(Stage::Over) | None, _) | (Some(_), Fate::Taken | Fate::Waits | Fate::Refused) => {}
+                (Some(_), Fate::Lost) => self.abandoned(*call),
             }
             self.clear(*call);
         }
@@ -371,14 +376,14 @@ impl Dialogs {
         }
     }
 
-    /// Tells the controller how the dialog is now.
-    fn tell(&mut self, now: Time, call: CallId) {
+    /// Tells the controller how the dialog is now, and a switchboard what has happened.
+    fn tell(&mut self, now: Time, call: CallId, news: News) {
         let Some(record) = self.records.get_mut(&call) else { return };
         record.seq += 1;
         let once = record.stage == Stage::Taking && record.seq == 1;
-        let letter = record.url().map(|url| Letter { method: "PUT", url, body: record.document(), once });
-        // It is told once.
-        record.refer = None;
+        let letter = record.url().map(|url| Letter { method: "PUT", url, body: record.document(&news), once });
+        // They are told once.
+        (record.refer, record.party) = (None, None);
         if let Some(letter) = letter {
             self.outbox.push(now, &Lane::Dialog(call), letter);
         }

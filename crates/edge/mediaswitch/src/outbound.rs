@@ -8,6 +8,7 @@ use hookswitch_call::{
 
 use crate::body::{Invitation, name_in};
 use crate::command::Response;
+use crate::detail::{News, Party};
 use crate::inbound::base;
 use crate::record::{Calling, Change, Epochs, Record, Stage};
 use crate::sdp::is_hold;
@@ -22,28 +23,34 @@ impl Dialogs {
         if let Some(cause) = self.full() {
             return self.out.push_back(Output::Answer(id, Response::failed(cause.code, &cause.text, "")));
         }
+        if wanted.callid.as_ref().is_some_and(|callid| self.by_callid.contains_key(callid)) {
+            let refusal = Response::failed(409, "there is a dialog of this name", "callid");
+            return self.out.push_back(Output::Answer(id, refusal));
+        }
         let call = self.name();
         let from = wanted.from_domain;
         let domain = directory.resolve(&from).map_or_else(|| from.clone(), CompactString::from);
         let control = wanted.control.or_else(|| directory.control(&domain).map(CompactString::from));
         let to_domain = wanted.to_domain.unwrap_or_else(|| from.clone());
         let calling = Calling {
-            to: name_in(&wanted.to_user, &to_domain),
-            from: name_in(&wanted.from_user, &from),
+            to: whole(&wanted.party, |party| &party.to).unwrap_or_else(|| name_in(&wanted.to_user, &to_domain)),
+            from: whole(&wanted.party, |party| &party.from).unwrap_or_else(|| name_in(&wanted.from_user, &from)),
             secret: wanted.secret,
             cid: wanted.cid,
             places: Vec::new(),
             legs: Vec::new(),
+            party: wanted.party,
             worst: None,
             diverted: 0,
             next: 0,
         };
         let to = Address(calling.to.clone());
+        let anywhere = calling.party.as_ref().is_none_or(|party| party.anywhere);
         self.enter(
             now,
             Record {
                 call,
-                callid: self.callid(call),
+                callid: wanted.callid.unwrap_or_else(|| self.callid(call)),
                 control: control.map(|control| base(&control)),
                 domain,
                 to: wanted.to_user,
@@ -61,6 +68,7 @@ impl Dialogs {
                 us: wanted.sdp.map(|sdp| Sdp::from(sdp.as_str())),
                 refer: None,
                 replaces: None,
+                party: None,
                 epochs: Epochs { start: now.as_secs(), ..Epochs::default() },
                 seq: 0,
                 stage: Stage::Located(id.0),
@@ -70,13 +78,13 @@ impl Dialogs {
                 due: None,
             },
         );
-        self.locate(call, to);
+        self.locate(call, to, anywhere);
     }
 
-    fn locate(&mut self, call: CallId, to: Address) {
+    fn locate(&mut self, call: CallId, to: Address, anywhere: bool) {
         // Nobody's phone asks for it.
         let by = Orderer::default();
-        self.out.push_back(Output::Op(Op::Locate { call, to, anywhere: true, by }));
+        self.out.push_back(Output::Op(Op::Locate { call, to, anywhere, by }));
     }
 
     /// Where the party is.
@@ -96,7 +104,8 @@ impl Dialogs {
             }
             Found::Diverted { to, .. } if calling.diverted < MAX_DIVERTED => {
                 calling.diverted += 1;
-                return self.locate(call, to);
+                let anywhere = calling.party.as_ref().is_none_or(|party| party.anywhere);
+                return self.locate(call, to, anywhere);
             }
             Found::Diverted { .. } => Cause::loop_detected(),
             // Services of the switch are calls, and this is a leg.
@@ -129,16 +138,25 @@ impl Dialogs {
             calling.legs.push(leg);
             let wire_id = (leg.0 == 0).then(|| record.callid.clone());
             let dial = dial_for(calling, place, wire_id, (record.us.clone(), record.maxforwards));
-            self.out.push_back(Output::Manner(call, leg, manner(calling)));
+            if calling.party.is_none() {
+                self.out.push_back(Output::Manner(call, leg, manner(calling)));
+            }
             self.out.push_back(Output::Op(Op::Dial { call, leg, dial: Box::new(dial) }));
         }
     }
 
     /// A party that is called rings, or is heard already.
-    pub(crate) fn progressed(&mut self, now: Time, (call, leg): (CallId, LegId), status: u16, sdp: Option<Sdp>) {
+    pub(crate) fn progressed(
+        &mut self,
+        now: Time,
+        (call, leg): (CallId, LegId),
+        (status, text): (u16, CompactString),
+        sdp: Option<Sdp>,
+    ) {
         let Some(record) = self.records.get_mut(&call).filter(|record| record.stage == Stage::Calling) else { return };
         let rings = status == 180 && !record.ring;
-        let speaks = sdp.is_some() && sdp != record.them;
+        let described = sdp.is_some();
+        let speaks = described && sdp != record.them;
         if rings {
             record.ring = true;
             record.epochs.ring = now.as_secs();
@@ -148,7 +166,7 @@ impl Dialogs {
         }
         record.leg = leg;
         if rings || speaks {
-            self.tell(now, call);
+            self.tell(now, call, News::Progress { status, text, described });
         }
     }
 
@@ -167,6 +185,7 @@ impl Dialogs {
         record.answered = true;
         record.epochs.answer = now.as_secs();
         record.hold = sdp.as_ref().is_some_and(|sdp| is_hold(&sdp.0));
+        let described = sdp.is_some();
         record.them = sdp.or(record.them.take());
         let until = match record.us {
             Some(_) => {
@@ -180,7 +199,7 @@ impl Dialogs {
             }
         };
         self.wait(call, until);
-        self.tell(now, call);
+        self.tell(now, call, News::Answered { described });
     }
 
     /// One of the places that were called will not answer.
@@ -219,6 +238,17 @@ impl Dialogs {
 }
 
 fn dial_for(calling: &Calling, place: Target, wire_id: Option<CompactString>, (us, hops): (Option<Sdp>, u8)) -> Dial {
+    if let Some(party) = &calling.party {
+        return Dial {
+            wire_id,
+            hops,
+            identity: party.identity(),
+            diversions: party.diversions.clone(),
+            alerting: party.alerting(),
+            referred_by: party.referred_by.clone(),
+            ..Dial::new(place, Address(calling.from.clone()), Address(calling.to.clone()), us)
+        };
+    }
     let name = &calling.cid.name;
     let shown = !calling.cid.private && !name.is_empty();
     let display = shown.then(|| escaped_name(name).as_bytes().into());
@@ -228,6 +258,11 @@ fn dial_for(calling: &Calling, place: Target, wire_id: Option<CompactString>, (u
         identity: Identity { display, ..Identity::default() },
         ..Dial::new(place, Address(calling.from.clone()), Address(calling.to.clone()), us)
     }
+}
+
+/// An address that a switchboard says.
+fn whole(party: &Option<Box<Party>>, of: fn(&Party) -> &CompactString) -> Option<CompactString> {
+    party.as_deref().map(of).filter(|address| !address.is_empty()).cloned()
 }
 
 /// What stands in the INVITE besides: the number and the name of the caller as the original writes them, whether they are to

@@ -8,6 +8,7 @@ use hookswitch_call::{CallId, Cause, LegId, Sdp, Target, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::detail::{News, Party};
 use crate::sdp;
 
 /// One dialog of a controller, as one record that can be stored and moved.
@@ -51,6 +52,8 @@ pub struct Record {
     pub refer: Option<Refer>,
     /// The dialog that it wants to take over (RFC 3891).
     pub replaces: Option<CompactString>,
+    /// Who calls and who is called, for a switchboard; told once.
+    pub party: Option<Box<Party>>,
     /// When what happened, in seconds since 1970; 0 for what has not.
     pub epochs: Epochs,
     /// Number of the last event.
@@ -148,6 +151,8 @@ pub struct Calling {
     pub places: Vec<Target>,
     /// Legs that ring.
     pub legs: Vec<LegId>,
+    /// What is shown of the call besides, on the word of a switchboard.
+    pub party: Option<Box<Party>>,
     /// The best that was said so far.
     pub worst: Option<Cause>,
     /// How often the call was turned away.
@@ -175,7 +180,7 @@ impl Record {
     }
 
     /// The document of an event: the whole dialog.
-    pub(crate) fn document(&self) -> String {
+    pub(crate) fn document(&self, news: &News) -> String {
         let (code, status) = self.error.as_ref().map_or((0, ""), |(code, status)| (*code, status.as_str()));
         let mut document = json!({
             "callid": self.callid, "seq": self.seq, "domain": self.domain, "to": self.to, "from": self.from,
@@ -194,6 +199,15 @@ impl Record {
         if let Some(replaces) = &self.replaces {
             document["replaces"] = json!(replaces);
         }
+        if self.is_of_switchboard() {
+            // It wants them as they were written.
+            let written = |sdp: &Option<Sdp>| sdp.as_ref().map_or_else(|| json!({}), |sdp| json!(&*sdp.0));
+            document["sdp"] = json!({ "them": written(&self.them), "us": written(&self.us) });
+            document["news"] = json!(news);
+            if let Some(party) = &self.party {
+                document["party"] = json!(party);
+            }
+        }
         document.to_string()
     }
 }
@@ -204,7 +218,8 @@ fn as_json(sdp: Option<&Sdp>) -> Value {
 }
 
 /// A name as one segment of a path (RFC 3986 section 3.3).
-pub(crate) fn escaped(name: &str) -> String {
+#[must_use]
+pub fn escaped(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for byte in name.bytes() {
         match byte {

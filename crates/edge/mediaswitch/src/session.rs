@@ -1,8 +1,9 @@
 //! What a party does once it talks: it changes its session, asks for a transfer, and ends.
 
-use hookswitch_call::{CallId, Cause, Fault, Kind, LegId, Op, ReferTo, Sdp, Time};
+use hookswitch_call::{Address, CallId, Cause, Fault, Kind, LegId, Op, ReferTo, Sdp, Time};
 
 use crate::body::user_of;
+use crate::detail::News;
 use crate::record::{Change, Record, Refer, Stage};
 use crate::sdp::is_hold;
 use crate::{CHANGE_TIME, Dialogs, Output};
@@ -20,23 +21,24 @@ impl Dialogs {
             return self.out.push_back(Output::Op(Op::Reanswer { call, leg, sdp }));
         }
         record.change = Change::Theirs(record.them.clone(), record.hold);
+        let described = sdp.is_some();
         if let Some(offer) = sdp {
             record.hold = is_hold(&offer.0);
             record.them = Some(offer);
         }
         self.wait(call, Some(now + CHANGE_TIME));
-        self.tell(now, call);
+        self.tell(now, call, News::Reoffered { described });
     }
 
     pub(crate) fn withdrawn(&mut self, now: Time, call: CallId) {
         if self.as_before(call) {
             self.wait(call, None);
-            self.tell(now, call);
+            self.tell(now, call, News::Withdrawn);
         }
     }
 
     /// The party's change comes to nothing. Whether there was one.
-    fn as_before(&mut self, call: CallId) -> bool {
+    pub(crate) fn as_before(&mut self, call: CallId) -> bool {
         let Some(record) = self.records.get_mut(&call) else { return false };
         let Change::Theirs(them, hold) = std::mem::take(&mut record.change) else { return false };
         (record.them, record.hold) = (them, hold);
@@ -48,7 +50,7 @@ impl Dialogs {
         let Some(record) = self.records.get_mut(&call) else { return };
         let Change::Ours(before) = std::mem::take(&mut record.change) else { return };
         let mut until = None;
-        let mut failed = None;
+        let (mut failed, mut news) = (None, News::Reaccepted { described: sdp.as_ref().is_ok_and(Option::is_some) });
         match sdp {
             Ok(Some(sdp)) => {
                 if record.us.is_none() {
@@ -67,12 +69,13 @@ impl Dialogs {
             }
             Err(cause) => {
                 record.us = before;
-                failed = Some((cause.code, cause.text));
+                failed = Some((cause.code, cause.text.clone()));
+                news = News::Refused { cause };
             }
         }
         record.error = failed;
         self.wait(call, until);
-        self.tell(now, call);
+        self.tell(now, call, news);
         // It was an event and is no state.
         if let Some(record) = self.records.get_mut(&call) {
             record.error = None;
@@ -81,7 +84,7 @@ impl Dialogs {
 
     /// The party asks for a transfer. It is agreed to at once, since a phone would not wait for a controller, and what
     /// comes of it the controller says.
-    pub(crate) fn refer_asked(&mut self, now: Time, (call, leg): (CallId, LegId), to: ReferTo) {
+    pub(crate) fn refer_asked(&mut self, now: Time, (call, leg): (CallId, LegId), to: ReferTo, by: Option<Address>) {
         let refer = match &to {
             ReferTo::Address(address) => {
                 Some(Refer { to: user_of(&address.0), uri: Some(address.0.clone()), replaces: None })
@@ -100,7 +103,7 @@ impl Dialogs {
         };
         record.refer = Some(refer);
         self.out.push_back(Output::Op(Op::AnswerRefer { call, leg, result: Ok(()) }));
-        self.tell(now, call);
+        self.tell(now, call, News::ReferAsked { by });
     }
 
     /// A leg is over.
@@ -133,7 +136,7 @@ impl Dialogs {
             record.error = Some((cause.code, cause.text.clone()));
         }
         self.live -= 1;
-        self.tell(now, call);
+        self.tell(now, call, News::Ended { cause: cause.clone() });
         self.clear(call);
     }
 
@@ -194,7 +197,7 @@ impl Dialogs {
         if self.as_before(call) {
             let cause = Cause::new(Kind::Unreachable, Fault::Server);
             self.out.push_back(Output::Op(Op::Reanswer { call, leg, sdp: Err(cause) }));
-            self.tell(now, call);
+            self.tell(now, call, News::Withdrawn);
         }
     }
 }

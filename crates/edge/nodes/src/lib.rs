@@ -14,11 +14,15 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `legs/` | the half with the legs |
+//! | [`media`] | the half with the audio |
+//! | `places.rs` | which media node has room |
 //! | `orders.rs` | requests of one leg or channel go one after the other |
 //! | `pulse.rs` | which nodes are there |
 
 #![forbid(unsafe_code)]
 
+mod legs;
 pub mod media;
 mod orders;
 mod places;
@@ -27,8 +31,9 @@ mod pulse;
 use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_call::port::{Backend, MediaLink};
-use hookswitch_call::{MediaOp, MediaReport, Op, Report, Time};
+use hookswitch_call::{CallId, Found, MediaOp, MediaReport, Op, Report, Time};
 
+pub use legs::{Legs, MAX_LEGS, MAX_REGISTERED};
 pub use media::Media;
 pub use orders::{MAX_LANE, MAX_WAITING, Orders, TooMany};
 pub use places::{Load, PlaceNews, Places};
@@ -114,9 +119,15 @@ pub trait Half {
 }
 
 /// The half with the legs.
-pub trait LegsHalf: Backend + Half + Send {}
-
-impl<T: Backend + Half + Send> LegsHalf for T {}
+pub trait LegsHalf: Backend + Half + Send {
+    /// An address is being looked for in our own directory. `anywhere`: a controller has named it, so it need not be ours;
+    /// `user`: the address of record of the user of ours that it would be.
+    fn seek(&mut self, call: CallId, to: &str, anywhere: bool, user: Option<CompactString>);
+    /// Our own directory says this of it: where the call is to go.
+    fn found(&mut self, call: CallId, found: Found) -> Found;
+    /// A domain of ours is new or has changed: its users as JSON, as `/dir` takes them; none if it is gone.
+    fn domain(&mut self, name: &str, users: Option<String>);
+}
 
 /// The half with the audio.
 pub trait MediaHalf: MediaLink + Half + Send {}
@@ -129,6 +140,15 @@ struct Beyond<T: ?Sized> {
     half: Box<T>,
 }
 
+/// Where nodes are.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Config {
+    /// Base URLs of SIP nodes, without slashes at their ends; none where legs are not elsewhere. At most [`MAX_NODES`].
+    pub sip: Vec<CompactString>,
+    /// Our own base URL, as they reach us.
+    pub control: CompactString,
+}
+
 /// What is elsewhere of a switch.
 #[derive(Default)]
 pub struct Nodes {
@@ -137,6 +157,17 @@ pub struct Nodes {
 }
 
 impl Nodes {
+    /// Everything that a configuration says is elsewhere. The seed makes names unguessable: draw it from the operating system.
+    #[must_use]
+    pub fn new(config: Config, seed: [u8; 32]) -> Self {
+        let nodes = Self::default();
+        if config.sip.is_empty() {
+            return nodes;
+        }
+        let legs = Legs::new(config.sip.len(), &config.control, seed);
+        nodes.with_legs(config.sip, Box::new(legs))
+    }
+
     /// Legs are on these nodes. At most [`MAX_NODES`]; base URLs without a slash at their ends.
     #[must_use]
     pub fn with_legs(self, urls: Vec<CompactString>, half: Box<dyn LegsHalf>) -> Self {
@@ -183,6 +214,11 @@ impl Nodes {
             None => return Err(op),
         }
         Ok(())
+    }
+
+    /// The half with the legs, if they are elsewhere.
+    pub fn legs_mut(&mut self) -> Option<&mut (dyn LegsHalf + 'static)> {
+        self.legs.as_mut().map(|legs| &mut *legs.half)
     }
 
     /// The next report of legs.
@@ -315,6 +351,14 @@ mod tests {
         fn poll_report(&mut self) -> Option<Report> {
             None
         }
+    }
+
+    impl LegsHalf for Scripted {
+        fn seek(&mut self, _call: CallId, _to: &str, _anywhere: bool, _user: Option<CompactString>) {}
+        fn found(&mut self, _call: CallId, found: Found) -> Found {
+            found
+        }
+        fn domain(&mut self, _name: &str, _users: Option<String>) {}
     }
 
     impl MediaLink for Scripted {

@@ -6,7 +6,7 @@ use hookswitch_call::port::Backend;
 use hookswitch_call::{CallId, Cause, Fault, Incoming, Kind, LegId, Op, Report, Time};
 use hookswitch_dialect::mediaswitch::CONTENT_TYPE;
 use hookswitch_mediaswitch::{
-    Arrival, Config, Dialogs, Output as Wanted, Record, Registration, Request, RequestId, Seen, user_of,
+    Arrival, Config, Dialogs, Output as Wanted, Party, Record, Registration, Request, RequestId, Seen, user_of,
 };
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::registrar::{Change, RemovedWhy};
@@ -84,6 +84,7 @@ impl Shard {
             let seen = leg.map(|leg| self.seen(call, leg)).unwrap_or_default();
             return self.dialogs.report(now, report, seen);
         }
+        let report = self.located(report);
         self.note_unreached(&report);
         self.tell_board(now, report);
     }
@@ -120,6 +121,7 @@ impl Shard {
             maxforwards: incoming.hops.saturating_add(1),
             offer: incoming.offer.clone(),
             replaces: incoming.replaces.map(|replaces| replaces.call),
+            party: Party::of(incoming),
         };
         let call = self.dialogs.arrived(now, arrival);
         // The leg has its name before anything is said of it.

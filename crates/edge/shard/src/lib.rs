@@ -57,6 +57,7 @@ pub use hookswitch_b2bua::trunk::{Missed, TrunkEvent, TrunkNews, TrunkStatus, Un
 pub use hookswitch_b2bua::{Mailbox, MailboxChange};
 pub use hookswitch_channels::{Config as ChannelsConfig, Effort};
 pub use hookswitch_dialect::call_api::{Admission, Mode, SessionId};
+pub use hookswitch_nodes::Config as NodesConfig;
 pub use inquiry::{AudioReport, CALLS_LISTED, ENDED_KEPT, UNREACHED_KEPT, Unreached};
 pub use io::{BindingEvent, BindingNews, Change, HttpId, Input, Output, Stored};
 pub use record::CallRecord;
@@ -95,6 +96,8 @@ pub struct ShardConfig {
     pub channels: ChannelsConfig,
     /// Who leads calls to services of these names.
     pub flows: AHashMap<CompactString, FlowTerms>,
+    /// Where legs and audio are that are not here. Default nowhere.
+    pub nodes: NodesConfig,
 }
 
 /// How much a shard holds. After the last call everything but bindings and sessions is zero.
@@ -160,7 +163,8 @@ impl Shard {
         dialogs_seed[0] ^= 0x3c;
         let mut channel_seed = seed;
         channel_seed.rotate_left(16);
-        Self {
+        let nodes = Nodes::new(config.nodes, seed.map(|byte| byte ^ 0xc3));
+        let shard = Self {
             b2bua: B2bua::new(config.b2bua, config.directory, seed),
             board: Switchboard::new(config.limits, config.first_call),
             channels: Channels::new(config.channels, channel_seed),
@@ -176,7 +180,8 @@ impl Shard {
             controllers: config.dialogs.controllers,
             controllers_only: config.dialogs.only,
             out: VecDeque::new(),
-        }
+        };
+        shard.with_nodes(nodes)
     }
 
     /// Takes what has happened.
@@ -360,7 +365,10 @@ impl Shard {
     fn restore(&mut self, stored: Stored) {
         match stored {
             // What was valid when it was stored is refused only if a limit has become smaller.
-            Stored::Domain(domain, layer) => drop(self.b2bua.directory_mut().restore(&domain, layer)),
+            Stored::Domain(domain, layer) => {
+                drop(self.b2bua.directory_mut().restore(&domain, layer));
+                self.tell_nodes(&domain);
+            }
             Stored::Mailbox(aor, mailbox) => self.b2bua.restore_mailbox(aor, mailbox),
             Stored::Subscription(it) => drop(self.b2bua.restore_subscription(*it)),
             Stored::Binding(binding) => drop(self.b2bua.restore_binding(*binding)),
@@ -452,6 +460,8 @@ impl Shard {
         }
         while let Some(change) = self.b2bua.directory_mut().poll_change() {
             self.revoke_bindings(now, &change);
+            let (DirectoryChange::Put(domain, _) | DirectoryChange::Removed(domain)) = &change;
+            self.tell_nodes(domain);
             self.out.push_back(Output::Store(Change::Directory(change)));
         }
         while let Some(news) = self.b2bua.poll_guard_news() {

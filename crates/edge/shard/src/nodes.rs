@@ -1,11 +1,15 @@
 //! Legs and audio on other nodes: who is asked for what, and what nodes tell.
 
 use bytes::Bytes;
+use compact_str::CompactString;
+use hookswitch_b2bua::aor;
+use hookswitch_call::directory::UserLimits;
 use hookswitch_call::port::Backend as _;
-use hookswitch_call::{MediaOp, MediaReport, Op, Time};
+use hookswitch_call::{MediaOp, MediaReport, Op, Report, Time};
 use hookswitch_channels::Channels;
 use hookswitch_dialect::mediaswitch::CONTENT_TYPE;
 use hookswitch_nodes::{Answer, Nodes};
+use serde_json::{Value, json};
 
 use crate::{HttpId, Output, Shard};
 
@@ -13,13 +17,59 @@ impl Shard {
     /// Legs and audio are elsewhere from now on, as far as these nodes have them. To be said before anything happens.
     #[must_use]
     pub fn with_nodes(self, nodes: Nodes) -> Self {
-        Self { nodes, ..self }
+        let mut shard = Self { nodes, ..self };
+        shard.tell_nodes_all();
+        shard
     }
 
     /// The board wants something done to a leg: by whoever has the legs.
     pub(crate) fn perform(&mut self, now: Time, op: Op) {
+        // Whom an address means, our own directory knows; where that is, the nodes do.
+        if let (Op::Locate { call, to, anywhere, .. }, Some(legs)) = (&op, self.nodes.legs_mut()) {
+            let user = self.b2bua.user_of(to).map(|(user, domain)| aor(&user, domain));
+            legs.seek(*call, &to.0, *anywhere, user);
+            return self.b2bua.perform(now, op);
+        }
         if let Err(op) = self.nodes.perform(now, op) {
             self.b2bua.perform(now, op);
+        }
+    }
+
+    /// What our own directory says of an address is completed by what nodes know.
+    pub(crate) fn located(&mut self, report: Report) -> Report {
+        match (report, self.nodes.legs_mut()) {
+            (Report::Located { call, found, codecs, forwards }, Some(legs)) => {
+                Report::Located { call, found: legs.found(call, found), codecs, forwards }
+            }
+            (report, _) => report,
+        }
+    }
+
+    /// Nodes with our legs have to know a domain that is new, has changed or is gone.
+    pub(crate) fn tell_nodes(&mut self, domain: &str) {
+        let Some(legs) = self.nodes.legs_mut() else { return };
+        let directory = self.b2bua.directory();
+        let users = directory.users(domain).map(|users| {
+            let user = |user: CompactString| {
+                let secret = directory.secret(domain, &user)?;
+                let UserLimits { contacts, calls, .. } = directory.limits(domain, &user);
+                let mut shown = json!({ "username": user, "secret": secret.reveal() });
+                if contacts.is_some() || calls.is_some() {
+                    shown["limits"] = json!({ "contacts": contacts, "calls": calls });
+                }
+                Some(shown)
+            };
+            Value::Array(users.into_iter().filter_map(user).collect()).to_string()
+        });
+        legs.domain(domain, users);
+    }
+
+    /// All domains of the configuration.
+    fn tell_nodes_all(&mut self) {
+        let domains: Vec<CompactString> =
+            self.b2bua.directory().domains_after(None, usize::MAX).into_iter().map(CompactString::from).collect();
+        for domain in domains {
+            self.tell_nodes(&domain);
         }
     }
 

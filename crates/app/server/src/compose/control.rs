@@ -9,7 +9,7 @@ use hookswitch_dialect::access::{Grant, Pattern, Scope};
 use hookswitch_drive::{AUDIT_FILE, ControlConfig, MAX_BODY, TlsFiles, Token};
 
 use super::call_api::{positive, seconds, too_small};
-use super::web_listen;
+use super::{nodes, web_listen};
 use crate::config::{Config, ConfigError, Control, ControlGrant, ControlScope};
 
 /// Digits of a SHA-256 digest.
@@ -41,6 +41,7 @@ pub(super) fn listener(config: &Config) -> Result<Option<ControlConfig>, ConfigE
         .transpose()?;
     listener.idle_timeout = seconds("control.idle_time", control.idle_time)?;
     listener.body_time = seconds("control.body_time", control.body_time)?;
+    listener.nodes = nodes::gate(config)?;
     listener.audit = control.audit.then(|| config.data_dir().join(AUDIT_FILE));
     Ok(Some(listener))
 }

@@ -1,9 +1,13 @@
 //! What the key `roles` and the section `nodes` mean.
 
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
+use compact_str::{CompactString, format_compact};
 use hookswitch_dialect::access::Grant;
 use hookswitch_drive::{Door, Token};
+use hookswitch_nodes::MAX_NODES;
+use hookswitch_shard::NodesConfig;
 
 use crate::config::{Config, ConfigError, Role, Roles, SipTls};
 
@@ -51,14 +55,97 @@ fn check(config: &Config) -> Result<(), ConfigError> {
                 let why = format!("`roles` says that {role} is elsewhere: a URL is needed");
                 return Err(ConfigError::value(key, why));
             }
-            (true, false, false) => {
-                let why = format!("calls cannot have their {role} on other nodes yet");
-                return Err(ConfigError::value(key, why));
+            // The half with the audio is not there yet.
+            (true, false, false) if role == Role::Media => {
+                return Err(ConfigError::value(key, "calls cannot have their audio on other nodes yet"));
             }
-            (true, true, true) | (false, ..) => {}
+            (true, false, false) | (true, true, true) | (false, ..) => {}
         }
     }
     Ok(())
+}
+
+/// Where the legs and the audio of our calls are, if not here.
+pub(super) fn beyond(config: &Config) -> Result<NodesConfig, ConfigError> {
+    if !config.roles.has(Role::Control) || config.nodes.sip.is_empty() {
+        return Ok(NodesConfig::default());
+    }
+    Ok(NodesConfig { sip: bases("nodes.sip", &config.nodes.sip)?, control: own(config)? })
+}
+
+/// Base URLs as they are put before paths.
+fn bases(key: &str, urls: &[String]) -> Result<Vec<CompactString>, ConfigError> {
+    if urls.len() > MAX_NODES {
+        return Err(ConfigError::value(key, format!("at most {MAX_NODES} nodes")));
+    }
+    let bases: Vec<CompactString> = urls.iter().map(|url| base(key, url)).collect::<Result<_, _>>()?;
+    match bases.iter().enumerate().any(|(n, url)| bases[..n].contains(url)) {
+        true => Err(ConfigError::value(key, "a node stands there twice")),
+        false => Ok(bases),
+    }
+}
+
+/// `http://HOST:PORT`, without a path.
+fn base(key: &str, url: &str) -> Result<CompactString, ConfigError> {
+    let bare = url.strip_suffix('/').unwrap_or(url);
+    let host = bare.strip_prefix("http://").or_else(|| bare.strip_prefix("https://"));
+    match host {
+        Some(host)
+            if !host.is_empty()
+                && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte)) =>
+        {
+            Ok(bare.into())
+        }
+        _ => Err(ConfigError::value(key, format!("`{url}` is not a URL such as http://10.0.0.1:9000"))),
+    }
+}
+
+/// Our own base URL, as nodes reach us.
+fn own(config: &Config) -> Result<CompactString, ConfigError> {
+    if let Some(url) = &config.nodes.control {
+        return base("nodes.control", url);
+    }
+    let bad =
+        || ConfigError::value("nodes.control", "how do nodes reach us? A URL such as http://10.0.0.4:9001 is needed");
+    let address: SocketAddr = config.control.listen.parse().map_err(|_| bad())?;
+    match config.control.enabled
+        && config.control.tls.is_none()
+        && !address.ip().is_unspecified()
+        && address.port() != 0
+    {
+        true => Ok(format_compact!("http://{address}")),
+        false => Err(bad()),
+    }
+}
+
+/// Who may speak as a node of ours: whoever shows the secret, or, where there is none, comes from where the nodes are. None
+/// where there are no nodes.
+pub(super) fn gate(config: &Config) -> Result<Option<Door>, ConfigError> {
+    let beyond = beyond(config)?;
+    if beyond.sip.is_empty() {
+        return Ok(None);
+    }
+    let door = door(config)?;
+    if !door.is_open() {
+        return Ok(Some(door));
+    }
+    let mut from = Vec::new();
+    for url in &beyond.sip {
+        let secure = url.starts_with("https:");
+        let host = url.split_once("://").map_or("", |(_, host)| host);
+        let port = if secure { ":443" } else { ":80" };
+        let found = host.to_socket_addrs().or_else(|_| format!("{host}{port}").to_socket_addrs());
+        let found = found.map_err(|error| ConfigError::value("nodes.sip", format!("{url}: {error}")))?;
+        from.extend(found.map(|address| address.ip().to_canonical()));
+    }
+    Ok(Some(Door { from: Some(from), ..Door::default() }))
+}
+
+/// How nodes are asked; none where there are none.
+pub(super) fn client(config: &Config) -> Result<Option<hookswitch_drive::NodesConfig>, ConfigError> {
+    let any = !beyond(config)?.sip.is_empty();
+    let secret = secret(config)?;
+    Ok(any.then(|| hookswitch_drive::NodesConfig { secret, ..hookswitch_drive::NodesConfig::default() }))
 }
 
 /// The secret that all nodes share.
@@ -122,10 +209,33 @@ mod tests {
         );
         assert!(why("roles: [control, sip]").contains("nodes.media: `roles` says that media is elsewhere"));
         assert!(why("nodes: { media: [ \"http://m:9002\" ] }").contains("this process is media itself"));
+        let sip = |rest: &str| why(&format!("roles: [control, media]\nnodes: {{ {rest} }}"));
+        for bad in ["ftp://h", "http://", "http://h/path", "10.0.0.1:9000"] {
+            assert!(sip(&format!("sip: [ \"{bad}\" ]")).contains("is not a URL such as http://10.0.0.1:9000"), "{bad}");
+        }
+        assert!(sip("sip: [ \"http://h:1\", \"http://h:1/\" ]").contains("nodes.sip: a node stands there twice"));
+        let many: Vec<String> = (0..=MAX_NODES).map(|n| format!("\"http://h:{}\"", n + 1)).collect();
+        assert!(sip(&format!("sip: [ {} ]", many.join(", "))).contains("nodes.sip: at most 64 nodes"));
+        let unreachable = "roles: [control, media]\nnodes: { sip: [ \"http://127.0.0.1:9000\" ] }\ncontrol: { listen: \"localhost:9001\" }";
+        assert!(why(unreachable).contains("nodes.control: how do nodes reach us?"));
         assert!(why("roles: []").contains("roles: at least one of sip, media and control"));
         assert!(why("roles: [sip, sip]").contains("roles: a role stands there twice"));
         let error = Config::parse("t", "roles: [sips]").unwrap_err().to_string();
         assert!(error.contains("t:1:") && error.contains("control"), "{error}");
+    }
+
+    #[test]
+    fn nodes_are_who_shows_the_token_or_comes_from_there() {
+        let text = "roles: [control, media]\ndata_dir: /d\nnodes: { sip: [ \"http://127.0.0.1:9000/\", \"http://10.0.0.7\" ] }";
+        let set = switch_config(&Config::parse("t", text).unwrap()).unwrap();
+        assert_eq!(set.shard.nodes.sip, ["http://127.0.0.1:9000", "http://10.0.0.7"]);
+        assert_eq!(set.shard.nodes.control, "http://127.0.0.1:9001");
+        assert!(set.nodes.is_some() && set.http.is_none() && set.sip.is_empty() && set.shard.b2bua.elsewhere);
+        let door = set.control.unwrap().nodes.unwrap();
+        let expected: Vec<std::net::IpAddr> = vec![[127, 0, 0, 1].into(), [10, 0, 0, 7].into()];
+        assert_eq!(door.from, Some(expected));
+        let alone = switch_config(&Config::parse("t", "data_dir: /d").unwrap()).unwrap();
+        assert!(alone.nodes.is_none() && alone.control.unwrap().nodes.is_none());
     }
 
     #[test]

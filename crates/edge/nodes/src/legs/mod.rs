@@ -1,0 +1,226 @@
+//! Legs of the switchboard on SIP nodes, over `/dialog`.
+//!
+//! ```text
+//!   Dial ──▶ POST /dialog/invite ──200──▶ Dialed       PUT …/dialog/<callid> (news) ──▶ Incoming, Progress, Answered, … Ended
+//!   Ring, Answer, Reoffer, … ──▶ PUT /dialog/…         404: nobody here knows that leg, and the node ends it
+//! ```
+//!
+//! A leg is a dialog of its node, and its name there is a Call-ID that is chosen here, so that no event can come for a leg
+//! whose name is not known yet. What is asked of one leg goes in order. An order that a node does not answer, or answers
+//! otherwise than it can be, ends the leg; what is left of it at the node is ended when that is asked next which dialogs it
+//! has.
+//!
+//! | file | what |
+//! |---|---|
+//! | `perform.rs` | what the switchboard wants |
+//! | `answered.rs` | what nodes answer |
+//! | `told.rs` | what nodes tell |
+//! | `home.rs` | which nodes there are, what they have to know, and who is registered where |
+//! | `locate.rs` | where somebody is called |
+
+mod answered;
+mod home;
+mod locate;
+mod perform;
+#[cfg(test)]
+mod tests;
+mod told;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use ahash::AHashMap;
+use compact_str::{CompactString, format_compact};
+use hookswitch_call::port::Backend;
+use hookswitch_call::{CallId, Cause, Fault, Found, Handle, Kind, LegId, Op, Report, Time};
+use hookswitch_mediaswitch::SWITCHBOARD;
+use sha2::{Digest as _, Sha256};
+
+use crate::{Answer, Ask, Half, LegsHalf, NodeId, Orders, Pulse, Told};
+use answered::Tag;
+use home::Owed;
+
+/// Most legs at once; a party that calls beyond is refused with 480, one that is to be called with 503. There are two in a call.
+pub const MAX_LEGS: usize = 100_000;
+
+/// Most users of whom it is remembered where they are registered; a node that tells of others is answered 507, and they are
+/// not reached.
+pub const MAX_REGISTERED: usize = 1_000_000;
+
+/// What requests are in order with.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Lane {
+    /// Of one leg, by its name on its node.
+    Leg(CompactString),
+    /// About how a node is.
+    Node(NodeId),
+    /// About a domain at a node.
+    Domain(NodeId, CompactString),
+}
+
+/// A leg on a node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Leg {
+    node: NodeId,
+    /// Its name here, once the switchboard has given it one.
+    name: Option<(CallId, LegId)>,
+    /// Its name until then.
+    handle: Option<Handle>,
+    /// The last event.
+    seq: u64,
+    /// Of one that we call: the switchboard knows its name on the wire.
+    dialed: bool,
+    /// A transfer that it asked for was refused here, which the node has agreed to.
+    refused_refer: bool,
+}
+
+/// An address that is being looked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Sought {
+    to: CompactString,
+    anywhere: bool,
+    /// The address of record of the user that it would be.
+    user: Option<CompactString>,
+}
+
+/// The legs of a switchboard, on SIP nodes.
+pub struct Legs {
+    /// Our base URL as nodes reach us.
+    control: CompactString,
+    seed: [u8; 32],
+    named: u64,
+    handles: u64,
+    legs: AHashMap<CompactString, Leg>,
+    names: AHashMap<(CallId, LegId), CompactString>,
+    arrived: AHashMap<Handle, CompactString>,
+    orders: Orders<Lane, Tag>,
+    pulse: Pulse,
+    now: Time,
+    sought: AHashMap<CallId, Sought>,
+    /// On which nodes a user is registered, by the address of record.
+    registered: AHashMap<CompactString, BTreeSet<NodeId>>,
+    /// What nodes are told of our domains: the list of users as JSON.
+    domains: BTreeMap<CompactString, String>,
+    owed: Owed,
+    reports: VecDeque<Report>,
+}
+
+impl Legs {
+    /// Without any. `control` is our own base URL, without a slash at its end; the seed makes names unguessable: draw it
+    /// from the operating system.
+    #[must_use]
+    pub fn new(nodes: usize, control: &str, seed: [u8; 32]) -> Self {
+        Self {
+            control: control.into(),
+            seed,
+            named: 0,
+            handles: 0,
+            legs: AHashMap::new(),
+            names: AHashMap::new(),
+            arrived: AHashMap::new(),
+            orders: Orders::default(),
+            pulse: Pulse::new(nodes),
+            now: Time::ZERO,
+            sought: AHashMap::new(),
+            registered: AHashMap::new(),
+            domains: BTreeMap::new(),
+            owed: Owed::default(),
+            reports: VecDeque::new(),
+        }
+    }
+
+    /// Legs that are not over.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.legs.len()
+    }
+
+    /// Our base URL for one node.
+    fn control_of(&self, node: NodeId) -> CompactString {
+        format_compact!("{}{SWITCHBOARD}{}", self.control, node.0)
+    }
+
+    /// A Call-ID that nobody can guess, and that comes only once.
+    fn new_callid(&mut self) -> CompactString {
+        let mut hash = Sha256::new();
+        hash.update(self.seed);
+        hash.update(self.named.to_be_bytes());
+        self.named += 1;
+        let mut callid = CompactString::default();
+        for byte in &hash.finalize()[..16] {
+            callid = format_compact!("{callid}{byte:02x}");
+        }
+        callid
+    }
+
+    /// A leg is over, whoever knows of it.
+    fn ended(&mut self, callid: &str, cause: Cause) {
+        let Some(leg) = self.legs.remove(callid) else { return };
+        self.orders.forget(&Lane::Leg(callid.into()));
+        if let Some(handle) = leg.handle {
+            self.arrived.remove(&handle);
+        }
+        if let Some((call, leg)) = leg.name {
+            self.names.remove(&(call, leg));
+            self.reports.push_back(Report::Ended { call, leg, cause });
+        }
+    }
+
+    /// An order came to nothing: the leg is over here, and the node will be asked what it still has.
+    fn broken(&mut self, callid: &str, why: &'static str) {
+        let Some(node) = self.legs.get(callid).map(|leg| leg.node) else { return };
+        self.ended(callid, Cause::new(Kind::Overloaded, Fault::Server).with_text(why));
+        self.list(node);
+    }
+}
+
+impl Backend for Legs {
+    fn perform(&mut self, now: Time, op: Op) {
+        self.now = now;
+        self.order(op);
+    }
+
+    fn poll_report(&mut self) -> Option<Report> {
+        self.reports.pop_front()
+    }
+}
+
+impl Half for Legs {
+    fn poll_ask(&mut self) -> Option<Ask> {
+        self.orders.poll()
+    }
+
+    fn answered(&mut self, now: Time, answer: Answer) {
+        self.now = now;
+        if let Some((lane, tag)) = self.orders.answered(answer.id) {
+            self.taken(lane, tag, answer.result);
+        }
+    }
+
+    fn told(&mut self, now: Time, node: NodeId, told: Told<'_>) -> u16 {
+        self.now = now;
+        self.hear(node, told)
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        self.now = now;
+        self.beat();
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        self.pulse.poll_timeout()
+    }
+}
+
+impl LegsHalf for Legs {
+    fn seek(&mut self, call: CallId, to: &str, anywhere: bool, user: Option<CompactString>) {
+        self.sought.insert(call, Sought { to: to.into(), anywhere, user });
+    }
+
+    fn found(&mut self, call: CallId, found: Found) -> Found {
+        self.place(call, found)
+    }
+
+    fn domain(&mut self, name: &str, users: Option<String>) {
+        self.tell_of_domain(name, users);
+    }
+}
