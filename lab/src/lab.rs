@@ -448,7 +448,7 @@ impl Lab {
                 // No trunk is configured here, nobody is looked up, calls cost nothing, the guard is off, no domain has a
                 // controller, and nothing is on other nodes.
                 Output::Trunk(_) | Output::Guard(_) | Output::Toll(_) | Output::AskUser(_) | Output::Users(_) => {}
-                Output::Controller(_) | Output::Node(_) => {}
+                Output::Controller(_) | Output::Node(_) | Output::NodeNews(_) => {}
                 // Nobody leads calls.
                 Output::AskFlow(_) | Output::Flow(_) => {}
                 // There is no disk here, so no rule says that calls are recorded.

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use hookswitch_drive::{JournalThread, OpenSipsFront, Phase, Switch, Webhooks};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::{ServeArgs, compose, logging};
 
 /// How often it is looked whether a switch has drained.
@@ -27,7 +27,9 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let running = Running::start(&found.config)?;
     hookswitch_cli::memory::tidy();
     running.announce();
-    if found.config.call_api.allowed_origins.is_empty() && found.config.call_api.tokens.is_empty() {
+    let call_api = &found.config.call_api;
+    let is_open = call_api.allowed_origins.is_empty() && call_api.tokens.is_empty();
+    if is_open && found.config.roles.has(Role::Control) {
         tracing::warn!(
             "any web page that reaches the Call API may use it: call_api.allowed_origins and call_api.tokens are empty"
         );

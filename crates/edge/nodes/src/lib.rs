@@ -104,6 +104,15 @@ pub struct Request {
     pub body: String,
 }
 
+/// What has become of a node, for logs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeNews {
+    /// Its base URL.
+    pub url: CompactString,
+    /// What.
+    pub news: PulseNews,
+}
+
 /// What both halves do beside their words.
 pub trait Half {
     /// The next request.
@@ -116,6 +125,10 @@ pub trait Half {
     fn handle_timeout(&mut self, now: Time);
     /// When that is wanted next.
     fn poll_timeout(&self) -> Option<Time>;
+    /// What has become of a node, for logs. Nothing by default.
+    fn poll_news(&mut self) -> Option<(NodeId, PulseNews)> {
+        None
+    }
 }
 
 /// The half with the legs.
@@ -145,6 +158,8 @@ struct Beyond<T: ?Sized> {
 pub struct Config {
     /// Base URLs of SIP nodes, without slashes at their ends; none where legs are not elsewhere. At most [`MAX_NODES`].
     pub sip: Vec<CompactString>,
+    /// The same of media nodes; none where audio is not elsewhere.
+    pub media: Vec<CompactString>,
     /// Our own base URL, as they reach us.
     pub control: CompactString,
 }
@@ -160,7 +175,12 @@ impl Nodes {
     /// Everything that a configuration says is elsewhere. The seed makes names unguessable: draw it from the operating system.
     #[must_use]
     pub fn new(config: Config, seed: [u8; 32]) -> Self {
-        let nodes = Self::default();
+        let mut nodes = Self::default();
+        if !config.media.is_empty() {
+            let controls =
+                (0..config.media.len()).map(|node| format!("{}{MEDIA_NODE}{node}", config.control)).collect();
+            nodes = nodes.with_media(config.media, Box::new(Media::new(controls)));
+        }
         if config.sip.is_empty() {
             return nodes;
         }
@@ -240,6 +260,18 @@ impl Nodes {
         }
         let Beyond { urls, half } = self.media.as_mut()?;
         half.poll_ask().map(|ask| request(urls, ask, 1))
+    }
+
+    /// What has become of a node.
+    pub fn poll_news(&mut self) -> Option<NodeNews> {
+        let url = |urls: &[CompactString], node: NodeId| urls.get(usize::from(node.0)).cloned().unwrap_or_default();
+        if let Some(Beyond { urls, half }) = &mut self.legs
+            && let Some((node, news)) = half.poll_news()
+        {
+            return Some(NodeNews { url: url(urls, node), news });
+        }
+        let Beyond { urls, half } = self.media.as_mut()?;
+        half.poll_news().map(|(node, news)| NodeNews { url: url(urls, node), news })
     }
 
     /// What came of a request.

@@ -217,6 +217,8 @@ pub enum Output {
     Controller(Note),
     /// Make this HTTP request to a node; wants [`Input::Node`].
     Node(nodes::Request),
+    /// What has become of a node, for logs.
+    NodeNews(nodes::NodeNews),
     /// Remember or forget something across restarts. An HTTP answer that follows it may be sent
     /// only once this is durable.
     Store(Change),

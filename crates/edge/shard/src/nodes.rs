@@ -101,6 +101,8 @@ impl Shard {
             self.reported(now, report);
         } else if let Some(report) = self.nodes.poll_media_report() {
             self.media_told(now, report);
+        } else if let Some(news) = self.nodes.poll_news() {
+            self.out.push_back(Output::NodeNews(news));
         } else if let Some(request) = self.nodes.poll_request() {
             self.out.push_back(Output::Node(request));
         } else {

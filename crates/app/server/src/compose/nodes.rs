@@ -55,10 +55,6 @@ fn check(config: &Config) -> Result<(), ConfigError> {
                 let why = format!("`roles` says that {role} is elsewhere: a URL is needed");
                 return Err(ConfigError::value(key, why));
             }
-            // The half with the audio is not there yet.
-            (true, false, false) if role == Role::Media => {
-                return Err(ConfigError::value(key, "calls cannot have their audio on other nodes yet"));
-            }
             (true, false, false) | (true, true, true) | (false, ..) => {}
         }
     }
@@ -67,10 +63,11 @@ fn check(config: &Config) -> Result<(), ConfigError> {
 
 /// Where the legs and the audio of our calls are, if not here.
 pub(super) fn beyond(config: &Config) -> Result<NodesConfig, ConfigError> {
-    if !config.roles.has(Role::Control) || config.nodes.sip.is_empty() {
+    let (sip, media) = (bases("nodes.sip", &config.nodes.sip)?, bases("nodes.media", &config.nodes.media)?);
+    if !config.roles.has(Role::Control) || sip.len() + media.len() == 0 {
         return Ok(NodesConfig::default());
     }
-    Ok(NodesConfig { sip: bases("nodes.sip", &config.nodes.sip)?, control: own(config)? })
+    Ok(NodesConfig { sip, media, control: own(config)? })
 }
 
 /// Base URLs as they are put before paths.
@@ -121,8 +118,8 @@ fn own(config: &Config) -> Result<CompactString, ConfigError> {
 /// Who may speak as a node of ours: whoever shows the secret, or, where there is none, comes from where the nodes are. None
 /// where there are no nodes.
 pub(super) fn gate(config: &Config) -> Result<Option<Door>, ConfigError> {
-    let beyond = beyond(config)?;
-    if beyond.sip.is_empty() {
+    let NodesConfig { sip, media, .. } = beyond(config)?;
+    if sip.len() + media.len() == 0 {
         return Ok(None);
     }
     let door = door(config)?;
@@ -130,12 +127,12 @@ pub(super) fn gate(config: &Config) -> Result<Option<Door>, ConfigError> {
         return Ok(Some(door));
     }
     let mut from = Vec::new();
-    for url in &beyond.sip {
+    for url in sip.iter().chain(&media) {
         let secure = url.starts_with("https:");
         let host = url.split_once("://").map_or("", |(_, host)| host);
         let port = if secure { ":443" } else { ":80" };
         let found = host.to_socket_addrs().or_else(|_| format!("{host}{port}").to_socket_addrs());
-        let found = found.map_err(|error| ConfigError::value("nodes.sip", format!("{url}: {error}")))?;
+        let found = found.map_err(|error| ConfigError::value("nodes", format!("{url}: {error}")))?;
         from.extend(found.map(|address| address.ip().to_canonical()));
     }
     Ok(Some(Door { from: Some(from), ..Door::default() }))
@@ -143,7 +140,7 @@ pub(super) fn gate(config: &Config) -> Result<Option<Door>, ConfigError> {
 
 /// How nodes are asked; none where there are none.
 pub(super) fn client(config: &Config) -> Result<Option<hookswitch_drive::NodesConfig>, ConfigError> {
-    let any = !beyond(config)?.sip.is_empty();
+    let any = beyond(config)? != NodesConfig::default();
     let secret = secret(config)?;
     Ok(any.then(|| hookswitch_drive::NodesConfig { secret, ..hookswitch_drive::NodesConfig::default() }))
 }
@@ -213,6 +210,7 @@ mod tests {
         for bad in ["ftp://h", "http://", "http://h/path", "10.0.0.1:9000"] {
             assert!(sip(&format!("sip: [ \"{bad}\" ]")).contains("is not a URL such as http://10.0.0.1:9000"), "{bad}");
         }
+        assert!(sip("sip: [ \"http://h\" ], media: [ \"http://h:1\" ]").contains("this process is media itself"));
         assert!(sip("sip: [ \"http://h:1\", \"http://h:1/\" ]").contains("nodes.sip: a node stands there twice"));
         let many: Vec<String> = (0..=MAX_NODES).map(|n| format!("\"http://h:{}\"", n + 1)).collect();
         assert!(sip(&format!("sip: [ {} ]", many.join(", "))).contains("nodes.sip: at most 64 nodes"));

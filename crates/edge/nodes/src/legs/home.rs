@@ -64,7 +64,9 @@ impl Legs {
 
     /// Whether a node has said how it is.
     pub(super) fn heard(&mut self, node: NodeId, answered: bool) {
-        match self.pulse.answered(self.now, node, answered) {
+        let news = self.pulse.answered(self.now, node, answered);
+        self.news.extend(news.map(|news| (node, news)));
+        match news {
             Some(PulseNews::There) => {
                 let domains: Vec<CompactString> = self.domains.keys().cloned().collect();
                 for domain in domains {

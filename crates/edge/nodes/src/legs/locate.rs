@@ -46,7 +46,6 @@ impl Legs {
     }
 
     fn least_loaded(&self) -> Option<NodeId> {
-        let legs = |node: &NodeId| self.legs.values().filter(|leg| leg.node == *node).count();
-        self.pulse.there().min_by_key(|node| (legs(node), *node))
+        self.pulse.there().min_by_key(|node| (self.load.get(usize::from(node.0)).copied(), *node))
     }
 }

@@ -22,8 +22,6 @@ mod answered;
 mod home;
 mod locate;
 mod perform;
-#[cfg(test)]
-mod tests;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -35,7 +33,7 @@ use hookswitch_call::{CallId, Cause, Fault, Found, Handle, Kind, LegId, Op, Repo
 use hookswitch_mediaswitch::SWITCHBOARD;
 use sha2::{Digest as _, Sha256};
 
-use crate::{Answer, Ask, Half, LegsHalf, NodeId, Orders, Pulse, Told};
+use crate::{Answer, Ask, Half, LegsHalf, NodeId, Orders, Pulse, PulseNews, Told};
 use answered::Tag;
 use home::Owed;
 
@@ -69,8 +67,6 @@ struct Leg {
     seq: u64,
     /// Of one that we call: the switchboard knows its name on the wire.
     dialed: bool,
-    /// A transfer that it asked for was refused here, which the node has agreed to.
-    refused_refer: bool,
 }
 
 /// An address that is being looked for.
@@ -101,6 +97,9 @@ pub struct Legs {
     /// What nodes are told of our domains: the list of users as JSON.
     domains: BTreeMap<CompactString, String>,
     owed: Owed,
+    /// How many legs each node has.
+    load: Vec<usize>,
+    news: VecDeque<(NodeId, PulseNews)>,
     reports: VecDeque<Report>,
 }
 
@@ -124,6 +123,8 @@ impl Legs {
             registered: AHashMap::new(),
             domains: BTreeMap::new(),
             owed: Owed::default(),
+            load: vec![0; nodes],
+            news: VecDeque::new(),
             reports: VecDeque::new(),
         }
     }
@@ -152,9 +153,24 @@ impl Legs {
         callid
     }
 
+    fn enter(&mut self, callid: CompactString, leg: Leg) {
+        if let Some(load) = self.load.get_mut(usize::from(leg.node.0)) {
+            *load += 1;
+        }
+        self.legs.insert(callid, leg);
+    }
+
+    fn forget(&mut self, callid: &str) -> Option<Leg> {
+        let leg = self.legs.remove(callid)?;
+        if let Some(load) = self.load.get_mut(usize::from(leg.node.0)) {
+            *load -= 1;
+        }
+        Some(leg)
+    }
+
     /// A leg is over, whoever knows of it.
     fn ended(&mut self, callid: &str, cause: Cause) {
-        let Some(leg) = self.legs.remove(callid) else { return };
+        let Some(leg) = self.forget(callid) else { return };
         self.orders.forget(&Lane::Leg(callid.into()));
         if let Some(handle) = leg.handle {
             self.arrived.remove(&handle);
@@ -206,6 +222,10 @@ impl Half for Legs {
         self.beat();
     }
 
+    fn poll_news(&mut self) -> Option<(NodeId, PulseNews)> {
+        self.news.pop_front()
+    }
+
     fn poll_timeout(&self) -> Option<Time> {
         self.pulse.poll_timeout()
     }
@@ -222,5 +242,60 @@ impl LegsHalf for Legs {
 
     fn domain(&mut self, name: &str, users: Option<String>) {
         self.tell_of_domain(name, users);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENT: &[u8] =
+        br#"{"seq":1,"news":{"what":"arrived","described":false},"party":{"from":"sip:a@x","to":"sip:b@x"}}"#;
+
+    fn tell(legs: &mut Legs, method: &str, path: &str) -> u16 {
+        legs.told(Time::ZERO, NodeId(0), Told { method, path, body: EVENT })
+    }
+
+    #[test]
+    fn legs_have_a_limit() {
+        let mut legs = Legs::new(1, "http://c", [0; 32]);
+        let leg = Leg { node: NodeId(0), name: None, handle: None, seq: 0, dialed: true };
+        legs.legs.extend((1..MAX_LEGS).map(|n| (format_compact!("{n}"), leg.clone())));
+        assert_eq!((tell(&mut legs, "PUT", "/dialog/last"), tell(&mut legs, "PUT", "/dialog/more")), (200, 503));
+        assert_eq!(legs.live(), MAX_LEGS);
+        legs.heard(NodeId(0), true);
+        let target = hookswitch_call::Target::new("sip:b@x".into(), Some(0), None);
+        let dial = Box::new(hookswitch_call::Dial::new(target, "sip:a@x".into(), "sip:b@x".into(), None));
+        let reports = legs.reports.len();
+        legs.perform(Time::ZERO, Op::Dial { call: CallId(1), leg: LegId(0), dial });
+        let Some(Report::Ended { cause, .. }) = legs.reports.get(reports) else { panic!("it is called") };
+        assert_eq!((cause.code, cause.text.as_str()), (503, "Too Many Legs"));
+    }
+
+    #[test]
+    fn registered_users_have_a_limit() {
+        let mut legs = Legs::new(1, "http://c", [0; 32]);
+        let here = BTreeSet::from([NodeId(0)]);
+        legs.registered.extend((1..MAX_REGISTERED).map(|n| (format_compact!("{n}@x"), here.clone())));
+        assert_eq!((tell(&mut legs, "PUT", "/reg/x/l%61st"), tell(&mut legs, "PUT", "/reg/x/more")), (200, 507));
+        assert_eq!(tell(&mut legs, "PUT", "/reg/x/last"), 200, "it is known");
+        assert_eq!((tell(&mut legs, "DELETE", "/reg/x/last"), legs.registered.len()), (200, MAX_REGISTERED - 1));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_to_be_so() {
+        let mut legs = Legs::new(1, "http://c", [0; 32]);
+        for (path, status) in
+            [("/dialog/%4", 404), ("/dialog/%zz", 404), ("/dialog/a/b", 404), ("/else", 404), ("", 404)]
+        {
+            assert_eq!(tell(&mut legs, "PUT", path), status, "{path}");
+        }
+        for body in
+            ["", "{}", r#"{"seq":1,"news":{"what":"arrived","described":false}}"#, r#"{"seq":1,"news":{"what":"tea"}}"#]
+        {
+            let told = Told { method: "PUT", path: "/dialog/a", body: body.as_bytes() };
+            assert_eq!(legs.told(Time::ZERO, NodeId(0), told), 400, "{body}");
+        }
+        assert_eq!(legs.live(), 0);
     }
 }

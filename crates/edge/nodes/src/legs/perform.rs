@@ -33,7 +33,7 @@ impl Legs {
                 if let Some(callid) = self.arrived.remove(&handle) {
                     self.hang_up(&callid, &cause);
                     // Nobody here hears of its end.
-                    self.legs.remove(&callid);
+                    self.forget(&callid);
                 }
             }
             // The directory is asked for that first, by whoever has it: see `locate.rs`.
@@ -137,8 +137,8 @@ impl Legs {
         body.insert("maxforwards".into(), dial.hops.into());
         body.insert("control".into(), self.control_of(node).as_str().into());
         body.insert("party".into(), json!(party));
-        let leg = Leg { node, name: Some(name), handle: None, seq: 0, dialed: false, refused_refer: false };
-        self.legs.insert(callid.clone(), leg);
+        let leg = Leg { node, name: Some(name), handle: None, seq: 0, dialed: false };
+        self.enter(callid.clone(), leg);
         self.names.insert(name, callid.clone());
         let sent = self.orders.push(
             &Lane::Leg(callid.clone()),

@@ -101,8 +101,8 @@ impl Legs {
         let Some(party) = event.party else { return 400 };
         self.handles += 1;
         let handle = Handle(self.handles);
-        let leg = Leg { node, name: None, handle: Some(handle), seq: event.seq, dialed: true, refused_refer: false };
-        self.legs.insert(callid.clone(), leg);
+        let leg = Leg { node, name: None, handle: Some(handle), seq: event.seq, dialed: true };
+        self.enter(callid.clone(), leg);
         self.arrived.insert(handle, callid.clone());
         let replaces = event.replaces.and_then(|other| self.names_of(&other));
         let replaces = replaces.map(|(call, leg)| Replaces { call, leg, early_only: party.early_only });

@@ -16,6 +16,7 @@ mod limits_of_users;
 mod mediaswitch_inbound;
 mod mediaswitch_outbound;
 mod mediaswitch_registrations;
+mod mediaswitch_switchboard;
 mod outbound_phones;
 mod pings;
 mod reaching_phones;

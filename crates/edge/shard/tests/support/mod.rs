@@ -329,7 +329,11 @@ impl World {
                     Output::Told(told) => self.told.push(told),
                     Output::Media(op) => media.push(op),
                     Output::Controller(note) => notes.push_back(note),
-                    Output::Close { .. } | Output::Lookup { .. } | Output::CloseSession { .. } | Output::Node(_) => {}
+                    Output::Close { .. }
+                    | Output::Lookup { .. }
+                    | Output::CloseSession { .. }
+                    | Output::Node(_)
+                    | Output::NodeNews(_) => {}
                 }
             }
             for (index, agent) in self.agents.iter_mut().enumerate() {

@@ -424,6 +424,7 @@ impl ShardLoop {
                     self.tell(|| Some(trunk_entry(now, &news)));
                 }
                 Output::Users(news) => told::log_users(&news),
+                Output::NodeNews(news) => told::log_node(&news),
                 Output::Audio(report) => {
                     told::log_audio(&report);
                     self.tell(|| audio_entry(now, &report));

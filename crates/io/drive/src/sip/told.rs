@@ -4,6 +4,7 @@ use hookswitch_call::directory::LookupNews;
 use hookswitch_call::{AudioFacts, AudioNews, Event, OrderNews, RecordEnd, RecordNews, Recorded, Told};
 use hookswitch_dialect::flow::{FlowNews, Note};
 use hookswitch_dialect::rest::CommandEnd;
+use hookswitch_nodes::{NodeNews, PulseNews};
 use hookswitch_shard::{
     AudioReport, BindingEvent, BindingNews, Missed, RecordReport, TollNews, TrunkEvent, TrunkNews, Unproved, Unreached,
 };
@@ -147,6 +148,15 @@ pub(crate) fn log_users(news: &LookupNews) {
         }
         LookupNews::Answering => tracing::info!("users can be looked up again"),
         LookupNews::Refused(busy) => tracing::warn!("{busy}: more are answered 503"),
+    }
+}
+
+/// Logs that a node is there, or is not any more.
+pub(crate) fn log_node(news: &NodeNews) {
+    let url = &news.url;
+    match news.news {
+        PulseNews::There => tracing::info!(%url, "a node is there"),
+        PulseNews::Lost => tracing::warn!(%url, "a node does not answer"),
     }
 }
 

@@ -1,0 +1,108 @@
+//! A controller that is a switchboard of ours hears and may do more; a switch that carries no calls has nothing but controllers.
+
+use crate::support::*;
+use serde_json::{Value, json};
+
+const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n";
+
+fn switchboard() -> World {
+    let mut world = World::controlled();
+    let (status, _) = world.http("PATCH", "/dir/x.test", r#"{"control":"http://127.0.0.1:9001/sip-node/0"}"#);
+    assert_eq!(status, 200);
+    world
+}
+
+/// A call of alice for 6, answered: its callid.
+fn talking(world: &mut World) -> (hookswitch_sip::DialogId, Value) {
+    let dialog = world.invite(0, "sip:6@x.test", Some(OFFER));
+    let callid = world.event()["callid"].clone();
+    world.command("answer", &json!({ "callid": callid, "sdp": OFFER }));
+    world.ack(0, dialog, None);
+    assert_eq!(world.event()["news"], json!({ "what": "confirmed", "described": false }));
+    (dialog, callid)
+}
+
+#[test]
+fn a_switchboard_hears_who_calls_what_has_happened_and_descriptions_as_they_are() {
+    let mut world = switchboard();
+    let dialog = world.invite(0, "sip:6@x.test", Some(OFFER));
+    let told = world.event();
+    assert_eq!(told["news"], json!({ "what": "arrived", "described": true }));
+    assert_eq!(told["sdp"], json!({ "them": OFFER, "us": {} }));
+    let party = &told["party"];
+    assert_eq!(party["to"], "sip:6@x.test");
+    assert!(party["from"].as_str().is_some_and(|from| from.contains("alice@x.test")), "{party}");
+    world.cancel(0, dialog);
+    let told = world.event();
+    assert_eq!((&told["news"]["what"], &told["news"]["cause"]["kind"]), (&json!("ended"), &json!("cancelled")));
+    assert_eq!(told.get("party"), None, "it is said once");
+    world.assert_clean();
+}
+
+#[test]
+fn its_commands_want_what_they_need_and_a_call_that_can_do_them() {
+    let mut world = switchboard();
+    let dialog = world.invite(0, "sip:6@x.test", Some(OFFER));
+    let callid = world.event()["callid"].clone();
+    for (action, body, status) in [
+        ("ring", json!({ "status": 100 }), 400),
+        ("ring", json!({ "status": 200 }), 400),
+        ("notify", json!({ "status": 700 }), 400),
+        ("hangup", json!({ "cause": { "kind": "tea" } }), 400),
+        ("hangup", json!({ "code": 200 }), 400),
+        ("refuse", json!({}), 409),
+        ("withdraw", json!({}), 409),
+        ("refer", json!({}), 400),
+        ("refer", json!({ "to": "sip:a@b" }), 409),
+        ("refer", json!({ "to": "sip:a@b", "replaces": "nobody" }), 404),
+        ("focus", json!({ "on": "yes" }), 400),
+        ("probe", json!({}), 409),
+        ("invite", json!({ "notes": "X" }), 400),
+        ("invite", json!({ "notes": vec![("a", "b"); 17] }), 400),
+        ("invite", json!({ "notes": [["a", "b\r\nc"]] }), 400),
+        ("tea", json!({}), 404),
+    ] {
+        let mut body = body;
+        body["callid"] = callid.clone();
+        let (got, answer) = world.ask("PUT", &format!("/dialog/{action}"), &body);
+        assert_eq!(got, status, "{action} {body}: {answer}");
+    }
+    world.cancel(0, dialog);
+    world.event();
+    world.assert_clean();
+}
+
+#[test]
+fn it_may_choose_the_name_of_a_dialog_and_asks_for_those_it_has() {
+    let mut world = switchboard();
+    let control = "http://127.0.0.1:9001/sip-node/0";
+    let call = |callid: &str, to: &str| json!({ "callid": callid, "maxforwards": 70, "control": control, "sdp": OFFER, "party": { "from": "sip:alice@x.test", "to": to } });
+    for (callid, to) in [("..", "sip:alice@x.test"), ("a b", "sip:alice@x.test"), ("a", ""), ("a", "sip:a b@x.test")] {
+        assert_eq!(world.ask("POST", "/dialog/invite", &call(callid, to)).0, 400, "{callid} {to}");
+    }
+    let outside = world.ask("POST", "/dialog/invite", &call("a", "sip:somebody@elsewhere.test"));
+    assert_eq!(outside.0, 404, "what a phone has dialled must be ours, or have a route");
+    let (_, listed) = world.ask("GET", "/dialog/list", &Value::Null);
+    assert_eq!(listed, json!({ "dialogs": [] }));
+    let (dialog, callid) = talking(&mut world);
+    let again = world.ask("POST", "/dialog/invite", &call(callid.as_str().unwrap(), "sip:alice@x.test"));
+    assert_eq!(again.0, 409, "there is one of this name");
+    let (_, listed) = world.ask("GET", "/dialog/list", &Value::Null);
+    assert_eq!(listed, json!({ "dialogs": [{ "callid": callid, "control": control }] }));
+    world.bye(0, dialog);
+    world.event();
+    world.assert_clean();
+}
+
+#[test]
+fn a_switch_without_calls_of_its_own_refuses_those_of_nobody() {
+    let mut config = shard_config();
+    config.dialogs.controllers = true;
+    config.dialogs.only = true;
+    config.directory = directory();
+    let mut world = World::new(config);
+    world.invite(0, "sip:6@x.test", Some(OFFER));
+    assert_eq!(world.failure(0), Some(480));
+    assert_eq!(world.shard.counts().calls, 0);
+    world.assert_clean();
+}
