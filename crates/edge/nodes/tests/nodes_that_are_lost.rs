@@ -118,3 +118,26 @@ fn addresses_that_are_nobodys_go_to_a_node_and_services_stay() {
     let Found::Nowhere(cause) = pair.locate("tel:+4930", None, unknown()) else { panic!("somewhere") };
     assert_eq!((cause.code, cause.text.as_str()), (503, "No SIP Node"));
 }
+
+#[test]
+fn an_order_that_crosses_the_end_of_its_leg_does_not_hide_why_it_ended() {
+    let mut pair = Pair::new();
+    let (call, leg) = pair.adopted();
+    // The party gives up, and what tells of that is on its way.
+    pair.deaf = true;
+    let cause = Cause::new(Kind::Cancelled, Fault::Peer);
+    pair.happen(Report::Ended { call, leg, cause: cause.clone() });
+    pair.order(Op::Ring { call: CALL, leg: LEG, status: 180, sdp: None });
+    assert_eq!((pair.reports(), pair.ops.len()), (Vec::new(), 0), "the node knows no such leg any more");
+    pair.deaf = false;
+    pair.pass(Duration::from_secs(2));
+    assert_eq!(pair.report(), Report::Ended { call: CALL, leg: LEG, cause });
+    // And where nothing is told of it at all, it is over a little later.
+    let mut pair = Pair::new();
+    pair.adopted();
+    pair.node = hookswitch_mediaswitch::Dialogs::new(hookswitch_mediaswitch::Config::default(), [5; 32]);
+    pair.order(Op::Ring { call: CALL, leg: LEG, status: 180, sdp: None });
+    assert!(pair.reports().is_empty());
+    pair.pass(Duration::from_secs(6));
+    assert_eq!(lost(&pair.report()), (480, "Leg Lost"));
+}

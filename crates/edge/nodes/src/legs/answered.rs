@@ -5,7 +5,7 @@ use compact_str::CompactString;
 use hookswitch_call::{Cause, Fault, Kind, Report};
 use serde::Deserialize;
 
-use super::{Lane, Legs};
+use super::{DOUBT, Lane, Legs};
 
 /// What a request was, for its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,9 +93,9 @@ impl Legs {
         let Some((call, leg)) = self.legs.get(callid).and_then(|leg| leg.name) else { return };
         match (result, sent) {
             (Some((200, _)), _) => {}
-            // It is over there, and that is being told; or it never was.
+            // It is over there, and why is being told; or it never was.
             (Some((404, _)), _) => {
-                self.ended(callid, Cause::new(Kind::Unreachable, Fault::Server).with_text("Leg Lost"))
+                self.doubts.insert((self.now + DOUBT, callid.clone()));
             }
             (Some((status @ 400..500, body)), Sent::Change) => {
                 let cause = match status {

@@ -25,6 +25,7 @@ mod perform;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use ahash::AHashMap;
 use compact_str::{CompactString, format_compact};
@@ -43,6 +44,9 @@ pub const MAX_LEGS: usize = 100_000;
 /// Most users of whom it is remembered where they are registered; a node that tells of others is answered 507, and they are
 /// not reached.
 pub const MAX_REGISTERED: usize = 1_000_000;
+
+/// How long the end of a leg that its node does not know any more may take to be told.
+const DOUBT: Duration = Duration::from_secs(5);
 
 /// What requests are in order with.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -97,6 +101,8 @@ pub struct Legs {
     /// What nodes are told of our domains: the list of users as JSON.
     domains: BTreeMap<CompactString, String>,
     owed: Owed,
+    /// Legs that their nodes do not know any more, and when they are over if nothing is told of them.
+    doubts: BTreeSet<(Time, CompactString)>,
     /// How many legs each node has.
     load: Vec<usize>,
     news: VecDeque<(NodeId, PulseNews)>,
@@ -123,6 +129,7 @@ impl Legs {
             registered: AHashMap::new(),
             domains: BTreeMap::new(),
             owed: Owed::default(),
+            doubts: BTreeSet::new(),
             load: vec![0; nodes],
             news: VecDeque::new(),
             reports: VecDeque::new(),
@@ -220,6 +227,13 @@ impl Half for Legs {
     fn handle_timeout(&mut self, now: Time) {
         self.now = now;
         self.beat();
+        while let Some((at, callid)) = self.doubts.pop_first() {
+            if at > now {
+                self.doubts.insert((at, callid));
+                break;
+            }
+            self.ended(&callid, Cause::new(Kind::Unreachable, Fault::Server).with_text("Leg Lost"));
+        }
     }
 
     fn poll_news(&mut self) -> Option<(NodeId, PulseNews)> {
@@ -227,7 +241,8 @@ impl Half for Legs {
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        self.pulse.poll_timeout()
+        let doubt = self.doubts.first().map(|(at, _)| *at);
+        [self.pulse.poll_timeout(), doubt].into_iter().flatten().min()
     }
 }
 

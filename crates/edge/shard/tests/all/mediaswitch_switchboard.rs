@@ -32,6 +32,7 @@ fn a_switchboard_hears_who_calls_what_has_happened_and_descriptions_as_they_are(
     let party = &told["party"];
     assert_eq!(party["to"], "sip:6@x.test");
     assert!(party["from"].as_str().is_some_and(|from| from.contains("alice@x.test")), "{party}");
+    world.pass(sec(1));
     world.cancel(0, dialog);
     let told = world.event();
     assert_eq!((&told["news"]["what"], &told["news"]["cause"]["kind"]), (&json!("ended"), &json!("cancelled")));
@@ -67,6 +68,7 @@ fn its_commands_want_what_they_need_and_a_call_that_can_do_them() {
         let (got, answer) = world.ask("PUT", &format!("/dialog/{action}"), &body);
         assert_eq!(got, status, "{action} {body}: {answer}");
     }
+    world.pass(sec(1));
     world.cancel(0, dialog);
     world.event();
     world.assert_clean();
