@@ -37,12 +37,11 @@ impl Shard {
 
     /// What our own directory says of an address is completed by what nodes know.
     pub(crate) fn located(&mut self, report: Report) -> Report {
-        match (report, self.nodes.legs_mut()) {
-            (Report::Located { call, found, codecs, forwards }, Some(legs)) => {
-                Report::Located { call, found: legs.found(call, found), codecs, forwards }
-            }
-            (report, _) => report,
+        let Some(legs) = self.nodes.legs_mut() else { return report };
+        if let Report::Located { call, found, codecs, forwards } = report {
+            return Report::Located { call, found: legs.found(call, found), codecs, forwards };
         }
+        report
     }
 
     /// Nodes with our legs have to know a domain that is new, has changed or is gone.

@@ -29,13 +29,7 @@ impl Legs {
     pub(super) fn order(&mut self, op: Op) {
         match op {
             Op::Adopt { handle, call, leg } => self.adopt(handle, (call, leg)),
-            Op::Refuse { handle, cause } => {
-                if let Some(callid) = self.arrived.remove(&handle) {
-                    self.hang_up(&callid, &cause);
-                    // Nobody here hears of its end.
-                    self.forget(&callid);
-                }
-            }
+            Op::Refuse { handle, cause } => self.refuse(handle, &cause),
             // The directory is asked for that first, by whoever has it: see `locate.rs`.
             Op::Locate { call, .. } => drop(self.sought.remove(&call)),
             Op::Dial { call, leg, dial } => self.dial((call, leg), &dial),
@@ -73,13 +67,7 @@ impl Legs {
                 self.refer((call, leg), json!({ "to": to, "by": by }), replaces)
             }
             Op::AnswerRefer { call, leg, result } => self.answer_refer((call, leg), result),
-            Op::TellRefer { call, leg, status, text } => {
-                let more = |body: &mut Map<String, Value>| {
-                    body.insert("status".into(), status.into());
-                    body.insert("text".into(), text.as_str().into());
-                };
-                self.command((call, leg), "notify", Sent::Perhaps, more, None);
-            }
+            Op::TellRefer { call, leg, status, text } => self.tell_refer((call, leg), status, &text),
             Op::Deliver { call, leg, receipt, .. } => {
                 self.reports.push_back(Report::Delivered { call, leg, receipt, status: unsupported().code });
             }
@@ -102,6 +90,13 @@ impl Legs {
                 }
             }
         }
+    }
+
+    fn refuse(&mut self, handle: hookswitch_call::Handle, cause: &Cause) {
+        let Some(callid) = self.arrived.remove(&handle) else { return };
+        self.hang_up(&callid, cause);
+        // Nobody here hears of its end.
+        self.forget(&callid);
     }
 
     fn adopt(&mut self, handle: hookswitch_call::Handle, name: (CallId, LegId)) {
@@ -205,8 +200,11 @@ impl Legs {
     fn answer_refer(&mut self, name: (CallId, LegId), result: Result<(), Cause>) {
         let Err(cause) = result else { return };
         let (status, text) = cause.refusal();
-        let (status, text) = (status, text.to_owned());
-        let more = move |body: &mut Map<String, Value>| {
+        self.tell_refer(name, status, text);
+    }
+
+    fn tell_refer(&mut self, name: (CallId, LegId), status: u16, text: &str) {
+        let more = |body: &mut Map<String, Value>| {
             body.insert("status".into(), status.into());
             body.insert("text".into(), text.into());
         };
