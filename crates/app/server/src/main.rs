@@ -13,6 +13,7 @@ mod logging;
 mod probe;
 mod route;
 mod serve;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,6 +67,8 @@ enum Command {
     Bans(bans::BansArgs),
     /// Show who has called how much of what costs money, and let somebody call again
     Limits(limits::LimitsArgs),
+    /// Show the calls, registrations and load of the running switch in the terminal; `?` tells the keys
+    Top(top::TopArgs),
     /// Print the reference page of the configuration
     #[command(hide = true)]
     ConfigReference,
@@ -131,6 +134,7 @@ fn main() -> ExitCode {
         Some(Command::Flow(args)) => flow::run(&args),
         Some(Command::Bans(args)) => bans::run(&args),
         Some(Command::Limits(args)) => limits::run(&args),
+        Some(Command::Top(args)) => top::run(&args),
         Some(Command::ConfigReference) => {
             print!("{}", config::reference());
             Ok(ExitCode::SUCCESS)

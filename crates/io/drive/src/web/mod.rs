@@ -13,6 +13,7 @@ mod http;
 mod listener;
 mod message;
 mod outbox;
+mod process;
 mod session;
 mod status;
 pub(crate) mod tls;

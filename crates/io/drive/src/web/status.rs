@@ -29,6 +29,7 @@ use tokio::time::timeout;
 
 use super::audio::audio_figures;
 use super::message::{Sink, WebMessage};
+use super::process::process_figures;
 use crate::media::{Lateness, MediaPlane};
 use crate::records::RecordCounts;
 
@@ -330,7 +331,9 @@ impl Witnesses {
 
     pub(super) async fn metrics(&self) -> Response {
         let answers = self.ask().await;
-        match exposition(&answers, self.media_figures().await) {
+        let mut own = self.media_figures().await;
+        own.extend(process_figures());
+        match exposition(&answers, own) {
             Ok(text) => ([(header::CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS))], text).into_response(),
             Err(error) => {
                 tracing::error!(%error, "the metrics cannot be written");
