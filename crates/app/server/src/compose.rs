@@ -55,6 +55,9 @@ pub use webhooks::webhooks_config;
 /// How many members of one conference can be configured: it is mixed 50 times a second by one thread.
 const ROOM_MEMBERS: std::ops::RangeInclusive<usize> = 2..=1_000;
 
+/// Most calls of a media thread. Those of the whole switch are `calls.max`, which may grow while it runs.
+const MEDIA_CALLS: usize = 1_000_000;
+
 /// What the switch is called in User-Agent and Server.
 const PRODUCT: &str = concat!("Hookswitch/", env!("CARGO_PKG_VERSION"));
 
@@ -115,7 +118,7 @@ fn media(config: &Config) -> Result<MediaConfig, ConfigError> {
     };
     let mut engine = EngineConfig::new(policy);
     engine.codecs = codecs("media.codecs", &config.media.codecs)?;
-    engine.max_calls = config.calls.max;
+    engine.max_calls = MEDIA_CALLS;
     engine.inband_keys = config.media.inband_keys;
     if !ROOM_MEMBERS.contains(&config.media.room_members) {
         let (least, most) = (ROOM_MEMBERS.start(), ROOM_MEMBERS.end());

@@ -11,6 +11,7 @@ mod flow;
 mod limits;
 mod logging;
 mod probe;
+mod reload;
 mod route;
 mod serve;
 mod top;

@@ -4,8 +4,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hookswitch_drive::{JournalThread, OpenSipsFront, Phase, Switch, Webhooks};
+use hookswitch_drive::{
+    JournalThread, OpenSipsFront, Phase, ReloadRequests, Reloaded, Switch, WebhookHandle, Webhooks, reload_requests,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::config::{Config, Role};
 use crate::{ServeArgs, compose, logging};
@@ -24,7 +27,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     // Before the sockets: a signal that comes while they open must not be lost.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
-    let running = Running::start(&found.config)?;
+    let mut running = Running::start(found.config.clone())?;
     hookswitch_cli::memory::tidy();
     running.announce();
     let call_api = &found.config.call_api;
@@ -34,36 +37,53 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
             "any web page that reaches the Call API may use it: call_api.allowed_origins and call_api.tokens are empty"
         );
     }
-    let patience = Duration::from_secs(found.config.calls.drain_time);
-    let code = runtime.block_on(watch(&running, args, &mut signals, patience));
+    let code = loop {
+        // Reading the configuration again ends and starts threads, which is not for the runtime to wait for.
+        match runtime.block_on(watch(&mut running, &mut signals)) {
+            Watched::Reload(reply) => {
+                let done = running.reload_and_tell(args);
+                // Whoever asked may have given up meanwhile.
+                let _ = reply.map(|reply| reply.send(done));
+            }
+            Watched::Drain => break runtime.block_on(drain(&running, &mut signals)),
+            Watched::Failed => break ExitCode::FAILURE,
+        }
+    };
     let clean = running.stop();
     tracing::info!("stopped");
     Ok(if clean { code } else { ExitCode::FAILURE })
 }
 
 /// What runs: our own switch, and the front of an OpenSIPS if there is one.
-struct Running {
-    switch: Switch,
-    front: Option<OpenSipsFront>,
+pub(crate) struct Running {
+    pub(crate) switch: Switch,
+    pub(crate) front: Option<OpenSipsFront>,
     /// Before the log that it reads.
-    webhooks: Option<Webhooks>,
+    pub(crate) webhooks: Option<Webhooks>,
+    pub(crate) webhook_handle: WebhookHandle,
     /// After those who tell it something: what they say last is kept as well.
-    journal: JournalThread,
+    pub(crate) journal: JournalThread,
+    /// What is in force.
+    pub(crate) config: Config,
+    requests: ReloadRequests,
 }
 
 impl Running {
-    fn start(config: &Config) -> anyhow::Result<Self> {
-        let mut settings = compose::switch_config(config)?;
+    fn start(config: Config) -> anyhow::Result<Self> {
+        let mut settings = compose::switch_config(&config)?;
         let folder = config.data_dir();
         let start = || format!("the switch does not start (data in {})", folder.display());
-        let journal = JournalThread::start(&compose::journal_config(config)?).with_context(start)?;
+        let journal = JournalThread::start(&compose::journal_config(&config)?).with_context(start)?;
         settings.journal = Some(journal.handle());
-        let webhooks = compose::webhooks_config(config)?;
-        let webhooks = webhooks.map(|webhooks| Webhooks::start(webhooks, &journal.handle())).transpose()?;
-        if let (Some(control), Some(webhooks)) = (&mut settings.control, &webhooks) {
-            control.webhooks = webhooks.handle();
+        let webhook_handle = WebhookHandle::default();
+        let start_webhooks = |config| Webhooks::start_behind(webhook_handle.clone(), config, &journal.handle());
+        let webhooks = compose::webhooks_config(&config)?.map(start_webhooks).transpose()?;
+        let (reload, requests) = reload_requests();
+        if let Some(control) = &mut settings.control {
+            control.webhooks = webhook_handle.clone();
+            control.reload = Some(reload);
         }
-        let mut front = compose::front_config(config)?;
+        let mut front = compose::front_config(&config)?;
         if let Some(front) = &mut front {
             front.journal = Some(journal.handle());
         }
@@ -73,7 +93,7 @@ impl Running {
             http.also.push(front.status());
         }
         let switch = Switch::start(settings).with_context(start)?;
-        Ok(Self { switch, front, webhooks, journal })
+        Ok(Self { switch, front, webhooks, webhook_handle, journal, config, requests })
     }
 
     fn announce(&self) {
@@ -114,20 +134,29 @@ impl Running {
         self.front.iter().for_each(OpenSipsFront::drain);
     }
 
-    /// Reads the lists of the guard anew, from the file that everything was read from.
-    fn reload_lists(&self, args: &ServeArgs) {
-        match args.find() {
-            Ok(found) => {
-                let guard = &found.config.guard;
-                self.switch.set_lists(compose::guard::networks(&guard.allow), compose::guard::networks(&guard.drop));
-            }
-            Err(error) => tracing::error!(%error, "guard.allow and guard.drop stay as they were"),
-        }
-    }
-
-    fn reload(&self) {
+    /// Reads certificates and keys again, and opens the audit log anew.
+    pub(crate) fn refresh(&self) {
         self.switch.reload();
         self.front.iter().for_each(OpenSipsFront::reload);
+    }
+
+    /// Reads the configuration again, and says in the log what came of it.
+    fn reload_and_tell(&mut self, args: &ServeArgs) -> Reloaded {
+        let done = self.reload(args);
+        match &done {
+            Ok(report) => {
+                let (applied, needs_restart) = (report.applied.join(", "), report.needs_restart.join(", "));
+                tracing::info!(%applied, "the configuration was read again, certificates and keys too, and the audit log is opened anew");
+                if !needs_restart.is_empty() {
+                    tracing::warn!("needs a restart: {needs_restart}");
+                }
+            }
+            Err(error) => {
+                self.refresh();
+                tracing::error!("the configuration stays as it was: {error:#}");
+            }
+        }
+        done.map_err(|error| format!("{error:#}"))
     }
 
     /// Whether all went well until then.
@@ -147,27 +176,35 @@ enum Signalled {
     Reload,
 }
 
-async fn watch(running: &Running, args: &ServeArgs, signals: &mut Signals, patience: Duration) -> ExitCode {
+/// What is to be done.
+enum Watched {
+    /// Read the configuration again, and tell whoever asks over HTTP.
+    Reload(Option<oneshot::Sender<Reloaded>>),
+    Drain,
+    Failed,
+}
+
+async fn watch(running: &mut Running, signals: &mut Signals) -> Watched {
     loop {
         tokio::select! {
-            signal = signals.any() => match signal {
-                Signalled::End => break,
-                Signalled::Reload => {
-                    tracing::info!("certificates, keys and the lists of the guard are read again, the audit log is opened anew");
-                    running.reload();
-                    running.reload_lists(args);
-                }
+            signal = signals.any() => return match signal {
+                Signalled::End => Watched::Drain,
+                Signalled::Reload => Watched::Reload(None),
             },
+            reply = running.requests.next() => return Watched::Reload(Some(reply)),
             () = tokio::time::sleep(LOOK_EVERY) => {
                 if running.phase() >= Phase::Stopped {
-                    return ExitCode::FAILURE;
+                    return Watched::Failed;
                 }
             }
         }
     }
+}
+
+async fn drain(running: &Running, signals: &mut Signals) -> ExitCode {
     tracing::info!("draining: no new calls; a second signal stops at once");
     running.drain();
-    let give_up = tokio::time::sleep(patience);
+    let give_up = tokio::time::sleep(Duration::from_secs(running.config.calls.drain_time));
     tokio::pin!(give_up);
     loop {
         tokio::select! {
@@ -268,7 +305,7 @@ mod tests {
             simulator.addresses().udp.unwrap(),
             folder.path().display()
         );
-        let running = Running::start(&Config::parse("t", &text).unwrap()).unwrap();
+        let running = Running::start(Config::parse("t", &text).unwrap()).unwrap();
         assert!(running.switch.addresses().call_api.is_empty());
         let http = running.switch.addresses().http[0];
         let health = (0..500).map(|_| {
@@ -288,7 +325,7 @@ mod tests {
         });
         // That is what OpenSIPS says.
         assert!(answer.contains("404 Requested Dialog not found"), "{answer}");
-        running.reload();
+        running.refresh();
         running.drain();
         let start = std::time::Instant::now();
         while running.phase() < Phase::Drained && start.elapsed() < PATIENCE {

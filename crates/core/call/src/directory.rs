@@ -1,6 +1,6 @@
 //! Who exists: domains, their users and their secrets, held in memory.
 //!
-//! Two layers: what the configuration file says, which only a restart changes, and what a friendly
+//! Two layers: what the configuration file says, which is read at the start and on request, and what a friendly
 //! host has pushed, which is stored and survives one. A pushed user hides a configured one of the
 //! same name. Below them, where it is switched on, users who are asked for elsewhere when they are
 //! needed, and remembered for a while (`lookup.rs`); whoever reads here never waits for an answer.
@@ -17,6 +17,7 @@ mod forwarding;
 mod limits;
 mod lookup;
 mod recorded;
+mod reload;
 mod toll;
 
 pub use asking::Standing;

@@ -154,6 +154,11 @@ impl Switchboard {
         }
     }
 
+    /// Other limits from now on. Timers that run, and calls beyond the new limit, stay.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Asks for something. On `Ok` exactly one [`Outcome`] with this ticket follows, and until
     /// then its events carry it.
     ///

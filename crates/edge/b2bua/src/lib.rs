@@ -28,6 +28,7 @@
 //! | `offence.rs` | what counts against those who write to us |
 //! | [`toll`] | limits of calls by what they cost |
 //! | [`trunk`] | calls through carriers and other switches |
+//! | `reload.rs` | the configuration is read again |
 //! | `reason.rs` | causes as Reason headers and back (RFC 3326) |
 
 #![forbid(unsafe_code)]
@@ -52,6 +53,7 @@ mod refer;
 mod referral;
 mod register;
 mod registrar;
+mod reload;
 mod reoffer;
 mod replaces;
 pub mod route;

@@ -23,6 +23,7 @@ mod io;
 mod nodes;
 mod record;
 mod recordings;
+mod reload;
 mod rest;
 mod tolls;
 mod users;

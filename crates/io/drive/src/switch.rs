@@ -39,7 +39,7 @@ use crate::users::{UserService, UserServiceConfig, UserServiceError};
 use crate::web::{ApplicationConfig, ControlConfig, Host, HttpConfig, TlsError, Web, WebError, WebSockets};
 
 /// How long somebody who asks a shard how much there is waits at most.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The file with the key of temporary addresses of phones, beside the store.
 const GRUU_KEY: &str = "gruu.key";
@@ -205,10 +205,10 @@ impl Addresses {
 /// A running switch. Dropping it stops it.
 pub struct Switch {
     addresses: Addresses,
-    inbox: Arc<Inbox<Message>>,
+    pub(crate) inbox: Arc<Inbox<Message>>,
     status: Arc<Status>,
     media: Option<Arc<MediaPlane>>,
-    web: Option<Web>,
+    pub(crate) web: Option<Web>,
     certificates: Option<Watch>,
     discovery: Option<Discovery>,
     /// Where somebody places calls by it.

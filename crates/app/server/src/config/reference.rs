@@ -6,6 +6,7 @@ use schemars::schema_for;
 use serde_json::Value;
 
 use super::Config;
+use super::reload::{Takes, takes};
 
 /// The page as Markdown.
 #[must_use]
@@ -18,7 +19,9 @@ pub fn reference() -> String {
          `$HOME/.hookswitch.yml`, `config/hookswitch.yml`, `/etc/hookswitch.yml` and `/etc/hookswitch/hookswitch.yml`.\n\
          An unknown key is an error. `hookswitch check-config` prints the effective configuration;\n\
          [config/hookswitch.example.yml](../config/hookswitch.example.yml) is an example.\n\n\
-         This page is made by `hookswitch config-reference`.\n\n| key | default | meaning |\n|---|---|---|\n",
+         This page is made by `hookswitch config-reference`.\n\nThe third column says when a new value takes effect: when the\n\
+         file is read again by a running switch ([reload.md](reload.md)), or at the next start.\n\n\
+         | key | default | takes | meaning |\n|---|---|---|---|\n",
     );
     rows(&mut page, &schema, &schema, &defaults, "");
     page
@@ -35,7 +38,7 @@ fn rows(page: &mut String, root: &Value, schema: &Value, defaults: &Value, path:
         let is_section = target["properties"].is_object();
         let shown = if is_section || default.is_null() { String::new() } else { format!("`{default}`") };
         // Writing to a String cannot fail.
-        let _ = writeln!(page, "| `{path}` | {shown} | {about} |");
+        let _ = writeln!(page, "| `{path}` | {shown} | {} | {about} |", taken(&path));
         if is_section && default.is_null() {
             // Nothing by default; and when it is there, these.
             rows(page, root, target, &inner_defaults(target), &path);
@@ -50,6 +53,18 @@ fn rows(page: &mut String, root: &Value, schema: &Value, defaults: &Value, path:
             }
         }
     }
+}
+
+const fn word(takes: Takes) -> &'static str {
+    match takes {
+        Takes::Reload => "reload",
+        Takes::Restart => "restart",
+    }
+}
+
+/// When the key takes effect; nothing for a section with keys of both kinds.
+fn taken(path: &str) -> &'static str {
+    takes(path).map_or("", word)
 }
 
 fn inner_defaults(schema: &Value) -> Value {

@@ -224,6 +224,11 @@ impl Endpoint {
         self.desk.names.set_public(public);
     }
 
+    /// At most so many dialogs from now on; those that there are stay.
+    pub fn set_max_dialogs(&mut self, most: usize) {
+        self.config.max_dialogs = most;
+    }
+
     /// Answers challenges to further requests of this dialog with these: for calls that have come to us, and whose other
     /// end asks for a password all the same.
     pub fn set_credentials(&mut self, dialog: DialogId, credentials: Credentials) {

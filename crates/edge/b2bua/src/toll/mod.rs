@@ -150,6 +150,11 @@ impl Tolls {
         }
     }
 
+    /// Other classes and limits; what was counted counts on under the names of classes and accounts.
+    pub fn reload(&mut self, config: TollConfig) {
+        (self.classes, self.config) = (Classes::new(&config), config);
+    }
+
     /// The latest time.
     pub fn at(&mut self, now: Time) {
         self.counts.now = self.counts.now.max(now);

@@ -182,12 +182,7 @@ impl Desk {
     }
 
     fn answer(&mut self, now: Time, request: &Request, switch: &mut dyn Switch) -> Result<Done, Problem> {
-        let (route, path) = route::find(&request.method, &request.path)?;
-        if !request.grant.may(route.scope) {
-            let scope = format!("{:?}", route.scope).to_lowercase();
-            return Err(Problem::new(Code::Forbidden, "the token lacks a scope").expected(format!("the scope {scope}")));
-        }
-        let (query, body) = read(route, request)?;
+        let Admitted { route, path, query, body } = admit(request)?;
         let fresh = match route.method {
             Method::Get => None,
             Method::Post | Method::Put | Method::Patch | Method::Delete => {
@@ -318,6 +313,39 @@ fn failure_document(failure: &Failure) -> Value {
         document["party"] = calls::party_name(party).into();
     }
     document
+}
+
+/// A request that its route takes, read.
+pub struct Admitted {
+    pub(super) route: &'static Route,
+    /// What stands in the path where the template has names.
+    pub path: Vec<String>,
+    /// The parameters of the query.
+    pub query: Values,
+    /// The members of the body.
+    pub body: Values,
+}
+
+impl Admitted {
+    /// The name of the operation.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.route.name
+    }
+}
+
+/// Finds the route of a request, and checks the request against it: method, scope, query and body.
+///
+/// # Errors
+/// What is wrong with the request.
+pub fn admit(request: &Request) -> Result<Admitted, Problem> {
+    let (route, path) = route::find(&request.method, &request.path)?;
+    if !request.grant.may(route.scope) {
+        let scope = format!("{:?}", route.scope).to_lowercase();
+        return Err(Problem::new(Code::Forbidden, "the token lacks a scope").expected(format!("the scope {scope}")));
+    }
+    let (query, body) = read(route, request)?;
+    Ok(Admitted { route, path, query, body })
 }
 
 /// Reads query and body as the route wants them.

@@ -26,12 +26,14 @@ mod play;
 mod problem;
 mod record;
 mod registrations;
+mod reload;
 mod route;
 mod shape;
 mod switch;
 mod time;
 mod transfers;
 mod trunks;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -40,13 +42,14 @@ use serde_json::Value;
 
 use crate::access::Grant;
 
-pub use desk::{CommandEnd, Config, Desk, DeskOutput, RequestId};
+pub use desk::{Admitted, CommandEnd, Config, Desk, DeskOutput, RequestId, admit};
 pub use keys::{KEEP_KEYS, KeyName, MAX_KEY, StoredKey};
 pub use known::{ENDED_KEPT, RECORDINGS_KEPT};
 pub use openapi::openapi;
 pub use problem::{CODES, Code, CodeRow, PROBLEM_TYPE, Problem};
-pub use route::{Answer, MAX_BODY, MAX_SMALL_BODY, Method, ROUTES, Route, Routes, body_limit};
-pub use shape::{Field, Kind};
+pub use reload::reload_answer;
+pub use route::{Answer, MAX_BODY, MAX_SMALL_BODY, Method, ROUTES, Route, Routes, body_limit, is_of_listener};
+pub use shape::{Field, Kind, Values};
 pub use switch::{Binding, Health, Switch, Trunk};
 
 /// `Content-Type` of everything but problems.
@@ -96,7 +99,8 @@ pub struct Response {
 
 impl Response {
     /// A document.
-    pub(super) fn json(status: u16, document: &Value) -> Self {
+    #[must_use]
+    pub fn json(status: u16, document: &Value) -> Self {
         Self { status, content_type: JSON, headers: Vec::new(), body: document.to_string() }
     }
 

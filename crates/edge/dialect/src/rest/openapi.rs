@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::problem::{CODES, Code, PROBLEM_TYPE};
-use super::route::{Method, RESOURCES, ROUTES, Route};
+use super::route::{Method, OF_LISTENER, RESOURCES, ROUTES, Route};
 use super::shape::{Field, Kind, object_schema};
 use super::{JSON, MAX_KEY};
 use crate::access::Scope;
@@ -50,7 +50,7 @@ fn document() -> Value {
     }
     let mut schemas = Map::new();
     schemas.insert("Problem".into(), problem());
-    for resource in RESOURCES {
+    for resource in RESOURCES.iter().chain(OF_LISTENER) {
         schemas.extend((resource.schemas)().into_iter().map(|(name, schema)| (name.to_owned(), schema)));
     }
     json!({
@@ -73,7 +73,9 @@ fn document() -> Value {
 
 fn operation(route: &Route) -> Value {
     let mut parameters: Vec<Value> = route.query.iter().map(|field| parameter("query", field)).collect();
-    let is_command = route.method != Method::Get;
+    // Only the desk remembers keys.
+    let is_desk = RESOURCES.iter().any(|resource| resource.routes.iter().any(|one| one.name == route.name));
+    let is_command = is_desk && route.method != Method::Get;
     if is_command {
         parameters.push(json!({
             "name": "Idempotency-Key", "in": "header", "required": false,

@@ -2,11 +2,13 @@
 
 use serde_json::Value;
 
+use super::Request;
 use super::desk::{Done, Turn};
 use super::problem::{Code, Problem};
 use super::shape::{Field, unescaped};
 use super::{
-    call_records, calls, conference, directory, health, holds, keypad, play, record, registrations, transfers, trunks,
+    call_records, calls, conference, directory, health, holds, keypad, play, record, registrations, reload, transfers,
+    trunks, webhooks,
 };
 use crate::access::Scope;
 
@@ -101,6 +103,21 @@ pub(super) const RESOURCES: &[Resource] = &[
     health::RESOURCE,
 ];
 
+/// Those that the listener answers by itself: they are no business of the switch.
+pub(super) const OF_LISTENER: &[Resource] = &[webhooks::RESOURCE, reload::RESOURCE];
+
+/// A route of [`OF_LISTENER`] that has come here: the listener has nothing behind it that could answer.
+pub(super) fn by_listener(_turn: &mut Turn<'_>) -> Result<Done, Problem> {
+    Err(Problem::new(Code::Unavailable, "this is not served here"))
+}
+
+/// Whether the listener answers this request by itself, whatever else is wrong with it.
+#[must_use]
+pub fn is_of_listener(request: &Request) -> bool {
+    let found = find(&request.method, &request.path).ok();
+    found.is_some_and(|(route, _)| OF_LISTENER.iter().flat_map(|one| one.routes).any(|one| one.name == route.name))
+}
+
 /// Everything that is answered.
 pub struct Routes;
 
@@ -110,7 +127,7 @@ pub const ROUTES: Routes = Routes;
 impl Routes {
     /// One after the other.
     pub fn iter(&self) -> impl Iterator<Item = &'static Route> {
-        RESOURCES.iter().flat_map(|resource| resource.routes)
+        RESOURCES.iter().chain(OF_LISTENER).flat_map(|resource| resource.routes)
     }
 }
 

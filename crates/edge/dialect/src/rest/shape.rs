@@ -294,7 +294,7 @@ pub(super) fn hexadecimal(digits: &str) -> Option<u64> {
 
 /// Values that have been checked against their fields.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Values(Map<String, Value>);
+pub struct Values(Map<String, Value>);
 
 impl Values {
     /// Reads a body.
@@ -364,7 +364,9 @@ impl Values {
         self.0.contains_key(name)
     }
 
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
+    /// A text, if it was written.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name)?.as_str()
     }
 
@@ -372,7 +374,9 @@ impl Values {
         self.get(name).and_then(Value::as_bool).unwrap_or(false)
     }
 
-    pub(super) fn whole(&self, name: &str) -> Option<i64> {
+    /// A whole number, if it was written.
+    #[must_use]
+    pub fn whole(&self, name: &str) -> Option<i64> {
         whole(self.get(name)?)
     }
 

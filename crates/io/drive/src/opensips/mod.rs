@@ -43,7 +43,7 @@ use crate::inbox::Inbox;
 use crate::journal::JournalHandle;
 use crate::pii::show_pii;
 use crate::status::{Phase, Status};
-use crate::web::{ApplicationConfig, GOODBYE, Host, HttpConfig, StatusHandle, Web, WebMessage, WebSockets};
+use crate::web::{ApplicationConfig, GOODBYE, Host, HttpConfig, StatusHandle, Web, WebError, WebMessage, WebSockets};
 pub use address::{BadEventsAddress, BadMiAddress, EventsAddress, HttpAddress, MiAddress};
 use datagrams::Datagrams;
 pub use error::StartError;
@@ -330,6 +330,17 @@ impl OpenSipsFront {
         if let Some(web) = &self.web {
             web.reload();
         }
+    }
+
+    /// Takes other tokens and origins of the Call API. Sessions that are open go on.
+    ///
+    /// # Errors
+    /// [`WebError`], as at the start; nothing has changed then.
+    pub fn reconfigure(&self, application: &ApplicationConfig) -> Result<(), WebError> {
+        let Some(web) = &self.web else { return Ok(()) };
+        web.check(Some(application), None)?;
+        web.admit(Some(application), None);
+        Ok(())
     }
 
     /// A session inside this program, without a socket, which may do everything.

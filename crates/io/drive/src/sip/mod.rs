@@ -17,14 +17,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use compact_str::CompactString;
-use hookswitch_call::directory::QuestionId;
+use hookswitch_call::directory::{DirectoryError, QuestionId};
 use hookswitch_call::{Event, MediaReport};
 use hookswitch_dialect::flow::{Document, QuestionId as FlowQuestionId};
 use hookswitch_dialect::journal::Entry;
 use hookswitch_dialect::journal::record::CallDetail;
 use hookswitch_dialect::rest::{self, CommandEnd};
 use hookswitch_net::StreamSetup;
-use hookswitch_shard::{Counts, Effort, Input, NoteId, Output, Shard, Stored, UserReply};
+use hookswitch_shard::{Counts, Effort, Input, NoteId, Output, Shard, ShardConfig, Stored, UserReply};
 use hookswitch_sip::Network;
 use hookswitch_sip::resolve::{Answer, LookupId};
 use hookswitch_store::Committed;
@@ -103,6 +103,8 @@ pub(crate) enum Message {
     Effort(Effort),
     /// The guard's lists have changed.
     Lists { allow: Vec<Network>, drop: Vec<Network> },
+    /// The configuration was read again. Whether it could be taken is the answer.
+    Reload(Box<ShardConfig>, std::sync::mpsc::SyncSender<Result<(), DirectoryError>>),
     /// Take no new calls.
     Drain,
     /// Stop now.
@@ -276,6 +278,13 @@ impl ShardLoop {
             Message::Streams(setup) => self.sockets.set_up(setup),
             Message::Effort(effort) => self.give(now, Input::Effort(effort)),
             Message::Lists { allow, drop } => self.give(now, Input::Lists { allow, drop }),
+            Message::Reload(fresh, answer) => {
+                self.desk.begin();
+                let done = self.shard.reload(now, *fresh);
+                self.carry_out(now);
+                // Whoever asked may have given up meanwhile.
+                let _ = answer.send(done);
+            }
             Message::Drain => {
                 self.pending.draining = true;
                 self.status.set(Phase::Draining);

@@ -284,12 +284,20 @@ impl Host {
     }
 }
 
+/// Who may come in where, and the addresses of the listeners.
+#[derive(Default)]
+struct Doors {
+    application: Option<(Arc<session::Door>, Vec<SocketAddr>)>,
+    control: Option<(Arc<control::Gate>, Vec<SocketAddr>)>,
+}
+
 /// The listeners and everything that runs for them.
 pub(crate) struct Web {
     host: Option<Host>,
     sessions: Arc<Semaphore>,
     max_sessions: u32,
     identities: Vec<Arc<Identity>>,
+    doors: Doors,
     unauthorized: Arc<AtomicU64>,
     /// Dropped last: what the listeners have noted is written then.
     audit: Option<Audit>,
@@ -321,10 +329,13 @@ impl Web {
         let unauthorized = Arc::clone(&gateway.unauthorized);
         let mut identities = Vec::new();
         let mut audit = None;
+        let mut doors = Doors::default();
         let entered = runtime.enter();
         if let Some((config, bound, tls)) = sockets.application {
             let terms = config.terms(tls.clone());
-            serve(runtime, session::router(gateway.clone(), config), bound, &terms)?;
+            let door = Arc::new(session::Door::new(&config));
+            doors.application = Some((Arc::clone(&door), bound.iter().map(Bound::address).collect()));
+            serve(runtime, session::router(gateway.clone(), config, door), bound, &terms)?;
             identities.extend(tls);
         }
         let mut loops = vec![StatusHandle::new(carrier, sink).counting(&gateway.unauthorized)];
@@ -352,7 +363,10 @@ impl Web {
             if let (Some(noter), Some(journal)) = (&noter, &journal) {
                 runtime.spawn(control::follow(journal.clone(), noter.clone()));
             }
-            let router = control::router(gateway, &config, witnesses, journal, noter, Clock::start());
+            let counted = Arc::clone(&gateway.unauthorized);
+            let gate = Arc::new(control::Gate::new(&config, noter, Clock::start(), counted));
+            doors.control = Some((Arc::clone(&gate), bound.iter().map(Bound::address).collect()));
+            let router = control::router(gateway, &config, witnesses, journal, gate);
             serve(runtime, router, bound, &config.terms(tls.clone()))?;
             identities.extend(tls);
         }
@@ -360,7 +374,7 @@ impl Web {
             runtime.spawn(look_after(Arc::clone(identity)));
         }
         drop(entered);
-        Ok(Self { host: Some(host), sessions, max_sessions, identities, unauthorized, audit })
+        Ok(Self { host: Some(host), sessions, max_sessions, identities, doors, unauthorized, audit })
     }
 
     /// This loop as others may ask for it, with what its listener has counted.
@@ -378,6 +392,37 @@ impl Web {
         }
         if let Some(audit) = &self.audit {
             audit.reopen();
+        }
+    }
+
+    /// Whether other tokens, grants and origins could be taken: as when the listeners were opened.
+    pub(crate) fn check(
+        &self,
+        application: Option<&ApplicationConfig>,
+        control: Option<&ControlConfig>,
+    ) -> Result<(), WebError> {
+        if let (Some((_, bound)), Some(config)) = (&self.doors.application, application) {
+            if config.tokens.len() > MAX_TOKENS {
+                return Err(WebError::TooManyTokens);
+            }
+            let exposed = bound.iter().find(|address| config.is_exposed([address.ip()]));
+            exposed.map_or(Ok(()), |address| Err(WebError::Exposed(*address)))?;
+        }
+        if let (Some((_, bound)), Some(config)) = (&self.doors.control, control) {
+            config.check()?;
+            let exposed = bound.iter().find(|address| config.is_exposed([address.ip()]));
+            exposed.map_or(Ok(()), |address| Err(WebError::OpenToAll(*address)))?;
+        }
+        Ok(())
+    }
+
+    /// Takes other tokens, grants and origins, which [`Web::check`] has found well. Connections stay as they are.
+    pub(crate) fn admit(&self, application: Option<&ApplicationConfig>, control: Option<&ControlConfig>) {
+        if let (Some((door, _)), Some(config)) = (&self.doors.application, application) {
+            door.reload(config);
+        }
+        if let (Some((gate, _)), Some(config)) = (&self.doors.control, control) {
+            gate.reload(config);
         }
     }
 

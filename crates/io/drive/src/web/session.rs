@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -145,12 +145,31 @@ impl ApplicationConfig {
     }
 }
 
-pub(super) fn router(gateway: Gateway, config: ApplicationConfig) -> Router {
+/// Who may open a session, until the configuration is read again.
+pub(super) struct Door(RwLock<Arc<(Vec<Token>, Origins)>>);
+
+impl Door {
+    pub(super) fn new(config: &ApplicationConfig) -> Self {
+        Self(RwLock::new(Arc::new((config.tokens.clone(), config.origins.clone()))))
+    }
+
+    /// Other tokens and origins from now on. Sessions that are open go on.
+    pub(super) fn reload(&self, config: &ApplicationConfig) {
+        let fresh = Arc::new((config.tokens.clone(), config.origins.clone()));
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+    }
+
+    fn now(&self) -> Arc<(Vec<Token>, Origins)> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+pub(super) fn router(gateway: Gateway, config: ApplicationConfig, door: Arc<Door>) -> Router {
     let path = config.path.clone();
     let config = Arc::new(config);
     let upgrade = move |Extension(remote): Extension<Remote>, headers: HeaderMap, request: Handshake| {
-        let (gateway, config) = (gateway.clone(), Arc::clone(&config));
-        async move { answer(gateway, &config, remote, &headers, request).await.unwrap_or_else(|refusal| refusal) }
+        let (gateway, config, door) = (gateway.clone(), Arc::clone(&config), door.now());
+        async move { answer(gateway, &config, &door, remote, &headers, request).await.unwrap_or_else(|refusal| refusal) }
     };
     Router::new().route(&path, any(upgrade))
 }
@@ -160,6 +179,7 @@ type Handshake = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 async fn answer(
     gateway: Gateway,
     config: &ApplicationConfig,
+    (tokens, origins): &(Vec<Token>, Origins),
     Remote(remote): Remote,
     headers: &HeaderMap,
     request: Handshake,
@@ -175,10 +195,10 @@ async fn answer(
     let mode = if is_strict { Mode::Strict } else { config.mode };
     // A browser names the page that connects; programs of other kinds send no Origin.
     let origin = headers.get(header::ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()));
-    if !config.origins.admit(mode, origin.as_deref()) {
+    if !origins.admit(mode, origin.as_deref()) {
         return Err((StatusCode::FORBIDDEN, "pages from this origin may not connect\n").into_response());
     }
-    let access = token::authorize(&config.tokens, headers).map_err(|why| {
+    let access = token::authorize(tokens, headers).map_err(|why| {
         let so_far = gateway.unauthorized.fetch_add(1, Ordering::Relaxed) + 1;
         // Somebody who tries them all shall not fill the log as well; the metrics have the number.
         if so_far.is_power_of_two() {

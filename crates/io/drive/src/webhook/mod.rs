@@ -19,7 +19,7 @@ mod state;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use compact_str::CompactString;
@@ -167,6 +167,19 @@ impl Webhooks {
     /// # Errors
     /// [`WebhooksError`].
     pub fn start(config: WebhooksConfig, journal: &JournalHandle) -> Result<Self, WebhooksError> {
+        Self::start_behind(WebhookHandle::default(), config, journal)
+    }
+
+    /// As [`Webhooks::start`], behind a handle that others may have already. Others that were started behind it have to be
+    /// dropped first.
+    ///
+    /// # Errors
+    /// [`WebhooksError`].
+    pub fn start_behind(
+        handle: WebhookHandle,
+        config: WebhooksConfig,
+        journal: &JournalHandle,
+    ) -> Result<Self, WebhooksError> {
         let clock = Clock::start();
         let names: std::collections::BTreeSet<_> = config.endpoints.iter().map(|one| one.name.clone()).collect();
         if names.len() < config.endpoints.len() || names.len() > MAX_WEBHOOKS {
@@ -210,7 +223,8 @@ impl Webhooks {
             runtime.spawn(postman.run());
             desks.insert(endpoint.name, desk);
         }
-        Ok(Self { handle: WebhookHandle(Arc::new(desks)), runtime: Some(runtime), writer })
+        handle.lead_to(desks);
+        Ok(Self { handle, runtime: Some(runtime), writer })
     }
 
     /// For those who ask about webhooks.
@@ -222,6 +236,7 @@ impl Webhooks {
 
 impl Drop for Webhooks {
     fn drop(&mut self) {
+        self.handle.lead_to(BTreeMap::new());
         // Whoever waits for an answer of a target is not waited for.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::from_secs(1));
@@ -282,26 +297,37 @@ struct Desk {
     url: Url,
 }
 
-/// The way to the webhooks for those who ask about them.
+type Desks = Arc<BTreeMap<CompactString, Arc<Desk>>>;
+
+/// The way to the webhooks for those who ask about them. It leads to those that were last started behind it.
 #[derive(Clone, Default)]
-pub struct WebhookHandle(Arc<BTreeMap<CompactString, Arc<Desk>>>);
+pub struct WebhookHandle(Arc<RwLock<Desks>>);
 
 impl std::fmt::Debug for WebhookHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.desks().keys()).finish()
     }
 }
 
 impl WebhookHandle {
-    /// All endpoints, by name.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(CompactString::as_str)
+    fn desks(&self) -> Desks {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn lead_to(&self, desks: BTreeMap<CompactString, Arc<Desk>>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(desks);
+    }
+
+    /// The names of all endpoints, in order.
+    #[must_use]
+    pub fn names(&self) -> Vec<CompactString> {
+        self.desks().keys().cloned().collect()
     }
 
     /// What an endpoint is.
     #[must_use]
-    pub fn about(&self, name: &str) -> Option<&WebhookAbout> {
-        self.0.get(name).map(|desk| &desk.about)
+    pub fn about(&self, name: &str) -> Option<WebhookAbout> {
+        self.desks().get(name).map(|desk| desk.about.clone())
     }
 
     /// Does something with the machine of an endpoint, in its task. None if there is no such endpoint, or webhooks are
@@ -311,7 +337,7 @@ impl WebhookHandle {
         name: &str,
         job: impl FnOnce(&mut Endpoint, Time) -> T + Send + 'static,
     ) -> Option<T> {
-        let desk = self.0.get(name)?;
+        let desk = Arc::clone(self.desks().get(name)?);
         let (reply, answer) = oneshot::channel();
         let question: Question = Box::new(move |machine, now| drop(reply.send(job(machine, now))));
         desk.questions.send(question).await.ok()?;
@@ -321,7 +347,7 @@ impl WebhookHandle {
     /// Posts an event of the type `webhook.test` to the first URL of an endpoint, once, and says what came of it. It is
     /// in no log. None if there is no such endpoint.
     pub async fn test(&self, name: &str) -> Option<Answer> {
-        let desk = self.0.get(name)?;
+        let desk = Arc::clone(self.desks().get(name)?);
         let at = desk.clock.calendar();
         let id = format!("test_{}", at.as_micros());
         let time = hookswitch_dialect::journal::record::date_time(at);

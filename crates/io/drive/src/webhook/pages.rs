@@ -1,17 +1,10 @@
 //! What is asked about webhooks at `/v1/webhooks`, and ordered.
 
-use std::sync::Arc;
-
-use axum::body::Body;
-use axum::extract::{Path, RawQuery, State as Shared};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Extension, Router};
 use hookswitch_call::Time;
-use hookswitch_dialect::access::{Grant, Scope};
+use hookswitch_dialect::access::Grant;
 use hookswitch_dialect::journal::record::date_time;
 use hookswitch_dialect::journal::{EventId, call_name};
+use hookswitch_dialect::rest::{Admitted, Code, Problem, Response};
 use hookswitch_dialect::webhook::{Answer, Dead, Delivery, State, Summary};
 use serde_json::{Map, Value, json};
 
@@ -20,112 +13,42 @@ use super::WebhookHandle;
 /// Entries of a list where the query does not say how many.
 const USUAL_LIMIT: usize = 100;
 
-/// Most entries of a list.
-const MAX_LIMIT: usize = 1_000;
-
-/// Why something is not answered.
-#[derive(Debug)]
-struct Problem {
-    status: StatusCode,
-    code: &'static str,
-    detail: String,
-    field: Option<&'static str>,
-}
-
 type Answered = Result<Response, Problem>;
 
-impl Problem {
-    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), field: None }
-    }
-
-    fn nobody(name: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "no_such_webhook", format!("no webhook is called {name:?}"))
-    }
-
-    fn parameter(field: &'static str, detail: impl Into<String>) -> Self {
-        Self { field: Some(field), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_parameter", detail) }
-    }
+fn nobody(name: &str) -> Problem {
+    Problem::new(Code::NoSuchWebhook, format!("no webhook is called {name:?}"))
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let mut document = json!({
-            "type": format!("/problems/{}", self.code),
-            "title": self.status.canonical_reason(),
-            "status": self.status.as_u16(),
-            "code": self.code,
-            "detail": self.detail,
-        });
-        if let Some(field) = self.field {
-            document["field"] = field.into();
-        }
-        send(self.status, "application/problem+json", &document)
-    }
-}
-
-fn send(status: StatusCode, kind: &'static str, document: &Value) -> Response {
-    let mut response = Response::new(Body::from(document.to_string()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    response
-}
-
-fn found(document: &Value) -> Answered {
-    Ok(send(StatusCode::OK, "application/json", document))
-}
-
-/// Everything that is answered. Whoever asks has proved who it is: its [`Grant`] is an extension of the request.
-pub(crate) fn router(webhooks: WebhookHandle) -> Router {
-    Router::new()
-        .route("/v1/webhooks", get(all))
-        .route("/v1/webhooks/{name}", get(one))
-        .route("/v1/webhooks/{name}/deliveries", get(deliveries))
-        .route("/v1/webhooks/{name}/dead-letters", get(dead_letters))
-        .route("/v1/webhooks/{name}/dead-letters/{event}/replay", post(replay))
-        .route("/v1/webhooks/{name}/replay", post(replay_all))
-        .route("/v1/webhooks/{name}/test", post(test))
-        .route("/v1/webhooks/{name}/enable", post(enable))
-        .with_state(webhooks)
-}
-
-/// Webhooks carry the events of all domains.
-fn check(grant: &Grant, scope: Scope) -> Result<(), Problem> {
-    if !grant.may(scope) {
-        let detail = format!(
-            "{:?} lacks the scope {}",
-            grant.name.as_str(),
-            if scope == Scope::Admin { "admin" } else { "read" }
-        );
-        return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail));
-    }
+/// Answers one of the operations on webhooks. Whoever asks has the scope that the operation needs.
+pub(crate) async fn answer(webhooks: &WebhookHandle, grant: &Grant, asked: &Admitted) -> Answered {
     if !grant.domains.is_empty() {
-        let detail = "webhooks are seen only by those who see all domains";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "domain_not_allowed", detail));
+        return Err(Problem::new(Code::DomainNotAllowed, "webhooks are seen only by those who see all domains"));
     }
-    Ok(())
+    let part = |n: usize| asked.path.get(n).map_or("", String::as_str);
+    match asked.name() {
+        "listWebhooks" => all(webhooks).await,
+        "getWebhook" => Ok(Response::json(200, &document(webhooks, part(0)).await?)),
+        "listDeliveries" => deliveries(webhooks, part(0), asked).await,
+        "listDeadLetters" => dead_letters(webhooks, part(0), asked).await,
+        "replayDeadLetter" => replay(webhooks, part(0), part(1)).await,
+        "replayAll" => replay_all(webhooks, part(0)).await,
+        "testWebhook" => test(webhooks, part(0)).await,
+        "enableWebhook" => enable(webhooks, part(0)).await,
+        other => Err(Problem::new(Code::NotFound, format!("webhooks have no operation {other}"))),
+    }
 }
 
-type Asker = Extension<Arc<Grant>>;
-
-async fn all(Shared(webhooks): Shared<WebhookHandle>, Extension(grant): Asker) -> Answered {
-    check(&grant, Scope::Read)?;
+async fn all(webhooks: &WebhookHandle) -> Answered {
     let mut list = Vec::new();
-    let names: Vec<String> = webhooks.names().map(str::to_owned).collect();
-    for name in names {
-        list.push(document(&webhooks, &name).await?);
+    for name in webhooks.names() {
+        list.push(document(webhooks, &name).await?);
     }
-    found(&json!({ "webhooks": list }))
-}
-
-async fn one(Shared(webhooks): Shared<WebhookHandle>, Extension(grant): Asker, Path(name): Path<String>) -> Answered {
-    check(&grant, Scope::Read)?;
-    found(&document(&webhooks, &name).await?)
+    Ok(Response::json(200, &json!({ "webhooks": list })))
 }
 
 async fn document(webhooks: &WebhookHandle, name: &str) -> Result<Value, Problem> {
-    let about = webhooks.about(name).ok_or_else(|| Problem::nobody(name))?;
-    let summary = webhooks.with(name, |endpoint, _| endpoint.summary()).await.ok_or_else(|| Problem::nobody(name))?;
+    let about = webhooks.about(name).ok_or_else(|| nobody(name))?;
+    let summary = webhooks.with(name, |endpoint, _| endpoint.summary()).await.ok_or_else(|| nobody(name))?;
     let Summary { cursor, waiting, under_way, dead, delivered, failures_in_row, off_since, gaps, dropped } = summary;
     Ok(json!({
         "name": name,
@@ -152,64 +75,31 @@ fn number(event: EventId) -> String {
     event.0.to_string()
 }
 
-/// What a query asks for.
-#[derive(Default)]
-struct Query {
-    event: Option<EventId>,
-    state: Option<State>,
-    after: Option<EventId>,
-    limit: usize,
+/// The event that a parameter of the query names.
+fn event(asked: &Admitted, name: &str) -> Result<Option<EventId>, Problem> {
+    let Some(text) = asked.query.text(name) else { return Ok(None) };
+    let wrong =
+        || Problem::new(Code::InvalidParameter, "a parameter of the query cannot be taken").at(format!("?{name}"));
+    text.parse().map(|id| Some(EventId(id))).map_err(|_| wrong().expected("the id of an event: decimal digits"))
 }
 
-impl Query {
-    /// Reads a query that may have these parameters. None of their values has anything to escape.
-    fn read(text: Option<String>, known: &[&'static str]) -> Result<Self, Problem> {
-        let mut query = Self { limit: USUAL_LIMIT, ..Self::default() };
-        for pair in text.iter().flat_map(|text| text.split('&')).filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let Some(name) = known.iter().find(|known| **known == name) else {
-                let detail = format!("{name:?} is none of {}", known.join(", "));
-                return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_parameter", detail));
-            };
-            let event =
-                || value.parse().map(EventId).map_err(|_| Problem::parameter(name, "the id of an event is expected"));
-            match *name {
-                "event" => query.event = Some(event()?),
-                "after" => query.after = Some(event()?),
-                "state" => query.state = Some(state(value)?),
-                _ => {
-                    let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-                    query.limit =
-                        limit.ok_or_else(|| Problem::parameter("limit", format!("1 to {MAX_LIMIT} is expected")))?;
-                }
-            }
-        }
-        Ok(query)
-    }
+fn limit(asked: &Admitted) -> usize {
+    asked.query.whole("limit").and_then(|limit| usize::try_from(limit).ok()).unwrap_or(USUAL_LIMIT)
 }
 
-fn state(text: &str) -> Result<State, Problem> {
-    let read = serde_json::from_value(text.into());
-    read.map_err(|_| Problem::parameter("state", "waiting, under_way, retrying, delivered or dead is expected"))
-}
-
-async fn deliveries(
-    Shared(webhooks): Shared<WebhookHandle>,
-    Extension(grant): Asker,
-    Path(name): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Answered {
-    check(&grant, Scope::Read)?;
-    let Query { event, state, after, limit } = Query::read(query, &["event", "state", "after", "limit"])?;
+async fn deliveries(webhooks: &WebhookHandle, name: &str, asked: &Admitted) -> Answered {
+    let (event, after, limit) = (event(asked, "event")?, event(asked, "after")?, limit(asked));
+    // The names of states are those of the query's table.
+    let state: Option<State> = asked.query.text("state").and_then(|text| serde_json::from_value(text.into()).ok());
     let wants = move |one: &Delivery| state.is_none_or(|state| one.state == state);
-    let list = webhooks.with(&name, move |endpoint, _| match event {
+    let list = webhooks.with(name, move |endpoint, _| match event {
         Some(event) => endpoint.delivery(event).filter(wants).into_iter().collect(),
         None => endpoint.deliveries(state, after, limit),
     });
-    let list: Vec<Delivery> = list.await.ok_or_else(|| Problem::nobody(&name))?;
+    let list: Vec<Delivery> = list.await.ok_or_else(|| nobody(name))?;
     let next = list.last().filter(|_| list.len() == limit && event.is_none()).map(|last| number(last.event));
     let list: Vec<Value> = list.iter().map(delivery).collect();
-    found(&page("deliveries", list, next))
+    Ok(Response::json(200, &page("deliveries", list, next)))
 }
 
 fn delivery(one: &Delivery) -> Value {
@@ -233,18 +123,12 @@ fn page(name: &str, list: Vec<Value>, next: Option<String>) -> Value {
     page.into()
 }
 
-async fn dead_letters(
-    Shared(webhooks): Shared<WebhookHandle>,
-    Extension(grant): Asker,
-    Path(name): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Answered {
-    check(&grant, Scope::Read)?;
-    let Query { after, limit, .. } = Query::read(query, &["after", "limit"])?;
-    let list = webhooks.with(&name, move |endpoint, _| endpoint.dead_letters(after).take(limit).cloned().collect());
-    let list: Vec<Dead> = list.await.ok_or_else(|| Problem::nobody(&name))?;
+async fn dead_letters(webhooks: &WebhookHandle, name: &str, asked: &Admitted) -> Answered {
+    let (after, limit) = (event(asked, "after")?, limit(asked));
+    let list = webhooks.with(name, move |endpoint, _| endpoint.dead_letters(after).take(limit).cloned().collect());
+    let list: Vec<Dead> = list.await.ok_or_else(|| nobody(name))?;
     let next = list.last().filter(|_| list.len() == limit).map(|last| number(last.letter.id));
-    found(&page("dead_letters", list.iter().map(dead_letter).collect(), next))
+    Ok(Response::json(200, &page("dead_letters", list.iter().map(dead_letter).collect(), next)))
 }
 
 fn dead_letter(dead: &Dead) -> Value {
@@ -262,48 +146,30 @@ fn dead_letter(dead: &Dead) -> Value {
     })
 }
 
-async fn replay(
-    Shared(webhooks): Shared<WebhookHandle>,
-    Extension(grant): Asker,
-    Path((name, event)): Path<(String, String)>,
-) -> Answered {
-    check(&grant, Scope::Admin)?;
-    let nothing =
-        || Problem::new(StatusCode::NOT_FOUND, "no_such_dead_letter", format!("no dead letter of event {event:?}"));
+async fn replay(webhooks: &WebhookHandle, name: &str, event: &str) -> Answered {
+    let nothing = || Problem::new(Code::NoSuchDeadLetter, format!("no dead letter of event {event:?}"));
     let id = event.parse().map(EventId).map_err(|_| nothing())?;
-    let done = webhooks.with(&name, move |endpoint, now: Time| endpoint.replay(now, id)).await;
-    done.ok_or_else(|| Problem::nobody(&name))?.map_err(|_| nothing())?;
-    Ok(send(StatusCode::ACCEPTED, "application/json", &json!({ "replayed": 1 })))
+    let done = webhooks.with(name, move |endpoint, now: Time| endpoint.replay(now, id)).await;
+    done.ok_or_else(|| nobody(name))?.map_err(|_| nothing())?;
+    Ok(Response::json(202, &json!({ "replayed": 1 })))
 }
 
-async fn replay_all(
-    Shared(webhooks): Shared<WebhookHandle>,
-    Extension(grant): Asker,
-    Path(name): Path<String>,
-) -> Answered {
-    check(&grant, Scope::Admin)?;
-    let count = webhooks.with(&name, |endpoint, now| endpoint.replay_all(now)).await;
-    let count = count.ok_or_else(|| Problem::nobody(&name))?;
-    Ok(send(StatusCode::ACCEPTED, "application/json", &json!({ "replayed": count })))
+async fn replay_all(webhooks: &WebhookHandle, name: &str) -> Answered {
+    let count = webhooks.with(name, |endpoint, now| endpoint.replay_all(now)).await;
+    Ok(Response::json(202, &json!({ "replayed": count.ok_or_else(|| nobody(name))? })))
 }
 
-async fn test(Shared(webhooks): Shared<WebhookHandle>, Extension(grant): Asker, Path(name): Path<String>) -> Answered {
-    check(&grant, Scope::Admin)?;
-    let (status, failure) = match webhooks.test(&name).await.ok_or_else(|| Problem::nobody(&name))? {
+async fn test(webhooks: &WebhookHandle, name: &str) -> Answered {
+    let (status, failure) = match webhooks.test(name).await.ok_or_else(|| nobody(name))? {
         Answer::Status { code, .. } => (Some(code), None),
         Answer::Failed(failure) => (None, Some(failure.to_string())),
     };
     let delivered = status.is_some_and(|code| (200..300).contains(&code));
-    found(&json!({ "delivered": delivered, "status": status, "failure": failure }))
+    Ok(Response::json(200, &json!({ "delivered": delivered, "status": status, "failure": failure })))
 }
 
-async fn enable(
-    Shared(webhooks): Shared<WebhookHandle>,
-    Extension(grant): Asker,
-    Path(name): Path<String>,
-) -> Answered {
-    check(&grant, Scope::Admin)?;
-    let done = webhooks.with(&name, |endpoint, now| endpoint.switch_on(now)).await;
-    done.ok_or_else(|| Problem::nobody(&name))?;
-    found(&document(&webhooks, &name).await?)
+async fn enable(webhooks: &WebhookHandle, name: &str) -> Answered {
+    let done = webhooks.with(name, |endpoint, now| endpoint.switch_on(now)).await;
+    done.ok_or_else(|| nobody(name))?;
+    Ok(Response::json(200, &document(webhooks, name).await?))
 }

@@ -14,9 +14,10 @@ use hookswitch_dialect::rest;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::own::Own;
 use super::problem::Problem;
 use crate::web::http::{ANSWER_PATIENCE, Unread, announced, read, respond};
-use crate::web::{Gateway, WebMessage};
+use crate::web::{Gateway, HttpAnswer, WebMessage};
 
 /// draft-ietf-httpapi-idempotency-key-header-07.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -26,11 +27,11 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(super) struct Answered(pub(super) Bytes);
 
 /// Hands over what nobody else answers.
-pub(super) fn router(gateway: Gateway, max_body: usize, body_time: Duration) -> Router {
+pub(super) fn router(gateway: Gateway, own: Own, max_body: usize, body_time: Duration) -> Router {
     Router::new().fallback(move |Extension(grant): Extension<Arc<Grant>>, request: Request| {
-        let gateway = gateway.clone();
+        let (gateway, own) = (gateway.clone(), own.clone());
         async move {
-            let answer = handle(&gateway, grant, request, max_body, body_time).await;
+            let answer = handle(&gateway, &own, grant, request, max_body, body_time).await;
             answer.unwrap_or_else(IntoResponse::into_response)
         }
     })
@@ -38,6 +39,7 @@ pub(super) fn router(gateway: Gateway, max_body: usize, body_time: Duration) -> 
 
 async fn handle(
     gateway: &Gateway,
+    own: &Own,
     grant: Arc<Grant>,
     request: Request,
     max_body: usize,
@@ -66,19 +68,26 @@ async fn handle(
         body: body.into(),
         grant,
     };
+    if rest::is_of_listener(&request) {
+        let answer = own.answer(&request).await.unwrap_or_else(rest::Problem::into_response);
+        let rest::Response { status, content_type, headers, body } = answer;
+        return Ok(answered(HttpAnswer { status, content_type, headers, body: body.into() }, is_head));
+    }
     let (reply, answer) = oneshot::channel();
     let message = WebMessage::Rest { request: Box::new(request), reply };
     gateway.sink.push(message).map_err(|_| busy)?;
     match timeout(ANSWER_PATIENCE, answer).await {
-        Ok(Ok(answer)) => {
-            let document = Answered(answer.body.clone());
-            let mut response = respond(answer, is_head);
-            response.extensions_mut().insert(document);
-            Ok(response)
-        }
+        Ok(Ok(answer)) => Ok(answered(answer, is_head)),
         Ok(Err(_)) => Err(Problem::Busy("the switch is stopping")),
         Err(_) => Err(Problem::Silent),
     }
+}
+
+fn answered(answer: HttpAnswer, is_head: bool) -> Response {
+    let document = Answered(answer.body.clone());
+    let mut response = respond(answer, is_head);
+    response.extensions_mut().insert(document);
+    response
 }
 
 fn fields(headers: &HeaderMap) -> rest::Headers {

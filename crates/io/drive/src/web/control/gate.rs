@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -33,36 +33,22 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known(pub(super) bool);
 
-/// What every request is measured by.
-pub(super) struct Gate {
+/// Who may come in, until the configuration is read again.
+struct Keys {
     tokens: Vec<Token<Grant>>,
     certificates: HashMap<CompactString, Arc<Grant>>,
     /// What everybody may where nobody has to prove who it is.
     anybody: Option<Arc<Grant>>,
     pages: Pages,
-    paces: Paces,
-    noter: Option<Noter>,
-    clock: Clock,
-    /// Requests refused because it is not known who asks.
-    unauthorized: Arc<AtomicU64>,
 }
 
-impl Gate {
-    pub(super) fn new(
-        config: &ControlConfig,
-        noter: Option<Noter>,
-        clock: Clock,
-        unauthorized: Arc<AtomicU64>,
-    ) -> Self {
+impl Keys {
+    fn of(config: &ControlConfig) -> Self {
         Self {
             tokens: config.tokens.clone(),
             certificates: config.certificates.iter().cloned().collect(),
             anybody: config.is_open().then(|| Arc::clone(&config.anybody)),
             pages: Pages::new(config.origins.clone()),
-            paces: Paces::default(),
-            noter,
-            clock,
-            unauthorized,
         }
     }
 
@@ -78,6 +64,36 @@ impl Gate {
             Ok(None) | Err(Unauthorized::Missing) => by_certificate().ok_or(Problem::Unauthorized { shown: false }),
             Err(Unauthorized::Wrong) => Err(Problem::Unauthorized { shown: true }),
         }
+    }
+}
+
+/// What every request is measured by.
+pub(in crate::web) struct Gate {
+    keys: RwLock<Arc<Keys>>,
+    paces: Paces,
+    noter: Option<Noter>,
+    clock: Clock,
+    /// Requests refused because it is not known who asks.
+    unauthorized: Arc<AtomicU64>,
+}
+
+impl Gate {
+    pub(in crate::web) fn new(
+        config: &ControlConfig,
+        noter: Option<Noter>,
+        clock: Clock,
+        unauthorized: Arc<AtomicU64>,
+    ) -> Self {
+        Self { keys: RwLock::new(Arc::new(Keys::of(config))), paces: Paces::default(), noter, clock, unauthorized }
+    }
+
+    /// Other tokens, certificates, grants and origins from now on. Requests that are being answered go on.
+    pub(in crate::web) fn reload(&self, config: &ControlConfig) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Keys::of(config));
+    }
+
+    fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn count_stranger(&self, remote: IpAddr) {
@@ -105,23 +121,24 @@ impl Gate {
 
 /// Lets a request pass, or refuses it.
 pub(super) async fn pass(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    let origin = match gate.pages.admit(request.headers()) {
+    let keys = gate.keys();
+    let origin = match keys.pages.admit(request.headers()) {
         Ok(origin) => origin,
         Err(problem) => return problem.into_response(),
     };
     let mut response = match preflight(request.method(), request.headers()) {
         Some(answer) => answer,
-        None => known(&gate, request, next).await,
+        None => known(&gate, &keys, request, next).await,
     };
     let headers = response.headers_mut();
-    gate.pages.tell(origin, headers);
+    keys.pages.tell(origin, headers);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
-async fn known(gate: &Gate, mut request: Request, next: Next) -> Response {
-    if gate.anybody.is_some()
+async fn known(gate: &Gate, keys: &Keys, mut request: Request, next: Next) -> Response {
+    if keys.anybody.is_some()
         && let Err(problem) = own_host(request.headers())
     {
         return problem.into_response();
@@ -129,7 +146,7 @@ async fn known(gate: &Gate, mut request: Request, next: Next) -> Response {
     let remote = request.extensions().get::<Remote>().map_or(IpAddr::from([0, 0, 0, 0]), |remote| remote.0.ip());
     let certified = request.extensions().get::<Certified>().cloned().unwrap_or_default();
     let is_public = pages::is_public(request.uri().path());
-    let grant = match gate.recognize(request.headers(), &certified) {
+    let grant = match keys.recognize(request.headers(), &certified) {
         Ok(grant) => grant,
         Err(Problem::Unauthorized { shown: false }) if is_public => {
             request.extensions_mut().insert(Known(false));

@@ -12,6 +12,7 @@ mod desk;
 mod ends;
 mod gate;
 mod origins;
+mod own;
 mod pages;
 mod problem;
 
@@ -32,13 +33,13 @@ use super::status::Witnesses;
 use super::tls::{Identity, TlsFiles};
 use super::token::{MAX_TOKENS, Token};
 use super::{Door, Gateway, MAX_BODY, WebError, WebListen, http};
-use crate::clock::Clock;
 use crate::journal::JournalHandle;
-use crate::webhook::{self, WebhookHandle};
+use crate::reload::ReloadHandle;
+use crate::webhook::WebhookHandle;
+pub(super) use audit::Audit;
 pub use audit::{AUDIT_FILE, MAX_AUDIT_QUEUE};
-pub(super) use audit::{Audit, Noter};
 pub(super) use ends::follow;
-use gate::Gate;
+pub(super) use gate::Gate;
 
 /// Connections at once, by default; beyond, they are closed.
 pub const MAX_CONTROL_CONNECTIONS: usize = 4_096;
@@ -91,6 +92,8 @@ pub struct ControlConfig {
     pub nodes: Option<Door>,
     /// What can be asked about at `/v1/webhooks`. Default none.
     pub webhooks: WebhookHandle,
+    /// Who reads the configuration again at `POST /v1/reload`. Default nobody.
+    pub reload: Option<ReloadHandle>,
 }
 
 impl ControlConfig {
@@ -113,6 +116,7 @@ impl ControlConfig {
             audit: None,
             nodes: None,
             webhooks: WebhookHandle::default(),
+            reload: None,
         }
     }
 
@@ -157,18 +161,11 @@ pub(super) fn router(
     config: &ControlConfig,
     witnesses: Witnesses,
     journal: Option<JournalHandle>,
-    noter: Option<Noter>,
-    clock: Clock,
+    gate: Arc<Gate>,
 ) -> Router {
-    let gate = Arc::new(Gate::new(config, noter, clock, Arc::clone(&gateway.unauthorized)));
     let nodes = config.nodes.clone().map_or_else(Router::new, |door| http::nodes(&gateway, door));
-    let desk = desk::router(gateway, config.max_body.min(MAX_BODY), config.body_time);
+    let own = own::Own { reload: config.reload.clone(), webhooks: config.webhooks.clone() };
+    let desk = desk::router(gateway, own, config.max_body.min(MAX_BODY), config.body_time);
     let events = journal.map_or_else(Router::new, |journal| events::router(journal, MAX_EVENT_READERS));
-    let webhooks = webhook::pages::router(config.webhooks.clone());
-    pages::router(witnesses)
-        .merge(events)
-        .merge(webhooks)
-        .merge(desk)
-        .layer(from_fn_with_state(gate, gate::pass))
-        .merge(nodes)
+    pages::router(witnesses).merge(events).merge(desk).layer(from_fn_with_state(gate, gate::pass)).merge(nodes)
 }
