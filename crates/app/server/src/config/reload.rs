@@ -100,6 +100,8 @@ pub const KEYS: &[(&str, Takes)] = &[
     ("toll", Reload),
     ("routes", Reload),
     ("services", Reload),
+    ("roles", Restart),
+    ("nodes", Restart),
     ("webhooks", Reload),
     ("log.level", Reload),
     ("log.format", Restart),

@@ -1,6 +1,8 @@
 //! The configuration file is read again: what it says of domains and users is replaced, what was pushed and who was looked
 //! up stays.
 
+use std::collections::BTreeSet;
+
 use super::{Directory, DirectoryError, MAX_DOMAINS};
 
 impl Directory {
@@ -14,7 +16,7 @@ impl Directory {
         if fresh.domains.len() + others > MAX_DOMAINS {
             return Err(DirectoryError::TooManyDomains);
         }
-        let names: Vec<_> = self.domains.keys().chain(fresh.domains.keys()).cloned().collect();
+        let names: BTreeSet<_> = self.domains.keys().chain(fresh.domains.keys()).cloned().collect();
         for name in names {
             let configured = fresh.domains.remove(&name).and_then(|domain| domain.configured);
             let has_domain = self.domains.get(&name);

@@ -23,6 +23,7 @@ mod reaching_phones;
 mod reasons;
 mod record;
 mod recorded_calls;
+mod reloaded;
 mod rest_audio;
 mod rest_calls;
 mod rest_resources;

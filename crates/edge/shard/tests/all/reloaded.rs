@@ -1,7 +1,6 @@
 //! The configuration is read again while two people talk.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_b2bua::route::Route;
 use hookswitch_call::Limits;
