@@ -2,6 +2,7 @@
 
 mod harness;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use harness::{PATIENCE, config, http, tcp};
 use hookswitch_dialect::call_api::Access;
 use hookswitch_drive::opensips::simulator::{Simulator, SimulatorConfig};
 use hookswitch_drive::opensips::{EventsAddress, OpenSipsFront, OpenSipsFrontConfig};
-use hookswitch_drive::{ApplicationConfig, Phase, Switch, Token};
+use hookswitch_drive::{ApplicationConfig, ControlConfig, JournalConfig, JournalThread, Phase, Switch, Token};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -80,6 +81,72 @@ fn metrics_count_commands_sessions_refusals_and_ports() {
     assert!(value(&page, "hookswitch_media_ports") > 0);
     assert_eq!(value(&page, r#"hookswitch_rtp_packets_total{direction="sent"}"#), 0);
     assert!(page.ends_with("# EOF\n"));
+}
+
+/// What OpenMetrics 1.0 asks of a page: families in one piece, each with its type and help before its samples, samples with
+/// the endings of their type, no sample twice, one end.
+fn assert_valid(page: &str) {
+    let (body, end) = page.rsplit_once("# EOF\n").expect("an end");
+    assert!(end.is_empty() && !body.contains("# EOF") && !body.contains("\n\n"), "one end, no empty line");
+    let (mut families, mut samples) = (BTreeMap::<String, String>::new(), BTreeSet::new());
+    let (mut family, mut kind, mut has_help) = (String::new(), String::new(), false);
+    for line in body.lines() {
+        if let Some(rest) = line.strip_prefix("# ") {
+            let mut words = rest.splitn(3, ' ');
+            let (what, name, text) = (words.next().unwrap(), words.next().unwrap(), words.next().expect(line));
+            if name != family {
+                assert!(!families.contains_key(name), "{name} is in two pieces");
+                (family, kind, has_help) = (name.to_owned(), "unknown".to_owned(), false);
+                families.insert(family.clone(), String::new());
+            }
+            match what {
+                "TYPE" => kind = text.to_owned(),
+                "HELP" => has_help = !text.is_empty(),
+                _ => panic!("{line}"),
+            }
+            continue;
+        }
+        assert!(has_help, "no help before {line}");
+        let (sample, value) = line.rsplit_once(' ').expect(line);
+        let value: f64 = value.parse().expect(line);
+        let name = sample.split('{').next().unwrap();
+        let ending = name.strip_prefix(family.as_str()).unwrap_or_else(|| panic!("{line} is in {family}"));
+        let fits = match kind.as_str() {
+            "gauge" => ending.is_empty(),
+            "counter" => ending == "_total" && value >= 0.0,
+            "histogram" => matches!(ending, "_bucket" | "_count" | "_sum"),
+            _ => false,
+        };
+        assert!(fits && !family.ends_with("_total"), "{kind}: {line}");
+        assert!(samples.insert(sample.to_owned()), "{sample} stands there twice");
+    }
+    assert!(families.len() > 50, "{}", families.len());
+}
+
+#[test]
+fn the_page_is_openmetrics_and_tells_of_events_webhooks_controllers_and_the_program() {
+    let journal = JournalThread::start(&JournalConfig::new(None)).unwrap();
+    let mut config = config(27_400);
+    config.journal = Some(journal.handle());
+    config.control = Some(ControlConfig::new("127.0.0.1:0".parse().unwrap()));
+    let switch = Switch::start(config).unwrap();
+    let page = http(&mut tcp(switch.addresses().control[0]), "GET", "/metrics", "").body;
+    assert_valid(&page);
+    for metric in [
+        "hookswitch_webhooks",
+        "hookswitch_webhook_events_waiting",
+        "hookswitch_webhook_dead_letters",
+        r#"hookswitch_webhook_posts_total{result="delivered"}"#,
+        "hookswitch_webhook_post_milliseconds_total",
+        r#"hookswitch_controller_notes_waiting{carrier="sip"}"#,
+        r#"hookswitch_controller_notes_lost_total{carrier="sip"}"#,
+        r#"hookswitch_event_readers{carrier="sip"}"#,
+        r#"hookswitch_event_bytes_kept{carrier="sip"}"#,
+    ] {
+        assert_eq!(value(&page, metric), 0, "{metric}");
+    }
+    value(&page, r#"hookswitch_event_last_id{carrier="sip"}"#);
+    assert!(value(&page, "hookswitch_process_resident_bytes") > 1_000_000);
 }
 
 #[test]

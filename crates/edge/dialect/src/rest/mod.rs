@@ -15,6 +15,7 @@ mod conference;
 mod desk;
 mod directory;
 mod etag;
+mod events;
 mod health;
 mod holds;
 mod keypad;

@@ -168,6 +168,7 @@ fn problem() -> Value {
         Field::must("detail", Kind::Text(0, 65_535), "what was wrong this time"),
         Field::may("field", Kind::Text(0, 65_535), "where: a JSON pointer into the body, or `?` and a parameter"),
         Field::may("expected", Kind::Text(0, 65_535), "what was expected there"),
+        Field::may("oldest", Kind::Text(1, 20), "of events that are `gone`: the id of the oldest that there is"),
     ];
     let mut schema = object_schema(FIELDS);
     schema["properties"]["code"]["enum"] = CODES.iter().map(|row| row.name).collect();

@@ -165,6 +165,8 @@ pub struct Problem {
     pub allow: Option<String>,
     /// After how many seconds it may be tried again.
     pub retry_after: Option<u64>,
+    /// The oldest event that there is, for [`Code::Gone`] of events.
+    pub oldest: Option<String>,
 }
 
 impl Problem {
@@ -172,7 +174,7 @@ impl Problem {
     #[must_use]
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         let retry_after = (code.row().status == 503).then_some(RETRY_AFTER);
-        Self { code, detail: detail.into(), field: None, expected: None, allow: None, retry_after }
+        Self { code, detail: detail.into(), field: None, expected: None, allow: None, retry_after, oldest: None }
     }
 
     /// The same, with the place.
@@ -199,6 +201,7 @@ impl Problem {
             detail: &self.detail,
             field: self.field.as_deref(),
             expected: self.expected.as_deref(),
+            oldest: self.oldest.as_deref(),
         };
         let allow = self.allow.clone().map(|allow| ("allow", allow));
         let retry = self.retry_after.map(|seconds| ("retry-after", seconds.to_string()));
@@ -223,6 +226,8 @@ struct Document<'a> {
     field: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expected: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest: Option<&'a str>,
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::desk::{Done, Turn};
 use super::problem::{Code, Problem};
 use super::shape::{Field, unescaped};
 use super::{
-    call_records, calls, conference, directory, health, holds, keypad, play, record, registrations, reload, transfers,
+    call_records, calls, conference, directory, events, health, holds, keypad, play, record, registrations, reload, transfers,
     trunks, webhooks,
 };
 use crate::access::Scope;
@@ -104,7 +104,7 @@ pub(super) const RESOURCES: &[Resource] = &[
 ];
 
 /// Those that the listener answers by itself: they are no business of the switch.
-pub(super) const OF_LISTENER: &[Resource] = &[webhooks::RESOURCE, reload::RESOURCE];
+pub(super) const OF_LISTENER: &[Resource] = &[events::RESOURCE, webhooks::RESOURCE, reload::RESOURCE];
 
 /// A route of [`OF_LISTENER`] that has come here: the listener has nothing behind it that could answer.
 pub(super) fn by_listener(_turn: &mut Turn<'_>) -> Result<Done, Problem> {

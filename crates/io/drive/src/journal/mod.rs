@@ -255,6 +255,7 @@ impl JournalHandle {
             Figure::total("events_crowded_out", "Events thrown out young: the log was full.", total(&counted.crowded)),
             Figure::now("events_kept", "Events in the log.", kept(extent.entries())),
             Figure::now("event_bytes_kept", "Bytes of events in the log.", kept(extent.bytes)),
+            Figure::now("event_last_id", "The id of the newest event.", kept(self.newest().0)),
             Figure::now("event_readers", "Readers of events.", self.readers()),
         ]
     }

@@ -343,7 +343,10 @@ impl ShardLoop {
         figures.extend(trunk_figures(&self.shard.trunk_status(now)));
         figures.extend(self.journal.as_ref().map(JournalHandle::figures).into_iter().flatten());
         figures.extend(self.records.as_ref().map(|records| record_figures(records.counts())).into_iter().flatten());
+        let (notes, lost) = self.shard.controller_notes();
         figures.extend([
+            Figure::now("controller_notes_waiting", "Notes to controllers that wait or are under way.", notes),
+            Figure::total("controller_notes_lost", "Notes to controllers that nobody has taken.", lost),
             Figure::total("calls_ended", "Calls that have ended.", self.pending.ended),
             Figure::now("legs", "Legs of calls.", counts.legs),
             Figure::now("sip_transactions", "SIP transactions.", counts.transactions),

@@ -18,19 +18,21 @@ use axum::body::{Body, Bytes};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade};
 use axum::extract::{Extension, Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::stream::unfold;
 use futures_util::{SinkExt as _, StreamExt as _};
 use hookswitch_dialect::access::Grant;
+use hookswitch_dialect::rest::{self, Code};
 use hookswitch_dialect::journal::{
     BadQuery, EventId, EventQuery, Filter, KINDS, Logged, asyncapi, event_id, event_schema,
 };
-use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, interval_at, timeout};
 
+use super::HttpAnswer;
+use super::http::respond;
 use crate::journal::{Expired, JournalHandle, Reader};
 
 /// Readers at once by default, WebSockets and Server-Sent Events together.
@@ -59,6 +61,9 @@ const EVENT_STREAM: &str = "text/event-stream";
 /// Longest message from a reader, in bytes: there is nothing for it to say.
 const MAX_SAID: usize = 1_024;
 
+/// Seconds after which a reader that found no place may come again.
+const READERS_AGAIN: u64 = 5;
+
 /// Close codes: those of RFC 6455 section 7.4.1, and one of ours.
 mod code {
     pub(super) const GOING_AWAY: u16 = 1001;
@@ -79,9 +84,10 @@ struct Door {
 /// which may read.
 pub(crate) fn router(journal: JournalHandle, max_readers: usize) -> Router {
     let door = Door { journal, places: Arc::new(Semaphore::new(max_readers.min(Semaphore::MAX_PERMITS))) };
+    let other = || async { Problem::Method };
     Router::new()
-        .route("/v1/events", get(events))
-        .route("/v1/events/{id}", get(event))
+        .route("/v1/events", get(events).fallback(other))
+        .route("/v1/events/{id}", get(event).fallback(other))
         .route("/v1/asyncapi.json", get(|| async { document(&asyncapi().to_string()) }))
         .route("/v1/schemas/{type}", get(schema))
         .with_state(door)
@@ -269,6 +275,7 @@ enum Problem {
     TooManyReaders,
     NoSuchEvent(String),
     NoSuchType(String),
+    Method,
 }
 
 impl From<BadQuery> for Problem {
@@ -283,63 +290,40 @@ impl From<Expired> for Problem {
     }
 }
 
+impl From<Problem> for rest::Problem {
+    fn from(problem: Problem) -> Self {
+        let query = |code, name: &str, error: &BadQuery| Self::new(code, error.to_string()).at(format!("?{name}"));
+        match &problem {
+            Problem::Query(error) => match error {
+                BadQuery::Unknown(name) => query(Code::UnknownParameter, name, error),
+                BadQuery::Invalid { name, expected, .. } => query(Code::InvalidParameter, name, error).expected(*expected),
+                BadQuery::Domain(_) => query(Code::DomainNotAllowed, "domain", error),
+            },
+            Problem::Expired(error) => {
+                let oldest = Some(error.oldest.0.to_string());
+                Self { oldest, ..Self::new(Code::Gone, error.to_string()) }
+            }
+            Problem::Handshake => {
+                Self::new(Code::MalformedRequest, "Upgrade asks for something else than a WebSocket of version 13")
+            }
+            Problem::TooManyReaders => {
+                let full = Self::new(Code::Unavailable, "the limit of readers of events is reached");
+                Self { retry_after: Some(READERS_AGAIN), ..full }
+            }
+            Problem::NoSuchEvent(id) => Self::new(Code::NotFound, format!("there is no event {id:?}")),
+            Problem::NoSuchType(name) => Self::new(Code::NotFound, format!("there are no events of the type {name:?}")),
+            Problem::Method => {
+                let other = Self::new(Code::MethodNotAllowed, "the resource has other methods");
+                Self { allow: Some("GET, HEAD".to_owned()), ..other }
+            }
+        }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, code, title, detail, more) = match &self {
-            Self::Query(error) => {
-                let (status, code, more) = match error {
-                    BadQuery::Unknown(name) => {
-                        (StatusCode::UNPROCESSABLE_ENTITY, "unknown_parameter", json!({ "parameter": name }))
-                    }
-                    BadQuery::Invalid { name, expected, .. } => {
-                        let more = json!({ "parameter": name, "expected": expected });
-                        (StatusCode::UNPROCESSABLE_ENTITY, "invalid_parameter", more)
-                    }
-                    BadQuery::Domain(_) => {
-                        (StatusCode::FORBIDDEN, "domain_not_allowed", json!({ "parameter": "domain" }))
-                    }
-                };
-                (status, code, "The query is not what it must be", error.to_string(), more)
-            }
-            Self::Expired(error) => {
-                let more = json!({ "oldest": error.oldest.0.to_string() });
-                (StatusCode::GONE, "gone", "This was there and is not kept any more", error.to_string(), more)
-            }
-            Self::Handshake => {
-                let detail = "Upgrade asks for something else than a WebSocket of version 13".to_owned();
-                (
-                    StatusCode::BAD_REQUEST,
-                    "malformed_request",
-                    "The handshake is not that of a WebSocket",
-                    detail,
-                    json!({}),
-                )
-            }
-            Self::TooManyReaders => {
-                let detail = "the limit of readers of events is reached".to_owned();
-                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "There are too many readers", detail, json!({}))
-            }
-            Self::NoSuchEvent(id) => {
-                let detail = format!("there is no event {id:?}");
-                (StatusCode::NOT_FOUND, "not_found", "There is no such event", detail, json!({}))
-            }
-            Self::NoSuchType(name) => {
-                let detail = format!("there are no events of the type {name:?}");
-                (StatusCode::NOT_FOUND, "not_found", "There is no such type", detail, json!({}))
-            }
-        };
-        let mut body = json!({
-            "type": format!("/problems/{code}"), "title": title, "status": status.as_u16(), "code": code, "detail": detail,
-        });
-        if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
-            body.extend(more.clone());
-        }
-        let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
-        let mut response = (status, kind, body.to_string()).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-        }
-        response
+        let rest::Response { status, content_type, headers, body } = rest::Problem::from(self).into_response();
+        respond(HttpAnswer { status, content_type, headers, body: body.into() }, false)
     }
 }
 

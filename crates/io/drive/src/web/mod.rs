@@ -52,8 +52,8 @@ pub use session::{
 pub use status::StatusHandle;
 use status::Witnesses;
 pub(crate) use status::{
-    Figure, StatusReport, binding_figures, dns_figures, hub_figures, opensips_figures, record_figures, trunk_figures,
-    user_figures,
+    Figure, STATUS_PATIENCE, StatusReport, binding_figures, dns_figures, hub_figures, opensips_figures, record_figures,
+    trunk_figures, user_figures,
 };
 use tls::Identity;
 pub use tls::{TlsError, TlsFiles, check_authorities, check_identity};
@@ -340,7 +340,8 @@ impl Web {
         }
         let mut loops = vec![StatusHandle::new(carrier, sink).counting(&gateway.unauthorized)];
         loops.extend(sockets.http.iter().flat_map(|(config, _)| &config.also).cloned());
-        let witnesses = Witnesses { loops, media };
+        let webhooks = sockets.control.as_ref().map(|(config, ..)| config.webhooks.clone());
+        let witnesses = Witnesses { loops, media, webhooks };
         if let Some((config, bound)) = sockets.http {
             serve(
                 runtime,

@@ -32,9 +32,10 @@ use super::message::{Sink, WebMessage};
 use super::process::process_figures;
 use crate::media::{Lateness, MediaPlane};
 use crate::records::RecordCounts;
+use crate::webhook::WebhookHandle;
 
 /// How long a loop may take to say how it is; one that takes longer is not well.
-pub(super) const STATUS_PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The text format of OpenMetrics 1.0, which Prometheus reads.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -300,6 +301,7 @@ impl StatusHandle {
 pub(super) struct Witnesses {
     pub(super) loops: Vec<StatusHandle>,
     pub(super) media: Option<Weak<MediaPlane>>,
+    pub(super) webhooks: Option<WebhookHandle>,
 }
 
 type Answers = Vec<(&'static str, Option<StatusReport>)>;
@@ -333,6 +335,9 @@ impl Witnesses {
         let answers = self.ask().await;
         let mut own = self.media_figures().await;
         own.extend(process_figures());
+        if let Some(webhooks) = &self.webhooks {
+            own.extend(webhooks.figures().await);
+        }
         match exposition(&answers, own) {
             Ok(text) => ([(header::CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS))], text).into_response(),
             Err(error) => {

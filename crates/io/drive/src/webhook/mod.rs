@@ -11,6 +11,7 @@
 //! of its own, so that nobody waits for the target of another.
 
 pub(crate) mod client;
+mod figures;
 mod guard;
 pub(crate) mod pages;
 mod post;
@@ -38,6 +39,7 @@ use crate::clock::Clock;
 use crate::journal::JournalHandle;
 pub use client::MAX_WEBHOOK_ANSWER;
 use client::{Poster, PosterConfig};
+use figures::Counted;
 use post::{Postman, Question};
 pub use sign::{BadWebhookSecret, MAX_WEBHOOK_SECRETS, WebhookSecret};
 use state::Kept;
@@ -219,6 +221,7 @@ impl Webhooks {
                 writer: writer.clone(),
                 clock,
                 asked,
+                counted: Arc::clone(&handle.counted),
             };
             runtime.spawn(postman.run());
             desks.insert(endpoint.name, desk);
@@ -301,7 +304,10 @@ type Desks = Arc<BTreeMap<CompactString, Arc<Desk>>>;
 
 /// The way to the webhooks for those who ask about them. It leads to those that were last started behind it.
 #[derive(Clone, Default)]
-pub struct WebhookHandle(Arc<RwLock<Desks>>);
+pub struct WebhookHandle {
+    desks: Arc<RwLock<Desks>>,
+    counted: Arc<Counted>,
+}
 
 impl std::fmt::Debug for WebhookHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -311,11 +317,11 @@ impl std::fmt::Debug for WebhookHandle {
 
 impl WebhookHandle {
     fn desks(&self) -> Desks {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.desks.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn lead_to(&self, desks: BTreeMap<CompactString, Arc<Desk>>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(desks);
+        *self.desks.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(desks);
     }
 
     /// The names of all endpoints, in order.

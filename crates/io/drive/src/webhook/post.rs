@@ -15,6 +15,7 @@ use hookswitch_store::Writer;
 use reqwest::Url;
 use tokio::sync::mpsc;
 
+use super::figures::Counted;
 use super::client::Poster;
 use super::{state, webhook_id};
 use crate::clock::Clock;
@@ -48,6 +49,7 @@ pub(super) struct Postman {
     pub(super) writer: Option<Arc<Writer>>,
     pub(super) clock: Clock,
     pub(super) asked: mpsc::Receiver<Question>,
+    pub(super) counted: Arc<Counted>,
 }
 
 /// What is not done yet.
@@ -112,10 +114,12 @@ impl Postman {
             (Target::Fallback, Some(fallback)) => fallback.clone(),
             _ => self.urls.0.clone(),
         };
-        let poster = Arc::clone(&self.poster);
+        let (poster, counted, clock) = (Arc::clone(&self.poster), Arc::clone(&self.counted), self.clock);
         Box::pin(async move {
-            let id = webhook_id(attempt.event);
-            (attempt.number, poster.post(&url, &id, attempt.text).await)
+            let (id, began) = (webhook_id(attempt.event), clock.now());
+            let answer = poster.post(&url, &id, attempt.text).await;
+            counted.posted(&answer, clock.now().saturating_sub(began));
+            (attempt.number, answer)
         })
     }
 

@@ -20,6 +20,8 @@ impl Own {
         let admitted = rest::admit(request)?;
         match admitted.name() {
             "reload" => self.reload().await,
+            // Where there is a log, it is asked before.
+            "listEvents" | "getEvent" => Err(Problem::new(Code::Unavailable, "events are not kept here")),
             _ => webhook::pages::answer(&self.webhooks, &request.grant, &admitted).await,
         }
     }

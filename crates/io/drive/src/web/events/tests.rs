@@ -215,7 +215,7 @@ async fn what_cannot_be_read_is_a_problem_that_says_why() {
     let (status, gone) = world.json("/v1/events?after=1").await;
     assert_eq!((status, &gone["code"], &gone["oldest"]), (410, &"gone".into(), &world.start.to_string().into()));
     let (status, unknown) = world.json("/v1/events?form=1").await;
-    assert_eq!((status, &unknown["code"], &unknown["parameter"]), (422, &"unknown_parameter".into(), &"form".into()));
+    assert_eq!((status, &unknown["code"], &unknown["field"]), (422, &"unknown_parameter".into(), &"?form".into()));
     let (status, invalid) = world.json("/v1/events?type=call").await;
     assert_eq!((status, &invalid["parameter"]), (422, &"type".into()));
     let stream = "Accept: text/html, text/event-stream;q=0.9\r\n";
