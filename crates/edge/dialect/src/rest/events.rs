@@ -53,7 +53,11 @@ const ROUTES: &[Route] = &[
 
 fn schemas() -> Vec<(&'static str, Value)> {
     const FIELDS: &[Field] = &[
-        Field::must("events", Kind::List(&Kind::Any, 0, 1_000), "what has happened, in order; the schema of each type is at `/v1/schemas/TYPE`"),
+        Field::must(
+            "events",
+            Kind::List(&Kind::Any, 0, 1_000),
+            "what has happened, in order; the schema of each type is at `/v1/schemas/TYPE`",
+        ),
         Field::must("next", Kind::Text(1, 20), "what to give as `after` for what comes next"),
     ];
     vec![("Events", object_schema(FIELDS)), ("Event", Kind::Any.schema())]

@@ -7,8 +7,8 @@ use super::desk::{Done, Turn};
 use super::problem::{Code, Problem};
 use super::shape::{Field, unescaped};
 use super::{
-    call_records, calls, conference, directory, events, health, holds, keypad, play, record, registrations, reload, transfers,
-    trunks, webhooks,
+    call_records, calls, conference, directory, events, health, holds, keypad, play, record, registrations, reload,
+    transfers, trunks, webhooks,
 };
 use crate::access::Scope;
 

@@ -24,10 +24,10 @@ use axum::routing::get;
 use futures_util::stream::unfold;
 use futures_util::{SinkExt as _, StreamExt as _};
 use hookswitch_dialect::access::Grant;
-use hookswitch_dialect::rest::{self, Code};
 use hookswitch_dialect::journal::{
     BadQuery, EventId, EventQuery, Filter, KINDS, Logged, asyncapi, event_id, event_schema,
 };
+use hookswitch_dialect::rest::{self, Code};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, interval_at, timeout};
 
@@ -296,7 +296,9 @@ impl From<Problem> for rest::Problem {
         match &problem {
             Problem::Query(error) => match error {
                 BadQuery::Unknown(name) => query(Code::UnknownParameter, name, error),
-                BadQuery::Invalid { name, expected, .. } => query(Code::InvalidParameter, name, error).expected(*expected),
+                BadQuery::Invalid { name, expected, .. } => {
+                    query(Code::InvalidParameter, name, error).expected(*expected)
+                }
                 BadQuery::Domain(_) => query(Code::DomainNotAllowed, "domain", error),
             },
             Problem::Expired(error) => {

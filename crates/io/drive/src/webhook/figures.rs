@@ -58,9 +58,17 @@ impl WebhookHandle {
         let now = |of: fn(&Summary) -> usize| all.iter().map(of).sum();
         let mut figures = vec![
             Figure::now("webhooks", "Webhooks that are configured.", self.names().len()),
-            Figure::now("webhooks_off", "Webhooks whose target is gone (410).", now(|one| one.off_since.is_some().into())),
+            Figure::now(
+                "webhooks_off",
+                "Webhooks whose target is gone (410).",
+                now(|one| one.off_since.is_some().into()),
+            ),
             Figure::now("webhook_events_waiting", "Events that webhooks have yet to deliver.", now(|one| one.waiting)),
-            Figure::now("webhook_posts_running", "Requests of webhooks that wait for an answer.", now(|one| one.under_way)),
+            Figure::now(
+                "webhook_posts_running",
+                "Requests of webhooks that wait for an answer.",
+                now(|one| one.under_way),
+            ),
             Figure::now("webhook_dead_letters", "Events that webhooks have given up and keep.", now(|one| one.dead)),
         ];
         figures.extend(self.counted.figures());

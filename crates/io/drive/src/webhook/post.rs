@@ -15,8 +15,8 @@ use hookswitch_store::Writer;
 use reqwest::Url;
 use tokio::sync::mpsc;
 
-use super::figures::Counted;
 use super::client::Poster;
+use super::figures::Counted;
 use super::{state, webhook_id};
 use crate::clock::Clock;
 use crate::journal::JournalHandle;
