@@ -327,9 +327,7 @@ impl Web {
         };
         let sessions = Arc::clone(&gateway.sessions);
         let unauthorized = Arc::clone(&gateway.unauthorized);
-        let mut identities = Vec::new();
-        let mut audit = None;
-        let mut doors = Doors::default();
+        let (mut identities, mut audit, mut doors) = (Vec::new(), None, Doors::default());
         let entered = runtime.enter();
         if let Some((config, bound, tls)) = sockets.application {
             let terms = config.terms(tls.clone());
