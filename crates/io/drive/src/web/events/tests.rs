@@ -217,7 +217,7 @@ async fn what_cannot_be_read_is_a_problem_that_says_why() {
     let (status, unknown) = world.json("/v1/events?form=1").await;
     assert_eq!((status, &unknown["code"], &unknown["field"]), (422, &"unknown_parameter".into(), &"?form".into()));
     let (status, invalid) = world.json("/v1/events?type=call").await;
-    assert_eq!((status, &invalid["parameter"]), (422, &"type".into()));
+    assert_eq!((status, &invalid["field"]), (422, &"?type".into()));
     let stream = "Accept: text/html, text/event-stream;q=0.9\r\n";
     let (head, _) = world.get("/v1/events", &format!("{stream}Last-Event-ID: 17\r\n")).await;
     assert!(head.starts_with("HTTP/1.1 410"), "{head}");
