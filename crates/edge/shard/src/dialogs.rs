@@ -40,12 +40,6 @@ pub(crate) fn action<'a>(method: &str, path: &'a str, body: &[u8]) -> Option<&'a
 }
 
 impl Shard {
-    /// Notes to controllers that wait or are under way, and those that nobody has taken since the start.
-    #[must_use]
-    pub const fn controller_notes(&self) -> (usize, u64) {
-        self.dialogs.notes()
-    }
-
     /// All that is known of a dialog, by the name that its controller has for it.
     #[must_use]
     pub fn dialog(&self, callid: &str) -> Option<&Record> {
