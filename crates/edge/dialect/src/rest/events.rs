@@ -13,8 +13,8 @@ pub(super) const RESOURCE: Resource = Resource { routes: ROUTES, schemas };
 
 const TAG: &str = "events";
 
-/// Many values with commas between them.
-const LISTED: Kind = Kind::Text(0, 8_192);
+/// Many values with commas between them. As many as the log takes may be longer; this is what surely fits into a request.
+const LISTED: Kind = Kind::Text(0, 500);
 
 const ROUTES: &[Route] = &[
     Route {
