@@ -30,8 +30,8 @@ class Switch:
     """In this network, or in a place, whose HTTP listener has to be reached by the place's address then."""
 
     def __init__(self, trusted="", ring_time=120, probe_time=60, more="", algorithms="MD5", level="info", name="switch",
-                 place=None):
-        self.place = place
+                 place=None, secret=None):
+        self.place, self.secret = place, secret
         self.host = place.address if place else "127.0.0.1"
         self.folder = verdict.SCRATCH / name
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ class Switch:
 
     def http(self, method, path, body=None, seconds=5):
         """As `http`, wherever this switch is."""
-        return http(method, path, body, seconds, self.host)
+        return http(method, path, body, seconds, self.host, self.secret)
 
     def _is_up(self):
         if self.program.poll() is not None:
@@ -91,12 +91,13 @@ class Switch:
         return text in self.log.read_text(errors="replace")
 
 
-def http(method, path, body=None, seconds=5, host="127.0.0.1"):
+def http(method, path, body=None, seconds=5, host="127.0.0.1", secret=None):
     """Status and body (JSON, or None, or the words of a refusal) of a request to the directory."""
     connection = HTTPConnection(host, 9000, timeout=seconds)
     try:
         text = None if body is None else json.dumps(body)
-        connection.request(method, path, text, {"Content-Type": "application/json"})
+        shown = {"Authorization": f"Bearer {secret}"} if secret else {}
+        connection.request(method, path, text, {"Content-Type": "application/json", **shown})
         response = connection.getresponse()
         text = response.read()
         if response.status >= 400 and not text.startswith((b"{", b"[")):

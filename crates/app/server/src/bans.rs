@@ -10,6 +10,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::ServeArgs;
+use crate::compose::nodes_secret;
 
 /// How long the switch may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,49 +51,62 @@ enum What {
 
 /// Does what was asked for.
 pub fn run(args: &BansArgs) -> anyhow::Result<ExitCode> {
-    let listen = listener(args.http.as_deref(), &args.serve)?;
+    let running = listener(args.http.as_deref(), &args.serve)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let shown = runtime.block_on(perform(&listen, args.what.as_ref().unwrap_or(&What::List)))?;
+    let shown = runtime.block_on(perform(&running, args.what.as_ref().unwrap_or(&What::List)))?;
     print!("{shown}");
     Ok(ExitCode::SUCCESS)
 }
 
-async fn perform(listen: &str, what: &What) -> anyhow::Result<String> {
+async fn perform(running: &Running, what: &What) -> anyhow::Result<String> {
     match what {
         What::List => {
-            let (_, body) = ask(listen, Method::GET, "/bans", None).await?;
+            let (_, body) = ask(running, Method::GET, "/bans", None).await?;
             let bans: Vec<Value> = serde_json::from_str(&body).context("the switch does not list bans")?;
             Ok(table(&bans))
         }
         What::Add { address, seconds, reason } => {
             let wanted = json!({ "seconds": seconds, "reason": reason });
-            ask(listen, Method::PUT, &format!("/bans/{address}"), Some(wanted)).await?;
+            ask(running, Method::PUT, &format!("/bans/{address}"), Some(wanted)).await?;
             Ok(format!("{address} is banned\n"))
         }
         What::Remove { address } => {
-            ask(listen, Method::DELETE, &format!("/bans/{address}"), None).await?;
+            ask(running, Method::DELETE, &format!("/bans/{address}"), None).await?;
             Ok(format!("{address} is no longer banned\n"))
         }
     }
 }
 
+/// Where a running switch answers, and what it wants to see.
+pub(crate) struct Running {
+    listen: String,
+    secret: Option<String>,
+}
+
 /// The HTTP listener of the running switch.
-pub(crate) fn listener(http: Option<&str>, serve: &ServeArgs) -> anyhow::Result<String> {
-    match http {
-        Some(listen) => Ok(listen.to_owned()),
-        None => Ok(serve.find()?.config.http.listen),
-    }
+pub(crate) fn listener(http: Option<&str>, serve: &ServeArgs) -> anyhow::Result<Running> {
+    let found = serve.find();
+    let Some(listen) = http else {
+        let config = found?.config;
+        return Ok(Running { secret: nodes_secret(&config)?, listen: config.http.listen });
+    };
+    // It may be another switch than that of the file, which then says nothing.
+    let secret = found.ok().and_then(|found| nodes_secret(&found.config).ok()).flatten();
+    Ok(Running { listen: listen.to_owned(), secret })
 }
 
 /// Asks the running switch for a page.
 pub(crate) async fn ask(
-    listen: &str,
+    Running { listen, secret }: &Running,
     method: Method,
     path: &str,
     body: Option<Value>,
 ) -> anyhow::Result<(StatusCode, String)> {
     let client = Client::builder().timeout(PATIENCE).no_proxy().build()?;
     let mut request = client.request(method, format!("http://{listen}{path}"));
+    if let Some(secret) = secret {
+        request = request.bearer_auth(secret);
+    }
     if let Some(body) = body {
         request = request.body(body.to_string());
     }

@@ -9,7 +9,7 @@ use hookswitch_b2bua::{B2bua, B2buaConfig, Reliable};
 use hookswitch_call::directory::{Directory, Forwarding, Layer, Secret, UserLimits};
 use hookswitch_call::{Address, By, Codecs, Forwards, Limits};
 use hookswitch_codec::Codec;
-use hookswitch_drive::{HttpConfig, MediaConfig, SipListen, StoreConfig, SwitchConfig, WebListen};
+use hookswitch_drive::{MediaConfig, SipListen, StoreConfig, SwitchConfig, WebListen};
 use hookswitch_media::{AddressPolicy, EngineConfig};
 use hookswitch_net::PortRange;
 use hookswitch_shard::ShardConfig;
@@ -49,6 +49,7 @@ use crate::config::{
 };
 pub use event_log::journal_config;
 pub use network::stun_server;
+pub use nodes::secret as nodes_secret;
 pub use opensips::front_config;
 pub use webhooks::webhooks_config;
 
@@ -81,9 +82,7 @@ pub fn switch_config(config: &Config) -> Result<SwitchConfig, ConfigError> {
         None => Some(call_api::listener(config)?),
     };
     if has(Role::Sip) {
-        let mut http = HttpConfig::new(web_listen("http.listen", &config.http.listen)?);
-        http.door = nodes::door(config)?;
-        switch.http = Some(http);
+        switch.http = Some(nodes::guarded(config, "http.listen", &config.http.listen)?);
     }
     switch.media.here = has(Role::Media);
     switch.secret = nodes::secret(config)?;

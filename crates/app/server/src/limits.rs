@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::ServeArgs;
-use crate::bans::{ask, listener};
+use crate::bans::{Running, ask, listener};
 
 /// What is done about limits.
 #[derive(Args, Clone, Debug)]
@@ -36,23 +36,23 @@ enum What {
 
 /// Does what was asked for.
 pub fn run(args: &LimitsArgs) -> anyhow::Result<ExitCode> {
-    let listen = listener(args.http.as_deref(), &args.serve)?;
+    let running = listener(args.http.as_deref(), &args.serve)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let shown = runtime.block_on(perform(&listen, args.what.as_ref().unwrap_or(&What::List)))?;
+    let shown = runtime.block_on(perform(&running, args.what.as_ref().unwrap_or(&What::List)))?;
     print!("{shown}");
     Ok(ExitCode::SUCCESS)
 }
 
-async fn perform(listen: &str, what: &What) -> anyhow::Result<String> {
+async fn perform(running: &Running, what: &What) -> anyhow::Result<String> {
     match what {
         What::List => {
-            let (_, body) = ask(listen, Method::GET, "/limits", None).await?;
+            let (_, body) = ask(running, Method::GET, "/limits", None).await?;
             let accounts: Vec<Value> = serde_json::from_str(&body).context("the switch does not list limits")?;
             Ok(table(&accounts))
         }
         What::Reset { account } => {
             let path = format!("/limits/{}", account.replace('%', "%25").replace('?', "%3F").replace('#', "%23"));
-            ask(listen, Method::DELETE, &path, None).await?;
+            ask(running, Method::DELETE, &path, None).await?;
             Ok(format!("{account} begins anew\n"))
         }
     }

@@ -3,7 +3,7 @@
 use hookswitch_drive::HttpConfig;
 use hookswitch_shard::ChannelsConfig;
 
-use super::{nodes, web_listen};
+use super::nodes;
 use crate::config::{Config, ConfigError};
 
 /// The listener; none where it is switched off.
@@ -12,16 +12,7 @@ pub(super) fn listener(config: &Config) -> Result<Option<HttpConfig>, ConfigErro
     if text.is_empty() {
         return Ok(None);
     }
-    let listen = web_listen("channels.listen", text)?;
-    let door = nodes::door(config)?;
-    if !listen.is_this_host() && door.is_open() {
-        let why = format!(
-            "{text} can be reached from other hosts, and nobody has to prove here who it is: configure nodes.token, or \
-             listen on 127.0.0.1 and let a proxy of your own look who comes"
-        );
-        return Err(ConfigError::value("channels.listen", why));
-    }
-    Ok(Some(HttpConfig { door, ..HttpConfig::new(listen) }))
+    nodes::guarded(config, "channels.listen", text).map(Some)
 }
 
 /// How many there may be.

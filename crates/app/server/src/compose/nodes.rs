@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use compact_str::{CompactString, format_compact};
 use hookswitch_dialect::access::Grant;
-use hookswitch_drive::{Door, Token};
 use hookswitch_nodes::MAX_NODES;
 use hookswitch_shard::NodesConfig;
+use hookswitch_drive::{Door, HttpConfig, Token};
 
+use super::web_listen;
 use crate::config::{Config, ConfigError, Role, Roles, SipTls};
 
 /// What is left of a configuration for a process that does not have all roles: the others are on other nodes, and one file
@@ -146,7 +147,7 @@ pub(super) fn client(config: &Config) -> Result<Option<hookswitch_drive::NodesCo
 }
 
 /// The secret that all nodes share.
-pub(super) fn secret(config: &Config) -> Result<Option<String>, ConfigError> {
+pub fn secret(config: &Config) -> Result<Option<String>, ConfigError> {
     let Some(text) = &config.nodes.token else { return Ok(None) };
     let bad = |why: String| ConfigError::value("nodes.token", why);
     let secret = match text.split_once(':') {
@@ -166,6 +167,20 @@ pub(super) fn door(config: &Config) -> Result<Door, ConfigError> {
     let grant = Arc::new(Grant { name: "nodes".into(), ..Grant::everything() });
     let token = Token::of_secret(&secret, grant).map_err(|error| ConfigError::value("nodes.token", error))?;
     Ok(Door { tokens: vec![token], from: None })
+}
+
+/// A listener for other nodes: for those of other hosts only if they prove who they are.
+pub(super) fn guarded(config: &Config, key: &str, text: &str) -> Result<HttpConfig, ConfigError> {
+    let listen = web_listen(key, text)?;
+    let door = door(config)?;
+    if !listen.is_this_host() && door.is_open() {
+        let why = format!(
+            "{text} can be reached from other hosts, and nobody has to prove here who it is: configure nodes.token, or \
+             listen on 127.0.0.1 and let a proxy of your own look who comes"
+        );
+        return Err(ConfigError::value(key, why));
+    }
+    Ok(HttpConfig { door, ..HttpConfig::new(listen) })
 }
 
 #[cfg(test)]
@@ -243,9 +258,15 @@ mod tests {
         let token = format!("nodes: {{ token: \"file:{}\" }}\n", file.display());
         let everywhere = format!("{token}roles: [media]\nchannels: {{ listen: \"0.0.0.0:9002\" }}\n");
         assert!(why(&everywhere).contains("nodes.token: "), "there is no such file");
+        for (key, roles) in [("http", "sip"), ("channels", "media")] {
+            let exposed = format!("roles: [{roles}]\n{key}: {{ listen: \"0.0.0.0:9000\" }}\n");
+            assert!(why(&exposed).contains(&format!("{key}.listen: 0.0.0.0:9000 can be reached from other hosts")));
+        }
         std::fs::write(&file, "0123456789abcdef\n").unwrap();
         let set = switch_config(&Config::parse("t", &everywhere).unwrap()).unwrap();
         assert!(!set.channels.unwrap().door.is_open());
+        let exposed = format!("{token}http: {{ listen: \"0.0.0.0:9000\" }}\n");
+        assert!(!switch_config(&Config::parse("t", &exposed).unwrap()).unwrap().http.unwrap().door.is_open());
         assert_eq!(set.secret.as_deref(), Some("0123456789abcdef"));
         std::fs::write(&file, "short").unwrap();
         assert!(why(&everywhere).contains("nodes.token: a secret has 16 to 512 characters"));

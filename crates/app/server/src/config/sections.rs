@@ -197,7 +197,7 @@ impl<'de> Deserialize<'de> for ReliableEarlyMedia {
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// `HOST:PORT` for `/dir`, `/reg`, `/dialog`, `/calls`, `/trunks`, `/health` and `/metrics`. Whoever reaches it can add
-    /// users and make calls.
+    /// users and make calls: beyond this host it wants `nodes.token`.
     pub listen: String,
 }
 
