@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use compact_str::{CompactString, format_compact};
 use hookswitch_dialect::access::Grant;
+use hookswitch_drive::{Door, HttpConfig, Token};
 use hookswitch_nodes::MAX_NODES;
 use hookswitch_shard::NodesConfig;
-use hookswitch_drive::{Door, HttpConfig, Token};
 
 use super::web_listen;
 use crate::config::{Config, ConfigError, Role, Roles, SipTls};
