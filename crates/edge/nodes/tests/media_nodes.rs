@@ -8,6 +8,7 @@ use std::time::Duration;
 use hookswitch_call::port::MediaLink as _;
 use hookswitch_call::*;
 use hookswitch_nodes::media::{LEAVE_TIME, MAX_QUEUE, PATIENCE};
+use hookswitch_nodes::{Half as _, PulseNews};
 
 fn sec(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -166,6 +167,8 @@ fn calls_wait_for_the_only_host_to_be_started_again() {
     assert!(site.talks(call));
     site.hosts[0].start_again();
     site.pass(sec(5));
+    let news: Vec<PulseNews> = std::iter::from_fn(|| site.media.poll_news()).map(|(_, news)| news).collect();
+    assert_eq!(news, [PulseNews::There, PulseNews::Lost, PulseNews::There]);
     assert_eq!((site.tables(), site.talks(call)), (vec![1], true));
     let reoffers = site.ops.iter().filter(|op| matches!(op, Op::Reoffer { .. })).count();
     assert_eq!(reoffers, 2);

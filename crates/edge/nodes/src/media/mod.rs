@@ -38,7 +38,7 @@ use hookswitch_call::{
 use serde_json::json;
 
 use crate::places::{Load, PlaceNews, Places};
-use crate::{Answer, Ask, AskId, Half, NodeId, Told};
+use crate::{Answer, Ask, AskId, Half, NodeId, PulseNews, Told};
 use carried::{At, Carried, Recording};
 use journal::Journal;
 
@@ -103,6 +103,7 @@ pub struct Media {
     /// Calls to be taken off draining nodes.
     leaving: VecDeque<CallId>,
     next_leaving: Time,
+    news: VecDeque<(NodeId, PulseNews)>,
 }
 
 /// Nobody carries a call, or could.
@@ -129,6 +130,7 @@ impl Media {
             due: BTreeSet::new(),
             leaving: VecDeque::new(),
             next_leaving: Time::ZERO,
+            news: VecDeque::new(),
         }
     }
 
@@ -318,6 +320,11 @@ impl Media {
 
     fn node_news(&mut self, news: PlaceNews) {
         match news {
+            PlaceNews::There(node) => self.news.push_back((node, PulseNews::There)),
+            PlaceNews::Lost(node) => self.news.push_back((node, PulseNews::Lost)),
+            PlaceNews::Forgot(_) | PlaceNews::Drains(_) => {}
+        }
+        match news {
             // Whoever waits is tried at every answer of a node.
             PlaceNews::There(_) => {}
             PlaceNews::Lost(node) | PlaceNews::Forgot(node) => {
@@ -405,6 +412,10 @@ impl Half for Media {
             Asked::Orders(call, number) => self.ordered(call, number, answer.result),
             Asked::Close => {}
         }
+    }
+
+    fn poll_news(&mut self) -> Option<(NodeId, PulseNews)> {
+        self.news.pop_front()
     }
 
     fn told(&mut self, now: Time, _node: NodeId, told: Told<'_>) -> u16 {
