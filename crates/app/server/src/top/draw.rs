@@ -104,7 +104,7 @@ fn head(reading: &Reading, url: &str) -> Vec<String> {
     let number = |name: &str| figures.sum(name).map_or_else(|| "-".to_owned(), |value| format!("{value:.0}"));
     let version = health.version.as_deref().unwrap_or("");
     let states = if reading.more || reading.calls.is_empty() { String::new() } else { states(&reading.calls) };
-    let memory = figures.sum("process_resident_bytes").map_or_else(|| "-".to_owned(), |bytes| bytes_text(bytes));
+    let memory = figures.sum("process_resident_bytes").map_or_else(|| "-".to_owned(), bytes_text);
     let rates = reading.rates;
     let or = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let processor = or(rates.and_then(|rates| rates.processor).map(|cent| format!("{cent:.0} %")));
