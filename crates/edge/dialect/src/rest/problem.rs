@@ -161,12 +161,11 @@ pub struct Problem {
     pub field: Option<String>,
     /// What was expected there.
     pub expected: Option<Cow<'static, str>>,
-    /// The methods that there are, for [`Code::MethodNotAllowed`].
-    pub allow: Option<String>,
+    /// What belongs to the code: the methods that there are, of [`Code::MethodNotAllowed`]; the id of the oldest event that
+    /// there is, of [`Code::Gone`].
+    pub more: Option<String>,
     /// After how many seconds it may be tried again.
     pub retry_after: Option<u64>,
-    /// The oldest event that there is, for [`Code::Gone`] of events.
-    pub oldest: Option<String>,
 }
 
 impl Problem {
@@ -174,7 +173,7 @@ impl Problem {
     #[must_use]
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         let retry_after = (code.row().status == 503).then_some(RETRY_AFTER);
-        Self { code, detail: detail.into(), field: None, expected: None, allow: None, retry_after, oldest: None }
+        Self { code, detail: detail.into(), field: None, expected: None, more: None, retry_after }
     }
 
     /// The same, with the place.
@@ -201,9 +200,9 @@ impl Problem {
             detail: &self.detail,
             field: self.field.as_deref(),
             expected: self.expected.as_deref(),
-            oldest: self.oldest.as_deref(),
+            oldest: self.more.as_deref().filter(|_| self.code == Code::Gone),
         };
-        let allow = self.allow.clone().map(|allow| ("allow", allow));
+        let allow = self.more.clone().filter(|_| self.code == Code::MethodNotAllowed).map(|allow| ("allow", allow));
         let retry = self.retry_after.map(|seconds| ("retry-after", seconds.to_string()));
         let headers = allow.into_iter().chain(retry).collect();
         // Text and numbers always can be written.

@@ -163,7 +163,7 @@ pub(super) fn find(method: &str, path: &str) -> Result<(&'static Route, Vec<Stri
         return Err(Problem::new(Code::NotFound, "no resource has this path"));
     }
     let problem = Problem::new(Code::MethodNotAllowed, "the resource has other methods");
-    Err(Problem { allow: Some(allowed.join(", ")), ..problem })
+    Err(Problem { more: Some(allowed.join(", ")), ..problem })
 }
 
 /// The parts of a path that stand where a template has names in braces.
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn another_method_is_told_which_there_are() {
         let problem = find("PUT", "/v1/calls").err().expect("no PUT");
-        assert_eq!((problem.code, problem.allow.as_deref()), (Code::MethodNotAllowed, Some("POST, GET, HEAD")));
+        assert_eq!((problem.code, problem.more.as_deref()), (Code::MethodNotAllowed, Some("POST, GET, HEAD")));
         assert!(find("HEAD", "/v1/calls").is_ok());
         assert_eq!(find("GET", "/v1/nothing").err().map(|problem| problem.code), Some(Code::NotFound));
         assert_eq!(find("GET", "/v1/calls/%ff").err().map(|problem| problem.code), Some(Code::MalformedRequest));

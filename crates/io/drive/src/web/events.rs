@@ -303,7 +303,7 @@ impl From<Problem> for rest::Problem {
             },
             Problem::Expired(error) => {
                 let oldest = Some(error.oldest.0.to_string());
-                Self { oldest, ..Self::new(Code::Gone, error.to_string()) }
+                Self { more: oldest, ..Self::new(Code::Gone, error.to_string()) }
             }
             Problem::Handshake => {
                 Self::new(Code::MalformedRequest, "Upgrade asks for something else than a WebSocket of version 13")
@@ -316,7 +316,7 @@ impl From<Problem> for rest::Problem {
             Problem::NoSuchType(name) => Self::new(Code::NotFound, format!("there are no events of the type {name:?}")),
             Problem::Method => {
                 let other = Self::new(Code::MethodNotAllowed, "the resource has other methods");
-                Self { allow: Some("GET, HEAD".to_owned()), ..other }
+                Self { more: Some("GET, HEAD".to_owned()), ..other }
             }
         }
     }
