@@ -272,7 +272,7 @@ impl Site {
                     Output::Media(op) => self.media.perform(self.now, op),
                     Output::Op(op) => self.op(op),
                     Output::Event(told) => self.events.push(told),
-                    Output::Outcome(_) => {}
+                    Output::Outcome(_) | Output::StepWanted(_) => {}
                 }
             }
             while let Some(ask) = self.media.poll_ask() {

@@ -384,6 +384,20 @@ impl ShardLoop {
         }
     }
 
+    fn ask_user(&self, question: hookswitch_call::directory::Question) {
+        match &self.users {
+            Some(users) => users.ask(question),
+            None => tracing::error!("there is nobody to be asked for users"),
+        }
+    }
+
+    fn ask_flow(&self, question: hookswitch_dialect::flow::Question) {
+        match &self.flows {
+            Some(flows) => flows.ask(question),
+            None => tracing::error!("there is nobody to be asked about calls"),
+        }
+    }
+
     fn carry_out(&mut self, now: Duration) {
         while let Some(output) = self.shard.poll_output() {
             match output {
@@ -397,14 +411,8 @@ impl ShardLoop {
                 Output::Close { flow } => self.sockets.close(now, flow),
                 Output::Media(op) => self.media.perform(op),
                 Output::Lookup { id, name, kind } => self.dns.ask(id, name, kind),
-                Output::AskUser(question) => match &self.users {
-                    Some(users) => users.ask(question),
-                    None => tracing::error!("there is nobody to be asked for users"),
-                },
-                Output::AskFlow(question) => match &self.flows {
-                    Some(flows) => flows.ask(question),
-                    None => tracing::error!("there is nobody to be asked about calls"),
-                },
+                Output::AskUser(question) => self.ask_user(question),
+                Output::AskFlow(question) => self.ask_flow(question),
                 Output::Flow(news) => told::log_flow(&news),
                 Output::Text { session, text } => self.desk.sessions.say(session, text),
                 Output::CloseSession { session, code } => self.desk.sessions.dismiss(session, code),
