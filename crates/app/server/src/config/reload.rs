@@ -127,6 +127,11 @@ pub struct Changes {
 }
 
 impl Config {
+    /// The services that a call flow leads, which are not taken while the switch runs.
+    fn flows(&self) -> Vec<(&String, &super::CallFlow)> {
+        self.services.iter().filter_map(|(name, service)| Some((name, service.flow.as_ref()?))).collect()
+    }
+
     /// Compares with what the file says now.
     ///
     /// # Errors
@@ -143,7 +148,9 @@ impl Config {
             if before == after {
                 continue;
             }
-            match takes {
+            // Who is asked for call flows is known from the start on.
+            let is_flow = *key == "services" && self.flows() != fresh.flows();
+            match if is_flow { Restart } else { *takes } {
                 Takes::Reload => applied.push((*key).to_owned()),
                 Takes::Restart => {
                     needs_restart.push((*key).to_owned());
@@ -204,6 +211,20 @@ mod tests {
         // What could not be taken is named again the next time.
         assert_eq!(changes.config.changes(&fresh).unwrap().needs_restart, changes.needs_restart);
         assert!(changes.config.changes(&fresh).unwrap().applied.is_empty());
+    }
+
+    #[test]
+    fn services_with_a_call_flow_wait_for_a_restart() {
+        let parse = |text: &str| Config::parse("t", text).unwrap();
+        let running = parse("services: { a: { play: [ hello.wav ] } }\n");
+        let plain = parse("services: { a: { play: [ other.wav ] } }\n");
+        assert_eq!(running.changes(&plain).unwrap().applied, ["services"]);
+        let led = parse("services: { a: { flow: { url: \"http://h.test/\" } } }\n");
+        let changes = running.changes(&led).unwrap();
+        assert_eq!(
+            (changes.needs_restart, changes.config.services),
+            (vec!["services".to_owned()], running.services.clone())
+        );
     }
 
     #[test]
