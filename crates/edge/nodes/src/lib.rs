@@ -45,6 +45,9 @@ pub const SIP_NODE: &str = "/sip-node/";
 /// The same of media nodes.
 pub const MEDIA_NODE: &str = "/media-node/";
 
+/// Where registrations are told by whoever has one SIP node only and does not number it, as in the readme of project-mediaswitch.
+pub const REGISTRATIONS: &str = "/reg";
+
 /// Most nodes of either kind.
 pub const MAX_NODES: usize = 64;
 
@@ -317,11 +320,18 @@ impl Nodes {
 /// Whether a path is one by which nodes tell something.
 #[must_use]
 pub fn is_of_nodes(path: &str) -> bool {
-    path.starts_with(SIP_NODE) || path.starts_with(MEDIA_NODE)
+    path.starts_with(SIP_NODE) || path.starts_with(MEDIA_NODE) || is_plain(path)
+}
+
+fn is_plain(path: &str) -> bool {
+    path.strip_prefix(REGISTRATIONS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// `<prefix><number><path>`, and whether it is that of legs.
 fn split(path: &str) -> Option<(bool, NodeId, &str)> {
+    if is_plain(path) {
+        return Some((true, NodeId(0), path));
+    }
     let (of_legs, rest) = match path.strip_prefix(SIP_NODE) {
         Some(rest) => (true, rest),
         None => (false, path.strip_prefix(MEDIA_NODE)?),
@@ -425,9 +435,16 @@ mod tests {
         assert_eq!(nodes.told(NOW, "PUT", "/sip-node/1/dialog/a%20b", b""), 200);
         assert_eq!(nodes.told(NOW, "PUT", "/media-node/0/channel/u", b""), 200);
         assert_eq!(urls(&made(&mut nodes)), ["http://sip1/dialog/a%20b", "http://media0/channel/u"]);
-        for nobody in
-            ["/sip-node/2/dialog/a", "/sip-node/x/dialog/a", "/sip-node/0", "/media-node/-1/channel/u", "/else"]
-        {
+        assert_eq!(nodes.told(NOW, "PUT", "/reg/x.test/bob", b""), 200);
+        assert_eq!(urls(&made(&mut nodes)), ["http://sip0/reg/x.test/bob"]);
+        for nobody in [
+            "/regs",
+            "/sip-node/2/dialog/a",
+            "/sip-node/x/dialog/a",
+            "/sip-node/0",
+            "/media-node/-1/channel/u",
+            "/else",
+        ] {
             assert_eq!(nodes.told(NOW, "PUT", nobody, b""), 404, "{nobody}");
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hookswitch_call::{Cause, Fault, Found, Kind, Op, Report};
 use hookswitch_mediaswitch::PATIENCE;
-use hookswitch_nodes::{BEAT, Legs, LegsHalf as _, MISSES};
+use hookswitch_nodes::{BEAT, Half as _, Legs, LegsHalf as _, MISSES, NodeId, Told};
 use pair::*;
 
 fn lost(report: &Report) -> (u16, &str) {
@@ -140,4 +140,26 @@ fn an_order_that_crosses_the_end_of_its_leg_does_not_hide_why_it_ended() {
     assert!(pair.reports().is_empty());
     pair.pass(Duration::from_secs(6));
     assert_eq!(lost(&pair.report()), (480, "Leg Lost"));
+}
+
+#[test]
+fn a_registration_may_name_its_user_in_the_path_or_in_the_body() {
+    let mut pair = Pair::new();
+    let reached = |pair: &mut Pair| {
+        let found = Found::Nowhere(Cause::new(Kind::Unreachable, Fault::Peer));
+        matches!(pair.locate("sip:bob@x.test", Some("bob@x.test"), found), Found::Targets(_))
+    };
+    let named = r#"{ "domain": "x.test", "user": "bob" }"#;
+    for (method, path, body, status, is_there) in [
+        ("POST", "/reg", named, 200, true),
+        ("DELETE", "/reg", named, 200, false),
+        ("PUT", "/reg/x.test/bob", "{}", 200, true),
+        ("DELETE", "/reg", r#"{ "user": "bob" }"#, 400, true),
+        ("DELETE", "/reg/x.test/bob", "", 200, false),
+        ("GET", "/reg", "", 404, false),
+    ] {
+        let told = Told { method, path, body: body.as_bytes() };
+        assert_eq!(pair.legs.told(pair.now, NodeId(0), told), status, "{method} {path}");
+        assert_eq!(reached(&mut pair), is_there, "{method} {path}");
+    }
 }

@@ -26,6 +26,13 @@ struct Event {
     news: News,
 }
 
+/// A user in a body, as the examples in the readme of project-mediaswitch have it, and not in the path.
+#[derive(Deserialize)]
+struct Named {
+    domain: CompactString,
+    user: CompactString,
+}
+
 #[derive(Deserialize, Default)]
 struct Sessions {
     #[serde(default)]
@@ -62,6 +69,12 @@ impl Legs {
             }
             ("DELETE", [Some(what), Some(domain), Some(user)]) if what == "reg" => {
                 self.registered_at(node, domain, user, false)
+            }
+            ("PUT" | "POST" | "DELETE", [Some(what)]) if what == "reg" => {
+                match serde_json::from_slice::<Named>(told.body) {
+                    Ok(Named { domain, user }) => self.registered_at(node, &domain, &user, told.method != "DELETE"),
+                    Err(_) => 400,
+                }
             }
             _ => 404,
         }

@@ -11,7 +11,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use compact_str::CompactString;
-use hookswitch_nodes::{MEDIA_NODE, SIP_NODE};
+use hookswitch_nodes::{MEDIA_NODE, REGISTRATIONS, SIP_NODE};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -93,13 +93,14 @@ pub(super) fn channels(gateway: Gateway, witnesses: Witnesses, door: Door) -> Ro
 /// What nodes tell, on the control listener.
 pub(super) fn nodes(gateway: &Gateway, door: Door) -> Router {
     let mut router = Router::new();
-    for path in [SIP_NODE, MEDIA_NODE] {
+    let below = |path: &str| format!("{}/{{*rest}}", path.trim_end_matches('/'));
+    for path in [below(SIP_NODE), below(MEDIA_NODE), below(REGISTRATIONS), REGISTRATIONS.to_owned()] {
         let gateway = gateway.clone();
         let told = any(move |request: Request| {
             let gateway = gateway.clone();
             async move { handle(&gateway, request, WebMessage::Node).await.unwrap_or_else(|refusal| refusal) }
         });
-        router = router.route(&format!("{path}{{*rest}}"), told);
+        router = router.route(&path, told);
     }
     guarded(router, door)
 }
