@@ -5,6 +5,7 @@ import subprocess
 from http.client import HTTPConnection, HTTPException
 
 from . import programs, verdict
+from .switch import SECRETS
 
 
 class Node:
@@ -59,3 +60,56 @@ class Node:
 
     def stop(self):
         return programs.stop(self.program, seconds=10)
+
+
+class Site:
+    """All roles apart: one control process, one SIP process, and as many with audio as are wanted, with a secret that all share."""
+
+    TOKEN = "a-secret-of-all-nodes"
+    DOMAIN = "example.test"
+
+    def __init__(self, address, media=1):
+        token = verdict.SCRATCH / "token"
+        token.write_text(self.TOKEN + "\n")
+        shared = f'token: "file:{token}"'
+        self.sip = Node("sip", "sip", f'''\
+sip: {{ listen: [ "udp:0.0.0.0:5060", "tcp:0.0.0.0:5060" ] }}
+nodes: {{ {shared} }}
+''', 9000)
+        ports = range(9002, 9002 + media)
+        self.media = [Node(f"media-{port}", "media", f'''\
+channels: {{ listen: "127.0.0.1:{port}" }}
+media: {{ address: {address}, ports: {first}-{first + 999} }}
+nodes: {{ {shared} }}
+''', port) for port, first in zip(ports, range(20_000, 40_000, 2_000))]
+        users = ", ".join(f"{name}: {{ secret: {secret} }}" for name, secret in SECRETS.items())
+        urls = ", ".join(f'"http://127.0.0.1:{port}"' for port in ports)
+        self.control = Node("control", "control", f'''\
+nodes: {{ sip: [ "http://127.0.0.1:9000" ], media: [ {urls} ], {shared} }}
+domains: {{ {self.DOMAIN}: {{ users: {{ {users} }} }} }}
+''', 9001)
+
+    def start(self):
+        for node in (self.sip, *self.media, self.control):
+            node.start()
+        verdict.wait_for(lambda: self.of(self.sip, f"/dir/{self.DOMAIN}")[0] == 200, 5, "the sip node is told of the domain")
+        return self
+
+    def of(self, node, path):
+        """Status and document of a page of a node."""
+        return node.http("GET", path, token=self.TOKEN)
+
+    def legs(self):
+        return self.of(self.sip, "/dialog")[1]["count"]
+
+    def load(self, node):
+        return self.of(node, "/channel")[1]["channels"]
+
+    def carries(self, node):
+        """Whether the audio of both parties of a call is there."""
+        return self.load(node)["active"] == 2
+
+    def quiet(self, seconds=10):
+        def over():
+            return self.legs() == 0 and self.control.http("GET", "/health")[1]["calls"] == 0
+        verdict.wait_for(over, seconds, "no leg and no call is left")

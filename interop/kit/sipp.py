@@ -10,13 +10,13 @@ SWITCH = "127.0.0.1:5060"
 
 
 class Sipp:
-    """`scenario` is the name of a file in the folder sipp, or one of SIPp's own, such as `-uac`."""
+    """`scenario` is the name of a file in the folder sipp, or the path of another one without its `.xml`, or one of SIPp's own, such as `-uac`."""
 
     def __init__(self, name, scenario, *words, address="127.0.0.1", port=None, remote=SWITCH, tcp=False):
         self.name = name
         self.log = verdict.SCRATCH / f"sipp-{name}.log"
         self.errors = verdict.SCRATCH / f"sipp-{name}.errors"
-        which = ["-sn", scenario[1:]] if scenario.startswith("-") else ["-sf", SCENARIOS / f"{scenario}.xml"]
+        which = ["-sn", scenario[1:]] if str(scenario).startswith("-") else ["-sf", SCENARIOS / f"{scenario}.xml"]
         where = ["-i", address, "-mi", address] + (["-p", port] if port else [])
         how = ["-t", "t1" if tcp else "u1", "-nostdin", "-trace_err", "-error_file", self.errors]
         words = ["sipp", remote, *which, *where, *how, *words]

@@ -50,6 +50,7 @@ fn an_unknown_store_and_no_sockets_are_refused() {
     assert!(matches!(Switch::start(unknown), Err(StartError::NoSuchStore(kind)) if kind == "clay"));
     let mut deaf = config(32_600);
     deaf.sip.clear();
+    deaf.http = None;
     assert!(matches!(Switch::start(deaf), Err(StartError::NoSipSocket)));
 }
 
