@@ -14,7 +14,7 @@ use hookswitch_call::{
 };
 use hookswitch_dialect::journal::record::{Ender, Records};
 
-use crate::{Output, Shard, stopping};
+use crate::{Shard, stopping};
 
 /// Gives an application's command to the switchboard, and notes whose doing it is if it ends a call.
 pub(crate) fn submit(
@@ -108,10 +108,12 @@ impl Shard {
     }
 
     /// The switch stops: the audio of every call is asked for now, as it will not be told of when the call is over.
-    pub(crate) fn ask_last_audio(&mut self) {
+    pub(crate) fn ask_last_audio(&mut self, now: Time) {
         self.stopping = true;
         let calls: Vec<CallId> = self.records.without_audio().collect();
-        self.out.extend(calls.into_iter().map(|call| Output::Media(MediaOp::Inspect { call })));
+        for call in calls {
+            self.perform_media(now, MediaOp::Inspect { call });
+        }
     }
 
     /// Takes an answer that was asked for as the last one, if the switch stops.

@@ -34,7 +34,7 @@ impl Shard {
         if let Some(call) = path.strip_prefix("/calls").filter(|rest| rest.is_empty() || rest.starts_with('/'))
             && matches!(method, "GET" | "HEAD")
         {
-            return self.calls_page(id, call);
+            return self.calls_page(now, id, call);
         }
         if let Some(action) = dialogs::action(method, path, body) {
             return self.dialog_request(now, id, method, action, body);

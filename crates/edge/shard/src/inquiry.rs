@@ -262,7 +262,7 @@ impl Shard {
     }
 
     /// `GET /calls` and `GET /calls/ID`, where the ID is a call's number or a leg's Call-ID.
-    pub(crate) fn calls_page(&mut self, id: HttpId, path: &str) {
+    pub(crate) fn calls_page(&mut self, now: Time, id: HttpId, path: &str) {
         let name = path.trim_start_matches('/').trim_end_matches('/');
         if name.is_empty() {
             let page = self.list();
@@ -272,7 +272,7 @@ impl Shard {
         let live = call.filter(|call| self.board.call(*call).is_some()).or_else(|| self.board.by_wire(name));
         if let Some(call) = live {
             self.inquiry.asked.push((id, call));
-            return self.out.push_back(Output::Media(MediaOp::Inspect { call }));
+            return self.perform_media(now, MediaOp::Inspect { call });
         }
         match self.inquiry.ended.iter().rev().find(|ended| Some(ended.call) == call) {
             Some(ended) => {

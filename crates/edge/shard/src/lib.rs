@@ -359,7 +359,7 @@ impl Shard {
             // A call that is ending already is refused, and ends.
             let _ = self.board.submit(now, Command::End { call: CallRef::Id(call), cause: stopping() });
         }
-        self.ask_last_audio();
+        self.ask_last_audio(now);
         self.dialogs.end_all();
     }
 
@@ -431,7 +431,7 @@ impl Shard {
                 self.flows.told(&told);
                 self.note_end(&told);
                 self.note_told(&told);
-                self.record_by_rule(&told);
+                self.record_by_rule(now, &told);
                 self.out.push_back(Output::Told(told));
             }
             switchboard::Output::Outcome(outcome) => {

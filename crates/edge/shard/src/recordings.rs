@@ -54,7 +54,7 @@ pub struct RecordReport {
 
 impl Shard {
     /// Begins the recording of a call whose parties have been joined, if a rule wants it.
-    pub(crate) fn record_by_rule(&mut self, told: &Told) {
+    pub(crate) fn record_by_rule(&mut self, now: Time, told: &Told) {
         if !matches!(told.event, Event::Bridged) {
             return;
         }
@@ -72,7 +72,7 @@ impl Shard {
         }
         self.records.records(call, BY_RULE, &file);
         let order = RecordOrder::Begin(Box::new(RecordPlan::both_sides(file)));
-        self.out.push_back(Output::Media(MediaOp::Record { call, party: Party::Caller, recording: BY_RULE, order }));
+        self.perform_media(now, MediaOp::Record { call, party: Party::Caller, recording: BY_RULE, order });
     }
 
     fn is_recorded(&self, parties: [&Address; 2]) -> bool {

@@ -38,7 +38,9 @@ impl Shard {
             self.dialogs.drain();
             self.channels.drain();
         }
-        self.out.extend(inspect.into_iter().map(|call| Output::Media(MediaOp::Inspect { call })));
+        for call in inspect {
+            self.perform_media(now, MediaOp::Inspect { call });
+        }
         // What the request changed goes out before its answer, which waits until that is stored.
         self.store_changes(now);
         self.drain_desk();

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod addresses_of_phones;
+mod audio_elsewhere;
 mod busy_lamps;
 mod call_api_on_two_backends;
 mod call_records;
