@@ -22,7 +22,7 @@ fn with_users(users: &[&str]) -> ShardConfig {
 #[test]
 fn a_call_goes_on_while_its_users_go_and_new_ones_come() {
     let mut world = World::new(with_users(&["alice", "bob"]));
-    assert_eq!((world.register(ALICE), world.register(BOB), world.register(CAROL)), (200, 200, 401));
+    assert_eq!((world.register(ALICE), world.register(BOB), world.register(CAROL)), (200, 200, 403));
     let call = world.invite(ALICE, "sip:bob@x.test", Some("a"));
     world.respond(BOB, 200, Some("b"));
     world.ack(ALICE, call, None);
@@ -30,7 +30,7 @@ fn a_call_goes_on_while_its_users_go_and_new_ones_come() {
     world.run();
     assert_eq!(world.shard.counts().calls, 1, "bob talks on");
     assert_eq!(world.shard.counts().bindings, 1, "and is registered no more");
-    assert_eq!((world.register(CAROL), world.register(BOB)), (200, 401));
+    assert_eq!((world.register(CAROL), world.register(BOB)), (200, 403));
     world.bye(ALICE, call);
     let gone = world.invite(ALICE, "sip:bob@x.test", Some("a"));
     assert_eq!(world.failure(ALICE), Some(404), "{gone:?}");
@@ -71,11 +71,11 @@ fn new_routes_limits_and_rules_count_for_new_calls() {
 #[test]
 fn too_many_domains_change_nothing() {
     let mut world = World::new(with_users(&["alice"]));
-    assert_eq!(world.http("PUT", "/dir/pushed.test", r#"{"users":[]}"#).0 / 100, 2);
+    assert_eq!(world.http("PUT", "/dir/pushed.test", r#"{"control":"","users":[]}"#).0 / 100, 2);
     let mut fresh = with_users(&["bob"]);
     for n in 1..MAX_DOMAINS {
         fresh.directory.configure(&format!("d{n}.test"), Layer::default()).unwrap();
     }
     assert!(world.shard.reload(world.now, fresh).is_err());
-    assert_eq!((world.register(ALICE), world.register(BOB)), (200, 401));
+    assert_eq!((world.register(ALICE), world.register(BOB)), (200, 403));
 }
