@@ -101,6 +101,8 @@ pub struct Channels {
     opening: BTreeMap<CallId, (RequestId, Option<Remote>)>,
     /// When channels end of whose party nobody has said where it is.
     untargeted: BTreeSet<(Time, CallId)>,
+    /// When control servers are told next that their calls are still here.
+    pub(crate) remind: BTreeSet<(Time, CallId)>,
     /// Calls of control servers of ours.
     pub(crate) tables: HashMap<CallId, Table, ahash::RandomState>,
     /// The same by the URL of the control server and the call's name there.
@@ -138,6 +140,7 @@ impl Channels {
             by_theirs: HashMap::with_hasher(state),
             opening: BTreeMap::new(),
             untargeted: BTreeSet::new(),
+            remind: BTreeSet::new(),
             draining: false,
             stopping: false,
             effort: Effort::default(),
@@ -197,7 +200,12 @@ impl Channels {
     /// When [`Channels::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.untargeted.first().map(|(at, _)| *at)
+        [self.untargeted.first(), self.remind.first()].into_iter().flatten().map(|(at, _)| *at).min()
+    }
+
+    /// Whether nobody has said yet where its party is.
+    pub(crate) fn awaits_target(&self, opened: Time, call: CallId) -> bool {
+        self.untargeted.contains(&(opened + self.config.untargeted_time, call))
     }
 
     /// Lets time pass.
@@ -206,6 +214,7 @@ impl Channels {
             self.close(call, "idle-timeout");
             self.close_table(call, "idle-timeout", false);
         }
+        self.remind(now);
     }
 
     /// Takes what the media engine tells of a channel. What comes too late is ignored.

@@ -25,4 +25,4 @@ mod tables;
 
 pub use channels::{Answer, Channels, Config, Effort, FIRST_CHANNEL, Output, RequestId};
 pub use http::{CONTENT_TYPE, MAX_BODY};
-pub use tables::MAX_ORDERS;
+pub use tables::{MAX_ORDERS, REMIND_EVERY};

@@ -15,6 +15,7 @@
 //! engine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use compact_str::CompactString;
 use hookswitch_call::{
@@ -30,6 +31,10 @@ use crate::table::{End, Table, Waits};
 
 /// Most orders in one request.
 pub const MAX_ORDERS: usize = 256;
+
+/// How often a control server is told of a call in which nobody has agreed to anything, although there is nothing to tell: one
+/// that has been started anew does not know it, and says so. Of other calls there is, at the latest when nobody speaks.
+pub const REMIND_EVERY: Duration = Duration::from_secs(30);
 
 /// Most reports that wait for the answer of a request; beyond, they are told at once.
 const MAX_TOLD: usize = 256;
@@ -110,6 +115,7 @@ impl Channels {
         self.by_theirs.insert((control, *theirs), call);
         self.tables.insert(call, table);
         self.await_target(now, call);
+        self.remind.insert((now + REMIND_EVERY, call));
         self.carry_out_orders(request, call, orders)
     }
 
@@ -292,6 +298,18 @@ impl Channels {
                     self.answer(request, Err(Failure::new(404, "path", "Not found")));
                 }
                 Waits::Call | Waits::Last => {}
+            }
+        }
+    }
+
+    /// Tells control servers of calls of which they have to say whether they know them.
+    pub(crate) fn remind(&mut self, now: Time) {
+        while let Some((_, call)) = self.remind.first().copied().filter(|(at, _)| *at <= now) {
+            self.remind.pop_first();
+            let table = self.tables.get(&call).filter(|table| table.end == End::No);
+            if table.is_some_and(|table| self.awaits_target(table.opened, call)) {
+                self.remind.insert((now + REMIND_EVERY, call));
+                self.tell_table(call, json!({"reports": []}));
             }
         }
     }

@@ -6,7 +6,7 @@ use hookswitch_call::{
     AudioFacts, AudioNews, CallAudio, CallId, Digit, LegId, MediaOp, MediaReport, Part, Party, RecordEnd, RecordNews,
     RecordOrder, RecordPlan, Recorded, RecordingId, Role, Room, RoomNews, Sdp, Seat, Source,
 };
-use hookswitch_channels::{Channels, Config, Effort, FIRST_CHANNEL, MAX_ORDERS, Output, RequestId};
+use hookswitch_channels::{Channels, Config, Effort, FIRST_CHANNEL, MAX_ORDERS, Output, REMIND_EVERY, RequestId};
 use serde_json::{Value, json};
 
 const NOW: Duration = Duration::from_secs(1_000);
@@ -288,4 +288,27 @@ fn one_that_nobody_answers_in_time_ends() {
     node.drain();
     assert!(node.ops.contains(&MediaOp::Close { call: first }));
     assert_eq!(node.told.len(), 1, "the other one has agreed to something");
+}
+
+#[test]
+fn a_control_server_is_reminded_of_a_call_that_nobody_has_answered_and_may_say_that_it_knows_none() {
+    let mut node = Node::new(9);
+    let (call, _) = node.open(0, THEIRS);
+    let (talking, uuid) = node.open(1, CallId(78));
+    let (seat, leg) = (Seat::Of(Party::Caller), LegId(0));
+    node.orders(&uuid, &[MediaOp::MakeAnswer { call: CallId(78), seat, leg }]);
+    node.done(talking, true);
+    for n in 1..=3 {
+        assert_eq!(node.channels.poll_timeout(), Some(NOW + REMIND_EVERY * n));
+        node.channels.handle_timeout(NOW + REMIND_EVERY * n);
+        node.drain();
+        let told: Vec<_> = node.told.drain(..).map(|told| (told["call"].clone(), told["reports"].clone())).collect();
+        assert_eq!(told, [(json!("call-77"), json!([]))], "and not of one that is answered");
+    }
+    node.channels.unknown(call);
+    node.drain();
+    assert!(node.ops.contains(&MediaOp::Close { call }) && !node.ops.contains(&MediaOp::Close { call: talking }));
+    node.channels.handle_timeout(NOW + REMIND_EVERY * 4);
+    node.drain();
+    assert_eq!(node.told, Vec::<Value>::new(), "it is spoken of no more");
 }
