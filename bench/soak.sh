@@ -37,8 +37,8 @@ if [ -z "$binary" ]; then
     binary=${CARGO_TARGET_DIR:-target}/release/hookswitch
 fi
 # Phones and media threads wait for no other program of the machine.
-first=()
-if chrt --fifo 1 true 2>/dev/null; then first=(chrt --fifo 1); else echo "soak.sh: SCHED_FIFO is not allowed here" >&2; fi
+ahead=()
+if chrt --fifo 1 true 2>/dev/null; then ahead=(chrt --fifo 1); else echo "soak.sh: SCHED_FIFO is not allowed here" >&2; fi
 ulimit -n "$(ulimit -Hn)"
 rm -rf "$out" && mkdir -p "$out"
 
@@ -64,7 +64,7 @@ field() { sed -n "s/.*\"$1\":\([0-9.]*\).*/\1/p"; }
 
 bench() { # KIND INDEX CALLS SECONDS
     local first=$((first_port + $2 * 4 * most_calls))
-    "${first[@]}" "$binary" bench media --kinds "$1" --calls "$3" --seconds "$4" --ports "$first-$((first + 4 * most_calls - 1))" --json
+    "${ahead[@]}" "$binary" bench media --kinds "$1" --calls "$3" --seconds "$4" --ports "$first-$((first + 4 * most_calls - 1))" --json
 }
 
 echo "what a call costs:"
