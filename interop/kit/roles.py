@@ -63,8 +63,7 @@ class Node:
 
 
 class Site:
-    """All roles apart: one control process, one SIP process, and as many with audio as are wanted, which have little patience with
-    calls in which nobody speaks, and a secret that all share."""
+    """All roles apart: one control process, one SIP process, and as many with audio as are wanted, and a secret that all share."""
 
     TOKEN = "a-secret-of-all-nodes"
     DOMAIN = "example.test"
@@ -80,7 +79,7 @@ nodes: {{ {shared} }}
         ports = range(9002, 9002 + media)
         self.media = [Node(f"media-{port}", "media", f'''\
 channels: {{ listen: "127.0.0.1:{port}" }}
-media: {{ address: {address}, ports: {first}-{first + 999}, idle_time: 12 }}
+media: {{ address: {address}, ports: {first}-{first + 999} }}
 nodes: {{ {shared} }}
 ''', port) for port, first in zip(ports, range(20_000, 40_000, 2_000))]
         users = ", ".join(f"{name}: {{ secret: {secret} }}" for name, secret in SECRETS.items())

@@ -203,11 +203,6 @@ impl Channels {
         [self.untargeted.first(), self.remind.first()].into_iter().flatten().map(|(at, _)| *at).min()
     }
 
-    /// Whether nobody has said yet where its party is.
-    pub(crate) fn awaits_target(&self, opened: Time, call: CallId) -> bool {
-        self.untargeted.contains(&(opened + self.config.untargeted_time, call))
-    }
-
     /// Lets time pass.
     pub fn handle_timeout(&mut self, now: Time) {
         while let Some((_, call)) = self.untargeted.first().copied().filter(|(at, _)| *at <= now) {

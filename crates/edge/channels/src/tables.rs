@@ -32,8 +32,8 @@ use crate::table::{End, Table, Waits};
 /// Most orders in one request.
 pub const MAX_ORDERS: usize = 256;
 
-/// How often a control server is told of a call in which nobody has agreed to anything, although there is nothing to tell: one
-/// that has been started anew does not know it, and says so. Of other calls there is, at the latest when nobody speaks.
+/// How often a control server is told of a call although there is nothing to tell: one that has been started anew does not know
+/// it, and says so. Where both speak, or are on hold, or have not yet answered, there may be nothing for hours.
 pub const REMIND_EVERY: Duration = Duration::from_secs(30);
 
 /// Most reports that wait for the answer of a request; beyond, they are told at once.
@@ -306,8 +306,7 @@ impl Channels {
     pub(crate) fn remind(&mut self, now: Time) {
         while let Some((_, call)) = self.remind.first().copied().filter(|(at, _)| *at <= now) {
             self.remind.pop_first();
-            let table = self.tables.get(&call).filter(|table| table.end == End::No);
-            if table.is_some_and(|table| self.awaits_target(table.opened, call)) {
+            if self.tables.get(&call).is_some_and(|table| table.end == End::No) {
                 self.remind.insert((now + REMIND_EVERY, call));
                 self.tell_table(call, json!({"reports": []}));
             }
