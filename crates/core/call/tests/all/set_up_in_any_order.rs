@@ -1,8 +1,7 @@
 //! Groups, forwards, redirections, early media, changes and parcels, in whatever order: nobody is
 //! called after the end, nobody is left ringing, and whoever asked is answered once.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,7 +1,6 @@
 //! What parties do at the worst moment, and what they would like to do to each other.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

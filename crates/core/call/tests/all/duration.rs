@@ -1,7 +1,6 @@
 //! How long a call may last.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

@@ -1,7 +1,6 @@
 //! An application has a party's phone make the transfer (REFER).
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

@@ -1,7 +1,6 @@
 //! What is heard before the answer, and from which branch.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

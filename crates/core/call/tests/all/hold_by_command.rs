@@ -1,7 +1,6 @@
 //! An application puts parties on hold, and takes them off.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

@@ -1,7 +1,6 @@
 //! What parties send each other within a call.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

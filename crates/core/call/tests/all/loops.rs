@@ -1,7 +1,6 @@
 //! A call that comes back to where it was.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

@@ -1,7 +1,6 @@
 //! An application starts a call between two parties, and ends it.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

@@ -1,7 +1,6 @@
 //! The media engine that carried a call is gone: another one does, and both parties are told where to send.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

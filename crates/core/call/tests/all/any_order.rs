@@ -1,11 +1,9 @@
 //! Whatever is asked and told in whatever order: every command has one outcome, every call one end,
 //! nothing is left, and a call that is stored in the middle goes on as if it had not been.
 
-mod support;
-use support::*;
+use crate::support::*;
 
-mod carried;
-use carried::Carried;
+use crate::carried::Carried;
 
 use hookswitch_call::*;
 use proptest::prelude::*;

@@ -1,11 +1,9 @@
 //! Calls that are led from outside, step by step.
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{Desk, sec, target};
 use hookswitch_call::*;
-use support::{Desk, sec, target};
 
 fn sales() -> Flow {
     Flow { name: "sales".into(), domain: "x".into() }

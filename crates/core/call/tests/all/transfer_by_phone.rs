@@ -1,7 +1,6 @@
 //! A phone transfers its party (REFER), and is told how it goes.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use std::time::Duration;
 

@@ -1,7 +1,6 @@
 //! One party of a call is connected with one party of another, at an application's wish.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

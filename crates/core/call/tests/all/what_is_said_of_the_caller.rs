@@ -1,7 +1,6 @@
 //! What a caller says of itself reaches whoever is called.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

@@ -1,7 +1,6 @@
 //! A phone names others that are to be called in its place (3xx).
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

@@ -1,7 +1,6 @@
 //! A phone's hold key: the other party hears music, whatever an application does besides.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

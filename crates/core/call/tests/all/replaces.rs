@@ -1,8 +1,7 @@
 //! Somebody calls in to take the place of a leg (RFC 3891): a pickup, or the end of a transfer that
 //! phones make among themselves.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

@@ -1,7 +1,6 @@
 //! A party has several places: which are called when, and what their answers mean together.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

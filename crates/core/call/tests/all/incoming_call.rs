@@ -1,7 +1,6 @@
 //! A party calls in and is connected with a user's phones.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

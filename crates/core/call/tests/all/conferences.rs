@@ -1,9 +1,7 @@
 //! A party is in a room: the other end of its call is a conference.
 
-mod support;
-
+use crate::support::Desk;
 use hookswitch_call::*;
-use support::Desk;
 
 fn call_of(desk: &Desk) -> CallId {
     desk.board.calls().next().expect("one call").id

@@ -1,7 +1,6 @@
 //! Sessions that change before the call is answered (RFC 3311), and offers of ours that are answered by then (RFC 3262).
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

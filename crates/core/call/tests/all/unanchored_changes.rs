@@ -1,7 +1,6 @@
 //! Parties change their session while their audio does not run through here.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

@@ -1,7 +1,6 @@
 //! When something runs out, the caller is told that it may try again later.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

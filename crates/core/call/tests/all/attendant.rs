@@ -1,12 +1,10 @@
 //! Services that play something, and menus.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Desk, sec};
 use hookswitch_call::*;
-use support::{Desk, sec};
 
 fn soup(name: &str) -> Arc<Soup> {
     Arc::new(Soup { sounds: vec![Sound::of(SoundKind::Wav, name)], ..Soup::default() })

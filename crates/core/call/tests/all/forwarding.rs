@@ -1,7 +1,6 @@
 //! Somebody else is called than was dialled.
 
-mod support;
-use support::*;
+use crate::support::*;
 
 use hookswitch_call::*;
 

@@ -1,0 +1,35 @@
+//! What a call does, one file for each behaviour, in one program: built once, and run on all processors.
+
+mod any_order;
+mod attendant;
+mod attended_transfer;
+mod audio_moves;
+mod blind_transfer;
+mod carried;
+mod conferences;
+mod diagnosis;
+mod duration;
+mod early_changes;
+mod early_media;
+mod forking;
+mod forwarding;
+mod hold_by_command;
+mod hold_by_phone;
+mod hostile_and_crossing;
+mod incoming_call;
+mod led_calls;
+mod loops;
+mod orders;
+mod parcels;
+mod record_stays_small;
+mod redirects;
+mod replaces;
+mod set_up_in_any_order;
+mod shortage;
+mod started_call;
+mod support;
+mod transfer_by_phone;
+mod transfer_by_refer;
+mod unanchored_changes;
+mod user_lookup;
+mod what_is_said_of_the_caller;
