@@ -311,7 +311,9 @@ fn a_control_server_is_reminded_of_its_calls_and_may_say_that_it_knows_one_no_mo
     }
     node.channels.unknown(ringing);
     node.drain();
-    assert!(node.ops.contains(&MediaOp::Close { call: ringing }) && !node.ops.contains(&MediaOp::Close { call: talking }));
+    assert!(
+        node.ops.contains(&MediaOp::Close { call: ringing }) && !node.ops.contains(&MediaOp::Close { call: talking })
+    );
     assert_eq!(remind(&mut node, 4), [nothing("call-78")], "of the other one it is told no more");
     node.channels.unknown(talking);
     node.drain();
