@@ -16,7 +16,7 @@ const FIRST: &str = "192.0.2.2:1001";
 const SECOND: &str = "192.0.2.2:1002";
 
 fn open(line: &mut Line, remote: &str, conn: u64, transport: Transport) -> Flow {
-    let flow = Flow { transport, conn: Some(ConnId(conn)), ..line::flow(remote) };
+    let flow = Flow { transport, conn: Some(ConnId(conn)), ..crate::line::flow(remote) };
     line.input(Input::Opened { flow });
     flow
 }

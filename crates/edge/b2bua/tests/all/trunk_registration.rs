@@ -146,7 +146,7 @@ fn the_registration_is_taken_back_at_the_end() {
     line.take();
     line.b2bua.leave_trunks(line.now);
     // Anything lets the test see what was sent.
-    line.input(Input::Datagram { flow: line::flow(HOST), bytes: "\r\n\r\n".into() });
+    line.input(Input::Datagram { flow: crate::line::flow(HOST), bytes: "\r\n\r\n".into() });
     assert!(line.b2bua.leaves_trunks());
     assert_eq!(header(&line.sent("REGISTER"), HeaderName::Expires), "0");
     answers(&mut line, "REGISTER", "200 OK", "");
