@@ -32,7 +32,7 @@ fn with(journal: &JournalThread, change: impl FnOnce(&mut ControlConfig)) -> Swi
     config
 }
 
-fn get(stream: &mut TcpStream, path: &str, secret: &str) -> harness::HttpResponse {
+fn get(stream: &mut TcpStream, path: &str, secret: &str) -> crate::harness::HttpResponse {
     let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {secret}\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     read_response(stream)

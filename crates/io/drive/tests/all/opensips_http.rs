@@ -158,7 +158,7 @@ fn a_hundred_ringing_calls_keep_nobody_waiting() {
     assert!(ringing.iter().all(|command| !client.has_ended(command)));
     for command in ringing {
         let notices = client.end_of(&command);
-        assert_eq!(opensips_kit::error(&notices), "failed to establish initial call: 408 Request Timeout");
+        assert_eq!(crate::opensips_kit::error(&notices), "failed to establish initial call: 408 Request Timeout");
     }
     let answered: Vec<String> = (0..100).map(|_| start(&mut client, "alice")).collect();
     for command in answered {

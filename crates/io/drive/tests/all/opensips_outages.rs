@@ -90,8 +90,8 @@ fn a_restart_too_quick_to_be_noticed_costs_no_subscription() {
     let sent = front.counts().unwrap().opensips.requests_sent;
     wait_until("the list was looked at", || front.counts().unwrap().opensips.requests_sent > sent + 4);
     simulator.with(hookswitch_opensips_sim::Sim::restart).unwrap();
-    assert_eq!(opensips_kit::live_subscriptions(&simulator), 0);
-    wait_until("the subscriptions are made again", || opensips_kit::live_subscriptions(&simulator) > 0);
+    assert_eq!(crate::opensips_kit::live_subscriptions(&simulator), 0);
+    wait_until("the subscriptions are made again", || crate::opensips_kit::live_subscriptions(&simulator) > 0);
     wait_until_up(&front);
     Client::of(&front).whole_call();
 }

@@ -20,7 +20,7 @@ fn carries_a_call(mi: Mi, events: &str) {
     wait_until("every call is over", || calls(&simulator) == 0);
 
     front.drain();
-    assert_eq!(front.wait(Phase::Drained, Some(opensips_kit::PATIENCE)), Phase::Drained);
+    assert_eq!(front.wait(Phase::Drained, Some(crate::opensips_kit::PATIENCE)), Phase::Drained);
     assert!(front.stop());
     wait_until("no subscription is left", || live_subscriptions(&simulator) == 0);
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -94,7 +94,7 @@ fn stopping_takes_no_longer_than_it_is_allowed_to_when_nobody_answers() {
     let silent = std::net::UdpSocket::bind(address).unwrap();
     let begun = Instant::now();
     assert!(front.stop());
-    assert!(begun.elapsed() < opensips_kit::PATIENCE / 2, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < crate::opensips_kit::PATIENCE / 2, "{:?}", begun.elapsed());
     drop(silent);
 }
 
@@ -116,7 +116,7 @@ fn the_same_socket_for_replies_can_be_chosen() {
     let mut config = config(&mi_of(&simulator, Mi::Unix), "udp");
     config.mi_reply = Some(reply.clone());
     let front = hookswitch_drive::OpenSipsFront::start(config).unwrap();
-    opensips_kit::wait_until_up(&front);
+    crate::opensips_kit::wait_until_up(&front);
     assert!(reply.exists());
     assert!(front.stop());
     assert!(!reply.exists());

@@ -33,7 +33,7 @@ fn health_names_version_uptime_and_carriers_until_it_drains() {
     assert!(body["uptime"].as_u64().unwrap() < 60);
     assert_eq!(body["carriers"]["sip"]["state"], "up");
     switch.drain();
-    assert_eq!(switch.wait(Phase::Drained, Some(harness::PATIENCE)), Phase::Drained);
+    assert_eq!(switch.wait(Phase::Drained, Some(crate::harness::PATIENCE)), Phase::Drained);
     let response = http(&mut stream, "GET", "/health", "");
     assert_eq!(response.status(), 503);
     assert!(response.body.contains(r#""status":"draining""#), "{}", response.body);
@@ -156,7 +156,7 @@ fn an_opensips_is_shown_beside_our_own_switch_and_its_loss_is_everybodys() {
         events: EventsAddress::Udp(Some(Ipv4Addr::LOCALHOST.into()), 0),
         ..OpenSipsFrontConfig::default()
     };
-    let mut application = ApplicationConfig::new(harness::web("127.0.0.1:0"));
+    let mut application = ApplicationConfig::new(crate::harness::web("127.0.0.1:0"));
     application.tokens = vec![Token::new("0123456789abcdef", Access::default()).unwrap()];
     front.application = Some(application);
     front.opensips.health_every = Duration::from_millis(200);
