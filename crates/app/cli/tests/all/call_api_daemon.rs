@@ -110,7 +110,7 @@ fn a_hang_up_reopens_the_log() {
     let wait_for = |name: &str, text: &str| {
         let begun = std::time::Instant::now();
         while !std::fs::read_to_string(place.path(name)).is_ok_and(|lines| lines.contains(text)) {
-            assert!(begun.elapsed() < call_api_harness::PATIENCE, "no {text:?} in {name}");
+            assert!(begun.elapsed() < crate::call_api_harness::PATIENCE, "no {text:?} in {name}");
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
     };
@@ -173,6 +173,6 @@ fn health_is_shown_where_http_listens() {
         if answer.starts_with("HTTP/1.1 200") {
             break;
         }
-        assert!(begun.elapsed() < call_api_harness::PATIENCE, "{answer}");
+        assert!(begun.elapsed() < crate::call_api_harness::PATIENCE, "{answer}");
     }
 }
