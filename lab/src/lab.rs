@@ -442,7 +442,7 @@ impl Lab {
                 }
                 Output::Http { status, body, .. } => self.answers.push((status, body)),
                 Output::Rest { response, .. } => self.answers.push((response.status, response.body)),
-                Output::Command(_) => {}
+                Output::Command(_) | Output::Webhook { .. } => {}
                 Output::Store(change) => self.switch.store.keep(change),
                 Output::Binding(news) => self.switch.bindings.push(news),
                 // No trunk is configured here, nobody is looked up, calls cost nothing, the guard is off, no domain has a
@@ -458,7 +458,7 @@ impl Lab {
                 }
                 Output::Audio(report) => self.switch.audio.push(report),
                 Output::Unreached(unreached) => self.switch.unreached.push(unreached),
-                Output::Told(told) => self.switch.hear(told),
+                Output::Told(told, _) => self.switch.hear(told),
             }
         }
     }

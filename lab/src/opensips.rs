@@ -404,7 +404,7 @@ impl OpenSipsLab {
                     client.closed_with = Some(code);
                     client.leave();
                 }
-                FrontOutput::Told(_) => {}
+                FrontOutput::Told(..) => {}
                 FrontOutput::Health(health) => self.healths.push(health),
             }
         }

@@ -38,7 +38,7 @@ impl Running {
         let config = &changes.config;
         let (switch, front) = (compose::switch_config(config)?, compose::front_config(config)?);
         let filter = logging::filter(&config.log)?;
-        let has_webhooks = changes.applied.iter().any(|key| key == "webhooks");
+        let has_webhooks = changes.applied.iter().any(|key| key == "webhooks" || key == "call_webhooks");
         self.take_front(front)?;
         if has_webhooks && let Err(error) = self.take_webhooks(config) {
             self.take_front(compose::front_config(&self.config)?)?;

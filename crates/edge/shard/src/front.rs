@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use hookswitch_call::{Time, Told};
 use hookswitch_dialect::call_api::{self, Admission, Hub, HubOutput, SessionId};
+use hookswitch_dialect::journal::CommandName;
 use hookswitch_opensips::{self as opensips, Health, OpenSips, RequestId};
 
 use crate::TRY_AGAIN_LATER;
@@ -80,7 +81,7 @@ pub enum FrontOutput {
         code: u16,
     },
     /// Something happened in a call: for logs and numbers, the applications know already.
-    Told(Told),
+    Told(Told, Option<CommandName>),
     /// OpenSIPS was lost or came back.
     Health(Health),
 }
@@ -218,8 +219,9 @@ impl Front {
                 self.out.push_back(FrontOutput::Mi { request, bytes, patience });
             }
             opensips::Output::Event(told) => {
+                let command = self.hub.sender_of(&told);
                 self.hub.told(&told);
-                self.out.push_back(FrontOutput::Told(told));
+                self.out.push_back(FrontOutput::Told(told, command));
             }
             opensips::Output::Outcome(outcome) => self.hub.outcome(&outcome),
             opensips::Output::Health(health) => self.out.push_back(FrontOutput::Health(health)),

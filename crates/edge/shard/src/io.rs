@@ -9,10 +9,11 @@ use hookswitch_b2bua::toll::TollNews;
 use hookswitch_b2bua::trunk::TrunkNews;
 use hookswitch_b2bua::{Mailbox, MailboxChange};
 use hookswitch_call::directory::{DirectoryChange, Layer, LookupNews, Question, QuestionId};
-use hookswitch_call::{MediaOp, MediaReport, Told};
+use hookswitch_call::{CallId, MediaOp, MediaReport, Time, Told};
 use hookswitch_channels::Effort;
 use hookswitch_dialect::call_api::{Admission, SessionId};
 use hookswitch_dialect::flow::{Document, FlowNews, Question as FlowQuestion, QuestionId as FlowQuestionId};
+use hookswitch_dialect::journal::CommandName;
 use hookswitch_dialect::journal::record::CallDetail;
 use hookswitch_dialect::rest;
 use hookswitch_mediaswitch::{Note, NoteId};
@@ -209,6 +210,15 @@ pub enum Output {
     },
     /// A command of the native REST has ended. Once for each.
     Command(rest::CommandEnd),
+    /// A call has a webhook of its own from now on, by name. Before anything that is told of a call that a request makes.
+    Webhook {
+        /// When.
+        at: Time,
+        /// Which call.
+        call: CallId,
+        /// The name of the webhook.
+        webhook: CompactString,
+    },
     /// Ask who leads a call what comes next; wants [`Input::Flow`] unless it is the last question.
     AskFlow(FlowQuestion),
     /// What has become of a call that is led, for logs.
@@ -241,7 +251,7 @@ pub enum Output {
     /// All that is known of a call that is over: once for each call, after everything else about it.
     Record(Box<CallDetail>),
     /// An event of a call, for logs and metrics. In causal order per call.
-    Told(Told),
+    Told(Told, Option<CommandName>),
 }
 
 /// What has happened to a binding.

@@ -27,6 +27,7 @@ mod reload;
 mod rest;
 mod tolls;
 mod users;
+mod whose;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -69,6 +70,7 @@ pub use dialogs::DialogsConfig;
 use hookswitch_mediaswitch::Dialogs;
 pub use hookswitch_mediaswitch::{Config as DialogLimits, Note, NoteId, Record as DialogRecord};
 use inquiry::Inquiry;
+use whose::Enders;
 
 /// WebSocket close code for a session beyond the limit (IANA registry of RFC 6455 section 11.7).
 const TRY_AGAIN_LATER: u16 = 1013;
@@ -139,6 +141,7 @@ pub struct Shard {
     hub: Hub,
     inquiry: Inquiry,
     rest: Desk,
+    enders: Enders,
     flows: Flows,
     record_rule: RecordRule,
     records: Records,
@@ -172,6 +175,7 @@ impl Shard {
             nodes: Nodes::default(),
             hub: Hub::new(config.call_api, hub_seed),
             inquiry: Inquiry::default(),
+            enders: Enders::default(),
             rest: Desk::new(config.rest, config.first_call, rest_seed),
             flows: Flows::new(config.flows, config.first_call),
             record_rule: config.record,
@@ -426,13 +430,14 @@ impl Shard {
                 self.perform_media(now, op);
             }
             switchboard::Output::Event(told) => {
+                let command = self.sender_of(&told);
                 self.hub.told(&told);
                 self.rest.told(&told);
                 self.flows.told(&told);
                 self.note_end(&told);
                 self.note_told(&told);
                 self.record_by_rule(now, &told);
-                self.out.push_back(Output::Told(told));
+                self.out.push_back(Output::Told(told, command));
             }
             switchboard::Output::Outcome(outcome) => {
                 self.hub.outcome(&outcome);
@@ -447,7 +452,9 @@ impl Shard {
     fn speak(&mut self, now: Time, output: HubOutput) {
         match output {
             HubOutput::Submit { tag, command } => {
+                let ends = self.noted_end(tag, &command);
                 let result = self.submit(now, command);
+                self.note_ender(ends, &result);
                 self.hub.submitted(tag, result);
             }
             HubOutput::Text { session, text } => self.out.push_back(Output::Text { session, text }),

@@ -66,6 +66,7 @@ impl Shard {
                 DeskOutput::Remember(key) => Output::Store(Change::KeyPut(key)),
                 DeskOutput::Forget(name) => Output::Store(Change::KeyRemoved(name)),
                 DeskOutput::Answer { id, response } => Output::Rest { id: HttpId(id.0), response },
+                DeskOutput::Webhook { at, call, webhook } => Output::Webhook { at, call, webhook },
                 DeskOutput::Ended(end) => Output::Command(end),
             });
         }

@@ -52,11 +52,14 @@ fn main() {
         terms: Terms::default(),
     };
     let store = Some(StoreConfig { kind: "redb".into(), folder: folder.path().to_owned() });
-    let _webhooks = Webhooks::start(WebhooksConfig { endpoints: vec![endpoint], store }, &journal.handle());
+    let _webhooks =
+        Webhooks::start(WebhooksConfig { endpoints: vec![endpoint], calls: None, store }, &journal.handle());
     let (clock, start) = (Clock::start(), Instant::now());
     for number in 0..events {
         let (call, seq) = (CallId((number % calls) as u64 + 1), (number / calls) as u32);
-        journal.handle().push(Entry::Call(Told { at: clock.now(), seq, call, owner: None, event: Event::Bridged }));
+        journal
+            .handle()
+            .push(Entry::Call(Told { at: clock.now(), seq, call, owner: None, event: Event::Bridged }, None));
         while number >= taken.load(Ordering::Relaxed) + BURST && start.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(1));
         }

@@ -73,6 +73,7 @@ pub use web::{
     WebError, WebListen, check_authorities, check_identity,
 };
 pub use webhook::{
-    BadWebhookSecret, BadWebhookUrl, EndpointConfig, MAX_WEBHOOK_ANSWER, MAX_WEBHOOK_SECRETS, MAX_WEBHOOK_URL,
-    MAX_WEBHOOKS, WebhookAbout, WebhookHandle, WebhookSecret, WebhookUrl, Webhooks, WebhooksConfig, WebhooksError,
+    BadWebhookSecret, BadWebhookUrl, CallWebhookError, CallWebhooksConfig, EndpointConfig, MAX_CALL_WEBHOOKS,
+    MAX_WEBHOOK_ANSWER, MAX_WEBHOOK_SECRETS, MAX_WEBHOOK_URL, MAX_WEBHOOKS, WebhookAbout, WebhookHandle, WebhookSecret,
+    WebhookUrl, Webhooks, WebhooksConfig, WebhooksError,
 };

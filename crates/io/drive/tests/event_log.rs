@@ -19,7 +19,7 @@ fn start(folder: Option<&Path>) -> JournalThread {
 }
 
 fn told(call: u64, event: Event) -> Entry {
-    Entry::Call(Told { at: now(), seq: 0, call: CallId(call), owner: None, event })
+    Entry::Call(Told { at: now(), seq: 0, call: CallId(call), owner: None, event }, None)
 }
 
 fn now() -> Duration {
@@ -241,7 +241,7 @@ async fn readers_that_come_and_go_in_any_mix_get_what_they_want_once_and_in_orde
                 all.iter().filter(|_| random.random_ratio(1, 3)).map(|one| (*one).into()).collect()
             };
             let (domains, kinds) = (any(&["a.test", "b.test", "c.test"]), any(&["call.*", "call.ended", "log.*"]));
-            let filter = Filter { domains, kinds, calls: Vec::new() };
+            let filter = Filter { domains, kinds, ..Filter::default() };
             Wanderer { filter, reader: None, last: first, seen: Vec::new() }
         })
         .collect();

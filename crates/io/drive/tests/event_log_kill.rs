@@ -17,7 +17,10 @@ const FOLDER: &str = "HOOKSWITCH_EVENT_KILL_TEST_FOLDER";
 const ROUNDS: u64 = 12;
 
 fn told(call: u64, event: Event) -> Entry {
-    Entry::Call(Told { at: std::time::UNIX_EPOCH.elapsed().unwrap(), seq: 0, call: CallId(call), owner: None, event })
+    Entry::Call(
+        Told { at: std::time::UNIX_EPOCH.elapsed().unwrap(), seq: 0, call: CallId(call), owner: None, event },
+        None,
+    )
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -1,16 +1,18 @@
-//! Webhooks.
+//! Webhooks: those of the configuration, and those that calls have of their own.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use hookswitch_dialect::journal::Filter;
 use hookswitch_dialect::webhook::Terms;
 use hookswitch_drive::{
-    EndpointConfig, MAX_WEBHOOK_SECRETS, MAX_WEBHOOKS, StoreConfig, WebhookSecret, WebhookUrl, WebhooksConfig,
+    CallWebhooksConfig, EndpointConfig, MAX_CALL_WEBHOOKS, MAX_WEBHOOK_SECRETS, MAX_WEBHOOKS, StoreConfig,
+    WebhookSecret, WebhookUrl, WebhooksConfig,
 };
 use hookswitch_sip::Network;
 
-use crate::config::{Config, ConfigError, Webhook};
+use crate::config::{CallWebhooks, Config, ConfigError, Webhook};
 
 /// Longest name of a webhook, in characters.
 const MAX_NAME: usize = 64;
@@ -22,6 +24,12 @@ const MAX_TIMEOUT: u64 = 60;
 const MAX_PARALLEL: usize = 1_000;
 const MAX_WAITING: usize = 100_000;
 
+/// In seconds.
+const DAY: u64 = 86_400;
+
+/// How long a URL that no call has any more is remembered: longer than it takes to answer a request that names it.
+const LINGER: Duration = Duration::from_secs(60);
+
 /// What is wrong with one of them, and where.
 type Bad = (&'static str, String);
 
@@ -30,7 +38,7 @@ type Bad = (&'static str, String);
 /// # Errors
 /// A value that is well formed and cannot be used: its key and why.
 pub fn webhooks_config(config: &Config) -> Result<Option<WebhooksConfig>, ConfigError> {
-    if config.webhooks.is_empty() {
+    if config.webhooks.is_empty() && config.call_webhooks.is_none() {
         return Ok(None);
     }
     if config.webhooks.len() > MAX_WEBHOOKS {
@@ -45,8 +53,10 @@ pub fn webhooks_config(config: &Config) -> Result<Option<WebhooksConfig>, Config
         }
         endpoints.push(endpoint(webhook).map_err(bad)?);
     }
+    let calls = config.call_webhooks.as_ref().map(of_calls).transpose();
+    let calls = calls.map_err(|(key, why)| ConfigError::value(format!("call_webhooks.{key}"), why))?;
     let store = StoreConfig { kind: "redb".into(), folder: config.data_dir() };
-    Ok(Some(WebhooksConfig { endpoints, store: Some(store) }))
+    Ok(Some(WebhooksConfig { endpoints, calls, store: Some(store) }))
 }
 
 fn endpoint(webhook: &Webhook) -> Result<EndpointConfig, Bad> {
@@ -55,17 +65,11 @@ fn endpoint(webhook: &Webhook) -> Result<EndpointConfig, Bad> {
         return Err(("name", format!("has 1 to {MAX_NAME} letters, digits, `-` and `_`")));
     }
     let url = |key, text: &str| text.parse::<WebhookUrl>().map_err(|error| (key, error.to_string()));
-    if let Some(file) = &webhook.ca {
-        std::fs::metadata(file).map_err(|error| ("ca", format!("{}: {error}", file.display())))?;
-    }
-    if webhook.secrets.len() > MAX_WEBHOOK_SECRETS {
-        return Err(("secrets", format!("more than {MAX_WEBHOOK_SECRETS}")));
-    }
+    check_ca(webhook.ca.as_deref())?;
     let star = |kind: &&String| kind.strip_suffix('*').unwrap_or(kind).contains('*') || kind.is_empty();
     if let Some(kind) = webhook.types.iter().find(star) {
         return Err(("types", format!("`{kind}` is neither a type nor a beginning of types with `*` behind it")));
     }
-    let network = |net: &ipnet::IpNet| Network { addr: net.network(), prefix: net.prefix_len() };
     Ok(EndpointConfig {
         name: webhook.name.as_str().into(),
         url: url("url", &webhook.url)?,
@@ -74,30 +78,72 @@ fn endpoint(webhook: &Webhook) -> Result<EndpointConfig, Bad> {
             calls: Vec::new(),
             kinds: webhook.types.iter().map(Into::into).collect(),
             domains: webhook.domains.iter().map(|domain| domain.to_ascii_lowercase().into()).collect(),
+            webhook: None,
         },
-        secrets: webhook.secrets.iter().map(|place| secret(place)).collect::<Result<_, _>>()?,
-        allow_private: webhook.allow_private.iter().map(network).collect(),
+        secrets: secrets(&webhook.secrets)?,
+        allow_private: networks(&webhook.allow_private),
         authorities: webhook.ca.clone(),
         timeout: seconds("timeout", webhook.timeout, 1..=MAX_TIMEOUT)?,
         terms: terms(webhook)?,
     })
 }
 
-fn terms(webhook: &Webhook) -> Result<Terms, Bad> {
-    let count = |key, count: usize, most: usize| match (1..=most).contains(&count) {
+/// What those have that calls name.
+fn of_calls(calls: &CallWebhooks) -> Result<CallWebhooksConfig, Bad> {
+    check_ca(calls.ca.as_deref())?;
+    let terms = Terms {
+        parallel: count("max_parallel", calls.max_parallel, MAX_PARALLEL)?,
+        window: count("max_waiting", calls.max_waiting, MAX_WAITING)?,
+        retry_time: seconds("retry_time", calls.retry_time, 0..=30 * DAY)?,
+        longest_pause: seconds("longest_pause", calls.longest_pause, 1..=DAY)?,
+        dead_kept: count("max_dead", calls.max_dead, MAX_WAITING)?,
+        dead_time: seconds("dead_time", calls.dead_time, 1..=3_650 * DAY)?,
+        ..Terms::default()
+    };
+    Ok(CallWebhooksConfig {
+        max: count("max", calls.max, MAX_CALL_WEBHOOKS)?,
+        secrets: secrets(&calls.secrets)?,
+        allow_private: networks(&calls.allow_private),
+        authorities: calls.ca.clone(),
+        timeout: seconds("timeout", calls.timeout, 1..=MAX_TIMEOUT)?,
+        terms,
+        linger: LINGER,
+    })
+}
+
+fn check_ca(file: Option<&Path>) -> Result<(), Bad> {
+    let look = file.map(|file| std::fs::metadata(file).map_err(|error| ("ca", format!("{}: {error}", file.display()))));
+    look.map_or(Ok(()), |found| found.map(drop))
+}
+
+fn networks(nets: &[ipnet::IpNet]) -> Vec<Network> {
+    nets.iter().map(|net| Network { addr: net.network(), prefix: net.prefix_len() }).collect()
+}
+
+fn secrets(places: &[String]) -> Result<Vec<WebhookSecret>, Bad> {
+    if places.len() > MAX_WEBHOOK_SECRETS {
+        return Err(("secrets", format!("more than {MAX_WEBHOOK_SECRETS}")));
+    }
+    places.iter().map(|place| secret(place)).collect()
+}
+
+fn count(key: &'static str, count: usize, most: usize) -> Result<usize, Bad> {
+    match (1..=most).contains(&count) {
         true => Ok(count),
         false => Err((key, format!("must be 1 to {most}"))),
-    };
-    let day = 86_400;
+    }
+}
+
+fn terms(webhook: &Webhook) -> Result<Terms, Bad> {
     Ok(Terms {
         parallel: count("max_parallel", webhook.max_parallel, MAX_PARALLEL)?,
         window: count("max_waiting", webhook.max_waiting, MAX_WAITING)?,
-        retry_time: seconds("retry_time", webhook.retry_time, 0..=30 * day)?,
-        longest_pause: seconds("longest_pause", webhook.longest_pause, 1..=day)?,
+        retry_time: seconds("retry_time", webhook.retry_time, 0..=30 * DAY)?,
+        longest_pause: seconds("longest_pause", webhook.longest_pause, 1..=DAY)?,
         has_fallback: webhook.fallback_url.is_some(),
         fallback_after: u32::try_from(count("fallback_after", webhook.fallback_after as usize, 1_000)?).unwrap_or(1),
         dead_kept: count("max_dead", webhook.max_dead, MAX_WAITING)?,
-        dead_time: seconds("dead_time", webhook.dead_time, 1..=3_650 * day)?,
+        dead_time: seconds("dead_time", webhook.dead_time, 1..=3_650 * DAY)?,
         ..Terms::default()
     })
 }
@@ -175,8 +221,31 @@ mod tests {
             fallback_after: 5,
             dead_kept: 8,
             dead_time: 9 * second,
+            gone_ends: true,
         };
         assert_eq!(endpoint.terms, expected);
+    }
+
+    #[test]
+    fn calls_may_name_webhooks_of_their_own_where_the_section_is_there() {
+        let read = |keys: &str| read(&format!("data_dir: /tmp\ncall_webhooks: {{ {keys} }}"));
+        let calls = read("").unwrap().unwrap().calls.unwrap();
+        let linger_and_terms = (calls.linger, calls.terms.retry_time, calls.terms.dead_time);
+        assert_eq!(linger_and_terms, (LINGER, Duration::from_secs(DAY), Duration::from_secs(2 * DAY)));
+        assert_eq!((calls.max, calls.secrets.len(), calls.terms.parallel), (200, 0, 16));
+        let calls = read("max: 3, allow_private: [127.0.0.0/8], timeout: 4").unwrap().unwrap().calls.unwrap();
+        assert_eq!((calls.max, calls.timeout), (3, Duration::from_secs(4)));
+        assert_eq!(calls.allow_private, [Network { addr: [127, 0, 0, 0].into(), prefix: 8 }]);
+        for (keys, expected) in [
+            ("max: 1001", "call_webhooks.max: must be 1 to 1000"),
+            ("timeout: 61", "call_webhooks.timeout: must be 1 to 60"),
+            ("secrets: [whsec_s3cret]", "call_webhooks.secrets: is neither env:NAME nor file:PATH"),
+            ("ca: /no/such/file", "call_webhooks.ca: /no/such/file: "),
+            ("url: \"http://h/\"", "t:2: unknown key `url`"),
+        ] {
+            let why = read(keys).err().unwrap_or_else(|| panic!("{keys} is taken"));
+            assert!(why.starts_with(expected), "{keys}: {why}");
+        }
     }
 
     #[test]

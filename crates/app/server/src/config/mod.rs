@@ -67,7 +67,7 @@ pub use trunks::{HeaderRule, NumberIn, NumberRule, Trunk, TrunkHost};
 pub use user_lookup::UserLookup;
 pub use users::*;
 pub use web_sounds::WebSounds;
-pub use webhooks::Webhook;
+pub use webhooks::{CallWebhooks, Webhook};
 
 /// What stands for a secret where it is shown.
 const HIDDEN: &str = "…";
@@ -134,6 +134,8 @@ pub struct Config {
     pub nodes: Nodes,
     /// URLs that events are posted to. The page webhooks.md tells how.
     pub webhooks: Vec<Webhook>,
+    /// What those webhooks have whose URL a request names for one call. The page webhooks.md tells how. Default: no request may.
+    pub call_webhooks: Option<CallWebhooks>,
     /// What is written to standard error.
     pub log: Log,
 }

@@ -103,6 +103,7 @@ pub const KEYS: &[(&str, Takes)] = &[
     ("roles", Restart),
     ("nodes", Restart),
     ("webhooks", Reload),
+    ("call_webhooks", Reload),
     ("log.level", Reload),
     ("log.format", Restart),
     ("log.pii", Reload),

@@ -1,4 +1,4 @@
-//! The section `webhooks`.
+//! The sections `webhooks` and `call_webhooks`.
 
 use std::path::PathBuf;
 
@@ -68,6 +68,55 @@ impl Default for Webhook {
             max_waiting: 10_000,
             max_dead: 10_000,
             dead_time: 1_209_600,
+        }
+    }
+}
+
+/// The URLs that requests name for single calls.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CallWebhooks {
+    /// How many URLs there may be at once, at most 1,000. One counts as long as a call has it that goes on, an event waits for
+    /// it, or a dead letter of it is kept.
+    pub max: usize,
+    /// Keys that each webhook is signed with, as those of `webhooks`: `env:NAME` or `file:PATH`. Empty: nothing is signed.
+    pub secrets: Vec<String>,
+    /// Networks, `ADDRESS/BITS`, that URLs may lead to although they are not public. All others that are not public are
+    /// refused, whichever name leads there.
+    #[schemars(with = "Vec<String>")]
+    pub allow_private: Vec<IpNet>,
+    /// A file of authorities (PEM) that are believed for `https` beside those of the system.
+    pub ca: Option<PathBuf>,
+    /// How long an answer is waited for, in seconds; 1 to 60.
+    pub timeout: u64,
+    /// How long after it has happened an event is tried again, in seconds. Then it is a dead letter.
+    pub retry_time: u64,
+    /// Longest pause between two attempts, in seconds.
+    pub longest_pause: u64,
+    /// Most requests to one URL at a time.
+    pub max_parallel: usize,
+    /// Most events in memory of one URL that are not delivered; the others stay in the log of events.
+    pub max_waiting: usize,
+    /// Most dead letters of one URL; with more the oldest is dropped.
+    pub max_dead: usize,
+    /// How long a dead letter is kept, in seconds.
+    pub dead_time: u64,
+}
+
+impl Default for CallWebhooks {
+    fn default() -> Self {
+        Self {
+            max: 200,
+            secrets: Vec::new(),
+            allow_private: Vec::new(),
+            ca: None,
+            timeout: 10,
+            retry_time: 86_400,
+            longest_pause: 600,
+            max_parallel: 16,
+            max_waiting: 1_000,
+            max_dead: 1_000,
+            dead_time: 172_800,
         }
     }
 }

@@ -23,6 +23,7 @@ use super::notice::Notice;
 use super::subscribe;
 use super::task::{After, Answer, Calls, Task};
 use super::{CLOSE_BAD_TEXT, CLOSE_TOO_BIG, CLOSE_UNSUPPORTED, MAX_MESSAGE, call_end, reply};
+use crate::journal::CommandName;
 use crate::pace::Pace;
 
 /// Names one session; chosen by whoever opens it and never used twice.
@@ -331,6 +332,19 @@ impl Hub {
                 }
             }
         }
+    }
+
+    /// A running command, as its client knows it; none if that is gone.
+    #[must_use]
+    pub fn command(&self, tag: Tag) -> Option<CommandName> {
+        let running = self.running.get(&tag)?;
+        Some(CommandName::CallApi { session: running.session?.0, cmd_id: running.cmd_id.clone() })
+    }
+
+    /// The running command whose progress this is.
+    #[must_use]
+    pub fn sender_of(&self, told: &Told) -> Option<CommandName> {
+        self.command(*self.tickets.get(&told.owner?)?)
     }
 
     /// What has been counted.

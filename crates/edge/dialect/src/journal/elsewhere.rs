@@ -20,6 +20,13 @@ pub struct CommandEnded {
     pub failure: Option<Failing>,
 }
 
+/// A call has a webhook of its own from now on.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Webhook {
+    /// The name of the webhook, as in `/v1/webhooks/NAME`.
+    pub webhook: CompactText,
+}
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -11,8 +11,17 @@ use super::record::CallDetail;
 /// Something that has happened, before it is an event.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Entry {
-    /// In a call.
-    Call(Told),
+    /// In a call, and the command that it comes of.
+    Call(Told, Option<CommandName>),
+    /// A call has a webhook of its own from now on. One that nothing has been told of yet has it from its first event on.
+    Webhook {
+        /// When.
+        at: Time,
+        /// Which call.
+        call: CallId,
+        /// The name of the webhook.
+        webhook: CompactString,
+    },
     /// A command has ended that an application had been given a name for.
     Command {
         /// When.
@@ -85,6 +94,20 @@ pub enum Entry {
     },
     /// All that is known of a call that is over, once for each call, after everything else about it.
     Record(Box<CallDetail>),
+}
+
+/// A command, as its sender knows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CommandName {
+    /// Of the native REST: `cmd_…`, as it was answered.
+    Rest(CompactString),
+    /// Of the Call API.
+    CallApi {
+        /// The session that sent it, as it stands in logs.
+        session: u64,
+        /// Its `cmd_id` in that session.
+        cmd_id: CompactString,
+    },
 }
 
 /// What can happen to a registered contact.

@@ -78,6 +78,8 @@ pub enum Kind {
     Quality,
     /// All that is known of it.
     Record,
+    /// A webhook of its own.
+    Webhook,
     /// A command has ended.
     CommandEnded,
     /// A contact is new.
@@ -203,6 +205,7 @@ pub static KINDS: &[KindRow] = &[
     row::<setup::Ended>("call.ended", "the call is over"),
     row::<audio::Quality>("call.quality", "how the audio of a call was; told after its end"),
     row::<CallRecord>("call.record", "all that is known of a call that is over; its last event"),
+    row::<elsewhere::Webhook>("call.webhook", "the events of a call are posted to a webhook of its own from now on"),
     row::<elsewhere::CommandEnded>("command.ended", "a command has ended, exactly once"),
     row::<elsewhere::Registration>("registration.added", "a phone has registered a contact"),
     row::<elsewhere::Registration>("registration.refreshed", "a phone has registered a contact again"),

@@ -22,8 +22,8 @@ use super::cause::{Failing, Why};
 use super::change::{
     Diverted, Holding, PartyHolding, Replaced, TransferFailed, TransferProgress, TransferStarted, Transferring,
 };
-use super::elsewhere::{CommandEnded, CommandResult, Gap, Ports, Registration, Started, Trunk};
-use super::entry::{Entry, PortsWord};
+use super::elsewhere::{CommandEnded, CommandResult, Gap, Ports, Registration, Started, Trunk, Webhook};
+use super::entry::{CommandName, Entry, PortsWord};
 use super::kind::Kind;
 use super::record::date_time;
 use super::setup::{
@@ -49,6 +49,9 @@ pub struct OpenCall {
     /// The domains it concerns, in lower case.
     #[serde(rename = "d", default)]
     pub domains: Vec<CompactString>,
+    /// The webhook that it has of its own, by name.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<CompactString>,
 }
 
 /// What has become of the entries since the last batch.
@@ -73,6 +76,8 @@ pub struct Journal {
     ended: VecDeque<CallId>,
     /// Calls whose line is not as it was at the last batch.
     changed: AHashSet<CallId>,
+    /// Whose command that comes of which is being taken.
+    command: Option<CommandName>,
     out: Vec<Logged>,
 }
 
@@ -87,8 +92,23 @@ struct Document<'a, D> {
     call: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cmd_id: Option<&'a str>,
     domains: &'a [CompactString],
     data: &'a D,
+}
+
+/// What an event is about.
+#[derive(Default)]
+struct About<'a> {
+    call: Option<CallId>,
+    seq: Option<u32>,
+    domains: &'a [CompactString],
+    webhook: Option<CompactString>,
 }
 
 /// The name of a call, as it is written everywhere.
@@ -102,7 +122,7 @@ impl Journal {
     #[must_use]
     pub fn new(next: EventId) -> Self {
         let (calls, ended, changed) = (AHashMap::new(), VecDeque::new(), AHashSet::new());
-        Self { next, calls, ended, changed, out: Vec::new() }
+        Self { next, calls, ended, changed, command: None, out: Vec::new() }
     }
 
     /// Tells that the switch has started, and of each call that was open when it last ran that it is over.
@@ -126,8 +146,13 @@ impl Journal {
     /// Makes an event of something that has happened.
     pub fn take(&mut self, entry: Entry) {
         match entry {
-            Entry::Call(told) => self.call(&told),
+            Entry::Call(told, command) => {
+                self.command = command;
+                self.call(&told);
+            }
+            Entry::Webhook { at, call, webhook } => self.has_webhook(at, call, webhook),
             Entry::Command { at, command, kind, call, result } => {
+                self.command = Some(CommandName::Rest(command.clone()));
                 let failure = result.as_ref().err().map(Failing::from);
                 let how = if failure.is_some() { CommandResult::Failed } else { CommandResult::Done };
                 let (command, kind) = (CompactText(command), CompactText(kind.into()));
@@ -164,6 +189,7 @@ impl Journal {
             }
             Entry::Record(detail) => self.of_call(detail.ended, detail.call, Kind::Record, &detail.json()),
         }
+        self.command = None;
     }
 
     /// Everything since the last batch. Empty if nothing has happened.
@@ -315,6 +341,18 @@ impl Journal {
         }
     }
 
+    /// A call is given a webhook. It is told where something has been told of the call before.
+    fn has_webhook(&mut self, at: Time, call: CallId, webhook: CompactString) {
+        let line = self.calls.entry(call).or_insert_with(|| Line { call: OpenCall::default(), ended: false });
+        if line.ended {
+            return;
+        }
+        line.call.webhook = Some(webhook.clone());
+        if line.call.next > 0 {
+            self.of_call(at, call, Kind::Webhook, &Webhook { webhook: CompactText(webhook) });
+        }
+    }
+
     fn end(&mut self, call: CallId) {
         let Some(line) = self.calls.get_mut(&call).filter(|line| !line.ended) else { return };
         line.ended = true;
@@ -328,46 +366,49 @@ impl Journal {
 
     /// An event of a call. One that nothing is known of (any more) has no number within it.
     fn of_call(&mut self, at: Time, call: CallId, kind: Kind, data: &impl Serialize) {
-        let Some(line) = self.calls.get_mut(&call) else { return self.push(at, kind, Some((call, None)), &[], data) };
+        let Some(line) = self.calls.get_mut(&call) else {
+            return self.push(at, kind, About { call: Some(call), ..About::default() }, data);
+        };
         let seq = line.call.next;
         line.call.next += 1;
-        let domains = line.call.domains.clone();
+        let OpenCall { domains, webhook, .. } = line.call.clone();
         if !line.ended {
             self.changed.insert(call);
         }
-        self.push(at, kind, Some((call, Some(seq))), &domains, data);
+        self.push(at, kind, About { call: Some(call), seq: Some(seq), domains: &domains, webhook }, data);
     }
 
     /// An event of no call.
     fn tell(&mut self, at: Time, kind: Kind, domains: &[CompactString], data: &impl Serialize) {
-        self.push(at, kind, None, domains, data);
+        self.push(at, kind, About { domains, ..About::default() }, data);
     }
 
-    fn push(
-        &mut self,
-        at: Time,
-        kind: Kind,
-        call: Option<(CallId, Option<u32>)>,
-        domains: &[CompactString],
-        data: &impl Serialize,
-    ) {
+    fn push(&mut self, at: Time, kind: Kind, about: About<'_>, data: &impl Serialize) {
         // To the millisecond, as it is written and kept: nobody reads it otherwise than the next one.
         let at = Time::from_millis(u64::try_from(at.as_millis()).unwrap_or(u64::MAX));
         let id = self.next;
         self.next = EventId(id.0 + 1);
-        let (call, seq) = call.map_or((None, None), |(call, seq)| (Some(call), seq));
+        let About { call, seq, domains, webhook } = about;
+        let (command, session, cmd_id) = match &self.command {
+            None => (None, None, None),
+            Some(CommandName::Rest(name)) => (Some(name.as_str()), None, None),
+            Some(CommandName::CallApi { session, cmd_id }) => (None, Some(*session), Some(cmd_id.as_str())),
+        };
         let document = Document {
             id: id.0.to_compact_string(),
             kind: kind.name(),
             time: date_time(at),
             call: call.map(call_name),
             seq,
+            command,
+            session,
+            cmd_id,
             domains,
             data,
         };
         let text = serde_json::to_string(&document).expect("an event consists of texts and numbers");
         let (kind, domains) = (CompactString::const_new(kind.name()), domains.to_vec());
-        self.out.push(Logged { id, at, kind, call, seq, domains, text: Arc::from(text) });
+        self.out.push(Logged { id, at, kind, call, seq, domains, webhook, text: Arc::from(text) });
     }
 }
 

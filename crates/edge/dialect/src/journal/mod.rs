@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use asyncapi::{asyncapi, event_schema};
 pub use cause::{End, Failing, Why};
-pub use entry::{ContactNews, Entry, PortsWord, TrunkWord};
+pub use entry::{CommandName, ContactNews, Entry, PortsWord, TrunkWord};
 pub use kind::{KINDS, Kind, KindRow};
 pub use machine::{Batch, ENDED_KEPT, Journal, MAX_DOMAINS, OpenCall, call_name};
 pub use query::{BadQuery, DEFAULT_LIMIT, EventQuery, MAX_LIMIT, MAX_VALUES, event_id};
@@ -50,6 +50,8 @@ pub struct Logged {
     pub seq: Option<u32>,
     /// The domains it concerns, in lower case.
     pub domains: Vec<CompactString>,
+    /// The webhook of its call, by name, if that has one of its own. It stands in no document.
+    pub webhook: Option<CompactString>,
     /// The event as JSON.
     pub text: Arc<str>,
 }
@@ -63,6 +65,8 @@ pub struct Filter {
     pub kinds: Vec<CompactString>,
     /// That concern one of these domains, in lower case.
     pub domains: Vec<CompactString>,
+    /// Of calls that have this webhook of their own.
+    pub webhook: Option<CompactString>,
 }
 
 impl Filter {
@@ -76,6 +80,7 @@ impl Filter {
         (self.calls.is_empty() || event.call.is_some_and(|call| self.calls.contains(&call)))
             && (self.kinds.is_empty() || self.kinds.iter().any(kind))
             && (self.domains.is_empty() || event.domains.iter().any(|domain| self.domains.contains(domain)))
+            && (self.webhook.is_none() || self.webhook == event.webhook)
     }
 }
 
@@ -92,20 +97,27 @@ mod tests {
             call: Some(CallId(7)),
             seq: Some(3),
             domains: vec!["a.test".into(), "b.test".into()],
+            webhook: Some("call.1".into()),
             text: "{}".into(),
         };
         let filter = |calls: &[u64], kinds: &[&str], domains: &[&str]| Filter {
             calls: calls.iter().map(|id| CallId(*id)).collect(),
             kinds: kinds.iter().map(|kind| (*kind).into()).collect(),
             domains: domains.iter().map(|domain| (*domain).into()).collect(),
+            webhook: None,
         };
+        let webhook = |name: &str| Filter { webhook: Some(name.into()), ..Filter::default() };
         assert!(Filter::default().wants(&event));
+        assert!(webhook("call.1").wants(&event));
         assert!(filter(&[6, 7], &["call.*"], &["b.test"]).wants(&event));
         assert!(filter(&[], &["trunk.*", "call.answered"], &[]).wants(&event));
-        for other in [filter(&[6], &[], &[]), filter(&[], &["call.an"], &[]), filter(&[], &[], &["c.test"])] {
+        for other in
+            [filter(&[6], &[], &[]), filter(&[], &["call.an"], &[]), filter(&[], &[], &["c.test"]), webhook("call.2")]
+        {
             assert!(!other.wants(&event), "{other:?}");
         }
-        let nobody = Logged { call: None, domains: Vec::new(), ..event };
+        let nobody = Logged { call: None, domains: Vec::new(), webhook: None, ..event };
+        assert!(!webhook("call.1").wants(&nobody));
         assert!(!filter(&[7], &[], &[]).wants(&nobody) && !filter(&[], &[], &["a.test"]).wants(&nobody));
     }
 }

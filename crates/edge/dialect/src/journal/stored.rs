@@ -5,7 +5,8 @@
 //!   at (8, ms) | call + 1 (8) | seq + 1 (8) | length and kind (1 + n) | count of domains (1) | length and domain (1 + n) … | text
 //! ```
 //!
-//! Numbers are in network order; 0 stands for none.
+//! Numbers are in network order; 0 stands for none. The highest bit of the count says that the webhook of the call follows
+//! the domains, with its length: entries of programs that knew of none are read as before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,12 @@ use compact_str::CompactString;
 use hookswitch_call::CallId;
 
 use super::{EventId, Logged};
+
+/// In the count of domains: a webhook follows them.
+const HAS_WEBHOOK: u8 = 0x80;
+
+/// Domains that are kept of one event at most.
+const MAX_KEPT: usize = (HAS_WEBHOOK - 1) as usize;
 
 impl Logged {
     /// The event as bytes; its name is not among them.
@@ -25,9 +32,9 @@ impl Logged {
             bytes.extend_from_slice(&number.to_be_bytes());
         }
         put_short(&mut bytes, &self.kind);
-        let domains = &self.domains[..self.domains.len().min(usize::from(u8::MAX))];
-        bytes.push(domains.len() as u8);
-        domains.iter().for_each(|domain| put_short(&mut bytes, domain));
+        let domains = &self.domains[..self.domains.len().min(MAX_KEPT)];
+        bytes.push(domains.len() as u8 | if self.webhook.is_some() { HAS_WEBHOOK } else { 0 });
+        domains.iter().chain(&self.webhook).for_each(|text| put_short(&mut bytes, text));
         bytes.extend_from_slice(self.text.as_bytes());
         bytes
     }
@@ -41,15 +48,21 @@ impl Logged {
         let (kind, bytes) = take_short(bytes)?;
         let (count, mut bytes) = bytes.split_first()?;
         let mut domains = Vec::with_capacity(usize::from(*count));
-        for _ in 0..*count {
+        for _ in 0..*count & !HAS_WEBHOOK {
             let (domain, rest) = take_short(bytes)?;
             domains.push(domain);
+            bytes = rest;
+        }
+        let mut webhook = None;
+        if count & HAS_WEBHOOK != 0 {
+            let (name, rest) = take_short(bytes)?;
+            webhook = Some(name);
             bytes = rest;
         }
         let seq = seq.checked_sub(1).map(u32::try_from).transpose().ok()?;
         let text = Arc::from(str::from_utf8(bytes).ok()?);
         let call = call.checked_sub(1).map(CallId);
-        Some(Self { id, at: Duration::from_millis(at), kind, call, seq, domains, text })
+        Some(Self { id, at: Duration::from_millis(at), kind, call, seq, domains, webhook, text })
     }
 }
 
@@ -86,6 +99,7 @@ mod tests {
             call: call.map(CallId),
             seq,
             domains: domains.iter().map(|domain| (*domain).into()).collect(),
+            webhook: None,
             text: "{\"id\":\"9\"}".into(),
         }
     }
@@ -96,14 +110,24 @@ mod tests {
             event(None, None, &[]),
             event(Some(0), Some(0), &["a.test"]),
             event(Some(u64::MAX - 1), Some(u32::MAX), &["a.test", "", "\u{fc}.test"]),
+            Logged { webhook: Some("call.0123456789abcdef".into()), ..event(Some(7), Some(0), &[]) },
+            Logged { webhook: Some(String::new().into()), ..event(Some(7), Some(0), &["a.test"]) },
         ] {
             assert_eq!(Logged::from_bytes(event.id, &event.to_bytes()).as_ref(), Some(&event));
         }
     }
 
     #[test]
+    fn an_entry_of_a_program_that_knew_of_no_webhooks_is_read() {
+        let mut bytes = vec![0; 24];
+        bytes.extend_from_slice(b"\x0acall.ended\x01\x06a.test{}");
+        let read = Logged::from_bytes(EventId(9), &bytes).unwrap();
+        assert_eq!((&*read.kind, &*read.domains[0], read.webhook, &*read.text), ("call.ended", "a.test", None, "{}"));
+    }
+
+    #[test]
     fn bytes_that_are_cut_off_are_no_event() {
-        let whole = event(Some(7), Some(1), &["a.test"]).to_bytes();
+        let whole = Logged { webhook: Some("call.1".into()), ..event(Some(7), Some(1), &["a.test"]) }.to_bytes();
         let head = whole.len() - "{\"id\":\"9\"}".len();
         for length in 0..head {
             assert_eq!(Logged::from_bytes(EventId(9), &whole[..length]), None, "{length}");

@@ -16,7 +16,7 @@ use super::route::{Answer, Method, Resource, Route};
 use super::shape::{Field, Kind, PARTY, call_named, hexadecimal, object_schema};
 use super::switch::Switch;
 use super::time::{moment, moment_or_null, seconds};
-use super::{Response, shape};
+use super::{Response, shape, webhook_of_call};
 use crate::access::Scope;
 
 pub(super) const RESOURCE: Resource = Resource { routes: ROUTES, schemas };
@@ -40,6 +40,7 @@ const ROUTES: &[Route] = &[
             Field::must("from", Kind::Address, "who is called first"),
             Field::must("to", Kind::Address, "whom it is connected with"),
             Field::may("call_id", Kind::Token(128), "the SIP Call-ID of the first leg; must not be in use"),
+            Field::may("webhook", Kind::Object(webhook_of_call::WEBHOOK), "where the events of this call are posted"),
         ]),
         answers: &[Answer {
             status: 201,
@@ -50,6 +51,8 @@ const ROUTES: &[Route] = &[
             Code::AddressNotAllowed,
             Code::DomainNotAllowed,
             Code::CallIdInUse,
+            Code::NotEnabled,
+            Code::LimitReached,
             Code::Draining,
             Code::TooManyCalls,
             Code::CarrierDown,
@@ -145,10 +148,18 @@ fn start(turn: &mut Turn<'_>) -> Result<Done, Problem> {
         let detail = "neither party is in a domain that the token reaches";
         return Err(Problem::new(Code::DomainNotAllowed, detail));
     }
+    let wants_webhook = turn.body.has("webhook");
+    if wants_webhook {
+        webhook_of_call::is_taken_on(turn)?;
+    }
     let wire_id = turn.body.text("call_id").map(Into::into);
     let (command, call) = turn.start(Command::Start { caller, callee, wire_id })?;
+    let webhook = if wants_webhook { turn.give_webhook(call) } else { None };
     let mut document = turn.switch.call(call).map(live_document).unwrap_or_else(|| json!({ "id": name(call) }));
     document["command"] = command.into();
+    if let Some(webhook) = webhook {
+        document["webhook"] = webhook.as_str().into();
+    }
     Ok(Done::Now(Response::json(201, &document).with("location", format!("/v1/calls/{}", name(call)))))
 }
 
@@ -477,6 +488,7 @@ pub(super) const COMMAND: &[Field] = &[
 fn schemas() -> Vec<(&'static str, Value)> {
     let mut started = shape::object_schema(CALL);
     started["properties"]["command"] = json!({ "type": "string", "description": "the command that makes it" });
+    started["properties"]["webhook"] = json!({ "type": "string", "description": "the webhook of the call, by name" });
     vec![
         ("Call", object_schema(CALL)),
         ("StartedCall", started),

@@ -13,7 +13,8 @@ use std::fmt;
 use ahash::AHashMap;
 use compact_str::{CompactString, ToCompactString as _};
 use hookswitch_call::{
-    Address, CallAudio, CallId, Command, Failure, Outcome, Party, RecordNews, RecordingId, Refused, Ticket, Time, Told,
+    Address, CallAudio, CallId, Command, Event, Failure, Outcome, Party, RecordNews, RecordingId, Refused, Ticket,
+    Time, Told,
 };
 use serde_json::{Value, json};
 
@@ -26,6 +27,7 @@ use super::switch::Switch;
 use super::time::{moment, moment_or_null};
 use super::{JSON, Request, Response, body_limit, calls};
 use crate::access::Grant;
+use crate::journal::CommandName;
 
 /// Names one request; chosen by whoever hands it in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -63,6 +65,15 @@ pub enum DeskOutput {
         id: RequestId,
         /// How.
         response: Response,
+    },
+    /// A call has a webhook of its own from now on; one that the same request makes, before anything is told of it.
+    Webhook {
+        /// When.
+        at: Time,
+        /// Which call.
+        call: CallId,
+        /// The name of the webhook.
+        webhook: CompactString,
     },
     /// A command has ended: said once of each.
     Ended(CommandEnd),
@@ -114,6 +125,8 @@ pub struct Desk {
     commands: BTreeMap<CommandId, Running>,
     running: usize,
     tickets: AHashMap<Ticket, CommandId>,
+    /// The commands that end calls, until those are over: such a command is over before its call is.
+    enders: AHashMap<CallId, CommandId>,
     ended: VecDeque<CommandId>,
     keys: Keys,
     pub(super) known: KnownCalls,
@@ -153,6 +166,7 @@ impl Desk {
             commands: BTreeMap::new(),
             running: 0,
             tickets: AHashMap::new(),
+            enders: AHashMap::new(),
             ended: VecDeque::new(),
             keys: Keys::default(),
             known: KnownCalls::default(),
@@ -222,7 +236,23 @@ impl Desk {
 
     /// Something has happened in a call.
     pub fn told(&mut self, told: &Told) {
+        if matches!(told.event, Event::Ended { .. }) {
+            self.enders.remove(&told.call);
+        }
         self.known.told(told);
+    }
+
+    /// The command that an event comes of: the one that ends the call, or a running one whose progress it is. To be asked
+    /// before [`Desk::told`] is told.
+    #[must_use]
+    pub fn sender_of(&self, told: &Told) -> Option<CommandName> {
+        let ends = matches!(told.event, Event::Ended { .. } | Event::LegEnded { .. });
+        let ender = self.enders.get(&told.call).filter(|_| ends);
+        let running = || {
+            let id = self.tickets.get(&told.owner?)?;
+            self.commands.get(id).filter(|running| running.ended.is_none()).map(|_| id)
+        };
+        ender.or_else(running).map(|id| CommandName::Rest(id.to_compact_string()))
     }
 
     /// How a recording goes.
@@ -421,6 +451,7 @@ impl Turn<'_> {
         if desk.running >= desk.config.max_running {
             return Err(refused(&Refused::TooManyCommands(desk.config.max_running)));
         }
+        let ends = matches!(command, Command::End { .. });
         let ticket = self.switch.submit(command).map_err(|why| refused(&why))?;
         let call = call.or_else(|| self.switch.made_by(ticket));
         let parties = call.and_then(|call| self.switch.call(call)).map(|call| [&call.caller, &call.callee]);
@@ -429,8 +460,18 @@ impl Turn<'_> {
         desk.next_command += 1;
         desk.running += 1;
         desk.tickets.insert(ticket, id);
+        if let Some(call) = call.filter(|_| ends) {
+            desk.enders.insert(call, id);
+        }
         desk.commands.insert(id, Running { kind, call, ticket, began: self.now, ended: None, domains });
         Ok((id, call))
+    }
+
+    /// Gives a call the webhook that the listener has taken on for it.
+    pub(super) fn give_webhook(&mut self, call: CallId) -> Option<CompactString> {
+        let webhook = self.request.webhook.clone()?.ok()?;
+        self.desk.out.push_back(DeskOutput::Webhook { at: self.now, call, webhook: webhook.clone() });
+        Some(webhook)
     }
 
     /// The party that a member of the body names.

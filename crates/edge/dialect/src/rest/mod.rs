@@ -34,6 +34,7 @@ mod switch;
 mod time;
 mod transfers;
 mod trunks;
+mod webhook_of_call;
 mod webhooks;
 
 use std::sync::Arc;
@@ -52,6 +53,7 @@ pub use reload::reload_answer;
 pub use route::{Answer, MAX_BODY, MAX_SMALL_BODY, Method, ROUTES, Route, Routes, body_limit, is_of_listener};
 pub use shape::{Field, Kind, Values};
 pub use switch::{Binding, Health, Switch, Trunk};
+pub use webhook_of_call::webhook_url;
 
 /// `Content-Type` of everything but problems.
 pub const JSON: &str = "application/json";
@@ -70,6 +72,8 @@ pub struct Request {
     pub body: Vec<u8>,
     /// Who asks, and what it may.
     pub grant: Arc<Grant>,
+    /// The webhook that the listener has taken on because the request names its URL ([`webhook_url`]), or why it has not.
+    pub webhook: Option<Result<CompactString, Problem>>,
 }
 
 /// The header fields of a request that matter.

@@ -8,7 +8,7 @@ use super::problem::{Code, Problem};
 use super::shape::{Field, unescaped};
 use super::{
     call_records, calls, conference, directory, events, health, holds, keypad, play, record, registrations, reload,
-    transfers, trunks, webhooks,
+    transfers, trunks, webhook_of_call, webhooks,
 };
 use crate::access::Scope;
 
@@ -92,6 +92,7 @@ pub(super) const RESOURCES: &[Resource] = &[
     calls::RESOURCE,
     holds::RESOURCE,
     transfers::RESOURCE,
+    webhook_of_call::RESOURCE,
     play::RESOURCE,
     record::RESOURCE,
     keypad::RESOURCE,

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use compact_str::{CompactString, format_compact};
-use hookswitch_call::Time;
+use hookswitch_call::{CallId, Time};
 use serde::{Deserialize, Serialize};
 
 use super::again::{Dice, Health};
+use super::calls::Calls;
 use super::letter::{Dead, Letter};
 use super::lines::{LineOf, Lines, Waiting};
 use super::pages::History;
@@ -82,6 +83,8 @@ pub enum Change {
     Buried(EventId),
     /// The endpoint is switched off since then, because its target is gone; or is on again.
     Off(Option<Time>),
+    /// A call whose own webhook this is has begun; or is over.
+    Call(CallId, bool),
 }
 
 /// What was remembered.
@@ -95,6 +98,8 @@ pub enum Stored {
     Dead(Dead),
     /// The endpoint was switched off then.
     Off(Time),
+    /// A call whose own webhook this is had begun, and was not over.
+    Call(CallId),
 }
 
 /// What an endpoint wants.
@@ -142,6 +147,7 @@ pub struct Endpoint {
     pub(super) off: Option<Time>,
     pub(super) gaps: u64,
     pub(super) dropped: u64,
+    pub(super) calls: Calls,
     dice: Dice,
     outputs: VecDeque<Output>,
 }
@@ -168,6 +174,7 @@ impl Endpoint {
             off: None,
             gaps: 0,
             dropped: 0,
+            calls: Calls::default(),
             dice: Dice(seed),
             outputs: VecDeque::new(),
         }
@@ -194,6 +201,7 @@ impl Endpoint {
                 self.keep_dead(dead);
             }
             Stored::Off(since) => self.off = Some(since),
+            Stored::Call(call) => self.calls.restore(call),
         }
     }
 
@@ -229,6 +237,9 @@ impl Endpoint {
         if is_known || !self.filter.wants(event) {
             return;
         }
+        if let (Some(_), Some(change)) = (&self.filter.webhook, self.calls.told(now, event)) {
+            self.outputs.push_back(Output::Change(change));
+        }
         let letter = Letter::new(event, event.at + self.terms.retry_time);
         // Behind a letter that is kept it may stand for long.
         let stored = self.lines.get(event.call).and_then(|line| line.letters.back()).is_some_and(|last| last.stored);
@@ -241,9 +252,24 @@ impl Endpoint {
         self.attempt(now);
     }
 
+    /// Nothing up to this event is wanted that was not taken.
+    pub fn passed(&mut self, event: EventId) {
+        self.read_to = self.read_to.max(Some(event));
+    }
+
+    /// Whether nothing is left to do for calls whose own webhook this is: they are over, and all is delivered that was told
+    /// of them.
+    #[must_use]
+    pub fn is_done(&self, now: Time) -> bool {
+        self.calls.are_over(now) && self.lines.len() == 0 && self.dead.is_empty()
+    }
+
     /// The log no longer has what comes next; the oldest event that it has is this one.
     pub fn skip_to(&mut self, oldest: EventId) {
         self.gaps += 1;
+        // The ends of calls may be among what is gone; what is told of those that go on is wanted all the same.
+        let lost = self.calls.forget();
+        self.outputs.extend(lost.map(Output::Change));
         self.read_to = Some(EventId(oldest.0.saturating_sub(1)));
     }
 
@@ -255,6 +281,9 @@ impl Endpoint {
             Answer::Status { code, .. } if (200..300).contains(&code) => self.delivered(now, line, target, code),
             Answer::Status { code, retry_after } => {
                 let gone = code == 410 && target == Target::First;
+                if gone && !self.terms.gone_ends {
+                    return self.refused(now, line, target, code);
+                }
                 if gone && self.off.is_none() {
                     self.off = Some(now);
                     self.outputs.push_back(Output::Change(Change::Off(Some(now))));
@@ -263,6 +292,18 @@ impl Endpoint {
                 self.failed(now, line, target, hold, status_text(code));
             }
             Answer::Failed(failure) => self.failed(now, line, target, None, format_compact!("{failure}")),
+        }
+        self.attempt(now);
+    }
+
+    /// The target does not want this event, ever.
+    fn refused(&mut self, now: Time, line: LineOf, target: Target, code: u16) {
+        if let Some(head) = self.lines.get(line).and_then(|line| line.letters.front()) {
+            let mut letter = head.letter.clone();
+            letter.attempts = letter.attempts.saturating_add(1);
+            letter.last_target = Some(target);
+            letter.last_failure = Some(status_text(code));
+            self.die(now, line, letter);
         }
         self.attempt(now);
     }

@@ -17,12 +17,14 @@
 //! is [restored](Endpoint::restore) from any prefix of them delivers nothing zero times.
 
 mod again;
+mod calls;
 mod endpoint;
 mod letter;
 mod lines;
 mod pages;
 mod terms;
 
+pub use calls::call_webhook;
 pub use endpoint::{Answer, Attempt, Change, Endpoint, Failure, NoSuchLetter, Output, Stored, Target};
 pub use letter::{Dead, Letter};
 pub use pages::{Delivery, MAX_REMEMBERED, State, Summary};

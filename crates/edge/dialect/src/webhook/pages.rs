@@ -74,6 +74,8 @@ pub struct Summary {
     pub gaps: u64,
     /// Dead letters that were too old or too many, since the start.
     pub dropped: u64,
+    /// Calls that go on whose own webhook it is.
+    pub calls: usize,
 }
 
 /// Those that are done, the latest last.
@@ -124,6 +126,7 @@ impl Endpoint {
             off_since: self.off,
             gaps: self.gaps,
             dropped: self.dropped,
+            calls: self.calls.going_on(),
         }
     }
 

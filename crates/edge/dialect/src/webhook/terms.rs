@@ -23,6 +23,8 @@ pub struct Terms {
     pub dead_kept: usize,
     /// How long a dead letter is kept.
     pub dead_time: Duration,
+    /// Whether 410 switches the endpoint off. Otherwise the event that was answered so is dead at once, and no other.
+    pub gone_ends: bool,
 }
 
 impl Default for Terms {
@@ -37,6 +39,7 @@ impl Default for Terms {
             fallback_after: 3,
             dead_kept: 10_000,
             dead_time: Duration::from_secs(14 * 86_400),
+            gone_ends: true,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Numbers of events, within the log and within a call, also across a restart.
 
 use hookswitch_call::{CallId, Event};
-use hookswitch_dialect::journal::{Batch, ENDED_KEPT, Entry, EventId, Journal, MAX_DOMAINS, OpenCall};
+use hookswitch_dialect::journal::{Batch, CommandName, ENDED_KEPT, Entry, EventId, Journal, MAX_DOMAINS, OpenCall};
 use serde_json::Value;
 
 use crate::told::{AT, CALL, ended, incoming, of, told};
@@ -71,7 +71,7 @@ fn what_is_open_goes_with_each_batch_and_is_told_to_be_over_after_a_restart() {
     let first = batch(&mut journal, [told(incoming()), of(CallId(2), incoming())]);
     let mut open = first.open;
     open.sort_by_key(|(call, _)| *call);
-    let line = OpenCall { next: 1, domains: vec!["a.test".into(), "[2001:db8::1]".into()] };
+    let line = OpenCall { next: 1, domains: vec!["a.test".into(), "[2001:db8::1]".into()], webhook: None };
     assert_eq!(open, [(CallId(2), Some(line.clone())), (CALL, Some(line.clone()))]);
     assert_eq!(batch(&mut journal, [of(CallId(2), ended())]).open, [(CallId(2), None)]);
     assert!(batch(&mut journal, []).open.is_empty());
@@ -89,6 +89,62 @@ fn what_is_open_goes_with_each_batch_and_is_told_to_be_over_after_a_restart() {
     assert_eq!(read[1]["data"]["talked_seconds"], Value::Null);
     assert_eq!(read[1]["domains"][0], "a.test");
     assert_eq!(told.open, [(CALL, None)]);
+}
+
+#[test]
+fn a_call_keeps_its_webhook_until_its_last_event_and_across_a_restart() {
+    let mut journal = Journal::new(EventId(1));
+    let given = |webhook: &str| Entry::Webhook { at: AT, call: CALL, webhook: webhook.into() };
+    let webhooks = |batch: &Batch| -> Vec<(String, Option<String>)> {
+        batch.events.iter().map(|one| (one.kind.to_string(), one.webhook.as_ref().map(ToString::to_string))).collect()
+    };
+    let of_call = |kind: &str, webhook: &str| (kind.to_owned(), Some(webhook.to_owned()));
+    // One that nothing has been told of has it from its first event on.
+    let first = batch(&mut journal, [given("call.1"), told(incoming()), of(CallId(2), incoming())]);
+    assert_eq!(webhooks(&first), [of_call("call.incoming", "call.1"), ("call.incoming".into(), None)]);
+    let line = first.open.iter().find(|(call, _)| *call == CALL).unwrap().1.clone().unwrap();
+    assert_eq!(serde_json::to_value(&line).unwrap()["w"], "call.1");
+    // One that goes on is given another, and tells it there.
+    let second = batch(&mut journal, [given("call.2"), told(ended()), given("call.3")]);
+    assert_eq!(webhooks(&second), [of_call("call.webhook", "call.2"), of_call("call.ended", "call.2")]);
+    assert!(second.events[0].text.contains(r#""data":{"webhook":"call.2"}"#), "{}", second.events[0].text);
+    let command = Entry::Command { at: AT, command: "cmd_1".into(), kind: "end", call: Some(CALL), result: Ok(()) };
+    assert_eq!(webhooks(&batch(&mut journal, [command])), [of_call("command.ended", "call.2")]);
+
+    let mut again = Journal::new(EventId(9));
+    again.start(AT, vec![(CALL, line)]);
+    assert_eq!(webhooks(&again.drain()), [("log.started".into(), None), of_call("call.ended", "call.1")]);
+}
+
+#[test]
+fn an_event_says_which_command_it_comes_of() {
+    let mut journal = Journal::new(EventId(1));
+    let Entry::Call(first, _) = told(incoming()) else { unreachable!() };
+    let rest = CommandName::Rest("cmd_00000000001f".into());
+    let call_api = CommandName::CallApi { session: 4, cmd_id: "mine \"1\"".into() };
+    let batch = batch(
+        &mut journal,
+        [
+            Entry::Call(first.clone(), Some(rest)),
+            Entry::Call(first, Some(call_api)),
+            told(Event::Bridged),
+            Entry::Command { at: AT, command: "cmd_2".into(), kind: "end", call: Some(CALL), result: Ok(()) },
+            told(ended()),
+        ],
+    );
+    let read: Vec<Value> = batch.events.iter().map(|event| serde_json::from_str(&event.text).unwrap()).collect();
+    let named: Vec<_> = read.iter().map(|one| [&one["command"], &one["session"], &one["cmd_id"]]).collect();
+    let (null, end) = (&Value::Null, &serde_json::json!("cmd_2"));
+    assert_eq!(
+        named,
+        [
+            [&serde_json::json!("cmd_00000000001f"), null, null],
+            [null, &serde_json::json!(4), &serde_json::json!("mine \"1\"")],
+            [null; 3],
+            [end, null, null],
+            [null; 3],
+        ]
+    );
 }
 
 #[test]

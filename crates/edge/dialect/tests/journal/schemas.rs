@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use hookswitch_dialect::journal::{EventId, Journal, KINDS};
+use hookswitch_dialect::journal::{Entry, EventId, Journal, KINDS};
 use serde_json::Value;
 
-use crate::told::{AT, elsewhere, ended, incoming, of, told, within};
+use crate::told::{AT, CALL, elsewhere, ended, incoming, of, told, within};
 
 /// Whether a value is what a schema describes. Objects have no members that it does not name.
 fn fits(schema: &Value, value: &Value) -> Result<(), String> {
@@ -59,7 +59,8 @@ fn every_event_fits_its_schema_and_every_type_occurs() {
     journal.start(AT, vec![(hookswitch_call::CallId(1), Default::default())]);
     journal.missed(AT, 1);
     let within = within().into_iter().map(told);
-    for entry in [told(incoming())].into_iter().chain(within).chain([told(ended())]).chain(elsewhere()) {
+    let webhook = Entry::Webhook { at: AT, call: CALL, webhook: "call.1".into() };
+    for entry in [told(incoming()), webhook].into_iter().chain(within).chain([told(ended())]).chain(elsewhere()) {
         journal.take(entry);
     }
     journal.take(of(hookswitch_call::CallId(2), incoming()));

@@ -20,7 +20,7 @@ pub fn told(event: Event) -> Entry {
 }
 
 pub fn of(call: CallId, event: Event) -> Entry {
-    Entry::Call(Told { at: AT, seq: 0, call, owner: None, event })
+    Entry::Call(Told { at: AT, seq: 0, call, owner: None, event }, None)
 }
 
 pub fn incoming() -> Event {
@@ -124,7 +124,7 @@ fn record() -> Box<hookswitch_dialect::journal::record::CallDetail> {
     let mut records = Records::default();
     records.begin(AT, CALL, [&"sip:alice@a.test".into(), &"sip:bob@b.test".into()], Some(&"x@y".into()));
     for event in within().into_iter().chain([ended()]) {
-        let Entry::Call(told) = told(event) else { unreachable!("it is a call's") };
+        let Entry::Call(told, _) = told(event) else { unreachable!("it is a call's") };
         records.recorded(CALL, RecordingId(1), &Recorded::nothing(&"y.wav".into(), RecordEnd::Requested));
         records.told(&told);
     }

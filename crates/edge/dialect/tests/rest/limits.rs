@@ -79,6 +79,7 @@ fn request(method: &str, path: &str, query: Option<&str>, body: &str, key: Optio
         },
         body: body.as_bytes().to_vec(),
         grant: Arc::new(Grant::everything()),
+        webhook: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! An endpoint, its clock, what it wants posted and what it has stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hookswitch_call::{CallId, Time};
@@ -20,6 +20,7 @@ pub struct Disk {
     pub waiting: BTreeMap<EventId, Letter>,
     pub dead: BTreeMap<EventId, Dead>,
     pub off: Option<Time>,
+    pub calls: BTreeSet<CallId>,
 }
 
 impl Disk {
@@ -31,6 +32,8 @@ impl Disk {
             Change::Dead(dead) => drop(self.dead.insert(dead.letter.id, dead)),
             Change::Buried(id) => drop(self.dead.remove(&id)),
             Change::Off(since) => self.off = since,
+            Change::Call(call, true) => drop(self.calls.insert(call)),
+            Change::Call(call, false) => drop(self.calls.remove(&call)),
         }
     }
 
@@ -38,7 +41,8 @@ impl Disk {
         let cursor = self.cursor.map(Stored::Cursor);
         let waiting = self.waiting.values().cloned().map(Stored::Waiting);
         let dead = self.dead.values().cloned().map(Stored::Dead);
-        for stored in cursor.into_iter().chain(waiting).chain(dead).chain(self.off.map(Stored::Off)) {
+        let calls = self.calls.iter().copied().map(Stored::Call);
+        for stored in cursor.into_iter().chain(waiting).chain(dead).chain(self.off.map(Stored::Off)).chain(calls) {
             endpoint.restore(stored);
         }
     }
@@ -51,26 +55,33 @@ pub struct Rig {
     /// Attempts that nobody has answered, in the order in which they began.
     pub open: Vec<Attempt>,
     terms: Terms,
+    filter: Filter,
 }
 
 impl Rig {
     pub fn new(terms: Terms) -> Self {
-        Self::restored(terms, START, Disk::default())
+        Self::restored((terms, Filter::default()), START, Disk::default())
     }
 
-    pub fn restored(terms: Terms, now: Time, disk: Disk) -> Self {
-        let mut endpoint = Endpoint::new(terms.clone(), Filter::default(), 7);
+    pub fn restored((terms, filter): (Terms, Filter), now: Time, disk: Disk) -> Self {
+        let mut endpoint = Endpoint::new(terms.clone(), filter.clone(), 7);
         disk.restore(&mut endpoint);
         endpoint.begin(EventId(0));
-        let mut rig = Self { endpoint, now, disk, open: Vec::new(), terms };
+        let mut rig = Self { endpoint, now, disk, open: Vec::new(), terms, filter };
         rig.endpoint.handle_timeout(now);
         rig.drain();
         rig
     }
 
+    /// The webhook that calls have of their own.
+    pub fn of_calls(terms: Terms) -> Self {
+        let filter = Filter { webhook: Some("call.1".into()), ..Filter::default() };
+        Self::restored((terms, filter), START, Disk::default())
+    }
+
     /// The process dies and starts again.
     pub fn restart(self) -> Self {
-        Self::restored(self.terms, self.now, self.disk)
+        Self::restored((self.terms, self.filter), self.now, self.disk)
     }
 
     pub fn drain(&mut self) {
@@ -156,6 +167,7 @@ pub fn event(id: u64, call: u64) -> Logged {
         call: Some(CallId(call)).filter(|call| call.0 > 0),
         seq: None,
         domains: vec!["a.test".into()],
+        webhook: None,
         text: format!("{{\"id\":\"{id}\"}}").into(),
     }
 }

@@ -32,6 +32,7 @@ fn nothing_is_asked_of_audio_here_that_is_elsewhere() {
             query: query.map(Into::into),
             headers: rest::Headers { content_type: Some("application/json".into()), ..rest::Headers::default() },
             grant: Arc::new(Grant::everything()),
+            webhook: None,
             body: body.to_owned().into(),
         }),
     };

@@ -28,6 +28,7 @@ mod reloaded;
 mod rest_audio;
 mod rest_calls;
 mod rest_resources;
+mod rest_webhooks;
 mod secure_transports;
 mod started_by_application;
 mod toll;

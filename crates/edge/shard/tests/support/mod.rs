@@ -65,6 +65,12 @@ pub struct World {
     /// What the native REST has answered, and how its commands have ended.
     pub responses: Vec<rest::Response>,
     pub commands: Vec<rest::CommandEnd>,
+    /// Commands that events come of, in the order of the events.
+    pub senders: Vec<Option<hookswitch_dialect::journal::CommandName>>,
+    /// The webhook that the listener takes on for requests, and those that calls were given.
+    pub webhook: Option<Result<compact_str::CompactString, rest::Problem>>,
+    /// And how much had been told of the call before.
+    pub webhooks: Vec<(CallId, compact_str::CompactString, usize)>,
     /// Users who are to be looked up, and what is told of that.
     pub asked: Vec<Question>,
     /// What the leaders of calls are asked, and what is told of that.
@@ -132,6 +138,9 @@ impl World {
             answers: Vec::new(),
             responses: Vec::new(),
             commands: Vec::new(),
+            senders: Vec::new(),
+            webhook: None,
+            webhooks: Vec::new(),
             asked: Vec::new(),
             questions: Vec::new(),
             flow_news: Vec::new(),
@@ -279,6 +288,7 @@ impl World {
             headers,
             body: body.as_bytes().to_vec(),
             grant: grant.into(),
+            webhook: self.webhook.clone(),
         };
         self.shard.handle(self.now, Input::Rest { id: HttpId(2), request: Box::new(request) });
         self.run();
@@ -317,6 +327,10 @@ impl World {
                     Output::Http { status, body, .. } => self.answers.push((status, body)),
                     Output::Rest { response, .. } => self.responses.push(response),
                     Output::Command(end) => self.commands.push(end),
+                    Output::Webhook { call, webhook, .. } => {
+                        let told = self.told.iter().filter(|told| told.call == call).count();
+                        self.webhooks.push((call, webhook, told));
+                    }
                     Output::Store(change) => self.stored.push(change),
                     Output::Binding(_) | Output::Trunk(_) | Output::Guard(_) | Output::Toll(_) => {}
                     Output::Recorded(report) => self.recorded.push(report),
@@ -326,7 +340,10 @@ impl World {
                     Output::AskFlow(question) => self.questions.push(question),
                     Output::Flow(news) => self.flow_news.push(news.what),
                     Output::Users(news) => self.user_news.push(news),
-                    Output::Told(told) => self.told.push(told),
+                    Output::Told(told, sender) => {
+                        self.told.push(told);
+                        self.senders.push(sender);
+                    }
                     Output::Media(op) => media.push(op),
                     Output::Controller(note) => notes.push_back(note),
                     Output::Close { .. }

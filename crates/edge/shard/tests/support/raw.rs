@@ -84,7 +84,7 @@ impl Raw {
                 }
                 Output::Store(change) => self.stored.push(change),
                 Output::Binding(news) => self.bindings.push(news.what),
-                Output::Told(told) => self.told.push(told),
+                Output::Told(told, _) => self.told.push(told),
                 _ => {}
             }
         }

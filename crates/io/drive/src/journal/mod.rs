@@ -232,6 +232,11 @@ impl JournalHandle {
         self.shared.counted.readers.load(Ordering::Relaxed)
     }
 
+    /// Whether what is told waits for a disk that fails.
+    pub(crate) fn is_in_trouble(&self) -> bool {
+        self.shared.trouble().is_some()
+    }
+
     /// Whether events are kept, for `/health`. None where nothing can go wrong: in memory.
     pub(crate) fn link(&self) -> Option<Link> {
         self.shared.log.as_ref()?;

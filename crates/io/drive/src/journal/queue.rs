@@ -47,7 +47,7 @@ impl Queue {
     pub(super) fn push(&self, entry: Entry) {
         let mut waiting = self.lock();
         let length = waiting.entries.len();
-        let is_end = matches!(&entry, Entry::Call(told) if matches!(told.event, Event::Ended { .. }));
+        let is_end = matches!(&entry, Entry::Call(told, _) if matches!(told.event, Event::Ended { .. }));
         let room = if is_end { MAX_QUEUE + MAX_QUEUED_ENDS } else { MAX_QUEUE };
         if length >= room {
             waiting.gap.get_or_insert((length, 0)).1 += 1;
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     fn entry(seq: u32, event: Event) -> Entry {
-        Entry::Call(Told { at: Duration::ZERO, seq, call: CallId(1), owner: None, event })
+        Entry::Call(Told { at: Duration::ZERO, seq, call: CallId(1), owner: None, event }, None)
     }
 
     #[test]

@@ -131,7 +131,7 @@ mod tests {
     fn event(id: u64) -> Logged {
         let domains = vec![CompactString::from(format!("{}.test", id % 3))];
         let (at, kind, text) = (Duration::ZERO, "call.bridged".into(), "x".repeat(1_000).into());
-        Logged { id: EventId(id), at, kind, call: None, seq: None, domains, text }
+        Logged { id: EventId(id), at, kind, call: None, seq: None, domains, webhook: None, text }
     }
 
     fn numbers(ring: &Ring, mut from: u64, domain: Option<&str>, most: usize) -> (Vec<u64>, u64) {

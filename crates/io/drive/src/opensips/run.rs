@@ -325,10 +325,10 @@ impl FrontLoop {
                 }
                 FrontOutput::Text { session, text } => self.sessions.say(session, text),
                 FrontOutput::CloseSession { session, code } => self.sessions.dismiss(session, code),
-                FrontOutput::Told(told) => {
+                FrontOutput::Told(told, command) => {
                     told::log(&told);
                     if let Some(journal) = &self.journal {
-                        journal.push(Entry::Call(told));
+                        journal.push(Entry::Call(told, command));
                     }
                 }
                 FrontOutput::Health(health) => self.health(now, health),

@@ -425,6 +425,7 @@ impl ShardLoop {
                     self.desk.answer(id, HttpAnswer { status, content_type, headers, body: body.into() });
                 }
                 Output::Command(end) => self.command_ended(end),
+                Output::Webhook { at, call, webhook } => self.tell(|| Some(Entry::Webhook { at, call, webhook })),
                 Output::Controller(note) => self.controllers.tell(note),
                 Output::Node(request) => self.ask_node(request),
                 Output::Store(change) => self.desk.remember(&change),
@@ -455,13 +456,13 @@ impl ShardLoop {
                 }
                 Output::Unreached(unreached) => told::log_unreached(&unreached),
                 Output::Record(detail) => self.call_recorded(detail),
-                Output::Told(told) => {
+                Output::Told(told, command) => {
                     self.pending.ended += u64::from(matches!(told.event, Event::Ended { .. }));
                     told::log(&told);
                     if let Some(tap) = &self.tap {
                         tap.told(&told);
                     }
-                    self.tell(|| Some(Entry::Call(told)));
+                    self.tell(|| Some(Entry::Call(told, command)));
                 }
             }
         }

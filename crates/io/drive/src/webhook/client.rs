@@ -1,6 +1,7 @@
 //! One POST to one URL.
 
 use std::error::Error;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,6 +74,11 @@ impl Poster {
         }
         let client = builder.build().map_err(|error| WebhooksError::Client(innermost(&error)))?;
         Ok(Self { client, guard, secrets, timeout, clock })
+    }
+
+    /// Whether a URL leads nowhere where webhooks do not go, as far as it shows without a look-up.
+    pub(super) fn check(&self, url: &Url) -> Result<(), IpAddr> {
+        self.guard.check(url).map_err(|Private(address)| address)
     }
 
     pub(super) fn secrets(&self) -> &[WebhookSecret] {

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! All endpoints share one thread and one file in the data folder. Each has a reader of the log, connections and a task
-//! of its own, so that nobody waits for the target of another.
+//! of its own, so that nobody waits for the target of another. Those that calls have of their own come and go ([`calls`]).
 
+mod calls;
 pub(crate) mod client;
 mod figures;
 mod guard;
@@ -31,12 +32,14 @@ use hookswitch_sip::Network;
 use hookswitch_store::{STORES, StoreError, Writer};
 use rand::Rng as _;
 use reqwest::Url;
-use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, oneshot};
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::StoreConfig;
 use crate::clock::Clock;
 use crate::journal::JournalHandle;
+pub use calls::{CallWebhookError, CallWebhooksConfig, MAX_CALL_WEBHOOKS};
+use calls::{ForCalls, Lease, Office};
 pub use client::MAX_WEBHOOK_ANSWER;
 use client::{Poster, PosterConfig};
 use figures::Counted;
@@ -61,6 +64,8 @@ const FOLDER: &str = "webhooks";
 pub struct WebhooksConfig {
     /// To whom. At most [`MAX_WEBHOOKS`], with names of their own.
     pub endpoints: Vec<EndpointConfig>,
+    /// What those have that calls name themselves. Default none: no call may.
+    pub calls: Option<CallWebhooksConfig>,
     /// Where state is kept; none forgets it with the process.
     pub store: Option<StoreConfig>,
 }
@@ -187,8 +192,11 @@ impl Webhooks {
         if names.len() < config.endpoints.len() || names.len() > MAX_WEBHOOKS {
             return Err(WebhooksError::Names);
         }
-        let (writer, kept) = open(config.store.as_ref())?.unzip();
-        for name in kept.iter().flat_map(|kept: &Kept| kept.strangers(|name| names.contains(name))) {
+        let disk = open(config.store.as_ref())?;
+        let kept = disk.as_ref().map(|disk| &disk.kept);
+        let targets = kept.filter(|_| config.calls.is_some()).map(Kept::targets).unwrap_or_default();
+        let is_served = |name: &str| names.contains(name) || targets.contains_key(name);
+        for name in kept.iter().flat_map(|kept| kept.strangers(is_served)) {
             tracing::warn!(endpoint = %name, "what is kept of a webhook that is not configured any more stays in the store");
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -196,38 +204,27 @@ impl Webhooks {
             .thread_name("webhooks")
             .enable_all()
             .build()?;
+        let ground = Ground {
+            handle: handle.clone(),
+            journal: journal.clone(),
+            writer: disk.as_ref().map(|disk| Arc::clone(&disk.writer)),
+            clock,
+            runtime: runtime.handle().clone(),
+        };
         let mut desks = BTreeMap::new();
-        for mut endpoint in config.endpoints {
-            let poster = Arc::new(Poster::new(endpoint.poster(), clock)?);
-            let terms = Terms { has_fallback: endpoint.fallback.is_some(), ..endpoint.terms.clone() };
-            let mut machine = Endpoint::new(terms, endpoint.filter.clone(), rand::rng().random());
-            let stored = kept.iter().flat_map(|kept| kept.of(&endpoint.name, &endpoint.url.0));
-            stored.for_each(|stored| machine.restore(stored));
-            machine.begin(journal.newest());
-            let (questions, asked) = mpsc::channel(MAX_QUESTIONS);
-            let desk = Arc::new(Desk {
-                questions,
-                poster: Arc::clone(&poster),
-                clock,
-                about: WebhookAbout::of(&endpoint, &poster),
-                url: endpoint.url.0.clone(),
-            });
-            let postman = Postman {
-                name: endpoint.name.clone(),
-                urls: (endpoint.url.0, endpoint.fallback.map(|url| url.0)),
-                machine,
-                poster,
-                journal: journal.clone(),
-                writer: writer.clone(),
-                clock,
-                asked,
-                counted: Arc::clone(&handle.counted),
-            };
-            runtime.spawn(postman.run());
-            desks.insert(endpoint.name, desk);
+        for endpoint in config.endpoints {
+            let (name, desk) = ground.configured(endpoint, kept)?;
+            desks.insert(name, desk);
+        }
+        let committed = disk.as_ref().map(|disk| disk.committed.clone());
+        let office = config.calls.map(|calls| Office::open(ground, calls, committed)).transpose()?;
+        if let (Some(office), Some(kept)) = (&office, kept) {
+            let again = targets.into_iter().map(|(name, target)| office.again(name, target, kept));
+            desks.extend(again);
         }
         handle.lead_to(desks);
-        Ok(Self { handle, runtime: Some(runtime), writer })
+        handle.for_calls.lead_to(office);
+        Ok(Self { handle, runtime: Some(runtime), writer: disk.map(|disk| disk.writer) })
     }
 
     /// For those who ask about webhooks.
@@ -239,6 +236,7 @@ impl Webhooks {
 
 impl Drop for Webhooks {
     fn drop(&mut self) {
+        self.handle.for_calls.close();
         self.handle.lead_to(BTreeMap::new());
         // Whoever waits for an answer of a target is not waited for.
         if let Some(runtime) = self.runtime.take() {
@@ -248,29 +246,95 @@ impl Drop for Webhooks {
     }
 }
 
-/// The store, with a thread that writes to it, and what is in it.
-fn open(config: Option<&StoreConfig>) -> Result<Option<(Arc<Writer>, Kept)>, WebhooksError> {
+/// What all endpoints have in common.
+struct Ground {
+    handle: WebhookHandle,
+    journal: JournalHandle,
+    writer: Option<Arc<Writer>>,
+    clock: Clock,
+    runtime: Handle,
+}
+
+impl Ground {
+    /// Starts an endpoint of the configuration, where it was.
+    fn configured(
+        &self,
+        mut endpoint: EndpointConfig,
+        kept: Option<&Kept>,
+    ) -> Result<(CompactString, Arc<Desk>), WebhooksError> {
+        let poster = Arc::new(Poster::new(endpoint.poster(), self.clock)?);
+        let terms = Terms { has_fallback: endpoint.fallback.is_some(), ..endpoint.terms.clone() };
+        let mut machine = Endpoint::new(terms, endpoint.filter.clone(), rand::rng().random());
+        let stored = kept.iter().flat_map(|kept| kept.of(&endpoint.name, &endpoint.url.0));
+        stored.for_each(|stored| machine.restore(stored));
+        machine.begin(self.journal.newest());
+        let about = WebhookAbout::of(&endpoint, &poster);
+        let name = endpoint.name.clone();
+        let desk = self.serve((name.clone(), endpoint.filter), about, machine, poster, None);
+        Ok((name, desk))
+    }
+
+    /// Starts the task of an endpoint.
+    fn serve(
+        &self,
+        (name, filter): (CompactString, Filter),
+        about: WebhookAbout,
+        machine: Endpoint,
+        poster: Arc<Poster>,
+        lease: Option<Arc<Lease>>,
+    ) -> Arc<Desk> {
+        let (questions, asked) = mpsc::channel(MAX_QUESTIONS);
+        let urls = (about.url.0.clone(), about.fallback.as_ref().map(|url| url.0.clone()));
+        let desk = Desk { questions, poster: Arc::clone(&poster), clock: self.clock, about, lease: lease.clone() };
+        let postman = Postman {
+            name,
+            urls,
+            machine,
+            poster,
+            journal: self.journal.clone(),
+            writer: self.writer.clone(),
+            clock: self.clock,
+            asked,
+            handle: self.handle.clone(),
+            // What is wanted by none but a few calls is looked for where the log is.
+            filter: if lease.is_some() { filter } else { Filter::default() },
+            lease,
+        };
+        self.runtime.spawn(postman.run());
+        Arc::new(desk)
+    }
+}
+
+/// The store, with a thread that writes to it, and what was in it at the start.
+struct Disk {
+    writer: Arc<Writer>,
+    kept: Kept,
+    /// Up to which receipt all is durable.
+    committed: watch::Receiver<u64>,
+}
+
+fn open(config: Option<&StoreConfig>) -> Result<Option<Disk>, WebhooksError> {
     let Some(row) = config.and_then(|config| STORES.iter().find(|row| row.name == config.kind)) else {
         return Ok(None);
     };
     let folder = config.map(|config| config.folder.join(FOLDER)).unwrap_or_default();
     let mut store = (row.open)(&folder)?;
     let kept = Kept::load(&mut *store)?;
-    let writer = Writer::start(store, |news| {
-        if let Err(error) = news.result {
-            tracing::error!(%error, "what became of webhooks cannot be stored; it is tried again");
-        }
+    let (tell, committed) = watch::channel(0);
+    let writer = Writer::start(store, move |news| match news.result {
+        Ok(()) => drop(tell.send_replace(news.up_to.0)),
+        Err(error) => tracing::error!(%error, "what became of webhooks cannot be stored; it is tried again"),
     })?;
-    Ok(Some((Arc::new(writer), kept)))
+    Ok(Some(Disk { writer: Arc::new(writer), kept, committed }))
 }
 
 /// What there is to know of an endpoint that does not change. Nothing of it is secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WebhookAbout {
     /// Where events are posted.
-    pub url: String,
+    pub url: WebhookUrl,
     /// Where they are posted while that fails.
-    pub fallback: Option<String>,
+    pub fallback: Option<WebhookUrl>,
     /// Which events.
     pub filter: Filter,
     /// The schemes of its signatures.
@@ -282,8 +346,8 @@ pub struct WebhookAbout {
 impl WebhookAbout {
     fn of(endpoint: &EndpointConfig, poster: &Poster) -> Self {
         Self {
-            url: endpoint.url.to_string(),
-            fallback: endpoint.fallback.as_ref().map(ToString::to_string),
+            url: endpoint.url.clone(),
+            fallback: endpoint.fallback.clone(),
             filter: endpoint.filter.clone(),
             signatures: poster.secrets().iter().map(WebhookSecret::scheme).collect(),
             public_keys: poster.secrets().iter().filter_map(WebhookSecret::public).collect(),
@@ -297,7 +361,8 @@ struct Desk {
     poster: Arc<Poster>,
     clock: Clock,
     about: WebhookAbout,
-    url: Url,
+    /// That of calls; none for one of the configuration.
+    lease: Option<Arc<Lease>>,
 }
 
 type Desks = Arc<BTreeMap<CompactString, Arc<Desk>>>;
@@ -306,6 +371,7 @@ type Desks = Arc<BTreeMap<CompactString, Arc<Desk>>>;
 #[derive(Clone, Default)]
 pub struct WebhookHandle {
     desks: Arc<RwLock<Desks>>,
+    for_calls: Arc<ForCalls>,
     counted: Arc<Counted>,
 }
 
@@ -360,7 +426,7 @@ impl WebhookHandle {
         let text = serde_json::json!({
             "id": id, "type": "webhook.test", "time": time, "domains": [], "data": { "webhook": name },
         });
-        Some(desk.poster.post(&desk.url, &id, text.to_string().into()).await)
+        Some(desk.poster.post(desk.about.url.url(), &id, text.to_string().into()).await)
     }
 }
 

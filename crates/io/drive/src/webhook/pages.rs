@@ -1,5 +1,6 @@
 //! What is asked about webhooks at `/v1/webhooks`, and ordered.
 
+use compact_str::CompactString;
 use hookswitch_call::Time;
 use hookswitch_dialect::access::Grant;
 use hookswitch_dialect::journal::record::date_time;
@@ -8,7 +9,7 @@ use hookswitch_dialect::rest::{Admitted, Code, Problem, Response};
 use hookswitch_dialect::webhook::{Answer, Dead, Delivery, State, Summary};
 use serde_json::{Map, Value, json};
 
-use super::WebhookHandle;
+use super::{CallWebhookError, WebhookHandle};
 
 /// Entries of a list where the query does not say how many.
 const USUAL_LIMIT: usize = 100;
@@ -17,6 +18,26 @@ type Answered = Result<Response, Problem>;
 
 fn nobody(name: &str) -> Problem {
     Problem::new(Code::NoSuchWebhook, format!("no webhook is called {name:?}"))
+}
+
+/// Takes on the webhook that a request names for its call. `field` is where it stands in the body.
+pub(crate) async fn take_on(webhooks: &WebhookHandle, url: &str, field: &str) -> Result<CompactString, Problem> {
+    webhooks.take_on(url).await.map_err(|error| {
+        let detail = error.to_string();
+        let (code, expected) = match error {
+            CallWebhookError::NotEnabled => (Code::NotEnabled, "no member, or call_webhooks in the configuration"),
+            CallWebhookError::Url(_) => {
+                (Code::InvalidField, "an http or https URL of at most 2048 bytes without user, password and `#`")
+            }
+            CallWebhookError::Private(_) => {
+                (Code::InvalidField, "a public address, or one of call_webhooks.allow_private")
+            }
+            CallWebhookError::TooMany(_) => (Code::LimitReached, "the URL of a webhook that another call has already"),
+            CallWebhookError::Stopping => return Problem::new(Code::Unavailable, detail).at(field),
+            CallWebhookError::NotStored => return Problem::new(Code::Unavailable, detail).at(field),
+        };
+        Problem::new(code, detail).at(field).expected(expected)
+    })
 }
 
 /// Answers one of the operations on webhooks. Whoever asks has the scope that the operation needs.
@@ -49,11 +70,13 @@ async fn all(webhooks: &WebhookHandle) -> Answered {
 async fn document(webhooks: &WebhookHandle, name: &str) -> Result<Value, Problem> {
     let about = webhooks.about(name).ok_or_else(|| nobody(name))?;
     let summary = webhooks.with(name, |endpoint, _| endpoint.summary()).await.ok_or_else(|| nobody(name))?;
-    let Summary { cursor, waiting, under_way, dead, delivered, failures_in_row, off_since, gaps, dropped } = summary;
+    let Summary { cursor, waiting, under_way, dead, delivered, failures_in_row, off_since, gaps, dropped, calls } =
+        summary;
     Ok(json!({
         "name": name,
-        "url": about.url,
-        "fallback_url": about.fallback,
+        "url": about.url.to_string(),
+        "fallback_url": about.fallback.as_ref().map(ToString::to_string),
+        "calls": about.filter.webhook.is_some().then_some(calls),
         "types": about.filter.kinds,
         "domains": about.filter.domains,
         "signatures": about.signatures,

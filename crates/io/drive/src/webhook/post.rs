@@ -14,10 +14,10 @@ use hookswitch_dialect::webhook::{Answer, Attempt, Change, Endpoint, Output, Tar
 use hookswitch_store::Writer;
 use reqwest::Url;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::client::Poster;
-use super::figures::Counted;
-use super::{state, webhook_id};
+use super::{Lease, WebhookHandle, state, webhook_id};
 use crate::clock::Clock;
 use crate::journal::JournalHandle;
 
@@ -27,12 +27,17 @@ const MAX_UNWRITTEN: usize = 1_024;
 /// When a store that does not keep up is asked again.
 const WRITE_AGAIN: Duration = Duration::from_millis(100);
 
+/// How often it is said how far the log was looked through, where nothing is found.
+const SAY_WHERE: Duration = Duration::from_secs(30);
+
 /// Something to be done with the machine.
 pub(super) type Question = Box<dyn FnOnce(&mut Endpoint, Time) + Send>;
 
 /// What comes from the log.
 enum News {
     Events(Vec<Arc<Logged>>),
+    /// Nothing up to here that is wanted, but what was told before.
+    At(EventId),
     /// The log does not go back so far: this is the oldest that it has.
     Oldest(EventId),
 }
@@ -49,7 +54,11 @@ pub(super) struct Postman {
     pub(super) writer: Option<Arc<Writer>>,
     pub(super) clock: Clock,
     pub(super) asked: mpsc::Receiver<Question>,
-    pub(super) counted: Arc<Counted>,
+    pub(super) handle: WebhookHandle,
+    /// What is looked for in the log.
+    pub(super) filter: Filter,
+    /// That of calls is let go when none needs it any more.
+    pub(super) lease: Option<Arc<Lease>>,
 }
 
 /// What is not done yet.
@@ -60,17 +69,28 @@ struct Load {
     changes: VecDeque<Change>,
 }
 
+impl Load {
+    fn is_empty(&self) -> bool {
+        self.posts.is_empty() && self.events.is_empty() && self.changes.is_empty()
+    }
+}
+
 impl Postman {
     pub(super) async fn run(mut self) {
         let (news, mut log) = mpsc::channel(1);
-        tokio::spawn(read(self.journal.clone(), self.machine.read_to(), news));
+        let often = self.lease.as_ref().map_or(SAY_WHERE, |lease| SAY_WHERE.min(lease.linger));
+        tokio::spawn(read(self.journal.clone(), self.machine.read_to(), self.filter.clone(), often, news));
         let mut load = Load::default();
         self.machine.handle_timeout(self.clock.now());
         loop {
             self.work(&mut load);
+            if load.is_empty() && self.is_let_go() {
+                return;
+            }
             let wants = load.events.is_empty() && self.machine.room() > 0 && load.changes.len() < MAX_UNWRITTEN;
             let wait = self.machine.deadline().map(|at| at.saturating_sub(self.clock.now()));
-            let wait = wait.into_iter().chain((!load.changes.is_empty()).then_some(WRITE_AGAIN)).min();
+            let look = self.lease.as_ref().filter(|_| load.is_empty()).map(|lease| lease.linger);
+            let wait = wait.into_iter().chain((!load.changes.is_empty()).then_some(WRITE_AGAIN)).chain(look).min();
             tokio::select! {
                 Some((number, answer)) = load.posts.next() => self.machine.answered(self.clock.now(), number, answer),
                 question = self.asked.recv() => match question {
@@ -79,6 +99,7 @@ impl Postman {
                 },
                 Some(news) = log.recv(), if wants => match news {
                     News::Events(events) => load.events.extend(events),
+                    News::At(event) => self.machine.passed(event),
                     News::Oldest(oldest) => self.skip(oldest),
                 },
                 () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {
@@ -114,7 +135,7 @@ impl Postman {
             (Target::Fallback, Some(fallback)) => fallback.clone(),
             _ => self.urls.0.clone(),
         };
-        let (poster, counted, clock) = (Arc::clone(&self.poster), Arc::clone(&self.counted), self.clock);
+        let (poster, counted, clock) = (Arc::clone(&self.poster), Arc::clone(&self.handle.counted), self.clock);
         Box::pin(async move {
             let (id, began) = (webhook_id(attempt.event), clock.now());
             let answer = poster.post(&url, &id, attempt.text).await;
@@ -153,8 +174,21 @@ impl Postman {
                 tracing::warn!(%endpoint, "the target says that it is gone (410): the webhook is switched off");
             }
             Change::Off(None) => tracing::info!(%endpoint, "the webhook is switched on again"),
-            Change::Cursor(_) | Change::Waiting(_) | Change::Left(_) | Change::Buried(_) => {}
+            Change::Cursor(_) | Change::Waiting(_) | Change::Left(_) | Change::Buried(_) | Change::Call(..) => {}
         }
+    }
+
+    /// Whether no call needs it any more, and it is gone.
+    fn is_let_go(&mut self) -> bool {
+        let Some(lease) = &self.lease else { return false };
+        let now = self.clock.now();
+        if !lease.is_over(now) || !self.machine.is_done(now) {
+            lease.keep();
+            return false;
+        }
+        // What was on its way into the log is to be seen as well.
+        let seen = self.machine.read_to().is_some_and(|seen| lease.last_look(&self.journal) <= seen);
+        seen && self.handle.let_go(&self.name, now, self.writer.as_deref())
     }
 
     fn skip(&mut self, oldest: EventId) {
@@ -165,14 +199,21 @@ impl Postman {
 }
 
 /// Reads the log for as long as somebody takes what is read.
-async fn read(journal: JournalHandle, from: Option<EventId>, news: mpsc::Sender<News>) {
-    let mut reader = journal.reader(from, Filter::default());
+async fn read(
+    journal: JournalHandle,
+    from: Option<EventId>,
+    filter: Filter,
+    often: Duration,
+    news: mpsc::Sender<News>,
+) {
+    let mut reader = journal.reader(from, filter.clone());
     loop {
-        let news_now = match reader.next().await {
-            Ok(events) => News::Events(events),
-            Err(_) => {
+        let news_now = match timeout(often, reader.next()).await {
+            Ok(Ok(events)) => News::Events(events),
+            Err(_) => News::At(reader.position()),
+            Ok(Err(_)) => {
                 let oldest = journal.oldest();
-                reader = journal.reader(Some(EventId(oldest.0.saturating_sub(1))), Filter::default());
+                reader = journal.reader(Some(EventId(oldest.0.saturating_sub(1))), filter.clone());
                 News::Oldest(oldest)
             }
         };

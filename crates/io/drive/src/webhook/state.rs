@@ -1,8 +1,11 @@
 //! What endpoints have to remember, as entries of the store.
 //!
 //! A key is the name of the endpoint, a zero byte, a letter, and for a letter that waits (`w`) or is dead (`x`) the number
-//! of its event. They are in the order in which they are given back.
+//! of its event, for a call (`m`) that of the call. They are in the order in which they are given back.
 
+use std::collections::BTreeMap;
+
+use compact_str::CompactString;
 use hookswitch_call::Time;
 use hookswitch_dialect::journal::EventId;
 use hookswitch_dialect::webhook::{Change, Stored};
@@ -10,8 +13,13 @@ use hookswitch_store::{Store, StoreError, Table, Write};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
+use super::WebhookUrl;
+
 const CURSOR: u8 = b'c';
+const CALL: u8 = b'm';
 const OFF: u8 = b'o';
+/// Where that of calls goes.
+const TARGET: u8 = b't';
 const WAITING: u8 = b'w';
 const DEAD: u8 = b'x';
 
@@ -20,6 +28,25 @@ const DEAD: u8 = b'x';
 struct Off {
     since: Time,
     url: String,
+}
+
+/// The target of a webhook that calls have of their own.
+#[derive(Serialize, Deserialize)]
+pub(super) struct TargetOfCalls {
+    pub(super) url: String,
+    /// It begins after this event.
+    pub(super) after: EventId,
+}
+
+/// A target is taken on.
+pub(super) fn taken_on(name: &str, target: &TargetOfCalls) -> Result<Write, serde_json::Error> {
+    Ok(Write::put(Table::Webhooks, &key(name, TARGET, None), serde_json::to_vec(target)?))
+}
+
+/// A target is let go: what is removed of one of which nothing waits, is dead, or goes on.
+pub(super) fn let_go(name: &str) -> [Write; 3] {
+    // The target last: what is left of one without it is nobody's.
+    [CURSOR, OFF, TARGET].map(|what| Write::remove(Table::Webhooks, &key(name, what, None)))
 }
 
 fn key(name: &str, what: u8, event: Option<EventId>) -> Vec<u8> {
@@ -47,6 +74,8 @@ pub(super) fn encode(name: &str, url: &Url, change: &Change) -> Result<Write, se
             put(key(name, OFF, None), serde_json::to_vec(&off)?)
         }
         Change::Off(None) => remove(key(name, OFF, None)),
+        Change::Call(call, true) => put(key(name, CALL, Some(EventId(call.0))), serde_json::to_vec(call)?),
+        Change::Call(call, false) => remove(key(name, CALL, Some(EventId(call.0)))),
     })
 }
 
@@ -78,6 +107,22 @@ impl Kept {
         read.collect()
     }
 
+    /// The targets that calls have named, by name.
+    pub(super) fn targets(&self) -> BTreeMap<CompactString, (WebhookUrl, EventId)> {
+        let all = self.0.iter().filter_map(|(key, value)| {
+            let name = std::str::from_utf8(key.strip_suffix(&[0, TARGET])?).ok()?;
+            let read = serde_json::from_slice(value).map(|TargetOfCalls { url, after }| (url.parse(), after));
+            match read {
+                Ok((Ok(url), after)) => Some((name.into(), (url, after))),
+                Ok((Err(_), _)) | Err(_) => {
+                    tracing::error!(endpoint = name, "the stored target of a webhook of calls cannot be read");
+                    None
+                }
+            }
+        });
+        all.collect()
+    }
+
     /// The names that are not among these.
     pub(super) fn strangers<'a>(&'a self, known: impl Fn(&str) -> bool + 'a) -> Vec<String> {
         let names = self.0.iter().filter_map(|(key, _)| key.split(|byte| *byte == 0).next());
@@ -97,7 +142,8 @@ fn decode(what: u8, value: &[u8], url: &Url) -> Result<Option<Stored>, serde_jso
             let off: Off = serde_json::from_slice(value)?;
             Some(Stored::Off(off.since)).filter(|_| off.url == url.as_str())
         }
-        // Of a later program.
+        CALL => Some(Stored::Call(serde_json::from_slice(value)?)),
+        // Where it goes is known by now, or it is of a later program.
         _ => None,
     })
 }

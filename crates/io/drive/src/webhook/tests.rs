@@ -39,7 +39,8 @@ impl Rig {
             terms: Terms { retry_time: Duration::ZERO, ..Terms::default() },
         };
         let webhooks =
-            Webhooks::start(WebhooksConfig { endpoints: vec![endpoint], store: None }, &journal.handle()).unwrap();
+            Webhooks::start(WebhooksConfig { endpoints: vec![endpoint], calls: None, store: None }, &journal.handle())
+                .unwrap();
         for id in dead {
             let letter = hookswitch_dialect::webhook::Letter {
                 id: EventId(*id),
@@ -68,6 +69,7 @@ impl Rig {
             headers: rest::Headers::default(),
             body: Vec::new(),
             grant: Arc::clone(&self.grant),
+            webhook: None,
         };
         assert!(rest::is_of_listener(&request), "{method} {path}");
         let answer = match rest::admit(&request) {

@@ -12,7 +12,8 @@ use hookswitch_call::{CallId, Event, Told};
 use hookswitch_dialect::journal::{Entry, Filter};
 use hookswitch_dialect::webhook::{Endpoint, Terms};
 use hookswitch_drive::{
-    EndpointConfig, JournalConfig, JournalHandle, JournalThread, StoreConfig, WebhookHandle, Webhooks, WebhooksConfig,
+    CallWebhooksConfig, EndpointConfig, JournalConfig, JournalHandle, JournalThread, StoreConfig, WebhookHandle,
+    Webhooks, WebhooksConfig,
 };
 use hookswitch_sip::Network;
 use serde_json::Value;
@@ -176,8 +177,23 @@ impl Rig {
     /// With a log and a store in this folder, which outlive it.
     pub fn with_folder(endpoints: Vec<EndpointConfig>, folder: Option<&Path>) -> Self {
         let journal = JournalThread::start(&JournalConfig::new(folder.map(Path::to_owned))).unwrap();
+        Self::over(journal, endpoints, None, folder)
+    }
+
+    /// For webhooks that calls have of their own.
+    pub fn for_calls(calls: CallWebhooksConfig, folder: Option<&Path>) -> Self {
+        let journal = JournalThread::start(&JournalConfig::new(folder.map(Path::to_owned))).unwrap();
+        Self::over(journal, Vec::new(), Some(calls), folder)
+    }
+
+    fn over(
+        journal: JournalThread,
+        endpoints: Vec<EndpointConfig>,
+        calls: Option<CallWebhooksConfig>,
+        folder: Option<&Path>,
+    ) -> Self {
         let store = folder.map(|folder| StoreConfig { kind: "redb".into(), folder: folder.to_owned() });
-        let webhooks = Webhooks::start(WebhooksConfig { endpoints, store }, &journal.handle()).unwrap();
+        let webhooks = Webhooks::start(WebhooksConfig { endpoints, calls, store }, &journal.handle()).unwrap();
         Self { journal, webhooks }
     }
 
@@ -202,7 +218,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 pub fn tell(journal: &JournalHandle, call: u64, seq: u32) {
     let at = hookswitch_drive::Clock::start().now();
-    journal.push(Entry::Call(Told { at, seq, call: CallId(call), owner: None, event: Event::Bridged }));
+    journal.push(Entry::Call(Told { at, seq, call: CallId(call), owner: None, event: Event::Bridged }, None));
 }
 
 /// The events of each call arrived in their order, without those that came again.

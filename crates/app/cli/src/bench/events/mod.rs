@@ -211,7 +211,7 @@ fn entry(at: Duration, call: u64, seq: u64, reader: u64) -> Entry {
         2 => Event::Bridged,
         _ => Event::Ended { cause: Cause::hangup(), talked: Duration::from_secs(60) },
     };
-    Entry::Call(Told { at, seq: seq as u32, call: CallId(call), owner: None, event })
+    Entry::Call(Told { at, seq: seq as u32, call: CallId(call), owner: None, event }, None)
 }
 
 /// A folder for the log, which is removed at the end if nobody has named it.

@@ -60,19 +60,21 @@ async fn handle(
         Unread::Late => Problem::Late,
     })?;
     let is_head = head.method == Method::HEAD;
-    let request = rest::Request {
+    let mut request = rest::Request {
         method: CompactString::from(head.method.as_str()),
         path: head.uri.path().to_owned(),
         query: head.uri.query().map(str::to_owned),
         headers: fields(&head.headers),
         body: body.into(),
         grant,
+        webhook: None,
     };
     if rest::is_of_listener(&request) {
         let answer = own.answer(&request).await.unwrap_or_else(rest::Problem::into_response);
         let rest::Response { status, content_type, headers, body } = answer;
         return Ok(answered(HttpAnswer { status, content_type, headers, body: body.into() }, is_head));
     }
+    own.take_on(&mut request).await;
     let (reply, answer) = oneshot::channel();
     let message = WebMessage::Rest { request: Box::new(request), reply };
     gateway.sink.push(message).map_err(|_| busy)?;

@@ -15,6 +15,13 @@ pub(crate) struct Own {
 type Answered = Result<Response, Problem>;
 
 impl Own {
+    /// Takes on the webhook that a request names for its call.
+    pub(crate) async fn take_on(&self, request: &mut rest::Request) {
+        if let Some((url, field)) = rest::webhook_url(request) {
+            request.webhook = Some(webhook::pages::take_on(&self.webhooks, &url, field).await);
+        }
+    }
+
     /// Answers a request that [`rest::is_of_listener`].
     pub(crate) async fn answer(&self, request: &rest::Request) -> Answered {
         let admitted = rest::admit(request)?;

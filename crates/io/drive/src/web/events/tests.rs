@@ -76,7 +76,7 @@ impl World {
 
 fn told(call: u64, event: Event) -> Entry {
     let at = std::time::UNIX_EPOCH.elapsed().unwrap();
-    Entry::Call(Told { at, seq: 0, call: CallId(call), owner: None, event })
+    Entry::Call(Told { at, seq: 0, call: CallId(call), owner: None, event }, None)
 }
 
 async fn next_id(socket: &mut WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>) -> u64 {

@@ -1,0 +1,75 @@
+//! `PUT /v1/calls/{call}/webhook`, and the member `webhook` of a call that is started: where the events of one call are
+//! posted. Whoever posts them takes the URL on before the request comes here, and gives it a name.
+
+use serde_json::{Value, json};
+
+use super::desk::{Done, Turn, admit};
+use super::problem::{Code, Problem};
+use super::route::{Answer, Method, Resource, Route};
+use super::shape::{Field, Kind, object_schema};
+use super::{Request, Response};
+use crate::access::Scope;
+
+pub(super) const RESOURCE: Resource = Resource { routes: ROUTES, schemas };
+
+const NAME: &str = "setCallWebhook";
+
+const URL: Field = Field::must("url", Kind::Text(1, 2_048), "`http` or `https`, without user, password and `#`");
+
+/// The member `webhook`.
+pub(super) const WEBHOOK: &[Field] = &[URL];
+
+const ROUTES: &[Route] = &[Route {
+    method: Method::Put,
+    path: "/v1/calls/{call}/webhook",
+    name: NAME,
+    tag: "calls",
+    about: "Has the events of a call posted to a URL from now on, beside the webhooks of the configuration.",
+    scope: Scope::Control,
+    query: &[],
+    body: Some(WEBHOOK),
+    answers: &[Answer { status: 200, about: "The webhook, by name.", schema: Some("CallWebhook") }],
+    problems: &[Code::NoSuchCall, Code::NotEnabled, Code::LimitReached],
+    run: set,
+}];
+
+fn set(turn: &mut Turn<'_>) -> Result<Done, Problem> {
+    let call = turn.call()?;
+    is_taken_on(turn)?;
+    let webhook = turn.give_webhook(call);
+    Ok(Done::Now(Response::json(200, &json!({ "call": turn.path[0], "webhook": webhook.as_deref() }))))
+}
+
+/// Whether the listener has taken on what the request names.
+pub(super) fn is_taken_on(turn: &Turn<'_>) -> Result<(), Problem> {
+    match &turn.request.webhook {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(problem)) => Err(problem.clone()),
+        None => Err(Problem::new(Code::NotEnabled, "nobody posts events of single calls here").at("/webhook")),
+    }
+}
+
+/// The URL that a request names as the webhook of its call, and where it stands in the body. None where there is none, or
+/// the request is refused in any case.
+#[must_use]
+pub fn webhook_url(request: &Request) -> Option<(String, &'static str)> {
+    // Most requests name none, and are read only once.
+    if !matches!(request.method.as_str(), "POST" | "PUT") || !request.path.starts_with("/v1/calls") {
+        return None;
+    }
+    let admitted = admit(request).ok()?;
+    let (values, field) = match admitted.name() {
+        "startCall" => (admitted.body.object("webhook")?, "/webhook/url"),
+        NAME => (admitted.body, "/url"),
+        _ => return None,
+    };
+    Some((values.text("url")?.to_owned(), field))
+}
+
+fn schemas() -> Vec<(&'static str, Value)> {
+    const FIELDS: &[Field] = &[
+        Field::must("call", Kind::Call, "the call"),
+        Field::must("webhook", Kind::Text(1, 64), "its webhook, as in `/v1/webhooks/NAME`"),
+    ];
+    vec![("CallWebhook", object_schema(FIELDS))]
+}

@@ -1,0 +1,70 @@
+//! The calls whose own webhook an endpoint is: it is needed as long as something may still be told of one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use compact_str::{CompactString, format_compact};
+use hookswitch_call::{CallId, Time};
+use sha2::{Digest as _, Sha256};
+
+use super::Change;
+use crate::journal::{Kind, Logged};
+
+/// How long after the end of a call its record is waited for, which is the last event of a call: recordings have to be
+/// closed before. It is not told after a restart.
+const RECORD_PATIENCE: Duration = Duration::from_secs(600);
+
+/// What a webhook is called that calls have of their own: those of one URL have one.
+#[must_use]
+pub fn call_webhook(url: &str) -> CompactString {
+    let hash = Sha256::digest(url.as_bytes());
+    let number = hash[..8].iter().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+    // No name of the configuration has a dot in it.
+    format_compact!("call.{number:016x}")
+}
+
+/// The calls.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    /// Those that go on.
+    on: BTreeSet<CallId>,
+    /// Those that are over and whose record was not told yet, and since when.
+    over: BTreeMap<CallId, Time>,
+}
+
+impl Calls {
+    /// An event of such a call; what is to be remembered of it.
+    pub(super) fn told(&mut self, now: Time, event: &Logged) -> Option<Change> {
+        let call = event.call?;
+        let is = |kind: Kind| event.kind == kind.name();
+        if is(Kind::Ended) {
+            self.over.retain(|_, since| *since + RECORD_PATIENCE > now);
+            self.over.insert(call, now);
+            return self.on.remove(&call).then_some(Change::Call(call, false));
+        }
+        if is(Kind::Record) {
+            self.over.remove(&call);
+            return None;
+        }
+        // The first event of a call, or of its webhook. Others tell nothing new, and may come after the end.
+        let begins = event.seq == Some(0) || is(Kind::Webhook);
+        (begins && self.on.insert(call)).then_some(Change::Call(call, true))
+    }
+
+    pub(super) fn restore(&mut self, call: CallId) {
+        self.on.insert(call);
+    }
+
+    /// Nothing is known of them any more.
+    pub(super) fn forget(&mut self) -> impl Iterator<Item = Change> + use<> {
+        std::mem::take(&mut self.on).into_iter().map(|call| Change::Call(call, false))
+    }
+
+    pub(super) fn are_over(&self, now: Time) -> bool {
+        self.on.is_empty() && self.over.values().all(|since| *since + RECORD_PATIENCE <= now)
+    }
+
+    pub(super) fn going_on(&self) -> usize {
+        self.on.len()
+    }
+}
