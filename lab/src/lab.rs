@@ -433,6 +433,7 @@ impl Lab {
                 }
                 Output::Lookup { id, name, kind } => self.look_up(id, &name, kind),
                 Output::Text { session, text } => self.tell_app(session, &text),
+                Output::Log { .. } => panic!("no application here reads the log"),
                 Output::CloseSession { session, code } => {
                     self.journal.note(self.now, format!("the switch closes session {} with {code}", session.0));
                     if let Some(app) = self.apps.iter_mut().find(|app| app.session == session) {

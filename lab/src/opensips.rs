@@ -399,6 +399,7 @@ impl OpenSipsLab {
                     let client = self.clients.get_mut(&session).expect("a session that was opened");
                     client.hear(self.now, &text);
                 }
+                FrontOutput::Log { .. } => panic!("no application here reads the log"),
                 FrontOutput::CloseSession { session, code } => {
                     let client = self.clients.get_mut(&session).expect("a session that was opened");
                     client.closed_with = Some(code);

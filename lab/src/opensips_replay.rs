@@ -167,7 +167,7 @@ impl Replay {
                         self.clients.get_mut(&session.0).expect("a session").hear(self.now, &text);
                     }
                     FrontOutput::CloseSession { session, code } => panic!("{session:?} closed with {code}"),
-                    FrontOutput::Told(..) | FrontOutput::Health(_) => {}
+                    FrontOutput::Log { .. } | FrontOutput::Told(..) | FrontOutput::Health(_) => {}
                 }
             } else if let Some(output) = self.sim.poll_output() {
                 let bytes = match output {

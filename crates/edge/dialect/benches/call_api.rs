@@ -43,7 +43,7 @@ impl Bench {
                     self.tickets += 1;
                     self.hub.submitted(tag, Ok(Ticket(self.tickets)));
                 }
-                HubOutput::Close { .. } => panic!("nothing that is sent here closes a session"),
+                HubOutput::Log { .. } | HubOutput::Close { .. } => panic!("nothing that is sent here closes a session"),
             }
         }
         texts

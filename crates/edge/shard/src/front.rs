@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use hookswitch_call::{Time, Told};
-use hookswitch_dialect::call_api::{self, Admission, Hub, HubOutput, SessionId};
+use hookswitch_dialect::call_api::{self, Admission, Hub, HubOutput, LogLost, LogOrder, SessionId, Tag};
 use hookswitch_dialect::journal::CommandName;
 use hookswitch_opensips::{self as opensips, Health, OpenSips, RequestId};
 
@@ -48,6 +48,13 @@ pub enum FrontInput {
     },
     /// An application is gone.
     SessionClosed(SessionId),
+    /// What [`FrontOutput::Log`] asks for is not there.
+    LogLost {
+        /// From its order.
+        tag: Tag,
+        /// Why.
+        lost: LogLost,
+    },
     /// Take no new calls; those that are being made go on.
     Drain,
     /// End the subscriptions: see [`Front::stopped`].
@@ -72,6 +79,13 @@ pub enum FrontOutput {
         session: SessionId,
         /// One JSON text.
         text: String,
+    },
+    /// Tell an application of the log of events, or no longer; wants [`FrontInput::LogLost`] if it is not there.
+    Log {
+        /// Whom.
+        session: SessionId,
+        /// What.
+        order: LogOrder,
     },
     /// Close an application's connection; its session is gone already.
     CloseSession {
@@ -126,6 +140,7 @@ impl Front {
             }
             FrontInput::Text { session, text } => self.hub.text(now, session, &text),
             FrontInput::SessionClosed(session) => self.hub.closed(session),
+            FrontInput::LogLost { tag, lost } => self.hub.log_lost(tag, lost),
             FrontInput::Drain => {
                 self.is_draining = true;
                 self.opensips.drain();
@@ -235,6 +250,7 @@ impl Front {
                 self.hub.submitted(tag, result);
             }
             HubOutput::Text { session, text } => self.out.push_back(FrontOutput::Text { session, text }),
+            HubOutput::Log { session, order } => self.out.push_back(FrontOutput::Log { session, order }),
             HubOutput::Close { session, code } => self.out.push_back(FrontOutput::CloseSession { session, code }),
         }
     }

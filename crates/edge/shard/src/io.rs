@@ -11,7 +11,7 @@ use hookswitch_b2bua::{Mailbox, MailboxChange};
 use hookswitch_call::directory::{DirectoryChange, Layer, LookupNews, Question, QuestionId};
 use hookswitch_call::{CallId, MediaOp, MediaReport, Time, Told};
 use hookswitch_channels::Effort;
-use hookswitch_dialect::call_api::{Admission, SessionId};
+use hookswitch_dialect::call_api::{Admission, LogLost, LogOrder, SessionId, Tag};
 use hookswitch_dialect::flow::{Document, FlowNews, Question as FlowQuestion, QuestionId as FlowQuestionId};
 use hookswitch_dialect::journal::CommandName;
 use hookswitch_dialect::journal::record::CallDetail;
@@ -71,6 +71,13 @@ pub enum Input {
     },
     /// An application has gone.
     SessionClosed(SessionId),
+    /// What [`Output::Log`] asks for is not there.
+    LogLost {
+        /// From its order.
+        tag: Tag,
+        /// Why.
+        lost: LogLost,
+    },
     /// An HTTP request for the directory or the registrations.
     Http {
         /// Answer with this name.
@@ -180,6 +187,13 @@ pub enum Output {
         session: SessionId,
         /// One WebSocket message.
         text: String,
+    },
+    /// Tell an application of the log of events, or no longer; wants [`Input::LogLost`] if it is not there.
+    Log {
+        /// Whom.
+        session: SessionId,
+        /// What.
+        order: LogOrder,
     },
     /// Close an application's connection.
     CloseSession {

@@ -204,6 +204,7 @@ impl Shard {
             }
             Input::Text { session, text } => self.hub.text(now, session, &text),
             Input::SessionClosed(session) => self.hub.closed(session),
+            Input::LogLost { tag, lost } => self.hub.log_lost(tag, lost),
             Input::Http { id, method, path, body } => self.http(now, id, &method, &path, &body),
             Input::Flow { id, reply } => self.flows.replied(now, id, reply),
             Input::Controller { id, status } => {
@@ -458,6 +459,7 @@ impl Shard {
                 self.hub.submitted(tag, result);
             }
             HubOutput::Text { session, text } => self.out.push_back(Output::Text { session, text }),
+            HubOutput::Log { session, order } => self.out.push_back(Output::Log { session, order }),
             HubOutput::Close { session, code } => self.out.push_back(Output::CloseSession { session, code }),
         }
     }

@@ -15,6 +15,8 @@ pub enum EventName {
     Reply,
     /// The answer of `Test`: the parameters.
     Tried,
+    /// `Subscribe` with `after`: an event of the log.
+    Logged,
     /// The caller has answered.
     CallerAnswered,
     /// The switch begins to connect the caller with the callee.
@@ -115,7 +117,7 @@ pub enum EventName {
 
 impl EventName {
     /// Every name, in the order of the documents.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 54] = [
         Self::Started,
         Self::Error,
         Self::Ended,
@@ -127,6 +129,7 @@ impl EventName {
         Self::TransferPending,
         Self::CalleeAnswered,
         Self::CallHolding,
+        Self::Logged,
         Self::CallHoldStart,
         Self::CallHoldSuccessful,
         Self::CallUnholding,
@@ -179,6 +182,7 @@ impl EventName {
             Self::Error => "Error",
             Self::Ended => "Ended",
             Self::Reply => "Reply",
+            Self::Logged => "Logged",
             // The original's word, in two pieces: the house allows no such mark in a source file.
             Self::Tried => concat!("TO", "DO"),
             Self::CallerAnswered => "CallerAnswered",

@@ -15,6 +15,7 @@ use super::access::{Access, Admission};
 use super::call_end::{CallEnd, Target};
 use super::command::CommandRow;
 use super::event_name::EventName;
+use super::follow_log::LogOrder;
 use super::holder::{HolderId, Holders};
 use super::ids::Ids;
 use super::mode::Mode;
@@ -107,6 +108,13 @@ pub enum HubOutput {
         /// One JSON text.
         text: String,
     },
+    /// Tell a client of the log of events, or no longer.
+    Log {
+        /// Which client.
+        session: SessionId,
+        /// What.
+        order: LogOrder,
+    },
     /// Close a connection; the session is gone already.
     Close {
         /// Whose.
@@ -139,7 +147,9 @@ pub struct Hub {
     running: HashMap<Tag, Running, ahash::RandomState>,
     tickets: HashMap<Ticket, Tag, ahash::RandomState>,
     names: Names,
-    followers: BTreeSet<Tag>,
+    pub(super) followers: BTreeSet<Tag>,
+    /// Those that follow the log, by session.
+    pub(super) log_followers: HashMap<SessionId, Tag, ahash::RandomState>,
     /// Commands that want to know of the end of a call.
     watchers: BTreeSet<(CallId, Tag)>,
     pub(super) holders: Holders,
@@ -184,6 +194,7 @@ struct Running {
 pub(super) enum Queued {
     Text(SessionId, String),
     Submit(Tag),
+    Log(SessionId, LogOrder),
     Close(SessionId, u16),
 }
 
@@ -203,6 +214,7 @@ impl Hub {
             tickets: HashMap::with_hasher(state.clone()),
             names: Names::new(state.clone()),
             followers: BTreeSet::new(),
+            log_followers: HashMap::with_hasher(state.clone()),
             watchers: BTreeSet::new(),
             holders: Holders::new(state),
             queue: VecDeque::new(),
@@ -251,10 +263,11 @@ impl Hub {
     }
 
     /// A client's connection is gone. What happens to its commands is [`Config::on_disconnect`].
-    pub fn closed(&mut self, session: SessionId) {
-        let Some(session) = self.sessions.remove(&session) else {
+    pub fn closed(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.remove(&id) else {
             return;
         };
+        self.log_followers.remove(&id);
         for tag in session.commands.into_values() {
             let Some(running) = self.running.get_mut(&tag) else {
                 continue;
@@ -324,6 +337,10 @@ impl Hub {
                     return Some(HubOutput::Text { session, text });
                 }
                 Queued::Text(..) => self.counts.unheard += 1,
+                Queued::Log(session, order) if self.sessions.contains_key(&session) => {
+                    return Some(HubOutput::Log { session, order });
+                }
+                Queued::Log(..) => {}
                 Queued::Close(session, code) => return Some(HubOutput::Close { session, code }),
                 Queued::Submit(tag) => {
                     if let Some(output) = self.ask(tag) {
@@ -450,6 +467,11 @@ impl Hub {
     pub(super) fn unfollow(&mut self, session: SessionId, cmd_id: &str) -> bool {
         let commands = self.sessions.get(&session).map(|session| &session.commands);
         let tag = commands.and_then(|commands| commands.get(cmd_id)).copied();
+        if let Some(tag) = tag
+            && self.leave_log(session, tag)
+        {
+            return true;
+        }
         let follower = tag.filter(|tag| self.followers.contains(tag));
         if let Some(tag) = follower {
             self.end_with(tag, None);
@@ -499,7 +521,7 @@ impl Hub {
     }
 
     /// Says the last words of a command and forgets it.
-    fn end_with(&mut self, tag: Tag, notice: Option<Notice>) {
+    pub(super) fn end_with(&mut self, tag: Tag, notice: Option<Notice>) {
         if let Some(notice) = notice {
             self.say(tag, notice);
         }

@@ -242,6 +242,10 @@ impl Hub {
                 self.run(Some(session), mode, cmd_id, row, None);
                 return;
             }
+            Begun::FollowLog(after) => match self.follow_log(session, mode, &cmd_id, row, after) {
+                Ok(()) => return,
+                Err(already) => Some(already),
+            },
             Begun::Say(notice) => Some(notice),
             Begun::Unfollow(other) => (!self.unfollow(session, &other)).then(unsubscribe::not_found),
         };

@@ -14,6 +14,7 @@ mod call_id;
 mod command;
 mod envelope;
 mod event_name;
+mod follow_log;
 mod headers;
 mod hold;
 mod holder;
@@ -45,11 +46,13 @@ pub use crate::access::Pattern;
 pub use access::{Access, Admission};
 pub use command::{COMMANDS, CommandRow, Modes};
 pub use event_name::EventName;
+pub use follow_log::{LogLost, LogOrder};
 pub use headers::{MAX_HEADERS, MAX_HEADERS_BYTES};
 pub use hub::{Config, Counts, Hub, HubOutput, OnDisconnect, SessionId, Tag, TooManySessions};
 pub use idempotency::{KEEP_KEYS, MAX_KEY};
 pub use mode::{Mode, Origins, STRICT_SUBPROTOCOL};
 pub use params::{Kind, Param};
+pub use reply::logged;
 
 use std::time::Duration;
 

@@ -203,6 +203,9 @@ pub(crate) struct Reason {
     /// The parties that are on hold now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) legs: Option<Legs>,
+    /// The oldest event of the log, where that asked for is not in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) oldest: Option<CompactString>,
     /// The parameter at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) param: Option<CompactString>,
@@ -226,7 +229,7 @@ impl Serialize for Legs {
 
 impl Reason {
     pub(crate) fn new(stage: Stage, code: i32, fault: Fault, text: &str) -> Self {
-        Self { code, fault, legs: None, param: None, stage, text: shortened(text) }
+        Self { code, fault, legs: None, oldest: None, param: None, stage, text: shortened(text) }
     }
 
     /// What an outcome says.

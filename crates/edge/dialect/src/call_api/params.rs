@@ -15,9 +15,13 @@ use super::headers;
 use super::mode::Mode;
 use super::notice::{Notice, Problem, Reason, Stage};
 use crate::address::is_callable;
+use crate::journal::event_id;
 
 /// Longest name of a call that a client may write, in bytes.
 pub(crate) const MAX_NAMED: usize = 1_024;
+
+/// What stands in the place of an event for those from now on.
+pub(crate) const NOW: &str = "now";
 
 /// One parameter of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub enum Kind {
     Headers,
     /// `true` or `false`, as a string or as such.
     Flag,
+    /// The id of an event of the log, or `now`.
+    EventId,
 }
 
 impl Kind {
@@ -59,6 +65,7 @@ impl Kind {
             Self::CommandId => "cmd_id",
             Self::Headers => "header fields",
             Self::Flag => "true or false",
+            Self::EventId => "event id",
         }
     }
 
@@ -67,7 +74,7 @@ impl Kind {
         match self {
             Self::Headers => json.starts_with('['),
             Self::Flag => json == "true" || json == "false",
-            Self::Uri | Self::CallId | Self::Leg | Self::CommandId => false,
+            Self::Uri | Self::CallId | Self::Leg | Self::CommandId | Self::EventId => false,
         }
     }
 
@@ -76,7 +83,7 @@ impl Kind {
         match self {
             Self::Headers => "a string or an array",
             Self::Flag => "a string, true or false",
-            Self::Uri | Self::CallId | Self::Leg | Self::CommandId => "a string",
+            Self::Uri | Self::CallId | Self::Leg | Self::CommandId | Self::EventId => "a string",
         }
     }
 }
@@ -240,8 +247,12 @@ fn check_shape(row: &CommandRow, param: Param, value: &Value) -> Result<(), BadP
         Kind::Flag if text != "true" && text != "false" => {
             Err(BadParam::in_our_words(name, format_compact!("{name} must be true or false")))
         }
+        Kind::EventId if text != NOW && event_id(name, text).is_err() => {
+            let must = format_compact!("{name} must be `now` or the id of an event: decimal digits");
+            Err(BadParam::in_our_words(name, must))
+        }
         Kind::Headers => read_notes(value).map(drop).map_err(|why| BadParam::in_our_words(name, why)),
-        Kind::Uri | Kind::Leg | Kind::CallId | Kind::CommandId | Kind::Flag => Ok(()),
+        Kind::Uri | Kind::Leg | Kind::CallId | Kind::CommandId | Kind::Flag | Kind::EventId => Ok(()),
     }
 }
 

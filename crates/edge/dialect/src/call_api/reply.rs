@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use super::event_name::EventName;
 use super::mode::Mode;
 use super::notice::{Notice, Problem, Reason};
+use super::subscribe;
 
 /// The `id` of a reply.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +62,15 @@ pub(crate) fn notification(method: &str, cmd_id: &str, notice: &Notice, with_rea
             reason: notice.reason.as_ref().filter(|_| with_reason),
         },
     })
+}
+
+/// An event of the log, for the `Subscribe` of this `cmd_id`. `event` is its document.
+#[must_use]
+pub fn logged(cmd_id: &str, event: &str) -> String {
+    // It was written by us, so it is not read again.
+    let cmd_id = serde_json::Value::from(cmd_id);
+    let (method, name) = (subscribe::ROW.name, EventName::Logged.name());
+    format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{{"cmd_id":{cmd_id},"data":{event},"event":"{name}"}}}}"#)
 }
 
 /// The replies of a batch as one text.
@@ -132,6 +142,14 @@ fn write(value: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_of_the_log_is_written_as_all_notifications_are() {
+        let text = logged("my \"own\"", r#"{"id":"7","data":{}}"#);
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&read["params"]["cmd_id"], &read["params"]["data"]["id"]), (&"my \"own\"".into(), &"7".into()));
+        assert_eq!((&read["method"], &read["params"]["event"]), (&"Subscribe".into(), &"Logged".into()));
+    }
 
     #[test]
     fn members_stand_in_the_order_of_the_original() {

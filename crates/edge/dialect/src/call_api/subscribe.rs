@@ -1,22 +1,31 @@
-//! `Subscribe`: tells of every call of the switch until `Unsubscribe`.
+//! `Subscribe`: tells of every call of the switch until `Unsubscribe`; with `after`, by the log of events, from where a client
+//! was when it lost its connection.
 
 use std::time::Duration;
 
 use compact_str::{CompactString, format_compact};
-use hookswitch_call::{Address, Cause, Diverting, Event, LegId, OrderNews, Party, PlayNews, Room, RoomNews, Told};
+use hookswitch_call::{
+    Address, Cause, Diverting, Event, Fault, LegId, OrderNews, Party, PlayNews, Room, RoomNews, Told,
+};
 
 use super::command::{CommandRow, Modes};
 use super::event_name::EventName;
-use super::notice::{Data, Member, Notice, party_name, status};
-use super::params::Params;
+use super::follow_log::LogLost;
+use super::notice::{Data, Member, Notice, Reason, Stage, party_name, status};
+use super::params::{Kind, Param, Params};
 use super::task::Begun;
+use crate::journal::event_id;
 
 pub(super) const ROW: CommandRow = CommandRow {
     name: "Subscribe",
     about: "tells of every call until Unsubscribe",
     modes: Modes::Strict,
     params: &[],
-    optional: &[],
+    optional: &[Param {
+        name: "after",
+        kind: Kind::EventId,
+        about: "tells as the log does, what comes after this event",
+    }],
     open: false,
     events: &[
         EventName::CallIncoming,
@@ -55,13 +64,36 @@ pub(super) const ROW: CommandRow = CommandRow {
         EventName::CallRecordingStarted,
         EventName::CallLegEnded,
         EventName::CallEnded,
+        EventName::Logged,
     ],
     frees: false,
     begin,
 };
 
-fn begin(_params: Params, _cmd_id: &str) -> Begun {
-    Begun::Follow
+fn begin(params: Params, _cmd_id: &str) -> Begun {
+    match params.value("after") {
+        None => Begun::Follow,
+        Some(after) => Begun::FollowLog(event_id("after", after).ok()),
+    }
+}
+
+/// The session has one that follows the log already.
+pub(super) fn follows_already() -> Notice {
+    let text = "this connection follows the log of events already";
+    Notice::error(format_args!("409 {text}"), Reason::new(Stage::Request, 409, Fault::Controller, text))
+}
+
+/// What comes after that event cannot be told.
+pub(super) fn lost(lost: LogLost) -> Notice {
+    let LogLost { oldest } = lost;
+    let (code, fault, text) = match oldest {
+        Some(_) => (410, Fault::Controller, "the event is not in the log any more, or never was"),
+        None => (501, Fault::Server, "events are not kept here"),
+    };
+    let mut reason = Reason::new(Stage::Request, code, fault, text);
+    reason.param = Some("after".into());
+    reason.oldest = oldest.map(|oldest| format_compact!("{}", oldest.0));
+    Notice::error(format_args!("{code} {text}"), reason)
 }
 
 /// What a subscriber reads of an event. `call` and `seq` name the event, `at` is in milliseconds

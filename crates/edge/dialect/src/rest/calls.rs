@@ -154,7 +154,7 @@ fn start(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     }
     let wire_id = turn.body.text("call_id").map(Into::into);
     let (command, call) = turn.start(Command::Start { caller, callee, wire_id })?;
-    let webhook = if wants_webhook { turn.give_webhook(call) } else { None };
+    let webhook = if wants_webhook { Some(turn.give_webhook(call)?) } else { None };
     let mut document = turn.switch.call(call).map(live_document).unwrap_or_else(|| json!({ "id": name(call) }));
     document["command"] = command.into();
     if let Some(webhook) = webhook {

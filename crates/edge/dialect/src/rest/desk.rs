@@ -127,6 +127,8 @@ pub struct Desk {
     tickets: AHashMap<Ticket, CommandId>,
     /// The commands that end calls, until those are over: such a command is over before its call is.
     enders: AHashMap<CallId, CommandId>,
+    /// The webhooks that calls have of their own, until those are over.
+    webhooks: AHashMap<CallId, CompactString>,
     ended: VecDeque<CommandId>,
     keys: Keys,
     pub(super) known: KnownCalls,
@@ -167,6 +169,7 @@ impl Desk {
             running: 0,
             tickets: AHashMap::new(),
             enders: AHashMap::new(),
+            webhooks: AHashMap::new(),
             ended: VecDeque::new(),
             keys: Keys::default(),
             known: KnownCalls::default(),
@@ -238,6 +241,7 @@ impl Desk {
     pub fn told(&mut self, told: &Told) {
         if matches!(told.event, Event::Ended { .. }) {
             self.enders.remove(&told.call);
+            self.webhooks.remove(&told.call);
         }
         self.known.told(told);
     }
@@ -467,11 +471,24 @@ impl Turn<'_> {
         Ok((id, call))
     }
 
-    /// Gives a call the webhook that the listener has taken on for it.
-    pub(super) fn give_webhook(&mut self, call: CallId) -> Option<CompactString> {
-        let webhook = self.request.webhook.clone()?.ok()?;
-        self.desk.out.push_back(DeskOutput::Webhook { at: self.now, call, webhook: webhook.clone() });
-        Some(webhook)
+    /// Gives a call the webhook that the listener has taken on for it; its name. A call keeps its first one.
+    pub(super) fn give_webhook(&mut self, call: CallId) -> Result<CompactString, Problem> {
+        let webhook = match &self.request.webhook {
+            Some(taken_on) => taken_on.clone()?,
+            None => return Err(Problem::new(Code::NotEnabled, "nobody posts events of single calls here")),
+        };
+        match self.desk.webhooks.insert(call, webhook.clone()) {
+            None => {
+                self.desk.out.push_back(DeskOutput::Webhook { at: self.now, call, webhook: webhook.clone() });
+                Ok(webhook)
+            }
+            Some(before) if before == webhook => Ok(webhook),
+            Some(before) => {
+                let detail = format!("the call has the webhook {before}");
+                self.desk.webhooks.insert(call, before);
+                Err(Problem::new(Code::Impossible, detail))
+            }
+        }
     }
 
     /// The party that a member of the body names.

@@ -24,27 +24,25 @@ const ROUTES: &[Route] = &[Route {
     path: "/v1/calls/{call}/webhook",
     name: NAME,
     tag: "calls",
-    about: "Has the events of a call posted to a URL from now on, beside the webhooks of the configuration.",
+    about: "Has the events of a call that has no webhook of its own posted to a URL from now on.",
     scope: Scope::Control,
     query: &[],
     body: Some(WEBHOOK),
     answers: &[Answer { status: 200, about: "The webhook, by name.", schema: Some("CallWebhook") }],
-    problems: &[Code::NoSuchCall, Code::NotEnabled, Code::LimitReached],
+    problems: &[Code::NoSuchCall, Code::Impossible, Code::NotEnabled, Code::LimitReached],
     run: set,
 }];
 
 fn set(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     let call = turn.call()?;
-    is_taken_on(turn)?;
-    let webhook = turn.give_webhook(call);
-    Ok(Done::Now(Response::json(200, &json!({ "call": turn.path[0], "webhook": webhook.as_deref() }))))
+    let webhook = turn.give_webhook(call)?;
+    Ok(Done::Now(Response::json(200, &json!({ "call": turn.path[0], "webhook": webhook }))))
 }
 
-/// Whether the listener has taken on what the request names.
+/// Whether the listener has taken on what the request names: asked before the call is made.
 pub(super) fn is_taken_on(turn: &Turn<'_>) -> Result<(), Problem> {
     match &turn.request.webhook {
-        Some(Ok(_)) => Ok(()),
-        Some(Err(problem)) => Err(problem.clone()),
+        Some(taken_on) => taken_on.clone().map(drop),
         None => Err(Problem::new(Code::NotEnabled, "nobody posts events of single calls here").at("/webhook")),
     }
 }

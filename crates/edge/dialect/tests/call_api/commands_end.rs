@@ -15,6 +15,7 @@ fn good_params(row: &hookswitch_dialect::call_api::CommandRow) -> Map<String, Va
         Kind::CommandId => "other",
         Kind::Headers => "X-Note: lunch",
         Kind::Flag => "true",
+        Kind::EventId => "1",
     };
     row.params.iter().map(|param| (param.name.to_owned(), value(param.kind).into())).collect()
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use hookswitch_call::{Address, Cause, Event, Failure, Fault, Kind, Party, Refused, Stage, Upstream};
 use hookswitch_dialect::call_api::{
-    Admission, COMMANDS, Config, MAX_BATCH, MAX_CMD_ID, MAX_HEADERS, MAX_HEADERS_BYTES, MAX_KEY, MAX_MESSAGE, Mode,
-    Modes, Param,
+    Admission, COMMANDS, Config, LogLost, LogOrder, MAX_BATCH, MAX_CMD_ID, MAX_HEADERS, MAX_HEADERS_BYTES, MAX_KEY,
+    MAX_MESSAGE, Mode, Modes, Param, logged,
 };
+use hookswitch_dialect::journal::EventId;
 use serde_json::Value;
 
 use crate::rig::{Rig, answered, connecting, dialing, failure, over, ringing};
@@ -63,6 +64,16 @@ impl Example {
         let ticket = rig.ticket;
         let words: Vec<&str> = what.split(' ').collect();
         let event: Event = match words.as_slice() {
+            // As who reads the log says it.
+            ["the", "log", "goes", "on"] => {
+                let event = r#"{"id":"1795367109120008","type":"call.bridged","time":"2026-11-22T17:05:09.120Z","call":"call_000000000001","seq":4,"domains":["example.test"],"data":{}}"#;
+                return self.heard.push(serde_json::from_str(&logged("log", event)).unwrap());
+            }
+            ["the", "log", "begins", "later"] => {
+                let Some((_, LogOrder::Follow { tag, .. })) = rig.logs.pop() else { panic!("nobody follows the log") };
+                rig.hub.log_lost(tag, LogLost { oldest: Some(EventId(1_795_367_109_990_000)) });
+                return self.heard.extend(rig.values());
+            }
             ["no", "such", "call"] => return rig.answers.push_back(Refused::NoSuchCall),
             // As the switchboard reports a start that a CallEnd has stopped.
             ["cancelled:", "caller"] => {

@@ -33,6 +33,7 @@ fn good(kind: Kind) -> &'static str {
         Kind::Leg => "caller",
         Kind::Headers => "X-Note: lunch",
         Kind::Flag => "true",
+        Kind::EventId => "now",
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hookswitch_call::{
     Address, CallId, Cause, Command, Event, Failure, LegId, Outcome, Party, Refused, Stage, Ticket, Time, Told,
 };
-use hookswitch_dialect::call_api::{Admission, Config, Hub, HubOutput, Mode, SessionId};
+use hookswitch_dialect::call_api::{Admission, Config, Hub, HubOutput, LogOrder, Mode, SessionId};
 use serde_json::Value;
 
 pub const ALICE: &str = "sip:alice@127.0.0.1:5080";
@@ -27,6 +27,8 @@ pub struct Rig {
     pub ticket: Ticket,
     /// Close codes.
     pub closed: Vec<(SessionId, u16)>,
+    /// What clients are to be told of the log.
+    pub logs: Vec<(SessionId, LogOrder)>,
     seq: u32,
 }
 
@@ -51,6 +53,7 @@ impl Rig {
             submitted: Vec::new(),
             ticket: Ticket(0),
             closed: Vec::new(),
+            logs: Vec::new(),
             seq: 0,
         }
     }
@@ -88,7 +91,7 @@ impl Rig {
         self.values()
     }
 
-    fn values(&mut self) -> Vec<Value> {
+    pub fn values(&mut self) -> Vec<Value> {
         let read = |(_, text): (_, String)| serde_json::from_str(&text).expect("what is sent is JSON");
         self.drain().into_iter().map(read).collect()
     }
@@ -100,6 +103,7 @@ impl Rig {
             match output {
                 HubOutput::Text { session, text } => texts.push((session, text)),
                 HubOutput::Close { session, code } => self.closed.push((session, code)),
+                HubOutput::Log { session, order } => self.logs.push((session, order)),
                 HubOutput::Submit { tag, command } => {
                     self.submitted.push(command);
                     let answer = match self.answers.pop_front() {

@@ -6,7 +6,8 @@ use hookswitch_call::{
     Address, Cause, Digit, Diverting, Event, Fault, Kind, LegId, OrderNews, Party, PlayEnd, PlayNews, RecordingId,
     Room, RoomNews,
 };
-use hookswitch_dialect::call_api::{Admission, COMMANDS, Mode, SessionId};
+use hookswitch_dialect::call_api::{Admission, COMMANDS, LogLost, LogOrder, Mode, SessionId, Tag};
+use hookswitch_dialect::journal::EventId;
 
 use crate::rig::{Rig, answered, connecting, dialing, events, over, request, ringing};
 
@@ -200,4 +201,68 @@ fn a_subscriber_hears_of_keys_sounds_and_recordings() {
     assert_eq!((data(1, "keys"), data(1, "reason")), ("12".into(), "timeout".into()));
     assert_eq!((data(3, "sound"), data(3, "cause"), data(3, "position")), ("a.wav".into(), "no".into(), 1000.into()));
     assert_eq!((data(4, "reason"), data(5, "recording")), ("telephone-event".into(), 256.into()));
+}
+
+fn subscribe_after(cmd_id: &str, after: &str) -> String {
+    request("Subscribe", &serde_json::json!({"cmd_id": cmd_id, "after": after}))
+}
+
+/// The tag and the place of the only order to follow.
+fn followed(rig: &mut Rig) -> (Tag, Option<EventId>) {
+    match rig.logs.pop() {
+        Some((SessionId(1), LogOrder::Follow { tag, after, .. })) => (tag, after),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn with_after_the_log_is_followed_and_no_call_is_told_twice() {
+    let mut rig = Rig::new(Mode::Strict);
+    assert_eq!(events(&rig.send(&subscribe_after("s", "17"))), ["Started"]);
+    assert_eq!(followed(&mut rig).1, Some(EventId(17)));
+    assert!(rig.tell(None, over()).is_empty(), "whoever reads the log tells of it");
+    // One of them on a connection, and beside it as many of the others as may be.
+    let heard = rig.send(&subscribe_after("t", "now"));
+    assert_eq!(events(&heard), ["Started", "Error", "Ended"]);
+    assert_eq!(heard[1]["params"]["reason"]["code"], 409);
+    assert_eq!(events(&rig.send(&subscribe("u"))), ["Started"]);
+    let heard = rig.send(&unsubscribe("s"));
+    assert_eq!(events(&heard), ["Started", "Ended", "Ended"]);
+    assert_eq!(rig.logs, [(SessionId(1), LogOrder::Leave)]);
+    rig.logs.clear();
+    assert_eq!(events(&rig.send(&subscribe_after("s", "now"))), ["Started"]);
+    assert_eq!(followed(&mut rig).1, None);
+}
+
+#[test]
+fn an_event_that_the_log_does_not_have_ends_it_with_the_oldest_that_it_has() {
+    let mut rig = Rig::new(Mode::Strict);
+    rig.send(&subscribe_after("s", "17"));
+    let (tag, _) = followed(&mut rig);
+    rig.hub.log_lost(tag, LogLost { oldest: Some(EventId(90)) });
+    let heard = rig.values();
+    assert_eq!(events(&heard), ["Error", "Ended"]);
+    assert_eq!(heard[0]["params"]["data"], "410 the event is not in the log any more, or never was");
+    let reason = &heard[0]["params"]["reason"];
+    assert_eq!((&reason["code"], &reason["oldest"], &reason["param"]), (&410.into(), &"90".into(), &"after".into()));
+    // It is over: what is said of it again is nothing to anybody, and another one may begin.
+    rig.hub.log_lost(tag, LogLost { oldest: None });
+    assert!(rig.values().is_empty());
+    rig.send(&subscribe_after("s", "90"));
+    let (tag, _) = followed(&mut rig);
+    rig.hub.log_lost(tag, LogLost { oldest: None });
+    assert_eq!(rig.values()[0]["params"]["reason"]["code"], 501);
+    rig.send(&subscribe_after("s", "90"));
+    rig.hub.closed(SessionId(1));
+    assert_eq!(rig.hub.running(), 0);
+}
+
+#[test]
+fn what_is_no_event_is_refused() {
+    let mut rig = Rig::new(Mode::Strict);
+    for after in ["", "-1", "soon", "99999999999999999999"] {
+        let heard = rig.send(&subscribe_after("s", after));
+        assert_eq!(heard[0]["error"]["data"]["reason"]["param"], "after", "{after:?}");
+    }
+    assert!(rig.logs.is_empty());
 }

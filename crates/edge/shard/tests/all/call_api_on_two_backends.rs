@@ -354,7 +354,7 @@ impl Client {
                         let answer = backend.submit(self.now, command);
                         self.hub.submitted(tag, answer);
                     }
-                    HubOutput::Close { .. } => panic!("the client is thrown out"),
+                    HubOutput::Log { .. } | HubOutput::Close { .. } => panic!("the client is thrown out"),
                 }
             }
             match backend.next() {

@@ -29,17 +29,22 @@ fn a_call_has_its_webhook_before_anything_is_told_of_it() {
     assert_eq!(answer["webhook"], "call.1");
     let call = world.told[0].call;
     assert_eq!(world.webhooks, [(call, "call.1".into(), 0)]);
-    // Another one for a call that goes on.
-    world.webhook = Some(Ok("call.2".into()));
+    // It keeps that one.
     let path = format!("/v1/calls/call_{call}/webhook");
+    let again = world.rest("PUT", &path, r#"{"url":"https://hooks.test/calls"}"#);
+    assert_eq!((again.status, document(&again)["webhook"].as_str()), (200, Some("call.1")));
+    world.webhook = Some(Ok("call.2".into()));
+    let other = world.rest("PUT", &path, r#"{"url":"https://hooks.test/others"}"#);
+    assert_eq!((other.status, document(&other)["code"].as_str()), (409, Some("impossible")));
+    assert_eq!(world.webhooks.len(), 1);
+    // One that asks for none gets none, until it does.
+    let answer = document(&world.rest("POST", "/v1/calls", r#"{"from":"sip:alice@x.test","to":"sip:bob@x.test"}"#));
+    assert_eq!((&answer["webhook"], world.webhooks.len()), (&Value::Null, 1));
+    let path = format!("/v1/calls/{}/webhook", answer["id"].as_str().unwrap());
     let answer = world.rest("PUT", &path, r#"{"url":"https://hooks.test/others"}"#);
     assert_eq!((answer.status, document(&answer)["webhook"].as_str()), (200, Some("call.2")));
     let (_, name, told) = &world.webhooks[1];
     assert!(*name == "call.2" && *told > 0);
-    // One that asks for none gets none.
-    world.webhook = None;
-    let answer = document(&world.rest("POST", "/v1/calls", r#"{"from":"sip:alice@x.test","to":"sip:bob@x.test"}"#));
-    assert_eq!((&answer["webhook"], world.webhooks.len()), (&Value::Null, 2));
 }
 
 #[test]

@@ -349,6 +349,7 @@ impl World {
                     Output::Close { .. }
                     | Output::Lookup { .. }
                     | Output::CloseSession { .. }
+                    | Output::Log { .. }
                     | Output::Node(_)
                     | Output::NodeNews(_) => {}
                 }

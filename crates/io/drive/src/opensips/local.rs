@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use hookswitch_dialect::call_api::{LogOrder, Tag};
 use hookswitch_shard::SessionId;
 
 use super::Message;
@@ -99,6 +100,18 @@ impl Sessions {
         if let Some(Err(TrySendError::Full(_))) = full {
             tracing::warn!("a session inside the program does not read and is closed");
             self.local.remove(&session);
+        }
+    }
+
+    /// Has an application told of the log of events, or no longer. One without a socket has no log; the order is given back by
+    /// its tag.
+    pub(super) fn log(&mut self, session: SessionId, order: LogOrder) -> Option<Tag> {
+        match order {
+            LogOrder::Follow { tag, .. } if session.0 >= FIRST => Some(tag),
+            order => {
+                self.web.log(session, order);
+                None
+            }
         }
     }
 

@@ -254,7 +254,7 @@ impl OpenSipsFront {
             resolver: target.name.as_ref().and_then(|(host, port)| Resolver::new(host, *port, &inbox)),
             inbox: Arc::clone(&inbox),
             shared: Arc::clone(&shared),
-            journal: config.journal,
+            journal: config.journal.clone(),
             sessions: local::Sessions::default(),
             log_requests: config.log_requests.then_some(config.log_pii),
             stay_awake: config.stay_awake.min(MAX_AWAKE),
@@ -262,7 +262,7 @@ impl OpenSipsFront {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let host = Host::Guest(runtime.handle().clone());
-        let start = |sockets| Web::start(Arc::clone(&inbox) as _, report::CARRIER, sockets, None, None, host);
+        let start = |sockets| Web::start(Arc::clone(&inbox) as _, report::CARRIER, sockets, None, config.journal, host);
         let web = (!web.is_empty()).then_some(web).map(start).transpose()?;
         let goodbyes = web.as_ref().map(Web::all_ended);
         let thread = thread::Builder::new().name("front-0".to_owned()).spawn(move || {

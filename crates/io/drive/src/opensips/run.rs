@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hookswitch_dialect::call_api::Admission;
+use hookswitch_dialect::call_api::{Admission, LogLost};
 use hookswitch_dialect::journal::Entry;
 use hookswitch_net::TaskPoll;
 use hookswitch_opensips::{Health, Input, Link, RequestId};
@@ -297,6 +297,7 @@ impl FrontLoop {
                 self.sessions.web.closed(session);
                 self.give(now, FrontInput::SessionClosed(session));
             }
+            WebMessage::LogLost { tag, lost } => self.give(now, FrontInput::LogLost { tag, lost }),
             WebMessage::Status { reply } => {
                 let draining = self.shared.status.get() >= Phase::Draining;
                 let uptime = now.saturating_sub(self.started);
@@ -324,6 +325,11 @@ impl FrontLoop {
                     self.mi.send(now, (request, bytes, patience), &mut self.pending.inputs);
                 }
                 FrontOutput::Text { session, text } => self.sessions.say(session, text),
+                FrontOutput::Log { session, order } => {
+                    if let Some(tag) = self.sessions.log(session, order) {
+                        self.front.handle(now, FrontInput::LogLost { tag, lost: LogLost { oldest: None } });
+                    }
+                }
                 FrontOutput::CloseSession { session, code } => self.sessions.dismiss(session, code),
                 FrontOutput::Told(told, command) => {
                     told::log(&told);

@@ -309,6 +309,7 @@ impl ShardLoop {
                 self.desk.sessions.closed(session);
                 self.give(now, Input::SessionClosed(session));
             }
+            WebMessage::LogLost { tag, lost } => self.give(now, Input::LogLost { tag, lost }),
             WebMessage::Http(Asked { method, path, body, reply }) => {
                 let id = self.desk.expect(reply);
                 self.give(now, Input::Http { id, method, path, body });
@@ -415,6 +416,7 @@ impl ShardLoop {
                 Output::AskFlow(question) => self.ask_flow(question),
                 Output::Flow(news) => told::log_flow(&news),
                 Output::Text { session, text } => self.desk.sessions.say(session, text),
+                Output::Log { session, order } => self.desk.sessions.log(session, order),
                 Output::CloseSession { session, code } => self.desk.sessions.dismiss(session, code),
                 Output::Http { id, status, content_type, allow, body } => {
                     let headers = allow.map(|allow| ("allow", allow.to_owned())).into_iter().collect();

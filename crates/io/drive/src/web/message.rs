@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use compact_str::CompactString;
-use hookswitch_dialect::call_api::Admission;
+use hookswitch_dialect::call_api::{Admission, LogLost, LogOrder, Tag};
 use hookswitch_dialect::rest;
 use hookswitch_shard::SessionId;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -24,6 +24,8 @@ pub(crate) enum WebMessage {
     Text { session: SessionId, text: String, place: OwnedSemaphorePermit },
     /// An application has gone.
     Closed(SessionId),
+    /// The log that an application wants to be told of is not there.
+    LogLost { tag: Tag, lost: LogLost },
     /// An HTTP request that the web does not answer by itself.
     Http(Asked),
     /// A request for a media channel.
@@ -99,13 +101,22 @@ impl Outboxes {
 
     /// Says something to an application; one that does not read loses its connection.
     pub(crate) fn say(&mut self, session: SessionId, text: String) {
-        if let Some(outbox) = self.0.get_mut(&session)
-            && outbox.push(text).is_err()
-        {
-            tracing::warn!(session = session.0, "an application does not read and is disconnected");
-            if let Some(outbox) = self.0.remove(&session) {
-                outbox.abort(POLICY_VIOLATION);
-            }
+        if self.0.get(&session).is_some_and(|outbox| outbox.push(text).is_err()) {
+            self.does_not_read(session);
+        }
+    }
+
+    /// Has an application told of the log of events, or no longer.
+    pub(crate) fn log(&mut self, session: SessionId, order: LogOrder) {
+        if self.0.get(&session).is_some_and(|outbox| outbox.log(order).is_err()) {
+            self.does_not_read(session);
+        }
+    }
+
+    fn does_not_read(&mut self, session: SessionId) {
+        tracing::warn!(session = session.0, "an application does not read and is disconnected");
+        if let Some(outbox) = self.0.remove(&session) {
+            outbox.abort(POLICY_VIOLATION);
         }
     }
 

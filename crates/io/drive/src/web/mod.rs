@@ -11,6 +11,7 @@ mod events;
 mod guard;
 mod http;
 mod listener;
+mod log;
 mod message;
 mod outbox;
 mod process;
@@ -258,6 +259,8 @@ pub(crate) struct Gateway {
     bodies: Arc<Semaphore>,
     /// Handshakes refused for want of a token.
     unauthorized: Arc<AtomicU64>,
+    /// The log that sessions may follow.
+    journal: Option<JournalHandle>,
 }
 
 /// What serves the connections.
@@ -324,6 +327,7 @@ impl Web {
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
             bodies: Arc::new(Semaphore::new(http::MAX_BODIES_KIB)),
             unauthorized: Arc::default(),
+            journal: journal.clone(),
         };
         let sessions = Arc::clone(&gateway.sessions);
         let unauthorized = Arc::clone(&gateway.unauthorized);

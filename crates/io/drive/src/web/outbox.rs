@@ -4,6 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use hookswitch_dialect::call_api::LogOrder;
 use tokio::sync::{mpsc, oneshot};
 
 /// Messages that may wait for one application.
@@ -15,6 +16,8 @@ pub const MAX_OUTBOX_BYTES: usize = 4 * 1024 * 1024;
 /// Something for an application.
 pub(super) enum Say {
     Text(String),
+    /// Tell of the log of events, or no longer, after everything before.
+    Log(LogOrder),
     /// Close with this code, after everything before.
     Close(u16),
 }
@@ -55,6 +58,14 @@ impl Outbox {
         }
         match self.queue.try_send(Say::Text(text)) {
             // A connection that has gone says so by itself.
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(SlowReader),
+        }
+    }
+
+    /// Has the log told, or no longer, after what waits.
+    pub(crate) fn log(&self, order: LogOrder) -> Result<(), SlowReader> {
+        match self.queue.try_send(Say::Log(order)) {
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
             Err(mpsc::error::TrySendError::Full(_)) => Err(SlowReader),
         }

@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::accept::{PerAddress, Places, Remote, Terms};
+use super::log::Following;
 use super::outbox::{Abort, Say, Waiting, outbox};
 use super::tls::{Identity, TlsFiles};
 use super::token::{self, Token, Unauthorized};
@@ -253,7 +254,7 @@ impl Terminal {
         let missed = AtomicU32::new(0);
         let code = tokio::select! {
             code = self.listen(&mut stream, &missed) => code,
-            code = speak(waiting, abort, &mut sink, self.ping_every, &missed) => code,
+            code = self.speak(waiting, abort, &mut sink, &missed) => code,
         };
         self.gateway.sink.push_always(WebMessage::Closed(session));
         goodbye(&mut sink, &mut stream, code).await;
@@ -303,67 +304,92 @@ fn refusal(error: &axum::Error) -> Option<u16> {
     }
 }
 
-/// Says what the shard has to say, and pings; returns the code to close with.
-async fn speak(
-    mut waiting: Waiting,
-    mut abort: Abort,
-    sink: &mut SplitSink<WebSocket, Frame>,
-    ping_every: Duration,
-    missed: &AtomicU32,
-) -> Option<u16> {
-    let mut ping = interval(ping_every);
-    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let stall = ping_every * (MAX_MISSED + 1);
-    // The first tick comes at once.
-    ping.tick().await;
-    loop {
-        let frame = tokio::select! {
-            code = abort.requested() => return Some(code),
-            say = waiting.next() => match say {
-                Some(Say::Text(text)) => Frame::Text(text.into()),
-                Some(Say::Close(code)) => return Some(code),
-                None => return Some(code::GOING_AWAY),
-            },
-            _ = ping.tick() => {
-                if missed.fetch_add(1, Ordering::Relaxed) >= MAX_MISSED {
-                    return Some(code::POLICY);
-                }
-                Frame::Ping(axum::body::Bytes::new())
-            }
-        };
-        tokio::select! {
-            code = abort.requested() => return Some(code),
-            result = timeout(stall, say_all(sink, frame, &mut waiting)) => match result {
-                Ok(Ok(None)) => {}
-                Ok(Ok(Some(code))) => return Some(code),
-                Ok(Err(_)) => return None,
-                // It takes nothing, though it may go on talking.
-                Err(_) => return Some(code::POLICY),
-            },
-        }
-    }
+/// What a connection sends next.
+enum Next {
+    Said(Say),
+    Events(Vec<String>),
+    Ping,
 }
 
-/// Sends a frame and what else waits by now in one piece; returns the code to close with, if that is what came next.
-async fn say_all(
-    sink: &mut SplitSink<WebSocket, Frame>,
-    first: Frame,
-    waiting: &mut Waiting,
-) -> Result<Option<u16>, axum::Error> {
-    let mut close = None;
-    sink.feed(first).await?;
-    for _ in 1..MAX_TOGETHER {
-        match waiting.next_now() {
-            Some(Say::Text(text)) => sink.feed(Frame::Text(text.into())).await?,
-            Some(Say::Close(code)) => {
-                close = Some(code);
-                break;
+impl Terminal {
+    /// Says what the shard and the log have to say, and pings; returns the code to close with.
+    async fn speak(
+        &self,
+        mut waiting: Waiting,
+        mut abort: Abort,
+        sink: &mut SplitSink<WebSocket, Frame>,
+        missed: &AtomicU32,
+    ) -> Option<u16> {
+        let mut following = Following::default();
+        let mut ping = interval(self.ping_every);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let stall = self.ping_every * (MAX_MISSED + 1);
+        // The first tick comes at once.
+        ping.tick().await;
+        loop {
+            let next = tokio::select! {
+                code = abort.requested() => return Some(code),
+                said = waiting.next() => match said {
+                    Some(said) => Next::Said(said),
+                    None => return Some(code::GOING_AWAY),
+                },
+                events = following.next(&self.gateway) => Next::Events(events),
+                _ = ping.tick() => {
+                    if missed.fetch_add(1, Ordering::Relaxed) >= MAX_MISSED {
+                        return Some(code::POLICY);
+                    }
+                    Next::Ping
+                }
+            };
+            let sending = async {
+                match next {
+                    Next::Said(said) => self.say_all(sink, said, &mut waiting, &mut following).await,
+                    Next::Events(events) => {
+                        for event in events {
+                            sink.feed(Frame::Text(event.into())).await?;
+                        }
+                        sink.flush().await.map(|()| None)
+                    }
+                    Next::Ping => sink.send(Frame::Ping(axum::body::Bytes::new())).await.map(|()| None),
+                }
+            };
+            tokio::select! {
+                code = abort.requested() => return Some(code),
+                result = timeout(stall, sending) => match result {
+                    Ok(Ok(None)) => {}
+                    Ok(Ok(Some(code))) => return Some(code),
+                    Ok(Err(_)) => return None,
+                    // It takes nothing, though it may go on talking.
+                    Err(_) => return Some(code::POLICY),
+                },
             }
-            None => break,
         }
     }
-    sink.flush().await?;
-    Ok(close)
+
+    /// Sends what is to be said and what else waits by now in one piece; returns the code to close with, if that is what comes
+    /// next.
+    async fn say_all(
+        &self,
+        sink: &mut SplitSink<WebSocket, Frame>,
+        first: Say,
+        waiting: &mut Waiting,
+        following: &mut Following,
+    ) -> Result<Option<u16>, axum::Error> {
+        let (mut first, mut close) = (Some(first), None);
+        for _ in 0..MAX_TOGETHER {
+            match first.take().or_else(|| waiting.next_now()) {
+                Some(Say::Text(text)) => sink.feed(Frame::Text(text.into())).await?,
+                Some(Say::Log(order)) => following.obey(order, &self.gateway),
+                Some(Say::Close(code)) => {
+                    close = Some(code);
+                    break;
+                }
+                None => break,
+            }
+        }
+        sink.flush().await?;
+        Ok(close)
+    }
 }
 
 /// The last words: our close frame, and the peer's. Reading on lets the peer see ours before the connection is gone.
