@@ -203,9 +203,9 @@ pub(crate) struct Reason {
     /// The parties that are on hold now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) legs: Option<Legs>,
-    /// The oldest event of the log, where that asked for is not in it.
+    /// The oldest event of the log, where that asked for is not in it. Rare, and elsewhere: problems are handed on by value.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) oldest: Option<CompactString>,
+    pub(crate) oldest: Option<Box<CompactString>>,
     /// The parameter at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) param: Option<CompactString>,

@@ -92,7 +92,7 @@ pub(super) fn lost(lost: LogLost) -> Notice {
     };
     let mut reason = Reason::new(Stage::Request, code, fault, text);
     reason.param = Some("after".into());
-    reason.oldest = oldest.map(|oldest| format_compact!("{}", oldest.0));
+    reason.oldest = oldest.map(|oldest| Box::new(format_compact!("{}", oldest.0)));
     Notice::error(format_args!("{code} {text}"), reason)
 }
 

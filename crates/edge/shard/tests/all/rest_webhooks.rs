@@ -100,7 +100,9 @@ fn events_name_commands_of_the_call_api_by_session_and_cmd_id() {
     let opened = Input::SessionOpened { session: SessionId(1), admission: Admission::open(Mode::Original) };
     world.shard.handle(world.now, opened);
     world.say(r#"{"jsonrpc":"2.0","id":"1","method":"CallStart","params":{"cmd_id":"mine","caller":"sip:alice@x.test","callee":"sip:bob@x.test"}}"#);
+    world.respond(0, 180, None);
     world.say(r#"{"jsonrpc":"2.0","id":"2","method":"CallEnd","params":{"cmd_id":"end","callid":"mine"}}"#);
+    world.pass(sec(40));
     let named = |cmd_id: &str| Some(CommandName::CallApi { session: 1, cmd_id: cmd_id.into() });
     assert_eq!(world.senders.first(), Some(&named("mine")));
     assert!(matches!(world.told.last().map(|told| &told.event), Some(CallEvent::Ended { .. })));

@@ -57,7 +57,11 @@ impl WebhookHandle {
         let all: Vec<Summary> = asked.await.unwrap_or_default();
         let now = |of: fn(&Summary) -> usize| all.iter().map(of).sum();
         let mut figures = vec![
-            Figure::now("webhooks", "Webhooks: those of the configuration, and those that calls have.", self.names().len()),
+            Figure::now(
+                "webhooks",
+                "Webhooks: those of the configuration, and those that calls have.",
+                self.names().len(),
+            ),
             Figure::now(
                 "webhooks_off",
                 "Webhooks whose target is gone (410).",
