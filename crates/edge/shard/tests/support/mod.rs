@@ -314,6 +314,12 @@ impl World {
         self.now = until;
     }
 
+    /// A call has this webhook from now on.
+    fn given(&mut self, call: CallId, webhook: compact_str::CompactString) {
+        let told = self.told.iter().filter(|told| told.call == call).count();
+        self.webhooks.push((call, webhook, told));
+    }
+
     /// Carries messages until nobody has anything to say.
     pub fn run(&mut self) {
         loop {
@@ -327,10 +333,7 @@ impl World {
                     Output::Http { status, body, .. } => self.answers.push((status, body)),
                     Output::Rest { response, .. } => self.responses.push(response),
                     Output::Command(end) => self.commands.push(end),
-                    Output::Webhook { call, webhook, .. } => {
-                        let told = self.told.iter().filter(|told| told.call == call).count();
-                        self.webhooks.push((call, webhook, told));
-                    }
+                    Output::Webhook { call, webhook, .. } => self.given(call, webhook),
                     Output::Store(change) => self.stored.push(change),
                     Output::Binding(_) | Output::Trunk(_) | Output::Guard(_) | Output::Toll(_) => {}
                     Output::Recorded(report) => self.recorded.push(report),
