@@ -1,6 +1,7 @@
 //! The switch on real sockets, one file for each behaviour, in one program: built once, and run on all processors. What counts the
 //! process's threads or files, or keeps it busy, has a program of its own.
 
+mod call_api_log;
 mod call_api_sockets;
 mod channels;
 mod control_access;

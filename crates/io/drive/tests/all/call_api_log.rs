@@ -1,12 +1,10 @@
 //! `Subscribe` with `after`: the log of events on a connection of the Call API, each event once and in order.
 
-mod harness;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::harness::{PATIENCE, config};
 use futures_util::{SinkExt, StreamExt};
-use harness::{PATIENCE, config};
 use hookswitch_call::{CallId, Event, Told};
 use hookswitch_dialect::call_api::Mode;
 use hookswitch_dialect::journal::{Entry, TrunkWord};
