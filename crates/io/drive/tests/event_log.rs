@@ -135,6 +135,63 @@ async fn what_has_left_the_memory_is_read_from_the_disk() {
 }
 
 #[tokio::test]
+async fn a_reader_that_is_dropped_while_it_waits_for_the_disk_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let thread = start(Some(folder.path()));
+    let journal = thread.handle();
+    let start = here(&journal).await;
+    let count = 3 * RING_EVENTS as u64;
+    for call in 0..count {
+        journal.push(incoming(call, if call % 100 == 0 { "rare.test" } else { "a.test" }));
+        while call % 1_000 == 0 && journal.newest().0 + 8_192 < start.0 + call {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    while journal.newest().0 < start.0 + count {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // Few of a page are wanted, so that one answer takes many pages: somebody else has something to say meanwhile.
+    let rare = Filter { domains: vec!["rare.test".into()], ..Filter::default() };
+    let mut reader = journal.reader(Some(start), rare);
+    let (mut random, mut seen, mut dropped) = (StdRng::seed_from_u64(2), Vec::new(), 0);
+    while seen.len() < count.div_ceil(100) as usize {
+        match timeout(Duration::from_millis(random.random_range(1..10)), reader.next()).await {
+            Ok(events) => seen.extend(events.unwrap()),
+            Err(_) => dropped += 1,
+        }
+    }
+    let expected: Vec<u64> = (0..count).step_by(100).map(|call| start.0 + 1 + call).collect();
+    assert_eq!(ids(&seen), expected, "it was dropped {dropped} times");
+}
+
+#[tokio::test]
+async fn a_reader_of_a_quiet_domain_is_woken_by_its_own_events_and_has_missed_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = JournalConfig { max_events: 1_000, ..JournalConfig::new(Some(folder.path().to_owned())) };
+    let thread = JournalThread::start(&config).unwrap();
+    let journal = thread.handle();
+    let start = here(&journal).await;
+    let of = |domain: &str| Filter { domains: vec![domain.into()], ..Filter::default() };
+    let (mut quiet, mut busy) = (journal.reader(None, of("quiet.test")), journal.reader(None, of("busy.test")));
+    assert!(timeout(Duration::from_millis(20), quiet.next()).await.is_err(), "nothing has happened");
+    // So much that the quiet one's place is in the log no more.
+    let count = RING_EVENTS as u64 + 10_000;
+    for call in 0..count {
+        journal.push(incoming(call, "busy.test"));
+        if call % 100 == 99 {
+            read(&mut busy, 100).await;
+        }
+    }
+    assert!(journal.oldest() > start);
+    assert!(timeout(Duration::from_millis(20), quiet.next()).await.is_err(), "nothing was about it");
+    for call in [count, count + 1] {
+        journal.push(incoming(call, "quiet.test"));
+        assert_eq!(ids(&read(&mut quiet, 1).await), [start.0 + 1 + call]);
+    }
+    assert_eq!(quiet.position(), journal.newest());
+}
+
+#[tokio::test]
 async fn a_restart_goes_on_with_the_numbers_and_ends_the_calls_that_it_has_cost() {
     let folder = tempfile::tempdir().unwrap();
     let first = start(Some(folder.path()));

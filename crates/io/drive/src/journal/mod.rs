@@ -16,6 +16,7 @@ mod pages;
 mod queue;
 mod reader;
 mod ring;
+mod waiters;
 mod writer;
 
 use std::io;
@@ -30,7 +31,6 @@ use hookswitch_call::Time;
 use hookswitch_dialect::journal::{Entry, EventId, Filter};
 use hookswitch_opensips::Link;
 use hookswitch_store::{EventLog, LogExtent, StoreError};
-use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::web::Figure;
@@ -41,6 +41,7 @@ pub use queue::{MAX_QUEUE, MAX_QUEUED_ENDS};
 pub use reader::{Expired, READ_AT_ONCE, Reader};
 use ring::Ring;
 pub use ring::{RING_BYTES, RING_EVENTS};
+use waiters::Waiters;
 use writer::Writer;
 
 /// What is kept, and where.
@@ -79,8 +80,8 @@ pub enum JournalError {
 struct Shared {
     queue: Queue,
     ring: RwLock<Ring>,
-    /// The newest event that readers may see. Readers wait for it to change.
-    told: watch::Sender<u64>,
+    /// Readers that wait for events.
+    waiters: Waiters,
     /// None keeps events in memory only.
     pages: Option<Pages>,
     log: Option<Arc<EventLog>>,
@@ -107,6 +108,11 @@ impl Shared {
 
     fn set_trouble(&self, trouble: Option<(Time, CompactString)>) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// The number that the next event gets which readers may see.
+    fn next(&self) -> u64 {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner).next()
     }
 
     /// The oldest event that can be read, and the one after the newest.
@@ -142,7 +148,7 @@ impl JournalThread {
         let shared = Arc::new(Shared {
             queue: Queue::default(),
             ring: RwLock::new(Ring::new(next)),
-            told: watch::Sender::new(next - 1),
+            waiters: Waiters::new(next),
             pages,
             log: log.clone(),
             counted: Counted::default(),

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::Shared;
 use super::ring::Segment;
+use super::waiters::Told;
 
 /// Events that a reader gets at once at most.
 pub const READ_AT_ONCE: usize = 256;
@@ -32,18 +33,22 @@ pub struct Expired {
 /// Reads events in order, each once.
 pub struct Reader {
     shared: Arc<Shared>,
-    told: watch::Receiver<u64>,
+    told: watch::Receiver<Told>,
     filter: Filter,
     /// The number of the next event to look at.
     at: u64,
+    /// Wanted, looked at and not handed out yet: whoever waits for the disk may be dropped.
+    found: Vec<Arc<Logged>>,
+    /// Whether the place that it was given is known to be in the log.
+    placed: bool,
 }
 
 impl Reader {
     pub(super) fn new(shared: Arc<Shared>, from: Option<EventId>, filter: Filter) -> Self {
-        let told = shared.told.subscribe();
-        let at = from.map_or_else(|| shared.extent().1, |from| from.0.saturating_add(1));
+        let told = shared.waiters.join(&filter, || shared.next());
+        let at = from.map_or_else(|| shared.next(), |from| from.0.saturating_add(1));
         shared.counted.readers.fetch_add(1, Ordering::Relaxed);
-        Self { shared, told, filter, at }
+        Self { shared, told, filter, at, found: Vec::new(), placed: false }
     }
 
     /// The last event that it has looked at, wanted or not: a reader after this one goes on where this is.
@@ -58,13 +63,20 @@ impl Reader {
     /// # Errors
     /// [`Expired`].
     pub async fn next(&mut self) -> Result<Vec<Arc<Logged>>, Expired> {
+        if !self.placed {
+            self.check()?;
+            self.placed = true;
+        }
         loop {
-            self.told.borrow_and_update();
-            let events = self.ready(READ_AT_ONCE).await?;
-            if !events.is_empty() {
-                return Ok(events);
+            let told = *self.told.borrow_and_update();
+            if self.at >= told.after {
+                self.at = self.at.max(told.from);
             }
-            if self.at < self.shared.extent().1 {
+            if self.at < told.next || !self.found.is_empty() {
+                let events = self.ready(READ_AT_ONCE).await?;
+                if !events.is_empty() {
+                    return Ok(events);
+                }
                 continue;
             }
             if self.told.changed().await.is_err() {
@@ -79,24 +91,24 @@ impl Reader {
     /// # Errors
     /// [`Expired`].
     pub async fn ready(&mut self, most: usize) -> Result<Vec<Arc<Logged>>, Expired> {
-        let mut found = Vec::new();
         for _ in 0..PAGES_AT_ONCE {
-            self.check()?;
+            if self.found.len() >= most {
+                break;
+            }
             if let Some(segments) = self.in_memory() {
                 for segment in segments {
-                    self.at = segment.collect(self.at, &self.filter, most, &mut found);
-                    if found.len() >= most {
+                    self.at = segment.collect(self.at, &self.filter, most, &mut self.found);
+                    if self.found.len() >= most {
                         break;
                     }
                 }
                 break;
             }
-            self.read_disk(most, &mut found).await;
-            if found.len() >= most {
-                break;
-            }
+            self.check()?;
+            self.read_disk(most).await;
         }
-        Ok(found)
+        let rest = self.found.split_off(self.found.len().min(most));
+        Ok(std::mem::replace(&mut self.found, rest))
     }
 
     /// Whether the log goes on where this reader is.
@@ -117,17 +129,17 @@ impl Reader {
     }
 
     /// Looks at one page.
-    async fn read_disk(&mut self, most: usize, found: &mut Vec<Arc<Logged>>) {
+    async fn read_disk(&mut self, most: usize) {
         let Some(pages) = &self.shared.pages else { return };
         match pages.read(self.at - 1).await {
             Some(Ok(page)) => {
                 for event in page.events {
-                    if found.len() >= most {
+                    if self.found.len() >= most {
                         return;
                     }
                     self.at = event.id.0 + 1;
                     if self.filter.wants(&event) {
-                        found.push(event);
+                        self.found.push(event);
                     }
                 }
                 // Also past what could not be read.
@@ -145,5 +157,6 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         self.shared.counted.readers.fetch_sub(1, Ordering::Relaxed);
+        self.shared.waiters.leave(&self.filter);
     }
 }

@@ -39,12 +39,21 @@ impl Segment {
         Self { events: events.into_iter().map(Arc::new).collect(), bytes, domains }
     }
 
-    fn first(&self) -> u64 {
+    pub(super) fn first(&self) -> u64 {
         self.events.first().map_or(0, |event| event.id.0)
     }
 
-    fn next(&self) -> u64 {
+    /// The number after its last event.
+    pub(super) fn next(&self) -> u64 {
         self.first() + self.events.len() as u64
+    }
+
+    /// Calls `each` with every domain that something in it is about, with some more than once.
+    pub(super) fn each_domain(&self, mut each: impl FnMut(&CompactString)) {
+        match &self.domains {
+            Some(table) => table.keys().for_each(each),
+            None => self.events.iter().flat_map(|event| &event.domains).for_each(&mut each),
+        }
     }
 
     /// Adds what is wanted of the events from this number on, until `most` are there. Returns the number to go on with.
@@ -105,9 +114,9 @@ impl Ring {
         }
     }
 
-    /// The batches from that with this number on, if that is in the ring.
+    /// The batches from that with this number on, if that is in the ring or comes next.
     pub(super) fn from(&self, number: u64) -> Option<Vec<Arc<Segment>>> {
-        if number < self.first() {
+        if number < self.first() || number > self.next {
             return None;
         }
         let start = self.segments.partition_point(|segment| segment.next() <= number);
@@ -160,7 +169,7 @@ mod tests {
         assert_eq!(numbers(&ring, 16, Some("0.test"), 2), (vec![18, 21], 22));
         assert_eq!(numbers(&ring, 10, Some("9.test"), 2), (vec![], 44));
         assert_eq!(numbers(&ring, 44, None, 2), (vec![], 44));
-        assert!(ring.from(9).is_none());
+        assert!(ring.from(9).is_none() && ring.from(45).is_none());
     }
 
     /// Fills a ring with twice as many events as it may hold, each of so many bytes, in batches of 512.

@@ -92,11 +92,13 @@ impl Writer {
         if self.shared.log.is_some() && !self.commit(&events, open) {
             return false;
         }
-        let Some(last) = events.last().map(|event| event.id.0) else { return true };
+        if events.is_empty() {
+            return true;
+        }
         self.shared.counted.events.fetch_add(events.len() as u64, Ordering::Relaxed);
         let segment = segment(events);
-        self.shared.ring.write().unwrap_or_else(PoisonError::into_inner).push(segment);
-        self.shared.told.send_replace(last);
+        self.shared.ring.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&segment));
+        self.shared.waiters.tell(&segment);
         true
     }
 

@@ -58,7 +58,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 const EVENT_STREAM: &str = "text/event-stream";
 
-/// Longest message from a reader, in bytes: there is nothing for it to say.
+/// Longest message from a reader, in bytes: there is nothing for it to say. It is also what is read at once: the library
+/// holds so much for each reader, 128 KiB if not told, and clears it whenever it looks whether something has come.
 const MAX_SAID: usize = 1_024;
 
 /// Seconds after which a reader that found no place may come again.
@@ -126,7 +127,7 @@ async fn answer(
     let upgrade = match (is_socket, upgrade) {
         (false, _) => None,
         (true, Ok(upgrade)) => {
-            let upgrade = upgrade.max_message_size(MAX_SAID).max_frame_size(MAX_SAID);
+            let upgrade = upgrade.max_message_size(MAX_SAID).max_frame_size(MAX_SAID).read_buffer_size(MAX_SAID);
             // A browser that shows its token as a subprotocol has to name one more, and be answered with it.
             Some(upgrade.protocols([SUBPROTOCOL_EVENTS]))
         }

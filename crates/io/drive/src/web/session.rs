@@ -35,6 +35,10 @@ pub const MAX_MESSAGE: usize = 64 * 1024;
 /// connection half-read.
 const MAX_READ: usize = 16 * MAX_MESSAGE;
 
+/// What is read at once, in bytes. The library holds so much for each session, 128 KiB if not told, and clears it whenever
+/// it looks whether something has come; for a longer message it grows.
+const READ_BUFFER: usize = 8 * 1024;
+
 /// Sessions at once, by default.
 pub const MAX_SESSIONS: usize = 1_000;
 
@@ -189,7 +193,7 @@ async fn answer(
         let version = [(header::SEC_WEBSOCKET_VERSION, "13")];
         (StatusCode::BAD_REQUEST, version, "Bad Request\n").into_response()
     })?;
-    let upgrade = upgrade.max_message_size(MAX_READ).max_frame_size(MAX_READ);
+    let upgrade = upgrade.max_message_size(MAX_READ).max_frame_size(MAX_READ).read_buffer_size(READ_BUFFER);
     // The first of ours that the client knows as well.
     let upgrade = upgrade.protocols([SUBPROTOCOL_STRICT, SUBPROTOCOL]);
     let is_strict = upgrade.selected_protocol().is_some_and(|name| name == SUBPROTOCOL_STRICT);
