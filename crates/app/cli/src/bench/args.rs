@@ -12,6 +12,7 @@ use super::media::MediaArgs;
 use super::quality::QualityArgs;
 use super::ratios::RatiosArgs;
 use super::registrations::RegistrationsArgs;
+use super::rest::RestArgs;
 
 /// Load for SIP servers and Call API daemons, and what it costs them.
 #[derive(Debug, Clone, Args)]
@@ -30,6 +31,8 @@ pub(super) enum What {
     Media(MediaArgs),
     /// Many readers of the log of events, and how soon it is there again after a restart
     Events(EventsArgs),
+    /// Commands to a switch by its native REST, about calls of phones in this process
+    Rest(RestArgs),
     /// What becomes of sound on its way from one codec to another, as a WAV file to be judged
     Quality(QualityArgs),
     /// What a Call API daemon adds between its applications and a simulated OpenSIPS

@@ -40,6 +40,8 @@ enum Step {
 struct Call {
     generation: u32,
     step: Step,
+    /// A change of the session was answered and not acknowledged yet.
+    changes: bool,
     id: Bytes,
     number: Option<u64>,
     /// Where the caller wants its audio.
@@ -221,6 +223,7 @@ impl Callee {
         if inside {
             let answer = self.template.answer(message, from, (200, name), true);
             work.sip.extend(answer.map(|answer| (from, answer)));
+            self.calls[name.slot as usize].changes = true;
             return;
         }
         tally.repeats_seen += 1;
@@ -233,8 +236,9 @@ impl Callee {
     fn acknowledged(&mut self, name: CallRef, work: &mut Work, tally: &mut Tally) {
         let audio = self.audio;
         let call = &mut self.calls[name.slot as usize];
+        let of_change = std::mem::take(&mut call.changes);
         if call.step != Step::Answered {
-            tally.repeats_seen += u64::from(call.step == Step::Talking);
+            tally.repeats_seen += u64::from(call.step == Step::Talking && !of_change);
             return;
         }
         call.step = Step::Talking;
@@ -272,6 +276,7 @@ impl Call {
         Call {
             generation: 0,
             step: Step::Free,
+            changes: false,
             id: Bytes::new(),
             number: None,
             remote: None,

@@ -1,6 +1,6 @@
 //! `hookswitch bench`: load for SIP servers and Call API daemons, and what it costs them.
 //!
-//! `bench registrations`, `bench media` and `bench events` have files of their own. `bench calls` is caller and callee at once, in one thread, small enough that the server is what is measured:
+//! `bench registrations`, `bench media`, `bench events` and `bench rest` have files of their own. `bench calls` is caller and callee at once, in one thread, small enough that the server is what is measured:
 //!
 //! ```text
 //!   Caller ──INVITE──▶ server ──INVITE──▶ Callee        Audio ──RTP──▶ server ──RTP──▶ Audio
@@ -24,6 +24,7 @@ mod process;
 mod quality;
 mod ratios;
 mod registrations;
+mod rest;
 mod run;
 mod summary;
 mod template;
@@ -40,6 +41,7 @@ use events::EventsArgs;
 use measure::Measure;
 use media::MediaArgs;
 use registrations::RegistrationsArgs;
+use rest::RestArgs;
 use run::Run;
 
 /// Runs the load and prints what it found out.
@@ -51,6 +53,7 @@ pub fn run(args: &BenchArgs) -> ExitCode {
         What::Registrations(args) => registrations(args),
         What::Media(args) => media(args),
         What::Events(args) => events(args),
+        What::Rest(args) => rest(args),
         What::Quality(args) => match quality::run(args) {
             Ok(text) => {
                 print!("{text}");
@@ -118,6 +121,19 @@ fn events(args: &EventsArgs) -> ExitCode {
         return fail(&error, 2);
     }
     match events::run(args) {
+        Ok((text, is_clean)) => {
+            print!("{text}");
+            ExitCode::from(u8::from(!is_clean))
+        }
+        Err(error) => fail(&error, 3),
+    }
+}
+
+fn rest(args: &RestArgs) -> ExitCode {
+    if let Err(error) = rest::check(args) {
+        return fail(&error, 2);
+    }
+    match rest::run(args) {
         Ok((text, is_clean)) => {
             print!("{text}");
             ExitCode::from(u8::from(!is_clean))

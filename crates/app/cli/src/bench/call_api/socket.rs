@@ -33,7 +33,7 @@ pub(in crate::bench) struct Socket {
     used: usize,
     outgoing: Vec<u8>,
     /// When the last piece of what was read arrived, by the calendar's clock.
-    pub(super) arrived: Option<Duration>,
+    pub(in crate::bench) arrived: Option<Duration>,
 }
 
 impl Socket {
@@ -129,6 +129,38 @@ impl Socket {
                 Err(error) => return Err(error).context("a session was lost"),
             }
         }
+    }
+
+    /// Reads once into room that others use as well, and calls `each` with every text that is whole. True if there may be
+    /// more: the room was filled.
+    pub(in crate::bench) fn read_texts(&mut self, room: &mut [u8], mut each: impl FnMut(&str)) -> anyhow::Result<bool> {
+        let len = match read_stamped(&self.stream, room) {
+            Ok((0, _)) => bail!("the daemon has closed a session"),
+            Ok((len, arrived)) => {
+                self.arrived = arrived.or(self.arrived);
+                len
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
+            Err(error) => return Err(error).context("a session was lost"),
+        };
+        self.incoming.extend_from_slice(&room[..len]);
+        while let Some((opcode, from, to)) = frame(&self.incoming[self.used..]) {
+            let payload = self.used + from..self.used + to;
+            self.used += to;
+            match opcode {
+                TEXT => each(std::str::from_utf8(&self.incoming[payload])?),
+                PING => {
+                    let payload = self.incoming[payload].to_vec();
+                    self.frame(PONG, &payload);
+                    self.flush()?;
+                }
+                CLOSE => bail!("the daemon closes a session"),
+                _ => {}
+            }
+        }
+        self.incoming.drain(..std::mem::take(&mut self.used));
+        Ok(len == room.len())
     }
 
     /// The next text of those that were read.

@@ -7,8 +7,10 @@
 //!                                           events.redb ──▶ opened anew: after a stop, and after a crash
 //! ```
 //!
-//! The switch is a whole one without calls, in this process; so are the readers, and both share the processors.
+//! The switch is a whole one without calls, in this process; so are the readers, and both share the processors. What the
+//! threads of the measurement take is told apart from what the switch takes.
 
+mod kept;
 mod readers;
 mod restart;
 
@@ -26,10 +28,13 @@ use hookswitch_drive::{
     Clock, ControlConfig, JournalConfig, JournalHandle, JournalThread, MediaConfig, SipListen, Switch, SwitchConfig,
 };
 use hookswitch_media::{AddressPolicy, EngineConfig};
+use hookswitch_net::thread_cpu_time;
 use hookswitch_sip::Transport;
 
+use self::kept::Kept;
 use self::readers::{Readers, Seen};
 use super::histogram::Histogram;
+use super::process::Watch;
 
 /// Events of one call: incoming, answered, bridged, ended.
 const EVENTS_OF_A_CALL: u64 = 4;
@@ -46,6 +51,10 @@ const TICK: Duration = Duration::from_millis(1);
 const AFTER_HELP: &str = "\
 With --apart each reader wants one domain of its own and each event is for one reader: what is delivered is what is
 pushed. Without it every reader gets every event, and so many times fewer are pushed.
+
+The times run from when an event was pushed: `kept` until it was on the disk and could be seen, `arrived` until it was in
+the socket of a reader, as the system notes it, `read` until the one thread that plays all readers had it. The processor
+time of the switch is that of the process without the threads of the measurement.
 
 Exit codes:
   0  every reader got every event that it wants once and in order
@@ -96,19 +105,27 @@ impl EventsArgs {
 /// Does it all, and returns what to print and whether everything went well.
 pub(in crate::bench) fn run(args: &EventsArgs) -> anyhow::Result<(String, bool)> {
     let folder = Folder::new(args.folder.clone())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let journal = JournalThread::start(&JournalConfig::new(Some(folder.path.clone())))?;
     let switch = Switch::start(switch_config(args, journal.handle())?)?;
     let address = *switch.addresses().control.first().context("the control listener is not there")?;
-    let moments = Arc::new(Moments::new(args.pushed()));
-    let readers = runtime.block_on(Readers::connect(address, args.readers, args.apart, &moments))?;
+    let clock = Clock::start();
+    let moments = Arc::new(Moments::new(clock, args.pushed()));
+    let readers = Readers::connect(address, args.readers, args.apart, &moments)?;
+    let kept = Kept::follow(&journal.handle(), clock, args.pushed())?;
+    let watch = Watch::new(&[std::process::id()])?;
+    let (process, thread) = (watch.cpu(), thread_cpu_time());
     let took = push(args, &journal.handle(), &moments);
+    let pushing = thread_cpu_time();
     let wanted = if args.apart { args.pushed() } else { args.pushed() * u64::from(args.readers) };
-    let seen = runtime.block_on(readers.finish(wanted, PATIENCE));
-    drop(runtime);
+    let seen = readers.finish(wanted, PATIENCE)?;
+    let all = watch.cpu().since(process).total();
+    let (kept, looking) = kept.finish()?;
+    let measuring = (pushing.0 + pushing.1).saturating_sub(thread.0 + thread.1) + seen.cpu + looking;
     let stopped = switch.stop();
-    let mut text = said(args, &seen, took, wanted);
-    let mut is_clean = stopped && seen.events == wanted && seen.disordered == 0;
+    let is_whole = seen.events == wanted && seen.disordered == 0;
+    let cost = (all.saturating_sub(measuring), seen.cpu);
+    let mut text = said(args, &Course { seen, kept, took, wanted, cost });
+    let mut is_clean = stopped && is_whole;
     if args.restart > 0 {
         let (lines, is_whole) = restart::measure(journal, &folder.path, args.restart)?;
         text.push_str(&lines);
@@ -117,24 +134,34 @@ pub(in crate::bench) fn run(args: &EventsArgs) -> anyhow::Result<(String, bool)>
     Ok((text, is_clean))
 }
 
-fn said(args: &EventsArgs, seen: &Seen, took: Duration, wanted: u64) -> String {
-    let Seen { events, disordered, latency } = seen;
-    let milliseconds = |time: Duration| time.as_secs_f64() * 1_000.0;
-    let of = |part| milliseconds(Histogram::quantile(latency, part));
+/// How it went.
+struct Course {
+    seen: Seen,
+    kept: Histogram,
+    took: Duration,
+    wanted: u64,
+    /// Processor time of the switch, and of the readers.
+    cost: (Duration, Duration),
+}
+
+fn said(args: &EventsArgs, Course { seen, kept, took, wanted, cost }: &Course) -> String {
+    let Seen { events, disordered, arrived, read, .. } = seen;
     let mut text = String::new();
     let pushed = args.pushed() as f64 / took.as_secs_f64();
-    let delivered = wanted as f64 / took.as_secs_f64();
+    let delivered = *wanted as f64 / took.as_secs_f64();
     // Writing to a string does not fail.
     let _ = writeln!(text, "readers       {}{}", args.readers, if args.apart { ", a domain each" } else { "" });
     let _ = writeln!(text, "pushed        {} events, {pushed:.0}/s", args.pushed());
     let _ = writeln!(text, "delivered     {events} of {wanted}, {delivered:.0}/s, {disordered} out of order");
-    let _ = writeln!(
-        text,
-        "latency       p50 {:.2} ms, p99 {:.2} ms, longest {:.2} ms",
-        of(0.5),
-        of(0.99),
-        milliseconds(latency.longest())
-    );
+    for (name, latency) in [("kept", kept), ("arrived", arrived), ("read", read)] {
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1_000.0;
+        let [half, most] = [0.5, 0.99].map(|part| milliseconds(latency.quantile(part)));
+        let longest = milliseconds(latency.longest());
+        let _ = writeln!(text, "{name:<14}p50 {half:.2} ms, p99 {most:.2} ms, longest {longest:.2} ms");
+    }
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / (*events).max(1) as f64;
+    let (switch, readers) = (each(cost.0), each(cost.1));
+    let _ = writeln!(text, "CPU           {switch:.1} us of the switch for each delivery, {readers:.1} of its reader");
     text
 }
 
@@ -153,26 +180,35 @@ fn switch_config(args: &EventsArgs, journal: JournalHandle) -> anyhow::Result<Sw
 
 /// When each event was pushed.
 struct Moments {
-    start: Instant,
+    clock: Clock,
+    start: Duration,
     /// Microseconds since the start, by the number of the event.
     at: Vec<std::sync::atomic::AtomicU64>,
 }
 
 impl Moments {
-    fn new(events: u64) -> Self {
-        Self { start: Instant::now(), at: (0..events).map(|_| 0.into()).collect() }
+    fn new(clock: Clock, events: u64) -> Self {
+        Self { clock, start: clock.now(), at: (0..events).map(|_| 0.into()).collect() }
+    }
+
+    /// The time since the start.
+    fn now(&self) -> Duration {
+        self.clock.now().saturating_sub(self.start)
+    }
+
+    /// When that was since the start, which the system noted by the calendar.
+    fn of_calendar(&self, noted: Duration) -> Duration {
+        self.now().saturating_sub(self.clock.since(noted))
     }
 
     fn note(&self, event: u64) {
-        let now = self.start.elapsed().as_micros() as u64;
-        self.at[event as usize].store(now, std::sync::atomic::Ordering::Relaxed);
+        self.at[event as usize].store(self.now().as_micros() as u64, std::sync::atomic::Ordering::Relaxed);
     }
 
-    /// How long ago an event was pushed; none if there is no such event.
-    fn since(&self, call: u64, seq: u64) -> Option<Duration> {
-        let at = self.at.get(usize::try_from(call * EVENTS_OF_A_CALL + seq).ok()?)?;
-        let pushed = Duration::from_micros(at.load(std::sync::atomic::Ordering::Relaxed));
-        Some(self.start.elapsed().saturating_sub(pushed))
+    /// When an event was pushed; none if there is no such event.
+    fn of(&self, call: u64, seq: u64) -> Option<Duration> {
+        let at = self.at.get(usize::try_from(call.checked_mul(EVENTS_OF_A_CALL)? + seq).ok()?)?;
+        Some(Duration::from_micros(at.load(std::sync::atomic::Ordering::Relaxed)))
     }
 }
 
@@ -183,7 +219,7 @@ fn domain(reader: u64) -> String {
 
 /// Pushes everything at its time. Returns how long that took.
 fn push(args: &EventsArgs, journal: &JournalHandle, moments: &Moments) -> Duration {
-    let (count, clock) = (args.pushed(), Clock::start());
+    let (count, clock) = (args.pushed(), moments.clock);
     let per_second = count as f64 / args.duration as f64;
     let (start, mut next) = (Instant::now(), 0);
     while next < count {

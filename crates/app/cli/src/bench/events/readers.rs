@@ -1,105 +1,144 @@
-//! The readers of a measurement: WebSockets that look at the clock when an event comes.
+//! The readers of a measurement: WebSockets in one thread, which notes when what it reads had arrived.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use futures_util::StreamExt as _;
-use tokio::net::TcpStream;
-use tokio::sync::Mutex;
-use tokio::task::JoinHandle;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use anyhow::{Context as _, anyhow};
+use hookswitch_net::thread_cpu_time;
+use mio::{Events, Poll, Token};
 
+use super::super::call_api::Socket;
 use super::super::histogram::Histogram;
 use super::{Moments, domain};
 
-/// Histograms that the readers share.
-const HISTOGRAMS: usize = 16;
+/// Sockets that are looked at before the system is asked again which have something.
+const AT_ONCE: usize = 1_024;
+
+/// Bytes read by one system call.
+const ROOM: usize = 64 * 1024;
+
+/// How often it is looked whether it is time to stop.
+const TURN: Duration = Duration::from_millis(10);
 
 /// What all readers have seen.
 pub(super) struct Seen {
     pub(super) events: u64,
     /// Events that did not come after one with a smaller id, or that nobody has pushed.
     pub(super) disordered: u64,
-    pub(super) latency: Histogram,
-}
-
-struct Counted {
-    events: AtomicU64,
-    disordered: AtomicU64,
-    latency: Vec<Mutex<Histogram>>,
+    /// Until it was in the reader's socket, which is noted by the system.
+    pub(super) arrived: Histogram,
+    /// Until the reader's thread had read it as well.
+    pub(super) read: Histogram,
+    /// Processor time of that thread.
+    pub(super) cpu: Duration,
 }
 
 /// Readers that are connected.
 pub(super) struct Readers {
-    tasks: Vec<JoinHandle<()>>,
-    counted: Arc<Counted>,
+    thread: JoinHandle<anyhow::Result<Seen>>,
+    events: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Readers {
     /// Connects them all. From then on every event that is pushed comes to whom it is for.
-    pub(super) async fn connect(
+    pub(super) fn connect(
         address: SocketAddr,
         readers: u32,
         apart: bool,
         moments: &Arc<Moments>,
     ) -> anyhow::Result<Self> {
-        let counted = Arc::new(Counted {
-            events: AtomicU64::new(0),
-            disordered: AtomicU64::new(0),
-            latency: (0..HISTOGRAMS).map(|_| Mutex::new(Histogram::new())).collect(),
-        });
-        let mut tasks = Vec::new();
+        let poll = Poll::new()?;
+        let mut sockets = Vec::new();
         for reader in 0..u64::from(readers) {
             let which = if apart { format!("&domain={}", domain(reader)) } else { String::new() };
-            let url = format!("ws://{address}/v1/events?type=call.*{which}");
-            let (socket, _) = connect_async(url).await.with_context(|| format!("reader {reader} is not let in"))?;
-            let (counted, moments) = (Arc::clone(&counted), Arc::clone(moments));
-            tasks.push(tokio::spawn(async move { read(reader, socket, &counted, &moments).await }));
+            let path = format!("/v1/events?type=call.*{which}");
+            let socket = Socket::open(address, &path, poll.registry(), Token(sockets.len()));
+            sockets.push((socket.with_context(|| format!("reader {reader} is not let in"))?, 0));
         }
-        Ok(Self { tasks, counted })
+        let (events, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let reading = Reading {
+            poll,
+            sockets,
+            moments: Arc::clone(moments),
+            count: Arc::clone(&events),
+            stop: Arc::clone(&stop),
+        };
+        let thread = std::thread::Builder::new().name("readers".to_owned()).spawn(move || reading.run())?;
+        Ok(Self { thread, events, stop })
     }
 
     /// Waits until so many events have come, or for so long.
-    pub(super) async fn finish(self, wanted: u64, patience: Duration) -> Seen {
+    pub(super) fn finish(self, wanted: u64, patience: Duration) -> anyhow::Result<Seen> {
         let start = Instant::now();
-        while self.counted.events.load(Ordering::Relaxed) < wanted && start.elapsed() < patience {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        while self.events.load(Ordering::Relaxed) < wanted && start.elapsed() < patience && !self.thread.is_finished() {
+            std::thread::sleep(TURN);
         }
-        for task in &self.tasks {
-            task.abort();
-        }
-        let mut latency = Histogram::new();
-        for part in &self.counted.latency {
-            latency.join(&*part.lock().await);
-        }
-        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Seen { events: of(&self.counted.events), disordered: of(&self.counted.disordered), latency }
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().map_err(|_| anyhow!("the thread of the readers has panicked"))?
     }
 }
 
-async fn read(
-    reader: u64,
-    mut socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    counted: &Counted,
-    moments: &Moments,
-) {
-    let mut last = 0;
-    while let Some(Ok(message)) = socket.next().await {
-        let Message::Text(text) = message else { continue };
-        let event = parse(&text).and_then(|(id, call, seq)| Some((id, moments.since(call, seq)?)));
-        match event {
-            Some((id, latency)) if id > last => {
-                last = id;
-                counted.latency[reader as usize % HISTOGRAMS].lock().await.add(latency);
+/// What the thread of the readers has.
+struct Reading {
+    poll: Poll,
+    /// With the id of the last event that each has seen.
+    sockets: Vec<(Socket, u64)>,
+    moments: Arc<Moments>,
+    count: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Reading {
+    fn run(mut self) -> anyhow::Result<Seen> {
+        let (mut ready, mut room) = (Events::with_capacity(AT_ONCE), vec![0; ROOM]);
+        let (arrived, read) = (Histogram::new(), Histogram::new());
+        let mut seen = Seen { events: 0, disordered: 0, arrived, read, cpu: Duration::ZERO };
+        let before = thread_cpu_time();
+        while !self.stop.load(Ordering::Relaxed) {
+            self.poll.poll(&mut ready, Some(TURN))?;
+            for Token(index) in ready.iter().map(mio::event::Event::token) {
+                let (socket, last) = &mut self.sockets[index];
+                while take(socket, last, &mut room, &self.moments, &mut seen)? {}
             }
-            _ => drop(counted.disordered.fetch_add(1, Ordering::Relaxed)),
+            self.count.store(seen.events, Ordering::Relaxed);
         }
-        counted.events.fetch_add(1, Ordering::Relaxed);
+        let after = thread_cpu_time();
+        seen.cpu = (after.0 + after.1).saturating_sub(before.0 + before.1);
+        Ok(seen)
     }
+}
+
+/// Reads once from a socket; true if there may be more.
+fn take(
+    socket: &mut Socket,
+    last: &mut u64,
+    room: &mut [u8],
+    moments: &Moments,
+    seen: &mut Seen,
+) -> anyhow::Result<bool> {
+    let mut pushed = Vec::new();
+    let may_be_more = socket.read_texts(room, |text| {
+        seen.events += 1;
+        match parse(text).and_then(|(id, call, seq)| Some((id, moments.of(call, seq)?))) {
+            Some((id, at)) if id > *last => {
+                *last = id;
+                pushed.push(at);
+            }
+            _ => seen.disordered += 1,
+        }
+    })?;
+    let now = moments.now();
+    // The stamp is that of the last piece: what came before it in the same read is taken for as late.
+    let arrived = socket.arrived.map_or(now, |at| moments.of_calendar(at).min(now));
+    for at in pushed {
+        seen.read.add(now.saturating_sub(at));
+        seen.arrived.add(arrived.saturating_sub(at));
+    }
+    Ok(may_be_more)
 }
 
 /// The id of an event, its call, and its number there, without reading all of its JSON.

@@ -1,0 +1,84 @@
+//! What `hookswitch bench rest` can be told.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::ensure;
+use clap::Args;
+
+use super::course::REQUESTS_OF_A_CALL;
+
+const AFTER_HELP: &str = "\
+A call is five requests: POST /v1/calls, GET of the call, POST of a hold of the called party, GET of that command, and
+DELETE of the call; all but GET carry an Idempotency-Key. Each comes --pause after the answer to the one before, so that
+the phones have done what they were told. A phone is called for each party, in this process: the switch must send
+sip:bench-*@* to --phones. A request waits for a connection that is free; its time runs from when it is written.
+
+Exit codes:
+  0  every request was answered as it should be, every hold was done, and every phone was hung up
+  1  something was not
+  2  the command line cannot be understood
+  3  sockets failed, or a process to be measured is not there";
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(in crate::bench) struct RestArgs {
+    /// The control listener of the switch
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9001")]
+    pub(super) server: SocketAddr,
+    /// The bearer token to show [default: none]
+    #[arg(long, value_name = "TEXT")]
+    pub(super) token: Option<String>,
+    /// Requests per second
+    #[arg(long, value_name = "N", default_value_t = 5_000.0)]
+    pub(super) rate: f64,
+    /// Start calls for so long, in seconds
+    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    pub(super) duration: f64,
+    /// Connections, each with one request at a time
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(super) connections: u16,
+    /// Between an answer and the next request about the call, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 200)]
+    pub(super) pause: u64,
+    /// Address of all phones
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.2:5070")]
+    pub(super) phones: SocketAddr,
+    /// Measure this process and those that it has started; may be given several times
+    #[arg(long, value_name = "PID")]
+    pub(super) pid: Vec<u32>,
+    /// One JSON object instead of text
+    #[arg(long)]
+    pub(in crate::bench) json: bool,
+}
+
+/// Most requests per second.
+const MAX_RATE: f64 = 100_000.0;
+
+/// Most requests in all.
+const MAX_REQUESTS: f64 = 100_000_000.0;
+
+/// The command line as it is meant.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) calls: u64,
+    /// Time between two calls.
+    pub(super) interval: Duration,
+    pub(super) pause: Duration,
+}
+
+impl RestArgs {
+    pub(super) fn plan(&self) -> anyhow::Result<Plan> {
+        ensure!(self.rate > 0.0 && self.rate <= MAX_RATE, "--rate must be above 0 and at most {MAX_RATE}");
+        ensure!(self.duration > 0.0, "--duration must be above 0");
+        let requests = self.rate * self.duration;
+        ensure!(requests <= MAX_REQUESTS, "more than {MAX_REQUESTS} requests");
+        let is_fit = |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+        ensure!(self.token.as_ref().is_none_or(is_fit), "--token must be of visible ASCII characters");
+        let each = f64::from(REQUESTS_OF_A_CALL);
+        let calls = (requests / each).round() as u64;
+        ensure!(calls > 0, "--rate and --duration make no call of {REQUESTS_OF_A_CALL} requests");
+        let (interval, pause) = (Duration::from_secs_f64(each / self.rate), Duration::from_millis(self.pause));
+        Ok(Plan { calls, interval, pause })
+    }
+}
