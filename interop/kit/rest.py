@@ -60,6 +60,21 @@ class Rest:
         verdict.equal(document["status"], "done", f"the command {document['kind']} is done: {document.get('cause')}")
         return document
 
+    def bytes(self, name, method="GET", headers=None, **parameters):
+        """Asks for what is no document: the status, the fields of the head by their names in lower case, and the body."""
+        _, path, operation = self.operations[name]
+        target = re.sub(r"\{(\w+)\}", lambda found: urllib.parse.quote(str(parameters.pop(found[1])), safe=""), path)
+        connection = HTTPConnection(self.host, self.port, timeout=10)
+        try:
+            shown = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+            connection.request(method, target, headers={**shown, **(headers or {})})
+            response = connection.getresponse()
+            if str(response.status) not in operation["responses"]:
+                verdict.fail(f"{name} answers {response.status}, which its document does not tell of")
+            return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+        finally:
+            connection.close()
+
     def _ask(self, method, target, headers, body):
         connection = HTTPConnection(self.host, self.port, timeout=5)
         try:

@@ -19,6 +19,7 @@
 //! | `places.rs` | which media node has room |
 //! | `orders.rs` | requests of one leg or channel go one after the other |
 //! | `pulse.rs` | which nodes are there |
+//! | `standing.rs` | how nodes stand, for whoever looks after them |
 
 #![forbid(unsafe_code)]
 
@@ -27,17 +28,19 @@ pub mod media;
 mod orders;
 mod places;
 mod pulse;
+mod standing;
 
 use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_call::port::{Backend, MediaLink};
-use hookswitch_call::{CallId, Found, MediaOp, MediaReport, Op, Report, Time};
+use hookswitch_call::{CallId, Found, MediaOp, MediaReport, Op, RecordingId, Report, Time};
 
 pub use legs::{Legs, MAX_LEGS, MAX_REGISTERED};
 pub use media::Media;
 pub use orders::{MAX_LANE, MAX_WAITING, Orders, TooMany};
 pub use places::{Load, PlaceNews, Places};
 pub use pulse::{BEAT, MISSES, Pulse, PulseNews};
+pub use standing::{NodeKind, NodeState, NodeStatus, Standing};
 
 /// What the control server's path of what SIP nodes tell begins with; the number of the node follows.
 pub const SIP_NODE: &str = "/sip-node/";
@@ -47,6 +50,15 @@ pub const MEDIA_NODE: &str = "/media-node/";
 
 /// Where registrations are told by whoever has one SIP node only and does not number it, as in the readme of project-mediaswitch.
 pub const REGISTRATIONS: &str = "/reg";
+
+/// Where a media node gives out the files of its recordings; the name of the file follows, escaped.
+pub const RECORDING: &str = "/recording/";
+
+/// The path of a file at [`RECORDING`].
+#[must_use]
+pub fn recording_path(file: &str) -> String {
+    format!("{RECORDING}{}", hookswitch_mediaswitch::escaped(file))
+}
 
 /// Most nodes of either kind.
 pub const MAX_NODES: usize = 64;
@@ -128,6 +140,14 @@ pub trait Half {
     fn handle_timeout(&mut self, now: Time);
     /// When that is wanted next.
     fn poll_timeout(&self) -> Option<Time>;
+    /// Which node has the file of a recording; to be asked before the report that it is over is. Nothing by default.
+    fn poll_recorded(&mut self) -> Option<(NodeId, CallId, RecordingId)> {
+        None
+    }
+    /// How its nodes stand, in their order. Nothing by default.
+    fn standing(&self) -> Vec<Standing> {
+        Vec::new()
+    }
     /// What has become of a node, for logs. Nothing by default.
     fn poll_news(&mut self) -> Option<(NodeId, PulseNews)> {
         None
@@ -252,6 +272,13 @@ impl Nodes {
     /// The next report of audio.
     pub fn poll_media_report(&mut self) -> Option<MediaReport> {
         self.media.as_mut()?.half.poll_report()
+    }
+
+    /// The base URL of the node that has the file of a recording, before [`Nodes::poll_media_report`] tells that it is over.
+    pub fn poll_recorded(&mut self) -> Option<(CompactString, CallId, RecordingId)> {
+        let Beyond { urls, half } = self.media.as_mut()?;
+        let (node, call, recording) = half.poll_recorded()?;
+        Some((urls.get(usize::from(node.0))?.clone(), call, recording))
     }
 
     /// The next request to make.

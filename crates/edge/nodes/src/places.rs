@@ -12,7 +12,7 @@ use compact_str::CompactString;
 use hookswitch_call::Time;
 use serde::Deserialize;
 
-use crate::{NodeId, Pulse, PulseNews};
+use crate::{NodeId, NodeState, Pulse, PulseNews, Standing};
 
 /// Percent of the processors by which a node's figure must differ from the one that is believed.
 pub const CPU_STEP: f32 = 5.0;
@@ -80,6 +80,8 @@ struct Place {
     cpu: f32,
     late_until: Time,
     rests_until: Time,
+    /// Since when it wants to be rid of its calls; none while it does not.
+    drains: Option<Time>,
     /// Channels given to it since it last spoke.
     fresh: u32,
 }
@@ -148,6 +150,7 @@ impl Places {
         if load.late_ticks > 0 {
             place.late_until = now + LATE_MEMORY;
         }
+        place.drains = load.draining.then(|| place.drains.unwrap_or(now));
         place.fresh = 0;
         place.load = Some(load);
         news
@@ -174,6 +177,21 @@ impl Places {
     pub fn may_take(&self, now: Time, node: NodeId) -> bool {
         let rests = |place: &Place| now < place.rests_until;
         self.holds(node) && self.places.get(usize::from(node.0)).is_some_and(|place| !rests(place))
+    }
+
+    /// How a node stands that has the audio of so many of our calls.
+    #[must_use]
+    pub fn standing(&self, node: NodeId, carries: usize) -> Standing {
+        let place = self.places.get(usize::from(node.0));
+        let (state, since) = match self.pulse.standing(node) {
+            None => (NodeState::Starting, None),
+            Some((false, since)) => (NodeState::Lost, Some(since)),
+            Some((true, since)) => match place.and_then(|place| place.drains) {
+                Some(drains) => (NodeState::Draining, Some(drains.max(since))),
+                None => (NodeState::Up, Some(since)),
+            },
+        };
+        Standing { state, since, carries, load: place.and_then(|place| place.load.clone()) }
     }
 
     fn has_room(&self, now: Time, node: NodeId) -> bool {
@@ -259,6 +277,29 @@ mod tests {
         assert_eq!(places.answered(NOW, B, Some(load(0, 4))), [PlaceNews::There(B)]);
         let chosen: Vec<_> = (0..3).map(|_| places.choose(NOW + REST)).collect();
         assert_eq!(chosen, [Some(B), Some(B), None], "it has room for two calls");
+    }
+
+    #[test]
+    fn a_node_starts_is_up_drains_and_is_lost_and_it_is_known_since_when() {
+        let mut places = Places::new(1);
+        let at = |places: &Places| {
+            let Standing { state, since, load, .. } = places.standing(A, 0);
+            (state, since.map(|since| since - NOW), load.map(|load| load.active))
+        };
+        let seconds = |count| Some(Duration::from_secs(count));
+        assert_eq!(at(&places), (NodeState::Starting, None, None));
+        places.answered(NOW, A, Some(load(2, 8)));
+        assert_eq!(at(&places), (NodeState::Up, seconds(0), Some(2)));
+        for second in [1, 2] {
+            places.answered(NOW + Duration::from_secs(second), A, Some(Load { draining: true, ..load(3, 7) }));
+        }
+        assert_eq!(at(&places), (NodeState::Draining, seconds(1), Some(3)));
+        places.answered(NOW + Duration::from_secs(3), A, Some(load(3, 7)));
+        assert_eq!(at(&places), (NodeState::Up, seconds(0), Some(3)));
+        for second in 4..7 {
+            places.answered(NOW + Duration::from_secs(second), A, None);
+        }
+        assert_eq!(at(&places), (NodeState::Lost, seconds(6), Some(3)), "what it said last is still known");
     }
 
     #[test]

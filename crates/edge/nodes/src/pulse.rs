@@ -34,6 +34,8 @@ struct Beat {
     due: Option<Time>,
     missed: u8,
     there: Option<bool>,
+    /// When that was said last of it for the first time in a row.
+    since: Option<Time>,
 }
 
 /// The pulse of all nodes of one kind.
@@ -44,7 +46,7 @@ impl Pulse {
     /// Of so many nodes, of which nothing is known yet. All are asked at once.
     #[must_use]
     pub fn new(nodes: usize) -> Self {
-        Self(vec![Beat { due: Some(Time::ZERO), missed: 0, there: None }; nodes])
+        Self(vec![Beat { due: Some(Time::ZERO), missed: 0, there: None, since: None }; nodes])
     }
 
     /// The next node to be asked now; it counts as being asked.
@@ -67,6 +69,7 @@ impl Pulse {
         if beat.there.replace(there) == Some(there) {
             return None;
         }
+        beat.since = Some(now);
         Some(if there { PulseNews::There } else { PulseNews::Lost })
     }
 
@@ -74,6 +77,13 @@ impl Pulse {
     #[must_use]
     pub fn is_there(&self, node: NodeId) -> bool {
         self.0.get(usize::from(node.0)).is_some_and(|beat| beat.there == Some(true))
+    }
+
+    /// Whether a node answers, and since when it does or does not; none while nothing is known of it.
+    #[must_use]
+    pub fn standing(&self, node: NodeId) -> Option<(bool, Time)> {
+        let beat = self.0.get(usize::from(node.0))?;
+        Some((beat.there?, beat.since?))
     }
 
     /// Those that answer.
@@ -104,6 +114,7 @@ mod tests {
             assert_eq!(pulse.poll(now), Some(NODE));
             assert_eq!(pulse.poll(now), None, "it is being asked");
             let news = pulse.answered(now, NODE, answered);
+            assert_eq!(pulse.standing(NODE).map(|(there, _)| there), Some(pulse.is_there(NODE)));
             assert_eq!(pulse.poll_timeout(), Some(now + BEAT));
             now += BEAT;
             (news, pulse.is_there(NODE))
@@ -114,15 +125,19 @@ mod tests {
         assert_eq!(ask(false), (Some(PulseNews::Lost), false));
         assert_eq!(ask(false), (None, false));
         assert_eq!(ask(true), (Some(PulseNews::There), true));
+        // The ninth question, a second after another.
+        assert_eq!(pulse.standing(NODE), Some((true, NOW + 8 * BEAT)));
     }
 
     #[test]
     fn a_node_that_has_never_answered_is_lost_once() {
         let mut pulse = Pulse::new(2);
         assert_eq!((pulse.poll(NOW), pulse.poll(NOW)), (Some(NodeId(0)), Some(NodeId(1))));
+        assert_eq!(pulse.standing(NodeId(1)), None, "nothing is known of it");
         assert_eq!(pulse.poll_timeout(), None, "both are being asked");
         let said: Vec<_> = (0..MISSES).map(|_| pulse.answered(NOW, NodeId(1), false)).collect();
         assert_eq!(said, [None, None, Some(PulseNews::Lost)]);
+        assert_eq!(pulse.standing(NodeId(1)), Some((false, NOW)));
         assert_eq!(pulse.answered(NOW, NodeId(7), true), None, "there is no such node");
         assert_eq!(pulse.there().count(), 0);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hookswitch_call::port::MediaLink as _;
 use hookswitch_call::*;
 use hookswitch_nodes::media::{LEAVE_TIME, MAX_QUEUE, PATIENCE};
-use hookswitch_nodes::{Half as _, PulseNews};
+use hookswitch_nodes::{Half as _, NodeId, NodeState, PulseNews};
 
 fn sec(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -44,6 +44,19 @@ fn calls_are_spread_over_all_hosts_and_refused_when_none_has_room() {
     site.pass(sec(2));
     site.talking();
     assert_eq!(site.tables(), [2, 2]);
+}
+
+#[test]
+fn it_is_known_how_hosts_stand_and_which_has_which_calls() {
+    let mut site = Site::new(&[100, 100]);
+    let calls: Vec<CallId> = (0..3).map(|_| site.talking()).collect();
+    site.pass(sec(2));
+    let standing = |site: &Site| site.media.standing().iter().map(|one| (one.state, one.carries)).collect::<Vec<_>>();
+    assert_eq!(standing(&site), [(NodeState::Up, 2), (NodeState::Up, 1)]);
+    site.hangs_up(calls[0]);
+    site.kill(1);
+    site.pass(sec(10));
+    assert_eq!(standing(&site), [(NodeState::Up, 2), (NodeState::Lost, 0)], "what it had is on the other one");
 }
 
 /// Everything that can be said between the first word of a call and its last.
@@ -386,4 +399,7 @@ fn a_recording_on_a_drained_host_is_complete_before_it_is_told() {
         _ => None,
     });
     assert_eq!(reasons.collect::<Vec<_>>(), [RecordEnd::Closed], "once, and as it was");
+    let recorded = site.media.poll_recorded().map(|(node, call, _)| (node, call));
+    assert_eq!(recorded, Some((NodeId(0), call)), "the host that was drained has the file");
+    assert_eq!(site.media.poll_recorded(), None);
 }

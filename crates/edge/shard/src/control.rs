@@ -30,7 +30,8 @@ impl Shard {
             _ => return false,
         };
         let headers = said.allow.map(|allow| ("allow", allow.to_owned())).into_iter().collect();
-        let response = Response { status: said.status, content_type: CONTENT_TYPE, headers, body: said.body };
+        let response =
+            Response { status: said.status, content_type: CONTENT_TYPE, headers, body: said.body, file: None };
         self.out.push_back(Output::Rest { id, response });
         true
     }

@@ -6,8 +6,9 @@
 //!                                 Output::AskFlow ◀──┘ └── Input::Flow
 //! ```
 
+use compact_str::CompactString;
 use hookswitch_call::{Address, StepWanted, Time};
-use hookswitch_dialect::flow::FlowOutput;
+use hookswitch_dialect::flow::{FlowOutput, FlowTotals};
 
 use crate::{Output, Shard};
 
@@ -33,6 +34,12 @@ impl Shard {
             FlowOutput::News(news) => self.out.push_back(Output::Flow(news)),
         }
         true
+    }
+
+    /// What has been counted of each flow, and how many calls are in it now.
+    #[must_use]
+    pub fn flow_totals(&self) -> Vec<(CompactString, FlowTotals, usize)> {
+        self.flows.totals()
     }
 
     /// How many calls are led by flows, and how many answers are waited for.

@@ -127,6 +127,13 @@ pub enum Input {
         /// The document, or why there is none.
         reply: Result<Document, CompactString>,
     },
+    /// The URL of a flow has no good answer to [`Output::AskFlow`], and its fallback URL is asked; what comes of that follows.
+    FlowElsewhere {
+        /// Which question.
+        id: FlowQuestionId,
+        /// What was wrong.
+        why: CompactString,
+    },
     /// What came of [`Output::Controller`].
     Controller {
         /// Which.

@@ -207,6 +207,7 @@ impl Shard {
             Input::LogLost { tag, lost } => self.hub.log_lost(tag, lost),
             Input::Http { id, method, path, body } => self.http(now, id, &method, &path, &body),
             Input::Flow { id, reply } => self.flows.replied(now, id, reply),
+            Input::FlowElsewhere { id, why } => self.flows.asked_elsewhere(id, why),
             Input::Controller { id, status } => {
                 if let Some(channel) = self.dialogs.noted(now, id, status) {
                     self.channels.unknown(channel);

@@ -8,7 +8,7 @@ use hookswitch_call::port::Backend as _;
 use hookswitch_call::{MediaOp, MediaReport, Op, Report, Time};
 use hookswitch_channels::Channels;
 use hookswitch_dialect::mediaswitch::CONTENT_TYPE;
-use hookswitch_nodes::{Answer, Nodes};
+use hookswitch_nodes::{Answer, NodeStatus, Nodes};
 use serde_json::{Value, json};
 
 use crate::{HttpId, Output, Shard};
@@ -20,6 +20,12 @@ impl Shard {
         let mut shard = Self { nodes, ..self };
         shard.tell_nodes_all();
         shard
+    }
+
+    /// How the nodes stand that have our legs and audio; none where those are in this process.
+    #[must_use]
+    pub fn node_status(&self) -> Vec<NodeStatus> {
+        self.nodes.status()
     }
 
     /// The board wants something done to a leg: by whoever has the legs.
@@ -98,6 +104,8 @@ impl Shard {
     pub(crate) fn step_nodes(&mut self, now: Time) -> bool {
         if let Some(report) = self.nodes.poll_report() {
             self.reported(now, report);
+        } else if let Some((node, call, recording)) = self.nodes.poll_recorded() {
+            self.rest.lies_at(call, recording, &node);
         } else if let Some(report) = self.nodes.poll_media_report() {
             self.media_told(now, report);
         } else if let Some(news) = self.nodes.poll_news() {

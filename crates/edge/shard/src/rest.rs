@@ -16,7 +16,8 @@ use hookswitch_call::machine::Call;
 use hookswitch_call::switchboard::Switchboard;
 use hookswitch_call::{Address, CallAudio, CallId, Command, MediaOp, Refused, Ticket, Time};
 use hookswitch_dialect::journal::record::Records;
-use hookswitch_dialect::rest::{Binding, DeskOutput, Health, Request, RequestId, Switch, Trunk};
+use hookswitch_dialect::rest::{Binding, DeskOutput, Health, Node, NodeLoad, Request, RequestId, Switch, Trunk};
+use hookswitch_nodes::{NodeStatus, Nodes, Standing};
 
 use crate::details::submit;
 use crate::inquiry::host_of;
@@ -30,6 +31,7 @@ impl Shard {
             b2bua: &mut self.b2bua,
             board: &mut self.board,
             records: &mut self.records,
+            nodes: &self.nodes,
             inspect: &mut inspect,
         };
         self.rest.handle(now, RequestId(id.0), request, &mut behind);
@@ -54,6 +56,7 @@ impl Shard {
             b2bua: &mut self.b2bua,
             board: &mut self.board,
             records: &mut self.records,
+            nodes: &self.nodes,
             inspect: &mut inspect,
         };
         self.rest.inspected(call, audio, &behind);
@@ -85,6 +88,7 @@ struct Behind<'a> {
     b2bua: &'a mut B2bua,
     board: &'a mut Switchboard,
     records: &'a mut Records,
+    nodes: &'a Nodes,
     inspect: &'a mut Vec<CallId>,
 }
 
@@ -149,6 +153,10 @@ impl Switch for Behind<'_> {
             .collect()
     }
 
+    fn nodes(&self) -> Vec<Node> {
+        self.nodes.status().into_iter().map(node).collect()
+    }
+
     fn drain(&mut self) {
         self.board.drain();
         self.b2bua.leave_trunks(self.now);
@@ -161,6 +169,17 @@ impl Switch for Behind<'_> {
             draining: self.board.draining(),
         }
     }
+}
+
+fn node(status: NodeStatus) -> Node {
+    let NodeStatus { kind, url, standing: Standing { state, since, carries, load } } = status;
+    let load = load.map(|load| NodeLoad {
+        active: load.active,
+        available: load.available,
+        processor: load.cpu,
+        late_ticks: load.late_ticks,
+    });
+    Node { kind: kind.name(), url, state: state.name(), since, carries, load }
 }
 
 fn document(user: &str, domain: &str, binding: &hookswitch_sip::registrar::Binding) -> Binding {

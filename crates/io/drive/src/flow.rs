@@ -58,8 +58,17 @@ pub enum FlowServiceError {
     System(#[from] std::io::Error),
 }
 
-/// Takes what came of a question, in any thread.
-pub(crate) type DocumentSink = Arc<dyn Fn(QuestionId, Result<Document, CompactString>) + Send + Sync>;
+/// What is heard of a question.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// The URL of the flow has no good answer, for this reason, and its fallback URL is asked.
+    Elsewhere(CompactString),
+    /// What came of it: once, and nothing after it.
+    Reply(Result<Document, CompactString>),
+}
+
+/// Takes what is heard of a question, in any thread.
+pub(crate) type DocumentSink = Arc<dyn Fn(QuestionId, Heard) + Send + Sync>;
 
 struct Leader {
     name: CompactString,
@@ -105,7 +114,7 @@ impl FlowService {
         let (id, last) = (question.id, question.last);
         let answer = move |sink: &DocumentSink, reply| {
             if !last {
-                sink(id, reply)
+                sink(id, Heard::Reply(reply))
             }
         };
         let (Some(leader), Some(runtime)) = (self.leaders.get(&question.flow), &self.runtime) else {
@@ -117,7 +126,7 @@ impl FlowService {
         }
         let (leader, sink, under_way) = (Arc::clone(leader), Arc::clone(&self.sink), Arc::clone(&self.under_way));
         runtime.spawn(async move {
-            let reply = leader.ask(&question).await;
+            let reply = leader.ask(&question, &sink).await;
             under_way.fetch_sub(1, Ordering::Relaxed);
             match reply {
                 Err(why) if last => tracing::info!(flow = %leader.name, %why, "nobody has heard the end of a call"),
@@ -138,13 +147,13 @@ impl Drop for FlowService {
 
 impl Leader {
     /// Asks the URL, and where that has no good answer the other one.
-    async fn ask(&self, question: &Question) -> Result<Document, CompactString> {
+    async fn ask(&self, question: &Question, sink: &DocumentSink) -> Result<Document, CompactString> {
         let first = match self.url_of(question) {
             Ok(url) => self.exchange(&url, question).await,
             Err(why) => Err(why),
         };
         let (Err(why), Some(fallback), false) = (&first, &self.fallback, question.last) else { return first };
-        tracing::warn!(flow = %self.name, %why, "the fallback URL is asked");
+        sink(question.id, Heard::Elsewhere(why.clone()));
         let second = self.exchange(fallback, question).await;
         second.map_err(|other| format_compact!("{why}; the fallback URL: {other}"))
     }

@@ -67,10 +67,10 @@ pub use tap::{Direction, Tap};
 pub use users::{BadUserUrl, Login, MAX_DOCUMENT, MAX_URL, UserServiceConfig, UserServiceError, UserUrl};
 pub use web::{
     AUDIT_FILE, ApplicationConfig, BadSecret, BadWebListen, ControlConfig, Door, HttpConfig, MAX_AUDIT_QUEUE, MAX_BODY,
-    MAX_CONTROL_BODY, MAX_CONTROL_CONNECTIONS, MAX_CONTROL_PER_ADDRESS, MAX_HEAD, MAX_HTTP_CONNECTIONS, MAX_MESSAGE,
-    MAX_OUTBOX, MAX_OUTBOX_BYTES, MAX_PER_ADDRESS, MAX_REQUESTS, MAX_SECRET, MAX_SESSIONS, MAX_TOKENS, MAX_UNHANDLED,
-    MIN_SECRET, SUBPROTOCOL, SUBPROTOCOL_BEARER, SUBPROTOCOL_STRICT, Service, StatusHandle, TlsError, TlsFiles, Token,
-    WebError, WebListen, check_authorities, check_identity,
+    MAX_CONTROL_BODY, MAX_CONTROL_CONNECTIONS, MAX_CONTROL_PER_ADDRESS, MAX_FETCHES, MAX_HEAD, MAX_HTTP_CONNECTIONS,
+    MAX_MESSAGE, MAX_OUTBOX, MAX_OUTBOX_BYTES, MAX_PER_ADDRESS, MAX_REQUESTS, MAX_SECRET, MAX_SESSIONS, MAX_TOKENS,
+    MAX_UNHANDLED, MIN_SECRET, SUBPROTOCOL, SUBPROTOCOL_BEARER, SUBPROTOCOL_STRICT, Service, StatusHandle, TlsError,
+    TlsFiles, Token, WebError, WebListen, check_authorities, check_identity,
 };
 pub use webhook::{
     BadWebhookSecret, BadWebhookUrl, CallWebhookError, CallWebhooksConfig, EndpointConfig, MAX_CALL_WEBHOOKS,

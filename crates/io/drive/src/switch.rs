@@ -494,7 +494,7 @@ fn start_flows(
         return Ok(None);
     }
     let inbox = Arc::clone(inbox);
-    // As many as there are questions under way, which are limited.
+    // Two at most for each question under way, which are limited.
     let sink: DocumentSink = Arc::new(move |id, reply| inbox.push_always(Message::Flow(id, reply)));
     FlowService::start(flows, clock, sink).map(Some)
 }

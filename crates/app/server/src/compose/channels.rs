@@ -12,7 +12,8 @@ pub(super) fn listener(config: &Config) -> Result<Option<HttpConfig>, ConfigErro
     if text.is_empty() {
         return Ok(None);
     }
-    nodes::guarded(config, "channels.listen", text).map(Some)
+    let listener = nodes::guarded(config, "channels.listen", text)?;
+    Ok(Some(HttpConfig { recordings: config.recordings.folder.clone(), ..listener }))
 }
 
 /// How many there may be.

@@ -42,6 +42,8 @@ pub(super) fn listener(config: &Config) -> Result<Option<ControlConfig>, ConfigE
     listener.idle_timeout = seconds("control.idle_time", control.idle_time)?;
     listener.body_time = seconds("control.body_time", control.body_time)?;
     listener.nodes = nodes::gate(config)?;
+    listener.recordings.clone_from(&config.recordings.folder);
+    listener.ask_nodes = nodes::client(config)?;
     listener.audit = control.audit.then(|| config.data_dir().join(AUDIT_FILE));
     Ok(Some(listener))
 }

@@ -8,11 +8,11 @@ use ratatui::layout::{Constraint, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::widgets::{Cell, Row, Table, Widget as _};
 
-use super::reading::{Call, Health, Reading, Registration};
+use super::reading::{Call, Health, Node, Reading, Registration};
 use super::source::MAX_ENTRIES;
 use super::view::{Page, Sort, View};
 
-/// Lines above the list, its heading included.
+/// Lines above the list, its heading included, where there are no nodes.
 const ABOVE: u16 = 6;
 
 /// Lines below the list, in a terminal.
@@ -33,9 +33,14 @@ const HELP: &[&str] = &[
     "q  Ctrl-C    quit",
 ];
 
+/// Lines above the list: nodes take one more.
+fn above(reading: Option<&Reading>) -> u16 {
+    ABOVE + u16::from(reading.is_some_and(|reading| !reading.health.nodes.is_empty()))
+}
+
 /// Entries that fit into an area of a terminal.
-pub(super) fn rows(area: Rect) -> usize {
-    usize::from(area.height.saturating_sub(ABOVE + BELOW))
+pub(super) fn rows(area: Rect, reading: Option<&Reading>) -> usize {
+    usize::from(area.height.saturating_sub(above(reading) + BELOW))
 }
 
 /// Lines of a picture with all entries.
@@ -44,7 +49,8 @@ pub(super) fn height(view: &View, reading: &Reading) -> u16 {
         Page::Calls => reading.calls.len(),
         Page::Registrations => reading.registrations.len(),
     };
-    ABOVE + u16::try_from(entries).unwrap_or(u16::MAX - ABOVE)
+    let above = above(Some(reading));
+    above.saturating_add(u16::try_from(entries).unwrap_or(u16::MAX))
 }
 
 /// Draws all of it. `failure` says why there is nothing newer.
@@ -55,18 +61,19 @@ pub(super) fn draw(buffer: &mut Buffer, view: &View, url: &str, reading: Option<
         Some(reading) => head(reading, url),
         None => vec![format!("hookswitch at {url}: not seen yet")],
     };
-    head.resize(usize::from(ABOVE) - 2, String::new());
+    let above = above(reading);
+    head.resize(usize::from(above) - 2, String::new());
     head.push(match failure {
         Some(why) => format!("! {why}"),
         None => listed(view, reading),
     });
     for (line, text) in (area.y..area.bottom()).zip(&head) {
-        let is_loud = line == area.y || (failure.is_some() && line == area.y + ABOVE - 2);
+        let is_loud = line == area.y || (failure.is_some() && line == area.y + above - 2);
         let style = if is_loud { bold } else { Style::new() };
         buffer.set_stringn(area.x, line, shown(text), usize::from(area.width), style);
     }
     let is_terminal = view.rows > 0;
-    if is_terminal && area.height > ABOVE {
+    if is_terminal && area.height > above {
         let keys = match &view.typing {
             Some(text) => format!("domain: {text}_   (Enter: show it, Esc: as before)"),
             None => KEYS.to_owned(),
@@ -75,7 +82,7 @@ pub(super) fn draw(buffer: &mut Buffer, view: &View, url: &str, reading: Option<
         buffer.set_stringn(area.x, area.bottom() - 1, keys, usize::from(area.width), style);
     }
     let below = if is_terminal { BELOW } else { 0 };
-    let top = ABOVE - 1;
+    let top = above - 1;
     let list = Rect::new(area.x, area.y + top.min(area.height), area.width, area.height.saturating_sub(top + below));
     if view.helps {
         for (line, text) in (list.y..list.bottom()).zip(HELP) {
@@ -98,7 +105,7 @@ pub(super) fn plain(buffer: &Buffer) -> String {
     text
 }
 
-/// Four lines about the switch as a whole.
+/// Four lines about the switch as a whole, and one about its nodes if it has any.
 fn head(reading: &Reading, url: &str) -> Vec<String> {
     let (health, figures) = (&reading.health, &reading.figures);
     let number = |name: &str| figures.sum(name).map_or_else(|| "-".to_owned(), |value| format!("{value:.0}"));
@@ -118,7 +125,7 @@ fn head(reading: &Reading, url: &str) -> Vec<String> {
             )
         },
     );
-    vec![
+    let mut lines = vec![
         format!(
             "hookswitch {version} {}, {}   {url}   {}",
             standing(health),
@@ -139,7 +146,28 @@ fn head(reading: &Reading, url: &str) -> Vec<String> {
             number("media_ports")
         ),
         format!("per second: {every_second}"),
-    ]
+    ];
+    lines.extend((!health.nodes.is_empty()).then(|| nodes(&health.nodes, reading.at)));
+    lines
+}
+
+/// The nodes of each kind, those first that are not well: what they have, or since when they are as they are.
+fn nodes(nodes: &[Node], now: Timestamp) -> String {
+    let mut all: Vec<&Node> = nodes.iter().collect();
+    all.sort_by_key(|node| node.state == "up");
+    let told = |node: &&Node| {
+        let since =
+            node.since.map_or_else(String::new, |since| format!(" {}", length(now.duration_since(since).as_secs())));
+        let has = match (node.legs, node.calls) {
+            (Some(legs), _) => format!("legs {legs}"),
+            (None, Some(calls)) => format!("calls {calls}"),
+            (None, None) => "-".to_owned(),
+        };
+        let bare = node.url.split_once("://").map_or(node.url.as_str(), |(_, bare)| bare);
+        format!("{} {bare} {}{since}, {has}", node.kind, node.state)
+    };
+    let (up, of) = (nodes.iter().filter(|node| node.state == "up").count(), nodes.len());
+    format!("nodes {up} of {of} up: {}", all.iter().map(told).collect::<Vec<_>>().join("; "))
 }
 
 /// Its state, and those of its carriers that are not well.

@@ -160,7 +160,7 @@ fn watch(
         }
         terminal.draw(|frame| {
             let shown = failure.as_ref().map(ToString::to_string);
-            view.rows = draw::rows(frame.area());
+            view.rows = draw::rows(frame.area(), reading.as_ref());
             draw::draw(frame.buffer_mut(), view, source.url(), reading.as_ref(), shown.as_deref());
         })?;
         if !event::poll(next.saturating_duration_since(Instant::now()))? {

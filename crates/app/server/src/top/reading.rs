@@ -35,6 +35,22 @@ pub(super) struct Health {
     pub(super) registrations: u64,
     #[serde(default)]
     pub(super) carriers: BTreeMap<String, Carrier>,
+    #[serde(default)]
+    pub(super) nodes: Vec<Node>,
+}
+
+/// A SIP or media node of a control process.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Node {
+    pub(super) kind: String,
+    pub(super) url: String,
+    pub(super) state: String,
+    #[serde(default)]
+    pub(super) since: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) legs: Option<u64>,
+    #[serde(default)]
+    pub(super) calls: Option<u64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

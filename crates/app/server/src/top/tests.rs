@@ -169,15 +169,44 @@ fn without_an_answer_the_last_reading_stays_and_the_reason_is_shown() {
     assert!(draw::plain(&buffer).starts_with("hookswitch at http://h:9001: not seen yet"));
 }
 
+/// The same of a control process.
+fn with_nodes() -> Reading {
+    let mut reading = three_calls();
+    let nodes = json!([
+        { "kind": "sip", "url": "http://10.0.0.1:9000", "state": "up", "since": "2026-11-22T19:00:00Z", "legs": 6 },
+        { "kind": "media", "url": "http://10.0.0.2:9002", "state": "up", "since": "2026-11-22T19:00:00Z", "calls": 3 },
+        { "kind": "media", "url": "http://10.0.0.3:9002", "state": "lost", "since": "2026-11-22T19:59:20Z", "calls": 0 },
+    ]);
+    reading.health.nodes = serde_json::from_value(nodes).unwrap();
+    reading
+}
+
+#[test]
+fn nodes_stand_in_a_line_of_their_own_those_first_that_are_not_well() {
+    let view = View::new(Page::Calls, Sort::Age, None);
+    let lines = lines(&view, &with_nodes());
+    let nodes = "nodes 2 of 3 up: media 10.0.0.3:9002 lost 0:40, calls 0; sip 10.0.0.1:9000 up 1:00:00, legs 6; media";
+    assert!(lines[4].starts_with(nodes), "{}", lines[4]);
+    assert_eq!((lines[5].as_str(), lines.len()), ("calls of all domains by age", 10));
+    assert_eq!(words(&lines[7])[0], "ringing");
+    let area = Rect::new(0, 0, 100, 10);
+    assert_eq!((draw::rows(area, Some(&three_calls())), draw::rows(area, Some(&with_nodes()))), (3, 2));
+}
+
 #[test]
 fn a_terminal_of_any_size_is_drawn_into() {
-    let reading = three_calls();
+    for reading in [three_calls(), with_nodes()] {
+        drawn_into_any_size(&reading);
+    }
+}
+
+fn drawn_into_any_size(reading: &Reading) {
     for (width, height) in [(0, 0), (1, 1), (3, 5), (20, 6), (20, 7), (300, 100)] {
         for helps in [false, true] {
             let mut view = View::new(Page::Calls, Sort::Age, None);
             let area = Rect::new(0, 0, width, height);
-            (view.helps, view.rows) = (helps, draw::rows(area).max(1));
-            draw::draw(&mut Buffer::empty(area), &view, "http://h", Some(&reading), Some("late"));
+            (view.helps, view.rows) = (helps, draw::rows(area, Some(reading)).max(1));
+            draw::draw(&mut Buffer::empty(area), &view, "http://h", Some(reading), Some("late"));
         }
     }
 }

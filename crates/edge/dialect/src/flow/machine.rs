@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::body::{Why, body};
 use super::document::Document;
 use super::run::{Doing, QUESTION_TIME, Run, Waits};
+use super::totals::{FlowTotals, Totals};
 use super::verb::Verb;
 
 /// Names a question.
@@ -83,9 +84,11 @@ pub struct FlowNews {
 /// What is to be known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
+    /// The URL of the flow has no good answer, and its fallback URL is asked.
+    OtherUrl(CompactString),
     /// A question has no good answer.
     Unanswered(CompactString),
-    /// The verbs of the configuration are carried out.
+    /// The verbs of the configuration are carried out, since a question has failed.
     FellBack,
     /// A verb could not be carried out.
     Failed {
@@ -100,6 +103,7 @@ pub enum Note {
 #[derive(Debug, Default)]
 pub struct Flows {
     terms: AHashMap<CompactString, FlowTerms>,
+    totals: Totals,
     runs: AHashMap<CallId, Run>,
     tickets: AHashMap<Ticket, CallId>,
     questions: AHashMap<QuestionId, CallId>,
@@ -112,7 +116,7 @@ impl Flows {
     /// Nothing runs. `first_question` must grow from one start of the node to the next, as the name of the first call does.
     #[must_use]
     pub fn new(terms: AHashMap<CompactString, FlowTerms>, first_question: u64) -> Self {
-        Self { terms, next: first_question, ..Self::default() }
+        Self { totals: Totals::new(terms.keys()), terms, next: first_question, ..Self::default() }
     }
 
     /// A call waits for a step. `parties` are who calls and who is called.
@@ -128,6 +132,7 @@ impl Flows {
                 return this.dial_over(now, run);
             }
             (run.flow, run.party, run.answered, run.fell_back) = (flow, party, answered, false);
+            this.totals.count(&run.flow.name, |totals| totals.calls += 1);
             match this.terms.get(&run.flow.name).is_some_and(|terms| terms.has_url) {
                 true => this.ask(now, run, None, &Why::Incoming),
                 false => this.fall_back(now, run),
@@ -221,15 +226,26 @@ impl Flows {
             if run.waits != Waits::Reply(id) {
                 return;
             }
-            run.deadline = None;
+            let asked = run.deadline.take().map_or(now, |deadline| deadline.saturating_sub(QUESTION_TIME));
+            this.totals.count(&run.flow.name, |totals| totals.waited += now.saturating_sub(asked));
             match reply {
                 Ok(document) => {
+                    this.totals.count(&run.flow.name, |totals| totals.answered += 1);
                     run.fell_back = false;
                     run.turn_to(document.verbs);
                     this.advance(now, run);
                 }
                 Err(why) => this.unanswered(now, run, why),
             }
+        });
+    }
+
+    /// The URL of a flow has no good answer to a question, and its fallback URL is asked. The answer is still to come.
+    pub fn asked_elsewhere(&mut self, id: QuestionId, why: CompactString) {
+        let Some(call) = self.questions.get(&id).copied() else { return };
+        self.with(call, |this, run| {
+            this.totals.count(&run.flow.name, |totals| totals.other_url += 1);
+            this.note(run, Note::OtherUrl(why));
         });
     }
 
@@ -244,6 +260,7 @@ impl Flows {
                     this.advance(now, run);
                 } else if let Waits::Reply(id) = run.waits {
                     this.questions.remove(&id);
+                    this.totals.count(&run.flow.name, |totals| totals.waited += QUESTION_TIME);
                     this.unanswered(now, run, "no answer in time".into());
                 }
             });
@@ -265,6 +282,19 @@ impl Flows {
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         (self.runs.len(), self.questions.len())
+    }
+
+    /// What has been counted of each flow, in the order of their names, and how many calls are in it now.
+    #[must_use]
+    pub fn totals(&self) -> Vec<(CompactString, FlowTotals, usize)> {
+        let mut live: AHashMap<&str, usize> = AHashMap::new();
+        for run in self.runs.values() {
+            *live.entry(&run.flow.name).or_default() += 1;
+        }
+        let of = |(name, totals): (&CompactString, &FlowTotals)| {
+            (name.clone(), *totals, live.get(name.as_str()).copied().unwrap_or_default())
+        };
+        self.totals.iter().map(of).collect()
     }
 
     /// How far a call is.
@@ -334,6 +364,7 @@ impl Flows {
     }
 
     fn unanswered(&mut self, now: Time, run: &mut Run, why: CompactString) {
+        self.totals.count(&run.flow.name, |totals| totals.failed += 1);
         self.note(run, Note::Unanswered(why));
         self.fall_back(now, run);
     }
@@ -344,7 +375,11 @@ impl Flows {
         match fallback.filter(|_| !run.fell_back) {
             Some(verbs) => {
                 run.fell_back = true;
-                self.note(run, Note::FellBack);
+                // A flow that has nobody to ask is only its verbs.
+                if self.terms.get(&run.flow.name).is_some_and(|terms| terms.has_url) {
+                    self.totals.count(&run.flow.name, |totals| totals.fell_back += 1);
+                    self.note(run, Note::FellBack);
+                }
                 run.turn_to(verbs);
                 self.advance(now, run);
             }
@@ -364,6 +399,7 @@ impl Flows {
         let verb: CompactString = run.verb.as_ref().map_or("answer", Verb::name).into();
         let why = why.text.clone();
         run.failure = Some((verb.clone(), why.clone()));
+        self.totals.count(&run.flow.name, |totals| totals.verbs_failed += 1);
         self.note(run, Note::Failed { verb, why });
     }
 

@@ -16,12 +16,14 @@ mod machine;
 mod perform;
 mod run;
 mod sounds;
+mod totals;
 mod verb;
 
 pub use document::{Document, DocumentError, MAX_DOCUMENT, MAX_NESTING, MAX_VERBS, check_verbs, schema, tones};
 pub use machine::{FlowNews, FlowOutput, FlowTerms, Flows, Note, Question, QuestionId};
 pub use run::{MAX_IDLE, MAX_PER_MINUTE, MAX_QUESTIONS, QUESTION_TIME, Run};
 pub use sounds::SoundOf;
+pub use totals::FlowTotals;
 pub use verb::{
     Answer, Ask, Bridge, Collect, Conference, Dial, End, Groups, Hangup, Pause, Play, Record, Redirect, Reject, Ring,
     Sides, Verb,

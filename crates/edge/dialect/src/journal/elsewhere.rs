@@ -1,9 +1,10 @@
-//! Events of what is no call: commands, registrations, trunks, the log itself.
+//! Events of what is no call, or leads one: commands, call flows, registrations, trunks, the log itself.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::cause::Failing;
+use super::entry::FlowWord;
 use super::setup::CompactText;
 
 /// A command has ended.
@@ -56,6 +57,21 @@ pub struct Trunk {
     pub trunk: CompactText,
     /// More of it, for people: which of its hosts, what it answered, for how long.
     pub text: CompactText,
+}
+
+/// Something is wrong with a call that a web server leads.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FlowTrouble {
+    /// The flow: the name of its service.
+    pub flow: CompactText,
+    /// What is wrong.
+    pub what: FlowWord,
+    /// The verb that could not be carried out, with `verb_failed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verb: Option<CompactText>,
+    /// Why; not with `fell_back`, which follows something that says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<CompactText>,
 }
 
 /// Media ports have run out, or are free again.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use compact_str::CompactString;
 use hookswitch_call::diagnosis::Finding;
 use hookswitch_call::{CallAudio, CallId, Failure, Party, Recorded, RecordingId, Time, Told};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::record::CallDetail;
 
@@ -58,6 +60,21 @@ pub enum Entry {
         what: TrunkWord,
         /// More of it, for people.
         text: CompactString,
+    },
+    /// To a call that a web server leads.
+    Flow {
+        /// When.
+        at: Time,
+        /// Which call.
+        call: CallId,
+        /// Its flow.
+        flow: CompactString,
+        /// What.
+        what: FlowWord,
+        /// The verb that could not be carried out.
+        verb: Option<CompactString>,
+        /// Why, where there is more to say.
+        why: Option<CompactString>,
     },
     /// To the media ports.
     Ports {
@@ -123,6 +140,20 @@ pub enum ContactNews {
     Stale,
     /// It was stale, and its phone was heard.
     Revived,
+}
+
+/// What can go wrong with a call that a web server leads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FlowWord {
+    /// The URL of the flow has no good answer, and its fallback URL is asked.
+    FallbackUrl,
+    /// A question has no good answer.
+    Unanswered,
+    /// The verbs of the configuration are carried out.
+    FellBack,
+    /// A verb could not be carried out; the next one comes.
+    VerbFailed,
 }
 
 /// What can happen to media ports.

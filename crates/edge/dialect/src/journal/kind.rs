@@ -80,6 +80,8 @@ pub enum Kind {
     Record,
     /// A webhook of its own.
     Webhook,
+    /// Something is wrong with who leads it.
+    Flow,
     /// A command has ended.
     CommandEnded,
     /// A contact is new.
@@ -206,6 +208,10 @@ pub static KINDS: &[KindRow] = &[
     row::<audio::Quality>("call.quality", "how the audio of a call was; told after its end"),
     row::<CallRecord>("call.record", "all that is known of a call that is over; its last event"),
     row::<elsewhere::Webhook>("call.webhook", "the events of a call are posted to a webhook of its own from now on"),
+    row::<elsewhere::FlowTrouble>(
+        "call.flow",
+        "a web server that leads the call has no good answer, or asks for what cannot be done",
+    ),
     row::<elsewhere::CommandEnded>("command.ended", "a command has ended, exactly once"),
     row::<elsewhere::Registration>("registration.added", "a phone has registered a contact"),
     row::<elsewhere::Registration>("registration.refreshed", "a phone has registered a contact again"),
@@ -238,6 +244,7 @@ mod tests {
             (Kind::Bridged, "call.bridged"),
             (Kind::TransferFailed, "call.transfer_failed"),
             (Kind::Recording, "call.recording"),
+            (Kind::Flow, "call.flow"),
             (Kind::CommandEnded, "command.ended"),
             (Kind::RegistrationRevived, "registration.revived"),
             (Kind::TrunkUnproved, "trunk.unproved"),

@@ -22,7 +22,7 @@ use super::cause::{Failing, Why};
 use super::change::{
     Diverted, Holding, PartyHolding, Replaced, TransferFailed, TransferProgress, TransferStarted, Transferring,
 };
-use super::elsewhere::{CommandEnded, CommandResult, Gap, Ports, Registration, Started, Trunk, Webhook};
+use super::elsewhere::{CommandEnded, CommandResult, FlowTrouble, Gap, Ports, Registration, Started, Trunk, Webhook};
 use super::entry::{CommandName, Entry, PortsWord};
 use super::kind::Kind;
 use super::record::date_time;
@@ -173,6 +173,11 @@ impl Journal {
             }
             Entry::Trunk { at, trunk, what, text } => {
                 self.tell(at, what.into(), &[], &Trunk { trunk: CompactText(trunk), text: CompactText(text) });
+            }
+            Entry::Flow { at, call, flow, what, verb, why } => {
+                let (verb, why) = (verb.map(CompactText), why.map(CompactText));
+                let data = FlowTrouble { flow: CompactText(flow), what, verb, why };
+                self.of_call(at, call, Kind::Flow, &data);
             }
             Entry::Ports { at, thread, pairs, what } => {
                 let (kind, refused) = match what {

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use asyncapi::{asyncapi, event_schema};
 pub use cause::{End, Failing, Why};
-pub use entry::{CommandName, ContactNews, Entry, PortsWord, TrunkWord};
+pub use entry::{CommandName, ContactNews, Entry, FlowWord, PortsWord, TrunkWord};
 pub use kind::{KINDS, Kind, KindRow};
 pub use machine::{Batch, ENDED_KEPT, Journal, MAX_DOMAINS, OpenCall, call_name};
 pub use query::{BadQuery, DEFAULT_LIMIT, EventQuery, MAX_LIMIT, MAX_VALUES, event_id};

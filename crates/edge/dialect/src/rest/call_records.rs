@@ -1,16 +1,17 @@
-//! `/v1/call-records` and `/v1/recordings`: the last calls that are over, and what was recorded. Every record of a call
-//! that the switch keeps for good is in its files of call records.
+//! `/v1/call-records`: the last calls that are over. Every record of a call that the switch keeps for good is in its files
+//! of call records.
 
 use serde_json::Value;
 
 use super::Response;
-use super::calls::{self, audio_document, known_document, name};
+use super::calls::{self, audio_document, known_document};
 use super::desk::{Done, Turn};
-use super::known::{Ended, Known, Recording};
+use super::known::{Ended, Known};
 use super::page::{AFTER, LIMIT, Page, bad_cursor, schema};
 use super::problem::{Code, Problem};
+use super::recordings;
 use super::route::{Answer, Method, Resource, Route};
-use super::shape::{Field, Kind, call_named, hexadecimal, object_schema};
+use super::shape::{Field, Kind, call_named, hexadecimal};
 use super::time::{moment, seconds};
 use crate::access::Scope;
 
@@ -50,24 +51,6 @@ const ROUTES: &[Route] = &[
         problems: &[Code::NoSuchRecord],
         run: get,
     },
-    Route {
-        method: Method::Get,
-        path: "/v1/recordings",
-        name: "listRecordings",
-        tag: TAG,
-        about: "What is recorded of the calls that there are, and was of the last that are over; the newest call first.",
-        scope: Scope::Read,
-        query: &[
-            LIMIT,
-            AFTER,
-            Field::may("call", Kind::Call, "only those of this call"),
-            Field::may("state", Kind::OneOf(&["running", "finished"]), "only those that are so far"),
-        ],
-        body: None,
-        answers: &[Answer { status: 200, about: "A page of recordings.", schema: Some("Recordings") }],
-        problems: &[Code::InvalidCursor],
-        run: recordings,
-    },
 ];
 
 fn list(turn: &mut Turn<'_>) -> Result<Done, Problem> {
@@ -95,7 +78,7 @@ fn record(ended: &Ended) -> Value {
     document["ended"] = moment(ended.at).into();
     document["talked_seconds"] = seconds(ended.talked).into();
     document["cause"] = calls::cause(&ended.cause);
-    document["recordings"] = ended.known.recordings.iter().map(calls::recording).collect();
+    document["recordings"] = recordings::documents(ended.known.call, &ended.known.recordings);
     document
 }
 
@@ -109,44 +92,6 @@ fn get(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     Ok(Done::Now(Response::json(200, &document)))
 }
 
-fn recordings(turn: &mut Turn<'_>) -> Result<Done, Problem> {
-    let page = Page::of(&turn.query)?;
-    let after = match &page.after {
-        None => None,
-        Some(after) => {
-            let (call, recording) = after.split_once('.').ok_or_else(bad_cursor)?;
-            let number = recording.parse::<u16>().map_err(|_| bad_cursor())?;
-            Some((hexadecimal(call).ok_or_else(bad_cursor)?, number))
-        }
-    };
-    let (call, state) = (turn.query.call("call"), turn.query.text("state"));
-    let known = &turn.desk.known;
-    let calls = known.live_calls().chain(known.ended_calls().map(|ended| &ended.known));
-    let calls = calls.filter(|known| call.is_none_or(|call| known.call == call));
-    let mut calls: Vec<&Known> = calls.filter(|known| !known.recordings.is_empty()).collect();
-    calls.retain(|known| turn.sees([&known.caller, &known.callee]));
-    calls.sort_unstable_by_key(|known| std::cmp::Reverse(known.call));
-    let behind = |known: &Known, one: &Recording| {
-        after.is_none_or(|(call, last)| known.call.0 < call || (known.call.0 == call && one.recording.0 > last))
-    };
-    let is_in = |one: &Recording, state: &str| one.recorded.is_some() == (state == "finished");
-    let entries = calls.into_iter().flat_map(|known| {
-        let mut of_call: Vec<&Recording> = known.recordings.iter().filter(|one| behind(known, one)).collect();
-        of_call.retain(|one| state.is_none_or(|state| is_in(one, state)));
-        of_call.sort_unstable_by_key(|one| one.recording);
-        of_call.into_iter().map(|one| {
-            let mut document = calls::recording(one);
-            document["call"] = name(known.call).into();
-            (format!("{:016x}.{}", known.call.0, one.recording.0), document)
-        })
-    });
-    Ok(Done::Now(Response::json(200, &page.document("recordings", entries))))
-}
-
 fn schemas() -> Vec<(&'static str, Value)> {
-    vec![
-        ("CallRecords", schema("call_records", "Call")),
-        ("Recording", object_schema(calls::RECORDING)),
-        ("Recordings", schema("recordings", "Recording")),
-    ]
+    vec![("CallRecords", schema("call_records", "Call"))]
 }

@@ -4,14 +4,14 @@ use hookswitch_call::diagnosis::{Finding, findings};
 use hookswitch_call::machine::{Call, Leg, LegState, State};
 use hookswitch_call::{
     Address, AudioFacts, AudioQuality, CallAudio, CallId, CallRef, Cause, Command, Fault, Kind as CauseKind, Party,
-    RecordEnd,
 };
 use serde_json::{Value, json};
 
 use super::desk::{Desk, Done, Turn, no_such_call};
-use super::known::{Known, Recording};
+use super::known::Known;
 use super::page::{AFTER, LIMIT, Page, bad_cursor, schema};
 use super::problem::{Code, Problem};
+use super::recordings;
 use super::route::{Answer, Method, Resource, Route};
 use super::shape::{Field, Kind, PARTY, call_named, hexadecimal, object_schema};
 use super::switch::Switch;
@@ -340,7 +340,7 @@ pub(super) fn document(
         }
         (None, None) => return None,
     };
-    document["recordings"] = recordings.unwrap_or_default().iter().map(recording).collect();
+    document["recordings"] = recordings::documents(call, recordings.unwrap_or_default());
     if let Some(audio) = audio {
         document["audio"] = audio.or(kept).map_or(Value::Null, audio_document);
     }
@@ -353,26 +353,6 @@ pub(super) fn known_document(known: &Known) -> Value {
         "id": name(known.call), "state": "ended", "caller": known.caller, "callee": known.callee,
         "began": moment(known.began), "answered": moment_or_null(known.answered),
     })
-}
-
-pub(super) fn recording(recording: &Recording) -> Value {
-    let mut document = json!({
-        "recording": recording.recording.0, "party": recording.party.map(party_name),
-        "state": if recording.recorded.is_some() { "finished" } else { "running" },
-    });
-    if let Some(recorded) = &recording.recorded {
-        let failed = match &recorded.reason {
-            RecordEnd::Failed(why) => Some(why),
-            RecordEnd::Requested | RecordEnd::Timeout | RecordEnd::BelowPower | RecordEnd::Closed => None,
-        };
-        document["file"] = recorded.file.as_str().into();
-        document["duration_seconds"] = seconds(recorded.duration).into();
-        document["lost_seconds"] = seconds(recorded.lost).into();
-        document["bytes"] = recorded.size.into();
-        document["reason"] = recorded.reason.name().into();
-        document["failure"] = failed.map_or(Value::Null, |why| why.as_str().into());
-    }
-    document
 }
 
 pub(super) fn cause(cause: &Cause) -> Value {
@@ -438,19 +418,6 @@ const LEG: &[Field] = &[
     Field::may("call", Kind::Call, "the call, in lists of legs"),
 ];
 
-pub(super) const RECORDING: &[Field] = &[
-    Field::must("recording", Kind::Whole(0, 65_535), "its number within the call"),
-    Field::must("party", Kind::OrNull(&PARTY), "of whom, where a command has ordered it"),
-    Field::must("state", Kind::OneOf(&["running", "finished"]), "how far it is"),
-    Field::may("file", Kind::Text(0, 4_096), "its file, below the folder of recordings"),
-    Field::may("duration_seconds", Kind::Length, "how long it is"),
-    Field::may("lost_seconds", Kind::Length, "how much of it is silence because the disk did not keep up"),
-    Field::may("bytes", Kind::Whole(0, i64::MAX), "how big the file is; 0 where there is none"),
-    Field::may("reason", Kind::OneOf(&["requested", "timeout", "below_power", "closed", "failed"]), "why it is over"),
-    Field::may("failure", Kind::OrNull(&Kind::Text(0, 65_535)), "what went wrong"),
-    Field::may("call", Kind::Call, "the call, in lists of recordings"),
-];
-
 pub(super) const CALL: &[Field] = &[
     Field::must("id", Kind::Call, "its name"),
     Field::must(
@@ -467,7 +434,7 @@ pub(super) const CALL: &[Field] = &[
     Field::may("talked_seconds", Kind::Length, "how long both parties were joined"),
     Field::may("cause", Kind::Object(CAUSE), "why it is over"),
     Field::may("legs", Kind::List(&Kind::Object(LEG), 0, 65_535), "its legs, in the order of their making"),
-    Field::may("recordings", Kind::List(&Kind::Object(RECORDING), 0, 64), "what is recorded of it"),
+    Field::may("recordings", Kind::List(&Kind::Object(recordings::RECORDING), 0, 64), "what is recorded of it"),
     Field::may(
         "audio",
         Kind::OrNull(&Kind::Any),

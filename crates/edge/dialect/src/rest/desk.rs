@@ -214,8 +214,8 @@ impl Desk {
             }
         };
         let done = (route.run)(&mut Turn { now, request, path, query, body, desk: self, switch })?;
-        // What was refused has changed nothing, and may be tried again under its key.
-        if let (Some(fresh), Done::Now(response)) = (fresh, &done) {
+        // What was refused has changed nothing, and may be tried again under its key; so may what is still to be done to a file.
+        if let (Some(fresh), Done::Now(response @ Response { file: None, .. })) = (fresh, &done) {
             let stored = self.keys.remember(now, fresh, response);
             self.out.push_back(DeskOutput::Remember(stored));
         }
@@ -262,6 +262,12 @@ impl Desk {
     /// How a recording goes.
     pub fn recorded(&mut self, call: CallId, recording: RecordingId, news: &RecordNews) {
         self.known.recorded(call, recording, news);
+    }
+
+    /// The file of a recording that is over lies on this media node, named by its base URL. To be said before
+    /// [`Desk::recorded`] tells that it is over.
+    pub fn lies_at(&mut self, call: CallId, recording: RecordingId, node: &str) {
+        self.known.lies_at(call, recording, node);
     }
 
     /// The audio of a call that is over.

@@ -62,7 +62,8 @@ impl StoredKey {
         let location = self.location.clone().map(|value| ("location", value));
         let etag = self.etag.clone().map(|value| ("etag", value));
         let headers = location.into_iter().chain(etag).collect();
-        let response = Response { status: self.status, content_type: JSON, headers, body: self.body.clone() };
+        let response =
+            Response { status: self.status, content_type: JSON, headers, body: self.body.clone(), file: None };
         response.with("idempotency-replayed", "true")
     }
 }

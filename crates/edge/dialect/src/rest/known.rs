@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use ahash::AHashMap;
+use compact_str::CompactString;
 use hookswitch_call::{
     Address, CallAudio, CallId, Cause, Event, OrderNews, Party, RecordNews, Recorded, RecordingId, Time, Told,
 };
@@ -23,6 +24,8 @@ pub(super) struct Recording {
     pub(super) party: Option<Party>,
     /// What has become of it; none while it runs.
     pub(super) recorded: Option<Recorded>,
+    /// The media node that has its file, where audio is on other nodes.
+    pub(super) node: Option<CompactString>,
 }
 
 /// What is noted of a call.
@@ -90,15 +93,24 @@ impl KnownCalls {
         }
     }
 
-    pub(super) fn recorded(&mut self, call: CallId, recording: RecordingId, news: &RecordNews) {
-        let known = match self.live.get_mut(&call) {
-            Some(known) => known,
+    /// A call whose recordings may still be told of.
+    fn recorded_call(&mut self, call: CallId) -> Option<&mut Known> {
+        match self.live.get_mut(&call) {
+            Some(known) => Some(known),
             // The file is complete when the call is over already.
-            None => match self.ended.iter_mut().rev().find(|ended| ended.known.call == call) {
-                Some(ended) => &mut ended.known,
-                None => return,
-            },
-        };
+            None => self.ended.iter_mut().rev().find(|ended| ended.known.call == call).map(|ended| &mut ended.known),
+        }
+    }
+
+    /// The file of a recording lies on this node.
+    pub(super) fn lies_at(&mut self, call: CallId, recording: RecordingId, node: &str) {
+        if let Some(known) = self.recorded_call(call) {
+            note(&mut known.recordings, recording).node = Some(node.into());
+        }
+    }
+
+    pub(super) fn recorded(&mut self, call: CallId, recording: RecordingId, news: &RecordNews) {
+        let Some(known) = self.recorded_call(call) else { return };
         match news {
             RecordNews::Begun => drop(note(&mut known.recordings, recording)),
             RecordNews::Loud => {}
@@ -145,7 +157,7 @@ fn note(recordings: &mut Vec<Recording>, recording: RecordingId) -> &mut Recordi
                 let oldest = recordings.iter().position(|one| one.recorded.is_some()).unwrap_or(0);
                 recordings.remove(oldest);
             }
-            recordings.push(Recording { recording, party: None, recorded: None });
+            recordings.push(Recording { recording, party: None, recorded: None, node: None });
             recordings.len() - 1
         }
     };

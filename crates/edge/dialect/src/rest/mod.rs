@@ -21,11 +21,13 @@ mod holds;
 mod keypad;
 mod keys;
 mod known;
+mod nodes;
 mod openapi;
 mod page;
 mod play;
 mod problem;
 mod record;
+mod recordings;
 mod registrations;
 mod reload;
 mod route;
@@ -50,9 +52,9 @@ pub use known::{ENDED_KEPT, RECORDINGS_KEPT};
 pub use openapi::openapi;
 pub use problem::{CODES, Code, CodeRow, PROBLEM_TYPE, Problem};
 pub use reload::reload_answer;
-pub use route::{Answer, MAX_BODY, MAX_SMALL_BODY, Method, ROUTES, Route, Routes, body_limit, is_of_listener};
+pub use route::{AUDIO, Answer, MAX_BODY, MAX_SMALL_BODY, Method, ROUTES, Route, Routes, body_limit, is_of_listener};
 pub use shape::{Field, Kind, Values};
-pub use switch::{Binding, Health, Switch, Trunk};
+pub use switch::{Binding, Health, Node, NodeLoad, Switch, Trunk};
 pub use webhook_of_call::webhook_url;
 
 /// `Content-Type` of everything but problems.
@@ -100,18 +102,43 @@ pub struct Response {
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: String,
+    /// A file that is sent in place of the body, or removed before the answer is sent; and then the answer may be another
+    /// one.
+    pub file: Option<Box<FileWanted>>,
+}
+
+/// The file of a recording, and what is to be done to it. Nothing here touches a disk: whoever sends the answer does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileWanted {
+    /// Where it lies, as whoever has written it has told.
+    pub file: CompactString,
+    /// How big it was made, in bytes.
+    pub size: u64,
+    /// The base URL of the media node that has written it; none where that was this process.
+    pub node: Option<CompactString>,
+    /// What is to be done to it.
+    pub act: FileAct,
+}
+
+/// What is to be done to a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileAct {
+    /// It is the body, or the part of it is that the request asks for (RFC 9110 section 14).
+    Send,
+    /// It is removed. One that is not there is well.
+    Remove,
 }
 
 impl Response {
     /// A document.
     #[must_use]
     pub fn json(status: u16, document: &Value) -> Self {
-        Self { status, content_type: JSON, headers: Vec::new(), body: document.to_string() }
+        Self { status, content_type: JSON, headers: Vec::new(), body: document.to_string(), file: None }
     }
 
     /// Nothing to read.
     pub(super) const fn empty(status: u16) -> Self {
-        Self { status, content_type: JSON, headers: Vec::new(), body: String::new() }
+        Self { status, content_type: JSON, headers: Vec::new(), body: String::new(), file: None }
     }
 
     /// The same with one more header field.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::problem::{CODES, Code, PROBLEM_TYPE};
-use super::route::{Method, OF_LISTENER, RESOURCES, ROUTES, Route};
+use super::route::{AUDIO, Method, OF_LISTENER, RESOURCES, ROUTES, Route};
 use super::shape::{Field, Kind, object_schema};
 use super::{JSON, MAX_KEY};
 use crate::access::Scope;
@@ -89,6 +89,12 @@ fn operation(route: &Route) -> Value {
     } else if route.answers.iter().any(|answer| answer.status == 304) {
         parameters.push(condition("If-None-Match", "versions that the sender has: then the answer is 304"));
     }
+    if route.answers.iter().any(|answer| answer.status == 206) {
+        parameters
+            .push(condition("Range", "the part that is wanted, such as `bytes=0-1023`; of several the whole is sent"));
+        parameters
+            .push(condition("If-Range", "the version that the part is to be of; of another one the whole is sent"));
+    }
     let scope = format!("{:?}", route.scope).to_lowercase();
     let mut operation = json!({
         "operationId": route.name, "tags": [route.tag], "summary": route.about, "parameters": parameters,
@@ -133,7 +139,10 @@ fn responses(route: &Route, is_command: bool) -> Value {
     let mut responses = Map::new();
     for answer in route.answers {
         let mut response = json!({ "description": answer.about });
-        if let Some(schema) = answer.schema {
+        if answer.schema == Some(AUDIO) {
+            // Bytes have no schema.
+            response["content"] = json!({ AUDIO: {} });
+        } else if let Some(schema) = answer.schema {
             response["content"] = json!({ JSON: { "schema": { "$ref": format!("#/components/schemas/{schema}") } } });
         }
         responses.insert(answer.status.to_string(), response);

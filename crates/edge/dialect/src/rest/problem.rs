@@ -43,6 +43,7 @@ pub enum Code {
     Unsupported,
     Configured,
     NotEnabled,
+    StillRecording,
     LimitReached,
     BadConfiguration,
     Gone,
@@ -50,6 +51,7 @@ pub enum Code {
     BodyTooLarge,
     UriTooLong,
     UnsupportedMediaType,
+    RangeNotSatisfiable,
     WrongHost,
     MissingField,
     UnknownField,
@@ -66,6 +68,7 @@ pub enum Code {
     TooManyCommands,
     TooManyKeys,
     CarrierDown,
+    NodeUnreachable,
     NotStored,
     Unavailable,
 }
@@ -117,6 +120,7 @@ pub const CODES: &[CodeRow] = &[
     row(Code::Unsupported, "unsupported", 409, "Whoever carries the call cannot do this"),
     row(Code::Configured, "configured", 409, "The entry stands in the configuration file and is changed there"),
     row(Code::NotEnabled, "not_enabled", 409, "The configuration does not provide for this"),
+    row(Code::StillRecording, "still_recording", 409, "The recording is not over; it may be asked for again"),
     row(Code::LimitReached, "limit_reached", 409, "A limit of what is kept is reached"),
     row(Code::BadConfiguration, "bad_configuration", 409, "The configuration cannot be used; nothing has changed"),
     row(Code::Gone, "gone", 410, "This was there and is not kept any more"),
@@ -124,6 +128,7 @@ pub const CODES: &[CodeRow] = &[
     row(Code::BodyTooLarge, "body_too_large", 413, "The body is longer than this resource takes"),
     row(Code::UriTooLong, "uri_too_long", 414, "The path or the query is too long"),
     row(Code::UnsupportedMediaType, "unsupported_media_type", 415, "The body is not of a type that is taken here"),
+    row(Code::RangeNotSatisfiable, "range_not_satisfiable", 416, "The file has nothing of the part that Range names"),
     row(Code::WrongHost, "wrong_host", 421, "The request names a host that this is not"),
     row(Code::MissingField, "missing_field", 422, "A member is missing"),
     row(Code::UnknownField, "unknown_field", 422, "There is no such member"),
@@ -140,6 +145,7 @@ pub const CODES: &[CodeRow] = &[
     row(Code::TooManyCommands, "too_many_commands", 503, "The limit of commands at once is reached"),
     row(Code::TooManyKeys, "too_many_keys", 503, "No more Idempotency-Keys can be remembered now"),
     row(Code::CarrierDown, "carrier_down", 503, "Whoever carries the calls cannot be asked now"),
+    row(Code::NodeUnreachable, "node_unreachable", 503, "The node that this lies on cannot be asked now"),
     row(Code::NotStored, "not_stored", 503, "The change is in effect but could not be stored yet"),
     row(Code::Unavailable, "unavailable", 503, "The switch has too much to do, or is stopping"),
 ];
@@ -164,7 +170,7 @@ pub struct Problem {
     /// What was expected there.
     pub expected: Option<Cow<'static, str>>,
     /// What belongs to the code: the methods that there are, of [`Code::MethodNotAllowed`]; the id of the oldest event that
-    /// there is, of [`Code::Gone`].
+    /// there is, of [`Code::Gone`]; how many bytes there are, of [`Code::RangeNotSatisfiable`].
     pub more: Option<String>,
     /// After how many seconds it may be tried again.
     pub retry_after: Option<u64>,
@@ -206,10 +212,12 @@ impl Problem {
         };
         let allow = self.more.clone().filter(|_| self.code == Code::MethodNotAllowed).map(|allow| ("allow", allow));
         let retry = self.retry_after.map(|seconds| ("retry-after", seconds.to_string()));
-        let headers = allow.into_iter().chain(retry).collect();
+        let size = self.more.as_deref().filter(|_| self.code == Code::RangeNotSatisfiable);
+        let range = size.map(|size| ("content-range", format!("bytes */{size}")));
+        let headers = allow.into_iter().chain(retry).chain(range).collect();
         // Text and numbers always can be written.
         let body = serde_json::to_string(&document).unwrap_or_default();
-        Response { status: row.status, content_type: PROBLEM_TYPE, headers, body }
+        Response { status: row.status, content_type: PROBLEM_TYPE, headers, body, file: None }
     }
 }
 

@@ -7,8 +7,8 @@ use super::desk::{Done, Turn};
 use super::problem::{Code, Problem};
 use super::shape::{Field, unescaped};
 use super::{
-    call_records, calls, conference, directory, events, health, holds, keypad, play, record, registrations, reload,
-    transfers, trunks, webhook_of_call, webhooks,
+    call_records, calls, conference, directory, events, health, holds, keypad, nodes, play, record, recordings,
+    registrations, reload, transfers, trunks, webhook_of_call, webhooks,
 };
 use crate::access::Scope;
 
@@ -71,6 +71,9 @@ pub struct Route {
     pub(super) run: fn(&mut Turn<'_>) -> Result<Done, Problem>,
 }
 
+/// `Content-Type` of the files of recordings.
+pub const AUDIO: &str = "audio/wav";
+
 /// One answer of a route.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer {
@@ -78,7 +81,7 @@ pub struct Answer {
     pub status: u16,
     /// What it means.
     pub about: &'static str,
-    /// The name of the schema of its body, in the OpenAPI document; none has no body.
+    /// The name of the schema of its body, in the OpenAPI document, or [`AUDIO`]; none has no body.
     pub schema: Option<&'static str>,
 }
 
@@ -98,9 +101,11 @@ pub(super) const RESOURCES: &[Resource] = &[
     keypad::RESOURCE,
     conference::RESOURCE,
     call_records::RESOURCE,
+    recordings::RESOURCE,
     registrations::RESOURCE,
     directory::RESOURCE,
     trunks::RESOURCE,
+    nodes::RESOURCE,
     health::RESOURCE,
 ];
 

@@ -36,6 +36,8 @@ pub trait Switch {
     fn unregister(&mut self, domain: &str, user: &str) -> usize;
     /// How the trunks stand.
     fn trunks(&self) -> Vec<Trunk>;
+    /// How the nodes stand that have the legs and the audio of calls, where those are not in this process.
+    fn nodes(&self) -> Vec<Node>;
     /// Takes no new calls from now on.
     fn drain(&mut self);
     /// How it is.
@@ -74,6 +76,36 @@ pub struct Trunk {
     pub name: String,
     /// All that is known of it, the name included.
     pub document: Value,
+}
+
+/// How a node stands.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Node {
+    /// `sip` or `media`.
+    pub kind: &'static str,
+    /// Its base URL.
+    pub url: CompactString,
+    /// `starting`, `up`, `draining` or `lost`.
+    pub state: &'static str,
+    /// Since when; none while nothing is known of it.
+    pub since: Option<Time>,
+    /// What of ours is there: legs on a SIP node, calls on a media node.
+    pub carries: usize,
+    /// What a media node has said of itself last.
+    pub load: Option<NodeLoad>,
+}
+
+/// How busy a media node is.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct NodeLoad {
+    /// Channels in use; a call is two.
+    pub active: u32,
+    /// How many more it takes.
+    pub available: u32,
+    /// Percent of its processors that audio takes.
+    pub processor: f32,
+    /// Ticks of its last second that were too late.
+    pub late_ticks: u32,
 }
 
 /// How the switch is.

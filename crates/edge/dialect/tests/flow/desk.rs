@@ -82,6 +82,13 @@ impl Desk {
         self.run();
     }
 
+    /// The URL of the flow has no good answer, and its fallback URL is asked.
+    pub fn elsewhere(&mut self, why: &str) {
+        let id = self.questions.last().expect("a question").id;
+        self.flows.asked_elsewhere(id, why.into());
+        self.run();
+    }
+
     pub fn fails(&mut self) {
         let id = self.questions.last().expect("a question").id;
         self.flows.replied(self.now, id, Err("status 500".into()));

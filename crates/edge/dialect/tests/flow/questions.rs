@@ -1,8 +1,9 @@
 //! Who is asked what, and what comes when nobody answers well.
 
-use hookswitch_dialect::flow::{Note, QUESTION_TIME};
+use hookswitch_call::Cause;
+use hookswitch_dialect::flow::{FlowTerms, FlowTotals, Note, QUESTION_TIME};
 
-use super::desk::{Desk, sec};
+use super::desk::{Desk, document, sec};
 
 const FALLBACK: &str = r#"{"verbs":[{"dial":{"to":"desk"}}]}"#;
 
@@ -37,6 +38,42 @@ fn without_a_good_answer_the_verbs_of_the_configuration_come_once() {
     desk.reply(r#"{"verbs":[{"ask":{"url":"/more"}}]}"#);
     desk.fails();
     assert_eq!(desk.since(), ["ring", "ring"]);
+}
+
+#[test]
+fn what_becomes_of_questions_is_counted_by_flow() {
+    let mut desk = Desk::new(Some(r#"{"verbs":[{"ring":{}},{"ask":{}}]}"#));
+    desk.wanted(false);
+    desk.elsewhere("status 502");
+    desk.pass(sec(2));
+    desk.fails();
+    desk.done(Ok(()));
+    desk.pass(sec(1));
+    desk.reply(r#"{"verbs":[{"ring":{}},{"ask":{}}]}"#);
+    desk.done(Err(Cause::hangup()));
+    desk.pass(QUESTION_TIME);
+    let counted =
+        |desk: &Desk| desk.flows.totals().into_iter().map(|(name, totals, live)| (name.to_string(), totals, live));
+    let expected = FlowTotals {
+        calls: 1,
+        answered: 1,
+        failed: 2,
+        waited: sec(3) + QUESTION_TIME,
+        other_url: 1,
+        fell_back: 2,
+        verbs_failed: 1,
+    };
+    assert_eq!(counted(&desk).collect::<Vec<_>>(), [("sales".to_owned(), expected, 1)]);
+    assert_eq!(desk.notes[0], Note::OtherUrl("status 502".into()));
+    // A flow without somebody to ask does not fall back on its verbs: it has nothing else.
+    let fallback = Some(document(r#"{"verbs":[{"ring":{}}]}"#).verbs);
+    let mut desk = Desk::with(FlowTerms { has_url: false, fallback });
+    desk.wanted(false);
+    assert_eq!((desk.since(), desk.notes.len()), (vec!["ring".to_owned()], 0));
+    assert_eq!(
+        counted(&desk).next().map(|(_, totals, _)| totals),
+        Some(FlowTotals { calls: 1, ..FlowTotals::default() })
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use hookswitch_call::{
     LegId, OrderNews, Party, PlayEnd, PlayNews, RecordEnd, Recorded, RecordingId, Room, RoomNews, Stage, Told,
 };
 use hookswitch_dialect::journal::record::Records;
-use hookswitch_dialect::journal::{ContactNews, Entry, PortsWord, TrunkWord};
+use hookswitch_dialect::journal::{ContactNews, Entry, FlowWord, PortsWord, TrunkWord};
 
 /// 2026-11-22T17:05:09.120Z.
 pub const AT: Duration = Duration::from_millis(1_795_367_109_120);
@@ -105,6 +105,16 @@ pub fn elsewhere() -> Vec<Entry> {
         command(None, Ok(())),
         command(Some(CALL), Err(failure)),
     ];
+    let flow = |what, verb: Option<&str>, why: Option<&str>| {
+        let (verb, why) = (verb.map(Into::into), why.map(Into::into));
+        Entry::Flow { at, call: CALL, flow: "sales".into(), what, verb, why }
+    };
+    all.extend([
+        flow(FlowWord::FallbackUrl, None, Some("status 500")),
+        flow(FlowWord::Unanswered, None, Some("no answer in time")),
+        flow(FlowWord::FellBack, None, None),
+        flow(FlowWord::VerbFailed, Some("play"), Some("nothing of it could be played")),
+    ]);
     all.extend([
         contact(ContactNews::Added, None),
         contact(ContactNews::Refreshed, None),

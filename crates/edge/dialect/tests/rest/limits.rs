@@ -11,7 +11,7 @@ use hookswitch_call::{
 };
 use hookswitch_dialect::access::Grant;
 use hookswitch_dialect::rest::{
-    Binding, Config, Desk, DeskOutput, ENDED_KEPT, Headers, Health, RECORDINGS_KEPT, ROUTES, Request, RequestId,
+    Binding, Config, Desk, DeskOutput, ENDED_KEPT, Headers, Health, Node, RECORDINGS_KEPT, ROUTES, Request, RequestId,
     Response, Switch, Trunk, admit, is_of_listener,
 };
 use proptest::prelude::*;
@@ -57,6 +57,9 @@ impl Switch for Nothing {
         0
     }
     fn trunks(&self) -> Vec<Trunk> {
+        Vec::new()
+    }
+    fn nodes(&self) -> Vec<Node> {
         Vec::new()
     }
     fn drain(&mut self) {}

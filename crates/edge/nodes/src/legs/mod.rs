@@ -34,7 +34,7 @@ use hookswitch_call::{CallId, Cause, Fault, Found, Handle, Kind, LegId, Op, Repo
 use hookswitch_mediaswitch::SWITCHBOARD;
 use sha2::{Digest as _, Sha256};
 
-use crate::{Answer, Ask, Half, LegsHalf, NodeId, Orders, Pulse, PulseNews, Told};
+use crate::{Answer, Ask, Half, LegsHalf, NodeId, NodeState, Orders, Pulse, PulseNews, Standing, Told};
 use answered::Tag;
 use home::Owed;
 
@@ -238,6 +238,19 @@ impl Half for Legs {
 
     fn poll_news(&mut self) -> Option<(NodeId, PulseNews)> {
         self.news.pop_front()
+    }
+
+    fn standing(&self) -> Vec<Standing> {
+        let nodes = (0..).map(NodeId).zip(&self.load);
+        let standing = |(node, carries): (NodeId, &usize)| {
+            let (state, since) = match self.pulse.standing(node) {
+                None => (NodeState::Starting, None),
+                Some((true, since)) => (NodeState::Up, Some(since)),
+                Some((false, since)) => (NodeState::Lost, Some(since)),
+            };
+            Standing { state, since, carries: *carries, load: None }
+        };
+        nodes.map(standing).collect()
     }
 
     fn poll_timeout(&self) -> Option<Time> {

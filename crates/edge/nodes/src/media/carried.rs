@@ -83,6 +83,8 @@ pub(super) struct Carried {
     pub(super) number: u32,
     /// How many there have been.
     pub(super) last: u32,
+    /// The node of the present one, also when the call is over.
+    pub(super) home: Option<NodeId>,
     /// What its channels are called, for as long as something may be told of them.
     pub(super) names: Vec<CompactString>,
     /// Orders that the node has not been given.
@@ -118,6 +120,7 @@ impl Carried {
             at: At::Unplaced,
             number: 0,
             last: 0,
+            home: None,
             names: Vec::new(),
             queue: VecDeque::new(),
             owed: Vec::new(),

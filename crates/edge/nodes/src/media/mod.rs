@@ -33,12 +33,12 @@ use compact_str::CompactString;
 use hookswitch_call::port::MediaLink;
 use hookswitch_call::{
     AudioNews, CallId, Cause, Fault, Kind, MediaOp, MediaReport, PlayEnd, PlayNews, RecordEnd, RecordNews, Recorded,
-    Room, RoomNews, Time,
+    RecordingId, Room, RoomNews, Time,
 };
 use serde_json::json;
 
 use crate::places::{Load, PlaceNews, Places};
-use crate::{Answer, Ask, AskId, Half, NodeId, PulseNews, Told};
+use crate::{Answer, Ask, AskId, Half, NodeId, PulseNews, Standing, Told};
 use carried::{At, Carried, Recording};
 use journal::Journal;
 
@@ -99,6 +99,8 @@ pub struct Media {
     /// Calls with something to say to their nodes.
     ready: VecDeque<CallId>,
     reports: VecDeque<MediaReport>,
+    /// Which node has the file of a recording whose end stands in the reports.
+    recorded: VecDeque<(NodeId, CallId, RecordingId)>,
     due: BTreeSet<(Time, CallId)>,
     /// Calls to be taken off draining nodes.
     leaving: VecDeque<CallId>,
@@ -127,6 +129,7 @@ impl Media {
             asks: VecDeque::new(),
             ready: VecDeque::new(),
             reports: VecDeque::new(),
+            recorded: VecDeque::new(),
             due: BTreeSet::new(),
             leaving: VecDeque::new(),
             next_leaving: Time::ZERO,
@@ -416,6 +419,21 @@ impl Half for Media {
 
     fn poll_news(&mut self) -> Option<(NodeId, PulseNews)> {
         self.news.pop_front()
+    }
+
+    fn standing(&self) -> Vec<Standing> {
+        let mut carries = vec![0_usize; self.controls.len()];
+        for node in self.calls.values().filter_map(|carried| carried.at.node()) {
+            if let Some(count) = carries.get_mut(usize::from(node.0)) {
+                *count += 1;
+            }
+        }
+        let nodes = (0..).map(NodeId).zip(carries);
+        nodes.map(|(node, carries)| self.places.standing(node, carries)).collect()
+    }
+
+    fn poll_recorded(&mut self) -> Option<(NodeId, CallId, RecordingId)> {
+        self.recorded.pop_front()
     }
 
     fn told(&mut self, now: Time, _node: NodeId, told: Told<'_>) -> u16 {

@@ -55,6 +55,7 @@ impl Media {
         carried.last += 1;
         carried.number = carried.last;
         carried.at = At::Opening { node };
+        carried.home = Some(node);
         // The rest is in the journal.
         carried.queue.retain(is_momentary);
         let name = format_compact!("{call}-{}", carried.number);
@@ -123,6 +124,7 @@ impl Media {
         queue.append(&mut carried.queue);
         (carried.queue, carried.recordings, carried.number) = (queue, old.recordings, old.number);
         carried.at = At::Open { node: old.node, uuid: old.uuid, busy: false };
+        carried.home = Some(old.node);
         // It was to go to a room that is elsewhere.
         let own = self.hall_of(call).is_some_and(|hall| hall == old.node);
         if !own {

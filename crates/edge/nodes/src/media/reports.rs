@@ -93,8 +93,10 @@ impl Media {
         for report in reports.into_iter().filter(|report| report.call() == call) {
             let MediaReport::Recorded { recording, news, .. } = &report else { continue };
             let old = self.calls.get_mut(&call).and_then(|carried| carried.old.as_mut());
-            if let (RecordNews::Finished(_), Some(old)) = (news, old) {
+            if let (RecordNews::Finished(recorded), Some(old)) = (news, old) {
                 old.recordings.retain(|running| running.recording != *recording);
+                let has_file = recorded.size > 0;
+                self.recorded.extend(has_file.then_some((old.node, call, *recording)));
             }
             self.reports.push_back(report);
         }
@@ -124,8 +126,10 @@ impl Media {
                 carried.journal.played(party, play);
                 report
             }
-            MediaReport::Recorded { recording, news: RecordNews::Finished(_), .. } => {
+            MediaReport::Recorded { recording, news: RecordNews::Finished(ref recorded), .. } => {
                 carried.recordings.retain(|running| running.recording != recording);
+                let home = carried.home.filter(|_| recorded.size > 0);
+                self.recorded.extend(home.map(|node| (node, call, recording)));
                 report
             }
             MediaReport::Audio { news: AudioNews::Asked, .. } => {

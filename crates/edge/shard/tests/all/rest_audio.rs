@@ -8,7 +8,8 @@ use hookswitch_call::{
     CallId, Digit, FIRST_ORDERED, MediaReport, Party, PlayEnd, PlayId, PlayNews, RecordEnd, RecordNews, Recorded,
     RecordingId, Tracks,
 };
-use hookswitch_dialect::rest::Response;
+use hookswitch_dialect::access::{Grant, Scope};
+use hookswitch_dialect::rest::{FileAct, Headers, Response};
 use hookswitch_shard::Input;
 use serde_json::Value;
 
@@ -124,6 +125,99 @@ fn a_recording_is_begun_listed_and_finished() {
         assert_eq!(world.rest("POST", &format!("{path}/record"), &body).status, 422, "{file}");
     }
     assert_ne!(FIRST_ORDERED, RecordingId(257));
+}
+
+/// A recording by command, that has begun.
+fn record(world: &mut World, call: CallId, path: &str) {
+    assert_eq!(world.rest("POST", &format!("{path}/record"), r#"{"party":"caller"}"#).status, 202);
+    tell(world, MediaReport::Recorded { call, recording: FIRST_ORDERED, news: RecordNews::Begun });
+}
+
+/// Its file is complete, or there is none.
+fn finish(world: &mut World, call: CallId, size: u64) {
+    let recorded = Recorded { size, ..Recorded::nothing(&"/r/day/a.wav".into(), RecordEnd::Requested) };
+    let news = RecordNews::Finished(Box::new(recorded));
+    tell(world, MediaReport::Recorded { call, recording: FIRST_ORDERED, news });
+}
+
+#[test]
+fn the_audio_of_a_recording_is_a_file_when_it_is_over() {
+    let (mut world, call, path) = talk();
+    record(&mut world, call, &path);
+    let name = format!("/v1/recordings/rec_{call}_256");
+    assert_eq!(document(&world.rest("GET", &name, ""))["state"], "running");
+    for (method, target) in [("GET", format!("{name}/audio")), ("DELETE", name.clone())] {
+        let early = world.rest(method, &target, "");
+        assert_eq!((early.status, document(&early)["code"].clone()), (409, "still_recording".into()), "{method}");
+        assert!(early.file.is_none() && early.headers.iter().any(|(name, _)| *name == "retry-after"));
+    }
+    finish(&mut world, call, 44);
+    let listed = document(&world.rest("GET", "/v1/recordings", ""));
+    assert_eq!(listed["recordings"][0]["id"], format!("rec_{call}_256"));
+    let known = document(&world.rest("GET", &name, ""));
+    assert_eq!((&known["bytes"], &known["call"]), (&44.into(), &format!("call_{call}").into()));
+    for (method, target, act) in
+        [("GET", format!("{name}/audio"), FileAct::Send), ("DELETE", name.clone(), FileAct::Remove)]
+    {
+        let file = world.rest(method, &target, "").file.expect("a file");
+        assert_eq!((file.file.as_str(), file.size, file.node, file.act), ("/r/day/a.wav", 44, None, act));
+    }
+    for other in
+        [format!("rec_{call}_257"), format!("rec_{call}"), "rec_0000000000ff_256".into(), "..%2F..%2Fetc".into()]
+    {
+        for target in [format!("/v1/recordings/{other}"), format!("/v1/recordings/{other}/audio")] {
+            let unknown = world.rest("GET", &target, "");
+            assert_eq!(
+                (unknown.status, document(&unknown)["code"].clone()),
+                (404, "no_such_recording".into()),
+                "{other}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_recording_without_a_file_is_gone_and_cannot_be_removed_twice() {
+    let (mut world, call, path) = talk();
+    record(&mut world, call, &path);
+    finish(&mut world, call, 0);
+    let name = format!("/v1/recordings/rec_{call}_256");
+    let gone = world.rest("GET", &format!("{name}/audio"), "");
+    assert_eq!((gone.status, document(&gone)["code"].clone()), (410, "gone".into()));
+    let removed = world.rest("DELETE", &name, "");
+    assert_eq!((removed.status, removed.file), (204, None));
+}
+
+#[test]
+fn a_recording_is_heard_by_those_who_may_see_its_call() {
+    let (mut world, call, path) = talk();
+    record(&mut world, call, &path);
+    finish(&mut world, call, 44);
+    let name = format!("/v1/recordings/rec_{call}_256");
+    let mut ask = |method: &str, target: &str, scopes: &[Scope], domain: &str| {
+        let grant = Grant { scopes: scopes.to_vec(), domains: vec![domain.into()], ..Grant::everything() };
+        world.rest_with(method, target, "", Headers::default(), grant).status
+    };
+    let audio = format!("{name}/audio");
+    assert_eq!(ask("GET", &audio, &[Scope::Read], "x.test"), 200);
+    assert_eq!(ask("GET", &audio, &[Scope::Read], "y.test"), 404, "as if it were not there");
+    assert_eq!(ask("GET", &audio, &[Scope::Control, Scope::Admin], "x.test"), 403);
+    assert_eq!(ask("DELETE", &name, &[Scope::Read, Scope::Control], "x.test"), 403);
+    assert_eq!(ask("DELETE", &name, &[Scope::Admin], "y.test"), 404);
+    assert_eq!(ask("DELETE", &name, &[Scope::Admin], "x.test"), 204);
+}
+
+#[test]
+fn removing_is_not_remembered_under_a_key_since_it_may_fail() {
+    let (mut world, call, path) = talk();
+    record(&mut world, call, &path);
+    finish(&mut world, call, 44);
+    for _ in 0..2 {
+        let headers = Headers { idempotency_key: Some("once".into()), ..Headers::default() };
+        let name = format!("/v1/recordings/rec_{call}_256");
+        let answer = world.rest_with("DELETE", &name, "", headers, Grant::everything());
+        assert!(answer.file.is_some(), "it is tried again");
+    }
 }
 
 #[test]

@@ -71,8 +71,10 @@ fn config(at: SocketAddr, path: &str, fallback: Option<&str>) -> FlowConfig {
 fn service(config: FlowConfig) -> (FlowService, Receiver<Reply>) {
     let (replies, taken) = channel();
     let replies = Mutex::new(replies);
-    let sink: DocumentSink = Arc::new(move |id, reply| {
-        let _ = replies.lock().expect("nobody panics").send((id, reply));
+    let sink: DocumentSink = Arc::new(move |id, heard| {
+        if let Heard::Reply(reply) = heard {
+            let _ = replies.lock().expect("nobody panics").send((id, reply));
+        }
     });
     (FlowService::start(vec![config], Clock::start(), sink).expect("a service"), taken)
 }
@@ -131,6 +133,22 @@ fn whatever_is_no_good_answer_says_why() {
     }
     let both = ask(config(at, "/500", Some("/garbage")), None).expect_err("neither");
     assert!(both.starts_with("status 500; the fallback URL: the document: expected value"), "{both}");
+}
+
+#[test]
+fn that_the_fallback_url_is_asked_is_told_before_its_answer() {
+    let (at, _) = server();
+    let (heard, taken) = channel();
+    let heard = Mutex::new(heard);
+    let sink: DocumentSink = Arc::new(move |_, what| {
+        let _ = heard.lock().expect("nobody panics").send(what);
+    });
+    let service = FlowService::start(vec![config(at, "/500", Some("/good"))], Clock::start(), sink).expect("a service");
+    service.ask(question(None));
+    let first = taken.recv_timeout(PATIENCE).expect("that it failed");
+    assert!(matches!(&first, Heard::Elsewhere(why) if why == "status 500"), "{first:?}");
+    let second = taken.recv_timeout(PATIENCE).expect("a reply");
+    assert!(matches!(second, Heard::Reply(Ok(_))), "{second:?}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use compact_str::{CompactString, format_compact};
 use hookswitch_call::{AudioNews, RecordNews, Time};
-use hookswitch_dialect::journal::{ContactNews, Entry, TrunkWord};
+use hookswitch_dialect::flow::{FlowNews, Note};
+use hookswitch_dialect::journal::{ContactNews, Entry, FlowWord, TrunkWord};
 use hookswitch_shard::{AudioReport, BindingEvent, BindingNews, Missed, RecordReport, TrunkEvent, TrunkNews, Unproved};
 use hookswitch_sip::registrar::{RemovedWhy, StaleWhy};
 
@@ -48,6 +49,17 @@ pub(crate) fn trunk_entry(at: Time, news: &TrunkNews) -> Entry {
         TrunkEvent::Unproved(Unproved::OtherName, names) => (TrunkWord::Unproved, names.join(", ").into()),
     };
     Entry::Trunk { at, trunk: news.trunk.clone(), what, text }
+}
+
+/// Something is wrong with a call that a web server leads.
+pub(crate) fn flow_entry(at: Time, news: &FlowNews) -> Entry {
+    let (what, verb, why) = match &news.what {
+        Note::OtherUrl(why) => (FlowWord::FallbackUrl, None, Some(why)),
+        Note::Unanswered(why) => (FlowWord::Unanswered, None, Some(why)),
+        Note::FellBack => (FlowWord::FellBack, None, None),
+        Note::Failed { verb, why } => (FlowWord::VerbFailed, Some(verb), Some(why)),
+    };
+    Entry::Flow { at, call: news.call, flow: news.flow.clone(), what, verb: verb.cloned(), why: why.cloned() }
 }
 
 /// What has become known of a call's audio; none before its end.

@@ -34,7 +34,7 @@ use hookswitch_store::{EventLog, LogExtent, StoreError};
 
 use crate::clock::Clock;
 use crate::web::Figure;
-pub(crate) use entries::{audio_entry, binding_entry, recorded_entry, trunk_entry};
+pub(crate) use entries::{audio_entry, binding_entry, flow_entry, recorded_entry, trunk_entry};
 use pages::Pages;
 use queue::Queue;
 pub use queue::{MAX_QUEUE, MAX_QUEUED_ENDS};

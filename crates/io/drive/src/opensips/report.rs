@@ -23,6 +23,7 @@ pub(super) fn of(health: &Health, counts: &Counts, uptime: Duration, draining: b
         draining,
         calls: counts.opensips.calls,
         registrations: None,
+        nodes: Vec::new(),
         figures,
     }
 }

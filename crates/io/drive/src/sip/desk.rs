@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use hookswitch_dialect::rest::{self, Code, Problem, Response};
+use hookswitch_dialect::rest::{self, Code, Problem};
 use hookswitch_shard::{Change, HttpId};
 use hookswitch_store::{Committed, Ticket, Writer};
 use tokio::sync::oneshot;
@@ -121,6 +121,5 @@ fn not_stored(answer: &HttpAnswer) -> HttpAnswer {
         return HttpAnswer::plain(503, TEXT);
     }
     let problem = Problem::new(Code::NotStored, TEXT.trim_end());
-    let Response { status, content_type, headers, body } = problem.into_response();
-    HttpAnswer { status, content_type, headers, body: body.into() }
+    problem.into_response().into()
 }

@@ -16,13 +16,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use compact_str::CompactString;
 use hookswitch_call::directory::{DirectoryError, QuestionId};
 use hookswitch_call::{Event, MediaReport};
-use hookswitch_dialect::flow::{Document, QuestionId as FlowQuestionId};
+use hookswitch_dialect::flow::{FlowNews, QuestionId as FlowQuestionId};
 use hookswitch_dialect::journal::Entry;
 use hookswitch_dialect::journal::record::CallDetail;
-use hookswitch_dialect::rest::{self, CommandEnd};
+use hookswitch_dialect::rest::CommandEnd;
 use hookswitch_net::StreamSetup;
 use hookswitch_shard::{Counts, Effort, Input, NoteId, Output, Shard, ShardConfig, Stored, UserReply};
 use hookswitch_sip::Network;
@@ -33,9 +32,9 @@ use mio::{Events, Poll, Token};
 use crate::clock::Clock;
 use crate::controllers::Controllers;
 use crate::dns::Dns;
-use crate::flow::FlowService;
+use crate::flow::{FlowService, Heard};
 use crate::inbox::Inbox;
-use crate::journal::{JournalHandle, audio_entry, binding_entry, recorded_entry, trunk_entry};
+use crate::journal::{JournalHandle, audio_entry, binding_entry, flow_entry, recorded_entry, trunk_entry};
 use crate::media::MediaPlane;
 use crate::nftables::{Filter, NftablesConfig};
 use crate::nodes::NodeClient;
@@ -45,8 +44,8 @@ use crate::tap::{Direction, Tap};
 use crate::users::UserService;
 use crate::web::{Asked, Figure, HttpAnswer, StatusReport, WebMessage};
 use crate::web::{
-    binding_figures, dns_figures, filter_figures, guard_figures, hub_figures, record_figures, toll_figures,
-    trunk_figures, user_figures,
+    binding_figures, dns_figures, filter_figures, flow_figures, guard_figures, hub_figures, node_figures,
+    record_figures, toll_figures, trunk_figures, user_figures,
 };
 pub(crate) use desk::Desk;
 pub(crate) use sockets::SipSockets;
@@ -83,8 +82,8 @@ pub(crate) enum Message {
     Answer(LookupId, Answer),
     /// What came of a question for a user.
     User(QuestionId, UserReply),
-    /// What came of a question about a call.
-    Flow(FlowQuestionId, Result<Document, CompactString>),
+    /// What is heard of a question about a call.
+    Flow(FlowQuestionId, Heard),
     /// What came of what a controller was told.
     Controller(NoteId, Option<u16>),
     /// What came of a request to a node.
@@ -265,7 +264,8 @@ impl ShardLoop {
             Message::Media(report) => self.give(now, Input::Media(report)),
             Message::Answer(id, answer) => self.give(now, Input::Answer { id, answer }),
             Message::User(id, reply) => self.give(now, Input::User { id, reply }),
-            Message::Flow(id, reply) => self.give(now, Input::Flow { id, reply }),
+            Message::Flow(id, Heard::Reply(reply)) => self.give(now, Input::Flow { id, reply }),
+            Message::Flow(id, Heard::Elsewhere(why)) => self.give(now, Input::FlowElsewhere { id, why }),
             Message::Controller(id, status) => self.give(now, Input::Controller { id, status }),
             Message::Node(answer) => self.give(now, Input::Node(answer)),
             Message::PublicAddresses(public) => self.give(now, Input::PublicAddresses(public)),
@@ -344,6 +344,9 @@ impl ShardLoop {
         figures.extend(trunk_figures(&self.shard.trunk_status(now)));
         figures.extend(self.journal.as_ref().map(JournalHandle::figures).into_iter().flatten());
         figures.extend(self.records.as_ref().map(|records| record_figures(records.counts())).into_iter().flatten());
+        figures.extend(flow_figures(&self.shard.flow_totals()));
+        let nodes = self.shard.node_status();
+        figures.extend(node_figures(&nodes));
         let (notes, lost) = self.shard.controller_notes();
         figures.extend([
             Figure::now("controller_notes_waiting", "Notes to controllers that wait or are under way.", notes),
@@ -367,6 +370,7 @@ impl ShardLoop {
             draining: self.status.get() >= Phase::Draining || self.shard.draining(),
             calls: counts.calls,
             registrations: Some(counts.bindings),
+            nodes,
             figures,
         }
     }
@@ -414,18 +418,15 @@ impl ShardLoop {
                 Output::Lookup { id, name, kind } => self.dns.ask(id, name, kind),
                 Output::AskUser(question) => self.ask_user(question),
                 Output::AskFlow(question) => self.ask_flow(question),
-                Output::Flow(news) => told::log_flow(&news),
+                Output::Flow(news) => self.flow_news(now, &news),
                 Output::Text { session, text } => self.desk.sessions.say(session, text),
                 Output::Log { session, order } => self.desk.sessions.log(session, order),
                 Output::CloseSession { session, code } => self.desk.sessions.dismiss(session, code),
                 Output::Http { id, status, content_type, allow, body } => {
                     let headers = allow.map(|allow| ("allow", allow.to_owned())).into_iter().collect();
-                    self.desk.answer(id, HttpAnswer { status, content_type, headers, body: body.into() });
+                    self.desk.answer(id, HttpAnswer { status, content_type, headers, body: body.into(), file: None });
                 }
-                Output::Rest { id, response } => {
-                    let rest::Response { status, content_type, headers, body } = response;
-                    self.desk.answer(id, HttpAnswer { status, content_type, headers, body: body.into() });
-                }
+                Output::Rest { id, response } => self.desk.answer(id, response.into()),
                 Output::Command(end) => self.command_ended(end),
                 Output::Webhook { at, call, webhook } => self.tell(|| Some(Entry::Webhook { at, call, webhook })),
                 Output::Controller(note) => self.controllers.tell(note),
@@ -475,6 +476,11 @@ impl ShardLoop {
             records.push(detail.clone());
         }
         self.tell(|| Some(Entry::Record(detail)));
+    }
+
+    fn flow_news(&self, now: Duration, news: &FlowNews) {
+        told::log_flow(news);
+        self.tell(|| Some(flow_entry(now, news)));
     }
 
     fn command_ended(&self, end: CommandEnd) {

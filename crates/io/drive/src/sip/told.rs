@@ -17,6 +17,7 @@ use crate::pii::{Pii, is_pii_shown};
 pub(crate) fn log_flow(news: &FlowNews) {
     let FlowNews { call, flow, what } = news;
     match what {
+        Note::OtherUrl(why) => tracing::warn!(%call, %flow, why = %Pii(why), "the fallback URL is asked about a call"),
         Note::Unanswered(why) => tracing::warn!(%call, %flow, why = %Pii(why), "no good answer about a call"),
         Note::FellBack => tracing::warn!(%call, %flow, "the verbs of the configuration are carried out"),
         Note::Failed { verb, why } => tracing::info!(%call, %flow, %verb, why = %Pii(why), "a verb could not be done"),

@@ -31,7 +31,6 @@ use hookswitch_dialect::rest::{self, Code};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, interval_at, timeout};
 
-use super::HttpAnswer;
 use super::http::respond;
 use crate::journal::{Expired, JournalHandle, Reader};
 
@@ -325,8 +324,7 @@ impl From<Problem> for rest::Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let rest::Response { status, content_type, headers, body } = rest::Problem::from(self).into_response();
-        respond(HttpAnswer { status, content_type, headers, body: body.into() }, false)
+        respond(rest::Problem::from(self).into_response().into(), false)
     }
 }
 

@@ -1,22 +1,25 @@
 //! Requests over HTTP: read whole, passed to the shard, answered with what it says.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::Request;
+use axum::extract::{Path, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use axum::{Json, Router};
 use compact_str::CompactString;
-use hookswitch_nodes::{MEDIA_NODE, REGISTRATIONS, SIP_NODE};
+use hookswitch_nodes::{MEDIA_NODE, RECORDING, REGISTRATIONS, SIP_NODE};
+use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::accept::{PerAddress, Places, Terms};
 use super::door::{self, Door};
+use super::recordings::{Lacking, Shelf};
 use super::status::{StatusHandle, Witnesses};
 use super::{Asked, Gateway, HttpAnswer, WebListen, WebMessage};
 
@@ -52,13 +55,22 @@ pub struct HttpConfig {
     pub also: Vec<StatusHandle>,
     /// Who may ask. Default everybody; `/health` and `/metrics` are for everybody in any case.
     pub door: Door,
+    /// The folder whose files the listener for media channels gives out, and removes, at `/recording/`. Default none: there are
+    /// no such files.
+    pub recordings: Option<PathBuf>,
 }
 
 impl HttpConfig {
     /// Everything at its default, on this address.
     #[must_use]
     pub fn new(listen: WebListen) -> Self {
-        Self { listen, idle_timeout: Duration::from_secs(75), also: Vec::new(), door: Door::default() }
+        Self {
+            listen,
+            idle_timeout: Duration::from_secs(75),
+            also: Vec::new(),
+            door: Door::default(),
+            recordings: None,
+        }
     }
 
     pub(super) fn terms(&self) -> Terms {
@@ -85,9 +97,47 @@ fn status(witnesses: Witnesses) -> Router {
     Router::new().route("/health", health.clone()).route("/health/", health).route("/metrics", metrics)
 }
 
-/// Everything goes to the media channels, but `/health` and `/metrics`.
-pub(super) fn channels(gateway: Gateway, witnesses: Witnesses, door: Door) -> Router {
-    status(witnesses).merge(guarded(passing_on(Router::new(), gateway, WebMessage::Channel), door))
+/// Everything goes to the media channels, but `/health`, `/metrics` and the files of recordings.
+pub(super) fn channels(gateway: Gateway, witnesses: Witnesses, config: HttpConfig) -> Router {
+    let files = files(Router::new(), config.recordings);
+    status(witnesses).merge(guarded(passing_on(files, gateway, WebMessage::Channel), config.door))
+}
+
+/// The files of recordings.
+pub(super) fn files(router: Router, folder: Option<PathBuf>) -> Router {
+    let shelf = Shelf::new(folder);
+    let given = any(move |Path(file): Path<String>, request: Request| {
+        let shelf = shelf.clone();
+        async move { recording(&shelf, &file, request.method(), request.headers()).await }
+    });
+    router.route(&format!("{RECORDING}{{file}}"), given)
+}
+
+/// The file of a recording, for a control process. What is wrong is said as the media channels say it.
+async fn recording(shelf: &Shelf, file: &str, method: &Method, headers: &HeaderMap) -> Response {
+    let done = match *method {
+        Method::GET | Method::HEAD => shelf.send(file, None, method, headers).await,
+        Method::DELETE => shelf.remove(file, None).await.map(|()| StatusCode::NO_CONTENT.into_response()),
+        _ => return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD, DELETE")]).into_response(),
+    };
+    let refused = |status: StatusCode, error: String| (status, Json(json!({ "error": error, "where": "file" })));
+    match done {
+        Ok(response) => response,
+        Err(Lacking::File) => {
+            refused(StatusCode::NOT_FOUND, "there is no such file below the folder of recordings".into())
+                .into_response()
+        }
+        Err(Lacking::Part(length)) => {
+            let range = [(header::CONTENT_RANGE, format!("bytes */{length}"))];
+            (range, refused(StatusCode::RANGE_NOT_SATISFIABLE, format!("it has {length} bytes"))).into_response()
+        }
+        Err(Lacking::Busy) => {
+            refused(StatusCode::SERVICE_UNAVAILABLE, "too many recordings are being fetched".into()).into_response()
+        }
+        Err(Lacking::Broken(error)) => {
+            refused(StatusCode::SERVICE_UNAVAILABLE, format!("it cannot be read or removed: {error}")).into_response()
+        }
+    }
 }
 
 /// What nodes tell, on the control listener.

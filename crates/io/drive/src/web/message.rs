@@ -77,12 +77,21 @@ pub(crate) struct HttpAnswer {
     /// Other header fields: names in lower case, values in ASCII.
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Bytes,
+    /// A file that is sent in place of the body, or removed before.
+    pub(crate) file: Option<Box<rest::FileWanted>>,
+}
+
+impl From<rest::Response> for HttpAnswer {
+    fn from(response: rest::Response) -> Self {
+        let rest::Response { status, content_type, headers, body, file } = response;
+        Self { status, content_type, headers, body: body.into(), file }
+    }
 }
 
 impl HttpAnswer {
     pub(crate) fn plain(status: u16, text: &'static str) -> Self {
         let body = Bytes::from_static(text.as_bytes());
-        Self { status, content_type: "text/plain; charset=utf-8", headers: Vec::new(), body }
+        Self { status, content_type: "text/plain; charset=utf-8", headers: Vec::new(), body, file: None }
     }
 }
 

@@ -8,13 +8,16 @@ mod connection;
 mod control;
 mod door;
 mod events;
+mod figures;
 mod guard;
 mod http;
 mod listener;
 mod log;
 mod message;
+mod nodes;
 mod outbox;
 mod process;
+mod recordings;
 mod session;
 mod status;
 pub(crate) mod tls;
@@ -41,21 +44,21 @@ pub use control::{
     MAX_HEAD,
 };
 pub use door::Door;
+pub(crate) use figures::{binding_figures, dns_figures, flow_figures, record_figures, trunk_figures, user_figures};
 pub(crate) use guard::{filter_figures, guard_figures, toll_figures};
 pub use http::{HttpConfig, MAX_BODY, MAX_HTTP_CONNECTIONS, MAX_REQUESTS};
 use listener::Bound;
 pub use listener::{BadWebListen, WebListen};
 pub(crate) use message::{Asked, HttpAnswer, Outboxes, Sink, WebMessage};
+pub(crate) use nodes::node_figures;
 pub use outbox::{MAX_OUTBOX, MAX_OUTBOX_BYTES};
+pub use recordings::MAX_FETCHES;
 pub use session::{
     ApplicationConfig, MAX_MESSAGE, MAX_PER_ADDRESS, MAX_SESSIONS, MAX_UNHANDLED, SUBPROTOCOL, SUBPROTOCOL_STRICT,
 };
 pub use status::StatusHandle;
 use status::Witnesses;
-pub(crate) use status::{
-    Figure, STATUS_PATIENCE, StatusReport, binding_figures, dns_figures, hub_figures, opensips_figures, record_figures,
-    trunk_figures, user_figures,
-};
+pub(crate) use status::{Figure, STATUS_PATIENCE, StatusReport, hub_figures, opensips_figures};
 use tls::Identity;
 pub use tls::{TlsError, TlsFiles, check_authorities, check_identity};
 pub use token::{BadSecret, MAX_SECRET, MAX_TOKENS, MIN_SECRET, SUBPROTOCOL_BEARER, Token};
@@ -353,12 +356,7 @@ impl Web {
             )?;
         }
         if let Some((config, bound)) = sockets.channels {
-            serve(
-                runtime,
-                http::channels(gateway.clone(), witnesses.clone(), config.door.clone()),
-                bound,
-                &config.terms(),
-            )?;
+            serve(runtime, http::channels(gateway.clone(), witnesses.clone(), config.clone()), bound, &config.terms())?;
         }
         if let Some((config, bound, tls)) = sockets.control {
             audit = config.audit.clone().map(Audit::start).transpose()?;
@@ -369,7 +367,8 @@ impl Web {
             let counted = Arc::clone(&gateway.unauthorized);
             let gate = Arc::new(control::Gate::new(&config, noter, Clock::start(), counted));
             doors.control = Some((Arc::clone(&gate), bound.iter().map(Bound::address).collect()));
-            let router = control::router(gateway, &config, witnesses, journal, gate);
+            let files = control::Files::new(&config)?;
+            let router = control::router(gateway, &config, (witnesses, files), journal, gate);
             serve(runtime, router, bound, &config.terms(tls.clone()))?;
             identities.extend(tls);
         }

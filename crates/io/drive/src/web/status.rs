@@ -1,6 +1,7 @@
 //! `GET /health` and `GET /metrics`: each loop is asked how it is and answers in its turn; what it says is written down
 //! here, where nobody waits for it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,11 +12,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use compact_str::CompactString;
 use hookswitch_call::Time;
-use hookswitch_call::directory::LookupTotals;
+use hookswitch_nodes::NodeStatus;
 use hookswitch_opensips::Link;
-use hookswitch_shard::TrunkStatus;
-use hookswitch_sip::registrar::RegistrarTotals;
-use hookswitch_sip::resolve::{ResolverCounts, ResolverTotals};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
@@ -29,9 +27,9 @@ use tokio::time::timeout;
 
 use super::audio::audio_figures;
 use super::message::{Sink, WebMessage};
+use super::nodes;
 use super::process::process_figures;
 use crate::media::{Lateness, MediaPlane};
-use crate::records::RecordCounts;
 use crate::webhook::WebhookHandle;
 
 /// How long a loop may take to say how it is; one that takes longer is not well.
@@ -55,12 +53,14 @@ pub(crate) struct StatusReport {
     pub(crate) calls: usize,
     /// Registrations there are, where there can be any.
     pub(crate) registrations: Option<usize>,
+    /// The nodes that have the legs and the audio of calls, where those are elsewhere.
+    pub(crate) nodes: Vec<NodeStatus>,
     /// Everything countable.
     pub(crate) figures: Vec<Figure>,
 }
 
 /// One number for `GET /metrics`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Figure {
     pub(crate) kind: Kind,
     /// Without `hookswitch_` and without `_total`.
@@ -68,6 +68,8 @@ pub(crate) struct Figure {
     pub(crate) help: &'static str,
     /// A label and its value, beside that of the carrier.
     pub(crate) label: Option<(&'static str, &'static str)>,
+    /// Another one, whose value the configuration says.
+    pub(crate) named: Option<(&'static str, CompactString)>,
     pub(crate) value: u64,
 }
 
@@ -85,17 +87,17 @@ pub(crate) enum Kind {
 impl Figure {
     /// A number that only grows.
     pub(crate) const fn total(name: &'static str, help: &'static str, value: u64) -> Self {
-        Self { kind: Kind::Total, name, help, label: None, value }
+        Self { kind: Kind::Total, name, help, label: None, named: None, value }
     }
 
     /// A number that goes up and down.
     pub(crate) const fn now(name: &'static str, help: &'static str, value: usize) -> Self {
-        Self { kind: Kind::Now, name, help, label: None, value: value as u64 }
+        Self { kind: Kind::Now, name, help, label: None, named: None, value: value as u64 }
     }
 
     /// Times, sorted by how long they are, in seconds.
     pub(crate) const fn times(name: &'static str, help: &'static str, times: Lateness) -> Self {
-        Self { kind: Kind::Times(times), name, help, label: None, value: 0 }
+        Self { kind: Kind::Times(times), name, help, label: None, named: None, value: 0 }
     }
 
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
@@ -110,8 +112,13 @@ impl Figure {
         }
     }
 
-    pub(crate) const fn labelled(self, label: &'static str, value: &'static str) -> Self {
+    pub(crate) fn labelled(self, label: &'static str, value: &'static str) -> Self {
         Self { label: Some((label, value)), ..self }
+    }
+
+    /// With a label whose value the configuration says.
+    pub(crate) fn named(self, label: &'static str, value: CompactString) -> Self {
+        Self { named: Some((label, value)), ..self }
     }
 }
 
@@ -151,108 +158,6 @@ pub(crate) fn hub_figures(hub: hookswitch_dialect::call_api::Counts, sessions: (
         Figure::total("commands_refused", "Requests that became no command.", hub.refused),
         Figure::total("outcomes_late", "Outcomes of commands that had already ended.", hub.late),
         Figure::total("notifications_unheard", "Notifications of commands whose session was gone.", hub.unheard),
-    ]
-}
-
-/// What has become of call detail records.
-pub(crate) fn record_figures(counts: &RecordCounts) -> [Figure; 2] {
-    let (written, lost) = counts.get();
-    [
-        Figure::total("call_records_written", "Call detail records that were written.", written),
-        Figure::total("call_records_lost", "Call detail records that could not be written and were given up.", lost),
-    ]
-}
-
-/// What the look-ups of names have counted.
-pub(crate) fn dns_figures((totals, counts): (ResolverTotals, ResolverCounts)) -> Vec<Figure> {
-    const ANSWERS: &str = "Answers to questions for names, by what they were.";
-    let answers = |result, value| Figure::total("dns_answers", ANSWERS, value).labelled("result", result);
-    let waited = u64::try_from(totals.waited.as_millis()).unwrap_or(u64::MAX);
-    vec![
-        Figure::total("dns_questions", "Questions for names that were asked.", totals.asked),
-        Figure::total("dns_questions_saved", "Questions whose answer was kept or under way.", totals.saved),
-        Figure::total("dns_questions_refused", "Questions not asked: too many were under way.", totals.refused),
-        answers("found", totals.found),
-        answers("nothing", totals.nothing),
-        answers("failed", totals.failed),
-        answers("late", totals.late),
-        Figure::total("dns_answer_milliseconds", "Time from each question to its answer, in all.", waited),
-        Figure::now("dns_answers_kept", "Answers that are kept.", counts.entries),
-        Figure::now("dns_questions_waiting", "Questions under way.", counts.lookups),
-    ]
-}
-
-/// What has happened to bindings.
-pub(crate) fn binding_figures(totals: RegistrarTotals) -> Vec<Figure> {
-    const EVENTS: &str = "What has happened to registered contacts.";
-    let events = [
-        ("registered", totals.registered),
-        ("refreshed", totals.refreshed),
-        ("unregistered", totals.unregistered),
-        ("expired", totals.expired),
-        ("revoked", totals.revoked),
-        ("stale", totals.stale),
-        ("revived", totals.revived),
-        ("unreachable", totals.unreachable),
-    ];
-    events.map(|(event, count)| Figure::total("registration_events", EVENTS, count).labelled("event", event)).into()
-}
-
-/// What the look-ups of users have counted, where there are any, and how many requests and calls wait for one.
-pub(crate) fn user_figures(counts: Option<(LookupTotals, usize)>) -> Vec<Figure> {
-    const LOOKUPS: &str = "Look-ups of users, by what came of them.";
-    let Some((totals, waiting)) = counts else { return Vec::new() };
-    let results = [
-        ("found", totals.found),
-        ("nobody", totals.nobody),
-        ("failed", totals.failed),
-        ("shared", totals.shared),
-        ("refused", totals.refused),
-    ];
-    let lookups =
-        results.map(|(result, count)| Figure::total("user_lookups", LOOKUPS, count).labelled("result", result));
-    let now = [
-        Figure::total(
-            "users_forgotten",
-            "Users who were looked up and forgotten because of the limit.",
-            totals.evicted,
-        ),
-        Figure::now("users_remembered", "Users who were looked up and are remembered.", totals.users),
-        Figure::now("user_lookups_waiting", "Requests and calls that wait for a user to be looked up.", waiting),
-    ];
-    lookups.into_iter().chain(now).collect()
-}
-
-/// How the trunks stand, all together; `/trunks` has each by itself.
-pub(crate) fn trunk_figures(trunks: &[TrunkStatus]) -> Vec<Figure> {
-    const REGISTRATIONS: &str = "Registrations of ours at trunks, by how they stand.";
-    const CALLS: &str = "Calls through trunks, by direction.";
-    if trunks.is_empty() {
-        return Vec::new();
-    }
-    let standing = |state: &'static str| {
-        let count = trunks.iter().filter(|trunk| trunk.registration.as_ref().is_some_and(|r| r.state == state)).count();
-        Figure::now("trunk_registrations", REGISTRATIONS, count).labelled("state", state)
-    };
-    let down = trunks.iter().flat_map(|trunk| &trunk.hosts).filter(|host| !host.up).count();
-    let sum = |of: fn(&TrunkStatus) -> u64| trunks.iter().map(of).sum();
-    vec![
-        standing("registered"),
-        standing("starting"),
-        standing("failed"),
-        Figure::now("trunk_hosts_down", "Hosts of trunks that are out of order.", down),
-        Figure::now(
-            "trunk_calls_live",
-            "Calls there are through trunks.",
-            trunks.iter().map(|trunk| trunk.calls).sum(),
-        ),
-        Figure::total("trunk_calls", CALLS, sum(|trunk| trunk.sent)).labelled("direction", "to"),
-        Figure::total("trunk_calls", CALLS, sum(|trunk| trunk.received)).labelled("direction", "from"),
-        Figure::total(
-            "trunk_calls_passed_over",
-            "Calls that a host of a trunk has failed or refused for itself.",
-            sum(|trunk| trunk.passed_over),
-        ),
     ]
 }
 
@@ -384,15 +289,19 @@ fn health(answers: &Answers) -> (StatusCode, String) {
     if let Some(registrations) = reports().find_map(|report| report.registrations) {
         body["registrations"] = registrations.into();
     }
+    if let Some(report) = reports().find(|report| !report.nodes.is_empty()) {
+        body["nodes"] = nodes::documents(&report.nodes);
+    }
     let code = if status == "up" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, body.to_string())
 }
 
 fn state(report: &StatusReport) -> &'static str {
     let mut links = report.links.iter().map(|(_, link)| link);
-    if links.clone().any(Link::is_down) {
+    let (of_nodes, _) = nodes::standing(&report.nodes);
+    if links.clone().any(Link::is_down) || of_nodes == "down" {
         "down"
-    } else if links.any(|link| *link == Link::Unknown) {
+    } else if links.any(|link| *link == Link::Unknown) || of_nodes == "starting" {
         "starting"
     } else {
         "up"
@@ -404,6 +313,9 @@ fn carrier(report: Option<&StatusReport>) -> Value {
         return json!({ "state": "down", "why": "the loop that drives it does not answer" });
     };
     let mut shown = json!({ "state": state(report) });
+    if let (_, Some(why)) = nodes::standing(&report.nodes) {
+        shown["why"] = why.into();
+    }
     if let Some(version) = &report.version {
         shown["version"] = version.as_str().into();
     }
@@ -418,7 +330,7 @@ fn carrier(report: Option<&StatusReport>) -> Value {
 }
 
 /// A time as RFC 3339 writes it, in UTC.
-fn calendar(at: Time) -> String {
+pub(super) fn calendar(at: Time) -> String {
     let seconds = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
     jiff::Timestamp::from_second(seconds).map_or_else(|_| String::new(), |at| at.to_string())
 }
@@ -440,7 +352,7 @@ fn exposition(answers: &Answers, own: Vec<Figure>) -> Result<String, fmt::Error>
             families.add(Some(name), Figure::now("registrations", "Registered contacts.", registrations));
         }
         for figure in &report.figures {
-            families.add(Some(name), *figure);
+            families.add(Some(name), figure.clone());
         }
     }
     for figure in own {
@@ -453,7 +365,7 @@ fn exposition(answers: &Answers, own: Vec<Figure>) -> Result<String, fmt::Error>
     Ok(text)
 }
 
-type Labels = Vec<(&'static str, &'static str)>;
+type Labels = Vec<(&'static str, Cow<'static, str>)>;
 
 /// Numbers by name: one of each name is a family.
 #[derive(Debug, Default)]
@@ -461,7 +373,10 @@ struct Families(BTreeMap<&'static str, Vec<(Labels, Figure)>>);
 
 impl Families {
     fn add(&mut self, carrier: Option<&'static str>, figure: Figure) {
-        let labels = carrier.map(|name| ("carrier", name)).into_iter().chain(figure.label).collect();
+        let fixed = carrier.map(|name| ("carrier", name)).into_iter().chain(figure.label);
+        let fixed = fixed.map(|(label, value)| (label, Cow::Borrowed(value)));
+        let named = figure.named.iter().map(|(label, value)| (*label, Cow::Owned(value.to_string())));
+        let labels = fixed.chain(named).collect();
         self.0.entry(figure.name).or_default().push((labels, figure));
     }
 }
@@ -491,6 +406,7 @@ impl Collector for Families {
 
 #[cfg(test)]
 mod tests {
+    use super::super::nodes::node_figures;
     use super::*;
 
     fn report(links: Vec<(&'static str, Link)>) -> StatusReport {
@@ -501,6 +417,7 @@ mod tests {
             draining: false,
             calls: 2,
             registrations: None,
+            nodes: Vec::new(),
             figures: vec![
                 Figure::total("commands", "Commands that started.", 7),
                 Figure::total("events", "Events seen.", 3).labelled("kind", "late"),
@@ -536,6 +453,31 @@ mod tests {
         let (code, body) = shown(None);
         assert_eq!((code, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("down")));
         assert!(body["carriers"]["opensips"]["why"].as_str().unwrap().contains("does not answer"));
+    }
+
+    #[test]
+    fn a_switch_without_a_node_that_takes_calls_is_not_healthy_and_tells_of_all() {
+        use hookswitch_nodes::{NodeKind, NodeState, Standing};
+        let node = |url: &str, state| {
+            let standing = Standing { state, since: Some(Duration::from_secs(1_000_000_000)), carries: 0, load: None };
+            NodeStatus { kind: NodeKind::Media, url: url.into(), standing }
+        };
+        let nodes = vec![node("http://a", NodeState::Lost), node("http://b", NodeState::Up)];
+        let (code, body) = shown(Some(StatusReport { nodes, ..report(Vec::new()) }));
+        assert_eq!((code, &body["status"], &body["nodes"][0]["state"]), (StatusCode::OK, &json!("up"), &json!("lost")));
+        let nodes = vec![node("http://a", NodeState::Lost), node("http://b", NodeState::Draining)];
+        let report = StatusReport { figures: node_figures(&nodes), nodes, ..report(Vec::new()) };
+        let (code, body) = shown(Some(report.clone()));
+        assert_eq!((code, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("down")));
+        assert_eq!(body["carriers"]["opensips"]["why"], "no media node takes calls");
+        let text = exposition(&vec![("sip", Some(report))], Vec::new()).unwrap();
+        for line in [
+            "hookswitch_node_up{carrier=\"sip\",kind=\"media\",node=\"http://a\"} 0",
+            "hookswitch_node_draining{carrier=\"sip\",kind=\"media\",node=\"http://b\"} 1",
+            "hookswitch_node_calls{carrier=\"sip\",node=\"http://b\"} 0",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line}\n{text}");
+        }
     }
 
     #[test]

@@ -181,7 +181,7 @@ fn add(text: &mut Vec<u8>, note: &Note) {
             let (command, call, code) = told(asked.answer.as_ref());
             let outcome = match asked.status {
                 200..=299 if command.is_some() => "accepted",
-                200..=299 => "done",
+                200..=299 | 304 => "done",
                 _ => "refused",
             };
             tracing::info!(

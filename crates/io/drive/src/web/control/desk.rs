@@ -14,6 +14,7 @@ use hookswitch_dialect::rest;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::files::Files;
 use super::own::Own;
 use super::problem::Problem;
 use crate::web::http::{ANSWER_PATIENCE, Unread, announced, read, respond};
@@ -27,18 +28,18 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(super) struct Answered(pub(super) Bytes);
 
 /// Hands over what nobody else answers.
-pub(super) fn router(gateway: Gateway, own: Own, max_body: usize, body_time: Duration) -> Router {
+pub(super) fn router((gateway, files): (Gateway, Files), own: Own, max_body: usize, body_time: Duration) -> Router {
     Router::new().fallback(move |Extension(grant): Extension<Arc<Grant>>, request: Request| {
-        let (gateway, own) = (gateway.clone(), own.clone());
+        let (behind, own) = ((gateway.clone(), files.clone()), own.clone());
         async move {
-            let answer = handle(&gateway, &own, grant, request, max_body, body_time).await;
+            let answer = handle(&behind, &own, grant, request, max_body, body_time).await;
             answer.unwrap_or_else(IntoResponse::into_response)
         }
     })
 }
 
 async fn handle(
-    gateway: &Gateway,
+    (gateway, files): &(Gateway, Files),
     own: &Own,
     grant: Arc<Grant>,
     request: Request,
@@ -71,14 +72,17 @@ async fn handle(
     };
     if rest::is_of_listener(&request) {
         let answer = own.answer(&request).await.unwrap_or_else(rest::Problem::into_response);
-        let rest::Response { status, content_type, headers, body } = answer;
-        return Ok(answered(HttpAnswer { status, content_type, headers, body: body.into() }, is_head));
+        return Ok(answered(answer.into(), is_head));
     }
     own.take_on(&mut request).await;
     let (reply, answer) = oneshot::channel();
     let message = WebMessage::Rest { request: Box::new(request), reply };
     gateway.sink.push(message).map_err(|_| busy)?;
     match timeout(ANSWER_PATIENCE, answer).await {
+        Ok(Ok(HttpAnswer { file: Some(wanted), .. })) => {
+            let sent = files.answer(&wanted, &head.method, &head.headers).await;
+            Ok(sent.unwrap_or_else(|problem| answered(problem.into_response().into(), is_head)))
+        }
         Ok(Ok(answer)) => Ok(answered(answer, is_head)),
         Ok(Err(_)) => Err(Problem::Busy("the switch is stopping")),
         Err(_) => Err(Problem::Silent),

@@ -104,7 +104,7 @@ impl Gate {
         }
     }
 
-    /// Notes who has ordered something and what was answered.
+    /// Notes who has ordered something, or listens to a recording, and what was answered.
     fn note(&self, who: &Grant, remote: IpAddr, method: Method, path: String, response: &Response) {
         let Some(noter) = &self.noter else { return };
         noter.note(Note::Asked(Asked {
@@ -171,10 +171,15 @@ async fn known(gate: &Gate, keys: &Keys, mut request: Request, next: Next) -> Re
             next.run(request).await
         }
     };
-    if !looks {
+    if !looks || listens(&path) {
         gate.note(&grant, remote, method, path, &response);
     }
     with_pace(response, pace)
+}
+
+/// Whether somebody wants to hear what was said in a call: that is noted as orders are.
+fn listens(path: &str) -> bool {
+    path.starts_with("/v1/recordings/") && path.ends_with("/audio")
 }
 
 /// What the method alone says about what is wanted; which of the changes need which scope is the desk's to know.

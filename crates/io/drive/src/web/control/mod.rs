@@ -10,6 +10,7 @@
 mod audit;
 mod desk;
 mod ends;
+mod files;
 mod gate;
 mod origins;
 mod own;
@@ -34,11 +35,13 @@ use super::tls::{Identity, TlsFiles};
 use super::token::{MAX_TOKENS, Token};
 use super::{Door, Gateway, MAX_BODY, WebError, WebListen, http};
 use crate::journal::JournalHandle;
+use crate::nodes::NodesConfig;
 use crate::reload::ReloadHandle;
 use crate::webhook::WebhookHandle;
 pub(super) use audit::Audit;
 pub use audit::{AUDIT_FILE, MAX_AUDIT_QUEUE};
 pub(super) use ends::follow;
+pub(super) use files::Files;
 pub(super) use gate::Gate;
 
 /// Connections at once, by default; beyond, they are closed.
@@ -92,6 +95,10 @@ pub struct ControlConfig {
     pub nodes: Option<Door>,
     /// What can be asked about at `/v1/webhooks`. Default none.
     pub webhooks: WebhookHandle,
+    /// The folder of recordings, for those who fetch them. Default none: only nodes have any.
+    pub recordings: Option<PathBuf>,
+    /// How media nodes are asked for recordings that they have written. Default not at all.
+    pub ask_nodes: Option<NodesConfig>,
     /// Who reads the configuration again at `POST /v1/reload`. Default nobody.
     pub reload: Option<ReloadHandle>,
 }
@@ -116,6 +123,8 @@ impl ControlConfig {
             audit: None,
             nodes: None,
             webhooks: WebhookHandle::default(),
+            recordings: None,
+            ask_nodes: None,
             reload: None,
         }
     }
@@ -159,13 +168,13 @@ impl ControlConfig {
 pub(super) fn router(
     gateway: Gateway,
     config: &ControlConfig,
-    witnesses: Witnesses,
+    (witnesses, files): (Witnesses, Files),
     journal: Option<JournalHandle>,
     gate: Arc<Gate>,
 ) -> Router {
     let nodes = config.nodes.clone().map_or_else(Router::new, |door| http::nodes(&gateway, door));
     let own = own::Own { reload: config.reload.clone(), webhooks: config.webhooks.clone() };
-    let desk = desk::router(gateway, own, config.max_body.min(MAX_BODY), config.body_time);
+    let desk = desk::router((gateway, files), own, config.max_body.min(MAX_BODY), config.body_time);
     let events = journal.map_or_else(Router::new, |journal| events::router(journal, MAX_EVENT_READERS));
     pages::router(witnesses).merge(events).merge(desk).layer(from_fn_with_state(gate, gate::pass)).merge(nodes)
 }

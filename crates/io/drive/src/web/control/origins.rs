@@ -10,12 +10,14 @@ use super::problem::Problem;
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
 
 /// What it may send.
-const REQUEST_HEADERS: HeaderValue =
-    HeaderValue::from_static("Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID");
+const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Last-Event-ID, Range",
+);
 
 /// What it may read.
-const RESPONSE_HEADERS: HeaderValue =
-    HeaderValue::from_static("ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After");
+const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static(
+    "Accept-Ranges, Content-Range, ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After",
+);
 
 /// How long a browser may remember what a page may do, in seconds.
 const REMEMBERED: HeaderValue = HeaderValue::from_static("600");

@@ -4,7 +4,6 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use hookswitch_dialect::rest::{self, Code};
 
-use crate::web::HttpAnswer;
 use crate::web::http::respond;
 
 /// Why a request does not reach the switch, or its answer the client.
@@ -72,9 +71,7 @@ impl IntoResponse for Problem {
         if let Self::TooMany { retry_after_seconds, .. } = self {
             problem.retry_after = Some(retry_after_seconds);
         }
-        let rest::Response { status, content_type, headers, body } = problem.into_response();
-        let answer = HttpAnswer { status, content_type, headers, body: body.into() };
-        let mut response = respond(answer, false);
+        let mut response = respond(problem.into_response().into(), false);
         let headers = response.headers_mut();
         match self {
             // RFC 6750 section 3.1: an error is named only if something was shown.

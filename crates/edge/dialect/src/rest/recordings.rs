@@ -1,0 +1,257 @@
+//! `/v1/recordings`: what was recorded of calls, and the files.
+//!
+//! The desk knows which file is whose, and nothing of disks: an answer whose body is a file names it
+//! ([`FileWanted`]), and whoever has the disk sends it.
+
+use hookswitch_call::{CallId, RecordEnd, Recorded};
+use serde_json::{Value, json};
+
+use super::calls::{name, party_name};
+use super::desk::{Done, Turn};
+use super::known::{Known, Recording};
+use super::page::{AFTER, LIMIT, Page, bad_cursor, schema};
+use super::problem::{Code, Problem};
+use super::route::{AUDIO, Answer, Method, Resource, Route};
+use super::shape::{Field, Kind, PARTY, hexadecimal, object_schema};
+use super::time::seconds;
+use super::{FileAct, FileWanted, Response};
+use crate::access::Scope;
+
+pub(super) const RESOURCE: Resource = Resource { routes: ROUTES, schemas };
+
+const TAG: &str = "recordings";
+
+const ROUTES: &[Route] = &[
+    Route {
+        method: Method::Get,
+        path: "/v1/recordings",
+        name: "listRecordings",
+        tag: TAG,
+        about: "What is recorded of the calls that there are, and was of the last that are over; the newest call first.",
+        scope: Scope::Read,
+        query: &[
+            LIMIT,
+            AFTER,
+            Field::may("call", Kind::Call, "only those of this call"),
+            Field::may("state", Kind::OneOf(&["running", "finished"]), "only those that are so far"),
+        ],
+        body: None,
+        answers: &[Answer { status: 200, about: "A page of recordings.", schema: Some("Recordings") }],
+        problems: &[Code::InvalidCursor],
+        run: list,
+    },
+    Route {
+        method: Method::Get,
+        path: "/v1/recordings/{recording}",
+        name: "getRecording",
+        tag: TAG,
+        about: "What is known of one recording.",
+        scope: Scope::Read,
+        query: &[],
+        body: None,
+        answers: &[Answer { status: 200, about: "The recording.", schema: Some("Recording") }],
+        problems: &[Code::NoSuchRecording],
+        run: get,
+    },
+    Route {
+        method: Method::Get,
+        path: "/v1/recordings/{recording}/audio",
+        name: "getRecordingAudio",
+        tag: TAG,
+        about: "The WAV file of a recording that is over, whole or in part. Who fetches it is noted in the audit log.",
+        scope: Scope::Read,
+        query: &[],
+        body: None,
+        answers: &[
+            Answer { status: 200, about: "The file.", schema: Some(AUDIO) },
+            Answer { status: 206, about: "The part of it that `Range` names.", schema: Some(AUDIO) },
+            Answer { status: 304, about: "The sender has this file already.", schema: None },
+        ],
+        problems: &[
+            Code::NoSuchRecording,
+            Code::StillRecording,
+            Code::Gone,
+            Code::RangeNotSatisfiable,
+            Code::NodeUnreachable,
+        ],
+        run: audio,
+    },
+    Route {
+        method: Method::Delete,
+        path: "/v1/recordings/{recording}",
+        name: "deleteRecording",
+        tag: TAG,
+        about: "Removes the file of a recording that is over, for good. What is known of the recording stays.",
+        scope: Scope::Admin,
+        query: &[],
+        body: None,
+        answers: &[Answer { status: 204, about: "There is no such file any more.", schema: None }],
+        problems: &[Code::NoSuchRecording, Code::StillRecording, Code::NodeUnreachable],
+        run: delete,
+    },
+];
+
+fn list(turn: &mut Turn<'_>) -> Result<Done, Problem> {
+    let page = Page::of(&turn.query)?;
+    let after = match &page.after {
+        None => None,
+        Some(after) => {
+            let (call, recording) = after.split_once('.').ok_or_else(bad_cursor)?;
+            let number = recording.parse::<u16>().map_err(|_| bad_cursor())?;
+            Some((hexadecimal(call).ok_or_else(bad_cursor)?, number))
+        }
+    };
+    let (call, state) = (turn.query.call("call"), turn.query.text("state"));
+    let known = &turn.desk.known;
+    let calls = known.live_calls().chain(known.ended_calls().map(|ended| &ended.known));
+    let calls = calls.filter(|known| call.is_none_or(|call| known.call == call));
+    let mut calls: Vec<&Known> = calls.filter(|known| !known.recordings.is_empty()).collect();
+    calls.retain(|known| turn.sees([&known.caller, &known.callee]));
+    calls.sort_unstable_by_key(|known| std::cmp::Reverse(known.call));
+    let behind = |known: &Known, one: &Recording| {
+        after.is_none_or(|(call, last)| known.call.0 < call || (known.call.0 == call && one.recording.0 > last))
+    };
+    let is_in = |one: &Recording, state: &str| one.recorded.is_some() == (state == "finished");
+    let entries = calls.into_iter().flat_map(|known| {
+        let mut of_call: Vec<&Recording> = known.recordings.iter().filter(|one| behind(known, one)).collect();
+        of_call.retain(|one| state.is_none_or(|state| is_in(one, state)));
+        of_call.sort_unstable_by_key(|one| one.recording);
+        of_call.into_iter().map(|one| {
+            let mut document = document(known.call, one);
+            document["call"] = name(known.call).into();
+            (format!("{:016x}.{}", known.call.0, one.recording.0), document)
+        })
+    });
+    Ok(Done::Now(Response::json(200, &page.document("recordings", entries))))
+}
+
+fn get(turn: &mut Turn<'_>) -> Result<Done, Problem> {
+    let (known, one) = found(turn)?;
+    let mut document = document(known.call, one);
+    document["call"] = name(known.call).into();
+    Ok(Done::Now(Response::json(200, &document)))
+}
+
+fn audio(turn: &mut Turn<'_>) -> Result<Done, Problem> {
+    let (_, one) = found(turn)?;
+    let recorded = over(one)?;
+    if recorded.size == 0 {
+        let detail = "there is no file of it: it could not be made, or was thrown away";
+        return Err(Problem::new(Code::Gone, detail));
+    }
+    Ok(Done::Now(with_file(200, one, recorded, FileAct::Send)))
+}
+
+fn delete(turn: &mut Turn<'_>) -> Result<Done, Problem> {
+    let (_, one) = found(turn)?;
+    let recorded = over(one)?;
+    if recorded.size == 0 {
+        return Ok(Done::Now(Response::empty(204)));
+    }
+    Ok(Done::Now(with_file(204, one, recorded, FileAct::Remove)))
+}
+
+fn with_file(status: u16, one: &Recording, recorded: &Recorded, act: FileAct) -> Response {
+    let (file, node) = (recorded.file.clone(), one.node.clone());
+    let wanted = FileWanted { file, size: recorded.size, node, act };
+    Response { content_type: AUDIO, file: Some(Box::new(wanted)), ..Response::empty(status) }
+}
+
+/// The recording in the path, if its sender may see its call.
+fn found<'t>(turn: &'t Turn<'_>) -> Result<(&'t Known, &'t Recording), Problem> {
+    let found = named(&turn.path[0]).and_then(|(call, number)| {
+        let known = &turn.desk.known;
+        let known = known.live(call).or_else(|| known.ended(call).map(|ended| &ended.known))?;
+        let one = known.recordings.iter().find(|one| one.recording.0 == number)?;
+        turn.sees([&known.caller, &known.callee]).then_some((known, one))
+    });
+    let unknown = "no call that there is, and none of the last that are over, has a recording with this id";
+    found.ok_or_else(|| Problem::new(Code::NoSuchRecording, unknown))
+}
+
+fn over(one: &Recording) -> Result<&Recorded, Problem> {
+    one.recorded.as_ref().ok_or_else(|| {
+        let problem = Problem::new(Code::StillRecording, "its file is complete when the recording is over");
+        Problem { retry_after: Some(STILL_RECORDING), ..problem }
+    })
+}
+
+/// Seconds after which a recording may be asked for again that is not over.
+const STILL_RECORDING: u64 = 5;
+
+/// The name of a recording: `rec_`, its call and its number there.
+fn id(call: CallId, one: &Recording) -> String {
+    format!("rec_{call}_{}", one.recording.0)
+}
+
+fn named(text: &str) -> Option<(CallId, u16)> {
+    let (call, number) = text.strip_prefix("rec_")?.split_once('_')?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number = is_number.then(|| number.parse().ok()).flatten()?;
+    Some((CallId(hexadecimal(call)?), number))
+}
+
+/// The recordings of a call.
+pub(super) fn documents(call: CallId, recordings: &[Recording]) -> Value {
+    recordings.iter().map(|one| document(call, one)).collect()
+}
+
+fn document(call: CallId, recording: &Recording) -> Value {
+    let mut document = json!({
+        "id": id(call, recording),
+        "recording": recording.recording.0, "party": recording.party.map(party_name),
+        "state": if recording.recorded.is_some() { "finished" } else { "running" },
+    });
+    if let Some(recorded) = &recording.recorded {
+        let failed = match &recorded.reason {
+            RecordEnd::Failed(why) => Some(why),
+            RecordEnd::Requested | RecordEnd::Timeout | RecordEnd::BelowPower | RecordEnd::Closed => None,
+        };
+        document["file"] = recorded.file.as_str().into();
+        document["duration_seconds"] = seconds(recorded.duration).into();
+        document["lost_seconds"] = seconds(recorded.lost).into();
+        document["bytes"] = recorded.size.into();
+        document["reason"] = recorded.reason.name().into();
+        document["failure"] = failed.map_or(Value::Null, |why| why.as_str().into());
+    }
+    if let Some(node) = &recording.node {
+        document["node"] = node.as_str().into();
+    }
+    document
+}
+
+pub(super) const RECORDING: &[Field] = &[
+    Field::must("id", Kind::Text(1, 40), "its name: `rec_`, the call, and its number there"),
+    Field::must("recording", Kind::Whole(0, 65_535), "its number within the call"),
+    Field::must("party", Kind::OrNull(&PARTY), "of whom, where a command has ordered it"),
+    Field::must("state", Kind::OneOf(&["running", "finished"]), "how far it is"),
+    Field::may("file", Kind::Text(0, 4_096), "its file, below the folder of recordings"),
+    Field::may("duration_seconds", Kind::Length, "how long it is"),
+    Field::may("lost_seconds", Kind::Length, "how much of it is silence because the disk did not keep up"),
+    Field::may("bytes", Kind::Whole(0, i64::MAX), "how big the file was made; 0 where there was none"),
+    Field::may("reason", Kind::OneOf(&["requested", "timeout", "below_power", "closed", "failed"]), "why it is over"),
+    Field::may("failure", Kind::OrNull(&Kind::Text(0, 65_535)), "what went wrong"),
+    Field::may("node", Kind::Text(0, 2_048), "the media node that has the file, where audio is on other nodes"),
+    Field::may("call", Kind::Call, "the call, where recordings are asked for and not calls"),
+];
+
+fn schemas() -> Vec<(&'static str, Value)> {
+    vec![("Recording", object_schema(RECORDING)), ("Recordings", schema("recordings", "Recording"))]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_recording_is_its_call_and_its_number_there() {
+        assert_eq!(named("rec_0192f3a4b5c6_0"), Some((CallId(0x0192_f3a4_b5c6), 0)));
+        assert_eq!(named("rec_19c2f0a4d3b00001_65535"), Some((CallId(0x19c2_f0a4_d3b0_0001), 65_535)));
+        for other in
+            ["", "rec_", "rec_1_0", "rec_0192f3a4b5c6", "rec_0192f3a4b5c6_", "rec_0192f3a4b5c6_+1", "0192f3a4b5c6_0"]
+        {
+            assert_eq!(named(other), None, "{other}");
+        }
+        assert_eq!(named("rec_0192f3a4b5c6_65536"), None);
+    }
+}

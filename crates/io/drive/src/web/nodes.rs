@@ -1,0 +1,124 @@
+//! How the nodes of a control process stand, for `/health` and `/metrics`.
+
+use hookswitch_nodes::{NodeKind, NodeState, NodeStatus};
+use serde_json::{Value, json};
+
+use super::status::{Figure, calendar};
+
+/// Whether calls can be carried as far as nodes go: `up`, or why not. Of each kind that there is one has to take calls.
+pub(super) fn standing(nodes: &[NodeStatus]) -> (&'static str, Option<&'static str>) {
+    let mut worst = ("up", None);
+    for (kind, none) in [(NodeKind::Sip, "no SIP node takes calls"), (NodeKind::Media, "no media node takes calls")] {
+        let of_kind = nodes.iter().filter(|node| node.kind == kind);
+        let states: Vec<NodeState> = of_kind.map(|node| node.standing.state).collect();
+        if states.is_empty() || states.contains(&NodeState::Up) {
+            continue;
+        }
+        match states.contains(&NodeState::Starting) {
+            true if worst.0 == "up" => worst = ("starting", None),
+            true => {}
+            false => return ("down", Some(none)),
+        }
+    }
+    worst
+}
+
+/// All of them.
+pub(super) fn documents(nodes: &[NodeStatus]) -> Value {
+    nodes.iter().map(document).collect()
+}
+
+fn document(node: &NodeStatus) -> Value {
+    let standing = &node.standing;
+    let mut document = json!({
+        "kind": node.kind.name(), "url": node.url.as_str(), "state": standing.state.name(),
+        "since": standing.since.map(calendar),
+    });
+    document[carried(node.kind)] = standing.carries.into();
+    document
+}
+
+/// What a node has of ours.
+const fn carried(kind: NodeKind) -> &'static str {
+    match kind {
+        NodeKind::Sip => "legs",
+        NodeKind::Media => "calls",
+    }
+}
+
+/// All of them as figures.
+pub(crate) fn node_figures(nodes: &[NodeStatus]) -> Vec<Figure> {
+    nodes.iter().flat_map(figures_of).collect()
+}
+
+fn figures_of(node: &NodeStatus) -> Vec<Figure> {
+    const CHANNELS: &str = "Channels of a media node, as it said last.";
+    let of = |figure: Figure| figure.named("node", node.url.clone());
+    let standing = &node.standing;
+    let is = |state: NodeState| usize::from(standing.state == state);
+    let kind = node.kind.name();
+    let up = Figure::now("node_up", "Whether a node takes calls.", is(NodeState::Up));
+    let draining =
+        Figure::now("node_draining", "Whether a node wants to be rid of its calls.", is(NodeState::Draining));
+    let mut figures = vec![of(up.labelled("kind", kind)), of(draining.labelled("kind", kind))];
+    figures.push(of(match node.kind {
+        NodeKind::Sip => Figure::now("node_legs", "Legs of ours on a SIP node.", standing.carries),
+        NodeKind::Media => Figure::now("node_calls", "Calls of ours whose audio is on a media node.", standing.carries),
+    }));
+    if let Some(load) = &standing.load {
+        let channels =
+            |state, count: u32| of(Figure::now("node_channels", CHANNELS, count as usize).labelled("state", state));
+        let percent = load.cpu.max(0.0).round() as usize;
+        let late = load.late_ticks as usize;
+        figures.extend([
+            channels("active", load.active),
+            channels("free", load.available),
+            of(Figure::now(
+                "node_processor_percent",
+                "Processor time of a media node's threads, as it said last.",
+                percent,
+            )),
+            of(Figure::now("node_late_ticks", "Ticks of a media node's last second that were too late.", late)),
+        ]);
+    }
+    figures
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hookswitch_nodes::Standing;
+
+    use super::*;
+
+    fn node(kind: NodeKind, state: NodeState) -> NodeStatus {
+        let since = (state != NodeState::Starting).then_some(Duration::from_secs(1_000_000_000));
+        NodeStatus { kind, url: "http://n".into(), standing: Standing { state, since, carries: 3, load: None } }
+    }
+
+    #[test]
+    fn of_each_kind_one_has_to_take_calls() {
+        use NodeKind::{Media, Sip};
+        use NodeState::{Draining, Lost, Starting, Up};
+        let of = |nodes: &[(NodeKind, NodeState)]| {
+            standing(&nodes.iter().map(|(kind, state)| node(*kind, *state)).collect::<Vec<_>>())
+        };
+        assert_eq!(of(&[]), ("up", None));
+        assert_eq!(of(&[(Sip, Lost), (Sip, Up), (Media, Draining), (Media, Up)]), ("up", None));
+        assert_eq!(of(&[(Sip, Up), (Media, Starting), (Media, Lost)]), ("starting", None));
+        let no_media = ("down", Some("no media node takes calls"));
+        assert_eq!(of(&[(Sip, Up), (Media, Draining), (Media, Lost)]), no_media);
+        assert_eq!(of(&[(Sip, Starting), (Media, Lost)]), no_media);
+        assert_eq!(of(&[(Sip, Lost), (Media, Up)]), ("down", Some("no SIP node takes calls")));
+    }
+
+    #[test]
+    fn a_page_tells_each_with_what_it_has() {
+        let documents = documents(&[node(NodeKind::Sip, NodeState::Lost), node(NodeKind::Media, NodeState::Starting)]);
+        let lost =
+            json!({ "kind": "sip", "url": "http://n", "state": "lost", "since": "2001-09-09T01:46:40Z", "legs": 3 });
+        assert_eq!(documents[0], lost);
+        assert_eq!((&documents[1]["since"], &documents[1]["calls"]), (&Value::Null, &3.into()));
+    }
+}
