@@ -39,6 +39,8 @@ fi
 # Phones and media threads wait for no other program of the machine.
 ahead=()
 if chrt --fifo 1 true 2>/dev/null; then ahead=(chrt --fifo 1); else echo "soak.sh: SCHED_FIFO is not allowed here" >&2; fi
+# A huge page is resident as a whole, however little of it is used: the kernel's gathering of small ones would pass for growth.
+export MIMALLOC_ALLOW_THP=0
 ulimit -n "$(ulimit -Hn)"
 rm -rf "$out" && mkdir -p "$out"
 
