@@ -29,8 +29,8 @@ impl Store for Gated {
     }
 
     fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
-        self.started.send(()).unwrap();
         self.commits.lock().unwrap().push(writes.to_vec());
+        self.started.send(()).unwrap();
         // A test that has ended asks for nothing more.
         self.verdicts.recv().unwrap_or(Ok(()))
     }
