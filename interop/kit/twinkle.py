@@ -138,12 +138,11 @@ class Twinkle:
         self.program.stdin.flush()
 
     def stop(self):
-        """Whether it has ended by itself: after a call it may hang in PulseAudio for good."""
+        """Whether it has ended in good order: soon after a call it may hang in PulseAudio for good, or crash."""
         self.command("quit")
         try:
             self.program.wait(5)
         except subprocess.TimeoutExpired:
             self.program.kill()
             self.program.wait()
-            return False
-        return True
+        return self.program.returncode == 0
