@@ -376,7 +376,7 @@ impl Journal {
         };
         let seq = line.call.next;
         line.call.next += 1;
-        let OpenCall { domains, webhook, .. } = line.call.clone();
+        let (domains, webhook) = (line.call.domains.clone(), line.call.webhook.clone());
         if !line.ended {
             self.changed.insert(call);
         }
