@@ -11,8 +11,9 @@ use super::course::REQUESTS_OF_A_CALL;
 const AFTER_HELP: &str = "\
 A call is five requests: POST /v1/calls, GET of the call, POST of a hold of the called party, GET of that command, and
 DELETE of the call; all but GET carry an Idempotency-Key. Each comes --pause after the answer to the one before, so that
-the phones have done what they were told. A phone is called for each party, in this process: the switch must send
-sip:bench-*@* to --phones. A request waits for a connection that is free; its time runs from when it is written.
+the phones have done what they were told; the hold as long after both phones have had their ACK as well, and fails if
+they have not after 5 s. A phone is called for each party, in this process: the switch must send sip:bench-*@* to
+--phones. A request waits for a connection that is free; its time runs from when it is written.
 
 Exit codes:
   0  every request was answered as it should be, every hold was done, and every phone was hung up

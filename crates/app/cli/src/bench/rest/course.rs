@@ -1,14 +1,19 @@
 //! What is asked for each call, one after the other.
 //!
 //! ```text
+//!                     phones talk │
 //!   start ─201─▶ look ─200─▶ hold ─202─▶ check ─200, done─▶ end ─202─▶ completed
 //!     └────────────┴──────────┴───────────┴──────────────────┴── anything else: failed, and ended if it was started
 //! ```
+//!
+//! A party can be held once the call stands, which an application would learn from `call.bridged`. Here the phones are at
+//! hand: the hold waits until both have had their ACK, and as long as any other request after that.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
+use ahash::RandomState;
 use serde_json::Value;
 
 use super::super::histogram::Histogram;
@@ -20,6 +25,12 @@ pub(super) const STEPS: [Step; REQUESTS_OF_A_CALL as usize] =
 
 /// How many requests a call is.
 pub(super) const REQUESTS_OF_A_CALL: u16 = 5;
+
+/// The phones of a call.
+const PARTIES: u8 = 2;
+
+/// How long a hold waits for the phones to talk.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Different reasons that are told apart; more are one.
 const MAX_REASONS: usize = 50;
@@ -69,6 +80,11 @@ struct Call {
     command: String,
     failed: bool,
     written: Duration,
+    /// Phones that have had their ACK, and since when it is both.
+    talking: u8,
+    stands: Option<Duration>,
+    /// Its hold waits for them.
+    waits: bool,
 }
 
 /// All calls that are not over.
@@ -81,6 +97,10 @@ pub(super) struct Course {
     /// Whose next request is due, and since when.
     due: VecDeque<(Duration, usize)>,
     timers: BinaryHeap<Reverse<(Duration, usize)>>,
+    /// Where each call is, by its number.
+    places: HashMap<u64, usize, RandomState>,
+    /// When patience with the phones of a call ends, by its number; the earliest first.
+    patience: VecDeque<(Duration, u64)>,
     pub(super) tally: Tally,
 }
 
@@ -111,8 +131,17 @@ impl Course {
             peak: 0,
             last: Duration::ZERO,
         };
-        let (due, timers) = (VecDeque::new(), BinaryHeap::new());
-        Self { run, pause, calls: Vec::new(), free: Vec::new(), due, timers, tally }
+        Self {
+            run,
+            pause,
+            calls: Vec::new(),
+            free: Vec::new(),
+            due: VecDeque::new(),
+            timers: BinaryHeap::new(),
+            places: HashMap::default(),
+            patience: VecDeque::new(),
+            tally,
+        }
     }
 
     /// Calls that are not over.
@@ -126,21 +155,67 @@ impl Course {
             self.calls.push(None);
             self.calls.len() - 1
         });
-        let (id, command) = (String::new(), String::new());
-        self.calls[slot] = Some(Call { number, step: Step::Start, id, command, failed: false, written: at });
+        self.calls[slot] = Some(Call {
+            number,
+            step: Step::Start,
+            id: String::new(),
+            command: String::new(),
+            failed: false,
+            written: at,
+            talking: 0,
+            stands: None,
+            waits: false,
+        });
+        self.places.insert(number, slot);
         self.due.push_back((at, slot));
         self.tally.peak = self.tally.peak.max(self.open());
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.timers.peek().map(|Reverse((at, _))| *at)
+        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+        let patience = self.patience.front().map(|(at, _)| *at);
+        timer.into_iter().chain(patience).min()
     }
 
     pub(super) fn handle_timeout(&mut self, now: Duration) {
         while let Some(Reverse((at, slot))) = self.timers.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.timers.pop();
-            self.due.push_back((at, slot));
+            match &mut self.calls[slot] {
+                Some(call) if call.step == Step::Hold => match call.stands.map(|at| at + self.pause) {
+                    Some(later) if later > now => self.timers.push(Reverse((later, slot))),
+                    Some(_) => self.due.push_back((at, slot)),
+                    None => {
+                        call.waits = true;
+                        self.patience.push_back((now + PATIENCE, call.number));
+                    }
+                },
+                _ => self.due.push_back((at, slot)),
+            }
         }
+        while let Some((_, number)) = self.patience.pop_front_if(|(at, _)| *at <= now) {
+            let Some((slot, call)) = self.numbered(number).filter(|(_, call)| call.waits) else { continue };
+            (call.waits, call.failed, call.step) = (false, true, Step::End);
+            self.tally.fail(format!("hold: the phones do not talk after {} s", PATIENCE.as_secs()));
+            self.due.push_back((now, slot));
+        }
+    }
+
+    /// A phone of this call has had its ACK.
+    pub(super) fn talks(&mut self, now: Duration, number: u64) {
+        let at = now + self.pause;
+        let Some((slot, call)) = self.numbered(number) else { return };
+        call.talking += 1;
+        if call.talking == PARTIES {
+            call.stands = Some(now);
+            if std::mem::take(&mut call.waits) {
+                self.timers.push(Reverse((at, slot)));
+            }
+        }
+    }
+
+    fn numbered(&mut self, number: u64) -> Option<(usize, &mut Call)> {
+        let slot = *self.places.get(&number)?;
+        Some((slot, self.calls.get_mut(slot)?.as_mut()?))
     }
 
     /// The next request that is due, for `write`; of which call it is.
@@ -183,7 +258,9 @@ impl Course {
     }
 
     fn over(&mut self, slot: usize) {
-        self.calls[slot] = None;
+        if let Some(call) = self.calls[slot].take() {
+            self.places.remove(&call.number);
+        }
         self.free.push(slot);
     }
 }
@@ -280,12 +357,61 @@ mod tests {
             course.answered(Duration::from_millis(now + 1), 0, &answer);
             course.handle_timeout(Duration::from_millis(now + 100));
             assert_eq!(written(&mut course, now + 100), None, "not before the pause is over");
+            // Both phones, and a stranger's, have their ACK while the first answer is under way.
+            [7, 7, 8].iter().filter(|_| now == 5).for_each(|number| course.talks(Duration::from_millis(6), *number));
             now += 101;
             course.handle_timeout(Duration::from_millis(now));
         }
         assert_eq!((course.tally.completed, course.tally.answered, course.open()), (1, 5, 0));
         assert!(course.tally.failed.is_empty());
         assert_eq!(course.tally.waited.longest(), Duration::from_millis(5));
+    }
+
+    /// A call, number 3, whose hold is next.
+    fn about_to_hold(pause: Duration) -> Course {
+        let mut course = Course::new(0, pause);
+        course.start(Duration::ZERO, 3);
+        for good in [answer(201, r#"{"id":"call_1"}"#), answer(200, r#"{"id":"call_1"}"#)] {
+            course.handle_timeout(pause);
+            written(&mut course, 0).unwrap();
+            course.answered(Duration::ZERO, 0, &good);
+        }
+        course
+    }
+
+    #[test]
+    fn the_hold_waits_for_both_phones_and_then_as_long_as_any_other_request() {
+        let ms = Duration::from_millis;
+        for (first, second) in [(50, 60), (50, 150), (5_000, 5_099)] {
+            let mut course = about_to_hold(ms(100));
+            course.handle_timeout(ms(second.min(100)));
+            course.talks(ms(first), 3);
+            course.handle_timeout(ms(second));
+            assert_eq!(written(&mut course, second), None, "one of two");
+            course.talks(ms(second), 3);
+            course.handle_timeout(ms(second + 99));
+            assert_eq!(written(&mut course, second + 99), None, "{second} and no pause");
+            course.handle_timeout(ms(second + 100));
+            assert_eq!(course.deadline().filter(|at| *at < PATIENCE), None, "{second}");
+            let hold = "POST /v1/calls/call_1/hold bench-00000000-3-2";
+            assert_eq!(written(&mut course, second + 100), Some((0, hold.to_owned())));
+            course.handle_timeout(PATIENCE * 3);
+            assert!(course.tally.failed.is_empty(), "{second}");
+        }
+    }
+
+    #[test]
+    fn phones_that_do_not_talk_fail_the_hold() {
+        let mut course = about_to_hold(Duration::ZERO);
+        course.handle_timeout(Duration::ZERO);
+        course.talks(Duration::ZERO, 3);
+        course.handle_timeout(PATIENCE - Duration::from_millis(1));
+        assert_eq!((written(&mut course, 0), course.deadline()), (None, Some(PATIENCE)));
+        course.handle_timeout(PATIENCE);
+        assert_eq!(written(&mut course, 5_000), Some((0, "DELETE /v1/calls/call_1 bench-00000000-3-4".to_owned())));
+        course.answered(PATIENCE, 0, &answer(202, "{}"));
+        assert_eq!((course.tally.completed, course.open()), (0, 0));
+        assert_eq!(course.tally.failed.keys().collect::<Vec<_>>(), ["hold: the phones do not talk after 5 s"]);
     }
 
     #[test]

@@ -31,7 +31,7 @@ use super::port::Port;
 use super::process::Watch;
 use super::run::keep;
 use super::template::Template;
-use super::work::{Tally, Work};
+use super::work::{Deed, Tally, Work};
 
 pub(in crate::bench) use self::args::RestArgs;
 
@@ -101,7 +101,7 @@ impl Run {
         Ok(Self {
             clock: Clock::start(),
             ready: Events::with_capacity(connections.len() + 1),
-            phones: Callee::new(Template::new(port.local(), audio, run), Duration::ZERO, false),
+            phones: Callee::new(Template::new(port.local(), audio, run), Duration::ZERO, true),
             port,
             _ears: ears,
             work: Work::default(),
@@ -217,13 +217,18 @@ impl Run {
         Ok(())
     }
 
-    /// Sends what the phones say.
+    /// Sends what the phones say, and notes which of them talk.
     fn speak(&mut self) {
         let local = self.port.local();
         for (to, bytes) in self.work.sip.drain(..) {
             self.port.send(local, to, bytes);
         }
         self.port.flush();
-        self.work.deeds.clear();
+        let now = self.clock.now();
+        for deed in self.work.deeds.drain(..) {
+            if let Deed::Talks { number: Some(number), .. } = deed {
+                self.course.talks(now, number);
+            }
+        }
     }
 }
