@@ -48,6 +48,7 @@ pub use controllers::MAX_CONTROLLER_REQUESTS;
 pub use discovery::{StunConfig, ask_stun};
 pub use dns::{DnsConfig, MAX_NAME_SERVERS, Names};
 pub use flow::{FlowConfig, FlowServiceError, MAX_FLOW_QUESTIONS};
+pub use hookswitch_store::{LOG_AHEAD_NAME, LOG_FILE_NAME};
 pub use journal::{JournalConfig, JournalError, JournalHandle, JournalThread};
 pub use media::{
     BadSoundSource, FilesConfig, Lateness, MediaConfig, MediaIo, MediaPlane, MediaTotals, SoundSource, WebSoundsConfig,

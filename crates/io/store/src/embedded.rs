@@ -1,17 +1,20 @@
-//! The embedded store: one redb file, readable only by its owner, because it holds secrets.
+//! The embedded store: one redb file behind a write-ahead file, readable only by their owner, because they hold secrets.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::panic::{self, AssertUnwindSafe};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
-use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
+use crate::ahead::{Ahead, Base, first_number};
+use crate::bytes::{Bytes, put_bytes, put_option};
+use crate::database::{DatabaseFile, make_folder};
 use crate::{Store, StoreError, Table, Write};
 
 /// The file within the data folder.
 pub const FILE_NAME: &str = "hookswitch.redb";
+
+/// The write-ahead file beside it.
+pub const AHEAD_NAME: &str = "hookswitch.ahead";
 
 /// What [`META`] says under [`VERSION_KEY`] in files that this program reads and writes.
 pub const SCHEMA_VERSION: u64 = 1;
@@ -22,56 +25,30 @@ const CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// Facts about the file itself.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const VERSION_KEY: &str = "version";
+/// The number of the last record of the write-ahead file that this file has.
+const AHEAD_KEY: &str = "ahead";
 
 const fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
     TableDefinition::new(table.name())
 }
 
 struct EmbeddedStore {
-    path: PathBuf,
-    /// None after a failure: redb refuses to go on with a file after an error of the system, so the next use opens
-    /// it anew.
-    database: Option<Database>,
+    ahead: Ahead<Tables>,
+    file: Arc<DatabaseFile>,
 }
 
 pub(crate) fn open(folder: &Path) -> Result<Box<dyn Store>, StoreError> {
     make_folder(folder)?;
     let path = folder.join(FILE_NAME);
-    let mut store = EmbeddedStore { path, database: None };
-    store.attempt(|_| Ok(()))?;
-    Ok(Box::new(store))
-}
-
-pub(crate) fn make_folder(folder: &Path) -> Result<(), StoreError> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true).mode(0o700);
-    builder.create(folder).map_err(|error| StoreError::io(folder, error))
-}
-
-impl EmbeddedStore {
-    /// Does something with the open database. After an error it is closed.
-    fn attempt<T>(&mut self, job: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StoreError> {
-        let database = match self.database.take() {
-            Some(database) => database,
-            None => open_database(&self.path)?,
-        };
-        let (result, database) = guarded(&self.path, move || (job(&database), database))?;
-        if result.is_ok() {
-            self.database = Some(database);
-        }
-        result.map_err(|error| translate(&self.path, error))
-    }
-}
-
-/// redb detects a damaged file in most places, but in some it breaks an assertion. That must cost the start, with a
-/// message that names the file, and nothing else.
-pub(crate) fn guarded<T>(path: &Path, job: impl FnOnce() -> T) -> Result<T, StoreError> {
-    panic::catch_unwind(AssertUnwindSafe(job)).map_err(|_| StoreError::corrupt(path, "its structure is not sound"))
+    let file = Arc::new(DatabaseFile::open(path, CACHE_BYTES, SCHEMA_VERSION, Box::new(agree_on_version))?);
+    let ahead = Ahead::open(&folder.join(AHEAD_NAME), Tables(Arc::clone(&file)), "store-file")?;
+    Ok(Box::new(EmbeddedStore { ahead, file }))
 }
 
 impl Store for EmbeddedStore {
     fn load(&mut self, table: Table, entry: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
-        self.attempt(|database| {
+        self.ahead.settle()?;
+        self.file.attempt(|database| {
             let transaction = database.begin_read()?;
             let entries = match transaction.open_table(definition(table)) {
                 // Written before there was such a table; the next commit makes it.
@@ -87,87 +64,77 @@ impl Store for EmbeddedStore {
     }
 
     fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
-        self.attempt(|database| {
+        self.ahead.append(Arc::new(writes.to_vec()))
+    }
+}
+
+/// The tables of the file.
+struct Tables(Arc<DatabaseFile>);
+
+impl Base for Tables {
+    type Record = Vec<Write>;
+
+    fn encode(writes: &Vec<Write>, into: &mut Vec<u8>) {
+        for Write { table, key, value } in writes {
+            put_bytes(into, table.name().as_bytes());
+            put_bytes(into, key);
+            put_option(into, value.as_deref());
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Vec<Write>> {
+        let (mut bytes, mut writes) = (Bytes(bytes), Vec::new());
+        while !bytes.0.is_empty() {
+            let name = bytes.bytes()?;
+            let table = Table::ALL.into_iter().find(|table| table.name().as_bytes() == name)?;
+            let (key, value) = (bytes.bytes()?.into(), bytes.option()?.map(Into::into));
+            writes.push(Write { table, key, value });
+        }
+        Some(writes)
+    }
+
+    fn applied(&mut self) -> Result<u64, StoreError> {
+        self.0.attempt(|database| {
+            let meta = database.begin_read()?.open_table(META)?;
+            Ok(meta.get(AHEAD_KEY)?.map_or(0, |value| value.value()))
+        })
+    }
+
+    fn apply(&mut self, records: &[Arc<Vec<Write>>], last: u64) -> Result<(), StoreError> {
+        self.0.attempt(|database| {
             let transaction = database.begin_write()?;
             for table in Table::ALL {
                 let mut entries = transaction.open_table(definition(table))?;
-                for write in writes.iter().filter(|write| write.table == table) {
+                for write in records.iter().flat_map(|writes| &**writes).filter(|write| write.table == table) {
                     match &write.value {
                         Some(value) => drop(entries.insert(&*write.key, &**value)?),
                         None => drop(entries.remove(&*write.key)?),
                     }
                 }
             }
+            transaction.open_table(META)?.insert(AHEAD_KEY, last)?;
             Ok(transaction.commit()?)
         })
     }
 }
 
-fn open_database(path: &Path) -> Result<Database, StoreError> {
-    let file = open_file(path)?;
-    let opened = guarded(path, || {
-        let database = Builder::new().set_cache_size(CACHE_BYTES).create_file(file)?;
-        let version = agree_on_version(&database)?;
-        Ok((database, version))
-    })?;
-    match opened {
-        Ok((database, SCHEMA_VERSION)) => Ok(database),
-        Ok((_, found)) => Err(StoreError::Version { path: path.into(), found, supported: SCHEMA_VERSION }),
-        Err(error) => Err(translate(path, error)),
-    }
-}
-
-/// Opens or makes the file, readable by its owner only from the first moment on.
-pub(crate) fn open_file(path: &Path) -> Result<File, StoreError> {
-    let wrap = |error: io::Error| StoreError::io(path, error);
-    let is_new = !path.exists();
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let file = options.open(path).map_err(wrap)?;
-    if file.metadata().map_err(wrap)?.permissions().mode() & 0o077 != 0 {
-        file.set_permissions(Permissions::from_mode(0o600)).map_err(wrap)?;
-    }
-    if let (true, Some(folder)) = (is_new, path.parent()) {
-        // The entry in the folder has to survive a loss of power as well.
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(wrap)?;
-    }
-    Ok(file)
-}
-
-/// The version of the file; a new file gets ours. Tables that it does not have yet are made, empty.
-fn agree_on_version(database: &Database) -> Result<u64, redb::Error> {
+/// Whether the file has our version; a new file gets it. Tables that it does not have yet are made, empty.
+fn agree_on_version(database: &Database) -> Result<Result<(), u64>, redb::Error> {
     let transaction = database.begin_write()?;
     let mut meta = transaction.open_table(META)?;
     let found = meta.get(VERSION_KEY)?.map(|value| value.value());
-    let version = match found {
-        Some(SCHEMA_VERSION) => SCHEMA_VERSION,
-        Some(other) => return Ok(other),
-        None => {
-            meta.insert(VERSION_KEY, SCHEMA_VERSION)?;
-            SCHEMA_VERSION
-        }
-    };
+    match found {
+        Some(SCHEMA_VERSION) => {}
+        Some(other) => return Ok(Err(other)),
+        None => drop(meta.insert(VERSION_KEY, SCHEMA_VERSION)?),
+    }
+    if meta.get(AHEAD_KEY)?.is_none() {
+        meta.insert(AHEAD_KEY, first_number())?;
+    }
     drop(meta);
     for table in Table::ALL {
         transaction.open_table(definition(table))?;
     }
     transaction.commit()?;
-    Ok(version)
-}
-
-/// Each step of a transaction has an error type of its own; all of them convert into the one taken here.
-pub(crate) fn translate(path: &Path, error: redb::Error) -> StoreError {
-    match error {
-        redb::Error::DatabaseAlreadyOpen => StoreError::InUse { path: path.into() },
-        redb::Error::UpgradeRequired(found) => {
-            StoreError::Version { path: path.into(), found: found.into(), supported: SCHEMA_VERSION }
-        }
-        // This is how redb reports a file that does not begin like one of its own.
-        redb::Error::Io(source) if source.kind() == io::ErrorKind::InvalidData => {
-            StoreError::corrupt(path, source.to_string())
-        }
-        redb::Error::Io(source) => StoreError::io(path, source),
-        redb::Error::PreviousIo => StoreError::io(path, io::Error::other("an earlier write failed")),
-        other => StoreError::corrupt(path, other.to_string()),
-    }
+    Ok(Ok(()))
 }

@@ -2,9 +2,13 @@
 //!
 //! A [`Store`] is one of the rows of [`STORES`]; all of them pass the same contract tests. Nobody
 //! calls a store on a busy thread: a [`Writer`] owns it, gathers whatever is queued into one durable
-//! commit, and says when it is safe. Beside them stands the [`EventLog`], which only ever grows at one end.
+//! commit, and says when it is safe. Beside them stands the [`EventLog`], which only ever grows at one end. Both write what
+//! has come to the end of a write-ahead file first, which is quick, and to their database later (`ahead`).
 #![forbid(unsafe_code)]
 
+mod ahead;
+mod bytes;
+mod database;
 mod embedded;
 mod error;
 mod log;
@@ -13,9 +17,9 @@ mod writer;
 
 use std::path::Path;
 
-pub use embedded::{FILE_NAME, SCHEMA_VERSION};
+pub use embedded::{AHEAD_NAME, FILE_NAME, SCHEMA_VERSION};
 pub use error::StoreError;
-pub use log::{EventLog, LOG_FILE_NAME, LogEntry, LogExtent, LogKeeps, LogNote, Trimmed};
+pub use log::{EventLog, LOG_AHEAD_NAME, LOG_FILE_NAME, LogBatch, LogEntry, LogExtent, LogKeeps, LogNote, Trimmed};
 pub use writer::{Committed, LAZY, MAX_PENDING, MAX_PENDING_BYTES, QueueFull, Ticket, Writer};
 
 /// What entries are about.
@@ -94,7 +98,7 @@ pub trait Store: Send {
     /// process and of the power, as far as the store is durable at all.
     ///
     /// # Errors
-    /// The medium fails; nothing has changed then, and a later commit may work again.
+    /// The medium fails. A later commit of the same may work, and may find it done already.
     fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError>;
 }
 

@@ -5,9 +5,12 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hookswitch_store::{EventLog, LOG_FILE_NAME, LogEntry, LogKeeps, LogNote, StoreError};
+use hookswitch_store::{
+    EventLog, LOG_AHEAD_NAME, LOG_FILE_NAME, LogBatch, LogEntry, LogKeeps, LogNote, StoreError, Trimmed,
+};
 
 const FIRST: u64 = 1_000;
 const ALL: LogKeeps = LogKeeps { since: 0, entries: u64::MAX, bytes: u64::MAX };
@@ -32,14 +35,25 @@ fn notes(log: &EventLog) -> Vec<(String, String)> {
     all
 }
 
+fn append(log: &EventLog, entries: &[LogEntry], notes: &[LogNote], keeps: &LogKeeps) -> Result<(), StoreError> {
+    log.append(&Arc::new(LogBatch { entries: entries.to_vec(), notes: notes.to_vec() }), keeps)
+}
+
+/// The same, and what it throws out.
+fn trim(log: &EventLog, entries: &[LogEntry], keeps: &LogKeeps) -> Trimmed {
+    append(log, entries, &[], keeps).unwrap();
+    log.settle().unwrap();
+    log.take_trimmed()
+}
+
 #[test]
 fn entries_come_back_in_pages_and_notes_until_they_are_taken_back() {
     let folder = tempfile::tempdir().unwrap();
     let log = EventLog::open(folder.path(), FIRST).unwrap();
     assert_eq!((log.extent().first, log.extent().next, log.extent().entries()), (FIRST, FIRST, 0));
     assert!(log.read(0, 10, 1_000).unwrap().is_empty());
-    log.append(&entries(FIRST..FIRST + 50), &[note("a", Some("1")), note("b", Some("2"))], &ALL).unwrap();
-    log.append(&[], &[note("a", None), note("b", Some("3")), note("none", None)], &ALL).unwrap();
+    append(&log, &entries(FIRST..FIRST + 50), &[note("a", Some("1")), note("b", Some("2"))], &ALL).unwrap();
+    append(&log, &[], &[note("a", None), note("b", Some("3")), note("none", None)], &ALL).unwrap();
     assert_eq!(notes(&log), [("b".to_owned(), "3".to_owned())]);
     assert_eq!(log.read(0, 3, usize::MAX).unwrap(), entries(FIRST..FIRST + 3));
     assert_eq!(log.read(FIRST + 2, 100, usize::MAX).unwrap(), entries(FIRST + 3..FIRST + 50));
@@ -48,22 +62,24 @@ fn entries_come_back_in_pages_and_notes_until_they_are_taken_back() {
     assert_eq!(log.read(FIRST, 100, 1).unwrap(), entries(FIRST + 1..FIRST + 2));
     let sizes = entries(FIRST..FIRST + 50).iter().map(|entry| entry.bytes.len() as u64).sum();
     assert_eq!(log.extent().bytes, sizes);
-    let mode = std::fs::metadata(folder.path().join(LOG_FILE_NAME)).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    for name in [LOG_FILE_NAME, LOG_AHEAD_NAME] {
+        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
 }
 
 #[test]
 fn numbers_go_on_after_a_restart_also_of_a_log_that_is_empty_by_then() {
     let folder = tempfile::tempdir().unwrap();
     let log = EventLog::open(folder.path(), FIRST).unwrap();
-    log.append(&entries(FIRST..FIRST + 5), &[], &ALL).unwrap();
-    let trimmed = log.append(&[], &[], &LogKeeps { since: u64::MAX, ..ALL }).unwrap();
+    append(&log, &entries(FIRST..FIRST + 5), &[], &ALL).unwrap();
+    let trimmed = trim(&log, &[], &LogKeeps { since: u64::MAX, ..ALL });
     assert_eq!((trimmed.aged, trimmed.crowded), (5, 0));
     drop(log);
     let log = EventLog::open(folder.path(), 1).unwrap();
     let extent = log.extent();
     assert_eq!((extent.first, extent.next, extent.bytes), (FIRST + 5, FIRST + 5, 0));
-    log.append(&entries(FIRST + 5..FIRST + 6), &[], &ALL).unwrap();
+    append(&log, &entries(FIRST + 5..FIRST + 6), &[], &ALL).unwrap();
     assert_eq!(log.read(0, 10, 1_000).unwrap(), entries(FIRST + 5..FIRST + 6));
 }
 
@@ -71,13 +87,13 @@ fn numbers_go_on_after_a_restart_also_of_a_log_that_is_empty_by_then() {
 fn a_gap_is_refused_and_what_was_there_may_be_said_again() {
     let folder = tempfile::tempdir().unwrap();
     let log = EventLog::open(folder.path(), FIRST).unwrap();
-    log.append(&entries(FIRST..FIRST + 5), &[], &ALL).unwrap();
+    append(&log, &entries(FIRST..FIRST + 5), &[], &ALL).unwrap();
     let before = log.extent();
-    let refused = log.append(&entries(FIRST + 6..FIRST + 7), &[note("x", Some("y"))], &ALL).unwrap_err();
+    let refused = append(&log, &entries(FIRST + 6..FIRST + 7), &[note("x", Some("y"))], &ALL).unwrap_err();
     assert!(matches!(refused, StoreError::Corrupt { .. }), "{refused}");
     assert_eq!((log.extent(), notes(&log).len()), (before, 0));
     // An error may come after the disk has taken it all.
-    log.append(&entries(FIRST..FIRST + 5), &[], &ALL).unwrap();
+    append(&log, &entries(FIRST..FIRST + 5), &[], &ALL).unwrap();
     assert_eq!(log.extent(), before);
 }
 
@@ -85,19 +101,19 @@ fn a_gap_is_refused_and_what_was_there_may_be_said_again() {
 fn the_oldest_go_by_age_by_number_and_by_bytes_and_not_all_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let log = EventLog::open(folder.path(), FIRST).unwrap();
-    log.append(&entries(FIRST..FIRST + 3_000), &[], &ALL).unwrap();
+    append(&log, &entries(FIRST..FIRST + 3_000), &[], &ALL).unwrap();
     let young = LogKeeps { since: FIRST + 100, ..ALL };
-    let trimmed = log.append(&entries(FIRST + 3_000..FIRST + 3_001), &[], &young).unwrap();
+    let trimmed = trim(&log, &entries(FIRST + 3_000..FIRST + 3_001), &young);
     assert_eq!((trimmed.aged, trimmed.crowded, log.extent().first), (100, 0, FIRST + 100));
     let few = LogKeeps { entries: 10, ..ALL };
-    let trimmed = log.append(&[], &[], &few).unwrap();
+    let trimmed = trim(&log, &[], &few);
     assert!(trimmed.crowded > 0 && trimmed.crowded < 2_000, "{trimmed:?}");
     for _ in 0..20 {
-        log.append(&[], &[], &few).unwrap();
+        trim(&log, &[], &few);
     }
     assert_eq!(log.extent().entries(), 10);
     let small = LogKeeps { bytes: 500, ..ALL };
-    log.append(&[], &[], &small).unwrap();
+    trim(&log, &[], &small);
     assert!(log.extent().bytes <= 500 && log.extent().entries() > 0, "{:?}", log.extent());
     let left = log.read(0, 100, usize::MAX).unwrap();
     assert_eq!(left, entries(log.extent().first..log.extent().next));
@@ -109,7 +125,7 @@ fn one_process_at_a_time_and_files_of_others_are_left_alone() {
     let log = EventLog::open(folder.path(), FIRST).unwrap();
     assert!(matches!(EventLog::open(folder.path(), FIRST), Err(StoreError::InUse { .. })));
     log.close();
-    assert!(log.append(&entries(FIRST..FIRST + 1), &[], &ALL).is_err() && log.read(0, 1, 1).is_err());
+    assert!(append(&log, &entries(FIRST..FIRST + 1), &[], &ALL).is_err() && log.read(0, 1, 1).is_err());
     drop(EventLog::open(folder.path(), FIRST).unwrap());
     std::fs::write(folder.path().join(LOG_FILE_NAME), "no log at all").unwrap();
     assert!(matches!(EventLog::open(folder.path(), FIRST), Err(StoreError::Corrupt { .. })));
@@ -131,7 +147,7 @@ fn child() {
         let next = log.extent().next;
         let last = next + 1 + next % 40;
         let batch = entries(next..last);
-        if log.append(&batch, &[note("last", Some(&(last - 1).to_string()))], &ALL).is_err() {
+        if append(&log, &batch, &[note("last", Some(&(last - 1).to_string()))], &ALL).is_err() {
             std::process::exit(DISK_FAILED);
         }
         println!("safe {}", last - 1);

@@ -68,9 +68,11 @@ fn serve(log: &EventLog, mut asked: mpsc::Receiver<Request>) {
 }
 
 fn page(log: &EventLog, after: u64) -> Read {
+    // Asked first: what comes while the page is read is not on it.
+    let end = log.extent().next;
     let entries = log.read(after, PAGE, PAGE_BYTES)?;
     // A page that is empty is the end of what is on the disk.
-    let next = entries.last().map_or_else(|| log.extent().next, |last| last.id + 1);
+    let next = entries.last().map_or(end, |last| last.id + 1);
     let events = entries.into_iter().filter_map(|entry| {
         let event = Logged::from_bytes(EventId(entry.id), &entry.bytes);
         if event.is_none() {

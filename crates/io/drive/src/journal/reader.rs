@@ -105,7 +105,7 @@ impl Reader {
                 break;
             }
             self.check()?;
-            self.read_disk(most).await;
+            self.read_disk(most).await?;
         }
         let rest = self.found.split_off(self.found.len().min(most));
         Ok(std::mem::replace(&mut self.found, rest))
@@ -129,13 +129,15 @@ impl Reader {
     }
 
     /// Looks at one page.
-    async fn read_disk(&mut self, most: usize) {
-        let Some(pages) = &self.shared.pages else { return };
+    async fn read_disk(&mut self, most: usize) -> Result<(), Expired> {
+        let Some(pages) = &self.shared.pages else { return Ok(()) };
         match pages.read(self.at - 1).await {
             Some(Ok(page)) => {
+                // What comes next may have been thrown out meanwhile, and the page begin behind it.
+                self.check()?;
                 for event in page.events {
                     if self.found.len() >= most {
-                        return;
+                        return Ok(());
                     }
                     self.at = event.id.0 + 1;
                     if self.filter.wants(&event) {
@@ -151,6 +153,7 @@ impl Reader {
             }
             None => std::future::pending().await,
         }
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use compact_str::ToCompactString as _;
 use hookswitch_call::{CallId, Time};
 use hookswitch_dialect::journal::{Batch, EventId, Journal, Logged, OpenCall};
-use hookswitch_store::{LogEntry, LogKeeps, LogNote, StoreError};
+use hookswitch_store::{LogBatch, LogEntry, LogKeeps, LogNote, StoreError};
 
 use super::queue::Taken;
 use super::ring::segment;
@@ -109,12 +109,12 @@ impl Writer {
         if events.is_empty() && open.is_empty() && log.extent().entries() == 0 {
             return true;
         }
-        let entries: Vec<LogEntry> = events.iter().map(entry).collect();
-        let notes: Vec<LogNote> = open.into_iter().map(note).collect();
+        let (entries, notes) = (events.iter().map(entry).collect(), open.into_iter().map(note).collect());
+        let batch = Arc::new(LogBatch { entries, notes });
         loop {
-            match log.append(&entries, &notes, &keeps) {
-                Ok(trimmed) => {
-                    self.went_well(trimmed.crowded);
+            match log.append(&batch, &keeps) {
+                Ok(()) => {
+                    self.went_well(log.take_trimmed().crowded);
                     return true;
                 }
                 Err(error) => {
@@ -124,7 +124,7 @@ impl Writer {
                         self.shared.set_trouble(Some((self.clock.now(), error.to_compact_string())));
                     }
                     if self.shared.queue.pause(RETRY_AFTER) {
-                        tracing::error!(%error, events = entries.len(), "the last events could not be kept");
+                        tracing::error!(%error, events = events.len(), "the last events could not be kept");
                         return false;
                     }
                 }

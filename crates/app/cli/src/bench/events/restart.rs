@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use hookswitch_dialect::journal::{EventId, Filter};
-use hookswitch_drive::{Clock, JournalConfig, JournalHandle, JournalThread};
+use hookswitch_drive::{Clock, JournalConfig, JournalHandle, JournalThread, LOG_AHEAD_NAME, LOG_FILE_NAME};
 
 use super::{EVENTS_OF_A_CALL, entry};
 
@@ -16,16 +16,24 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Events that are pushed before it is looked how far the disk is.
 const PIECE: u64 = 20_000;
 
-/// Fills the log up to so many events and opens it again, after a stop and after a crash: a copy of the files of a log
-/// that runs is what a crash leaves. Returns the lines to print, and whether everything was there.
+/// How long the database is left alone before its file is copied.
+const REST: Duration = Duration::from_secs(1);
+
+/// Fills the log up to so many events and opens it again, after a stop and after a crash. What a crash leaves is a database
+/// without the last tenth of the events and the write-ahead file with them. Returns the lines to print, and whether
+/// everything was there.
 pub(super) fn measure(journal: JournalThread, folder: &Path, events: u64) -> anyhow::Result<(String, bool)> {
     let handle = journal.handle();
-    fill(&handle, events)?;
-    let newest = handle.newest();
     let crashed = folder.join("crashed");
     std::fs::create_dir(&crashed)?;
-    std::fs::copy(folder.join("events.redb"), crashed.join("events.redb")).context("copy the log")?;
+    let copy = |name| std::fs::copy(folder.join(name), crashed.join(name)).context("copy the log");
+    fill(&handle, events - events / 10)?;
+    std::thread::sleep(REST);
+    copy(LOG_FILE_NAME)?;
+    fill(&handle, events)?;
+    let newest = handle.newest();
     journal.stop();
+    copy(LOG_AHEAD_NAME)?;
     let (mut text, mut is_whole) = (String::new(), true);
     for (name, folder) in [("stop", folder), ("crash", &crashed)] {
         let (ready, count, found) = open(folder)?;
@@ -54,7 +62,7 @@ fn open(folder: &Path) -> anyhow::Result<(Duration, u64, EventId)> {
 fn fill(handle: &JournalHandle, events: u64) -> anyhow::Result<()> {
     let (clock, start) = (Clock::start(), Instant::now());
     let target = handle.oldest().0 + events;
-    let mut call = 0;
+    let mut call = handle.newest().0;
     while handle.newest().0 + 1 < target {
         let before = handle.newest().0;
         let missing = target - before - 1;
