@@ -89,6 +89,7 @@ pub fn switch_config(config: &Config) -> Result<SwitchConfig, ConfigError> {
     switch.nodes = nodes::client(config)?;
     switch.channels = channels::listener(config)?;
     switch.control = control::listener(config)?;
+    switch.shard.rest = control::desk(config)?;
     switch.store = Some(StoreConfig { kind: "redb".into(), folder: config.data_dir() });
     switch.call_records = call_records::call_records(config)?;
     switch.dns = dns::servers(config)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use hookswitch_dialect::access::{Grant, Pattern, Scope};
+use hookswitch_dialect::rest;
 use hookswitch_drive::{AUDIT_FILE, ControlConfig, MAX_BODY, TlsFiles, Token};
 
 use super::call_api::{positive, seconds, too_small};
@@ -14,6 +15,9 @@ use crate::config::{Config, ConfigError, Control, ControlGrant, ControlScope};
 
 /// Digits of a SHA-256 digest.
 const DIGEST_DIGITS: usize = 64;
+
+/// Most idempotency keys that can be asked for: some 7 GB of memory.
+const MAX_KEYS: usize = 10_000_000;
 
 /// The listener; none where it is switched off.
 pub(super) fn listener(config: &Config) -> Result<Option<ControlConfig>, ConfigError> {
@@ -46,6 +50,15 @@ pub(super) fn listener(config: &Config) -> Result<Option<ControlConfig>, ConfigE
     listener.ask_nodes = nodes::client(config)?;
     listener.audit = control.audit.then(|| config.data_dir().join(AUDIT_FILE));
     Ok(Some(listener))
+}
+
+/// What the REST holds at most.
+pub(super) fn desk(config: &Config) -> Result<rest::Config, ConfigError> {
+    let keys = config.control.max_keys;
+    if !(1..=MAX_KEYS).contains(&keys) {
+        return Err(ConfigError::value("control.max_keys", format!("must be 1 to {MAX_KEYS}")));
+    }
+    Ok(rest::Config::default().with_keys(keys))
 }
 
 fn origins(control: &Control) -> Result<Vec<CompactString>, ConfigError> {
@@ -239,6 +252,18 @@ mod tests {
         ] {
             let why = listen(&format!("control: {{ {section} }}")).unwrap_err();
             assert!(why.contains(expected), "{why}");
+        }
+    }
+
+    #[test]
+    fn as_many_keys_are_remembered_as_it_says() {
+        let desk = |text: &str| desk(&Config::parse("t", text).unwrap()).map_err(|error| error.to_string());
+        assert_eq!(desk("data_dir: /d").unwrap(), rest::Config::default());
+        let more = desk("control: { max_keys: 1000000 }").unwrap();
+        assert_eq!((more.max_keys, more.max_key_bytes), (1_000_000, 671_000_000));
+        for bad in ["0", "10000001"] {
+            let why = desk(&format!("control: {{ max_keys: {bad} }}")).unwrap_err();
+            assert!(why.contains("control.max_keys: must be 1 to 10000000"), "{why}");
         }
     }
 

@@ -39,6 +39,9 @@ pub struct Control {
     pub idle_time: u64,
     /// How long the body of a request may take to arrive, in seconds; slower ones are answered 408.
     pub body_time: u64,
+    /// Most `Idempotency-Key`s that are remembered, each for 24 hours, at most 10000000; with more, new ones are refused. Each
+    /// takes about 0.7 kB of memory.
+    pub max_keys: usize,
     /// Whether every request that changes something is noted in the file `audit.log` in the data folder, with who has sent
     /// it and what came of it. SIGHUP opens the file anew.
     pub audit: bool,
@@ -59,6 +62,7 @@ impl Default for Control {
             max_per_address: None,
             idle_time: 30,
             body_time: 30,
+            max_keys: 100_000,
             audit: true,
         }
     }

@@ -78,6 +78,7 @@ pub const KEYS: &[(&str, Takes)] = &[
     ("control.max_per_address", Restart),
     ("control.idle_time", Restart),
     ("control.body_time", Restart),
+    ("control.max_keys", Restart),
     ("control.audit", Restart),
     ("mediaswitch", Restart),
     ("calls.max", Reload),

@@ -42,13 +42,24 @@ pub struct Config {
     pub max_ended: usize,
     /// Most idempotency keys. Default 100,000.
     pub max_keys: usize,
-    /// Most bytes that these take. Default 64 MiB.
+    /// Most bytes that these take. Default 67 MB.
     pub max_key_bytes: usize,
+}
+
+/// What a key may take on average, in bytes: its text and the answer with it.
+const KEY_BYTES: usize = 671;
+
+impl Config {
+    /// The same with so many idempotency keys, and 671 bytes for each of them.
+    #[must_use]
+    pub const fn with_keys(self, keys: usize) -> Self {
+        Self { max_keys: keys, max_key_bytes: keys.saturating_mul(KEY_BYTES), ..self }
+    }
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_running: 20_000, max_ended: 10_000, max_keys: 100_000, max_key_bytes: 64 << 20 }
+        Self { max_running: 20_000, max_ended: 10_000, max_keys: 0, max_key_bytes: 0 }.with_keys(100_000)
     }
 }
 
