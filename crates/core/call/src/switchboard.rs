@@ -132,6 +132,9 @@ pub struct Switchboard {
     deadlines: BTreeSet<(Time, CallId)>,
     next_call: u64,
     next_ticket: u64,
+    /// No new calls, for good.
+    stopping: bool,
+    /// The same, until that is taken back.
     draining: bool,
     out: Outbox,
 }
@@ -149,6 +152,7 @@ impl Switchboard {
             deadlines: BTreeSet::new(),
             next_call: first_call,
             next_ticket: 1,
+            stopping: false,
             draining: false,
             out: Outbox::default(),
         }
@@ -239,13 +243,24 @@ impl Switchboard {
 
     /// Takes no new calls from now on. Running ones go on.
     pub fn drain(&mut self) {
-        self.draining = true;
+        self.stopping = true;
+    }
+
+    /// Takes no new calls, until that is taken back. After [`Switchboard::drain`] that changes nothing.
+    pub fn set_draining(&mut self, draining: bool) {
+        self.draining = draining;
+    }
+
+    /// Whether new calls are refused for good.
+    #[must_use]
+    pub fn stopping(&self) -> bool {
+        self.stopping
     }
 
     /// Whether new calls are refused.
     #[must_use]
     pub fn draining(&self) -> bool {
-        self.draining
+        self.stopping || self.draining
     }
 
     /// How many calls there are, ending ones included.
@@ -310,7 +325,7 @@ impl Switchboard {
     }
 
     fn room(&self) -> Result<(), Refused> {
-        if self.draining {
+        if self.draining() {
             return Err(Refused::Draining);
         }
         if self.calls.len() >= self.limits.calls {

@@ -228,6 +228,8 @@ pub struct B2bua {
     lookups: Lookups,
     /// Empty unless single legs are controlled.
     manners: AHashMap<(CallId, LegId), Manner>,
+    /// No new calls are taken, until that is taken back.
+    draining: bool,
     reports: VecDeque<Report>,
 }
 
@@ -288,6 +290,7 @@ impl B2bua {
             users: Users::default(),
             lookups: Lookups::default(),
             manners: AHashMap::new(),
+            draining: false,
             reports: VecDeque::new(),
         }
     }
@@ -308,6 +311,12 @@ impl B2bua {
     /// Tells at which addresses hosts on the Internet see us from now on, at most one of each family.
     pub fn set_public_addresses(&mut self, public: &[IpAddr]) {
         self.endpoint.set_public_addresses(public);
+    }
+
+    /// Whoever calls from now on is told to call elsewhere (503 with `Retry-After`), until that is taken back. Calls that there are
+    /// go on, those that take one of them over (RFC 3891) included, and so does everything that is no call.
+    pub fn set_draining(&mut self, draining: bool) {
+        self.draining = draining;
     }
 
     /// Lets time pass.

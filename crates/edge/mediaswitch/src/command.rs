@@ -2,7 +2,7 @@
 //!
 //! | request | what |
 //! |---|---|
-//! | `GET /dialog` | how many dialogs there are and have been |
+//! | `GET /dialog` | how many dialogs there are and have been, and whether there is room |
 //! | `POST /dialog/invite` | call somebody |
 //! | `PUT`, `POST /dialog/ring` | 180, once |
 //! | `PUT /dialog/answer` | 200 to the call |
@@ -104,10 +104,7 @@ impl Dialogs {
         }
         match (request.method, request.action) {
             ("GET" | "HEAD", "list") => Ok(Some(self.list())),
-            ("GET" | "HEAD", _) => {
-                let body = json!({ "count": self.live(), "counter": self.counter() }).to_string();
-                Ok(Some(Response { body, ..Response::ok() }))
-            }
+            ("GET" | "HEAD", _) => Ok(Some(Response::json(&self.load()))),
             ("POST", "invite") => {
                 let wanted = Invitation::read(&body::object(request.body)?)?;
                 self.invite(now, id, wanted, directory);

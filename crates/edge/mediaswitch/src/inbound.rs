@@ -40,7 +40,7 @@ pub struct Arrival {
 impl Dialogs {
     /// Takes a party that calls: its first event is told by [`Dialogs::introduced`]. `None` where it was refused.
     pub fn arrived(&mut self, now: Time, arrival: Arrival) -> Option<CallId> {
-        if let Some(cause) = self.full() {
+        if let Some(cause) = self.full(arrival.replaces.is_some()) {
             self.out.push_back(Output::Op(Op::Refuse { handle: arrival.handle, cause }));
             return None;
         }

@@ -42,6 +42,7 @@ use ahash::AHashMap;
 use compact_str::CompactString;
 use hookswitch_call::directory::Secret;
 use hookswitch_call::{CallId, Cause, Fault, Kind, LegId, Op, Report, Time};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 pub use body::{Parties, parties, user_of};
@@ -125,7 +126,12 @@ pub struct Dialogs {
     next: u64,
     live: usize,
     counter: u64,
+    /// Told to take no new ones, which may be taken back.
     draining: bool,
+    /// The program is about to stop.
+    stopping: bool,
+    /// Percent of the time of the thread that has SIP.
+    cpu: f32,
 }
 
 impl Dialogs {
@@ -144,6 +150,8 @@ impl Dialogs {
             live: 0,
             counter: 0,
             draining: false,
+            stopping: false,
+            cpu: 0.0,
         }
     }
 
@@ -281,14 +289,38 @@ impl Dialogs {
         self.records.get(self.by_callid.get(callid)?)
     }
 
-    /// No new dialogs from now on.
+    /// No new dialogs from now on: the program is about to stop.
     pub fn drain(&mut self) {
-        self.draining = true;
+        self.stopping = true;
+    }
+
+    /// No new dialogs, until that is taken back; those that there are go on, and a party may still take one of them over.
+    pub fn set_draining(&mut self, draining: bool) {
+        self.draining = draining;
+    }
+
+    /// How hard the thread works that has SIP, in percent of its time: for whoever places legs on several hosts.
+    pub fn set_cpu(&mut self, cpu: f32) {
+        self.cpu = cpu;
+    }
+
+    /// How many dialogs there are and have been, and what whoever places legs on several hosts wants to know: how many more
+    /// there may be, whether none are taken, how busy this host is, and a name of this start of the program.
+    #[must_use]
+    pub fn load(&self) -> Value {
+        let draining = self.draining || self.stopping;
+        let room = self.config.max_dialogs.saturating_sub(self.records.len());
+        let hash = Sha256::new().chain_update(b"instance").chain_update(self.seed).finalize();
+        let instance = hash.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        json!({
+            "count": self.live, "counter": self.counter, "available": if draining { 0 } else { room },
+            "draining": draining, "cpu": f64::from(self.cpu), "instance": instance,
+        })
     }
 
     /// Ends every dialog: the program is about to stop.
     pub fn end_all(&mut self) {
-        self.draining = true;
+        self.stopping = true;
         let mut calls: Vec<CallId> = self.records.keys().copied().collect();
         calls.sort();
         for call in calls {
@@ -298,12 +330,14 @@ impl Dialogs {
         self.send();
     }
 
-    /// Why there can be no other dialog.
-    fn full(&self) -> Option<Cause> {
-        let text = match (self.draining, self.records.len() >= self.config.max_dialogs) {
-            (true, _) => "Server Is Stopping",
-            (false, true) => "Too Many Calls",
-            (false, false) => return None,
+    /// Why there can be no other dialog. One that takes over another is no new call.
+    fn full(&self, takes_over: bool) -> Option<Cause> {
+        let draining = self.draining && !takes_over;
+        let text = match (self.stopping, draining, self.records.len() >= self.config.max_dialogs) {
+            (true, ..) => "Server Is Stopping",
+            (false, true, _) => "Server Is Drained",
+            (false, false, true) => "Too Many Calls",
+            (false, false, false) => return None,
         };
         Some(Cause::new(Kind::Overloaded, Fault::Server).with_text(text))
     }

@@ -20,7 +20,7 @@ const MAX_DIVERTED: u8 = 5;
 impl Dialogs {
     /// A controller wants a party called. Answered when it is known where that is.
     pub(crate) fn invite(&mut self, now: Time, id: RequestId, wanted: Invitation, directory: &Directory) {
-        if let Some(cause) = self.full() {
+        if let Some(cause) = self.full(false) {
             return self.out.push_back(Output::Answer(id, Response::failed(cause.code, &cause.text, "")));
         }
         if wanted.callid.as_ref().is_some_and(|callid| self.by_callid.contains_key(callid)) {

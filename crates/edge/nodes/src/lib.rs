@@ -16,7 +16,7 @@
 //! |---|---|
 //! | `legs/` | the half with the legs |
 //! | [`media`] | the half with the audio |
-//! | `places.rs` | which media node has room |
+//! | `places.rs` | which node has room |
 //! | `orders.rs` | requests of one leg or channel go one after the other |
 //! | `pulse.rs` | which nodes are there |
 //! | `standing.rs` | how nodes stand, for whoever looks after them |
@@ -38,7 +38,7 @@ use hookswitch_call::{CallId, Found, MediaOp, MediaReport, Op, RecordingId, Repo
 pub use legs::{Legs, MAX_LEGS, MAX_REGISTERED};
 pub use media::Media;
 pub use orders::{MAX_LANE, MAX_WAITING, Orders, TooMany};
-pub use places::{Load, PlaceNews, Places};
+pub use places::{CHANNELS, DIALOGS, Load, PlaceNews, Places};
 pub use pulse::{BEAT, MISSES, Pulse, PulseNews};
 pub use standing::{NodeKind, NodeState, NodeStatus, Standing};
 

@@ -1,8 +1,8 @@
-//! Which media node a call is placed on.
+//! Which node a call is placed on, or a leg.
 //!
-//! The least loaded of those that answer, take new calls and have room. How loaded one is says the greater of two figures:
-//! how much of its channels are in use, those that were given to it since it last spoke included, and how much of its
-//! processors. The second jumps about, and is believed only when it has moved by [`CPU_STEP`]; a node whose ticks came too
+//! The least loaded of those that answer, take new ones and have room. How loaded one is says the greater of two figures:
+//! how much of its channels or dialogs are in use, those that were given to it since it last spoke included, and how much of
+//! its processors. The second jumps about, and is believed only when it has moved by [`CPU_STEP`]; a node whose ticks came too
 //! late counts as busier for [`LATE_MEMORY`], for somebody has heard that.
 
 use std::time::Duration;
@@ -26,20 +26,22 @@ const LATE_PENALTY: f32 = 0.25;
 /// How long a node that has refused a call, or has not answered one, is given no other unless it says that it has room.
 pub const REST: Duration = Duration::from_secs(5);
 
-/// What a media node says of itself (`GET /channel`).
+/// What a node says of itself: a media node at `GET /channel`, a SIP node at `GET /dialog`.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 pub struct Load {
-    /// Channels in use; a call is two.
+    /// Channels in use, or dialogs. A call is two.
+    #[serde(alias = "count")]
     pub active: u32,
     /// How many more it takes.
+    #[serde(default = "untold")]
     pub available: u32,
-    /// It wants to be rid of its calls.
+    /// It takes no new calls; a media node wants to be rid of those it has.
     #[serde(default)]
     pub draining: bool,
-    /// Percent of its processors that audio takes.
+    /// Percent of the time of its media threads, or of the thread that has SIP.
     #[serde(default)]
     pub cpu: f32,
-    /// Ticks of its last second that were too late.
+    /// Ticks of its last second that were too late; a SIP node has none.
     #[serde(default)]
     pub late_ticks: u32,
     /// Names the start of its program; what was there under another one is gone.
@@ -52,11 +54,24 @@ struct Said {
     channels: Load,
 }
 
+/// Room of a node that does not say how much it has.
+const UNTOLD: u32 = 10_000;
+
+const fn untold() -> u32 {
+    UNTOLD
+}
+
 impl Load {
-    /// From the body of an answer.
+    /// From the body of an answer of a media node.
     #[must_use]
     pub fn read(body: &Bytes) -> Option<Self> {
         serde_json::from_slice::<Said>(body).ok().map(|said| said.channels)
+    }
+
+    /// From the body of an answer of a SIP node.
+    #[must_use]
+    pub fn read_dialogs(body: &Bytes) -> Option<Self> {
+        serde_json::from_slice(body).ok()
     }
 }
 
@@ -69,7 +84,7 @@ pub enum PlaceNews {
     Lost(NodeId),
     /// It answers, and has forgotten everything: it has been started anew.
     Forgot(NodeId),
-    /// It wants to be rid of its calls. Said each time that it says so.
+    /// It takes no new calls, and a media node wants to be rid of those it has. Said each time that it says so.
     Drains(NodeId),
 }
 
@@ -80,9 +95,9 @@ struct Place {
     cpu: f32,
     late_until: Time,
     rests_until: Time,
-    /// Since when it wants to be rid of its calls; none while it does not.
+    /// Since when it takes no new calls; none while it does.
     drains: Option<Time>,
-    /// Channels given to it since it last spoke.
+    /// Channels or dialogs given to it since it last spoke.
     fresh: u32,
 }
 
@@ -95,27 +110,32 @@ impl Place {
         share.max(self.cpu / 100.0) + late
     }
 
-    fn has_room(&self, now: Time) -> bool {
-        let open = |load: &Load| !load.draining && load.available >= self.fresh.saturating_add(CHANNELS);
+    fn has_room(&self, now: Time, each: u32) -> bool {
+        let open = |load: &Load| !load.draining && load.available >= self.fresh.saturating_add(each);
         self.load.as_ref().is_some_and(open) && now >= self.rests_until
     }
 }
 
-/// Channels that a call takes.
-const CHANNELS: u32 = 2;
+/// Channels that a call takes of a media node.
+pub const CHANNELS: u32 = 2;
 
-/// All media nodes.
+/// Dialogs that a leg takes of a SIP node.
+pub const DIALOGS: u32 = 1;
+
+/// All nodes of one kind.
 #[derive(Clone, Debug)]
 pub struct Places {
     pulse: Pulse,
     places: Vec<Place>,
+    /// What one more takes of its node.
+    each: u32,
 }
 
 impl Places {
-    /// So many nodes, of which nothing is known yet.
+    /// So many nodes, of which nothing is known yet. `each` is what one more call or leg takes: [`CHANNELS`] or [`DIALOGS`].
     #[must_use]
-    pub fn new(nodes: usize) -> Self {
-        Self { pulse: Pulse::new(nodes), places: vec![Place::default(); nodes] }
+    pub fn new(nodes: usize, each: u32) -> Self {
+        Self { pulse: Pulse::new(nodes), places: vec![Place::default(); nodes], each }
     }
 
     /// The next node to be asked how it is; it counts as being asked.
@@ -156,20 +176,37 @@ impl Places {
         news
     }
 
-    /// A node for one more call: the least loaded, and of equals the first in the configuration. None if nobody has room.
+    /// A node for one more call, which counts there from now on. None if nobody has room.
     pub fn choose(&mut self, now: Time) -> Option<NodeId> {
-        let open = self.pulse.there().filter(|node| self.may_take(now, *node)).filter(|node| self.has_room(now, *node));
-        let weight = |node: &NodeId| self.places.get(usize::from(node.0)).map_or(f32::INFINITY, |it| it.weight(now));
-        let chosen = open.min_by(|a, b| weight(a).total_cmp(&weight(b)))?;
+        let chosen = self.least_loaded(now)?;
         self.gave(chosen);
         Some(chosen)
     }
 
-    /// One more call is placed on a node that was not chosen for its load.
+    /// The least loaded node that takes one more, and of equals the first in the configuration. None if nobody has room.
+    #[must_use]
+    pub fn least_loaded(&self, now: Time) -> Option<NodeId> {
+        let open = self.pulse.there().filter(|node| self.may_take(now, *node)).filter(|node| self.has_room(now, *node));
+        let weight = |node: &NodeId| self.places.get(usize::from(node.0)).map_or(f32::INFINITY, |it| it.weight(now));
+        open.min_by(|a, b| weight(a).total_cmp(&weight(b)))
+    }
+
+    /// One more is placed on a node, whoever has chosen that.
     pub fn gave(&mut self, node: NodeId) {
         if let Some(place) = self.places.get_mut(usize::from(node.0)) {
-            place.fresh = place.fresh.saturating_add(CHANNELS);
+            place.fresh = place.fresh.saturating_add(self.each);
         }
+    }
+
+    /// Whether a node answers. One of which nothing is known does not.
+    #[must_use]
+    pub fn is_there(&self, node: NodeId) -> bool {
+        self.pulse.is_there(node)
+    }
+
+    /// Those that answer.
+    pub fn there(&self) -> impl Iterator<Item = NodeId> {
+        self.pulse.there()
     }
 
     /// Whether calls may be brought to a node where others of theirs are.
@@ -179,7 +216,7 @@ impl Places {
         self.holds(node) && self.places.get(usize::from(node.0)).is_some_and(|place| !rests(place))
     }
 
-    /// How a node stands that has the audio of so many of our calls.
+    /// How a node stands that has so many of our calls or legs.
     #[must_use]
     pub fn standing(&self, node: NodeId, carries: usize) -> Standing {
         let place = self.places.get(usize::from(node.0));
@@ -195,7 +232,7 @@ impl Places {
     }
 
     fn has_room(&self, now: Time, node: NodeId) -> bool {
-        self.places.get(usize::from(node.0)).is_some_and(|place| place.has_room(now))
+        self.places.get(usize::from(node.0)).is_some_and(|place| place.has_room(now, self.each))
     }
 
     /// A node has refused a call, or has not answered one.
@@ -205,7 +242,8 @@ impl Places {
         }
     }
 
-    /// Whether what is on a node may stay there: it answers, and does not want to be rid of its calls.
+    /// Whether what is on a media node may stay there: it answers, and does not want to be rid of its calls. A SIP node of which
+    /// that is so takes new legs.
     #[must_use]
     pub fn holds(&self, node: NodeId) -> bool {
         let draining = |place: &Place| place.load.as_ref().is_some_and(|load| load.draining);
@@ -226,7 +264,7 @@ mod tests {
     }
 
     fn two(a: Load, b: Load) -> Places {
-        let mut places = Places::new(2);
+        let mut places = Places::new(2, CHANNELS);
         assert_eq!(places.answered(NOW, A, Some(a)), [PlaceNews::There(A)]);
         assert_eq!(places.answered(NOW, B, Some(b)).first(), Some(&PlaceNews::There(B)));
         places
@@ -281,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_node_starts_is_up_drains_and_is_lost_and_it_is_known_since_when() {
-        let mut places = Places::new(1);
+        let mut places = Places::new(1, CHANNELS);
         let at = |places: &Places| {
             let Standing { state, since, load, .. } = places.standing(A, 0);
             (state, since.map(|since| since - NOW), load.map(|load| load.active))

@@ -32,7 +32,7 @@ pub enum NodeState {
     Starting,
     /// It answers.
     Up,
-    /// It answers, and wants to be rid of what it has.
+    /// It answers and takes nothing new; a media node wants to be rid of what it has.
     Draining,
     /// It does not answer.
     Lost,
@@ -60,7 +60,7 @@ pub struct Standing {
     pub since: Option<Time>,
     /// What we have there: legs, or calls with their audio.
     pub carries: usize,
-    /// What a media node has said of itself last; none of a SIP node, and before the first answer.
+    /// What it has said of itself last; none before the first answer.
     pub load: Option<Load>,
 }
 

@@ -6,7 +6,8 @@ use hookswitch_call::port::Backend;
 use hookswitch_call::{CallId, Cause, Fault, Incoming, Kind, LegId, Op, Report, Time};
 use hookswitch_dialect::mediaswitch::CONTENT_TYPE;
 use hookswitch_mediaswitch::{
-    Arrival, Config, Dialogs, Output as Wanted, Party, Record, Registration, Request, RequestId, Seen, user_of,
+    Arrival, Config, Dialogs, Output as Wanted, Party, Record, Registration, Request, RequestId, Response, Seen,
+    user_of,
 };
 use hookswitch_sip::auth::Credentials;
 use hookswitch_sip::registrar::{Change, RemovedWhy};
@@ -154,13 +155,7 @@ impl Shard {
                 let manner = Manner { credentials, remote_party: manner.remote_party, alert_info: manner.alert_info };
                 self.b2bua.set_manner(call, leg, manner);
             }
-            Wanted::Answer(id, response) => self.out.push_back(Output::Http {
-                id: HttpId(id.0),
-                status: response.status,
-                content_type: CONTENT_TYPE,
-                allow: response.allow,
-                body: response.body,
-            }),
+            Wanted::Answer(id, response) => self.answer_dialogs(HttpId(id.0), response),
             Wanted::Note(note) => self.out.push_back(Output::Controller(note)),
         }
     }
@@ -168,6 +163,33 @@ impl Shard {
     pub(crate) fn dialog_request(&mut self, now: Time, id: HttpId, method: &str, action: &str, body: &Bytes) {
         let request = Request { method, action, body };
         self.dialogs.request(now, RequestId(id.0), request, self.b2bua.directory());
+    }
+
+    /// `/drain`: no new calls, until that is taken back. Calls that there are go on, and phones stay registered.
+    pub(crate) fn asked_to_drain(&mut self, id: HttpId, method: &str) {
+        const ALLOW: &str = "POST, DELETE";
+        let on = match method {
+            "POST" => true,
+            "DELETE" => false,
+            _ => {
+                let refusal = Response::refused(405, "allowed here: POST, DELETE", "method");
+                return self.answer_dialogs(id, Response { allow: Some(ALLOW), ..refusal });
+            }
+        };
+        self.b2bua.set_draining(on);
+        self.board.set_draining(on);
+        self.dialogs.set_draining(on);
+        self.answer_dialogs(id, Response::json(&self.dialogs.load()));
+    }
+
+    fn answer_dialogs(&mut self, id: HttpId, response: Response) {
+        self.out.push_back(Output::Http {
+            id,
+            status: response.status,
+            content_type: CONTENT_TYPE,
+            allow: response.allow,
+            body: response.body,
+        });
     }
 
     /// A binding has changed: the controller of its domain hears how its user is now.

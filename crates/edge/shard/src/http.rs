@@ -36,6 +36,9 @@ impl Shard {
         {
             return self.calls_page(now, id, call);
         }
+        if path.trim_end_matches('/') == "/drain" {
+            return self.asked_to_drain(id, method);
+        }
         if let Some(action) = dialogs::action(method, path, body) {
             return self.dialog_request(now, id, method, action, body);
         }

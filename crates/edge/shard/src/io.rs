@@ -145,6 +145,8 @@ pub enum Input {
     Restore(Stored),
     /// How hard the media threads have worked in the last second.
     Effort(Effort),
+    /// How hard the thread works that has the shard, in percent of its time: for whoever places legs on several hosts.
+    Busy(f32),
     /// The lists of networks of the guard, allowed and dropped, were read again.
     Lists {
         /// Never banned.

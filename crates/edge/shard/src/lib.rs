@@ -220,6 +220,7 @@ impl Shard {
             Input::Rest { id, request } => self.rest(now, id, &request),
             Input::Restore(stored) => self.restore(stored),
             Input::Effort(effort) => self.channels.set_effort(effort),
+            Input::Busy(cpu) => self.dialogs.set_cpu(cpu),
             Input::Lists { allow, drop } => self.b2bua.set_guard_lists(allow, &drop),
             Input::Drain => {
                 self.board.drain();

@@ -35,7 +35,7 @@ impl Shard {
             inspect: &mut inspect,
         };
         self.rest.handle(now, RequestId(id.0), request, &mut behind);
-        if self.board.draining() {
+        if self.board.stopping() {
             // What controllers drive comes to its end as calls do.
             self.dialogs.drain();
             self.channels.drain();

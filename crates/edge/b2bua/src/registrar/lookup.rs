@@ -25,10 +25,13 @@ use hookswitch_sip_msg::{HeaderName, Message, Method};
 
 use crate::inbound::not_admitted;
 use crate::locate::{aor, host_text};
-use crate::{B2bua, Step};
+use crate::{B2bua, Step, perform};
 
 /// What whoever has to wait longer is told.
 const NOT_NOW: &str = "User Look-up Does Not Answer";
+
+/// What whoever calls is told while no calls are taken.
+const DRAINED: &str = "Server Is Drained";
 
 /// A user, and the domain it is in.
 pub(crate) type UserName = (CompactString, CompactString);
@@ -88,6 +91,11 @@ enum Sender {
 impl B2bua {
     /// An INVITE: whether it is admitted, for which its sender may have to be looked up. `waited`: it has been.
     pub(crate) fn invite_came(&mut self, now: Time, dialog: DialogId, request: Message, flow: Flow, waited: bool) {
+        // Before anybody is asked to prove anything: another host will ask again.
+        if self.draining && request.header(HeaderName::Replaces).is_none() && !waited {
+            let drained = Cause::new(Kind::Overloaded, Fault::Server).with_text(DRAINED);
+            return self.endpoint.turn_away(dialog, &request, flow, &perform::refusal(&drained));
+        }
         let refusal = match self.sender(now, &request, flow) {
             Sender::Settled => self.refusal_of(now, &request, flow),
             Sender::Refused(refusal) => Some(refusal),

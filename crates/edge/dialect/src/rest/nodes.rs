@@ -39,10 +39,16 @@ fn document(node: &Node) -> Value {
     let mut document = json!({ "kind": kind, "url": url.as_str(), "state": state, "since": moment_or_null(*since) });
     document[if *kind == "media" { "calls" } else { "legs" }] = (*carries).into();
     if let Some(load) = load {
-        document["channels"] = load.active.into();
-        document["channels_free"] = load.available.into();
         document["processor_percent"] = f64::from(load.processor).into();
-        document["late_ticks"] = load.late_ticks.into();
+        let (active, free) = match *kind {
+            "media" => ("channels", "channels_free"),
+            _ => ("dialogs", "dialogs_free"),
+        };
+        document[active] = load.active.into();
+        document[free] = load.available.into();
+        if *kind == "media" {
+            document["late_ticks"] = load.late_ticks.into();
+        }
     }
     document
 }
@@ -56,10 +62,16 @@ fn schemas() -> Vec<(&'static str, Value)> {
         Field::must("since", Kind::OrNull(&Kind::Time), "since when; null while nothing is known of it"),
         Field::may("legs", COUNT, "of a SIP node: legs of ours there"),
         Field::may("calls", COUNT, "of a media node: calls of ours whose audio is there"),
+        Field::may("dialogs", COUNT, "of a SIP node, as it said last: legs there, whoever has ordered them"),
+        Field::may("dialogs_free", COUNT, "how many more it takes"),
         Field::may("channels", COUNT, "of a media node, as it said last: channels in use; a call is two"),
         Field::may("channels_free", COUNT, "how many more it takes"),
-        Field::may("processor_percent", Kind::Number, "processor time of its media threads"),
-        Field::may("late_ticks", COUNT, "ticks of its last second that were too late"),
+        Field::may(
+            "processor_percent",
+            Kind::Number,
+            "processor time of its media threads, or of the thread that has SIP",
+        ),
+        Field::may("late_ticks", COUNT, "of a media node: ticks of its last second that were too late"),
     ];
     let list = json!({
         "type": "object", "required": ["nodes"], "additionalProperties": false,

@@ -91,20 +91,20 @@ pub struct Node {
     pub since: Option<Time>,
     /// What of ours is there: legs on a SIP node, calls on a media node.
     pub carries: usize,
-    /// What a media node has said of itself last.
+    /// What it has said of itself last.
     pub load: Option<NodeLoad>,
 }
 
-/// How busy a media node is.
+/// How busy a node is.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct NodeLoad {
-    /// Channels in use; a call is two.
+    /// Channels in use, or dialogs; a call is two.
     pub active: u32,
     /// How many more it takes.
     pub available: u32,
-    /// Percent of its processors that audio takes.
+    /// Percent of the time of its media threads, or of the thread that has SIP.
     pub processor: f32,
-    /// Ticks of its last second that were too late.
+    /// Ticks of its last second that were too late; a SIP node has none.
     pub late_ticks: u32,
 }
 

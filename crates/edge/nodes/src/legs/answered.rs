@@ -6,6 +6,7 @@ use hookswitch_call::{Cause, Fault, Kind, Report};
 use serde::Deserialize;
 
 use super::{DOUBT, Lane, Legs};
+use crate::Load;
 
 /// What a request was, for its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +60,10 @@ impl Legs {
         match (lane, tag) {
             (Lane::Leg(callid), Tag::Dial) => self.dialed(&callid, result),
             (Lane::Leg(callid), Tag::Command(sent)) => self.commanded(&callid, sent, result),
-            (Lane::Node(node), Tag::Beat) => self.heard(node, result.is_some_and(|(status, _)| status == 200)),
+            (Lane::Node(node), Tag::Beat) => {
+                let said = result.filter(|(status, _)| *status == 200);
+                self.heard(node, said.and_then(|(_, body)| Load::read_dialogs(&body)));
+            }
             (Lane::Node(node), Tag::List) => self.listed(node, result),
             (Lane::Domain(node, domain), Tag::Registered) => self.registrations(node, &domain, result),
             (Lane::Domain(node, domain), Tag::Domain) => self.domain_told(node, &domain, result),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::answered::{Sent, Tag};
 use super::{Lane, Legs, MAX_REGISTERED};
-use crate::{NodeId, PulseNews};
+use crate::{Load, NodeId, PlaceNews, PulseNews};
 
 /// What is still to be told to nodes.
 #[derive(Debug, Default)]
@@ -54,32 +54,51 @@ fn good<'a, T: Deserialize<'a>>(result: Option<&'a (u16, Bytes)>) -> Option<T> {
 impl Legs {
     /// Asks nodes how they are that have not been asked for a while.
     pub(super) fn beat(&mut self) {
-        while let Some(node) = self.pulse.poll(self.now) {
+        while let Some(node) = self.places.poll(self.now) {
             let asked = self.orders.push(&Lane::Node(node), (node, "GET"), "/dialog".into(), String::new(), Tag::Beat);
             if asked.is_err() {
-                self.heard(node, false);
+                self.heard(node, None);
             }
         }
     }
 
-    /// Whether a node has said how it is.
-    pub(super) fn heard(&mut self, node: NodeId, answered: bool) {
-        let news = self.pulse.answered(self.now, node, answered);
-        self.news.extend(news.map(|news| (node, news)));
-        match news {
-            Some(PulseNews::There) => {
-                let domains: Vec<CompactString> = self.domains.keys().cloned().collect();
-                for domain in domains {
-                    self.tell_domain(node, domain);
+    /// What a node has said of itself, if it has.
+    pub(super) fn heard(&mut self, node: NodeId, load: Option<Load>) {
+        let answered = load.is_some();
+        let news = self.places.answered(self.now, node, load);
+        let is_new = news.contains(&PlaceNews::There(node));
+        for news in news {
+            match news {
+                PlaceNews::There(node) => {
+                    self.news.push_back((node, PulseNews::There));
+                    self.greet(node);
                 }
-                self.list(node);
+                PlaceNews::Lost(node) => {
+                    self.news.push_back((node, PulseNews::Lost));
+                    self.lost(node);
+                }
+                PlaceNews::Forgot(node) => {
+                    self.lost(node);
+                    if !is_new {
+                        self.greet(node);
+                    }
+                }
+                // What is there stays there to its end.
+                PlaceNews::Drains(_) => {}
             }
-            Some(PulseNews::Lost) => self.lost(node),
-            None => {}
         }
         if answered {
             self.pay(node);
         }
+    }
+
+    /// All that a node has to know, and what we have to know of it.
+    fn greet(&mut self, node: NodeId) {
+        let domains: Vec<CompactString> = self.domains.keys().cloned().collect();
+        for domain in domains {
+            self.tell_domain(node, domain);
+        }
+        self.list(node);
     }
 
     /// What a node could not be told or asked before.
@@ -144,7 +163,7 @@ impl Legs {
             Some(users) => drop(self.domains.insert(name.into(), users)),
             None => drop(self.domains.remove(name)),
         }
-        let there: Vec<NodeId> = self.pulse.there().collect();
+        let there: Vec<NodeId> = self.places.there().collect();
         for node in there {
             self.tell_domain(node, name.into());
         }

@@ -1,5 +1,5 @@
 //! Where somebody is called: at the nodes where a user is registered, each of which calls all its phones; anybody else by the
-//! node with the fewest legs, whose own routes and trunks decide.
+//! least loaded node, whose own routes and trunks decide. A node that drains calls nobody.
 
 use hookswitch_call::{Address, CallId, Cause, Fault, Found, Kind, Target};
 
@@ -35,17 +35,82 @@ impl Legs {
         };
         if let (true, Some(user)) = (unreached, user) {
             let nodes = self.registered.get(&user).into_iter().flatten();
+            let there: Vec<NodeId> = nodes.copied().filter(|node| self.places.is_there(*node)).collect();
             let places: Vec<Target> =
-                nodes.filter(|node| self.pulse.is_there(**node)).map(|node| target(*node)).collect();
-            return if places.is_empty() { found } else { Found::Targets(places) };
+                there.iter().filter(|node| self.places.holds(**node)).map(|node| target(*node)).collect();
+            return match (there.is_empty(), places.is_empty()) {
+                (true, _) => found,
+                (false, true) => nowhere("SIP Node Drains"),
+                (false, false) => Found::Targets(places),
+            };
         }
-        match self.least_loaded() {
+        match self.places.least_loaded(self.now) {
             Some(node) => Found::Targets(vec![target(node)]),
-            None => Found::Nowhere(Cause::new(Kind::Overloaded, Fault::Server).with_text("No SIP Node")),
+            None if self.places.there().next().is_none() => nowhere("No SIP Node"),
+            None if self.places.there().any(|node| self.places.holds(node)) => nowhere("SIP Nodes Are Full"),
+            None => nowhere("All SIP Nodes Drain"),
+        }
+    }
+}
+
+/// Nobody can be called now, and why.
+fn nowhere(why: &'static str) -> Found {
+    Found::Nowhere(Cause::new(Kind::Overloaded, Fault::Server).with_text(why))
+}
+
+#[cfg(test)]
+mod tests {
+    use hookswitch_call::Time;
+
+    use super::super::Leg;
+    use super::*;
+    use crate::{Half as _, Load};
+
+    const NOBODYS: Kind = Kind::NotFound;
+
+    /// Three nodes, which have said this of themselves.
+    fn nodes(said: [&'static str; 3]) -> Legs {
+        let mut legs = Legs::new(3, "http://c", [0; 32]);
+        legs.handle_timeout(Time::from_secs(9));
+        for (node, said) in (0..).map(NodeId).zip(said) {
+            legs.heard(node, Load::read_dialogs(&said.as_bytes().into()));
+        }
+        legs
+    }
+
+    /// Where an address is called that is nobody's.
+    fn chosen(legs: &mut Legs) -> Result<u64, String> {
+        let sought = Sought { to: "tel:1".into(), anywhere: false, user: None };
+        legs.sought.insert(CallId(1), sought);
+        match legs.place(CallId(1), Found::Nowhere(Cause::new(NOBODYS, Fault::Peer))) {
+            Found::Targets(targets) => Ok(targets[0].via.expect("a node")),
+            Found::Nowhere(cause) => Err(cause.text.to_string()),
+            found => panic!("{found:?}"),
         }
     }
 
-    fn least_loaded(&self) -> Option<NodeId> {
-        self.pulse.there().min_by_key(|node| (self.load.get(usize::from(node.0)).copied(), *node))
+    #[test]
+    fn the_least_loaded_node_is_asked_by_what_it_says_and_by_what_it_was_given_since() {
+        let five = r#"{"count":5,"available":95}"#;
+        let mut legs = nodes([r#"{"count":9,"available":91}"#, five, r#"{"count":0,"available":100,"cpu":40}"#]);
+        assert_eq!(chosen(&mut legs), Ok(1), "a processor that is busy counts");
+        for n in 0..5u32 {
+            let leg = Leg { node: NodeId(1), name: None, handle: None, seq: 0, dialed: true };
+            legs.enter(compact_str::format_compact!("{n}"), leg);
+        }
+        assert_eq!(chosen(&mut legs), Ok(0), "ten legs are more than nine");
+        legs.heard(NodeId(1), Load::read_dialogs(&five.as_bytes().into()));
+        assert_eq!(chosen(&mut legs), Ok(1), "it says how it is now");
+    }
+
+    #[test]
+    fn nodes_that_drain_or_are_full_are_asked_for_nothing_and_it_is_said_which() {
+        let drained = r#"{"count":0,"available":0,"draining":true}"#;
+        let full = r#"{"count":100,"available":0}"#;
+        assert_eq!(chosen(&mut nodes([drained, full, r#"{"count":99,"available":1}"#])), Ok(2));
+        assert_eq!(chosen(&mut nodes([drained, full, drained])), Err("SIP Nodes Are Full".into()));
+        assert_eq!(chosen(&mut nodes([drained; 3])), Err("All SIP Nodes Drain".into()));
+        assert_eq!(chosen(&mut nodes(["no", "answer", "here"])), Err("No SIP Node".into()));
+        assert_eq!(chosen(&mut nodes([drained, r#"{"count":7,"counter":9}"#, drained])), Ok(1), "one that says less");
     }
 }

@@ -34,7 +34,7 @@ use hookswitch_call::{CallId, Cause, Fault, Found, Handle, Kind, LegId, Op, Repo
 use hookswitch_mediaswitch::SWITCHBOARD;
 use sha2::{Digest as _, Sha256};
 
-use crate::{Answer, Ask, Half, LegsHalf, NodeId, NodeState, Orders, Pulse, PulseNews, Standing, Told};
+use crate::{Answer, Ask, DIALOGS, Half, LegsHalf, NodeId, Orders, Places, PulseNews, Standing, Told};
 use answered::Tag;
 use home::Owed;
 
@@ -93,7 +93,7 @@ pub struct Legs {
     names: AHashMap<(CallId, LegId), CompactString>,
     arrived: AHashMap<Handle, CompactString>,
     orders: Orders<Lane, Tag>,
-    pulse: Pulse,
+    places: Places,
     now: Time,
     sought: AHashMap<CallId, Sought>,
     /// On which nodes a user is registered, by the address of record.
@@ -103,7 +103,7 @@ pub struct Legs {
     owed: Owed,
     /// Legs that their nodes do not know any more, and when they are over if nothing is told of them.
     doubts: BTreeSet<(Time, CompactString)>,
-    /// How many legs each node has.
+    /// How many legs of ours each node has.
     load: Vec<usize>,
     news: VecDeque<(NodeId, PulseNews)>,
     reports: VecDeque<Report>,
@@ -123,7 +123,7 @@ impl Legs {
             names: AHashMap::new(),
             arrived: AHashMap::new(),
             orders: Orders::default(),
-            pulse: Pulse::new(nodes),
+            places: Places::new(nodes, DIALOGS),
             now: Time::ZERO,
             sought: AHashMap::new(),
             registered: AHashMap::new(),
@@ -164,6 +164,7 @@ impl Legs {
         if let Some(load) = self.load.get_mut(usize::from(leg.node.0)) {
             *load += 1;
         }
+        self.places.gave(leg.node);
         self.legs.insert(callid, leg);
     }
 
@@ -242,20 +243,12 @@ impl Half for Legs {
 
     fn standing(&self) -> Vec<Standing> {
         let nodes = (0..).map(NodeId).zip(&self.load);
-        let standing = |(node, carries): (NodeId, &usize)| {
-            let (state, since) = match self.pulse.standing(node) {
-                None => (NodeState::Starting, None),
-                Some((true, since)) => (NodeState::Up, Some(since)),
-                Some((false, since)) => (NodeState::Lost, Some(since)),
-            };
-            Standing { state, since, carries: *carries, load: None }
-        };
-        nodes.map(standing).collect()
+        nodes.map(|(node, carries)| self.places.standing(node, *carries)).collect()
     }
 
     fn poll_timeout(&self) -> Option<Time> {
         let doubt = self.doubts.first().map(|(at, _)| *at);
-        [self.pulse.poll_timeout(), doubt].into_iter().flatten().min()
+        [self.places.poll_timeout(), doubt].into_iter().flatten().min()
     }
 }
 
@@ -276,6 +269,7 @@ impl LegsHalf for Legs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Load;
 
     const EVENT: &[u8] =
         br#"{"seq":1,"news":{"what":"arrived","described":false},"party":{"from":"sip:a@x","to":"sip:b@x"}}"#;
@@ -291,7 +285,7 @@ mod tests {
         legs.legs.extend((1..MAX_LEGS).map(|n| (format_compact!("{n}"), leg.clone())));
         assert_eq!((tell(&mut legs, "PUT", "/dialog/last"), tell(&mut legs, "PUT", "/dialog/more")), (200, 503));
         assert_eq!(legs.live(), MAX_LEGS);
-        legs.heard(NodeId(0), true);
+        legs.heard(NodeId(0), Load::read_dialogs(&b"{\"count\":0}".as_slice().into()));
         let target = hookswitch_call::Target::new("sip:b@x".into(), Some(0), None);
         let dial = Box::new(hookswitch_call::Dial::new(target, "sip:a@x".into(), "sip:b@x".into(), None));
         let reports = legs.reports.len();

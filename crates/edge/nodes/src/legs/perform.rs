@@ -117,7 +117,7 @@ impl Legs {
             leg: name.1,
             cause: Cause::new(kind, Fault::Server).with_text(text),
         };
-        let Some((node, anywhere)) = locate::node_of(dial.target.via).filter(|(node, _)| self.pulse.is_there(*node))
+        let Some((node, anywhere)) = locate::node_of(dial.target.via).filter(|(node, _)| self.places.is_there(*node))
         else {
             return self.reports.push_back(refused(Kind::Overloaded, "Node Lost"));
         };

@@ -37,7 +37,7 @@ use hookswitch_call::{
 };
 use serde_json::json;
 
-use crate::places::{Load, PlaceNews, Places};
+use crate::places::{CHANNELS, Load, PlaceNews, Places};
 use crate::{Answer, Ask, AskId, Half, NodeId, PulseNews, Standing, Told};
 use carried::{At, Carried, Recording};
 use journal::Journal;
@@ -118,7 +118,7 @@ impl Media {
     #[must_use]
     pub fn new(controls: Vec<String>) -> Self {
         Self {
-            places: Places::new(controls.len()),
+            places: Places::new(controls.len(), CHANNELS),
             controls,
             now: Time::ZERO,
             calls: AHashMap::new(),

@@ -9,6 +9,7 @@ mod call_records;
 mod call_through;
 mod caller_identity;
 mod crossing;
+mod drained;
 mod event_packages;
 mod guard;
 mod hops;

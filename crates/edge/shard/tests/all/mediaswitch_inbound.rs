@@ -67,7 +67,7 @@ fn an_incoming_call_is_told_as_a_whole_document_and_nothing_else_happens() {
     assert!(sent_to_alice(&world, 180).is_empty() && world.failure(0).is_none());
     assert_eq!(world.shard.counts().calls, 1);
     let (status, count) = world.ask("GET", "/dialog", &Value::Null);
-    assert_eq!((status, count), (200, json!({ "count": 1, "counter": 1 })));
+    assert_eq!((status, &count["count"], &count["counter"]), (200, &json!(1), &json!(1)));
     world.cancel(0, dialog);
     assert_eq!(world.event()["hangup"], true);
     world.assert_clean();

@@ -3,6 +3,7 @@
 //! A turn takes one batch from each socket, a bounded piece of the queue and the timers that are due, then sends
 //! everything at once. So a flood on one socket delays the rest by one batch and no more.
 
+mod busy;
 mod desk;
 mod sockets;
 mod strangers;
@@ -153,6 +154,7 @@ pub(crate) struct Pending {
     messages: VecDeque<Message>,
     draining: bool,
     idle_since: Option<Duration>,
+    busy: busy::Busy,
     /// Calls that have ended since the start.
     ended: u64,
 }
@@ -223,6 +225,9 @@ impl ShardLoop {
             } else {
                 self.sockets.ready(now, event);
             }
+        }
+        if let Some(percent) = self.pending.busy.look(now) {
+            self.give(now, Input::Busy(percent));
         }
         let shard = &mut self.shard;
         self.sockets.receive(now, &mut self.pending.inputs, |remote| shard.admits(now, remote));
@@ -348,7 +353,9 @@ impl ShardLoop {
         let nodes = self.shard.node_status();
         figures.extend(node_figures(&nodes));
         let (notes, lost) = self.shard.controller_notes();
+        let draining = self.status.get() >= Phase::Draining || self.shard.draining();
         figures.extend([
+            Figure::now("draining", "Whether no new calls are taken.", usize::from(draining)),
             Figure::now("controller_notes_waiting", "Notes to controllers that wait or are under way.", notes),
             Figure::total("controller_notes_lost", "Notes to controllers that nobody has taken.", lost),
             Figure::total("calls_ended", "Calls that have ended.", self.pending.ended),
@@ -367,7 +374,7 @@ impl ShardLoop {
                 .into_iter()
                 .collect(),
             uptime: now.saturating_sub(self.started),
-            draining: self.status.get() >= Phase::Draining || self.shard.draining(),
+            draining,
             calls: counts.calls,
             registrations: Some(counts.bindings),
             nodes,

@@ -53,33 +53,38 @@ pub(crate) fn node_figures(nodes: &[NodeStatus]) -> Vec<Figure> {
 
 fn figures_of(node: &NodeStatus) -> Vec<Figure> {
     const CHANNELS: &str = "Channels of a media node, as it said last.";
+    const DIALOGS: &str = "Legs on a SIP node, whoever has ordered them, as it said last.";
+    const BUSY: &str =
+        "Processor time of a node, as it said last: of its media threads, or of the thread that has SIP.";
     let of = |figure: Figure| figure.named("node", node.url.clone());
     let standing = &node.standing;
     let is = |state: NodeState| usize::from(standing.state == state);
     let kind = node.kind.name();
     let up = Figure::now("node_up", "Whether a node takes calls.", is(NodeState::Up));
     let draining =
-        Figure::now("node_draining", "Whether a node wants to be rid of its calls.", is(NodeState::Draining));
+        Figure::now("node_draining", "Whether a node is there and takes no new calls.", is(NodeState::Draining));
     let mut figures = vec![of(up.labelled("kind", kind)), of(draining.labelled("kind", kind))];
     figures.push(of(match node.kind {
         NodeKind::Sip => Figure::now("node_legs", "Legs of ours on a SIP node.", standing.carries),
         NodeKind::Media => Figure::now("node_calls", "Calls of ours whose audio is on a media node.", standing.carries),
     }));
     if let Some(load) = &standing.load {
-        let channels =
-            |state, count: u32| of(Figure::now("node_channels", CHANNELS, count as usize).labelled("state", state));
+        let (name, help) = match node.kind {
+            NodeKind::Sip => ("node_dialogs", DIALOGS),
+            NodeKind::Media => ("node_channels", CHANNELS),
+        };
+        let channels = |state, count: u32| of(Figure::now(name, help, count as usize).labelled("state", state));
         let percent = load.cpu.max(0.0).round() as usize;
-        let late = load.late_ticks as usize;
         figures.extend([
             channels("active", load.active),
             channels("free", load.available),
-            of(Figure::now(
-                "node_processor_percent",
-                "Processor time of a media node's threads, as it said last.",
-                percent,
-            )),
-            of(Figure::now("node_late_ticks", "Ticks of a media node's last second that were too late.", late)),
+            of(Figure::now("node_processor_percent", BUSY, percent)),
         ]);
+        if node.kind == NodeKind::Media {
+            let late = load.late_ticks as usize;
+            let help = "Ticks of a media node's last second that were too late.";
+            figures.push(of(Figure::now("node_late_ticks", help, late)));
+        }
     }
     figures
 }
@@ -111,6 +116,24 @@ mod tests {
         assert_eq!(of(&[(Sip, Up), (Media, Draining), (Media, Lost)]), no_media);
         assert_eq!(of(&[(Sip, Starting), (Media, Lost)]), no_media);
         assert_eq!(of(&[(Sip, Lost), (Media, Up)]), ("down", Some("no SIP node takes calls")));
+    }
+
+    #[test]
+    fn a_sip_node_says_what_it_has_of_everybody() {
+        let body = br#"{"count":5,"counter":9,"available":95,"draining":true,"cpu":12.4}"#.as_slice();
+        let mut drained = node(NodeKind::Sip, NodeState::Draining);
+        drained.standing.load = hookswitch_nodes::Load::read_dialogs(&body.into());
+        let figures = node_figures(&[drained]);
+        let shown: Vec<_> = figures.iter().map(|it| (it.name, it.label.map(|(_, value)| value), it.value)).collect();
+        let expected = [
+            ("node_up", Some("sip"), 0),
+            ("node_draining", Some("sip"), 1),
+            ("node_legs", None, 3),
+            ("node_dialogs", Some("active"), 5),
+            ("node_dialogs", Some("free"), 95),
+            ("node_processor_percent", None, 12),
+        ];
+        assert_eq!(shown, expected);
     }
 
     #[test]
