@@ -453,7 +453,7 @@ impl Lab {
                 // Nobody leads calls.
                 Output::AskFlow(_) | Output::Flow(_) => {}
                 // There is no disk here, so no rule says that calls are recorded.
-                Output::Recorded(_) => {}
+                Output::Recorded(_) | Output::Keep(_) => {}
                 Output::Record(detail) => {
                     assert!(self.switch.records.insert(detail.call.0), "a second record of {}", detail.call);
                 }

@@ -269,6 +269,8 @@ pub enum Output {
     Audio(AudioReport),
     /// How the recording of a call goes, for logs.
     Recorded(RecordReport),
+    /// A recording is to be found from now on, after a restart too: to be given back then ([`Stored::Recording`]).
+    Keep(Box<rest::KeptRecording>),
     /// A place where nobody answers, for logs.
     Unreached(Unreached),
     /// All that is known of a call that is over: once for each call, after everything else about it.
@@ -333,6 +335,8 @@ pub enum Stored {
     Ban(Box<Ban>),
     /// A request of the native REST that must not be carried out twice.
     Key(Box<rest::StoredKey>),
+    /// A recording that is over and has a file.
+    Recording(Box<rest::KeptRecording>),
 }
 
 /// A change of what is stored.

@@ -382,6 +382,7 @@ impl Shard {
             Stored::Binding(binding) => drop(self.b2bua.restore_binding(*binding)),
             Stored::Ban(ban) => self.b2bua.guard_mut().restore(*ban),
             Stored::Key(key) => self.rest.restore(*key),
+            Stored::Recording(kept) => self.rest.restore_recording(*kept),
         }
     }
 

@@ -11,6 +11,7 @@ use hookswitch_dialect::mediaswitch::CONTENT_TYPE;
 use hookswitch_nodes::{Answer, NodeStatus, Nodes};
 use serde_json::{Value, json};
 
+use crate::rest::domain_of;
 use crate::{HttpId, Output, Shard};
 
 impl Shard {
@@ -92,7 +93,9 @@ impl Shard {
             MediaReport::Audio { call, news, audio } => self.audio_told(now, call, news, audio),
             MediaReport::Recorded { call, recording, news } => {
                 self.board.tell_media(now, MediaReport::Recorded { call, recording, news: news.clone() });
-                self.rest.recorded(call, recording, &news);
+                let b2bua = &self.b2bua;
+                let kept = self.rest.recorded(call, recording, &news, |party| domain_of(b2bua, party));
+                self.out.extend(kept.map(Output::Keep));
                 self.flows.recorded(now, call, recording, &news);
                 self.recorded(now, call, recording, news);
             }

@@ -112,12 +112,7 @@ impl Switch for Behind<'_> {
     }
 
     fn domain_of(&self, address: &Address) -> Option<CompactString> {
-        match self.b2bua.user_of(address) {
-            Some((_, domain)) => Some(domain.into()),
-            None => {
-                host_of(&address.0).filter(|_| !address.0.starts_with("tel:")).map(|host| host.to_lowercase().into())
-            }
-        }
+        domain_of(self.b2bua, address)
     }
 
     fn inspect(&mut self, call: CallId) {
@@ -168,6 +163,14 @@ impl Switch for Behind<'_> {
             registrations: self.b2bua.registrar().count().bindings,
             draining: self.board.draining(),
         }
+    }
+}
+
+/// The domain that an address is of, ours or not.
+pub(crate) fn domain_of(b2bua: &B2bua, address: &Address) -> Option<CompactString> {
+    match b2bua.user_of(address) {
+        Some((_, domain)) => Some(domain.into()),
+        None => host_of(&address.0).filter(|_| !address.0.starts_with("tel:")).map(|host| host.to_lowercase().into()),
     }
 }
 

@@ -25,6 +25,7 @@ mod effort;
 mod flow;
 mod inbox;
 pub mod journal;
+mod kept;
 mod key;
 pub mod media;
 mod nftables;
@@ -50,6 +51,7 @@ pub use dns::{DnsConfig, MAX_NAME_SERVERS, Names};
 pub use flow::{FlowConfig, FlowServiceError, MAX_FLOW_QUESTIONS};
 pub use hookswitch_store::{LOG_AHEAD_NAME, LOG_FILE_NAME};
 pub use journal::{JournalConfig, JournalError, JournalHandle, JournalThread};
+pub use kept::{MAX_UNNOTED, RECORDINGS_FILE};
 pub use media::{
     BadSoundSource, FilesConfig, Lateness, MediaConfig, MediaIo, MediaPlane, MediaTotals, SoundSource, WebSoundsConfig,
     is_url,

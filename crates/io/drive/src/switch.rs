@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread::{self, JoinHandle};
@@ -25,6 +25,7 @@ use crate::effort::Efforts;
 use crate::flow::{DocumentSink, FlowConfig, FlowService, FlowServiceError};
 use crate::inbox::Inbox;
 use crate::journal::JournalHandle;
+use crate::kept::{KeptRecordings, RECORDINGS_FILE};
 use crate::key;
 use crate::media::{self, MediaConfig, MediaPlane, MediaTotals};
 use crate::nftables::NftablesConfig;
@@ -231,8 +232,9 @@ impl Switch {
         let mut sockets = SipSockets::bind(registry, FIRST_SOCKET, &config.sip, config.udp, config.tcp)?;
         sockets.set_up(config.tls.setup()?);
         sockets.watch()?;
+        let has_rest = config.control.is_some();
         let web = WebSockets::open(config.application, config.http, config.channels, config.control)?;
-        let (store, restore) = open_store(config.store.as_ref(), &inbox)?;
+        let (store, mut restore) = open_store(config.store.as_ref(), &inbox)?;
         if let Some(store) = &config.store {
             config.shard.b2bua.registrar.gruu_key = GruuKey(key::lasting(&store.folder, GRUU_KEY));
         }
@@ -245,19 +247,11 @@ impl Switch {
         let nodes = start_nodes(config.nodes, &inbox)?;
         let users = config.users.map(|config| start_users(config, &inbox)).transpose()?;
         let flows = start_flows(config.flows, clock, &inbox)?;
+        let files = config.media.files.recordings.as_deref().filter(|_| config.media.here);
+        let kept = find_recordings(config.store.as_ref().filter(|_| has_rest), files, &mut restore)?;
         let records = config.call_records.map(|config| CallRecords::start(config, clock)).transpose()?;
         let shard = complete(config.shard, &addresses, clock)?;
-        let mut switch = Self {
-            addresses,
-            inbox: Arc::clone(&inbox),
-            status: Arc::clone(&status),
-            media: Some(Arc::clone(&media)),
-            web: None,
-            certificates: None,
-            discovery: None,
-            efforts: None,
-            thread: None,
-        };
+        let mut switch = Self::opened(addresses, &inbox, &status, &media);
         switch.certificates = watch_certificates(config.tls, &inbox)?;
         switch.discovery = discover(config.stun, &switch.addresses, &inbox)?;
         let (tap, nftables, journal) = (config.tap, config.nftables, config.journal.clone());
@@ -275,6 +269,7 @@ impl Switch {
                 users,
                 flows,
                 records,
+                kept,
                 controllers,
                 nodes,
                 tap,
@@ -289,6 +284,26 @@ impl Switch {
         })?);
         switch.serve(web, config.journal, clock)?;
         Ok(switch)
+    }
+
+    /// With its sockets, and nobody who serves them yet.
+    fn opened(
+        addresses: Addresses,
+        inbox: &Arc<Inbox<Message>>,
+        status: &Arc<Status>,
+        media: &Arc<MediaPlane>,
+    ) -> Self {
+        Self {
+            addresses,
+            inbox: Arc::clone(inbox),
+            status: Arc::clone(status),
+            media: Some(Arc::clone(media)),
+            web: None,
+            certificates: None,
+            discovery: None,
+            efforts: None,
+            thread: None,
+        }
     }
 
     /// Serves on the sockets of the web, if there are any.
@@ -437,6 +452,21 @@ fn open_store(
     let inbox = Arc::clone(inbox);
     let writer = Writer::start(store, move |news| inbox.push_always(Message::Committed(news)))?;
     Ok((Some(writer), restore))
+}
+
+/// Gives back the recordings that were made before, where they can be asked for.
+fn find_recordings(
+    config: Option<&StoreConfig>,
+    files: Option<&Path>,
+    restore: &mut Vec<Stored>,
+) -> io::Result<Option<KeptRecordings>> {
+    let Some(config) = config else { return Ok(None) };
+    let named = |error: io::Error| {
+        io::Error::new(error.kind(), format!("{}: {error}", config.folder.join(RECORDINGS_FILE).display()))
+    };
+    let (kept, known) = KeptRecordings::start(&config.folder, files).map_err(named)?;
+    restore.extend(known.into_iter().map(|kept| Stored::Recording(Box::new(kept))));
+    Ok(Some(kept))
 }
 
 fn start_media(

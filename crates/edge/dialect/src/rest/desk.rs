@@ -18,6 +18,7 @@ use hookswitch_call::{
 };
 use serde_json::{Value, json};
 
+use super::kept::{Kept, KeptRecording};
 use super::keys::{KeyName, Keys, Room, Seen, StoredKey};
 use super::known::KnownCalls;
 use super::problem::{Code, Problem};
@@ -143,6 +144,7 @@ pub struct Desk {
     ended: VecDeque<CommandId>,
     keys: Keys,
     pub(super) known: KnownCalls,
+    pub(super) kept: Kept,
     inspected: Vec<(RequestId, CallId)>,
     out: VecDeque<DeskOutput>,
 }
@@ -184,6 +186,7 @@ impl Desk {
             ended: VecDeque::new(),
             keys: Keys::default(),
             known: KnownCalls::default(),
+            kept: Kept::default(),
             inspected: Vec::new(),
             out: VecDeque::new(),
         }
@@ -271,8 +274,27 @@ impl Desk {
     }
 
     /// How a recording goes.
-    pub fn recorded(&mut self, call: CallId, recording: RecordingId, news: &RecordNews) {
-        self.known.recorded(call, recording, news);
+    ///
+    /// Gives what is to be stored of one that is over and has a file. `domain_of` says of which domain a party is.
+    pub fn recorded(
+        &mut self,
+        call: CallId,
+        recording: RecordingId,
+        news: &RecordNews,
+        domain_of: impl Fn(&Address) -> Option<CompactString>,
+    ) -> Option<Box<KeptRecording>> {
+        let (parties, one) = self.known.recorded(call, recording, news)?;
+        one.recorded.as_ref().filter(|recorded| recorded.size > 0)?;
+        let mut domains: Vec<CompactString> = parties.into_iter().filter_map(domain_of).collect();
+        domains.dedup();
+        let kept = KeptRecording { call, domains, one: one.clone() };
+        self.kept.put(kept.clone());
+        Some(Box::new(kept))
+    }
+
+    /// Takes back a recording that was stored, at the start.
+    pub fn restore_recording(&mut self, kept: KeptRecording) {
+        self.kept.put(kept);
     }
 
     /// The file of a recording that is over lies on this media node, named by its base URL. To be said before

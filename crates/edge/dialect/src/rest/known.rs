@@ -9,6 +9,7 @@ use compact_str::CompactString;
 use hookswitch_call::{
     Address, CallAudio, CallId, Cause, Event, OrderNews, Party, RecordNews, Recorded, RecordingId, Time, Told,
 };
+use serde::{Deserialize, Serialize};
 
 /// Ended calls that are remembered; the oldest is forgotten first.
 pub const ENDED_KEPT: usize = 1_000;
@@ -17,7 +18,7 @@ pub const ENDED_KEPT: usize = 1_000;
 pub const RECORDINGS_KEPT: usize = 64;
 
 /// A recording of a call.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Recording {
     pub(super) recording: RecordingId,
     /// Of which party, where a command has ordered it.
@@ -109,15 +110,24 @@ impl KnownCalls {
         }
     }
 
-    pub(super) fn recorded(&mut self, call: CallId, recording: RecordingId, news: &RecordNews) {
-        let Some(known) = self.recorded_call(call) else { return };
+    /// Gives the parties and the recording, if it is over now.
+    pub(super) fn recorded(
+        &mut self,
+        call: CallId,
+        recording: RecordingId,
+        news: &RecordNews,
+    ) -> Option<([&Address; 2], &Recording)> {
+        let known = self.recorded_call(call)?;
         match news {
             RecordNews::Begun => drop(note(&mut known.recordings, recording)),
             RecordNews::Loud => {}
             RecordNews::Finished(recorded) => {
-                note(&mut known.recordings, recording).recorded = Some((**recorded).clone())
+                let one = note(&mut known.recordings, recording);
+                one.recorded = Some((**recorded).clone());
+                return Some(([&known.caller, &known.callee], one));
             }
         }
+        None
     }
 
     pub(super) fn audio(&mut self, call: CallId, audio: &CallAudio) {

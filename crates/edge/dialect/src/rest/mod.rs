@@ -18,6 +18,7 @@ mod etag;
 mod events;
 mod health;
 mod holds;
+mod kept;
 mod keypad;
 mod keys;
 mod known;
@@ -47,6 +48,7 @@ use serde_json::Value;
 use crate::access::Grant;
 
 pub use desk::{Admitted, CommandEnd, Config, Desk, DeskOutput, RequestId, admit};
+pub use kept::{KeptRecording, RECORDINGS_FOUND};
 pub use keys::{KEEP_KEYS, KeyName, MAX_KEY, StoredKey};
 pub use known::{ENDED_KEPT, RECORDINGS_KEPT};
 pub use openapi::openapi;

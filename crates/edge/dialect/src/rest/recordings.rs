@@ -3,12 +3,14 @@
 //! The desk knows which file is whose, and nothing of disks: an answer whose body is a file names it
 //! ([`FileWanted`]), and whoever has the disk sends it.
 
+use std::cmp::Reverse;
+
 use hookswitch_call::{CallId, RecordEnd, Recorded};
 use serde_json::{Value, json};
 
 use super::calls::{name, party_name};
 use super::desk::{Done, Turn};
-use super::known::{Known, Recording};
+use super::known::Recording;
 use super::page::{AFTER, LIMIT, Page, bad_cursor, schema};
 use super::problem::{Code, Problem};
 use super::route::{AUDIO, Answer, Method, Resource, Route};
@@ -27,7 +29,7 @@ const ROUTES: &[Route] = &[
         path: "/v1/recordings",
         name: "listRecordings",
         tag: TAG,
-        about: "What is recorded of the calls that there are, and was of the last that are over; the newest call first.",
+        about: "What is recorded of the calls that there are and was of those that are over, the newest call first; the last 100,000 with a file are known.",
         scope: Scope::Read,
         query: &[
             LIMIT,
@@ -98,37 +100,63 @@ fn list(turn: &mut Turn<'_>) -> Result<Done, Problem> {
         Some(after) => {
             let (call, recording) = after.split_once('.').ok_or_else(bad_cursor)?;
             let number = recording.parse::<u16>().map_err(|_| bad_cursor())?;
-            Some((hexadecimal(call).ok_or_else(bad_cursor)?, number))
+            Some((CallId(hexadecimal(call).ok_or_else(bad_cursor)?), number))
         }
     };
     let (call, state) = (turn.query.call("call"), turn.query.text("state"));
     let known = &turn.desk.known;
     let calls = known.live_calls().chain(known.ended_calls().map(|ended| &ended.known));
     let calls = calls.filter(|known| call.is_none_or(|call| known.call == call));
-    let mut calls: Vec<&Known> = calls.filter(|known| !known.recordings.is_empty()).collect();
-    calls.retain(|known| turn.sees([&known.caller, &known.callee]));
-    calls.sort_unstable_by_key(|known| std::cmp::Reverse(known.call));
-    let behind = |known: &Known, one: &Recording| {
-        after.is_none_or(|(call, last)| known.call.0 < call || (known.call.0 == call && one.recording.0 > last))
+    let calls = calls.filter(|known| !known.recordings.is_empty() && turn.sees([&known.caller, &known.callee]));
+    let behind = |one: &(CallId, &Recording)| after.is_none_or(|after| place(one) > (Reverse(after.0), after.1));
+    let of_calls = calls.flat_map(|known| known.recordings.iter().map(|one| (known.call, one))).filter(behind);
+    let mut of_calls: Vec<(CallId, &Recording)> = of_calls.collect();
+    of_calls.sort_unstable_by_key(place);
+    // Those whose calls are forgotten: of which it is known longer, and no less.
+    let (kept, grant) = (&turn.desk.kept, &turn.request.grant);
+    let (of_one, of_all) = match call {
+        Some(call) => (Some(kept.of_call(call, after)), None),
+        None => (None, Some(kept.behind(after))),
     };
+    let kept = of_one.into_iter().flatten().chain(of_all.into_iter().flatten());
+    let kept = kept.filter(|kept| kept.is_seen(grant)).map(|kept| (kept.call, &kept.one));
+    let all = merged(of_calls.into_iter(), kept);
     let is_in = |one: &Recording, state: &str| one.recorded.is_some() == (state == "finished");
-    let entries = calls.into_iter().flat_map(|known| {
-        let mut of_call: Vec<&Recording> = known.recordings.iter().filter(|one| behind(known, one)).collect();
-        of_call.retain(|one| state.is_none_or(|state| is_in(one, state)));
-        of_call.sort_unstable_by_key(|one| one.recording);
-        of_call.into_iter().map(|one| {
-            let mut document = document(known.call, one);
-            document["call"] = name(known.call).into();
-            (format!("{:016x}.{}", known.call.0, one.recording.0), document)
-        })
+    let entries = all.filter(|(_, one)| state.is_none_or(|state| is_in(one, state))).map(|(call, one)| {
+        let mut document = document(call, one);
+        document["call"] = name(call).into();
+        (format!("{:016x}.{}", call.0, one.recording.0), document)
     });
     Ok(Done::Now(Response::json(200, &page.document("recordings", entries))))
 }
 
+/// Where a recording stands in the list.
+const fn place(one: &(CallId, &Recording)) -> (Reverse<CallId>, u16) {
+    (Reverse(one.0), one.1.recording.0)
+}
+
+/// Two lists in order as one. What stands in both is taken from the first.
+fn merged<'a>(
+    first: impl Iterator<Item = (CallId, &'a Recording)>,
+    second: impl Iterator<Item = (CallId, &'a Recording)>,
+) -> impl Iterator<Item = (CallId, &'a Recording)> {
+    let (mut first, mut second) = (first.peekable(), second.peekable());
+    std::iter::from_fn(move || match (first.peek().map(place), second.peek().map(place)) {
+        (Some(a), Some(b)) if b < a => second.next(),
+        (Some(a), b) => {
+            if b == Some(a) {
+                second.next();
+            }
+            first.next()
+        }
+        (None, _) => second.next(),
+    })
+}
+
 fn get(turn: &mut Turn<'_>) -> Result<Done, Problem> {
-    let (known, one) = found(turn)?;
-    let mut document = document(known.call, one);
-    document["call"] = name(known.call).into();
+    let (call, one) = found(turn)?;
+    let mut document = document(call, one);
+    document["call"] = name(call).into();
     Ok(Done::Now(Response::json(200, &document)))
 }
 
@@ -158,14 +186,18 @@ fn with_file(status: u16, one: &Recording, recorded: &Recorded, act: FileAct) ->
 }
 
 /// The recording in the path, if its sender may see its call.
-fn found<'t>(turn: &'t Turn<'_>) -> Result<(&'t Known, &'t Recording), Problem> {
+fn found<'t>(turn: &'t Turn<'_>) -> Result<(CallId, &'t Recording), Problem> {
     let found = named(&turn.path[0]).and_then(|(call, number)| {
         let known = &turn.desk.known;
-        let known = known.live(call).or_else(|| known.ended(call).map(|ended| &ended.known))?;
-        let one = known.recordings.iter().find(|one| one.recording.0 == number)?;
-        turn.sees([&known.caller, &known.callee]).then_some((known, one))
+        let known = known.live(call).or_else(|| known.ended(call).map(|ended| &ended.known));
+        let of_call = known.and_then(|known| {
+            let one = known.recordings.iter().find(|one| one.recording.0 == number)?;
+            turn.sees([&known.caller, &known.callee]).then_some(one)
+        });
+        let kept = || turn.desk.kept.get(call, number).filter(|kept| kept.is_seen(&turn.request.grant));
+        Some((call, of_call.or_else(|| kept().map(|kept| &kept.one))?))
     });
-    let unknown = "no call that there is, and none of the last that are over, has a recording with this id";
+    let unknown = "no call that there is has a recording with this id, and none of those that are known";
     found.ok_or_else(|| Problem::new(Code::NoSuchRecording, unknown))
 }
 

@@ -144,7 +144,9 @@ fn so_many_ended_calls_and_recordings_are_remembered() {
         desk.told(&told(call, 0, Event::Incoming { from, to }));
         for number in 0..u16::try_from(RECORDINGS_KEPT).unwrap() + 1 {
             let recorded = Recorded::nothing(&"f".into(), RecordEnd::Requested);
-            desk.recorded(CallId(call), RecordingId(number), &RecordNews::Finished(Box::new(recorded)));
+            let news = RecordNews::Finished(Box::new(recorded));
+            let kept = desk.recorded(CallId(call), RecordingId(number), &news, |_| None);
+            assert_eq!(kept, None, "what has no file is found no longer than its call");
         }
         desk.told(&told(call, 1, Event::Ended { cause: Cause::hangup(), talked: Time::ZERO }));
     }

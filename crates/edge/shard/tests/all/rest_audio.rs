@@ -10,8 +10,8 @@ use hookswitch_call::{
 };
 use hookswitch_dialect::access::{Grant, Scope};
 use hookswitch_dialect::rest::{FileAct, Headers, Response};
-use hookswitch_shard::Input;
-use serde_json::Value;
+use hookswitch_shard::{Input, Stored};
+use serde_json::{Value, json};
 
 fn document(response: &Response) -> Value {
     serde_json::from_str(&response.body).expect(&response.body)
@@ -267,4 +267,46 @@ fn commands_that_a_call_outlives_not_end_with_it() {
     let mut ends: Vec<_> = world.commands.iter().map(|end| (end.kind, end.result.is_ok())).collect();
     ends.sort_unstable();
     assert_eq!(ends, [("end", true), ("play", false)], "each once");
+}
+
+#[test]
+fn a_recording_is_found_when_its_call_is_long_forgotten_and_after_a_restart() {
+    let (mut world, call, path) = talk();
+    record(&mut world, call, &path);
+    finish(&mut world, call, 44);
+    let told = RecordingId(0);
+    for (size, kept) in [(0, 1), (52, 2)] {
+        let recorded = Recorded { size, ..Recorded::nothing(&"/r/day/b.wav".into(), RecordEnd::Closed) };
+        let news = RecordNews::Finished(Box::new(recorded));
+        tell(&mut world, MediaReport::Recorded { call, recording: told, news });
+        assert_eq!(world.kept.len(), kept, "what has no file is not found later");
+    }
+    let stored = serde_json::to_string(&world.kept).unwrap();
+    let restored: Vec<hookswitch_dialect::rest::KeptRecording> = serde_json::from_str(&stored).unwrap();
+    let before = document(&world.rest("GET", "/v1/recordings", ""));
+
+    let mut later = World::anchoring();
+    for kept in restored {
+        later.shard.handle(later.now, Input::Restore(Stored::Recording(Box::new(kept))));
+    }
+    let listed = |world: &mut World, query: &str| document(&world.rest("GET", &format!("/v1/recordings{query}"), ""));
+    assert_eq!(listed(&mut later, ""), before, "nothing is lost of what is known");
+    let name = format!("/v1/recordings/rec_{call}_256");
+    let file = later.rest("GET", &format!("{name}/audio"), "").file.expect("a file");
+    assert_eq!((file.file.as_str(), file.size), ("/r/day/a.wav", 44));
+    let mut seen = |domain: &str| {
+        let grant = Grant { domains: vec![domain.into()], ..Grant::everything() };
+        let one = later.rest_with("GET", &name, "", Headers::default(), grant.clone()).status;
+        let all = later.rest_with("GET", "/v1/recordings", "", Headers::default(), grant);
+        (one, document(&all)["recordings"].as_array().map(Vec::len))
+    };
+    assert_eq!((seen("x.test"), seen("y.test")), ((200, Some(2)), (404, Some(0))));
+    assert_eq!(listed(&mut later, "?state=running")["recordings"], json!([]));
+    assert_eq!(listed(&mut later, &format!("?call=call_{call}"))["recordings"].as_array().map(Vec::len), Some(2));
+    assert_eq!(listed(&mut later, "?call=call_0000000000ff")["recordings"], json!([]));
+    let first = listed(&mut later, "?limit=1");
+    assert_eq!(first["recordings"][0]["id"], format!("rec_{call}_0"));
+    let after = first["next"].as_str().expect("another page");
+    let second = listed(&mut later, &format!("?limit=1&after={after}"));
+    assert_eq!((&second["recordings"][0]["id"], &second["next"]), (&format!("rec_{call}_256").into(), &Value::Null));
 }

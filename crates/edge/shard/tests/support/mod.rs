@@ -80,6 +80,8 @@ pub struct World {
     /// Recordings that the media engine was to begin, and what is told of them.
     pub ordered: Vec<(CallId, RecordPlan)>,
     pub recorded: Vec<RecordReport>,
+    /// Those that are to be found after a restart.
+    pub kept: Vec<rest::KeptRecording>,
     pub records: Vec<CallDetail>,
     /// Every message on the wire: from, to, bytes.
     pub wire: Vec<(SocketAddr, SocketAddr, Message)>,
@@ -147,6 +149,7 @@ impl World {
             user_news: Vec::new(),
             ordered: Vec::new(),
             recorded: Vec::new(),
+            kept: Vec::new(),
             records: Vec::new(),
             wire: Vec::new(),
             mute: None,
@@ -337,6 +340,7 @@ impl World {
                     Output::Store(change) => self.stored.push(change),
                     Output::Binding(_) | Output::Trunk(_) | Output::Guard(_) | Output::Toll(_) => {}
                     Output::Recorded(report) => self.recorded.push(report),
+                    Output::Keep(kept) => self.kept.push(*kept),
                     Output::Audio(_) | Output::Unreached(_) => {}
                     Output::Record(detail) => self.records.push(*detail),
                     Output::AskUser(question) => self.asked.push(question),

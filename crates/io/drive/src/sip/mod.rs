@@ -22,7 +22,7 @@ use hookswitch_call::{Event, MediaReport};
 use hookswitch_dialect::flow::{FlowNews, QuestionId as FlowQuestionId};
 use hookswitch_dialect::journal::Entry;
 use hookswitch_dialect::journal::record::CallDetail;
-use hookswitch_dialect::rest::CommandEnd;
+use hookswitch_dialect::rest::{CommandEnd, KeptRecording};
 use hookswitch_net::StreamSetup;
 use hookswitch_shard::{Counts, Effort, Input, NoteId, Output, Shard, ShardConfig, Stored, UserReply};
 use hookswitch_sip::Network;
@@ -36,6 +36,7 @@ use crate::dns::Dns;
 use crate::flow::{FlowService, Heard};
 use crate::inbox::Inbox;
 use crate::journal::{JournalHandle, audio_entry, binding_entry, flow_entry, recorded_entry, trunk_entry};
+use crate::kept::KeptRecordings;
 use crate::media::MediaPlane;
 use crate::nftables::{Filter, NftablesConfig};
 use crate::nodes::NodeClient;
@@ -132,6 +133,8 @@ pub(crate) struct ShardLoop {
     pub(crate) flows: Option<FlowService>,
     /// Who writes call detail records, if anybody.
     pub(crate) records: Option<CallRecords>,
+    /// Who notes which recordings there are, if they can be asked for.
+    pub(crate) kept: Option<KeptRecordings>,
     /// Where controllers are told of their legs.
     pub(crate) controllers: Controllers,
     /// Where nodes are asked, if there are any.
@@ -179,7 +182,7 @@ impl ShardLoop {
         self.hear_last_audio(&mut events);
         self.give(self.clock.now(), Input::Finish);
         // Written to the end before anybody is told that this has stopped.
-        drop(self.records.take());
+        drop((self.records.take(), self.kept.take()));
         self.desk.stop();
         status.set(Phase::Stopped);
     }
@@ -464,6 +467,7 @@ impl ShardLoop {
                     told::log_recorded(&report);
                     self.tell(|| recorded_entry(now, &report));
                 }
+                Output::Keep(kept) => self.keep(kept),
                 Output::Unreached(unreached) => told::log_unreached(&unreached),
                 Output::Record(detail) => self.call_recorded(detail),
                 Output::Told(told, command) => {
@@ -475,6 +479,12 @@ impl ShardLoop {
                     self.tell(|| Some(Entry::Call(told, command)));
                 }
             }
+        }
+    }
+
+    fn keep(&self, kept: Box<KeptRecording>) {
+        if let Some(recordings) = &self.kept {
+            recordings.push(kept);
         }
     }
 
