@@ -1,9 +1,10 @@
 //! Webhooks: those of the configuration, and those that calls have of their own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use compact_str::CompactString;
 use hookswitch_dialect::journal::Filter;
 use hookswitch_dialect::webhook::Terms;
 use hookswitch_drive::{
@@ -14,8 +15,11 @@ use hookswitch_sip::Network;
 
 use crate::config::{CallWebhooks, Config, ConfigError, Webhook};
 
-/// Longest name of a webhook, in characters.
+/// Longest name of a webhook or of a key, in characters.
 const MAX_NAME: usize = 64;
+
+/// Most keys that webhooks of calls may name.
+const MAX_KEYS: usize = 100;
 
 /// Longest time to wait for an answer, in seconds: whoever needs longer answers first and works then.
 const MAX_TIMEOUT: u64 = 60;
@@ -60,8 +64,7 @@ pub fn webhooks_config(config: &Config) -> Result<Option<WebhooksConfig>, Config
 }
 
 fn endpoint(webhook: &Webhook) -> Result<EndpointConfig, Bad> {
-    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    if webhook.name.is_empty() || webhook.name.len() > MAX_NAME || !webhook.name.bytes().all(is_letter) {
+    if !is_name(&webhook.name) {
         return Err(("name", format!("has 1 to {MAX_NAME} letters, digits, `-` and `_`")));
     }
     let url = |key, text: &str| text.parse::<WebhookUrl>().map_err(|error| (key, error.to_string()));
@@ -88,6 +91,11 @@ fn endpoint(webhook: &Webhook) -> Result<EndpointConfig, Bad> {
     })
 }
 
+fn is_name(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(is_letter)
+}
+
 /// What those have that calls name.
 fn of_calls(calls: &CallWebhooks) -> Result<CallWebhooksConfig, Bad> {
     check_ca(calls.ca.as_deref())?;
@@ -103,6 +111,7 @@ fn of_calls(calls: &CallWebhooks) -> Result<CallWebhooksConfig, Bad> {
     Ok(CallWebhooksConfig {
         max: count("max", calls.max, MAX_CALL_WEBHOOKS)?,
         secrets: secrets(&calls.secrets)?,
+        keys: keys(&calls.keys)?,
         allow_private: networks(&calls.allow_private),
         authorities: calls.ca.clone(),
         timeout: seconds("timeout", calls.timeout, 1..=MAX_TIMEOUT)?,
@@ -125,6 +134,25 @@ fn secrets(places: &[String]) -> Result<Vec<WebhookSecret>, Bad> {
         return Err(("secrets", format!("more than {MAX_WEBHOOK_SECRETS}")));
     }
     places.iter().map(|place| secret(place)).collect()
+}
+
+/// The secrets of each key.
+fn keys(named: &BTreeMap<String, Vec<String>>) -> Result<BTreeMap<CompactString, Vec<WebhookSecret>>, Bad> {
+    if named.len() > MAX_KEYS {
+        return Err(("keys", format!("more than {MAX_KEYS}")));
+    }
+    let each = named.iter().map(|(name, places)| {
+        let bad = |why: String| ("keys", format!("`{name}`: {why}"));
+        if !is_name(name) {
+            return Err(bad(format!("a name has 1 to {MAX_NAME} letters, digits, `-` and `_`")));
+        }
+        // Whoever names it relies on it that something is signed.
+        if places.is_empty() {
+            return Err(bad("it has no secret".into()));
+        }
+        Ok((name.into(), secrets(places).map_err(|(_, why)| bad(why))?))
+    });
+    each.collect()
 }
 
 fn count(key: &'static str, count: usize, most: usize) -> Result<usize, Bad> {
@@ -236,10 +264,21 @@ mod tests {
         let calls = read("max: 3, allow_private: [127.0.0.0/8], timeout: 4").unwrap().unwrap().calls.unwrap();
         assert_eq!((calls.max, calls.timeout), (3, Duration::from_secs(4)));
         assert_eq!(calls.allow_private, [Network { addr: [127, 0, 0, 0].into(), prefix: 8 }]);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        std::fs::write(&file, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
+        let place = format!("\"file:{}\"", file.display());
+        let calls = read(&format!("keys: {{ crm: [{place}, {place}] }}")).unwrap().unwrap().calls.unwrap();
+        assert_eq!(format!("{:?}", calls.keys), r#"{"crm": [v1(…), v1(…)]}"#);
+        let too_many: Vec<String> = (0..=MAX_KEYS).map(|key| format!("k{key}: [{place}]")).collect();
         for (keys, expected) in [
             ("max: 1001", "call_webhooks.max: must be 1 to 1000"),
             ("timeout: 61", "call_webhooks.timeout: must be 1 to 60"),
             ("secrets: [whsec_s3cret]", "call_webhooks.secrets: is neither env:NAME nor file:PATH"),
+            ("keys: { crm: [whsec_s3cret] }", "call_webhooks.keys: `crm`: is neither env:NAME nor file:PATH"),
+            ("keys: { crm: [] }", "call_webhooks.keys: `crm`: it has no secret"),
+            ("keys: { \"a b\": [\"env:PATH\"] }", "call_webhooks.keys: `a b`: a name has 1 to 64 letters"),
+            (&format!("keys: {{ {} }}", too_many.join(", ")), "call_webhooks.keys: more than 100"),
             ("ca: /no/such/file", "call_webhooks.ca: /no/such/file: "),
             ("url: \"http://h/\"", "t:2: unknown key `url`"),
         ] {

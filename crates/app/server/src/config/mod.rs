@@ -134,7 +134,8 @@ pub struct Config {
     pub nodes: Nodes,
     /// URLs that events are posted to. The page webhooks.md tells how.
     pub webhooks: Vec<Webhook>,
-    /// What those webhooks have whose URL a request names for one call. The page webhooks.md tells how. Default: no request may.
+    /// What those webhooks have whose URL a request or a call flow names for one call. The page webhooks.md tells how. Default:
+    /// none may.
     pub call_webhooks: Option<CallWebhooks>,
     /// What is written to standard error.
     pub log: Log,

@@ -1,5 +1,6 @@
 //! The sections `webhooks` and `call_webhooks`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -72,15 +73,19 @@ impl Default for Webhook {
     }
 }
 
-/// The URLs that requests name for single calls.
+/// The webhooks that requests and call flows name for single calls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CallWebhooks {
-    /// How many URLs there may be at once, at most 1,000. One counts as long as a call has it that goes on, an event waits for
-    /// it, or a dead letter of it is kept.
+    /// How many there may be at once, at most 1,000; those that differ in their URL, events or key are two. One counts as long
+    /// as a call has it that goes on, an event waits for it, or a dead letter of it is kept.
     pub max: usize,
-    /// Keys that each webhook is signed with, as those of `webhooks`: `env:NAME` or `file:PATH`. Empty: nothing is signed.
+    /// Keys that each webhook is signed with that names none of `keys`, as those of `webhooks`: `env:NAME` or `file:PATH`.
+    /// Empty: nothing is signed.
     pub secrets: Vec<String>,
+    /// Further ones by name, each a list as `secrets`. Whoever names a URL may name one of these (`key`), which signs instead
+    /// of `secrets`: letters, digits, `-` and `_`; at most 100.
+    pub keys: BTreeMap<String, Vec<String>>,
     /// Networks, `ADDRESS/BITS`, that URLs may lead to although they are not public. All others that are not public are
     /// refused, whichever name leads there.
     #[schemars(with = "Vec<String>")]
@@ -108,6 +113,7 @@ impl Default for CallWebhooks {
         Self {
             max: 200,
             secrets: Vec::new(),
+            keys: BTreeMap::new(),
             allow_private: Vec::new(),
             ca: None,
             timeout: 10,

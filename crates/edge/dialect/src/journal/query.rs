@@ -3,7 +3,7 @@
 use compact_str::CompactString;
 use hookswitch_call::CallId;
 
-use super::{EventId, Filter, KINDS};
+use super::{EventId, Filter, KINDS, Kind, KindRow};
 use crate::access::Grant;
 
 /// Values that one parameter may have.
@@ -122,11 +122,28 @@ fn call(value: &str) -> Result<CallId, &'static str> {
 }
 
 fn kind(value: &str) -> Result<CompactString, &'static str> {
-    let known = match value.strip_suffix('*') {
-        Some(beginning) => KINDS.iter().any(|row| row.name.starts_with(beginning)),
-        None => KINDS.iter().any(|row| row.name == value),
-    };
-    if known { Ok(value.into()) } else { Err("a type of events, or the beginning of some and *: call.ended, call.*") }
+    match is_type(value, KINDS.iter()) {
+        true => Ok(value.into()),
+        false => Err("a type of events, or the beginning of some and *: call.ended, call.*"),
+    }
+}
+
+/// Whether this is one of these types, or the beginning of some and `*`.
+fn is_type<'k>(text: &str, mut kinds: impl Iterator<Item = &'k KindRow>) -> bool {
+    match text.strip_suffix('*') {
+        Some(beginning) => kinds.any(|row| row.name.starts_with(beginning)),
+        None => kinds.any(|row| row.name == text),
+    }
+}
+
+/// The types of events that are about a call.
+pub(crate) fn types_of_calls() -> impl Iterator<Item = &'static KindRow> {
+    KINDS.iter().filter(|row| row.name.starts_with("call.") || row.name == Kind::CommandEnded.name())
+}
+
+/// Whether events of a call can be of this type, or of one of those that begin so: `call.*`.
+pub(crate) fn is_type_of_calls(text: &str) -> bool {
+    is_type(text, types_of_calls())
 }
 
 fn domain(value: &str) -> Result<CompactString, &'static str> {
@@ -203,6 +220,16 @@ mod tests {
         }
         let many = "log.gap,".repeat(MAX_VALUES) + "log.gap";
         assert!(read(&format!("type={many}")).unwrap_err().ends_with("expected at most 100 values"));
+    }
+
+    #[test]
+    fn events_of_a_call_are_of_types_that_are_about_calls() {
+        for text in ["call.ended", "call.*", "call.transfer*", "command.ended", "c*", "*"] {
+            assert!(is_type_of_calls(text), "{text}");
+        }
+        for text in ["", "call", "call.ende", "trunk.up", "trunk.*", "log.gap", "call.*.ended", "call.ended*x"] {
+            assert!(!is_type_of_calls(text), "{text}");
+        }
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub use reload::reload_answer;
 pub use route::{AUDIO, Answer, MAX_BODY, MAX_SMALL_BODY, Method, ROUTES, Route, Routes, body_limit, is_of_listener};
 pub use shape::{Field, Kind, Values};
 pub use switch::{Binding, Health, Node, NodeLoad, Switch, Trunk};
-pub use webhook_of_call::webhook_url;
+pub use webhook_of_call::webhook_wanted;
 
 /// `Content-Type` of everything but problems.
 pub const JSON: &str = "application/json";
@@ -76,7 +76,7 @@ pub struct Request {
     pub body: Vec<u8>,
     /// Who asks, and what it may.
     pub grant: Arc<Grant>,
-    /// The webhook that the listener has taken on because the request names its URL ([`webhook_url`]), or why it has not.
+    /// The webhook that the listener has taken on because the request names it ([`webhook_wanted`]), or why it has not.
     pub webhook: Option<Result<CompactString, Problem>>,
 }
 

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::problem::{Code, Problem};
 use crate::address::is_callable;
+use crate::journal::{is_type_of_calls, types_of_calls};
 
 /// A member of an object, or a parameter of a query.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +48,8 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// The name of a call: `call_` and hexadecimal digits.
     Call,
+    /// A type of events that are about a call, or the beginning of some and `*`.
+    TypeOfCalls,
     /// Keys of a telephone, at least and at most so many.
     Keys(usize, usize),
     /// An object with these members and no other.
@@ -105,6 +108,9 @@ impl Kind {
             Self::Seconds(least, most) => format!("a number of seconds from {least} to {most}").into(),
             Self::OneOf(names) => format!("one of {}", names.join(", ")).into(),
             Self::Call => "the id of a call: call_ and hexadecimal digits".into(),
+            Self::TypeOfCalls => {
+                "a type of events of calls, or the beginning of some and *: call.ended, call.transfer*".into()
+            }
             Self::Keys(least, most) => format!("{least} to {most} of the keys 0-9 * # A-D").into(),
             Self::Object(_) | Self::Named(..) | Self::Any => "an object".into(),
             Self::List(_, least, most) => format!("a list of {least} to {most} values").into(),
@@ -131,6 +137,7 @@ impl Kind {
             }
             Self::OneOf(names) => value.as_str().is_some_and(|text| names.contains(&text)),
             Self::Call => value.as_str().and_then(call_named).is_some(),
+            Self::TypeOfCalls => value.as_str().is_some_and(is_type_of_calls),
             Self::Keys(least, most) => value.as_str().is_some_and(|keys| {
                 (*least..=*most).contains(&keys.len()) && keys.chars().all(|key| KEYS.contains(key))
             }),
@@ -172,6 +179,11 @@ impl Kind {
             Self::Seconds(least, most) => json!({ "type": "number", "minimum": least, "maximum": most }),
             Self::OneOf(names) => json!({ "type": "string", "enum": names }),
             Self::Call => json!({ "type": "string", "pattern": "^call_[0-9a-f]{12,16}$" }),
+            // Other beginnings are taken as well.
+            Self::TypeOfCalls => {
+                let names: Vec<&str> = types_of_calls().map(|row| row.name).chain(["call.*"]).collect();
+                json!({ "type": "string", "enum": names })
+            }
             Self::Keys(least, most) => {
                 json!({ "type": "string", "pattern": format!("^[0-9*#A-Da-d]{{{least},{most}}}$") })
             }
@@ -395,6 +407,12 @@ impl Values {
             "callee" => Some(Party::Callee),
             _ => None,
         }
+    }
+
+    /// A list of texts, if it was written.
+    pub(super) fn texts(&self, name: &str) -> Option<Vec<String>> {
+        let list = self.get(name)?.as_array()?;
+        Some(list.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect())
     }
 
     /// A list of objects.

@@ -1,5 +1,5 @@
 //! `PUT /v1/calls/{call}/webhook`, and the member `webhook` of a call that is started: where the events of one call are
-//! posted. Whoever posts them takes the URL on before the request comes here, and gives it a name.
+//! posted, and which. Whoever posts them takes it on before the request comes here, and gives it a name.
 
 use serde_json::{Value, json};
 
@@ -9,15 +9,22 @@ use super::route::{Answer, Method, Resource, Route};
 use super::shape::{Field, Kind, object_schema};
 use super::{Request, Response};
 use crate::access::Scope;
+use crate::webhook::{CallWebhook, MAX_CALL_EVENTS, MAX_CALL_KEY, MAX_CALL_URL};
 
 pub(super) const RESOURCE: Resource = Resource { routes: ROUTES, schemas };
 
 const NAME: &str = "setCallWebhook";
 
-const URL: Field = Field::must("url", Kind::Text(1, 2_048), "`http` or `https`, without user, password and `#`");
-
-/// The member `webhook`.
-pub(super) const WEBHOOK: &[Field] = &[URL];
+/// The member `webhook`: a [`CallWebhook`].
+pub(super) const WEBHOOK: &[Field] = &[
+    Field::must("url", Kind::Text(1, MAX_CALL_URL), "`http` or `https`, without user, password and `#`"),
+    Field::may(
+        "events",
+        Kind::List(&Kind::TypeOfCalls, 1, MAX_CALL_EVENTS),
+        "only events of these types, `call.*` for all that begin so; all if not said",
+    ),
+    Field::may("key", Kind::Token(MAX_CALL_KEY), "which of `call_webhooks.keys` signs; its `secrets` if not said"),
+];
 
 const ROUTES: &[Route] = &[Route {
     method: Method::Put,
@@ -47,21 +54,22 @@ pub(super) fn is_taken_on(turn: &Turn<'_>) -> Result<(), Problem> {
     }
 }
 
-/// The URL that a request names as the webhook of its call, and where it stands in the body. None where there is none, or
-/// the request is refused in any case.
+/// The webhook that a request names for its call, and where it stands in the body. None where there is none, or the request
+/// is refused in any case.
 #[must_use]
-pub fn webhook_url(request: &Request) -> Option<(String, &'static str)> {
+pub fn webhook_wanted(request: &Request) -> Option<(CallWebhook, &'static str)> {
     // Most requests name none, and are read only once.
     if !matches!(request.method.as_str(), "POST" | "PUT") || !request.path.starts_with("/v1/calls") {
         return None;
     }
     let admitted = admit(request).ok()?;
-    let (values, field) = match admitted.name() {
-        "startCall" => (admitted.body.object("webhook")?, "/webhook/url"),
-        NAME => (admitted.body, "/url"),
+    let (values, place) = match admitted.name() {
+        "startCall" => (admitted.body.object("webhook")?, "/webhook"),
+        NAME => (admitted.body, ""),
         _ => return None,
     };
-    Some((values.text("url")?.to_owned(), field))
+    let url = values.text("url")?.to_owned();
+    Some((CallWebhook { url, events: values.texts("events"), key: values.text("key").map(ToOwned::to_owned) }, place))
 }
 
 fn schemas() -> Vec<(&'static str, Value)> {

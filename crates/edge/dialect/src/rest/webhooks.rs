@@ -154,6 +154,11 @@ const WEBHOOK: &[Field] = &[
     Field::must("under_way", COUNT, "requests that wait for an answer"),
     Field::must("dead_letters", COUNT, "events that were given up and are kept"),
     Field::must("calls", Kind::OrNull(&COUNT), "how many calls that go on have it; null for one of the configuration"),
+    Field::must(
+        "key",
+        MAYBE,
+        "which of `call_webhooks.keys` signs; null for its `secrets`, and for one of the configuration",
+    ),
     Field::must("delivered", COUNT, "events delivered since the start"),
     Field::must("failures_in_row", COUNT, "attempts that failed since the last that did not"),
     Field::must("gaps", COUNT, "how often the log no longer had what came next"),

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use compact_str::{CompactString, format_compact};
 use hookswitch_call::{CallId, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::Change;
@@ -14,10 +16,61 @@ use crate::journal::{Kind, Logged};
 /// closed before. It is not told after a restart.
 const RECORD_PATIENCE: Duration = Duration::from_secs(600);
 
-/// What a webhook is called that calls have of their own: those of one URL have one.
-#[must_use]
-pub fn call_webhook(url: &str) -> CompactString {
-    let hash = Sha256::digest(url.as_bytes());
+/// Longest URL, in bytes.
+pub const MAX_CALL_URL: usize = 2_048;
+
+/// Most types of events that are named for one call.
+pub const MAX_CALL_EVENTS: usize = 100;
+
+/// Longest name of a key, in bytes.
+pub const MAX_CALL_KEY: usize = 64;
+
+/// The webhook of a call, as whoever makes or leads the call names it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CallWebhook {
+    /// Where the events of the call are posted: `http` or `https`, without user, password and `#`.
+    #[schemars(length(min = 1, max = 2_048))]
+    pub url: String,
+    /// Only events of these types; `call.*` stands for all that begin so. If not said, all of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
+    pub events: Option<Vec<String>>,
+    /// Which of the keys of the configuration (`call_webhooks.keys`) signs, by name. If not said, its `secrets` do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub key: Option<String>,
+}
+
+impl CallWebhook {
+    /// All events of a call, to this URL.
+    #[must_use]
+    pub const fn to(url: String) -> Self {
+        Self { url, events: None, key: None }
+    }
+
+    /// The types of events that are wanted, each once and in an order of their own; none stands for all.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<CompactString> {
+        let kinds: BTreeSet<&String> = self.events.iter().flatten().collect();
+        kinds.into_iter().map(CompactString::from).collect()
+    }
+
+    /// What it is called: calls whose webhooks differ in nothing have one.
+    #[must_use]
+    pub fn name(&self) -> CompactString {
+        let kinds = self.kinds();
+        if kinds.is_empty() && self.key.is_none() {
+            return call_webhook(&self.url);
+        }
+        // In none of them is there a line feed.
+        let key = self.key.as_deref().unwrap_or_default();
+        call_webhook(&format!("{}\n{key}\n{}", self.url, kinds.join("\n")))
+    }
+}
+
+fn call_webhook(what: &str) -> CompactString {
+    let hash = Sha256::digest(what.as_bytes());
     let number = hash[..8].iter().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
     // No name of the configuration has a dot in it.
     format_compact!("call.{number:016x}")

@@ -234,11 +234,18 @@ impl Endpoint {
         while self.known.first().is_some_and(|known| *known <= event.id) {
             self.known.pop_first();
         }
-        if is_known || !self.filter.wants(event) {
+        if is_known {
             return;
         }
-        if let (Some(_), Some(change)) = (&self.filter.webhook, self.calls.told(now, event)) {
+        // Which calls have it is seen by events that nobody wants to be posted, too.
+        if self.filter.webhook.is_some()
+            && self.filter.webhook == event.webhook
+            && let Some(change) = self.calls.told(now, event)
+        {
             self.outputs.push_back(Output::Change(change));
+        }
+        if !self.filter.wants(event) {
+            return;
         }
         let letter = Letter::new(event, event.at + self.terms.retry_time);
         // Behind a letter that is kept it may stand for long.

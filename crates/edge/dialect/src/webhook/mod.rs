@@ -24,7 +24,7 @@ mod lines;
 mod pages;
 mod terms;
 
-pub use calls::call_webhook;
+pub use calls::{CallWebhook, MAX_CALL_EVENTS, MAX_CALL_KEY, MAX_CALL_URL};
 pub use endpoint::{Answer, Attempt, Change, Endpoint, Failure, NoSuchLetter, Output, Stored, Target};
 pub use letter::{Dead, Letter};
 pub use pages::{Delivery, MAX_REMEMBERED, State, Summary};

@@ -1,6 +1,6 @@
 use hookswitch_call::CallId;
 use hookswitch_dialect::journal::{EventId, Logged};
-use hookswitch_dialect::webhook::{Terms, call_webhook};
+use hookswitch_dialect::webhook::{CallWebhook, Terms};
 
 use crate::rig::*;
 
@@ -111,9 +111,43 @@ fn what_is_passed_by_is_not_looked_at_again() {
 }
 
 #[test]
-fn those_of_one_url_have_one_name() {
-    let name = call_webhook("https://a.test/x");
-    assert_eq!(name, call_webhook("https://a.test/x"));
-    assert_ne!(name, call_webhook("https://a.test/y"));
-    assert!(name.len() == 21 && name.starts_with("call."), "{name}");
+fn events_that_nobody_wants_are_not_posted_and_say_how_calls_go_all_the_same() {
+    let mut rig = Rig::of_calls_and_types(Terms::default(), &["call.bridged", "call.hold*"]);
+    rig.take(&of(1, 7, 0, "call.started"));
+    assert_eq!((rig.events(), rig.endpoint.summary().calls), (vec![], 1));
+    assert_eq!(rig.disk.cursor, Some(EventId(1)), "it is not looked at again");
+    rig.take(&of(2, 7, 1, "call.bridged"));
+    rig.ok(2);
+    rig.take(&of(3, 7, 2, "call.held"));
+    rig.take(&of(4, 7, 3, "call.hold_asked"));
+    assert_eq!(rig.events(), [4]);
+    rig.ok(4);
+    let mut rig = rig.restart();
+    assert!(!rig.endpoint.is_done(rig.now), "the call goes on");
+    rig.take(&of(5, 7, 4, "call.ended"));
+    assert!(rig.events().is_empty() && rig.disk.calls.is_empty());
+    rig.take(&of(6, 7, 5, "call.record"));
+    assert!(rig.events().is_empty() && rig.endpoint.is_done(rig.now));
+}
+
+#[test]
+fn those_that_differ_in_nothing_have_one_name() {
+    let to = |path: &str| CallWebhook::to(format!("https://a.test/{path}"));
+    let name = to("x").name();
+    assert_eq!((to("x").name(), name.len()), (name.clone(), 21));
+    assert!(name.starts_with("call."), "{name}");
+    let events = |events: &[&str]| Some(events.iter().map(ToString::to_string).collect());
+    let some = CallWebhook { events: events(&["call.ended", "call.answered"]), ..to("x") };
+    let others = [
+        to("y"),
+        some.clone(),
+        CallWebhook { events: events(&["call.*"]), ..to("x") },
+        CallWebhook { key: Some("crm".into()), ..to("x") },
+        CallWebhook { key: Some("crm".into()), ..some.clone() },
+    ];
+    let names: std::collections::BTreeSet<_> = others.iter().map(CallWebhook::name).chain([name]).collect();
+    assert_eq!(names.len(), others.len() + 1);
+    // In which order they are named, and how often, is no difference.
+    let same = CallWebhook { events: events(&["call.answered", "call.ended", "call.answered"]), ..to("x") };
+    assert_eq!((same.name(), same.kinds()), (some.name(), vec!["call.answered".into(), "call.ended".into()]));
 }

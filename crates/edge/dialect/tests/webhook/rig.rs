@@ -75,7 +75,13 @@ impl Rig {
 
     /// The webhook that calls have of their own.
     pub fn of_calls(terms: Terms) -> Self {
-        let filter = Filter { webhook: Some("call.1".into()), ..Filter::default() };
+        Self::of_calls_and_types(terms, &[])
+    }
+
+    /// The same, of which only these types of events are posted.
+    pub fn of_calls_and_types(terms: Terms, types: &[&str]) -> Self {
+        let kinds = types.iter().map(|kind| (*kind).into()).collect();
+        let filter = Filter { webhook: Some("call.1".into()), kinds, ..Filter::default() };
         Self::restored((terms, filter), START, Disk::default())
     }
 

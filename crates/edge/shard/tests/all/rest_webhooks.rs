@@ -63,6 +63,12 @@ fn a_call_whose_webhook_is_not_taken_on_is_not_made() {
         (r#"{"from":"sip:alice@x.test","to":"sip:bob@x.test","webhook":"https://h.test/"}"#, "/webhook"),
         (r#"{"from":"sip:alice@x.test","to":"sip:bob@x.test","webhook":{}}"#, "/webhook/url"),
         (r#"{"from":"sip:alice@x.test","to":"sip:bob@x.test","webhook":{"url":"x","secret":"y"}}"#, "/webhook/secret"),
+        (r#"{"from":"sip:alice@x.test","to":"sip:bob@x.test","webhook":{"url":"x","events":[]}}"#, "/webhook/events"),
+        (
+            r#"{"from":"sip:alice@x.test","to":"sip:bob@x.test","webhook":{"url":"x","events":["call.*","trunk.up"]}}"#,
+            "/webhook/events/1",
+        ),
+        (r#"{"from":"sip:alice@x.test","to":"sip:bob@x.test","webhook":{"url":"x","key":"a b"}}"#, "/webhook/key"),
     ] {
         let answer = world.rest("POST", "/v1/calls", body);
         assert_eq!((answer.status, document(&answer)["field"].as_str()), (422, Some(field)), "{}", answer.body);

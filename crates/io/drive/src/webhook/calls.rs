@@ -1,12 +1,13 @@
-//! The webhooks that calls have of their own. One for each URL: taken on when a request names it, let go when the calls that
-//! have it are over and all is delivered.
+//! The webhooks that calls have of their own. One for each URL, choice of events and key: taken on when a request or a call
+//! flow names it, let go when the calls that have it are over and all is delivered.
 //!
 //! ```text
-//!   request names a URL ─▶ taken on: durable ─▶ the call, whose events carry its name in the log ─▶ Endpoint of that name
+//!   somebody names one  ─▶ taken on: durable ─▶ the call, whose events carry its name in the log ─▶ Endpoint of that name
 //!                             ▲ named again                                                     │ nothing left to do, and
 //!                             └─────────────────────────── let go ◀────────────────────────────┘ not named for a while
 //! ```
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,7 +17,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 use hookswitch_call::Time;
 use hookswitch_dialect::journal::{EventId, Filter};
-use hookswitch_dialect::webhook::{Endpoint, Terms, call_webhook};
+use hookswitch_dialect::webhook::{CallWebhook, Endpoint, Terms};
 use hookswitch_sip::Network;
 use hookswitch_store::Writer;
 use rand::Rng as _;
@@ -38,10 +39,12 @@ const DISK_PATIENCE: Duration = Duration::from_secs(5);
 /// What the webhooks have that calls name themselves.
 #[derive(Debug)]
 pub struct CallWebhooksConfig {
-    /// How many there may be, [`MAX_CALL_WEBHOOKS`] at most. A URL that several calls have counts once.
+    /// How many there may be, [`MAX_CALL_WEBHOOKS`] at most. One that several calls have counts once.
     pub max: usize,
     /// What they are signed with, each of them; none leaves them unsigned.
     pub secrets: Vec<WebhookSecret>,
+    /// What those are signed with instead that name one of these.
+    pub keys: BTreeMap<CompactString, Vec<WebhookSecret>>,
     /// Networks that are not of the public Internet and allowed nevertheless.
     pub allow_private: Vec<Network>,
     /// A file of further authorities for certificates, as PEM, beside those of the system.
@@ -66,6 +69,9 @@ pub enum CallWebhookError {
     /// It leads where webhooks do not go.
     #[error("leads to {0}, which is no public address and not listed in call_webhooks.allow_private")]
     Private(IpAddr),
+    /// None of [`CallWebhooksConfig::keys`] is called so.
+    #[error("no key of call_webhooks.keys has this name")]
+    NoSuchKey,
     /// [`CallWebhooksConfig::max`].
     #[error("the limit of {0} webhooks of calls is reached (call_webhooks.max)")]
     TooMany(usize),
@@ -75,6 +81,22 @@ pub enum CallWebhookError {
     /// The disk does not keep up, or fails.
     #[error("the webhook could not be stored in time")]
     NotStored,
+}
+
+impl CallWebhookError {
+    /// The member of the [`CallWebhook`] that is not taken.
+    #[must_use]
+    pub const fn member(&self) -> &'static str {
+        match self {
+            Self::NoSuchKey => "key",
+            Self::NotEnabled
+            | Self::Url(_)
+            | Self::Private(_)
+            | Self::TooMany(_)
+            | Self::Stopping
+            | Self::NotStored => "url",
+        }
+    }
 }
 
 /// Until when one that nothing is left to do for is not let go.
@@ -125,6 +147,8 @@ impl Lease {
 pub(super) struct Office {
     ground: Ground,
     poster: Arc<Poster>,
+    /// For those that name a key.
+    posters: BTreeMap<CompactString, Arc<Poster>>,
     max: usize,
     terms: Terms,
     linger: Duration,
@@ -137,61 +161,84 @@ impl Office {
         config: CallWebhooksConfig,
         committed: Option<watch::Receiver<u64>>,
     ) -> Result<Self, WebhooksError> {
-        let CallWebhooksConfig { max, secrets, allow_private, authorities, timeout, terms, linger } = config;
+        let CallWebhooksConfig { max, secrets, keys, allow_private, authorities, timeout, terms, linger } = config;
         let idle = terms.parallel;
         let poster = PosterConfig { secrets, allow_private, authorities, timeout, idle };
         let poster = Arc::new(Poster::new(poster, ground.clock)?);
+        let posters = keys.into_iter().map(|(name, secrets)| (name, Arc::new(poster.signing_with(secrets)))).collect();
         let terms = Terms { has_fallback: false, gone_ends: false, ..terms };
-        Ok(Self { ground, poster, max: max.min(MAX_CALL_WEBHOOKS), terms, linger, committed })
+        Ok(Self { ground, poster, posters, max: max.min(MAX_CALL_WEBHOOKS), terms, linger, committed })
     }
 
-    /// Goes on with one that the last process, or the last configuration, had taken on.
+    /// Goes on with one that the last process, or the last configuration, had taken on. None if its key is gone: then nothing
+    /// is posted that its target could not check, until the key is there again.
     pub(super) fn again(
         &self,
         name: CompactString,
-        (url, after): (WebhookUrl, EventId),
+        target: TargetOfCalls,
         kept: &Kept,
-    ) -> (CompactString, Arc<Desk>) {
-        let mut machine = self.machine(&name);
-        kept.of(&name, url.url()).into_iter().for_each(|stored| machine.restore(stored));
-        let desk = self.serve(name.clone(), url, machine, after, 0);
-        (name, desk)
+    ) -> Option<(CompactString, Arc<Desk>)> {
+        let Some(poster) = self.poster(target.key.as_ref()) else {
+            let key = target.key.unwrap_or_default();
+            tracing::error!(endpoint = %name, %key, "the key of a webhook of calls is not in call_webhooks.keys any more: what \
+                is kept of it stays in the store");
+            return None;
+        };
+        let mut machine = self.machine(&name, &target);
+        kept.of(&name, target.url.url()).into_iter().for_each(|stored| machine.restore(stored));
+        let desk = self.serve(name.clone(), target, poster, machine, 0);
+        Some((name, desk))
     }
 
-    fn filter(name: &CompactString) -> Filter {
-        Filter { webhook: Some(name.clone()), ..Filter::default() }
+    /// What signs with this key, or with the secrets of those that name none.
+    fn poster(&self, key: Option<&CompactString>) -> Option<Arc<Poster>> {
+        match key {
+            None => Some(Arc::clone(&self.poster)),
+            Some(key) => self.posters.get(key).map(Arc::clone),
+        }
     }
 
-    fn machine(&self, name: &CompactString) -> Endpoint {
-        Endpoint::new(self.terms.clone(), Self::filter(name), rand::rng().random())
+    fn filter(name: &CompactString, target: &TargetOfCalls) -> Filter {
+        Filter { webhook: Some(name.clone()), kinds: target.events.clone(), ..Filter::default() }
+    }
+
+    fn machine(&self, name: &CompactString, target: &TargetOfCalls) -> Endpoint {
+        Endpoint::new(self.terms.clone(), Self::filter(name, target), rand::rng().random())
     }
 
     fn serve(
         &self,
         name: CompactString,
-        url: WebhookUrl,
+        target: TargetOfCalls,
+        poster: Arc<Poster>,
         mut machine: Endpoint,
-        after: EventId,
         receipt: u64,
     ) -> Arc<Desk> {
-        machine.begin(after);
-        let filter = Self::filter(&name);
-        let secrets = self.poster.secrets();
+        machine.begin(target.after);
+        let filter = Self::filter(&name, &target);
+        // The machine has to see when calls begin and end, whatever is posted of them.
+        let looked_for = Filter { kinds: Vec::new(), ..filter.clone() };
+        let secrets = poster.secrets();
         let about = WebhookAbout {
-            url,
+            url: target.url,
             fallback: None,
-            filter: filter.clone(),
+            filter,
+            key: target.key,
             signatures: secrets.iter().map(WebhookSecret::scheme).collect(),
             public_keys: secrets.iter().filter_map(WebhookSecret::public).collect(),
         };
         let lease = Lease::new(self.ground.clock.now(), self.linger, receipt);
-        self.ground.serve((name, filter), about, machine, Arc::clone(&self.poster), Some(Arc::new(lease)))
+        self.ground.serve((name, looked_for), about, machine, poster, Some(Arc::new(lease)))
     }
 
     /// Its name, and the receipt of the store for it.
-    fn take_on(&self, url: WebhookUrl) -> Result<(CompactString, u64), CallWebhookError> {
-        self.poster.check(url.url()).map_err(CallWebhookError::Private)?;
-        let name = call_webhook(url.url().as_str());
+    fn take_on(&self, wanted: &CallWebhook) -> Result<(CompactString, u64), CallWebhookError> {
+        let url: WebhookUrl = wanted.url.parse()?;
+        let key = wanted.key.as_ref().map(CompactString::from);
+        let poster = self.poster(key.as_ref()).ok_or(CallWebhookError::NoSuchKey)?;
+        poster.check(url.url()).map_err(CallWebhookError::Private)?;
+        let wanted = CallWebhook { url: url.to_string(), ..wanted.clone() };
+        let name = wanted.name();
         let mut all = self.ground.handle.desks.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(lease) = all.get(&name).and_then(|desk| desk.lease.as_ref()) {
             lease.name(self.ground.clock.now());
@@ -201,16 +248,16 @@ impl Office {
             return Err(CallWebhookError::TooMany(self.max));
         }
         // What is told of the call comes later than all that there is.
-        let after = self.ground.journal.newest();
+        let target = TargetOfCalls { url, after: self.ground.journal.newest(), events: wanted.kinds(), key };
         let receipt = match &self.ground.writer {
             None => 0,
             Some(writer) => {
-                let target = TargetOfCalls { url: url.to_string(), after };
                 let write = state::taken_on(&name, &target).map_err(|_| CallWebhookError::NotStored)?;
                 writer.push(write).map_err(|_| CallWebhookError::NotStored)?.0
             }
         };
-        let desk = self.serve(name.clone(), url, self.machine(&name), after, receipt);
+        let machine = self.machine(&name, &target);
+        let desk = self.serve(name.clone(), target, poster, machine, receipt);
         Arc::make_mut(&mut all).insert(name.clone(), desk);
         Ok((name, receipt))
     }
@@ -240,15 +287,15 @@ impl ForCalls {
 }
 
 impl WebhookHandle {
-    /// Takes on the webhook of this URL for a call that is about to be told of it, and says its name. Durable then.
+    /// Takes on this webhook for a call that is about to be told of it, and says its name. Durable then.
     ///
     /// # Errors
     /// [`CallWebhookError`].
-    pub async fn take_on(&self, url: &str) -> Result<CompactString, CallWebhookError> {
+    pub async fn take_on(&self, wanted: &CallWebhook) -> Result<CompactString, CallWebhookError> {
         let ((name, receipt), committed) = match &*self.for_calls.office() {
             None if self.for_calls.is_enabled.load(Ordering::Relaxed) => return Err(CallWebhookError::Stopping),
             None => return Err(CallWebhookError::NotEnabled),
-            Some(office) => (office.take_on(url.parse()?)?, office.committed.clone()),
+            Some(office) => (office.take_on(wanted)?, office.committed.clone()),
         };
         let Some(mut committed) = committed else { return Ok(name) };
         match timeout(DISK_PATIENCE, committed.wait_for(|up_to| *up_to >= receipt)).await {

@@ -76,6 +76,12 @@ impl Poster {
         Ok(Self { client, guard, secrets, timeout, clock })
     }
 
+    /// The same with other secrets, over the same connections.
+    pub(super) fn signing_with(&self, secrets: Vec<WebhookSecret>) -> Self {
+        let Self { client, guard, secrets: _, timeout, clock } = self;
+        Self { client: client.clone(), guard: Arc::clone(guard), secrets, timeout: *timeout, clock: *clock }
+    }
+
     /// Whether a URL leads nowhere where webhooks do not go, as far as it shows without a look-up.
     pub(super) fn check(&self, url: &Url) -> Result<(), IpAddr> {
         self.guard.check(url).map_err(|Private(address)| address)

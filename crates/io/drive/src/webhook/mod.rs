@@ -134,6 +134,18 @@ impl std::str::FromStr for WebhookUrl {
     }
 }
 
+impl serde::Serialize for WebhookUrl {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for WebhookUrl {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl std::fmt::Display for WebhookUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.0.as_str())
@@ -219,7 +231,7 @@ impl Webhooks {
         let committed = disk.as_ref().map(|disk| disk.committed.clone());
         let office = config.calls.map(|calls| Office::open(ground, calls, committed)).transpose()?;
         if let (Some(office), Some(kept)) = (&office, kept) {
-            let again = targets.into_iter().map(|(name, target)| office.again(name, target, kept));
+            let again = targets.into_iter().filter_map(|(name, target)| office.again(name, target, kept));
             desks.extend(again);
         }
         handle.lead_to(desks);
@@ -337,6 +349,8 @@ pub struct WebhookAbout {
     pub fallback: Option<WebhookUrl>,
     /// Which events.
     pub filter: Filter,
+    /// Which key of the configuration signs, by name; none for the secrets that have no name.
+    pub key: Option<CompactString>,
     /// The schemes of its signatures.
     pub signatures: Vec<&'static str>,
     /// The public keys that targets check signatures with.
@@ -349,6 +363,7 @@ impl WebhookAbout {
             url: endpoint.url.clone(),
             fallback: endpoint.fallback.clone(),
             filter: endpoint.filter.clone(),
+            key: None,
             signatures: poster.secrets().iter().map(WebhookSecret::scheme).collect(),
             public_keys: poster.secrets().iter().filter_map(WebhookSecret::public).collect(),
         }

@@ -6,7 +6,7 @@ use hookswitch_dialect::access::Grant;
 use hookswitch_dialect::journal::record::date_time;
 use hookswitch_dialect::journal::{EventId, call_name};
 use hookswitch_dialect::rest::{Admitted, Code, Problem, Response};
-use hookswitch_dialect::webhook::{Answer, Dead, Delivery, State, Summary};
+use hookswitch_dialect::webhook::{Answer, CallWebhook, Dead, Delivery, State, Summary};
 use serde_json::{Map, Value, json};
 
 use super::{CallWebhookError, WebhookHandle};
@@ -20,10 +20,14 @@ fn nobody(name: &str) -> Problem {
     Problem::new(Code::NoSuchWebhook, format!("no webhook is called {name:?}"))
 }
 
-/// Takes on the webhook that a request names for its call. `field` is where it stands in the body.
-pub(crate) async fn take_on(webhooks: &WebhookHandle, url: &str, field: &str) -> Result<CompactString, Problem> {
-    webhooks.take_on(url).await.map_err(|error| {
-        let detail = error.to_string();
+/// Takes on the webhook that a request names for its call. `place` is where it stands in the body.
+pub(crate) async fn take_on(
+    webhooks: &WebhookHandle,
+    wanted: &CallWebhook,
+    place: &str,
+) -> Result<CompactString, Problem> {
+    webhooks.take_on(wanted).await.map_err(|error| {
+        let (detail, field) = (error.to_string(), format!("{place}/{}", error.member()));
         let (code, expected) = match error {
             CallWebhookError::NotEnabled => (Code::NotEnabled, "no member, or call_webhooks in the configuration"),
             CallWebhookError::Url(_) => {
@@ -32,7 +36,8 @@ pub(crate) async fn take_on(webhooks: &WebhookHandle, url: &str, field: &str) ->
             CallWebhookError::Private(_) => {
                 (Code::InvalidField, "a public address, or one of call_webhooks.allow_private")
             }
-            CallWebhookError::TooMany(_) => (Code::LimitReached, "the URL of a webhook that another call has already"),
+            CallWebhookError::NoSuchKey => (Code::InvalidField, "the name of one of call_webhooks.keys"),
+            CallWebhookError::TooMany(_) => (Code::LimitReached, "a webhook that another call has already"),
             CallWebhookError::Stopping => return Problem::new(Code::Unavailable, detail).at(field),
             CallWebhookError::NotStored => return Problem::new(Code::Unavailable, detail).at(field),
         };
@@ -77,6 +82,7 @@ async fn document(webhooks: &WebhookHandle, name: &str) -> Result<Value, Problem
         "url": about.url.to_string(),
         "fallback_url": about.fallback.as_ref().map(ToString::to_string),
         "calls": about.filter.webhook.is_some().then_some(calls),
+        "key": about.key,
         "types": about.filter.kinds,
         "domains": about.filter.domains,
         "signatures": about.signatures,

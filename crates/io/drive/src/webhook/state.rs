@@ -31,11 +31,17 @@ struct Off {
 }
 
 /// The target of a webhook that calls have of their own.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct TargetOfCalls {
-    pub(super) url: String,
+    pub(super) url: WebhookUrl,
     /// It begins after this event.
     pub(super) after: EventId,
+    /// The types of events that are posted; none stands for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) events: Vec<CompactString>,
+    /// What it is signed with, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<CompactString>,
 }
 
 /// A target is taken on.
@@ -108,14 +114,13 @@ impl Kept {
     }
 
     /// The targets that calls have named, by name.
-    pub(super) fn targets(&self) -> BTreeMap<CompactString, (WebhookUrl, EventId)> {
+    pub(super) fn targets(&self) -> BTreeMap<CompactString, TargetOfCalls> {
         let all = self.0.iter().filter_map(|(key, value)| {
             let name = std::str::from_utf8(key.strip_suffix(&[0, TARGET])?).ok()?;
-            let read = serde_json::from_slice(value).map(|TargetOfCalls { url, after }| (url.parse(), after));
-            match read {
-                Ok((Ok(url), after)) => Some((name.into(), (url, after))),
-                Ok((Err(_), _)) | Err(_) => {
-                    tracing::error!(endpoint = name, "the stored target of a webhook of calls cannot be read");
+            match serde_json::from_slice(value) {
+                Ok(target) => Some((name.into(), target)),
+                Err(error) => {
+                    tracing::error!(endpoint = name, %error, "the stored target of a webhook of calls cannot be read");
                     None
                 }
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 use hookswitch_call::{CallId, Cause, Event, Told};
 use hookswitch_dialect::journal::Entry;
-use hookswitch_dialect::webhook::Terms;
+use hookswitch_dialect::webhook::{CallWebhook, Terms};
 use hookswitch_drive::{CallWebhookError, CallWebhooksConfig};
 use hookswitch_sip::Network;
 
@@ -16,6 +16,7 @@ fn config() -> CallWebhooksConfig {
     CallWebhooksConfig {
         max: 2,
         secrets: vec!["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap()],
+        keys: [("crm".into(), vec!["whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbc=".parse().unwrap()])].into(),
         allow_private: vec![Network { addr: [127, 0, 0, 0].into(), prefix: 8 }],
         authorities: None,
         timeout: Duration::from_millis(500),
@@ -29,7 +30,11 @@ fn config() -> CallWebhooksConfig {
 }
 
 fn take_on(rig: &Rig, url: &str) -> Result<CompactString, CallWebhookError> {
-    block_on(rig.handle().take_on(url))
+    take_on_as(rig, &CallWebhook::to(url.to_owned()))
+}
+
+fn take_on_as(rig: &Rig, wanted: &CallWebhook) -> Result<CompactString, CallWebhookError> {
+    block_on(rig.handle().take_on(wanted))
 }
 
 fn event(rig: &Rig, call: u64, event: Event) {
@@ -100,6 +105,63 @@ fn so_many_urls_may_be_named_and_one_that_is_needed_no_more_makes_room() {
     assert_eq!(rig.ask(&one, |it| it.summary().calls), 1);
     end(&rig, 1);
     assert_eq!(kinds(&target.wait(4)).last(), Some(&of("1", "call.ended")));
+}
+
+#[test]
+fn a_call_chooses_its_events_and_the_key_that_signs_them() {
+    let target = Target::start(|_| answer(200));
+    let rig = Rig::for_calls(config(), None);
+    let wanted = CallWebhook { events: Some(vec!["call.end*".into()]), ..CallWebhook::to(target.url()) };
+    let signed = CallWebhook { key: Some("crm".into()), ..wanted.clone() };
+    let [one, two] = [&wanted, &signed].map(|wanted| take_on_as(&rig, wanted).unwrap());
+    assert_ne!(one, two, "one URL, and two that differ in their key");
+    begin(&rig, 1, &one);
+    begin(&rig, 2, &two);
+    event(&rig, 1, Event::Bridged);
+    (1..=2).for_each(|call| end(&rig, call));
+    let posted = target.wait(2);
+    let mut seen = kinds(&posted);
+    seen.sort();
+    assert_eq!(seen, [of("1", "call.ended"), of("2", "call.ended")]);
+    for one in posted {
+        let scheme = if one.call().ends_with('1') { "v1," } else { "v1a," };
+        assert!(one.headers["webhook-signature"].starts_with(scheme), "{:?}", one.headers);
+    }
+    let about = rig.handle().about(&two).unwrap();
+    assert_eq!((about.key.as_deref(), about.signatures, about.public_keys.len()), (Some("crm"), vec!["v1a"], 1));
+    assert_eq!(about.filter.kinds, ["call.end*"]);
+    let unknown = CallWebhook { key: Some("CRM".into()), ..wanted };
+    assert_eq!(take_on_as(&rig, &unknown), Err(CallWebhookError::NoSuchKey));
+}
+
+#[test]
+fn its_choice_of_events_and_key_is_known_after_a_restart_and_nothing_is_posted_without_that_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let works = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&works);
+    let target = Target::start(move |_| answer(if seen.load(Ordering::SeqCst) { 200 } else { 500 }));
+    let rig = Rig::for_calls(config(), Some(folder.path()));
+    let wanted = CallWebhook {
+        events: Some(vec!["call.bridged".into(), "call.ended".into()]),
+        key: Some("crm".into()),
+        ..CallWebhook::to(target.url())
+    };
+    let name = take_on_as(&rig, &wanted).unwrap();
+    begin(&rig, 1, &name);
+    event(&rig, 1, Event::Bridged);
+    target.wait(1);
+    drop(rig);
+    works.store(true, Ordering::SeqCst);
+    let before = target.posted().len();
+    // The key is gone, and is put back.
+    let rig = Rig::for_calls(CallWebhooksConfig { keys: Default::default(), ..config() }, Some(folder.path()));
+    assert!(rig.handle().names().is_empty());
+    drop(rig);
+    assert_eq!(target.posted().len(), before);
+    let _rig = Rig::for_calls(config(), Some(folder.path()));
+    let after = &target.wait(before + 2)[before..];
+    assert_eq!(kinds(after), [of("1", "call.bridged"), of("1", "call.ended")]);
+    assert!(after.iter().all(|one| one.headers["webhook-signature"].starts_with("v1a,")));
 }
 
 #[test]

@@ -17,8 +17,8 @@ type Answered = Result<Response, Problem>;
 impl Own {
     /// Takes on the webhook that a request names for its call.
     pub(crate) async fn take_on(&self, request: &mut rest::Request) {
-        if let Some((url, field)) = rest::webhook_url(request) {
-            request.webhook = Some(webhook::pages::take_on(&self.webhooks, &url, field).await);
+        if let Some((wanted, place)) = rest::webhook_wanted(request) {
+            request.webhook = Some(webhook::pages::take_on(&self.webhooks, &wanted, place).await);
         }
     }
 
