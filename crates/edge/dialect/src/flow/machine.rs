@@ -227,7 +227,7 @@ impl Flows {
                 return;
             }
             let asked = run.deadline.take().map_or(now, |deadline| deadline.saturating_sub(QUESTION_TIME));
-            this.totals.count(&run.flow.name, |totals| totals.waited += now.saturating_sub(asked));
+            this.totals.count(&run.flow.name, |totals| totals.waited.note(now.saturating_sub(asked)));
             match reply {
                 Ok(document) => {
                     this.totals.count(&run.flow.name, |totals| totals.answered += 1);
@@ -260,7 +260,7 @@ impl Flows {
                     this.advance(now, run);
                 } else if let Waits::Reply(id) = run.waits {
                     this.questions.remove(&id);
-                    this.totals.count(&run.flow.name, |totals| totals.waited += QUESTION_TIME);
+                    this.totals.count(&run.flow.name, |totals| totals.waited.note(QUESTION_TIME));
                     this.unanswered(now, run, "no answer in time".into());
                 }
             });

@@ -23,7 +23,7 @@ pub use document::{Document, DocumentError, MAX_DOCUMENT, MAX_NESTING, MAX_VERBS
 pub use machine::{FlowNews, FlowOutput, FlowTerms, Flows, Note, Question, QuestionId};
 pub use run::{MAX_IDLE, MAX_PER_MINUTE, MAX_QUESTIONS, QUESTION_TIME, Run};
 pub use sounds::SoundOf;
-pub use totals::FlowTotals;
+pub use totals::{AnswerTimes, FlowTotals};
 pub use verb::{
     Answer, Ask, Bridge, Collect, Conference, Dial, End, Groups, Hangup, Pause, Play, Record, Redirect, Reject, Ring,
     Sides, Verb,

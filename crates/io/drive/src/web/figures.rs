@@ -117,13 +117,16 @@ pub(crate) fn flow_figures(flows: &[(CompactString, FlowTotals, usize)]) -> Vec<
     const QUESTIONS: &str = "Questions about calls of a flow, by whether they had a good answer.";
     let figures = |(name, totals, live): &(CompactString, FlowTotals, usize)| {
         let questions = |result, value| Figure::total("flow_questions", QUESTIONS, value).labelled("result", result);
-        let waited = u64::try_from(totals.waited.as_millis()).unwrap_or(u64::MAX);
         [
             Figure::total("flow_calls", "Calls that came to a flow.", totals.calls),
             Figure::now("flow_calls_live", "Calls that a flow leads now.", *live),
             questions("answered", totals.answered),
             questions("failed", totals.failed),
-            Figure::total("flow_answer_milliseconds", "Time from each question to its answer, in all.", waited),
+            Figure::times(
+                "flow_answer_seconds",
+                "Time from a question of a flow to its answer, good or not.",
+                totals.waited,
+            ),
             Figure::total("flow_fallback_urls", "How often the fallback URL of a flow was asked.", totals.other_url),
             Figure::total("flow_fallbacks", "How often a flow's verbs of the configuration came in.", totals.fell_back),
             Figure::total("flow_verbs_failed", "Verbs of a flow that could not be carried out.", totals.verbs_failed),

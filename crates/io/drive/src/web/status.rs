@@ -12,6 +12,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use compact_str::CompactString;
 use hookswitch_call::Time;
+use hookswitch_dialect::flow::AnswerTimes;
 use hookswitch_nodes::NodeStatus;
 use hookswitch_opensips::Link;
 use prometheus_client::collector::Collector;
@@ -74,14 +75,34 @@ pub(crate) struct Figure {
 }
 
 /// How a number behaves.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     /// It only grows.
     Total,
     /// It goes up and down.
     Now,
     /// Times, sorted by how long they are; they stand in place of the number.
-    Times(Lateness),
+    Times(Times),
+}
+
+/// Times, sorted by how long they are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Times {
+    /// Each bound with how many are at most that long and longer than the one before it; those beyond all have none.
+    counts: Vec<(Option<Duration>, u64)>,
+    sum: Duration,
+}
+
+impl From<Lateness> for Times {
+    fn from(late: Lateness) -> Self {
+        Self { counts: late.counts().collect(), sum: late.sum() }
+    }
+}
+
+impl From<AnswerTimes> for Times {
+    fn from(times: AnswerTimes) -> Self {
+        Self { counts: times.counts().collect(), sum: times.sum() }
+    }
 }
 
 impl Figure {
@@ -96,16 +117,17 @@ impl Figure {
     }
 
     /// Times, sorted by how long they are, in seconds.
-    pub(crate) const fn times(name: &'static str, help: &'static str, times: Lateness) -> Self {
-        Self { kind: Kind::Times(times), name, help, label: None, named: None, value: 0 }
+    pub(crate) fn times(name: &'static str, help: &'static str, times: impl Into<Times>) -> Self {
+        Self { kind: Kind::Times(times.into()), name, help, label: None, named: None, value: 0 }
     }
 
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        match self.kind {
-            Kind::Times(times) => {
-                let seconds = |bound: Option<Duration>| bound.map_or(f64::INFINITY, |bound| bound.as_secs_f64());
-                let counts: Vec<_> = times.counts().map(|(bound, count)| (seconds(bound), count)).collect();
-                encoder.encode_histogram::<NoLabelSet>(times.sum().as_secs_f64(), times.ticks(), &counts, None)
+        match &self.kind {
+            Kind::Times(Times { counts, sum }) => {
+                let seconds = |bound: &Option<Duration>| bound.map_or(f64::INFINITY, |bound| bound.as_secs_f64());
+                let all = counts.iter().map(|(_, count)| count).sum();
+                let counts: Vec<_> = counts.iter().map(|(bound, count)| (seconds(bound), *count)).collect();
+                encoder.encode_histogram::<NoLabelSet>(sum.as_secs_f64(), all, &counts, None)
             }
             Kind::Total => ConstCounter::new(self.value).encode(encoder),
             Kind::Now => ConstGauge::new(i64::try_from(self.value).unwrap_or(i64::MAX)).encode(encoder),
@@ -406,6 +428,9 @@ impl Collector for Families {
 
 #[cfg(test)]
 mod tests {
+    use hookswitch_dialect::flow::FlowTotals;
+
+    use super::super::figures::flow_figures;
     use super::super::nodes::node_figures;
     use super::*;
 
@@ -506,5 +531,29 @@ mod tests {
         }
         assert_eq!(text.matches("# TYPE hookswitch_events counter").count(), 1);
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn times_of_several_are_one_histogram_each() {
+        let flow = |name: &str, millis: &[u64]| {
+            let mut waited = AnswerTimes::default();
+            millis.iter().for_each(|millis| waited.note(Duration::from_millis(*millis)));
+            (name.into(), FlowTotals { waited, ..FlowTotals::default() }, 0)
+        };
+        let figures = flow_figures(&[flow("sales", &[3, 700, 75_000]), flow("office", &[])]);
+        let text =
+            exposition(&vec![("sip", Some(StatusReport { figures, ..report(Vec::new()) }))], Vec::new()).unwrap();
+        for line in [
+            "# TYPE hookswitch_flow_answer_seconds histogram",
+            "hookswitch_flow_answer_seconds_sum{carrier=\"sip\",flow=\"sales\"} 75.703",
+            "hookswitch_flow_answer_seconds_count{carrier=\"sip\",flow=\"sales\"} 3",
+            "hookswitch_flow_answer_seconds_bucket{le=\"0.005\",carrier=\"sip\",flow=\"sales\"} 1",
+            "hookswitch_flow_answer_seconds_bucket{le=\"0.5\",carrier=\"sip\",flow=\"sales\"} 1",
+            "hookswitch_flow_answer_seconds_bucket{le=\"1.0\",carrier=\"sip\",flow=\"sales\"} 2",
+            "hookswitch_flow_answer_seconds_bucket{le=\"+Inf\",carrier=\"sip\",flow=\"sales\"} 3",
+            "hookswitch_flow_answer_seconds_count{carrier=\"sip\",flow=\"office\"} 0",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line}\n{text}");
+        }
     }
 }
