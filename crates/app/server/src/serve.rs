@@ -78,6 +78,7 @@ impl Running {
         let webhook_handle = WebhookHandle::default();
         let start_webhooks = |config| Webhooks::start_behind(webhook_handle.clone(), config, &journal.handle());
         let webhooks = compose::webhooks_config(&config)?.map(start_webhooks).transpose()?;
+        settings.webhooks = webhook_handle.clone();
         let (reload, requests) = reload_requests();
         if let Some(control) = &mut settings.control {
             control.webhooks = webhook_handle.clone();

@@ -30,6 +30,11 @@ impl Shard {
             }
             // A call that has gone wants nothing any more.
             FlowOutput::Tell(command) => drop(self.submit(now, command)),
+            FlowOutput::Webhook(call, webhook) => {
+                let result = self.rest.give_webhook(now, call, &webhook);
+                self.drain_desk();
+                self.flows.given(now, call, result);
+            }
             FlowOutput::Ask(question) => self.out.push_back(Output::AskFlow(question)),
             FlowOutput::News(news) => self.out.push_back(Output::Flow(news)),
         }

@@ -12,7 +12,7 @@ use hookswitch_call::directory::{DirectoryChange, Layer, LookupNews, Question, Q
 use hookswitch_call::{CallId, MediaOp, MediaReport, Time, Told};
 use hookswitch_channels::Effort;
 use hookswitch_dialect::call_api::{Admission, LogLost, LogOrder, SessionId, Tag};
-use hookswitch_dialect::flow::{Document, FlowNews, Question as FlowQuestion, QuestionId as FlowQuestionId};
+use hookswitch_dialect::flow::{FlowNews, Question as FlowQuestion, QuestionId as FlowQuestionId, Reply as FlowReply};
 use hookswitch_dialect::journal::CommandName;
 use hookswitch_dialect::journal::record::CallDetail;
 use hookswitch_dialect::rest;
@@ -125,7 +125,7 @@ pub enum Input {
         /// Which question.
         id: FlowQuestionId,
         /// The document, or why there is none.
-        reply: Result<Document, CompactString>,
+        reply: Result<FlowReply, CompactString>,
     },
     /// The URL of a flow has no good answer to [`Output::AskFlow`], and its fallback URL is asked; what comes of that follows.
     FlowElsewhere {

@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use compact_str::{CompactString, format_compact};
-use hookswitch_dialect::flow::{Document, MAX_DOCUMENT, Question, QuestionId};
+use hookswitch_dialect::flow::{Document, MAX_DOCUMENT, Question, QuestionId, Reply};
 use hookswitch_sip::Network;
 use reqwest::Url;
 use tokio::runtime::Runtime;
 
 use crate::clock::Clock;
 use crate::webhook::client::{Poster, PosterConfig};
-use crate::webhook::{WebhookSecret, WebhookUrl, WebhooksError};
+use crate::webhook::{WebhookHandle, WebhookSecret, WebhookUrl, WebhooksError};
 
 /// Most questions that are under way; others are not asked, and have failed.
 pub const MAX_FLOW_QUESTIONS: usize = 1_000;
@@ -64,7 +64,7 @@ pub(crate) enum Heard {
     /// The URL of the flow has no good answer, for this reason, and its fallback URL is asked.
     Elsewhere(CompactString),
     /// What came of it: once, and nothing after it.
-    Reply(Result<Document, CompactString>),
+    Reply(Result<Reply, CompactString>),
 }
 
 /// Takes what is heard of a question, in any thread.
@@ -75,6 +75,8 @@ struct Leader {
     url: Url,
     fallback: Option<Url>,
     poster: Poster,
+    /// Where the webhooks are taken on that documents name.
+    webhooks: WebhookHandle,
 }
 
 /// The clients, their connections and the thread that serves them.
@@ -86,7 +88,12 @@ pub(crate) struct FlowService {
 }
 
 impl FlowService {
-    pub(crate) fn start(flows: Vec<FlowConfig>, clock: Clock, sink: DocumentSink) -> Result<Self, FlowServiceError> {
+    pub(crate) fn start(
+        flows: Vec<FlowConfig>,
+        webhooks: &WebhookHandle,
+        clock: Clock,
+        sink: DocumentSink,
+    ) -> Result<Self, FlowServiceError> {
         let mut leaders = BTreeMap::new();
         for flow in flows {
             let FlowConfig { name, url, fallback, secrets, allow_private, authorities, timeout } = flow;
@@ -98,6 +105,7 @@ impl FlowService {
                 url: url.url().clone(),
                 fallback: fallback.map(|it| it.url().clone()),
                 poster,
+                webhooks: webhooks.clone(),
             };
             leaders.insert(name, Arc::new(leader));
         }
@@ -147,7 +155,7 @@ impl Drop for FlowService {
 
 impl Leader {
     /// Asks the URL, and where that has no good answer the other one.
-    async fn ask(&self, question: &Question, sink: &DocumentSink) -> Result<Document, CompactString> {
+    async fn ask(&self, question: &Question, sink: &DocumentSink) -> Result<Reply, CompactString> {
         let first = match self.url_of(question) {
             Ok(url) => self.exchange(&url, question).await,
             Err(why) => Err(why),
@@ -166,11 +174,11 @@ impl Leader {
         Ok(known.url().clone())
     }
 
-    async fn exchange(&self, url: &Url, question: &Question) -> Result<Document, CompactString> {
+    async fn exchange(&self, url: &Url, question: &Question) -> Result<Reply, CompactString> {
         let send = self.poster.send(url, &question.name, Arc::clone(&question.body));
         let mut response = send.await.map_err(|failure| format_compact!("{failure}"))?;
         if question.last {
-            return Ok(Document::default());
+            return Ok(Reply { verbs: Vec::new(), webhook: None });
         }
         if response.status().as_u16() != 200 {
             return Err(format_compact!("status {}", response.status().as_u16()));
@@ -184,7 +192,15 @@ impl Leader {
                 break;
             }
         }
-        Document::read(&text).map_err(|error| format_compact!("{error}"))
+        let Document { webhook, verbs } = Document::read(&text).map_err(|error| format_compact!("{error}"))?;
+        let webhook = match &webhook {
+            None => None,
+            Some(wanted) => {
+                let taken_on = self.webhooks.take_on(wanted).await;
+                Some(taken_on.map_err(|error| format_compact!("webhook.{}: {error}", error.member()))?)
+            }
+        };
+        Ok(Reply { verbs, webhook })
     }
 }
 

@@ -38,6 +38,7 @@ use crate::status::{Phase, Status};
 use crate::tap::Tap;
 use crate::users::{UserService, UserServiceConfig, UserServiceError};
 use crate::web::{ApplicationConfig, ControlConfig, Host, HttpConfig, TlsError, Web, WebError, WebSockets};
+use crate::webhook::WebhookHandle;
 
 /// How long somebody who asks a shard how much there is waits at most.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
@@ -67,6 +68,8 @@ pub struct SwitchConfig {
     pub users: Option<UserServiceConfig>,
     /// Who leads calls; to be those flows of `shard` that have a URL.
     pub flows: Vec<FlowConfig>,
+    /// Where those webhooks are taken on that their documents name. Default none.
+    pub webhooks: WebhookHandle,
     /// The Call API; none switches it off.
     pub application: Option<ApplicationConfig>,
     /// Directory and registrations over HTTP; none switches it off.
@@ -119,6 +122,7 @@ impl SwitchConfig {
             stun: StunConfig::default(),
             users: None,
             flows: Vec::new(),
+            webhooks: WebhookHandle::default(),
             application: None,
             http: None,
             journal: None,
@@ -246,7 +250,7 @@ impl Switch {
         let controllers = start_controllers(config.secret.as_deref(), &inbox)?;
         let nodes = start_nodes(config.nodes, &inbox)?;
         let users = config.users.map(|config| start_users(config, &inbox)).transpose()?;
-        let flows = start_flows(config.flows, clock, &inbox)?;
+        let flows = start_flows(config.flows, &config.webhooks, clock, &inbox)?;
         let files = config.media.files.recordings.as_deref().filter(|_| config.media.here);
         let kept = find_recordings(config.store.as_ref().filter(|_| has_rest), files, &mut restore)?;
         let records = config.call_records.map(|config| CallRecords::start(config, clock)).transpose()?;
@@ -517,6 +521,7 @@ fn start_users(config: UserServiceConfig, inbox: &Arc<Inbox<Message>>) -> Result
 /// None without a flow that has somebody to ask.
 fn start_flows(
     flows: Vec<FlowConfig>,
+    webhooks: &WebhookHandle,
     clock: Clock,
     inbox: &Arc<Inbox<Message>>,
 ) -> Result<Option<FlowService>, FlowServiceError> {
@@ -526,7 +531,7 @@ fn start_flows(
     let inbox = Arc::clone(inbox);
     // Two at most for each question under way, which are limited.
     let sink: DocumentSink = Arc::new(move |id, reply| inbox.push_always(Message::Flow(id, reply)));
-    FlowService::start(flows, clock, sink).map(Some)
+    FlowService::start(flows, webhooks, clock, sink).map(Some)
 }
 
 /// Fills in what only the system knows.

@@ -10,6 +10,8 @@ use super::perform::call_named;
 use super::sounds::SoundOf;
 use super::verb::{Collect, Dial, Record, Reject, Verb};
 use crate::address::is_callable;
+use crate::journal::is_type_of_calls;
+use crate::webhook::{CallWebhook, MAX_CALL_EVENTS, MAX_CALL_KEY, MAX_CALL_URL};
 
 /// Longest name of a conference, `conference-` not counted, in bytes.
 const MAX_CONFERENCE: usize = 53;
@@ -46,6 +48,32 @@ impl fmt::Display for Place {
 }
 
 type Checked = Result<(), DocumentError>;
+
+/// Whether the webhook of a call can be meant; whether its URL is one, and may be posted to, is seen when it is taken on.
+pub(super) fn webhook(it: &CallWebhook, here: &Place) -> Checked {
+    if it.url.is_empty() || it.url.len() > MAX_CALL_URL {
+        return Err(here.of("url").bad(format_args!("a URL has 1 to {MAX_CALL_URL} bytes")));
+    }
+    let events = here.of("events");
+    match &it.events {
+        Some(types) if types.is_empty() || types.len() > MAX_CALL_EVENTS => {
+            return Err(events.bad(format_args!("1 to {MAX_CALL_EVENTS} types; without it all events are posted")));
+        }
+        Some(types) => {
+            if let Some((index, text)) = types.iter().enumerate().find(|(_, text)| !is_type_of_calls(text)) {
+                let why = "is neither a type of events of calls nor the beginning of some and *";
+                return Err(events.at(index).bad(format_args!("`{text}` {why}")));
+            }
+        }
+        None => {}
+    }
+    match &it.key {
+        Some(name) if name.is_empty() || name.len() > MAX_CALL_KEY => {
+            Err(here.of("key").bad(format_args!("a name has 1 to {MAX_CALL_KEY} bytes")))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
 
 /// Checks a list of verbs; `count` are those before it.
 pub(super) fn verbs(all: &[Verb], place: &Place, count: &mut usize, depth: usize) -> Checked {

@@ -1,11 +1,13 @@
 //! What a web server answers: a list of verbs.
 
+use compact_str::CompactString;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::check::{Place, verbs};
+use super::check::{Place, verbs, webhook};
 use super::verb::Verb;
+use crate::webhook::CallWebhook;
 
 /// Longest document, in bytes.
 pub const MAX_DOCUMENT: usize = 64 * 1024;
@@ -20,9 +22,21 @@ pub const MAX_NESTING: usize = 8;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
+    /// Where the events of the call are posted from now on, if they are not yet. A call keeps its first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<CallWebhook>,
     /// The verbs. When the last one is done, the call ends.
     #[schemars(length(max = 100))]
     pub verbs: Vec<Verb>,
+}
+
+/// A document that is to be carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// Its verbs.
+    pub verbs: Vec<Verb>,
+    /// The webhook that it names, as it is called once it is taken on.
+    pub webhook: Option<CompactString>,
 }
 
 /// A text that is no [`Document`].
@@ -57,6 +71,7 @@ impl Document {
             DocumentError::Bad { place, why: error.inner().to_string() }
         })?;
         json.end().map_err(|error| DocumentError::Bad { place: "the document".to_owned(), why: error.to_string() })?;
+        document.webhook.as_ref().map_or(Ok(()), |it| webhook(it, &Place::top("webhook")))?;
         check_verbs(&document.verbs)?;
         Ok(document)
     }

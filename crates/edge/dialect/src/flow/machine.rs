@@ -7,7 +7,8 @@
 //!      the verbs of the configuration    Talk ── wanted again ──▶ `then`, or `after`
 //! ```
 //!
-//! A verb that fails is noted and the next one comes. A question that fails has the verbs of the configuration carried
+//! A document that names a webhook waits for the call to have it (Webhook) before its first verb. A verb that fails is noted
+//! and the next one comes. A question that fails has the verbs of the configuration carried
 //! out, and the second time in a row the call ends.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -22,7 +23,7 @@ use hookswitch_call::{
 use serde::{Deserialize, Serialize};
 
 use super::body::{Why, body};
-use super::document::Document;
+use super::document::Reply;
 use super::run::{Doing, QUESTION_TIME, Run, Waits};
 use super::totals::{FlowTotals, Totals};
 use super::verb::Verb;
@@ -64,6 +65,8 @@ pub enum FlowOutput {
     Submit(CallId, Command),
     /// Submit this, and nobody wants to know what comes of it.
     Tell(Command),
+    /// Give the call this webhook; wants [`Flows::given`].
+    Webhook(CallId, CompactString),
     /// Ask; wants [`Flows::replied`] unless it is the last one.
     Ask(Question),
     /// For logs.
@@ -220,7 +223,7 @@ impl Flows {
     }
 
     /// What came of a question.
-    pub fn replied(&mut self, now: Time, id: QuestionId, reply: Result<Document, CompactString>) {
+    pub fn replied(&mut self, now: Time, id: QuestionId, reply: Result<Reply, CompactString>) {
         let Some(call) = self.questions.remove(&id) else { return };
         self.with(call, |this, run| {
             if run.waits != Waits::Reply(id) {
@@ -229,14 +232,33 @@ impl Flows {
             let asked = run.deadline.take().map_or(now, |deadline| deadline.saturating_sub(QUESTION_TIME));
             this.totals.count(&run.flow.name, |totals| totals.waited.note(now.saturating_sub(asked)));
             match reply {
-                Ok(document) => {
+                Ok(Reply { verbs, webhook }) => {
                     this.totals.count(&run.flow.name, |totals| totals.answered += 1);
                     run.fell_back = false;
-                    run.turn_to(document.verbs);
-                    this.advance(now, run);
+                    run.turn_to(verbs);
+                    match webhook {
+                        Some(name) => {
+                            run.waits = Waits::Webhook;
+                            this.out.push_back(FlowOutput::Webhook(run.call, name));
+                        }
+                        None => this.advance(now, run),
+                    }
                 }
                 Err(why) => this.unanswered(now, run, why),
             }
+        });
+    }
+
+    /// The call has the webhook of the document; or it has another one, by this name, which it keeps.
+    pub fn given(&mut self, now: Time, call: CallId, result: Result<(), CompactString>) {
+        self.with(call, |this, run| {
+            if run.waits != Waits::Webhook {
+                return;
+            }
+            if let Err(other) = result {
+                this.not_done(run, "webhook".into(), format_compact!("the call has the webhook {other}"));
+            }
+            this.advance(now, run);
         });
     }
 
@@ -325,7 +347,13 @@ impl Flows {
         match run.waits {
             Waits::Outcome(ticket, _) => drop(self.tickets.remove(&ticket)),
             Waits::Reply(id) => drop(self.questions.remove(&id)),
-            Waits::Taken(_) | Waits::Talk(_) | Waits::Recorded | Waits::Pause | Waits::Left | Waits::End => {}
+            Waits::Taken(_)
+            | Waits::Webhook
+            | Waits::Talk(_)
+            | Waits::Recorded
+            | Waits::Pause
+            | Waits::Left
+            | Waits::End => {}
         }
         if run.questions > 0 {
             run.questions += 1;
@@ -397,7 +425,11 @@ impl Flows {
     /// A verb could not be carried out.
     pub(super) fn failed(&mut self, run: &mut Run, why: &Cause) {
         let verb: CompactString = run.verb.as_ref().map_or("answer", Verb::name).into();
-        let why = why.text.clone();
+        self.not_done(run, verb, why.text.clone());
+    }
+
+    /// Something in a document could not be done.
+    fn not_done(&mut self, run: &mut Run, verb: CompactString, why: CompactString) {
         run.failure = Some((verb.clone(), why.clone()));
         self.totals.count(&run.flow.name, |totals| totals.verbs_failed += 1);
         self.note(run, Note::Failed { verb, why });

@@ -19,7 +19,7 @@ mod sounds;
 mod totals;
 mod verb;
 
-pub use document::{Document, DocumentError, MAX_DOCUMENT, MAX_NESTING, MAX_VERBS, check_verbs, schema, tones};
+pub use document::{Document, DocumentError, MAX_DOCUMENT, MAX_NESTING, MAX_VERBS, Reply, check_verbs, schema, tones};
 pub use machine::{FlowNews, FlowOutput, FlowTerms, Flows, Note, Question, QuestionId};
 pub use run::{MAX_IDLE, MAX_PER_MINUTE, MAX_QUESTIONS, QUESTION_TIME, Run};
 pub use sounds::SoundOf;

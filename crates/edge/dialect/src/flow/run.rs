@@ -76,6 +76,8 @@ pub(super) struct List {
 pub(super) enum Waits {
     /// The answer to a question.
     Reply(QuestionId),
+    /// The webhook that the document names.
+    Webhook,
     /// Whether a command is taken.
     Taken(Doing),
     /// The outcome of a command.

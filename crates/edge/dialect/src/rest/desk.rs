@@ -260,6 +260,22 @@ impl Desk {
         self.known.told(told);
     }
 
+    /// Gives a call a webhook that was taken on for it.
+    ///
+    /// # Errors
+    /// The name of another one that the call has, and keeps.
+    pub fn give_webhook(&mut self, now: Time, call: CallId, webhook: &CompactString) -> Result<(), CompactString> {
+        match self.webhooks.get(&call) {
+            None => {
+                self.webhooks.insert(call, webhook.clone());
+                self.out.push_back(DeskOutput::Webhook { at: now, call, webhook: webhook.clone() });
+                Ok(())
+            }
+            Some(before) if before == webhook => Ok(()),
+            Some(before) => Err(before.clone()),
+        }
+    }
+
     /// The command that an event comes of: the one that ends the call, or a running one whose progress it is. To be asked
     /// before [`Desk::told`] is told.
     #[must_use]
@@ -516,18 +532,9 @@ impl Turn<'_> {
             Some(taken_on) => taken_on.clone()?,
             None => return Err(Problem::new(Code::NotEnabled, "nobody posts events of single calls here")),
         };
-        match self.desk.webhooks.insert(call, webhook.clone()) {
-            None => {
-                self.desk.out.push_back(DeskOutput::Webhook { at: self.now, call, webhook: webhook.clone() });
-                Ok(webhook)
-            }
-            Some(before) if before == webhook => Ok(webhook),
-            Some(before) => {
-                let detail = format!("the call has the webhook {before}");
-                self.desk.webhooks.insert(call, before);
-                Err(Problem::new(Code::Impossible, detail))
-            }
-        }
+        let given = self.desk.give_webhook(self.now, call, &webhook);
+        given.map_err(|other| Problem::new(Code::Impossible, format!("the call has the webhook {other}")))?;
+        Ok(webhook)
     }
 
     /// The party that a member of the body names.

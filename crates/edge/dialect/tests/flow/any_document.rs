@@ -3,7 +3,7 @@
 use hookswitch_dialect::flow::Document;
 use proptest::prelude::*;
 
-const GOOD: &str = r##"{"verbs":[{"play":{"sounds":["a",{"tone":"425:200"}]}},{"collect":{"keys":{"1":[{"dial":{"to":[["a"],["b"]]}}]},"then":"/x"}},{"record":{"terminator":"#"}}]}"##;
+const GOOD: &str = r##"{"webhook":{"url":"http://a/","events":["call.*","call.ended"],"key":"k"},"verbs":[{"play":{"sounds":["a",{"tone":"425:200"}]}},{"collect":{"keys":{"1":[{"dial":{"to":[["a"],["b"]]}}]},"then":"/x"}},{"record":{"terminator":"#"}}]}"##;
 
 proptest! {
     #[test]

@@ -6,7 +6,7 @@ use hookswitch_call::{
     Address, CallId, Cause, Command, Event, Failure, Flow, OrderNews, Outcome, Party, Refused, Stage, Step, StepWanted,
     Ticket, Time, Told,
 };
-use hookswitch_dialect::flow::{Document, FlowOutput, FlowTerms, Flows, Note, Question};
+use hookswitch_dialect::flow::{Document, FlowOutput, FlowTerms, Flows, Note, Question, Reply};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -18,6 +18,10 @@ pub struct Desk {
     pub commands: Vec<Command>,
     pub questions: Vec<Question>,
     pub notes: Vec<Note>,
+    /// The webhooks that the call was to be given, by name.
+    pub webhooks: Vec<CompactString>,
+    /// The webhook that the call has, which is all that it gets.
+    pub has: Option<CompactString>,
     /// What the next command is refused with.
     pub refuses: Option<Refused>,
     tickets: u64,
@@ -46,6 +50,8 @@ impl Desk {
             commands: Vec::new(),
             questions: Vec::new(),
             notes: Vec::new(),
+            webhooks: Vec::new(),
+            has: None,
             refuses: None,
             tickets: 0,
         }
@@ -69,6 +75,11 @@ impl Desk {
                     self.flows.submitted(self.now, call, result);
                 }
                 FlowOutput::Tell(command) => self.commands.push(command),
+                FlowOutput::Webhook(call, name) => {
+                    let result = self.has.clone().filter(|has| *has != name).map_or(Ok(()), Err);
+                    self.webhooks.push(name);
+                    self.flows.given(self.now, call, result);
+                }
                 FlowOutput::Ask(question) => self.questions.push(question),
                 FlowOutput::News(news) => self.notes.push(news.what),
             }
@@ -77,8 +88,15 @@ impl Desk {
 
     /// The last question is answered with this document.
     pub fn reply(&mut self, text: &str) {
+        let Document { verbs, webhook } = document(text);
+        assert_eq!(webhook, None, "nobody takes it on");
+        self.reply_with(Reply { verbs, webhook: None });
+    }
+
+    /// The same, and its webhook was taken on.
+    pub fn reply_with(&mut self, reply: Reply) {
         let id = self.questions.last().expect("a question").id;
-        self.flows.replied(self.now, id, Ok(document(text)));
+        self.flows.replied(self.now, id, Ok(reply));
         self.run();
     }
 

@@ -6,3 +6,4 @@ mod documents;
 mod limits;
 mod questions;
 mod verbs;
+mod webhooks;

@@ -4,11 +4,11 @@ use crate::support::*;
 
 use hookswitch_b2bua::Configured;
 use hookswitch_call::{
-    Digit, FIRST_ORDERED, MediaReport, Party, PlayEnd, PlayId, PlayNews, RecordEnd, RecordNews, Recorded,
+    CallId, Digit, Event as CallEvent, FIRST_ORDERED, MediaReport, Party, PlayEnd, PlayId, PlayNews, RecordEnd, RecordNews, Recorded,
 };
-use hookswitch_dialect::flow::{Document, FlowTerms, Note};
+use hookswitch_dialect::flow::{Document, FlowTerms, Note, Reply};
 use hookswitch_shard::Input;
-use hookswitch_sip::{DialogId, Event};
+use hookswitch_sip::{Body, DialogId, Event, Response};
 use serde_json::Value;
 
 /// `sip:sales@x.test` is a flow.
@@ -36,8 +36,8 @@ fn posted(world: &World) -> Value {
 
 fn reply(world: &mut World, verbs: &str) {
     let id = world.questions.last().expect("a question").id;
-    let document = Document::read(format!("{{\"verbs\":[{verbs}]}}").as_bytes()).expect(verbs);
-    world.shard.handle(world.now, Input::Flow { id, reply: Ok(document) });
+    let Document { verbs, .. } = Document::read(format!("{{\"verbs\":[{verbs}]}}").as_bytes()).expect(verbs);
+    world.shard.handle(world.now, Input::Flow { id, reply: Ok(Reply { verbs, webhook: None }) });
     world.run();
 }
 
@@ -200,20 +200,101 @@ fn a_message_is_recorded_and_posted() {
     over(world);
 }
 
-#[test]
-fn a_caller_is_bridged_to_one_who_waits() {
+/// Alice waits with music in a flow, Bob comes and is led to her; her call, and who has called whom.
+fn bridged(then: &str) -> (World, CallId, [DialogId; 2]) {
     let mut world = world(None);
-    let first = calls(&mut world);
+    let alice = calls(&mut world);
     reply(&mut world, r#"{"play":{"sounds":["music.wav"],"times":1000}}"#);
-    world.ack(0, first, None);
+    world.ack(0, alice, None);
     let waiting = world.shard.calls().next().expect("a call");
-    let agent = world.invite(1, "sip:sales@x.test", Some("b"));
-    reply(&mut world, &format!(r#"{{"bridge":{{"call":"call_{waiting}"}}}}"#));
-    world.ack(1, agent, None);
-    world.pass(sec(1));
-    // The sessions of the two meet by re-INVITE; whoever is asked, agrees.
-    for agent in [0, 1] {
-        assert!(!world.has(agent, |event| matches!(event, Event::Failed { .. })));
+    let bob = world.invite(1, "sip:sales@x.test", Some("b"));
+    reply(&mut world, &format!(r#"{{"bridge":{{"call":"call_{waiting}"}}}}{then}"#));
+    world.ack(1, bob, None);
+    (world, waiting, [alice, bob])
+}
+
+/// Alice's phone is offered the session with Bob, and says this.
+fn reinvited(world: &mut World, status: u16) {
+    let asked = world.agents[0].events.iter().rev().find_map(|event| match event {
+        Event::Reinvite { dialog, .. } => Some(*dialog),
+        _ => None,
+    });
+    let mut answer = Response::new(status);
+    answer.body = (status == 200).then(|| Body::sdp("a2"));
+    world.agents[0].endpoint.respond(world.now, asked.expect("a re-INVITE"), answer);
+    world.run();
+}
+
+/// What was posted of ends, by call.
+fn ends(world: &World) -> Vec<(String, Value)> {
+    let last = world.questions.iter().filter(|question| question.last);
+    let posted = last.map(|question| serde_json::from_str::<Value>(&question.body).expect("JSON"));
+    posted.map(|it| (it["call"].as_str().unwrap_or_default().to_owned(), it["ended"].clone())).collect()
+}
+
+#[test]
+fn a_caller_is_bridged_to_one_who_waits_and_either_may_hang_up() {
+    for gone in [0, 1] {
+        let (mut world, waiting, dialogs) = bridged(r#",{"play":{"sounds":["a"]}}"#);
+        let call = world.shard.calls().find(|call| *call != waiting).expect("another call");
+        assert_eq!((ends(&world).len(), world.shard.flow_counts()), (0, (2, 0)), "nothing is to be asked");
+        reinvited(&mut world, 200);
+        let expected = serde_json::json!({ "status": 200, "reason": "OK" });
+        assert_eq!(ends(&world), [(format!("call_{waiting}"), expected.clone())], "hers is over, and she is not");
+        assert_eq!((world.shard.counts().calls, world.shard.flow_counts()), (1, (1, 0)));
+        assert!(world.told.iter().any(|told| told.call == call && told.event == CallEvent::Transferred));
+        world.pass(sec(60));
+        let has_ended = |world: &World, agent| world.has(agent, |event| matches!(event, Event::Ended { .. }));
+        assert!(!has_ended(&world, 0) && !has_ended(&world, 1), "they talk");
+        world.bye(gone, dialogs[gone]);
+        assert!(has_ended(&world, 1 - gone), "and both are gone");
+        assert_eq!(ends(&world)[1..], [(format!("call_{call}"), expected)]);
+        assert_eq!(world.questions.len(), 4, "two came, two have ended, and nobody was asked in between");
+        assert_eq!((world.shard.flow_counts(), world.flow_news.len()), ((0, 0), 0));
+        world.assert_clean();
     }
-    assert_eq!(world.shard.flow_counts().1, 0, "nobody is asked for anything");
+}
+
+#[test]
+fn whoever_cannot_be_bridged_goes_on_in_the_flow_and_so_does_the_other() {
+    let (mut world, waiting, dialogs) = bridged(r#",{"ask":{}}"#);
+    reinvited(&mut world, 488);
+    assert!(matches!(&world.flow_news[..], [Note::Failed { verb, .. }] if verb == "bridge"), "{:?}", world.flow_news);
+    assert_eq!((&posted(&world)["event"], &posted(&world)["failure"]["verb"]), (&"next".into(), &"bridge".into()));
+    assert_eq!((world.shard.counts().calls, ends(&world).len()), (2, 0));
+    // The one who is to be reached has gone meanwhile.
+    world.bye(0, dialogs[0]);
+    reply(&mut world, &format!(r#"{{"bridge":{{"call":"call_{waiting}"}}}},{{"hangup":{{}}}}"#));
+    assert_eq!(world.flow_news.len(), 2);
+    assert!(world.has(1, |event| matches!(event, Event::Ended { .. })), "the verb behind it is carried out");
+    assert_eq!((ends(&world).len(), world.shard.flow_counts()), (2, (0, 0)));
+    world.assert_clean();
+}
+
+#[test]
+fn a_document_gives_its_call_a_webhook_as_a_request_does() {
+    let mut world = world(None);
+    let dialog = calls(&mut world);
+    let call = world.shard.calls().next().expect("a call");
+    let taken_on = |world: &mut World, verbs: &str, name: &str| {
+        let id = world.questions.last().expect("a question").id;
+        let Document { verbs, .. } = Document::read(format!("{{\"verbs\":[{verbs}]}}").as_bytes()).expect(verbs);
+        world.shard.handle(world.now, Input::Flow { id, reply: Ok(Reply { verbs, webhook: Some(name.into()) }) });
+        world.run();
+    };
+    let told = world.told.len();
+    taken_on(&mut world, r#"{"answer":{}},{"ask":{}}"#, "call.1");
+    assert_eq!(world.webhooks, [(call, "call.1".into(), told)], "before anything that comes of its verbs");
+    world.ack(0, dialog, None);
+    // The same again is no other one, and neither is that of a request.
+    taken_on(&mut world, r#"{"ask":{}}"#, "call.1");
+    world.webhook = Some(Ok("call.2".into()));
+    let path = format!("/v1/calls/call_{call}/webhook");
+    assert_eq!(world.rest("PUT", &path, r#"{"url":"https://hooks.test/others"}"#).status, 409);
+    taken_on(&mut world, r#"{"ask":{}}"#, "call.2");
+    assert_eq!((world.webhooks.len(), world.flow_news.len()), (1, 1));
+    let failure = serde_json::json!({ "verb": "webhook", "why": "the call has the webhook call.1" });
+    assert_eq!(posted(&world)["failure"], failure);
+    reply(&mut world, r#"{"hangup":{}}"#);
+    over(world);
 }

@@ -4,13 +4,17 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
+use hookswitch_dialect::webhook::{CallWebhook, Terms};
+
 use super::*;
+use crate::journal::{JournalConfig, JournalThread};
+use crate::webhook::{CallWebhooksConfig, Webhooks, WebhooksConfig};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const DOCUMENT: &str = r#"{"verbs":[{"reject":{}}]}"#;
 
-type Reply = (QuestionId, Result<Document, CompactString>);
+type Taken = (QuestionId, Result<Reply, CompactString>);
 
 /// A server that answers each path in its own bad way; what it was asked comes out.
 fn server() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
@@ -38,6 +42,10 @@ fn server() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
                     "/500" => say("500 No", DOCUMENT),
                     "/204" => say("204 Nothing", ""),
                     "/garbage" => say("200 OK", "<html>"),
+                    "/posted" => say("200 OK", &posted("http://127.0.0.1:1/x", "")),
+                    "/posted/keyed" => say("200 OK", &posted("http://127.0.0.1:1/x", r#","key":"crm""#)),
+                    "/posted/private" => say("200 OK", &posted("http://10.0.0.1/x", "")),
+                    "/posted/odd" => say("200 OK", &posted("gopher://h.test/x", "")),
                     "/bad" => say("200 OK", r#"{"verbs":[{"dial":{"to":7}}]}"#),
                     "/long" => say("200 OK", &format!("{DOCUMENT}{}", " ".repeat(MAX_DOCUMENT))),
                     "/moved" => say("302 There", "").replace("\r\n\r\n", "\r\nLocation: /good\r\n\r\n"),
@@ -55,6 +63,11 @@ fn server() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     (address, asked)
 }
 
+/// A document that names a webhook.
+fn posted(url: &str, more: &str) -> String {
+    format!(r#"{{"webhook":{{"url":"{url}","events":["call.ended"]{more}}},"verbs":[{{"reject":{{}}}}]}}"#)
+}
+
 fn config(at: SocketAddr, path: &str, fallback: Option<&str>) -> FlowConfig {
     let url = |path: &str| format!("http://{at}{path}").parse().expect("a URL");
     FlowConfig {
@@ -68,7 +81,12 @@ fn config(at: SocketAddr, path: &str, fallback: Option<&str>) -> FlowConfig {
     }
 }
 
-fn service(config: FlowConfig) -> (FlowService, Receiver<Reply>) {
+/// Where nobody posts events of single calls.
+fn service(config: FlowConfig) -> (FlowService, Receiver<Taken>) {
+    service_with(config, &WebhookHandle::default())
+}
+
+fn service_with(config: FlowConfig, webhooks: &WebhookHandle) -> (FlowService, Receiver<Taken>) {
     let (replies, taken) = channel();
     let replies = Mutex::new(replies);
     let sink: DocumentSink = Arc::new(move |id, heard| {
@@ -76,7 +94,7 @@ fn service(config: FlowConfig) -> (FlowService, Receiver<Reply>) {
             let _ = replies.lock().expect("nobody panics").send((id, reply));
         }
     });
-    (FlowService::start(vec![config], Clock::start(), sink).expect("a service"), taken)
+    (FlowService::start(vec![config], webhooks, Clock::start(), sink).expect("a service"), taken)
 }
 
 fn question(url: Option<&str>) -> Question {
@@ -90,8 +108,12 @@ fn question(url: Option<&str>) -> Question {
     }
 }
 
-fn ask(config: FlowConfig, url: Option<&str>) -> Result<Document, String> {
-    let (service, taken) = service(config);
+fn ask(config: FlowConfig, url: Option<&str>) -> Result<Reply, String> {
+    ask_with(config, url, &WebhookHandle::default())
+}
+
+fn ask_with(config: FlowConfig, url: Option<&str>, webhooks: &WebhookHandle) -> Result<Reply, String> {
+    let (service, taken) = service_with(config, webhooks);
     service.ask(question(url));
     let (id, reply) = taken.recv_timeout(PATIENCE).expect("a reply");
     assert_eq!(id, QuestionId(7));
@@ -101,8 +123,9 @@ fn ask(config: FlowConfig, url: Option<&str>) -> Result<Document, String> {
 #[test]
 fn a_question_is_posted_and_signed_and_its_document_read() {
     let (at, asked) = server();
-    let document = ask(config(at, "/good", None), None).expect("a document");
-    assert_eq!(document, Document::read(DOCUMENT.as_bytes()).expect("one"));
+    let reply = ask(config(at, "/good", None), None).expect("a document");
+    let Document { verbs, .. } = Document::read(DOCUMENT.as_bytes()).expect("one");
+    assert_eq!(reply, Reply { verbs, webhook: None });
     let request = asked.lock().expect("nobody panics")[0].to_lowercase();
     for header in
         ["post /good http/1.1", "content-type: application/json", "webhook-id: flow_7", "webhook-signature: v1,"]
@@ -143,12 +166,48 @@ fn that_the_fallback_url_is_asked_is_told_before_its_answer() {
     let sink: DocumentSink = Arc::new(move |_, what| {
         let _ = heard.lock().expect("nobody panics").send(what);
     });
-    let service = FlowService::start(vec![config(at, "/500", Some("/good"))], Clock::start(), sink).expect("a service");
+    let config = config(at, "/500", Some("/good"));
+    let service = FlowService::start(vec![config], &WebhookHandle::default(), Clock::start(), sink).expect("a service");
     service.ask(question(None));
     let first = taken.recv_timeout(PATIENCE).expect("that it failed");
     assert!(matches!(&first, Heard::Elsewhere(why) if why == "status 500"), "{first:?}");
     let second = taken.recv_timeout(PATIENCE).expect("a reply");
     assert!(matches!(second, Heard::Reply(Ok(_))), "{second:?}");
+}
+
+#[test]
+fn a_webhook_is_taken_on_or_the_document_is_no_good_answer() {
+    let (at, _) = server();
+    let ask = |path: &str, webhooks: &WebhookHandle| ask_with(config(at, path, None), None, webhooks);
+    let why = ask("/posted", &WebhookHandle::default()).expect_err("nobody posts anything");
+    assert!(why.starts_with("webhook.url: the events of single calls are not posted"), "{why}");
+    let calls = CallWebhooksConfig {
+        max: 1,
+        secrets: Vec::new(),
+        keys: [("desk".into(), vec![SECRET.parse().expect("a key")])].into(),
+        allow_private: vec![Network { addr: [127, 0, 0, 0].into(), prefix: 8 }],
+        authorities: None,
+        timeout: Duration::from_secs(1),
+        terms: Terms::default(),
+        linger: Duration::from_secs(60),
+    };
+    let journal = JournalThread::start(&JournalConfig::new(None)).expect("a log");
+    let config = WebhooksConfig { endpoints: Vec::new(), calls: Some(calls), store: None };
+    let webhooks = Webhooks::start(config, &journal.handle()).expect("webhooks");
+    let handle = webhooks.handle();
+    for (path, expected) in [
+        ("/posted/private", "webhook.url: leads to 10.0.0.1, which is no public address"),
+        ("/posted/odd", "webhook.url: not an http or https URL"),
+        ("/posted/keyed", "webhook.key: no key of call_webhooks.keys has this name"),
+    ] {
+        let why = ask(path, &handle).expect_err(path);
+        assert!(why.starts_with(expected), "{path}: {why}");
+    }
+    assert!(handle.names().is_empty());
+    let name = ask("/posted", &handle).expect("a document").webhook.expect("its webhook");
+    let wanted =
+        CallWebhook { events: Some(vec!["call.ended".into()]), ..CallWebhook::to("http://127.0.0.1:1/x".to_owned()) };
+    assert_eq!((handle.names(), wanted.name()), (vec![name.clone()], name), "as a request that names it");
 }
 
 #[test]
