@@ -216,6 +216,45 @@ fn a_transfer_by_somebody_else_ends_the_leading() {
     assert!(desk.wanted.is_empty());
 }
 
+/// The call that Bob has made is joined with Alice, who waits in one of her own; both are led.
+fn joined() -> (Desk, CallId) {
+    let (mut desk, waits) = answered();
+    let call = desk.incoming(Some("b"));
+    desk.tell(Report::Located { call, found: Found::Service(Service::Flow(sales())), codecs: None, forwards: None });
+    step(&mut desk, call, Step::Answer).expect("taken");
+    desk.tell(Report::Confirmed { call, leg: LegId(0), sdp: None });
+    assert_eq!(codes(&mut desk), [200]);
+    desk.wanted.clear();
+    desk.since();
+    let (party, other_party) = (Party::Caller, Party::Caller);
+    let (which, other) = (CallRef::Id(call), CallRef::Id(waits));
+    let join = Command::Join { call: which, party, other, other_party, to: None, by: Some(By::Bridge) };
+    desk.submit(join).expect("taken");
+    assert_eq!(desk.since(), ["spare seat for Callee", "reoffer 0 our-offer"]);
+    desk.reaccepted(waits, 0, "z");
+    let said = desk.since();
+    for expected in [format!("move 0 to {call} 2").as_str(), "swap", "Caller hears Peer", "Callee hears Peer"] {
+        assert!(said.iter().any(|line| line == expected), "{expected}: {said:?}");
+    }
+    assert_eq!(codes(&mut desk), [200]);
+    assert!(desk.board.call(waits).is_none(), "nobody is left in hers");
+    (desk, call)
+}
+
+#[test]
+fn two_led_parties_who_are_joined_are_led_no_more_whoever_hangs_up() {
+    for (gone, other) in [(0, 2), (2, 0)] {
+        let (mut desk, call) = joined();
+        let refused = step(&mut desk, call, dial(&[&["sip:carol@x"]])).expect_err("not led");
+        assert_eq!(refused, Refused::Impossible("nobody leads this call".into()));
+        desk.ended(call, gone, Cause::hangup());
+        assert_eq!(desk.since(), [format!("hangup {other} 200 OK")]);
+        desk.ended(call, other, Cause::hangup());
+        assert!(desk.wanted.is_empty(), "nobody is asked for a step");
+        assert_eq!(desk.board.live(), 0);
+    }
+}
+
 #[test]
 fn somebody_who_is_transferred_to_a_flow_is_led_from_there() {
     let mut desk = Desk::new(Limits::default());

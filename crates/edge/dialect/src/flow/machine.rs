@@ -152,8 +152,8 @@ impl Flows {
                     run.waits = Waits::Outcome(ticket, doing);
                     this.tickets.insert(ticket, call);
                 }
-                // It is over, and says so in a moment.
-                Err(Refused::NoSuchCall | Refused::Ending) => run.waits = Waits::End,
+                // It is over, and says so in a moment. What a bridge finds ending may be the other call.
+                Err(Refused::NoSuchCall | Refused::Ending) if !run.is_bridging(doing) => run.waits = Waits::End,
                 Err(refused) => {
                     let cause = Cause::new(Kind::Other, Fault::Server).with_text(refused.to_string());
                     this.done(now, run, doing, Err(cause));

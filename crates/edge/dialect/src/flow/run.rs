@@ -163,6 +163,11 @@ impl Run {
         }
     }
 
+    /// Whether this command is that of a bridge.
+    pub(super) const fn is_bridging(&self, doing: Doing) -> bool {
+        matches!((doing, &self.verb), (Doing::Leave, Some(Verb::Bridge(_))))
+    }
+
     /// Whether another question may be asked; else why not. Notes it if so.
     pub(super) fn may_ask(&mut self, now: Time) -> Result<(), &'static str> {
         while self.asked.front().is_some_and(|at| *at + Duration::from_secs(60) <= now) {

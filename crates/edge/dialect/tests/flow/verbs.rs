@@ -189,6 +189,23 @@ fn a_verb_that_fails_is_told_and_the_next_one_comes() {
 }
 
 #[test]
+fn a_bridge_to_a_call_that_is_just_ending_has_failed_and_the_next_verb_comes() {
+    let mut desk = led(r#"{"answer":{}},{"ask":{}}"#);
+    desk.done(Ok(()));
+    desk.refuses = Some(hookswitch_call::Refused::Ending);
+    desk.reply(r#"{"verbs":[{"bridge":{"call":"call_ff"}},{"play":{"sounds":["sorry"]}}]}"#);
+    assert_eq!(desk.since(), ["answer", "join Id(call 0000000000ff) Caller", "play"]);
+    assert!(matches!(desk.notes.as_slice(), [Note::Failed { verb, .. }] if verb == "bridge"), "{:?}", desk.notes);
+    // What else finds the call ending, has found its own.
+    desk.done(Ok(()));
+    let mut desk = led(r#"{"answer":{}},{"ask":{}}"#);
+    desk.done(Ok(()));
+    desk.refuses = Some(hookswitch_call::Refused::Ending);
+    desk.reply(r#"{"verbs":[{"play":{"sounds":["a"]}},{"play":{"sounds":["b"]}}]}"#);
+    assert_eq!((desk.since(), desk.notes.len()), (vec!["answer".to_owned(), "play".to_owned()], 0));
+}
+
+#[test]
 fn a_command_that_is_refused_has_failed() {
     let mut desk = Desk::new(None);
     desk.wanted(true);
