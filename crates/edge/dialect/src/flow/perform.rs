@@ -106,6 +106,12 @@ impl Flows {
     /// A command of a verb has ended.
     pub(super) fn done(&mut self, now: Time, run: &mut Run, doing: Doing, result: Result<(), Cause>) {
         match (doing, result) {
+            // The party has gone, and with it the call, which says so in a moment: nothing has failed.
+            (Doing::Answer | Doing::Play | Doing::Collect | Doing::Record, Err(cause))
+                if cause.kind == Kind::Cancelled =>
+            {
+                run.waits = Waits::End;
+            }
             (Doing::Answer, Ok(())) => {
                 run.answered = true;
                 self.advance(now, run);

@@ -1,8 +1,8 @@
 //! What each verb orders, and what comes after it.
 
 use hookswitch_call::{
-    Address, AudioOrder, Cause, Command, Digit, Event, LegId, OrderNews, Party, RecordEnd, RecordNews, Recorded,
-    RecordingId, Tracks,
+    Address, AudioOrder, Cause, Command, Digit, Event, Fault, Kind, LegId, OrderNews, Party, RecordEnd, RecordNews,
+    Recorded, RecordingId, Tracks,
 };
 use hookswitch_dialect::flow::{FlowTerms, Note, Run};
 
@@ -186,6 +186,19 @@ fn a_verb_that_fails_is_told_and_the_next_one_comes() {
     assert_eq!(desk.notes, expected);
     let expected = serde_json::json!({ "verb": "conference", "why": "The Room Is Full" });
     assert_eq!(desk.posted()["failure"], expected);
+}
+
+#[test]
+fn a_verb_that_ends_with_the_call_has_not_failed() {
+    for verb in [r#"{"play":{"sounds":["a"]}}"#, r#"{"collect":{"tries":2}}"#, r#"{"record":{}}"#] {
+        let mut desk = led(&format!("{verb},{{\"ask\":{{}}}}"));
+        desk.done(Ok(()));
+        desk.since();
+        desk.done(Err(Cause::new(Kind::Cancelled, Fault::Nobody).with_text("the call has ended")));
+        assert_eq!((desk.since(), desk.notes.len(), desk.questions.len()), (vec![], 0, 1), "{verb}");
+        desk.ended();
+        assert_eq!((&desk.posted()["event"], desk.posted().get("failure")), (&"ended".into(), None));
+    }
 }
 
 #[test]
