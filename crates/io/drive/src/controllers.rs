@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_shard::{Note, NoteId};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{Client, ClientBuilder, Method, Url, redirect};
+use hyper::Method;
+use hyper::header::HeaderValue;
+use reqwest::{Client, ClientBuilder, Url, redirect};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
+use crate::lines::{Ask, Lines, NoAnswer};
 use crate::nodes::bearer;
 use crate::opensips::innermost;
 use crate::pii::Pii;
@@ -21,18 +23,22 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Requests at once; others wait for their turn.
 pub const MAX_CONTROLLER_REQUESTS: usize = 256;
 
-/// Connections kept open to one controller although they carry nothing.
+/// Longest answer that is read to its end, in bytes. A connection with a longer one is not used again.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Connections kept open to one controller over TLS although they carry nothing. In the clear as many are kept as were needed at once.
 const IDLE_CONNECTIONS: usize = 64;
 
-/// For how long: less than usual servers keep them, so that no request meets a connection that is being closed.
+/// How long connections are kept open although they carry nothing: less than usual servers keep them, so that no request meets
+/// one that is being closed.
 const IDLE_FOR: Duration = Duration::from_secs(4);
 
 /// Takes what came of a note, in any thread: the status, if there was an answer.
 pub(crate) type NoteSink = Arc<dyn Fn(NoteId, Option<u16>) + Send + Sync>;
 
-/// The client, its connections and the thread that serves them.
+/// The connections and the thread that serves them.
 pub(crate) struct Controllers {
-    client: Client,
+    lines: Arc<Lines>,
     /// What is shown to them.
     bearer: Option<HeaderValue>,
     sink: NoteSink,
@@ -54,18 +60,19 @@ impl Controllers {
             .enable_all()
             .build()?;
         let places = Arc::new(Semaphore::new(MAX_CONTROLLER_REQUESTS));
-        Ok(Self { client, bearer: secret.map(bearer).transpose()?, sink, places, runtime: Some(runtime) })
+        let lines = Lines::start(runtime.handle(), client, IDLE_FOR);
+        Ok(Self { lines, bearer: secret.map(bearer).transpose()?, sink, places, runtime: Some(runtime) })
     }
 
     /// Makes the request. What comes of it goes to the sink.
     pub(crate) fn tell(&self, note: Note) {
         let Some(runtime) = &self.runtime else { return };
         let bearer = self.bearer.clone();
-        let (sink, places, client) = (Arc::clone(&self.sink), Arc::clone(&self.places), self.client.clone());
+        let (sink, places, lines) = (Arc::clone(&self.sink), Arc::clone(&self.places), Arc::clone(&self.lines));
         runtime.spawn(async move {
             let _place = places.acquire().await;
             let id = note.id;
-            let status = exchange(&client, bearer, note).await;
+            let status = exchange(&lines, bearer, note).await;
             sink(id, status);
         });
     }
@@ -80,7 +87,6 @@ fn settings() -> ClientBuilder {
         .tcp_nodelay(true)
         .pool_max_idle_per_host(IDLE_CONNECTIONS)
         .pool_idle_timeout(IDLE_FOR)
-        .timeout(PATIENCE)
 }
 
 impl Drop for Controllers {
@@ -92,37 +98,26 @@ impl Drop for Controllers {
     }
 }
 
-async fn exchange(client: &Client, bearer: Option<HeaderValue>, note: Note) -> Option<u16> {
+async fn exchange(lines: &Lines, bearer: Option<HeaderValue>, note: Note) -> Option<u16> {
     let Note { method, url, body, .. } = note;
     let method = if method == "DELETE" { Method::DELETE } else { Method::PUT };
-    let parsed: Url = url.parse().inspect_err(|error| tracing::warn!(%error, "a controller's URL is none")).ok()?;
-    let host = parsed.host_str().unwrap_or_default().to_owned();
-    let request = client.request(method, parsed);
-    let request = match bearer {
-        Some(bearer) => request.header(AUTHORIZATION, bearer),
-        None => request,
-    };
-    let request = match body.is_empty() {
-        true => request,
-        false => request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body),
-    };
-    match request.send().await {
-        Ok(response) => {
-            let status = response.status();
-            if !status.is_success() {
-                tracing::warn!(controller = %Pii(&host), status = status.as_u16(), "a controller does not take an event");
+    let asked = Ask { method, url: url.clone(), bearer, body };
+    let why = match lines.ask(asked, MAX_ANSWER, PATIENCE).await {
+        // Nothing in it counts but its status.
+        Ok((status, _)) | Err(NoAnswer::Unread(status, _)) => {
+            if !(200..300).contains(&status) {
+                tracing::warn!(controller = %Pii(host(&url)), status, "a controller does not take an event");
             }
-            // Read to its end, or the connection cannot be used again; a long answer is not worth that.
-            let short = response.content_length().is_some_and(|length| length < 65_536);
-            if short && let Err(error) = response.bytes().await {
-                tracing::debug!(error = %innermost(&error), "a controller's answer broke off");
-            }
-            Some(status.as_u16())
+            return Some(status);
         }
-        Err(error) => {
-            let why = if error.is_timeout() { "no answer in time".to_owned() } else { innermost(&error) };
-            tracing::warn!(controller = %Pii(&host), why, "a controller cannot be told of an event");
-            None
-        }
-    }
+        Err(NoAnswer::Lost(error)) => error,
+        Err(NoAnswer::Late) => "no answer in time".to_owned(),
+    };
+    tracing::warn!(controller = %Pii(host(&url)), why, "a controller cannot be told of an event");
+    None
+}
+
+/// Whom a URL leads to.
+fn host(url: &str) -> String {
+    url.parse().ok().and_then(|url: Url| url.host_str().map(str::to_owned)).unwrap_or_default()
 }

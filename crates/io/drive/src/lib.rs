@@ -27,6 +27,7 @@ mod inbox;
 pub mod journal;
 mod kept;
 mod key;
+mod lines;
 pub mod media;
 mod nftables;
 mod nodes;

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hookswitch_nodes::{Answer, AskId, Request};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{Client, Method, redirect};
+use hyper::Method;
+use hyper::header::HeaderValue;
+use reqwest::{Client, redirect};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
+use crate::lines::{Ask, Lines, NoAnswer};
 use crate::opensips::innermost;
 
 /// Requests to nodes at once; others wait for their turn.
@@ -22,10 +23,11 @@ pub const MAX_NODE_REQUESTS: usize = 256;
 /// Longest answer of a node, in bytes; a longer one counts as none.
 pub const MAX_NODE_ANSWER: usize = 16 * 1024 * 1024;
 
-/// Connections kept open to one node although they carry nothing.
+/// Connections kept open to one node over TLS although they carry nothing. In the clear as many are kept as were needed at once.
 const IDLE_CONNECTIONS: usize = 64;
 
-/// For how long: less than our own listeners keep them, so that no request meets a connection that is being closed.
+/// How long connections are kept open although they carry nothing: less than our own listeners keep them, so that no request meets
+/// one that is being closed.
 const IDLE_FOR: Duration = Duration::from_secs(20);
 
 /// How nodes are asked.
@@ -60,9 +62,9 @@ pub(crate) fn bearer(secret: &str) -> io::Result<HeaderValue> {
 /// Takes what came of a request, in any thread.
 pub(crate) type AnswerOfNode = Arc<dyn Fn(Answer) + Send + Sync>;
 
-/// The client, its connections and the thread that serves them.
+/// The connections and the thread that serves them.
 pub(crate) struct NodeClient {
-    client: Client,
+    lines: Arc<Lines>,
     patience: Duration,
     bearer: Option<HeaderValue>,
     sink: AnswerOfNode,
@@ -84,7 +86,7 @@ impl NodeClient {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("nodes").enable_all().build()?;
         Ok(Self {
-            client,
+            lines: Lines::start(runtime.handle(), client, IDLE_FOR),
             patience: config.patience,
             bearer: config.secret.as_deref().map(bearer).transpose()?,
             sink,
@@ -96,15 +98,12 @@ impl NodeClient {
     /// Makes the request. What comes of it goes to the sink.
     pub(crate) fn ask(&self, request: Request) {
         let Some(runtime) = &self.runtime else { return };
-        let (sink, places, client) = (Arc::clone(&self.sink), Arc::clone(&self.places), self.client.clone());
+        let (sink, places, lines) = (Arc::clone(&self.sink), Arc::clone(&self.places), Arc::clone(&self.lines));
         let (patience, bearer) = (self.patience, self.bearer.clone());
         runtime.spawn(async move {
             let _place = places.acquire().await;
             let id = request.id;
-            let result = timeout(patience, exchange(&client, bearer, request)).await.unwrap_or_else(|_| {
-                tracing::debug!("a node does not answer in time");
-                None
-            });
+            let result = exchange(&lines, bearer, request, patience).await;
             sink(Answer { id, result });
         });
     }
@@ -119,7 +118,12 @@ impl Drop for NodeClient {
     }
 }
 
-async fn exchange(client: &Client, bearer: Option<HeaderValue>, request: Request) -> Option<(u16, Bytes)> {
+async fn exchange(
+    lines: &Lines,
+    bearer: Option<HeaderValue>,
+    request: Request,
+    patience: Duration,
+) -> Option<(u16, Bytes)> {
     let Request { id: AskId(_), method, url, body } = request;
     let method = match method {
         "GET" => Method::GET,
@@ -127,25 +131,21 @@ async fn exchange(client: &Client, bearer: Option<HeaderValue>, request: Request
         "DELETE" => Method::DELETE,
         _ => Method::PUT,
     };
-    let mut asked = client.request(method, &url);
-    if let Some(bearer) = bearer {
-        asked = asked.header(AUTHORIZATION, bearer);
-    }
-    if !body.is_empty() {
-        asked = asked.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body);
-    }
-    let failed = |error: &reqwest::Error| tracing::debug!(url, error = %innermost(error), "a node cannot be asked");
-    let mut response = asked.send().await.inspect_err(failed).ok()?;
-    let status = response.status().as_u16();
-    let mut whole = bytes::BytesMut::new();
-    while let Some(piece) = response.chunk().await.inspect_err(failed).ok()? {
-        if whole.len() + piece.len() > MAX_NODE_ANSWER {
-            tracing::warn!(url, "the answer of a node is too long");
-            return None;
+    match lines.ask(Ask { method, url: url.clone(), bearer, body }, MAX_NODE_ANSWER, patience).await {
+        Ok(answer) => Some(answer),
+        Err(NoAnswer::Late) => {
+            tracing::debug!(url, "a node does not answer in time");
+            None
         }
-        whole.extend_from_slice(&piece);
+        Err(NoAnswer::Lost(error)) => {
+            tracing::debug!(url, error, "a node cannot be asked");
+            None
+        }
+        Err(NoAnswer::Unread(_, why)) => {
+            tracing::warn!(url, why, "the answer of a node cannot be read");
+            None
+        }
     }
-    Some((status, whole.freeze()))
 }
 
 #[cfg(test)]
