@@ -1,14 +1,19 @@
 //! What has become of commands that were accepted, for the audit log: the log of events tells it.
 
+use std::time::Duration;
+
 use compact_str::CompactString;
 use hookswitch_dialect::journal::{Filter, Logged};
 use serde::Deserialize;
 
 use super::audit::{Ended, Note, Noter};
-use crate::journal::JournalHandle;
+use crate::journal::{JournalHandle, READ_AT_ONCE};
 
 /// The type of the event that a command has ended.
 const COMMAND_ENDED: &str = "command.ended";
+
+/// How long ends may gather before they are read: the log of events would wake its readers for each commit.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Notes the end of each command from now on, for as long as the log of events lives.
 pub(in crate::web) async fn follow(journal: JournalHandle, noter: Noter) {
@@ -16,7 +21,12 @@ pub(in crate::web) async fn follow(journal: JournalHandle, noter: Noter) {
     let mut reader = from_now_on();
     loop {
         match reader.next().await {
-            Ok(events) => events.iter().filter_map(|event| ended(event)).for_each(|end| noter.note(Note::Ended(end))),
+            Ok(events) => {
+                events.iter().filter_map(|event| ended(event)).for_each(|end| noter.note(Note::Ended(end)));
+                if events.len() < READ_AT_ONCE {
+                    tokio::time::sleep(GATHER).await;
+                }
+            }
             Err(error) => {
                 tracing::warn!(%error, "ends of commands are missing in the audit log");
                 reader = from_now_on();
