@@ -135,7 +135,9 @@ impl Response {
     /// A document.
     #[must_use]
     pub fn json(status: u16, document: &Value) -> Self {
-        Self { status, content_type: JSON, headers: Vec::new(), body: document.to_string(), file: None }
+        // Its Display would go through a formatter, piece by piece.
+        let body = serde_json::to_string(document).expect("names are texts, and a text takes whatever is written");
+        Self { status, content_type: JSON, headers: Vec::new(), body, file: None }
     }
 
     /// Nothing to read.
