@@ -8,10 +8,10 @@ use compact_str::CompactString;
 use hookswitch_dialect::journal::{Filter, Logged};
 
 /// Events that are held in memory; older ones are read from the disk.
-pub const RING_EVENTS: usize = 8_192;
+pub const RING_EVENTS: usize = 32_768;
 
 /// Bytes of events that are held in memory.
-pub const RING_BYTES: usize = 4 * 1024 * 1024;
+pub const RING_BYTES: usize = 16 * 1024 * 1024;
 
 /// Batches from this length on have a table of their domains.
 const TABLE_FROM: usize = 16;

@@ -64,10 +64,7 @@ impl AheadFile {
             runs.sort_by_key(|run| run.first().map_or(0, |first| first.number));
             found = runs.into_iter().flatten().collect();
         }
-        if size < HEADER + 2 * HALF {
-            // No later write changes the length, so that only data has to be synchronised.
-            file.set_len(HEADER + 2 * HALF).and_then(|()| file.sync_all()).map_err(wrap)?;
-        }
+        fill(&file, size.max(HEADER)).map_err(wrap)?;
         Ok((Self { path: path.into(), file, half: 0, at: 0, last: [0; 2], buffer: Vec::new() }, found))
     }
 
@@ -118,6 +115,22 @@ pub(super) enum Fit {
 
 const fn start_of(half: usize) -> u64 {
     HEADER + half as u64 * HALF
+}
+
+/// Gives the file its length and its blocks. No later write changes either, so that only data has to be synchronised then, and
+/// nobody waits for what the file system has to write of other files before it may note that one has grown.
+fn fill(file: &File, mut from: u64) -> io::Result<()> {
+    const PIECE: u64 = 256 * 1024;
+    if from >= HEADER + 2 * HALF {
+        return Ok(());
+    }
+    let zeros = vec![0; PIECE as usize];
+    while from < HEADER + 2 * HALF {
+        let length = PIECE.min(HEADER + 2 * HALF - from);
+        file.write_all_at(&zeros[..length as usize], from)?;
+        from += length;
+    }
+    file.sync_all()
 }
 
 fn check_header(path: &Path, file: &File) -> Result<(), StoreError> {
