@@ -39,7 +39,7 @@ for program in curl python3; do
     command -v "$program" >/dev/null || { echo "rest.sh: $program is missing" >&2 && exit 2; }
 done
 
-# A thousand calls with audio are four thousand sockets.
+# A thousand calls with audio are four thousand sockets. All phones are one address, which may send as much as it likes.
 ulimit -n "$(ulimit -Hn)"
 mkdir -p "$out"
 work=$(mktemp -d)
@@ -55,7 +55,7 @@ token=$(head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n')
 echo "$token" >"$work/token"
 chmod 600 "$work/token"
 digest=$(printf %s "$token" | sha256sum | cut -d' ' -f1)
-listen='sip: { listen: [ "udp:127.0.0.1:5066" ] }'
+listen='sip: { listen: [ "udp:127.0.0.1:5066" ], max_rate_per_source: 0 }'
 routes='routes: [ { match: "sip:bench-*@*", to: "sip:127.0.0.2:5070" } ]'
 media='media: { address: 127.0.0.1, ports: 10000-19999 }'
 http='http: { listen: "127.0.0.1:9900" }'

@@ -3,15 +3,21 @@
 use std::net::SocketAddr;
 
 use hookswitch_call::Time;
-use hookswitch_sip::Network;
 use hookswitch_sip::auth::{RejectedWhy, Verdict};
 use hookswitch_sip::guard::{Guard, GuardNews, Offence};
+use hookswitch_sip::{Dropped, Network};
 use hookswitch_sip_msg::{Message, Uri};
 
 use crate::B2bua;
 use crate::locate::aor;
 
 impl B2bua {
+    /// How many messages were dropped, and why.
+    #[must_use]
+    pub fn dropped(&self) -> Dropped {
+        self.endpoint.dropped()
+    }
+
     /// Who is not listened to.
     #[must_use]
     pub fn guard(&self) -> &Guard {

@@ -273,6 +273,12 @@ impl Shard {
         self.b2bua.guard_mut().admits(now, remote)
     }
 
+    /// How many SIP messages were dropped, and why.
+    #[must_use]
+    pub fn dropped(&self) -> hookswitch_sip::Dropped {
+        self.b2bua.dropped()
+    }
+
     /// What the guard has counted, and how many bans stand.
     #[must_use]
     pub fn guard_counts(&self, now: Time) -> (GuardTotals, usize) {
@@ -483,7 +489,9 @@ impl Shard {
                     self.out.push_back(Output::Store(Change::BanPut(Box::new(ban.clone()))));
                 }
                 // It is remembered, so that another one is longer.
-                GuardNews::Lifted { why: LiftedWhy::Over, .. } | GuardNews::Spared { .. } => {}
+                GuardNews::Lifted { why: LiftedWhy::Over, .. }
+                | GuardNews::Spared { .. }
+                | GuardNews::Flooded { .. } => {}
                 GuardNews::Lifted { source, .. } | GuardNews::Forgotten { source } => {
                     self.out.push_back(Output::Store(Change::BanRemoved(*source)));
                 }

@@ -142,7 +142,7 @@ impl Filter {
             | GuardNews::Spared { source }
             | GuardNews::Lifted { source, .. } => self.take(*source),
             // It was lifted long before.
-            GuardNews::Forgotten { .. } => {}
+            GuardNews::Forgotten { .. } | GuardNews::Flooded { .. } => {}
         }
     }
 

@@ -100,7 +100,7 @@ impl Endpoint {
     fn on_flood(&mut self, now: Time, flow: Flow, pace: Pace) {
         self.dropped.flood += 1;
         if pace == Pace::FirstOver {
-            self.guard.offend(now, flow.remote, Offence::Flood);
+            self.guard.flooded(now, flow.remote);
         }
     }
 

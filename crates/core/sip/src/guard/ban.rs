@@ -126,6 +126,11 @@ pub enum GuardNews {
         /// Whose.
         source: Source,
     },
+    /// More comes from there than an address may send, and what is beyond that is thrown away unread.
+    Flooded {
+        /// Who.
+        source: Source,
+    },
 }
 
 /// Why somebody cannot be banned.

@@ -49,6 +49,9 @@ pub const MAX_BANS_PER_SECOND: u32 = 50;
 /// Longest reason of a ban by order, in bytes; more is cut off.
 pub const MAX_REASON: usize = 128;
 
+/// News of floods are at least so far apart, of all sources together: they are for whoever reads the log.
+pub const FLOOD_NEWS: Time = Time::from_secs(60);
+
 /// Longest ban by order: ten years.
 pub const LONGEST_ORDER: Time = Time::from_secs(10 * 365 * 86_400);
 
@@ -71,6 +74,8 @@ pub struct Guard {
     totals: GuardTotals,
     /// The second, and how many were banned in it.
     banned_in: (u64, u32),
+    /// When news of a flood were told last.
+    flood_told: Option<Time>,
 }
 
 impl Guard {
@@ -90,6 +95,7 @@ impl Guard {
             news: VecDeque::new(),
             totals: GuardTotals::default(),
             banned_in: (0, 0),
+            flood_told: None,
             hasher,
             config,
         }
@@ -142,6 +148,16 @@ impl Guard {
                 }
             }
             None => self.totals.uncounted += 1,
+        }
+    }
+
+    /// More comes from there than an address may send: an offence, and news, of all addresses together at most once in
+    /// [`FLOOD_NEWS`], also of those against whom nothing is counted.
+    pub fn flooded(&mut self, now: Time, remote: SocketAddr) {
+        self.offend(now, remote, Offence::Flood);
+        if self.flood_told.is_none_or(|told| now >= told + FLOOD_NEWS) {
+            self.flood_told = Some(now);
+            self.news.push_back(GuardNews::Flooded { source: Source::of(remote.ip()) });
         }
     }
 

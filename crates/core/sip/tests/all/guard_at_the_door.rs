@@ -4,7 +4,7 @@ use crate::support;
 
 use crate::support::lone::{Lone, invite, request};
 use crate::support::{HERE, addr, config};
-use hookswitch_sip::guard::{BanWhy, GuardConfig, Offence};
+use hookswitch_sip::guard::{BanWhy, GuardConfig, GuardNews, Offence};
 use hookswitch_sip::{ConnId, EndpointConfig, Flow, Input, RequestOut, Transport};
 use hookswitch_sip_msg::Method;
 
@@ -66,6 +66,27 @@ fn a_flood_counts_once_a_second() {
         }
     }
     assert_eq!(offences(&lone, Offence::Flood), 3);
+}
+
+#[test]
+fn a_flood_is_told_once_a_minute_also_of_who_cannot_be_banned() {
+    // Who can be banned is, long before the next minute.
+    for (allow, expected) in [("10.0.0.0", &[0, 60][..]), ("198.0.0.0", &[0])] {
+        let mut lone = guarded(Transport::Udp, |config| {
+            config.max_rate_per_source = 10;
+            config.guard.allow = vec![hookswitch_sip::Network { addr: allow.parse().unwrap(), prefix: 8 }];
+        });
+        let mut told = Vec::new();
+        for second in 0..61_u64 {
+            lone.now = support::START + std::time::Duration::from_secs(second);
+            for _ in 0..21 {
+                lone.hear(&request("OPTIONS", "z9hG4bK-1", 1, "a", "", ""));
+            }
+            let news = std::iter::from_fn(|| lone.endpoint.guard_mut().poll_news());
+            told.extend(news.filter(|news| matches!(news, GuardNews::Flooded { .. })).map(|_| second));
+        }
+        assert_eq!(told, expected, "{allow}");
+    }
 }
 
 #[test]

@@ -50,7 +50,10 @@ fn news(guard: &mut Guard) -> Vec<GuardNews> {
 fn lengths(guard: &mut Guard) -> Vec<u64> {
     let banned = news(guard).into_iter().filter_map(|news| match news {
         GuardNews::Banned { ban, .. } => Some((ban.until - ban.since).as_secs()),
-        GuardNews::Spared { .. } | GuardNews::Lifted { .. } | GuardNews::Forgotten { .. } => None,
+        GuardNews::Spared { .. }
+        | GuardNews::Lifted { .. }
+        | GuardNews::Forgotten { .. }
+        | GuardNews::Flooded { .. } => None,
     });
     banned.collect()
 }

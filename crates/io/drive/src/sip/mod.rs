@@ -46,8 +46,8 @@ use crate::tap::{Direction, Tap};
 use crate::users::UserService;
 use crate::web::{Asked, Figure, HttpAnswer, StatusReport, WebMessage};
 use crate::web::{
-    binding_figures, dns_figures, filter_figures, flow_figures, guard_figures, hub_figures, node_figures,
-    record_figures, toll_figures, trunk_figures, user_figures,
+    binding_figures, dns_figures, dropped_figures, filter_figures, flow_figures, guard_figures, hub_figures,
+    node_figures, record_figures, toll_figures, trunk_figures, user_figures,
 };
 pub(crate) use desk::Desk;
 pub(crate) use sockets::SipSockets;
@@ -346,6 +346,7 @@ impl ShardLoop {
         figures.extend(dns_figures(self.shard.name_counts()));
         figures.extend(binding_figures(self.shard.registrar_totals()));
         figures.extend(user_figures(self.shard.user_counts()));
+        figures.extend(dropped_figures(self.shard.dropped()));
         figures.extend(guard_figures(self.shard.guard_counts(now)));
         figures.extend(self.filter.as_ref().map(|filter| filter_figures(filter.counts())).into_iter().flatten());
         figures.extend(toll_figures(self.shard.toll_refused()));

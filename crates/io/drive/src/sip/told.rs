@@ -181,6 +181,10 @@ pub(crate) fn log_guard(news: &GuardNews) {
             let source = source.to_string();
             tracing::debug!(source = %Pii(&source), "ban forgotten");
         }
+        GuardNews::Flooded { source } => {
+            let source = source.to_string();
+            tracing::warn!(source = %Pii(&source), "more comes from there than sip.max_rate_per_source lets through: dropped unread");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the guard and the limits of calls have counted, for `/metrics`.
 
 use hookswitch_shard::TollWhy;
+use hookswitch_sip::Dropped;
 use hookswitch_sip::guard::{GuardTotals, Offence};
 
 use super::status::Figure;
@@ -23,6 +24,21 @@ pub(crate) fn guard_figures((totals, standing): (GuardTotals, usize)) -> Vec<Fig
         counted.map(|(offence, count)| Figure::total("offences", OFFENCES, count).labelled("offence", offence.name())),
     );
     figures
+}
+
+/// How many SIP messages came to nothing.
+pub(crate) fn dropped_figures(dropped: Dropped) -> [Figure; 6] {
+    const MESSAGES: &str = "SIP messages that came to nothing, by why.";
+    let Dropped { garbage, stray_responses, stray_acks, overload, flood, oversize } = dropped;
+    [
+        ("garbage", garbage),
+        ("stray_response", stray_responses),
+        ("stray_ack", stray_acks),
+        ("overload", overload),
+        ("rate_per_source", flood),
+        ("oversize", oversize),
+    ]
+    .map(|(why, count)| Figure::total("sip_dropped", MESSAGES, count).labelled("why", why))
 }
 
 /// How many calls were not made because of what they cost.

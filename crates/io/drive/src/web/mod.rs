@@ -45,7 +45,7 @@ pub use control::{
 };
 pub use door::Door;
 pub(crate) use figures::{binding_figures, dns_figures, flow_figures, record_figures, trunk_figures, user_figures};
-pub(crate) use guard::{filter_figures, guard_figures, toll_figures};
+pub(crate) use guard::{dropped_figures, filter_figures, guard_figures, toll_figures};
 pub use http::{HttpConfig, MAX_BODY, MAX_HTTP_CONNECTIONS, MAX_REQUESTS};
 use listener::Bound;
 pub use listener::{BadWebListen, WebListen};

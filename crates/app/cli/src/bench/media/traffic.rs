@@ -133,10 +133,10 @@ impl<'a> Traffic<'a> {
         Ok(passed)
     }
 
-    /// Receives what is still on its way, and counts it.
-    pub(super) fn drain(&mut self, time: Duration, latency: &mut Histogram) -> anyhow::Result<u64> {
+    /// Receives what is still on its way, and counts it: for so long, but no longer than until `most` have come.
+    pub(super) fn drain(&mut self, time: Duration, most: u64, latency: &mut Histogram) -> anyhow::Result<u64> {
         let (begin, mut received) = (Instant::now(), 0);
-        while let Some(rest) = time.checked_sub(begin.elapsed()).filter(|rest| !rest.is_zero()) {
+        while let Some(rest) = time.checked_sub(begin.elapsed()).filter(|rest| !rest.is_zero() && received < most) {
             received += self.receive(rest, Some(latency))?;
         }
         Ok(received)

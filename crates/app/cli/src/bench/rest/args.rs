@@ -6,17 +6,17 @@ use std::time::Duration;
 use anyhow::ensure;
 use clap::Args;
 
-use super::course::REQUESTS_OF_A_CALL;
+use super::course::requests_of_a_call;
 
 const AFTER_HELP: &str = "\
-A call is five requests: POST /v1/calls, GET of the call, POST of a hold of the called party, GET of that command, and
-DELETE of the call; all but GET carry an Idempotency-Key. Each comes --pause after the answer to the one before, so that
-the phones have done what they were told; the hold as long after both phones have had their ACK as well, and fails if
-they have not after 5 s. A phone is called for each party, in this process: the switch must send sip:bench-*@* to
+A call begins with POST /v1/calls and ends with DELETE of the call. In between come --turns of five requests: GET of the
+call, POST of a hold of the called party, GET of that command, POST of its end, and GET of that command. All but GET
+carry an Idempotency-Key. Each request comes --pause after the answer to the one before, so that the phones have done
+what they were told; the hold as long after both phones have had their ACK as well, and fails if they have not after 5 s. A phone is called for each party, in this process: the switch must send sip:bench-*@* to
 --phones. A request waits for a connection that is free; its time runs from when it is written.
 
 Exit codes:
-  0  every request was answered as it should be, every hold was done, and every phone was hung up
+  0  every request was answered as it should be, every command was done, and every phone was hung up
   1  something was not
   2  the command line cannot be understood
   3  sockets failed, or a process to be measured is not there";
@@ -39,6 +39,9 @@ pub(in crate::bench) struct RestArgs {
     /// Connections, each with one request at a time
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub(super) connections: u16,
+    /// How often a call is held and taken back
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(super) turns: u16,
     /// Between an answer and the next request about the call, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 200)]
     pub(super) pause: u64,
@@ -76,9 +79,9 @@ impl RestArgs {
         ensure!(requests <= MAX_REQUESTS, "more than {MAX_REQUESTS} requests");
         let is_fit = |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
         ensure!(self.token.as_ref().is_none_or(is_fit), "--token must be of visible ASCII characters");
-        let each = f64::from(REQUESTS_OF_A_CALL);
+        let each = f64::from(requests_of_a_call(self.turns));
         let calls = (requests / each).round() as u64;
-        ensure!(calls > 0, "--rate and --duration make no call of {REQUESTS_OF_A_CALL} requests");
+        ensure!(calls > 0, "--rate and --duration make no call of {each} requests");
         let (interval, pause) = (Duration::from_secs_f64(each / self.rate), Duration::from_millis(self.pause));
         Ok(Plan { calls, interval, pause })
     }

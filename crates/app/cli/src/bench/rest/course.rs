@@ -1,13 +1,15 @@
 //! What is asked for each call, one after the other.
 //!
 //! ```text
-//!                     phones talk │
-//!   start ─201─▶ look ─200─▶ hold ─202─▶ check ─200, done─▶ end ─202─▶ completed
-//!     └────────────┴──────────┴───────────┴──────────────────┴── anything else: failed, and ended if it was started
+//!                        phones talk │
+//!   start ─▶ get call ─▶ hold ─▶ get hold ─▶ unhold ─▶ get unhold ─▶ end
+//!               ▲                                          │
+//!               └──────────────── turns left ──────────────┘
 //! ```
 //!
 //! A party can be held once the call stands, which an application would learn from `call.bridged`. Here the phones are at
-//! hand: the hold waits until both have had their ACK, and as long as any other request after that.
+//! hand: the hold waits until both have had their ACK, and as long as any other request after that. An answer that is not
+//! the wanted one ends a call.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
@@ -19,12 +21,14 @@ use serde_json::Value;
 use super::super::histogram::Histogram;
 use super::connection::{Answer, Request};
 
-/// The requests of one call, in their order.
-pub(super) const STEPS: [Step; REQUESTS_OF_A_CALL as usize] =
-    [Step::Start, Step::Look, Step::Hold, Step::Check, Step::End];
+/// The kinds of requests, in their order.
+pub(super) const STEPS: [Step; 7] =
+    [Step::Start, Step::Look, Step::Hold, Step::Held, Step::Unhold, Step::Unheld, Step::End];
 
-/// How many requests a call is.
-pub(super) const REQUESTS_OF_A_CALL: u16 = 5;
+/// How many requests a call with so many turns is.
+pub(super) const fn requests_of_a_call(turns: u16) -> u32 {
+    2 + 5 * turns as u32
+}
 
 /// The phones of a call.
 const PARTIES: u8 = 2;
@@ -41,7 +45,11 @@ pub(super) enum Step {
     Start,
     Look,
     Hold,
-    Check,
+    /// Whether the hold is done.
+    Held,
+    Unhold,
+    /// Whether that is done.
+    Unheld,
     End,
 }
 
@@ -51,7 +59,9 @@ impl Step {
             Self::Start => "start",
             Self::Look => "get call",
             Self::Hold => "hold",
-            Self::Check => "get command",
+            Self::Held => "get hold",
+            Self::Unhold => "unhold",
+            Self::Unheld => "get unhold",
             Self::End => "end",
         }
     }
@@ -59,13 +69,9 @@ impl Step {
     const fn wanted(self) -> u16 {
         match self {
             Self::Start => 201,
-            Self::Look | Self::Check => 200,
-            Self::Hold | Self::End => 202,
+            Self::Look | Self::Held | Self::Unheld => 200,
+            Self::Hold | Self::Unhold | Self::End => 202,
         }
-    }
-
-    fn next(self) -> Option<Self> {
-        STEPS.get(self as usize + 1).copied()
     }
 }
 
@@ -74,9 +80,13 @@ impl Step {
 struct Call {
     number: u64,
     step: Step,
+    /// Requests that have been written.
+    asked: u32,
+    /// Turns that are still to come.
+    turns: u16,
     /// Its name at the switch, once it has one.
     id: String,
-    /// The command that holds it.
+    /// The command that was given last.
     command: String,
     failed: bool,
     written: Duration,
@@ -92,6 +102,7 @@ pub(super) struct Course {
     /// Tells the keys of this run from those of others.
     run: u32,
     pause: Duration,
+    turns: u16,
     calls: Vec<Option<Call>>,
     free: Vec<usize>,
     /// Whose next request is due, and since when.
@@ -111,7 +122,7 @@ pub(super) struct Tally {
     /// Why requests failed, in words: `hold: 409 not_answered`.
     pub(super) failed: BTreeMap<String, u64>,
     /// From writing a request to having its answer, by step.
-    pub(super) latency: [Histogram; REQUESTS_OF_A_CALL as usize],
+    pub(super) latency: [Histogram; STEPS.len()],
     /// How long requests had to wait before they could be written.
     pub(super) waited: Histogram,
     /// Most calls that were open at a time.
@@ -121,7 +132,8 @@ pub(super) struct Tally {
 }
 
 impl Course {
-    pub(super) fn new(run: u32, pause: Duration) -> Self {
+    /// Calls that are held and taken back so many times, with this time between an answer and the next request.
+    pub(super) fn new(run: u32, pause: Duration, turns: u16) -> Self {
         let tally = Tally {
             completed: 0,
             answered: 0,
@@ -134,6 +146,7 @@ impl Course {
         Self {
             run,
             pause,
+            turns,
             calls: Vec::new(),
             free: Vec::new(),
             due: VecDeque::new(),
@@ -158,6 +171,8 @@ impl Course {
         self.calls[slot] = Some(Call {
             number,
             step: Step::Start,
+            asked: 0,
+            turns: self.turns,
             id: String::new(),
             command: String::new(),
             failed: false,
@@ -228,7 +243,9 @@ impl Course {
         self.tally.waited.add(now.saturating_sub(at));
         let call = self.calls.get_mut(slot)?.as_mut()?;
         call.written = now;
-        Some(call.write(self.run, write).map(|()| slot))
+        let written = call.write(self.run, write).map(|()| slot);
+        call.asked += 1;
+        Some(written)
     }
 
     /// What was answered to a call's request.
@@ -237,7 +254,7 @@ impl Course {
         self.tally.last = now;
         self.tally.answered += 1;
         self.tally.latency[call.step as usize].add(now.saturating_sub(call.written));
-        let mut next = call.step.next();
+        let mut next = call.next();
         if let Err(why) = call.learn(answer) {
             let why = format!("{}: {why}", call.step.name());
             self.tally.fail(why);
@@ -266,9 +283,25 @@ impl Course {
 }
 
 impl Call {
+    /// What comes after this step has gone well. Of the last turn it is the end.
+    fn next(&mut self) -> Option<Step> {
+        match self.step {
+            Step::Start => Some(Step::Look),
+            Step::Look => Some(Step::Hold),
+            Step::Hold => Some(Step::Held),
+            Step::Held => Some(Step::Unhold),
+            Step::Unhold => Some(Step::Unheld),
+            Step::Unheld => {
+                self.turns = self.turns.saturating_sub(1);
+                Some(if self.turns > 0 { Step::Look } else { Step::End })
+            }
+            Step::End => None,
+        }
+    }
+
     fn write<E>(&self, run: u32, write: impl FnOnce(&Request<'_>) -> Result<(), E>) -> Result<(), E> {
-        let Self { number, step, id, command, .. } = self;
-        let key = format!("bench-{run:08x}-{number}-{}", *step as usize);
+        let Self { number, step, asked, id, command, .. } = self;
+        let key = format!("bench-{run:08x}-{number}-{asked}");
         let key = Some(&*key);
         match step {
             Step::Start => {
@@ -278,11 +311,11 @@ impl Call {
                 write(&Request { method: "POST", path: "/v1/calls", key, body: Some(&body) })
             }
             Step::Look => write(&Request { method: "GET", path: &format!("/v1/calls/{id}"), key: None, body: None }),
-            Step::Hold => {
-                let (path, body) = (format!("/v1/calls/{id}/hold"), Some(r#"{"party":"callee"}"#));
+            Step::Hold | Step::Unhold => {
+                let (path, body) = (format!("/v1/calls/{id}/{}", step.name()), Some(r#"{"party":"callee"}"#));
                 write(&Request { method: "POST", path: &path, key, body })
             }
-            Step::Check => {
+            Step::Held | Step::Unheld => {
                 write(&Request { method: "GET", path: &format!("/v1/commands/{command}"), key: None, body: None })
             }
             Step::End => write(&Request { method: "DELETE", path: &format!("/v1/calls/{id}"), key, body: None }),
@@ -299,11 +332,11 @@ impl Call {
         let wanted = |name| text(name).ok_or_else(|| format!("{} without {name}", answer.status)).map(str::to_owned);
         match self.step {
             Step::Start => self.id = wanted("id")?,
-            Step::Hold => self.command = wanted("id")?,
-            Step::Check => {
+            Step::Hold | Step::Unhold => self.command = wanted("id")?,
+            Step::Held | Step::Unheld => {
                 let status = wanted("status")?;
                 if status != "done" {
-                    return Err(format!("the hold is {status}"));
+                    return Err(format!("the command is {status}"));
                 }
             }
             Step::Look | Step::End => {}
@@ -340,16 +373,24 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_five_requests_each_a_pause_after_the_answer_before() {
-        let mut course = Course::new(10, Duration::from_millis(100));
+    fn a_call_is_held_and_taken_back_by_requests_a_pause_apart() {
+        let mut course = Course::new(10, Duration::from_millis(100), 2);
         course.start(Duration::ZERO, 7);
         let answers = [
             (answer(201, r#"{"id":"call_1","command":"cmd_1"}"#), "POST /v1/calls bench-0000000a-7-0"),
             (answer(200, r#"{"id":"call_1"}"#), "GET /v1/calls/call_1 -"),
             (answer(202, r#"{"id":"cmd_2"}"#), "POST /v1/calls/call_1/hold bench-0000000a-7-2"),
             (answer(200, r#"{"status":"done"}"#), "GET /v1/commands/cmd_2 -"),
-            (answer(202, r#"{"id":"cmd_3"}"#), "DELETE /v1/calls/call_1 bench-0000000a-7-4"),
+            (answer(202, r#"{"id":"cmd_3"}"#), "POST /v1/calls/call_1/unhold bench-0000000a-7-4"),
+            (answer(200, r#"{"status":"done"}"#), "GET /v1/commands/cmd_3 -"),
+            (answer(200, r#"{"id":"call_1"}"#), "GET /v1/calls/call_1 -"),
+            (answer(202, r#"{"id":"cmd_4"}"#), "POST /v1/calls/call_1/hold bench-0000000a-7-7"),
+            (answer(200, r#"{"status":"done"}"#), "GET /v1/commands/cmd_4 -"),
+            (answer(202, r#"{"id":"cmd_5"}"#), "POST /v1/calls/call_1/unhold bench-0000000a-7-9"),
+            (answer(200, r#"{"status":"done"}"#), "GET /v1/commands/cmd_5 -"),
+            (answer(202, r#"{"id":"cmd_6"}"#), "DELETE /v1/calls/call_1 bench-0000000a-7-11"),
         ];
+        assert_eq!(answers.len(), requests_of_a_call(2) as usize);
         let mut now = 5;
         for (answer, expected) in answers {
             assert_eq!(written(&mut course, now), Some((0, expected.to_owned())));
@@ -362,14 +403,14 @@ mod tests {
             now += 101;
             course.handle_timeout(Duration::from_millis(now));
         }
-        assert_eq!((course.tally.completed, course.tally.answered, course.open()), (1, 5, 0));
+        assert_eq!((course.tally.completed, course.tally.answered, course.open()), (1, 12, 0));
         assert!(course.tally.failed.is_empty());
         assert_eq!(course.tally.waited.longest(), Duration::from_millis(5));
     }
 
     /// A call, number 3, whose hold is next.
     fn about_to_hold(pause: Duration) -> Course {
-        let mut course = Course::new(0, pause);
+        let mut course = Course::new(0, pause, 1);
         course.start(Duration::ZERO, 3);
         for good in [answer(201, r#"{"id":"call_1"}"#), answer(200, r#"{"id":"call_1"}"#)] {
             course.handle_timeout(pause);
@@ -408,7 +449,7 @@ mod tests {
         course.handle_timeout(PATIENCE - Duration::from_millis(1));
         assert_eq!((written(&mut course, 0), course.deadline()), (None, Some(PATIENCE)));
         course.handle_timeout(PATIENCE);
-        assert_eq!(written(&mut course, 5_000), Some((0, "DELETE /v1/calls/call_1 bench-00000000-3-4".to_owned())));
+        assert_eq!(written(&mut course, 5_000), Some((0, "DELETE /v1/calls/call_1 bench-00000000-3-2".to_owned())));
         course.answered(PATIENCE, 0, &answer(202, "{}"));
         assert_eq!((course.tally.completed, course.open()), (0, 0));
         assert_eq!(course.tally.failed.keys().collect::<Vec<_>>(), ["hold: the phones do not talk after 5 s"]);
@@ -416,7 +457,7 @@ mod tests {
 
     #[test]
     fn what_is_not_answered_as_it_should_be_is_told_and_ends_the_call() {
-        let mut course = Course::new(0, Duration::ZERO);
+        let mut course = Course::new(0, Duration::ZERO, 1);
         for (number, bad) in [answer(503, r#"{"code":"unavailable"}"#), answer(201, "{}")].iter().enumerate() {
             course.start(Duration::ZERO, number as u64);
             let (slot, _) = written(&mut course, 0).unwrap();
@@ -427,7 +468,7 @@ mod tests {
         for (good, expected) in [
             (answer(201, r#"{"id":"call_1"}"#), "POST /v1/calls bench-00000000-2-0"),
             (answer(404, r#"{"code":"no_such_call"}"#), "GET /v1/calls/call_1 -"),
-            (answer(202, r#"{"id":"cmd_3"}"#), "DELETE /v1/calls/call_1 bench-00000000-2-4"),
+            (answer(202, r#"{"id":"cmd_3"}"#), "DELETE /v1/calls/call_1 bench-00000000-2-2"),
         ] {
             assert_eq!(written(&mut course, 0), Some((0, expected.to_owned())));
             course.answered(Duration::ZERO, 0, &good);

@@ -110,7 +110,7 @@ impl Run {
             buffer: BytesMut::with_capacity(BUFFER),
             idle: (0..connections.len()).rev().collect(),
             connections,
-            course: Course::new(run, plan.pause),
+            course: Course::new(run, plan.pause, args.turns),
             poll,
         })
     }
