@@ -129,6 +129,10 @@ pub(super) struct Tally {
     pub(super) peak: usize,
     /// When the last answer came.
     pub(super) last: Duration,
+    /// When the first call was over, and how many requests were answered then.
+    first_over: Option<(Duration, u64)>,
+    /// The same of when the last call began.
+    last_begun: (Duration, u64),
 }
 
 impl Course {
@@ -142,6 +146,8 @@ impl Course {
             waited: Histogram::new(),
             peak: 0,
             last: Duration::ZERO,
+            first_over: None,
+            last_begun: (Duration::ZERO, 0),
         };
         Self {
             run,
@@ -182,6 +188,7 @@ impl Course {
             waits: false,
         });
         self.places.insert(number, slot);
+        self.tally.last_begun = (at, self.tally.answered);
         self.due.push_back((at, slot));
         self.tally.peak = self.tally.peak.max(self.open());
     }
@@ -269,6 +276,7 @@ impl Course {
             }
             None => {
                 self.tally.completed += u64::from(!call.failed);
+                self.tally.first_over.get_or_insert((now, self.tally.answered));
                 self.over(slot);
             }
         }
@@ -346,6 +354,13 @@ impl Call {
 }
 
 impl Tally {
+    /// Answers a second while calls both began and ended; of a run that is too short for that none.
+    pub(super) fn steady_rate(&self) -> Option<f64> {
+        let ((from, before), (to, after)) = (self.first_over?, self.last_begun);
+        let time = to.checked_sub(from).filter(|time| !time.is_zero())?;
+        Some((after - before) as f64 / time.as_secs_f64())
+    }
+
     /// Counts something that went wrong.
     pub(super) fn fail(&mut self, why: String) {
         let known = self.failed.len() < MAX_REASONS || self.failed.contains_key(&why);
@@ -404,6 +419,7 @@ mod tests {
             course.handle_timeout(Duration::from_millis(now));
         }
         assert_eq!((course.tally.completed, course.tally.answered, course.open()), (1, 12, 0));
+        assert_eq!(course.tally.steady_rate(), None, "no call began after the first one was over");
         assert!(course.tally.failed.is_empty());
         assert_eq!(course.tally.waited.longest(), Duration::from_millis(5));
     }
@@ -439,6 +455,19 @@ mod tests {
             course.handle_timeout(PATIENCE * 3);
             assert!(course.tally.failed.is_empty(), "{second}");
         }
+    }
+
+    #[test]
+    fn the_rate_is_that_between_the_first_end_and_the_last_beginning() {
+        let mut course = Course::new(0, Duration::ZERO, 1);
+        let bad = answer(503, "{}");
+        for second in [1, 2, 6] {
+            course.start(Duration::from_secs(second), second);
+            let (slot, _) = written(&mut course, second * 1_000).unwrap();
+            course.answered(Duration::from_secs(second + 1), slot, &bad);
+        }
+        // From the second 2 to 6; the third was not yet answered then.
+        assert_eq!(course.tally.steady_rate(), Some(0.25));
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(super) struct Report {
     requests: u64,
     /// From the first call to the last answer.
     seconds: f64,
+    /// Answers a second from when the first call was over to when the last one began; of all the time where that is none.
     per_second: f64,
     /// Calls that went through all of their requests.
     completed: u64,
@@ -66,7 +67,7 @@ impl Report {
         Self {
             requests: tally.answered,
             seconds: rounded(seconds),
-            per_second: rounded(tally.answered as f64 / seconds),
+            per_second: rounded(tally.steady_rate().unwrap_or(tally.answered as f64 / seconds)),
             completed: tally.completed,
             failed: tally.failed.clone(),
             peak: tally.peak,
@@ -88,7 +89,7 @@ impl Report {
         let mut text = String::new();
         let (requests, seconds, rate) = (self.requests, self.seconds, self.per_second);
         // Writing to a string does not fail.
-        let _ = writeln!(text, "requests      {requests} in {seconds} s, {rate:.0}/s");
+        let _ = writeln!(text, "requests      {requests} in {seconds} s, {rate:.0}/s while calls began and ended");
         let _ = writeln!(text, "calls         {} completed, at most {} open", self.completed, self.peak);
         for (why, count) in &self.failed {
             let _ = writeln!(text, "failed        {count}: {why}");
