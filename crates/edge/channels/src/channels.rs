@@ -176,6 +176,12 @@ impl Channels {
         self.draining = draining;
     }
 
+    /// Whether there are no new ones.
+    #[must_use]
+    pub const fn draining(&self) -> bool {
+        self.draining || self.stopping
+    }
+
     /// How hard the media threads work: for whoever places calls on several hosts.
     pub const fn set_effort(&mut self, effort: Effort) {
         self.effort = effort;
@@ -494,15 +500,14 @@ impl Channels {
     /// How many more there may be.
     pub(crate) fn load(&self) -> Value {
         let active = self.active();
-        let full = self.draining || self.stopping;
-        let available = if full { 0 } else { self.config.capacity.saturating_sub(active) };
+        let available = if self.draining() { 0 } else { self.config.capacity.saturating_sub(active) };
         json!({"active": active, "available": available})
     }
 
     /// The same with all that whoever places calls wants to know.
     pub(crate) fn whole_load(&self) -> Value {
         let mut load = self.load();
-        load["draining"] = (self.draining || self.stopping).into();
+        load["draining"] = self.draining().into();
         load["cpu"] = f64::from(self.effort.cpu).into();
         load["late_ticks"] = self.effort.late_ticks.into();
         load["instance"] = self.instance().as_str().into();

@@ -80,6 +80,12 @@ impl Shard {
     pub fn draining(&self) -> bool {
         self.board.draining()
     }
+
+    /// Whether new media channels of controllers are refused.
+    #[must_use]
+    pub const fn channels_draining(&self) -> bool {
+        self.channels.draining()
+    }
 }
 
 /// The switch, as the desk sees it.

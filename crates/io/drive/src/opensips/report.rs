@@ -21,6 +21,7 @@ pub(super) fn of(health: &Health, counts: &Counts, uptime: Duration, draining: b
         links: vec![("mi", health.mi.clone()), ("events", health.events.clone())],
         uptime,
         draining,
+        channels_draining: false,
         calls: counts.opensips.calls,
         registrations: None,
         nodes: Vec::new(),

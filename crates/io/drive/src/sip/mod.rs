@@ -357,9 +357,16 @@ impl ShardLoop {
         let nodes = self.shard.node_status();
         figures.extend(node_figures(&nodes));
         let (notes, lost) = self.shard.controller_notes();
-        let draining = self.status.get() >= Phase::Draining || self.shard.draining();
+        let stopping = self.status.get() >= Phase::Draining;
+        let draining = stopping || self.shard.draining();
+        let channels_draining = stopping || self.shard.channels_draining();
         figures.extend([
             Figure::now("draining", "Whether no new calls are taken.", usize::from(draining)),
+            Figure::now(
+                "channels_draining",
+                "Whether no new media channels of controllers are taken.",
+                usize::from(channels_draining),
+            ),
             Figure::now("controller_notes_waiting", "Notes to controllers that wait or are under way.", notes),
             Figure::total("controller_notes_lost", "Notes to controllers that nobody has taken.", lost),
             Figure::total("calls_ended", "Calls that have ended.", self.pending.ended),
@@ -379,6 +386,7 @@ impl ShardLoop {
                 .collect(),
             uptime: now.saturating_sub(self.started),
             draining,
+            channels_draining,
             calls: counts.calls,
             registrations: Some(counts.bindings),
             nodes,

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use super::accept::{PerAddress, Places, Terms};
 use super::door::{self, Door};
+use super::health::Takes;
 use super::recordings::{Lacking, Shelf};
 use super::status::{StatusHandle, Witnesses};
 use super::{Asked, Gateway, HttpAnswer, WebListen, WebMessage};
@@ -83,23 +84,30 @@ pub(super) fn router(gateway: Gateway, witnesses: Witnesses, door: Door) -> Rout
     status(witnesses).merge(guarded(passing_on(Router::new(), gateway, WebMessage::Http), door))
 }
 
-/// `/health` and `/metrics`.
+/// `/health`, `/health/live` and `/metrics`.
 fn status(witnesses: Witnesses) -> Router {
     let health = witnesses.clone();
     let health = get(move || {
         let witnesses = health.clone();
         async move { witnesses.health().await }
     });
+    let alive = witnesses.clone();
+    let alive = get(move || {
+        let witnesses = alive.clone();
+        async move { witnesses.liveness().await }
+    });
     let metrics = get(move || {
         let witnesses = witnesses.clone();
         async move { witnesses.metrics().await }
     });
-    Router::new().route("/health", health.clone()).route("/health/", health).route("/metrics", metrics)
+    let pages = Router::new().route("/health", health.clone()).route("/health/", health);
+    pages.route("/health/live", alive).route("/metrics", metrics)
 }
 
-/// Everything goes to the media channels, but `/health`, `/metrics` and the files of recordings.
+/// Everything goes to the media channels, but health, `/metrics` and the files of recordings.
 pub(super) fn channels(gateway: Gateway, witnesses: Witnesses, config: HttpConfig) -> Router {
     let files = files(Router::new(), config.recordings);
+    let witnesses = Witnesses { takes: Takes::Channels, ..witnesses };
     status(witnesses).merge(guarded(passing_on(files, gateway, WebMessage::Channel), config.door))
 }
 

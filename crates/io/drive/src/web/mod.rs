@@ -10,6 +10,7 @@ mod door;
 mod events;
 mod figures;
 mod guard;
+mod health;
 mod http;
 mod listener;
 mod log;
@@ -46,6 +47,7 @@ pub use control::{
 pub use door::Door;
 pub(crate) use figures::{binding_figures, dns_figures, flow_figures, record_figures, trunk_figures, user_figures};
 pub(crate) use guard::{dropped_figures, filter_figures, guard_figures, toll_figures};
+use health::Takes;
 pub use http::{HttpConfig, MAX_BODY, MAX_HTTP_CONNECTIONS, MAX_REQUESTS};
 use listener::Bound;
 pub use listener::{BadWebListen, WebListen};
@@ -346,7 +348,7 @@ impl Web {
         let mut loops = vec![StatusHandle::new(carrier, sink).counting(&gateway.unauthorized)];
         loops.extend(sockets.http.iter().flat_map(|(config, _)| &config.also).cloned());
         let webhooks = sockets.control.as_ref().map(|(config, ..)| config.webhooks.clone());
-        let witnesses = Witnesses { loops, media, webhooks };
+        let witnesses = Witnesses { takes: Takes::Calls, loops, media, webhooks };
         if let Some((config, bound)) = sockets.http {
             serve(
                 runtime,

@@ -22,13 +22,13 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::audio::audio_figures;
+use super::health::{Takes, health, liveness, shown, state};
 use super::message::{Sink, WebMessage};
-use super::nodes;
 use super::process::process_figures;
 use crate::media::{Lateness, MediaPlane};
 use crate::webhook::WebhookHandle;
@@ -50,6 +50,8 @@ pub(crate) struct StatusReport {
     pub(crate) uptime: Duration,
     /// It takes no new calls.
     pub(crate) draining: bool,
+    /// It takes no new media channels of controllers.
+    pub(crate) channels_draining: bool,
     /// Calls there are.
     pub(crate) calls: usize,
     /// Registrations there are, where there can be any.
@@ -226,12 +228,14 @@ impl StatusHandle {
 /// Everybody who is asked for a page.
 #[derive(Clone)]
 pub(super) struct Witnesses {
+    pub(super) takes: Takes,
     pub(super) loops: Vec<StatusHandle>,
     pub(super) media: Option<Weak<MediaPlane>>,
     pub(super) webhooks: Option<WebhookHandle>,
 }
 
-type Answers = Vec<(&'static str, Option<StatusReport>)>;
+/// What each loop has said, by the name of its carrier.
+pub(super) type Answers = Vec<(&'static str, Option<StatusReport>)>;
 
 impl Witnesses {
     async fn ask(&self) -> Answers {
@@ -244,18 +248,19 @@ impl Witnesses {
     }
 
     pub(super) async fn health(&self) -> Response {
-        let (status, body) = health(&self.ask().await);
-        (status, [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body)
-            .into_response()
+        shown(health(&self.ask().await, self.takes))
     }
 
     /// Whether all is well, and nothing else: for those of whom it is not known who they are.
     pub(super) async fn health_alone(&self) -> Response {
-        let (status, body) = health(&self.ask().await);
+        let (status, body) = health(&self.ask().await, self.takes);
         let whole: Value = serde_json::from_str(&body).unwrap_or_default();
-        let body = json!({ "status": whole["status"] }).to_string();
-        (status, [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body)
-            .into_response()
+        shown((status, json!({ "status": whole["status"] }).to_string()))
+    }
+
+    /// Whether each loop does its work, however many calls can be carried: where not, only a restart helps.
+    pub(super) async fn liveness(&self) -> Response {
+        shown(liveness(&self.ask().await))
     }
 
     pub(super) async fn metrics(&self) -> Response {
@@ -286,69 +291,6 @@ impl Witnesses {
         drop(media);
         audio_figures(&totals)
     }
-}
-
-/// The worst that is to be said about anybody decides.
-fn health(answers: &Answers) -> (StatusCode, String) {
-    let is_draining = answers.iter().any(|(_, report)| report.as_ref().is_some_and(|report| report.draining));
-    let states: Vec<_> = answers.iter().map(|(_, report)| report.as_ref().map_or("down", state)).collect();
-    let status = match (is_draining, states.as_slice()) {
-        (_, states) if states.contains(&"down") => "down",
-        (true, _) => "draining",
-        (false, states) if states.contains(&"starting") => "starting",
-        (false, _) => "up",
-    };
-    let reports = || answers.iter().filter_map(|(_, report)| report.as_ref());
-    let carriers: Map<String, Value> =
-        answers.iter().map(|(name, report)| ((*name).to_owned(), carrier(report.as_ref()))).collect();
-    let mut body = json!({
-        "status": status,
-        "version": env!("CARGO_PKG_VERSION"),
-        "uptime": reports().map(|report| report.uptime).max().unwrap_or_default().as_secs(),
-        "calls": reports().map(|report| report.calls).sum::<usize>(),
-        "carriers": carriers,
-    });
-    if let Some(registrations) = reports().find_map(|report| report.registrations) {
-        body["registrations"] = registrations.into();
-    }
-    if let Some(report) = reports().find(|report| !report.nodes.is_empty()) {
-        body["nodes"] = nodes::documents(&report.nodes);
-    }
-    let code = if status == "up" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, body.to_string())
-}
-
-fn state(report: &StatusReport) -> &'static str {
-    let mut links = report.links.iter().map(|(_, link)| link);
-    let (of_nodes, _) = nodes::standing(&report.nodes);
-    if links.clone().any(Link::is_down) || of_nodes == "down" {
-        "down"
-    } else if links.any(|link| *link == Link::Unknown) || of_nodes == "starting" {
-        "starting"
-    } else {
-        "up"
-    }
-}
-
-fn carrier(report: Option<&StatusReport>) -> Value {
-    let Some(report) = report else {
-        return json!({ "state": "down", "why": "the loop that drives it does not answer" });
-    };
-    let mut shown = json!({ "state": state(report) });
-    if let (_, Some(why)) = nodes::standing(&report.nodes) {
-        shown["why"] = why.into();
-    }
-    if let Some(version) = &report.version {
-        shown["version"] = version.as_str().into();
-    }
-    for (name, link) in &report.links {
-        shown[*name] = match link {
-            Link::Unknown => json!({ "state": "starting" }),
-            Link::Up => json!({ "state": "up" }),
-            Link::Down { since, why } => json!({ "state": "down", "since": calendar(*since), "why": why.as_str() }),
-        };
-    }
-    shown
 }
 
 /// A time as RFC 3339 writes it, in UTC.
@@ -440,6 +382,7 @@ mod tests {
             links,
             uptime: Duration::from_secs(90),
             draining: false,
+            channels_draining: false,
             calls: 2,
             registrations: None,
             nodes: Vec::new(),
@@ -451,33 +394,9 @@ mod tests {
         }
     }
 
-    fn shown(report: Option<StatusReport>) -> (StatusCode, Value) {
-        let (code, body) = health(&vec![("opensips", report)]);
+    fn shown(report: StatusReport) -> (StatusCode, Value) {
+        let (code, body) = health(&vec![("opensips", Some(report))], Takes::Calls);
         (code, serde_json::from_str(&body).unwrap())
-    }
-
-    #[test]
-    fn health_says_which_way_is_lost_since_when_and_why() {
-        let (code, body) = shown(Some(report(vec![("mi", Link::Up), ("events", Link::Up)])));
-        assert_eq!((code, &body["status"], &body["uptime"]), (StatusCode::OK, &json!("up"), &json!(90)));
-        assert_eq!(body["carriers"]["opensips"]["version"], "OpenSIPS (4.1.0)");
-        let down = Link::Down { since: Duration::from_secs(1_000_000_000), why: "connection refused".into() };
-        let (code, body) = shown(Some(report(vec![("mi", down), ("events", Link::Up)])));
-        assert_eq!((code, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("down")));
-        let mi = json!({ "state": "down", "since": "2001-09-09T01:46:40Z", "why": "connection refused" });
-        assert_eq!(body["carriers"]["opensips"]["mi"], mi);
-    }
-
-    #[test]
-    fn what_is_not_ready_is_not_healthy() {
-        let unknown = vec![("mi", Link::Up), ("events", Link::Unknown)];
-        let (code, body) = shown(Some(report(unknown)));
-        assert_eq!((code, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("starting")));
-        let (code, body) = shown(Some(StatusReport { draining: true, ..report(Vec::new()) }));
-        assert_eq!((code, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("draining")));
-        let (code, body) = shown(None);
-        assert_eq!((code, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("down")));
-        assert!(body["carriers"]["opensips"]["why"].as_str().unwrap().contains("does not answer"));
     }
 
     #[test]
@@ -488,11 +407,11 @@ mod tests {
             NodeStatus { kind: NodeKind::Media, url: url.into(), standing }
         };
         let nodes = vec![node("http://a", NodeState::Lost), node("http://b", NodeState::Up)];
-        let (code, body) = shown(Some(StatusReport { nodes, ..report(Vec::new()) }));
+        let (code, body) = shown(StatusReport { nodes, ..report(Vec::new()) });
         assert_eq!((code, &body["status"], &body["nodes"][0]["state"]), (StatusCode::OK, &json!("up"), &json!("lost")));
         let nodes = vec![node("http://a", NodeState::Lost), node("http://b", NodeState::Draining)];
         let report = StatusReport { figures: node_figures(&nodes), nodes, ..report(Vec::new()) };
-        let (code, body) = shown(Some(report.clone()));
+        let (code, body) = shown(report.clone());
         assert_eq!((code, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("down")));
         assert_eq!(body["carriers"]["opensips"]["why"], "no media node takes calls");
         let text = exposition(&vec![("sip", Some(report))], Vec::new()).unwrap();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{HttpResponse, LOOPBACK, PATIENCE, config, http, tcp, web};
 use hookswitch_dialect::journal::Filter;
-use hookswitch_drive::{HttpConfig, JournalConfig, JournalThread, Switch, SwitchConfig};
+use hookswitch_drive::{HttpConfig, JournalConfig, JournalThread, Phase, Switch, SwitchConfig};
 use hookswitch_net::PortRange;
 use serde_json::{Value, json};
 
@@ -112,6 +112,27 @@ fn parties_of_mixed_channels_hear_each_other_in_their_own_codecs() {
     let (_, load) = world.ask("DELETE", &format!("/channel/{}", c.uuid), &json!({}));
     assert!(load["channels"]["available"].as_u64().is_some(), "{load}");
     assert!(world.switch.stop());
+}
+
+#[test]
+fn a_host_that_is_drained_says_so_where_channels_are_asked_for_and_is_alive() {
+    let mut world = World::new(20_600);
+    let calls = world.switch.addresses().http[0];
+    let health = |world: &mut World| world.ask("GET", "/health", &json!({}));
+    assert_eq!(health(&mut world).0, 200);
+    assert_eq!(world.ask("POST", "/drain", &json!({})).1["channels"]["draining"], true);
+    let (status, said) = health(&mut world);
+    assert_eq!((status, &said["status"], &said["carriers"]["sip"]["state"]), (503, &json!("draining"), &json!("up")));
+    assert_eq!(world.ask("GET", "/health/live", &json!({})), (200, json!({ "status": "alive" })));
+    let metrics = http(&mut world.http, "GET", "/metrics", "").body;
+    assert!(metrics.contains("hookswitch_channels_draining{carrier=\"sip\"} 1\n"), "{metrics}");
+    // Its calls are another affair.
+    assert_eq!(http(&mut tcp(calls), "GET", "/health", "").status(), 200);
+    assert_eq!(world.ask("DELETE", "/drain", &json!({})).0, 200);
+    assert_eq!(health(&mut world).0, 200);
+    world.switch.drain();
+    assert_eq!(world.switch.wait(Phase::Drained, Some(PATIENCE)), Phase::Drained);
+    assert_eq!((health(&mut world).0, world.ask("GET", "/health/live", &json!({})).0), (503, 200), "it stops");
 }
 
 #[test]

@@ -99,6 +99,18 @@ fn a_scope_allows_what_it_says_and_nothing_else() {
 }
 
 #[test]
+fn a_switch_that_an_application_has_drained_is_not_healthy_and_is_alive() {
+    let switch = Switch::start(with(|_| {})).unwrap();
+    let mut stream = tcp(control(&switch));
+    assert_eq!(ask(&mut stream, "GET /health", &[]).status(), 200);
+    assert_eq!(ask(&mut stream, "POST /v1/drain", &[]).status(), 202);
+    let health = ask(&mut stream, "GET /health", &[]);
+    assert_eq!(health.status(), 503);
+    assert!(health.body.contains(r#""status":"draining""#), "{}", health.body);
+    assert_eq!(ask(&mut stream, "GET /health/live", &[]).status(), 200);
+}
+
+#[test]
 fn health_says_whether_all_is_well_to_strangers_and_more_to_those_who_may_read() {
     let switch = Switch::start(with_tokens()).unwrap();
     let mut stream = tcp(control(&switch));
@@ -106,6 +118,7 @@ fn health_says_whether_all_is_well_to_strangers_and_more_to_those_who_may_read()
     assert_eq!(ask(&mut stream, "GET /health", &[("Authorization", &bearer(OTHER))]).body, r#"{"status":"up"}"#);
     let whole = ask(&mut stream, "GET /health", &[("Authorization", &bearer(SECRET))]);
     assert!(whole.body.contains("\"carriers\""), "{}", whole.body);
+    assert_eq!(ask(&mut stream, "GET /health/live", &[]).body, r#"{"status":"alive"}"#);
     // A token that nobody has is wrong everywhere.
     assert_eq!(ask(&mut stream, "GET /health", &[("Authorization", &bearer("nobody-0123456789"))]).status(), 401);
     let docs = ask(&mut stream, "GET /v1/docs", &[]);

@@ -37,6 +37,8 @@ fn health_names_version_uptime_and_carriers_until_it_drains() {
     let response = http(&mut stream, "GET", "/health", "");
     assert_eq!(response.status(), 503);
     assert!(response.body.contains(r#""status":"draining""#), "{}", response.body);
+    let alive = http(&mut stream, "GET", "/health/live", "");
+    assert_eq!((alive.status(), alive.body.as_str()), (200, r#"{"status":"alive"}"#), "it drains in good health");
     // What is not there is said by the switch itself.
     assert_eq!(http(&mut stream, "PUT", "/health", "").status(), 405);
     assert_eq!(http(&mut stream, "GET", "/metrics/more", "").status(), 404);

@@ -18,7 +18,7 @@ use crate::web::status::Witnesses;
 const DOCS: &str = include_str!("docs.html");
 
 /// Paths that say the same everywhere and so need no grant, and the health, which says less without one.
-const PUBLIC: &[&str] = &["/health", "/v1/docs", "/v1/openapi.json", "/v1/asyncapi.json"];
+const PUBLIC: &[&str] = &["/health", "/health/live", "/v1/docs", "/v1/openapi.json", "/v1/asyncapi.json"];
 
 /// Below this stand the schemas of events.
 const SCHEMAS: &str = "/v1/schemas/";
@@ -34,6 +34,11 @@ pub(super) fn router(witnesses: Witnesses) -> Router {
         let witnesses = health.clone();
         async move { if known.0 { witnesses.health().await } else { witnesses.health_alone().await } }
     });
+    let alive = witnesses.clone();
+    let alive = get(move || {
+        let witnesses = alive.clone();
+        async move { witnesses.liveness().await }
+    });
     let metrics = get(move || {
         let witnesses = witnesses.clone();
         async move { witnesses.metrics().await }
@@ -48,7 +53,7 @@ pub(super) fn router(witnesses: Witnesses) -> Router {
         let document = document.clone();
         async move { ([(header::CONTENT_TYPE, HeaderValue::from_static(rest::JSON))], document) }
     });
-    let pages = Router::new().route("/health", health).route("/metrics", metrics);
+    let pages = Router::new().route("/health", health).route("/health/live", alive).route("/metrics", metrics);
     pages.route("/v1/docs", docs).route("/v1/openapi.json", openapi)
 }
 
