@@ -80,7 +80,7 @@ use hookswitch_sip_msg::Method;
 use errand::Errand;
 pub use identity::{MAX_ANSWER_AFTER, MAX_DIVERSIONS, MAX_TONE};
 pub use leg::LegRecord;
-pub use locate::{Configured, aor, is_built_in, is_conference_name};
+pub use locate::{Configured, aor, is_built_in, is_conference_name, is_phone};
 pub use manner::Manner;
 use named::Names;
 pub use origin::Origin;
@@ -91,6 +91,7 @@ pub use parcel::{MAX_PARCEL, MAX_PARCELS};
 pub use perform::MAX_SDP;
 pub use refer::{Referred, Refers};
 pub use referral::Referral;
+pub use registrar::drained;
 use registrar::{Flows, Lookups, Pings, Users};
 pub use reoffer::{Proposal, Reoffer};
 use route::Route;
@@ -313,8 +314,9 @@ impl B2bua {
         self.endpoint.set_public_addresses(public);
     }
 
-    /// Whoever calls from now on is told to call elsewhere (503 with `Retry-After`), until that is taken back. Calls that there are
-    /// go on, those that take one of them over (RFC 3891) included, and so does everything that is no call.
+    /// Whoever calls from now on is told to call elsewhere (503 with `Retry-After`), until that is taken back, and whoever asks with
+    /// OPTIONS whether calls are taken is told the same. Calls that there are go on, those that take one of them over (RFC 3891)
+    /// included, and so does everything that is no call.
     pub fn set_draining(&mut self, draining: bool) {
         self.draining = draining;
     }

@@ -52,7 +52,7 @@ impl Place {
 
     /// Whether whoever is called there is no phone that has registered here.
     pub fn leads_out(&self) -> bool {
-        self.target.via.is_none_or(|via| via == TRUSTED_ROUTE || TrunkSet::of(Some(via)).is_some())
+        !is_phone(&self.target)
     }
 
     /// With group and times of a route's destination.
@@ -64,6 +64,12 @@ impl Place {
         }
         self
     }
+}
+
+/// Whether whoever is called there is a phone that has registered here, so that nobody else can call it.
+#[must_use]
+pub fn is_phone(place: &Target) -> bool {
+    place.via.is_some_and(|via| via != TRUSTED_ROUTE && TrunkSet::of(Some(via)).is_none())
 }
 
 /// Where an address is, as far as that is known without looking up names.

@@ -8,6 +8,8 @@ use hookswitch_sip_msg::{HeaderName, Message, Method};
 use crate::B2bua;
 use crate::inbound::{not_admitted, with_headers};
 use crate::locate::aor;
+use crate::perform;
+use crate::registrar::drained;
 
 impl B2bua {
     pub(crate) fn requested(&mut self, now: Time, txn: TxnId, dialog: Option<DialogId>, request: &Message, flow: Flow) {
@@ -20,7 +22,7 @@ impl B2bua {
             // who has an account or is at home (RFC 3261 section 11.2).
             Some(Method::Options) => {
                 self.probed(now, flow.remote, request);
-                self.abilities()
+                if self.draining { perform::refusal(&drained()) } else { self.abilities() }
             }
             Some(Method::Message) => match self.texted(now, txn, request, flow, false) {
                 Some(refusal) => refusal,

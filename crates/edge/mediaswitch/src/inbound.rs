@@ -40,6 +40,7 @@ pub struct Arrival {
 impl Dialogs {
     /// Takes a party that calls: its first event is told by [`Dialogs::introduced`]. `None` where it was refused.
     pub fn arrived(&mut self, now: Time, arrival: Arrival) -> Option<CallId> {
+        // One that takes over another is no new call.
         if let Some(cause) = self.full(arrival.replaces.is_some()) {
             self.out.push_back(Output::Op(Op::Refuse { handle: arrival.handle, cause }));
             return None;

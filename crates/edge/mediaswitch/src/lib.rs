@@ -294,7 +294,10 @@ impl Dialogs {
         self.stopping = true;
     }
 
-    /// No new dialogs, until that is taken back; those that there are go on, and a party may still take one of them over.
+    /// No new calls from here, until that is taken back. Dialogs that there are go on, a party may still take one of them over, and
+    /// controllers may still have somebody called: what [`Op::Locate`] finds then are to be phones that only this host reaches.
+    ///
+    /// [`Op::Locate`]: hookswitch_call::Op::Locate
     pub fn set_draining(&mut self, draining: bool) {
         self.draining = draining;
     }
@@ -330,9 +333,9 @@ impl Dialogs {
         self.send();
     }
 
-    /// Why there can be no other dialog. One that takes over another is no new call.
-    fn full(&self, takes_over: bool) -> Option<Cause> {
-        let draining = self.draining && !takes_over;
+    /// Why there can be no other dialog. `all_the_same`: being drained is no reason.
+    fn full(&self, all_the_same: bool) -> Option<Cause> {
+        let draining = self.draining && !all_the_same;
         let text = match (self.stopping, draining, self.records.len() >= self.config.max_dialogs) {
             (true, ..) => "Server Is Stopping",
             (false, true, _) => "Server Is Drained",

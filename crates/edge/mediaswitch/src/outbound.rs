@@ -20,7 +20,8 @@ const MAX_DIVERTED: u8 = 5;
 impl Dialogs {
     /// A controller wants a party called. Answered when it is known where that is.
     pub(crate) fn invite(&mut self, now: Time, id: RequestId, wanted: Invitation, directory: &Directory) {
-        if let Some(cause) = self.full(false) {
+        // Where it goes is not known yet.
+        if let Some(cause) = self.full(true) {
             return self.out.push_back(Output::Answer(id, Response::failed(cause.code, &cause.text, "")));
         }
         if wanted.callid.as_ref().is_some_and(|callid| self.by_callid.contains_key(callid)) {

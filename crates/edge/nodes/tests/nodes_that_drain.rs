@@ -1,4 +1,4 @@
-//! SIP nodes that are drained: nobody is called there, and what is there goes on.
+//! SIP nodes that are drained: only phones that are registered nowhere else are called there, and what is there goes on.
 
 mod pair;
 
@@ -15,7 +15,7 @@ fn nowhere(found: Found) -> (u16, String) {
 }
 
 #[test]
-fn a_node_that_drains_is_given_no_calls_and_keeps_those_it_has() {
+fn a_node_that_drains_is_given_no_calls_but_to_its_own_phones_and_keeps_those_it_has() {
     let mut pair = Pair::new();
     pair.registered = r#"{"users":{"bob":{"registered":true}}}"#.to_owned();
     pair.legs.domain("x.test", Some(r#"[{"username":"bob","secret":"x"}]"#.to_owned()));
@@ -30,12 +30,16 @@ fn a_node_that_drains_is_given_no_calls_and_keeps_those_it_has() {
     let unreached = || Found::Nowhere(Cause::new(Kind::Unreachable, Fault::Peer));
     assert_eq!(nowhere(pair.locate("tel:+4930", None, unknown())), (503, "All SIP Nodes Drain".into()));
     let bob = "bob@x.test";
-    assert_eq!(nowhere(pair.locate("sip:bob@x.test", Some(bob), unreached())), (503, "SIP Node Drains".into()));
+    let Found::Targets(places) = pair.locate("sip:bob@x.test", Some(bob), unreached()) else { panic!("not reached") };
+    assert_eq!(places.iter().map(|place| place.via).collect::<Vec<_>>(), [Some(0)], "only it has his phone");
     assert_eq!(pair.locate("sip:carol@x.test", Some("carol@x.test"), unreached()), unreached(), "she is nowhere");
     pair.happen(Report::Reoffered { call, leg, sdp: Some(sdp(ANSWER)) });
     assert!(matches!(pair.report(), Report::Reoffered { .. }), "the call is changed as ever");
-    // What was on its way to the node when that was drained is refused there.
+    // What was on its way to the node when that was drained, and is for no phone of its own, is refused there.
     pair.order(Op::Dial { call: CALL, leg: hookswitch_call::LegId(9), dial: Box::new(dial()) });
+    let Op::Locate { call, .. } = pair.op() else { panic!("it is not looked for") };
+    let drained = Cause::new(Kind::Overloaded, Fault::Server).with_text("Server Is Drained");
+    pair.happen(Report::Located { call, found: Found::Nowhere(drained), codecs: None, forwards: None });
     let Report::Ended { cause, .. } = pair.report() else { panic!("it is called") };
     assert_eq!((cause.code, cause.text.as_str()), (503, "Server Is Drained"));
     pair.node.set_draining(false);

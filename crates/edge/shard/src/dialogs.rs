@@ -1,9 +1,9 @@
 //! Legs that controllers drive, beside the calls of the switchboard: who owns a leg that comes in, and who hears of it.
 
 use bytes::Bytes;
-use hookswitch_b2bua::Manner;
+use hookswitch_b2bua::{Manner, drained, is_phone};
 use hookswitch_call::port::Backend;
-use hookswitch_call::{CallId, Cause, Fault, Incoming, Kind, LegId, Op, Report, Time};
+use hookswitch_call::{CallId, Cause, Fault, Found, Incoming, Kind, LegId, Op, Report, Target, Time};
 use hookswitch_dialect::mediaswitch::CONTENT_TYPE;
 use hookswitch_mediaswitch::{
     Arrival, Config, Dialogs, Output as Wanted, Party, Record, Registration, Request, RequestId, Response, Seen,
@@ -83,11 +83,25 @@ impl Shard {
         };
         if Dialogs::owns(call) {
             let seen = leg.map(|leg| self.seen(call, leg)).unwrap_or_default();
+            let report = self.located_while_drained(report);
             return self.dialogs.report(now, report, seen);
         }
         let report = self.located(report);
         self.note_unreached(&report);
         self.tell_board(now, report);
+    }
+
+    /// Whoever drains a host can call everybody from another one, except the phones that are registered there.
+    fn located_while_drained(&self, report: Report) -> Report {
+        if !self.board.draining() {
+            return report;
+        }
+        if let Report::Located { call, found: Found::Targets(places), codecs, forwards } = report {
+            let places: Vec<Target> = places.into_iter().filter(is_phone).collect();
+            let found = if places.is_empty() { Found::Nowhere(drained()) } else { Found::Targets(places) };
+            return Report::Located { call, found, codecs, forwards };
+        }
+        report
     }
 
     /// Whose a call is that comes in: the controller of its domain, if domains have theirs. The domain is that of the user
@@ -176,7 +190,7 @@ impl Shard {
                 return self.answer_dialogs(id, Response { allow: Some(ALLOW), ..refusal });
             }
         };
-        self.b2bua.set_draining(on);
+        self.b2bua.set_draining(on || self.board.stopping());
         self.board.set_draining(on);
         self.dialogs.set_draining(on);
         self.answer_dialogs(id, Response::json(&self.dialogs.load()));

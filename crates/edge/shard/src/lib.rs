@@ -227,6 +227,7 @@ impl Shard {
                 self.dialogs.drain();
                 self.channels.drain();
                 self.b2bua.leave_trunks(now);
+                self.b2bua.set_draining(true);
             }
             Input::EndAll => self.end_all(now),
             Input::Finish => self.finish_records(now),

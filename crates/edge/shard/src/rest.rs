@@ -160,6 +160,7 @@ impl Switch for Behind<'_> {
 
     fn drain(&mut self) {
         self.board.drain();
+        self.b2bua.set_draining(true);
         self.b2bua.leave_trunks(self.now);
     }
 

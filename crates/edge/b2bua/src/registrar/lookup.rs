@@ -30,9 +30,6 @@ use crate::{B2bua, Step, perform};
 /// What whoever has to wait longer is told.
 const NOT_NOW: &str = "User Look-up Does Not Answer";
 
-/// What whoever calls is told while no calls are taken.
-const DRAINED: &str = "Server Is Drained";
-
 /// A user, and the domain it is in.
 pub(crate) type UserName = (CompactString, CompactString);
 
@@ -88,13 +85,18 @@ enum Sender {
     Unsettled(UserName),
 }
 
+/// What whoever calls is told while no calls are taken.
+#[must_use]
+pub fn drained() -> Cause {
+    Cause::new(Kind::Overloaded, Fault::Server).with_text("Server Is Drained")
+}
+
 impl B2bua {
     /// An INVITE: whether it is admitted, for which its sender may have to be looked up. `waited`: it has been.
     pub(crate) fn invite_came(&mut self, now: Time, dialog: DialogId, request: Message, flow: Flow, waited: bool) {
         // Before anybody is asked to prove anything: another host will ask again.
         if self.draining && request.header(HeaderName::Replaces).is_none() && !waited {
-            let drained = Cause::new(Kind::Overloaded, Fault::Server).with_text(DRAINED);
-            return self.endpoint.turn_away(dialog, &request, flow, &perform::refusal(&drained));
+            return self.endpoint.turn_away(dialog, &request, flow, &perform::refusal(&drained()));
         }
         let refusal = match self.sender(now, &request, flow) {
             Sender::Settled => self.refusal_of(now, &request, flow),

@@ -8,5 +8,6 @@ mod pings;
 
 pub(crate) use flows::{Flows, failure, one_for_each_phone};
 pub(crate) use limits::Users;
+pub use lookup::drained;
 pub(crate) use lookup::{Lookups, UserName, later, out_of_order};
 pub(crate) use pings::Pings;

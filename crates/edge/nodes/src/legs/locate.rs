@@ -1,5 +1,6 @@
 //! Where somebody is called: at the nodes where a user is registered, each of which calls all its phones; anybody else by the
-//! least loaded node, whose own routes and trunks decide. A node that drains calls nobody.
+//! least loaded node, whose own routes and trunks decide. A node that drains is the last choice: it only calls phones that are
+//! registered there, and only those of users who are registered nowhere else.
 
 use hookswitch_call::{Address, CallId, Cause, Fault, Found, Kind, Target};
 
@@ -35,14 +36,12 @@ impl Legs {
         };
         if let (true, Some(user)) = (unreached, user) {
             let nodes = self.registered.get(&user).into_iter().flatten();
-            let there: Vec<NodeId> = nodes.copied().filter(|node| self.places.is_there(*node)).collect();
-            let places: Vec<Target> =
-                there.iter().filter(|node| self.places.holds(**node)).map(|node| target(*node)).collect();
-            return match (there.is_empty(), places.is_empty()) {
-                (true, _) => found,
-                (false, true) => nowhere("SIP Node Drains"),
-                (false, false) => Found::Targets(places),
-            };
+            let there = nodes.copied().filter(|node| self.places.is_there(*node));
+            let (stays, drains): (Vec<NodeId>, Vec<NodeId>) = there.partition(|node| self.places.holds(*node));
+            // A phone that has moved on is known to the node that it has left for a while yet, and must not ring twice.
+            let nodes = if stays.is_empty() { drains } else { stays };
+            let places: Vec<Target> = nodes.into_iter().map(target).collect();
+            return if places.is_empty() { found } else { Found::Targets(places) };
         }
         match self.places.least_loaded(self.now) {
             Some(node) => Found::Targets(vec![target(node)]),
@@ -101,6 +100,27 @@ mod tests {
         assert_eq!(chosen(&mut legs), Ok(0), "ten legs are more than nine");
         legs.heard(NodeId(1), Load::read_dialogs(&five.as_bytes().into()));
         assert_eq!(chosen(&mut legs), Ok(1), "it says how it is now");
+    }
+
+    #[test]
+    fn a_user_is_called_at_a_node_that_drains_only_where_no_other_one_has_a_phone() {
+        const ROOM: &str = r#"{"count":1,"available":9}"#;
+        let places = |said, registered: &[u16]| {
+            let mut legs = nodes(said);
+            for node in registered {
+                legs.registered_at(NodeId(*node), "x.test", "bob", true);
+            }
+            let sought = Sought { to: "sip:bob@x.test".into(), anywhere: false, user: Some("bob@x.test".into()) };
+            legs.sought.insert(CallId(1), sought);
+            match legs.place(CallId(1), Found::Nowhere(Cause::new(Kind::Unreachable, Fault::Peer))) {
+                Found::Targets(targets) => targets.into_iter().filter_map(|target| target.via).collect(),
+                _ => vec![],
+            }
+        };
+        let drained = r#"{"count":0,"available":0,"draining":true}"#;
+        assert_eq!(places([drained, ROOM, ROOM], &[0, 1, 2]), [1, 2]);
+        assert_eq!(places([drained, ROOM, drained], &[0, 2]), [0, 2]);
+        assert_eq!(places([drained, ROOM, "gone"], &[2]), [0; 0], "nobody answers there");
     }
 
     #[test]

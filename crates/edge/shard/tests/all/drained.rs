@@ -2,11 +2,39 @@
 
 use crate::support::*;
 use hookswitch_shard::Input;
-use hookswitch_sip::{Body, Event, Flow, Header, Invite};
-use hookswitch_sip_msg::{HeaderName, Message};
+use hookswitch_sip::{Body, Event, Flow, Header, Invite, RequestOut};
+use hookswitch_sip_msg::{HeaderName, Message, Method};
 use serde_json::{Value, json};
 
 const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n";
+
+/// What a controller says of its own side of a call.
+fn sdp() -> Value {
+    json!({ "v": 0, "c": [{ "address": "10.0.0.9" }], "m": [{ "media": "audio", "port": 6000, "payloads": [8] }] })
+}
+
+/// A controller has somebody called.
+fn call(world: &mut World, to: Value) -> (u16, Value) {
+    let wanted = json!({
+        "from": { "domain": "x.test", "user": "1" }, "to": to, "maxforwards": 69,
+        "cid": { "number": "1", "name": "One", "private": false }, "sdp": sdp(),
+    });
+    world.ask("POST", "/dialog/invite", &wanted)
+}
+
+/// What carol's phone is answered when it asks the switch itself what it can.
+fn asked(world: &mut World, to: &str) -> (Option<u16>, bool) {
+    let flow = Flow::udp(at(SWITCH), at("10.0.0.5:5060"));
+    let branch = world.wire.len();
+    let options = format!(
+        "OPTIONS sip:x.test SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.5:5060;branch=z9hG4bK{branch}\r\nMax-Forwards: 70\r\n\
+         From: <sip:carol@x.test>;tag=c\r\nTo: {to}\r\nCall-ID: {branch}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+    );
+    world.shard.handle(world.now, Input::Sip(hookswitch_sip::Input::Datagram { flow, bytes: options.into() }));
+    world.run();
+    let answer = sent_to_carol(world).pop().unwrap();
+    (answer.status(), answer.header(HeaderName::RetryAfter).is_some())
+}
 
 /// Responses that carol's phone was sent.
 fn sent_to_carol(world: &World) -> Vec<&Message> {
@@ -30,18 +58,10 @@ fn a_node_of_a_controller_refuses_new_calls_and_those_it_has_go_on_until_that_is
     assert_eq!(refusals.len(), 1, "nobody has to prove anything for that");
     assert_eq!((refusals[0].status(), refusals[0].reason()), (Some(503), b"Server Is Drained".as_slice()));
     assert!(refusals[0].header(HeaderName::RetryAfter).is_some());
-    let sdp =
-        json!({ "v": 0, "c": [{ "address": "10.0.0.9" }], "m": [{ "media": "audio", "port": 6000, "payloads": [8] }] });
-    let wanted = json!({
-        "from": { "domain": "x.test", "user": "1" }, "to": { "user": "bob" }, "maxforwards": 69,
-        "cid": { "number": "1", "name": "One", "private": false }, "sdp": sdp,
-    });
-    let (status, refusal) = world.ask("POST", "/dialog/invite", &wanted);
-    assert_eq!((status, refusal["error"].as_str()), (503, Some("Server Is Drained")));
     assert_eq!((world.register(1), world.notes().len()), (200, 1), "phones stay with it, and that is told");
     let (status, health) = world.ask("GET", "/health", &Value::Null);
     assert_eq!((status, health["status"].as_str()), (503, Some("draining")));
-    world.command("answer", &json!({ "callid": callid, "sdp": sdp }));
+    world.command("answer", &json!({ "callid": callid, "sdp": sdp() }));
     world.ack(0, dialog, None);
     assert_eq!(world.event()["answered"], true, "a call that was there is answered");
     let (status, load) = world.ask("DELETE", "/drain", &Value::Null);
@@ -86,6 +106,68 @@ fn a_whole_switch_refuses_calls_of_applications_too_and_a_call_may_still_be_pick
     let now = world.now;
     world.shard.handle(now, Input::EndAll);
     world.run();
+    world.assert_clean();
+}
+
+#[test]
+fn a_drained_node_has_phones_called_that_only_it_reaches_and_nobody_else() {
+    let mut world = World::controlled();
+    world.register(1);
+    world.notes();
+    world.ask("POST", "/drain", &Value::Null);
+    let drained = (503, "Server Is Drained");
+    for (to, refusal) in [
+        (json!({ "user": "frank", "domain": "192.0.2.7" }), drained),
+        // A route leads out.
+        (json!({ "user": "bench-1" }), drained),
+        (json!({ "user": "carol" }), (480, "Temporarily Unavailable")),
+        (json!({ "user": "nobody" }), (404, "To user not found")),
+    ] {
+        let (status, said) = call(&mut world, to.clone());
+        assert_eq!((status, said["error"].as_str().unwrap_or_default()), refusal, "{to}");
+    }
+    assert_eq!(call(&mut world, json!({ "user": "bob" })).0, 200);
+    world.respond(1, 200, Some(OFFER));
+    assert_eq!(world.event()["answered"], true);
+    let (_, load) = world.ask("GET", "/dialog", &Value::Null);
+    assert_eq!((&load["count"], &load["draining"]), (&1.into(), &true.into()));
+    let (bobs, _) = world.called(1).unwrap();
+    world.bye(1, bobs);
+    world.notes();
+    world.shard.handle(world.now, Input::Drain);
+    let (status, said) = call(&mut world, json!({ "user": "bob" }));
+    assert_eq!(
+        (status, said["error"].as_str()),
+        (503, Some("Server Is Stopping")),
+        "then there is nothing to preserve"
+    );
+    world.assert_clean();
+}
+
+#[test]
+fn options_is_answered_as_a_call_would_be_and_within_a_call_as_ever() {
+    let mut world = World::trusting();
+    world.register(1);
+    let dialog = world.invite(0, "sip:bob@x.test", Some("a"));
+    world.respond(1, 200, Some("b"));
+    world.ack(0, dialog, None);
+    let itself = "<sip:x.test>";
+    assert_eq!(asked(&mut world, itself), (Some(200), false));
+    world.http("POST", "/drain", "");
+    assert_eq!(asked(&mut world, itself), (Some(503), true), "RFC 3261 section 11.2");
+    assert_eq!(asked(&mut world, "<sip:x.test>;tag=gone").0, Some(481), "a dialog that is over");
+    let now = world.now;
+    world.agents[0].endpoint.request(now, RequestOut::inside(dialog, Method::Options)).unwrap();
+    world.run();
+    assert_eq!(world.last_status(0), Some(200), "its call goes on");
+    assert_eq!(world.register(3), 200, "and so do registrations");
+    world.http("DELETE", "/drain", "");
+    assert_eq!(asked(&mut world, itself), (Some(200), false));
+    assert_eq!(world.rest("POST", "/v1/drain", "").status, 202);
+    assert_eq!(asked(&mut world, itself), (Some(503), true));
+    world.http("DELETE", "/drain", "");
+    assert_eq!(asked(&mut world, itself), (Some(503), true), "that one is for good");
+    world.bye(0, dialog);
     world.assert_clean();
 }
 
