@@ -36,6 +36,7 @@ use ahash::AHashMap;
 use compact_str::CompactString;
 use hookswitch_b2bua::{B2bua, B2buaConfig, Step, aor};
 use hookswitch_call::directory::{Directory, DirectoryChange, LookupTotals};
+use hookswitch_call::machine::State;
 use hookswitch_call::port::Backend;
 use hookswitch_call::switchboard::{self, Switchboard};
 use hookswitch_call::{CallId, CallRef, Cause, Command, Fault, Kind, Limits, MediaOp, RecordOrder, Time};
@@ -226,8 +227,8 @@ impl Shard {
                 self.board.drain();
                 self.dialogs.drain();
                 self.channels.drain();
-                self.b2bua.leave_trunks(now);
                 self.b2bua.set_draining(true);
+                self.b2bua.leave_trunks(now);
             }
             Input::EndAll => self.end_all(now),
             Input::Finish => self.finish_records(now),
@@ -454,7 +455,9 @@ impl Shard {
                 self.hub.outcome(&outcome);
                 self.rest.outcome(now, &outcome);
                 self.drain_desk();
-                self.flows.outcome(now, &outcome);
+                let board = &self.board;
+                let is_ending = |call| board.call(call).is_none_or(|call| call.state == State::AwaitEnds);
+                self.flows.outcome(now, &outcome, is_ending);
             }
             switchboard::Output::StepWanted(wanted) => self.step_wanted(now, wanted),
         }

@@ -162,14 +162,19 @@ impl Flows {
         });
     }
 
-    /// A command has ended, one of ours or another one.
-    pub fn outcome(&mut self, now: Time, outcome: &Outcome) {
+    /// A command has ended, one of ours or another one. `is_ending` says of a call whether it is over but for its legs.
+    pub fn outcome(&mut self, now: Time, outcome: &Outcome, is_ending: impl Fn(CallId) -> bool) {
         let Some(call) = self.tickets.remove(&outcome.ticket) else { return };
         let result = outcome.result.clone().map_err(|failure| failure.cause);
         self.with(call, |this, run| {
-            if let Waits::Outcome(ticket, doing) = run.waits
-                && ticket == outcome.ticket
-            {
+            let Waits::Outcome(ticket, doing) = run.waits else { return };
+            if ticket != outcome.ticket {
+                return;
+            }
+            if result.is_err() && is_ending(call) {
+                // Whoever was led has hung up, which the call says in a moment: nothing has failed, and there is nothing to ask.
+                run.waits = Waits::End;
+            } else {
                 this.done(now, run, doing, result);
             }
         });

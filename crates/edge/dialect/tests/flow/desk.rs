@@ -24,6 +24,8 @@ pub struct Desk {
     pub has: Option<CompactString>,
     /// What the next command is refused with.
     pub refuses: Option<Refused>,
+    /// The call is over but for its legs.
+    pub over: bool,
     tickets: u64,
 }
 
@@ -53,6 +55,7 @@ impl Desk {
             webhooks: Vec::new(),
             has: None,
             refuses: None,
+            over: false,
             tickets: 0,
         }
     }
@@ -121,7 +124,8 @@ impl Desk {
     /// The last command is done, or has failed.
     pub fn done(&mut self, result: Result<(), Cause>) {
         let result = result.map_err(|cause| Failure::new(Stage::Callee, cause));
-        self.flows.outcome(self.now, &Outcome { ticket: Ticket(self.tickets), result });
+        let over = self.over;
+        self.flows.outcome(self.now, &Outcome { ticket: Ticket(self.tickets), result }, |_| over);
         self.run();
     }
 

@@ -202,6 +202,24 @@ fn a_verb_that_ends_with_the_call_has_not_failed() {
 }
 
 #[test]
+fn whoever_hangs_up_while_somebody_is_dialled_has_left_the_flow_and_nobody_is_asked_what_comes_next() {
+    let gone = || Err(Cause::new(Kind::Cancelled, Fault::Nobody).with_text("the call has ended"));
+    for verb in [r#"{"dial":{"to":"bob","then":"/next"}}"#, r#"{"redirect":{"to":"bob"}}"#] {
+        let mut desk = led(&format!("{verb},{{\"ask\":{{}}}}"));
+        desk.since();
+        desk.over = true;
+        desk.done(gone());
+        assert_eq!((desk.since(), desk.notes.len(), desk.questions.len()), (vec![], 0, 1), "{verb}");
+        desk.ended();
+        assert_eq!((&desk.posted()["event"], desk.posted().get("failure")), (&"ended".into(), None));
+    }
+    // A phone may say the same of itself, and then the caller is still there.
+    let mut desk = led(r#"{"dial":{"to":"bob","then":"/next"}}"#);
+    desk.done(Err(Cause::from_status(487, "Request Terminated")));
+    assert_eq!((&desk.posted()["event"], &desk.posted()["dialed"]["status"]), (&"dialed".into(), &487.into()));
+}
+
+#[test]
 fn a_bridge_to_a_call_that_is_just_ending_has_failed_and_the_next_verb_comes() {
     let mut desk = led(r#"{"answer":{}},{"ask":{}}"#);
     desk.done(Ok(()));

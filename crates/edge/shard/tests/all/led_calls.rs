@@ -35,6 +35,12 @@ fn posted(world: &World) -> Value {
     serde_json::from_str(&world.questions.last().expect("a question").body).expect("JSON")
 }
 
+/// What was asked, and told at the end.
+fn asked(world: &World) -> Vec<String> {
+    let event = |body: &str| serde_json::from_str::<Value>(body).expect("JSON")["event"].as_str().map(str::to_owned);
+    world.questions.iter().filter_map(|question| event(&question.body)).collect()
+}
+
 fn reply(world: &mut World, verbs: &str) {
     let asked = world.questions.iter().rev().find(|question| !question.last);
     let id = asked.expect("a question").id;
@@ -157,7 +163,8 @@ fn a_server_that_never_answers_holds_nobody_for_ever() {
 
 #[test]
 fn a_caller_who_gives_up_in_the_middle_ends_the_flow_whatever_it_waits_for() {
-    for verbs in ["", r#"{"ring":{}},{"pause":{"seconds":60}}"#, r#"{"dial":{"to":"bob"}}"#] {
+    const DIAL: &str = r#"{"dial":{"to":"bob","then":"/next"}},{"ask":{}}"#;
+    for verbs in ["", r#"{"ring":{}},{"pause":{"seconds":60}}"#, r#"{"dial":{"to":"bob"}}"#, DIAL] {
         let mut world = world(None);
         let dialog = calls(&mut world);
         if !verbs.is_empty() {
@@ -167,19 +174,34 @@ fn a_caller_who_gives_up_in_the_middle_ends_the_flow_whatever_it_waits_for() {
         world.pass(sec(1));
         world.cancel(0, dialog);
         assert_eq!(world.failure(0), Some(487), "{verbs}");
+        assert_eq!(asked(&world), ["incoming", "ended"], "{verbs}");
         over(world);
     }
-    for verbs in
-        [r#"{"play":{"sounds":["a"]}}"#, r#"{"record":{}}"#, r#"{"collect":{}}"#, r#"{"answer":{}},{"ask":{}}"#]
-    {
+    let answered = |verb: &str| format!(r#"{{"answer":{{}}}},{verb}"#);
+    for verbs in [
+        r#"{"play":{"sounds":["a"]}}"#,
+        r#"{"record":{}}"#,
+        r#"{"collect":{}}"#,
+        &answered(DIAL),
+        &answered(r#"{"redirect":{"to":"bob"}}"#),
+    ] {
         let mut world = world(None);
         let dialog = calls(&mut world);
         reply(&mut world, verbs);
         world.ack(0, dialog, None);
+        world.pass(sec(1));
         world.bye(0, dialog);
         assert_eq!(world.flow_news, [], "nothing has failed by that: {verbs}");
+        assert_eq!(asked(&world), ["incoming", "ended"], "{verbs}");
         over(world);
     }
+    let mut world = world(None);
+    let dialog = calls(&mut world);
+    reply(&mut world, &answered(r#"{"ask":{}}"#));
+    world.ack(0, dialog, None);
+    world.bye(0, dialog);
+    assert_eq!(asked(&world), ["incoming", "next", "ended"]);
+    over(world);
 }
 
 #[test]
