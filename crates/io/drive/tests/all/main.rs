@@ -8,6 +8,7 @@ mod control_access;
 mod control_events;
 mod control_tls;
 mod dns_names;
+mod fetches_that_stall;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod http_requests;
