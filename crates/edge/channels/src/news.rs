@@ -72,6 +72,7 @@ fn record_end(end: &RecordEnd) -> String {
         RecordEnd::Timeout => "timeout".to_owned(),
         RecordEnd::BelowPower => "belowpower".to_owned(),
         RecordEnd::Closed => "channelclosed".to_owned(),
+        RecordEnd::Interrupted => "interrupted".to_owned(),
         RecordEnd::Failed(why) => format!("open-failed: {why}"),
     }
 }

@@ -285,6 +285,28 @@ fn what_only_the_dead_host_knew_comes_to_its_end_once() {
 }
 
 #[test]
+fn what_the_dead_host_was_writing_is_told_as_interrupted_and_where_it_is() {
+    let mut site = Site::new(&[100, 100]);
+    let call = site.talking();
+    let plan = Box::new(RecordPlan::both_sides("a.wav".into()));
+    let (party, order) = (Party::Caller, AudioOrder::Record(plan));
+    site.board.submit(site.now, Command::Audio { call: CallRef::Id(call), party, order }).unwrap();
+    site.carry();
+    let theirs = *site.orders_of_recordings.last().unwrap();
+    site.report_of(0, MediaReport::Recorded { call: theirs.0, recording: theirs.1, news: RecordNews::Begun });
+    site.pass(sec(1));
+    let recorded = site.media.poll_recorded().map(|(node, call, _)| (node, call));
+    assert_eq!(recorded, Some((NodeId(0), call)), "while it runs");
+    site.kill(0);
+    site.pass(sec(10));
+    let finished = site.reports.iter().filter_map(|report| match report {
+        MediaReport::Recorded { news: RecordNews::Finished(recorded), .. } => Some((**recorded).clone()),
+        _ => None,
+    });
+    assert_eq!(finished.collect::<Vec<_>>(), [Recorded::nothing(&"a.wav".into(), RecordEnd::Interrupted)]);
+}
+
+#[test]
 fn a_call_that_is_over_while_it_is_being_opened_leaves_nothing_anywhere() {
     for steps in 0..6 {
         let mut site = Site::new(&[100, 100]);

@@ -10,7 +10,7 @@
 use hookswitch_call::machine::State;
 use hookswitch_call::switchboard::Switchboard;
 use hookswitch_call::{
-    CallAudio, CallId, Command, Event, MediaOp, Party, RecordOrder, Refused, Report, Ticket, Time, Told,
+    CallAudio, CallId, Command, Event, FIRST_ORDERED, MediaOp, Party, RecordOrder, Refused, Report, Ticket, Time, Told,
 };
 use hookswitch_dialect::journal::record::{Ender, Records};
 
@@ -84,8 +84,10 @@ impl Shard {
     pub(crate) fn note_media(&mut self, op: &MediaOp) {
         match op {
             MediaOp::Open { call, .. } => self.records.anchored(*call),
-            MediaOp::Record { call, recording, order: RecordOrder::Begin(plan), .. } => {
+            MediaOp::Record { call, party, recording, order: RecordOrder::Begin(plan) } => {
                 self.records.records(*call, *recording, &plan.file);
+                let party = Some(*party).filter(|_| *recording >= FIRST_ORDERED);
+                self.rest.record_ordered(*call, *recording, party, &plan.file);
             }
             MediaOp::MakeOffer { .. }
             | MediaOp::MakeAnswer { .. }

@@ -381,7 +381,11 @@ fn recorded_list(recorded: &[Recorded]) -> Value {
     let one = |recorded: &Recorded| {
         let failed = match &recorded.reason {
             RecordEnd::Failed(why) => Some(why),
-            RecordEnd::Requested | RecordEnd::Timeout | RecordEnd::BelowPower | RecordEnd::Closed => None,
+            RecordEnd::Requested
+            | RecordEnd::Timeout
+            | RecordEnd::BelowPower
+            | RecordEnd::Closed
+            | RecordEnd::Interrupted => None,
         };
         json!({
             "file": recorded.file, "duration": recorded.duration.as_secs_f64(), "lost": recorded.lost.as_secs_f64(),

@@ -269,7 +269,7 @@ pub enum Output {
     Audio(AudioReport),
     /// How the recording of a call goes, for logs.
     Recorded(RecordReport),
-    /// A recording is to be found from now on, after a restart too: to be given back then ([`Stored::Recording`]).
+    /// A recording has begun or is over: to be noted, so that it is found after a restart ([`Stored::Recording`]).
     Keep(Box<rest::KeptRecording>),
     /// A place where nobody answers, for logs.
     Unreached(Unreached),

@@ -94,7 +94,7 @@ impl Shard {
             MediaReport::Recorded { call, recording, news } => {
                 self.board.tell_media(now, MediaReport::Recorded { call, recording, news: news.clone() });
                 let b2bua = &self.b2bua;
-                let kept = self.rest.recorded(call, recording, &news, |party| domain_of(b2bua, party));
+                let kept = self.rest.recorded(now, call, recording, &news, |party| domain_of(b2bua, party));
                 self.out.extend(kept.map(Output::Keep));
                 self.flows.recorded(now, call, recording, &news);
                 self.recorded(now, call, recording, news);

@@ -71,6 +71,7 @@ impl Shard {
             return self.recorded(told.at, call, BY_RULE, news);
         }
         self.records.records(call, BY_RULE, &file);
+        self.rest.record_ordered(call, BY_RULE, None, &file);
         let order = RecordOrder::Begin(Box::new(RecordPlan::both_sides(file)));
         self.perform_media(now, MediaOp::Record { call, party: Party::Caller, recording: BY_RULE, order });
     }

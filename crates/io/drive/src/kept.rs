@@ -1,16 +1,19 @@
 //! Which recordings there are, in a file beside the store, so that they are found after a restart.
 //!
 //! ```text
-//!   shard ── a recording that is over ──▶ queue (bounded, never waited for) ──▶ thread ──▶ recordings.jsonl, a line each
-//!   start ◀── the last RECORDINGS_FOUND lines ────────────────────────────────────────────┘
+//!   shard ── a recording has begun, is over ──▶ queue (bounded, never waited for) ──▶ thread ──▶ recordings.jsonl, a line each
+//!   start ◀── the last RECORDINGS_FOUND that are over ───────────────────────────────────────────┤
+//!         ◀── those that have begun and of whose end there is no line: cut off ──────────────────┘
 //! ```
 //!
-//! When there are twice as many lines as are read, the older half is thrown away. A line that cannot be read is passed over.
-//! What is in the folder of recordings without a line is noted at the start (`disk.rs`).
+//! What became of a recording that was cut off says its file, if that is here, and a line says so from then on. Lines that count
+//! no more (`notes.rs`) are thrown away now and then. A line that cannot be read is passed over. What is in the folder of
+//! recordings without a line is noted at the start (`disk.rs`).
 
 mod disk;
+mod notes;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions, rename};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -21,6 +24,8 @@ use std::time::Duration;
 
 use hookswitch_call::CallId;
 use hookswitch_dialect::rest::{KeptRecording, RECORDINGS_FOUND};
+
+use notes::Notes;
 
 /// What the file is called.
 pub const RECORDINGS_FILE: &str = "recordings.jsonl";
@@ -37,6 +42,9 @@ const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
 /// Pause before it is tried again to write what could not be written.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// The file may have so many times as many lines as recordings that are found, beside those that counted when it was shortened.
+const LINES_EACH: usize = 3;
+
 /// Lines that are written at once.
 const BATCH: usize = 1_024;
 
@@ -52,7 +60,8 @@ impl KeptRecordings {
     /// # Errors
     /// It is there and cannot be read, or the system does not give us a thread.
     pub(crate) fn start(folder: &Path, files: Option<&Path>) -> io::Result<(Self, Vec<KeptRecording>)> {
-        let (mut book, mut known) = Book::open(folder.join(RECORDINGS_FILE), RECORDINGS_FOUND)?;
+        let (mut book, mut known, begun) = Book::open(folder.join(RECORDINGS_FILE), RECORDINGS_FOUND)?;
+        book.look_for(files, begun, &mut known);
         if let Some(files) = files {
             book.look_around(files, &mut known);
         }
@@ -102,9 +111,11 @@ fn run(mut book: Book, recordings: &Receiver<Box<KeptRecording>>) {
 /// The file, and what is to be written to it.
 struct Book {
     path: PathBuf,
-    /// So many of the last lines count.
+    /// So many recordings are found.
     counts: usize,
     lines: usize,
+    /// With so many lines it is shortened.
+    most: usize,
     waiting: String,
     lines_waiting: usize,
     /// The disk has refused, and that has been told.
@@ -112,27 +123,51 @@ struct Book {
 }
 
 impl Book {
-    fn open(path: PathBuf, counts: usize) -> io::Result<(Self, Vec<KeptRecording>)> {
-        let mut last = VecDeque::new();
-        let (mut lines, mut broken) = (0, 0_usize);
-        read(&path, |line| {
-            lines += 1;
-            match serde_json::from_slice(line) {
-                Ok(kept) => last.push_back(kept),
-                Err(_) => broken += 1,
-            }
-            if last.len() > counts {
-                last.pop_front();
-            }
+    /// Gives the recordings that are over, too, and those that have begun.
+    fn open(path: PathBuf, counts: usize) -> io::Result<(Self, Vec<KeptRecording>, Vec<KeptRecording>)> {
+        let (mut notes, mut broken) = (Notes::new(counts), 0_usize);
+        read(&path, |line| match serde_json::from_slice(line) {
+            Ok(kept) => notes.take(kept, |kept| kept),
+            Err(_) => broken += 1,
         })?;
         if broken > 0 {
             tracing::warn!(file = %path.display(), lines = broken, "recordings that cannot be read are passed over");
         }
-        let mut book = Self { path, counts, lines, waiting: String::new(), lines_waiting: 0, refused: false };
-        if lines > counts || broken > 0 {
+        let (lines, counting) = (notes.lines(), notes.len());
+        let most = counting + LINES_EACH * counts;
+        let mut book = Self { path, counts, lines, most, waiting: String::new(), lines_waiting: 0, refused: false };
+        if lines > 2 * counting || broken > 0 {
             book.shorten()?;
         }
-        Ok((book, last.into()))
+        let (over, begun) = notes.into_parts();
+        Ok((book, over, begun))
+    }
+
+    /// Notes what became of those that had begun when the process was ended.
+    fn look_for(&mut self, files: Option<&Path>, begun: Vec<KeptRecording>, known: &mut Vec<KeptRecording>) {
+        let before = known.len();
+        for kept in begun {
+            let cut_off = match kept.file_here().map(|file| (files, PathBuf::from(file))) {
+                // On a media node, which knows.
+                None => kept.cut_off(None),
+                Some((Some(files), file)) => match disk::found_as(files, &file) {
+                    Ok(found) => {
+                        let found = found.as_ref().map(|found| (found.path.as_str(), found.size, found.duration));
+                        kept.cut_off(found)
+                    }
+                    // Not mounted yet, perhaps: it is looked for at the next start.
+                    Err(_) => continue,
+                },
+                Some((None, _)) => continue,
+            };
+            self.add(&cut_off);
+            known.extend(Some(cut_off).filter(KeptRecording::has_file));
+        }
+        self.write();
+        let recordings = known.len() - before;
+        if recordings > 0 {
+            tracing::warn!(recordings, "cut off when the process was ended, and found");
+        }
     }
 
     /// Notes what nobody has noted.
@@ -192,33 +227,36 @@ impl Book {
         }
         self.lines += std::mem::take(&mut self.lines_waiting);
         self.waiting.clear();
-        if self.lines >= 2 * self.counts { self.shorten() } else { Ok(()) }
+        if self.lines >= self.most { self.shorten() } else { Ok(()) }
     }
 
     /// Throws away what counts no more: nobody sees half a file, whenever the power fails.
     fn shorten(&mut self) -> io::Result<()> {
-        let is_good = |line: &[u8]| serde_json::from_slice::<KeptRecording>(line).is_ok();
-        let mut good = 0;
-        read(&self.path, |line| good += usize::from(is_good(line)))?;
-        let mut skip = good.saturating_sub(self.counts);
+        let parsed = |line: &[u8]| serde_json::from_slice::<KeptRecording>(line).ok();
+        let mut notes = Notes::new(self.counts);
+        read(&self.path, |line| {
+            if let Some(kept) = parsed(line) {
+                notes.take(kept, drop);
+            }
+        })?;
         let beside = self.path.with_extension("new");
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         let mut out = BufWriter::new(file);
-        let mut written = Ok(());
+        let (mut written, mut number) = (Ok(()), 0);
         read(&self.path, |line| {
-            if !is_good(line) {
+            if parsed(line).is_none() {
                 return;
             }
-            if skip > 0 {
-                skip -= 1;
-            } else if written.is_ok() {
+            if notes.counts(number) && written.is_ok() {
                 written = out.write_all(line).and_then(|()| out.write_all(b"\n"));
             }
+            number += 1;
         })?;
         written?;
         out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
         rename(&beside, &self.path)?;
-        self.lines = good.min(self.counts);
+        self.lines = notes.len();
+        self.most = self.lines + LINES_EACH * self.counts;
         Ok(())
     }
 }
@@ -269,24 +307,97 @@ mod tests {
         assert_eq!(known, all(1..=3), "there is nothing else");
     }
 
+    /// Its file is open since a second after the epoch.
+    fn begun(call: u64, file: &str, node: Option<&str>) -> KeptRecording {
+        let begun = serde_json::json!({
+            "call": call, "domains": ["x.test"], "recording": 256, "party": "caller", "node": node, "recorded": null,
+            "begun": { "at": { "secs": 1, "nanos": 0 }, "file": file },
+        });
+        serde_json::from_value(begun).unwrap()
+    }
+
+    fn lines(path: &Path) -> usize {
+        fs::read_to_string(path).unwrap().lines().count()
+    }
+
     #[test]
-    fn the_last_ones_count_and_the_file_is_never_longer_than_twice_that() {
+    fn what_a_killed_process_was_recording_is_found_by_its_beginning_once_and_with_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, files) = (folder.path().join("data"), folder.path().join("recordings"));
+        fs::create_dir_all(&data).unwrap();
+        fs::create_dir_all(files.join("day")).unwrap();
+        fs::write(files.join("day/by hand.wav"), disk::tests::wav()).unwrap();
+        fs::write(folder.path().join("outside.wav"), disk::tests::wav()).unwrap();
+        let node = Some("http://m:9002");
+        let (book, _) = KeptRecordings::start(&data, Some(&files)).unwrap();
+        for (call, file, node) in
+            [(1, "day/by hand.wav", None), (2, "day/gone.wav", None), (3, "../outside.wav", None), (4, "b.wav", node)]
+        {
+            book.push(Box::new(begun(call, file, node)));
+        }
+        // One that was over before.
+        book.push(Box::new(kept(5)));
+        drop(book);
+        let (_, known) = KeptRecordings::start(&data, Some(&files)).unwrap();
+        let there = files.canonicalize().unwrap().join("day/by hand.wav");
+        let here = begun(1, "day/by hand.wav", None);
+        let here = here.cut_off(Some((there.to_str().unwrap(), 8_044, Duration::from_millis(500))));
+        assert_eq!(known, [kept(5), here.clone(), begun(4, "b.wav", node).cut_off(None)]);
+        fs::remove_file(there).unwrap();
+        let (_, again) = KeptRecordings::start(&data, Some(&files)).unwrap();
+        assert_eq!(again, known, "it is known from then on, as one of which somebody has removed the file");
+    }
+
+    #[test]
+    fn what_is_cut_off_waits_for_the_folder_it_is_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = folder.path().join("mounted");
+        let (book, _) = KeptRecordings::start(folder.path(), None).unwrap();
+        book.push(Box::new(begun(1, "a.wav", None)));
+        drop(book);
+        for files in [None, Some(files.as_path())] {
+            assert_eq!(KeptRecordings::start(folder.path(), files).unwrap().1, []);
+        }
+        fs::create_dir(&files).unwrap();
+        fs::write(files.join("a.wav"), disk::tests::wav()).unwrap();
+        assert_eq!(KeptRecordings::start(folder.path(), Some(&files)).unwrap().1.len(), 1);
+    }
+
+    #[test]
+    fn the_last_ones_count_and_the_file_has_not_many_more_lines_than_those() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(RECORDINGS_FILE);
-        let (mut book, _) = Book::open(path.clone(), 4).unwrap();
-        for call in 1..=7 {
+        let (mut book, ..) = Book::open(path.clone(), 4).unwrap();
+        for call in 1..=11 {
             book.add(&kept(call));
             book.write();
         }
-        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 7);
-        book.add(&kept(8));
+        assert_eq!(lines(&path), 11);
+        book.add(&begun(12, "a.wav", None));
         book.write();
-        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 4);
-        book.add(&kept(9));
+        assert_eq!((lines(&path), book.lines), (5, 5), "the last four, and the one that runs");
+        book.add(&begun(12, "a.wav", None).cut_off(None));
+        book.add(&kept(13));
         book.write();
-        let (book, known) = Book::open(path.clone(), 4).unwrap();
-        assert_eq!((known, book.lines), (all(6..=9), 4));
-        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 4);
+        assert_eq!(lines(&path), 7);
+        let (book, known, running) = Book::open(path.clone(), 4).unwrap();
+        assert_eq!(
+            (known, running, book.lines),
+            (all([9, 10, 11, 13]), all([]), 7),
+            "nothing is to be found of one without a file"
+        );
+    }
+
+    #[test]
+    fn so_many_that_have_begun_are_looked_for_at_a_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(RECORDINGS_FILE);
+        let (mut book, ..) = Book::open(path.clone(), 4).unwrap();
+        (1..=5).for_each(|call| book.add(&begun(call, "a.wav", None)));
+        book.write();
+        let (_, known, running) = Book::open(path, 4).unwrap();
+        let running: Vec<u64> = running.iter().map(|one| one.key().0.0).collect();
+        assert_eq!((known, running), (all([]), vec![2, 3, 4, 5]));
     }
 
     #[test]
@@ -295,8 +406,8 @@ mod tests {
         let path = folder.path().join(RECORDINGS_FILE);
         let line = serde_json::to_string(&kept(1)).unwrap();
         fs::write(&path, format!("{line}\nnonsense\n{}", &line[..20])).unwrap();
-        let (mut book, known) = Book::open(path.clone(), 4).unwrap();
-        assert_eq!(known, all([1]));
+        let (mut book, known, _) = Book::open(path.clone(), 4).unwrap();
+        assert_eq!((known, lines(&path)), (all([1]), 1));
         book.add(&kept(2));
         book.write();
         assert_eq!(Book::open(path, 4).unwrap().1, all([1, 2]));
@@ -306,7 +417,7 @@ mod tests {
     fn what_the_disk_refuses_waits_and_is_written_later() {
         let folder = tempfile::tempdir().unwrap();
         let gone = folder.path().join("gone");
-        let (mut book, _) = Book::open(gone.join(RECORDINGS_FILE), 4).unwrap();
+        let (mut book, ..) = Book::open(gone.join(RECORDINGS_FILE), 4).unwrap();
         book.add(&kept(1));
         book.write();
         assert!(book.refused && book.lines_waiting == 1);

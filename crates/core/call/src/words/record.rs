@@ -145,7 +145,8 @@ pub struct Recorded {
     pub duration: Duration,
     /// How much of that is silence because the disk did not keep up.
     pub lost: Duration,
-    /// Bytes in the file, its header included; none where there is no file: it was not made, or was thrown away.
+    /// Bytes in the file, its header included; none where there is no file: it was not made, or was thrown away. None as well,
+    /// as its length, where it was [interrupted](RecordEnd::Interrupted) and whoever has it has not been asked.
     pub size: u64,
     /// Why it is over.
     pub reason: RecordEnd,
@@ -183,6 +184,8 @@ pub enum RecordEnd {
     BelowPower,
     /// The call, or the party's place in it, is over.
     Closed,
+    /// Whoever wrote it was killed, or cannot be reached: the file has what was written until then.
+    Interrupted,
     /// The file could not be made, or not be written any more; the text says why.
     Failed(CompactString),
 }
@@ -196,6 +199,7 @@ impl RecordEnd {
             Self::Timeout => "timeout",
             Self::BelowPower => "below_power",
             Self::Closed => "closed",
+            Self::Interrupted => "interrupted",
             Self::Failed(_) => "failed",
         }
     }

@@ -148,9 +148,9 @@ struct RecordedFile {
     duration_seconds: f64,
     /// How much of that is silence because the disk did not keep up, in seconds.
     lost_seconds: f64,
-    /// Bytes in the file, its header included; 0 where there is no file.
+    /// Bytes in the file, its header included; 0 where there is no file, or it is not known, with `interrupted`.
     size: u64,
-    /// Why it is over: `requested`, `timeout`, `below_power`, `closed`, `failed`.
+    /// Why it is over: `requested`, `timeout`, `below_power`, `closed`, `interrupted` (the media node that wrote it is gone), `failed`.
     #[schemars(with = "String")]
     reason: &'static str,
     /// Why it failed, with `failed`.
@@ -168,7 +168,11 @@ impl Recording {
     pub(super) fn ended(recording: RecordingId, recorded: &Recorded) -> Self {
         let text = match &recorded.reason {
             RecordEnd::Failed(why) => Some(CompactText::from(why)),
-            RecordEnd::Requested | RecordEnd::Timeout | RecordEnd::BelowPower | RecordEnd::Closed => None,
+            RecordEnd::Requested
+            | RecordEnd::Timeout
+            | RecordEnd::BelowPower
+            | RecordEnd::Closed
+            | RecordEnd::Interrupted => None,
         };
         let file = RecordedFile {
             name: CompactText::from(&recorded.file),

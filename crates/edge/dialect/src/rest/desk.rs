@@ -289,22 +289,34 @@ impl Desk {
         ender.or_else(running).map(|id| CommandName::Rest(id.to_compact_string()))
     }
 
+    /// A recording of a call is ordered, into this file below the folder of recordings of whoever writes it; of this party, if a
+    /// command has ordered it.
+    pub fn record_ordered(&mut self, call: CallId, recording: RecordingId, party: Option<Party>, file: &CompactString) {
+        self.known.ordered(call, recording, party, file);
+    }
+
     /// How a recording goes.
     ///
-    /// Gives what is to be stored of one that is over and has a file. `domain_of` says of which domain a party is.
+    /// Gives what is to be stored: of one that has begun its beginning, so that it is found if nobody can tell of its end any
+    /// more, and the end of one that has begun or has a file. `domain_of` says of which domain a party is.
     pub fn recorded(
         &mut self,
+        now: Time,
         call: CallId,
         recording: RecordingId,
         news: &RecordNews,
         domain_of: impl Fn(&Address) -> Option<CompactString>,
     ) -> Option<Box<KeptRecording>> {
-        let (parties, one) = self.known.recorded(call, recording, news)?;
-        one.recorded.as_ref().filter(|recorded| recorded.size > 0)?;
+        let (parties, one) = self.known.recorded(now, call, recording, news)?;
+        if one.begun.is_none() && !one.has_file() {
+            return None;
+        }
         let mut domains: Vec<CompactString> = parties.into_iter().filter_map(domain_of).collect();
         domains.dedup();
         let kept = KeptRecording { call, domains, one: one.clone() };
-        self.kept.put(kept.clone());
+        if kept.has_file() {
+            self.kept.put(kept.clone());
+        }
         Some(Box::new(kept))
     }
 
@@ -313,8 +325,8 @@ impl Desk {
         self.kept.put(kept);
     }
 
-    /// The file of a recording that is over lies on this media node, named by its base URL. To be said before
-    /// [`Desk::recorded`] tells that it is over.
+    /// The file of a recording lies on this media node, named by its base URL. To be said before [`Desk::recorded`] tells that
+    /// it has begun, or is over.
     pub fn lies_at(&mut self, call: CallId, recording: RecordingId, node: &str) {
         self.known.lies_at(call, recording, node);
     }

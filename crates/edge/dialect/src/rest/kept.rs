@@ -19,7 +19,8 @@ pub const RECORDINGS_FOUND: usize = 100_000;
 /// The number of what a rule has recorded of a call.
 const BY_RULE: u16 = 0;
 
-/// A recording that is over and has a file, to be stored and given back at the next start.
+/// A recording that has begun or is over, to be stored. At the next start those that are over and have a file are given back,
+/// and of a beginning without an end is [said](KeptRecording::cut_off) what became of it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct KeptRecording {
     pub(super) call: CallId,
@@ -36,8 +37,45 @@ impl KeptRecording {
     pub fn found(call: CallId, file: &str, size: u64, duration: Duration) -> Self {
         let reason = RecordEnd::Failed("it was found in the folder: how it ended is not known".into());
         let recorded = Recorded { size, duration, ..Recorded::nothing(&file.into(), reason) };
-        let one = Recording { recording: RecordingId(BY_RULE), party: None, recorded: Some(recorded), node: None };
+        let one = Recording { recorded: Some(recorded), ..Recording::new(RecordingId(BY_RULE)) };
         Self { call, domains: Vec::new(), one }
+    }
+
+    /// What names it: its call and its number there.
+    #[must_use]
+    pub const fn key(&self) -> (CallId, u16) {
+        (self.call, self.one.recording.0)
+    }
+
+    /// Whether it is over.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.one.recorded.is_some()
+    }
+
+    /// Whether it is over and has a file, or had one when it was asked for last.
+    #[must_use]
+    pub fn has_file(&self) -> bool {
+        self.one.has_file()
+    }
+
+    /// The file of one that has begun, as it was ordered, if it is written here and not on a media node.
+    #[must_use]
+    pub fn file_here(&self) -> Option<&str> {
+        self.one.begun.as_ref().filter(|_| self.one.node.is_none()).map(|begun| begun.file.as_str())
+    }
+
+    /// The same of one that nobody writes any more, because this process was ended in the middle of it. `found` is where its
+    /// file lies, how many bytes it has, and how long it is; none where there is none, and where a media node has it.
+    #[must_use]
+    pub fn cut_off(self, found: Option<(&str, u64, Duration)>) -> Self {
+        let ordered = self.one.begun.as_ref().map(|begun| begun.file.clone()).unwrap_or_default();
+        let nothing = Recorded::nothing(&ordered, RecordEnd::Interrupted);
+        let recorded = match found {
+            Some((file, size, duration)) => Recorded { file: file.into(), size, duration, ..nothing },
+            None => nothing,
+        };
+        Self { one: Recording { recorded: Some(recorded), ..self.one }, ..self }
     }
 
     /// The call that a rule has had recorded, if this is such a recording.
@@ -85,6 +123,7 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use super::super::known::Begun;
     use super::*;
 
     fn kept(call: u64, recording: u16) -> KeptRecording {
@@ -94,10 +133,9 @@ mod tests {
             ..Recorded::nothing(&"2026-11-22/a.wav".into(), RecordEnd::Failed("the disk is full".into()))
         };
         let one = Recording {
-            recording: RecordingId(recording),
-            party: None,
             recorded: Some(recorded),
             node: Some("http://m:9002".into()),
+            ..Recording::new(RecordingId(recording))
         };
         KeptRecording { call: CallId(call), domains: vec!["x.test".into()], one }
     }
@@ -129,9 +167,36 @@ mod tests {
 
     #[test]
     fn what_is_stored_is_a_line_and_says_everything() {
-        let one = kept(7, 2);
+        let begun = Some(Begun { at: Duration::from_millis(1_795_300_000_007), file: "2026-11-22/a.wav".into() });
+        let one = KeptRecording { one: Recording { begun, ..kept(7, 2).one }, ..kept(7, 2) };
         let line = serde_json::to_string(&one).unwrap();
         assert!(!line.contains('\n'));
         assert_eq!(serde_json::from_str::<KeptRecording>(&line).unwrap(), one);
+        let older = r#"{"call":7,"domains":["x.test"],"recording":2,"party":null,"recorded":null,"node":null}"#;
+        let older: KeptRecording = serde_json::from_str(older).unwrap();
+        assert_eq!((older.key(), older.is_over(), older.file_here()), ((CallId(7), 2), false, None));
+    }
+
+    #[test]
+    fn one_that_was_cut_off_has_the_file_that_is_found_or_that_of_its_node() {
+        let begun = Some(Begun { at: Duration::from_secs(1), file: "day/a.wav".into() });
+        let one = Recording { begun, ..Recording::new(RecordingId(256)) };
+        let here = KeptRecording { call: CallId(7), domains: vec!["x.test".into()], one };
+        assert_eq!((here.file_here(), here.has_file()), (Some("day/a.wav"), false));
+        let found = here.clone().cut_off(Some(("/r/day/a.wav", 8_044, Duration::from_millis(500))));
+        let recorded = found.one.recorded.as_ref().unwrap();
+        assert_eq!(
+            (recorded.file.as_str(), recorded.size, &recorded.reason),
+            ("/r/day/a.wav", 8_044, &RecordEnd::Interrupted)
+        );
+        assert!(
+            found.has_file() && found.is_over() && found.domains == here.domains && found.one.begun == here.one.begun
+        );
+        assert!(!here.clone().cut_off(None).has_file(), "somebody has removed it");
+        let there = KeptRecording { one: Recording { node: Some("http://m:9002".into()), ..here.one.clone() }, ..here };
+        assert_eq!(there.file_here(), None);
+        let there = there.cut_off(None);
+        assert!(there.has_file(), "its node has it");
+        assert_eq!(there.one.recorded.as_ref().map(|over| (over.file.as_str(), over.size)), Some(("day/a.wav", 0)));
     }
 }

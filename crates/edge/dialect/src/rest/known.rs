@@ -7,7 +7,8 @@ use std::time::Duration;
 use ahash::AHashMap;
 use compact_str::CompactString;
 use hookswitch_call::{
-    Address, CallAudio, CallId, Cause, Event, OrderNews, Party, RecordNews, Recorded, RecordingId, Time, Told,
+    Address, CallAudio, CallId, Cause, Event, OrderNews, Party, RecordEnd, RecordNews, Recorded, RecordingId, Time,
+    Told,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,10 +24,35 @@ pub(super) struct Recording {
     pub(super) recording: RecordingId,
     /// Of which party, where a command has ordered it.
     pub(super) party: Option<Party>,
+    /// None until its file is open, and where that was not noted.
+    #[serde(default)]
+    pub(super) begun: Option<Begun>,
     /// What has become of it; none while it runs.
     pub(super) recorded: Option<Recorded>,
     /// The media node that has its file, where audio is on other nodes.
     pub(super) node: Option<CompactString>,
+}
+
+impl Recording {
+    /// One of which nothing is known yet.
+    pub(super) const fn new(recording: RecordingId) -> Self {
+        Self { recording, party: None, begun: None, recorded: None, node: None }
+    }
+
+    /// Whether it is over and has a file, as far as is known here: one that was interrupted on a media node has been begun
+    /// there.
+    pub(super) fn has_file(&self) -> bool {
+        let is_there = |over: &Recorded| over.size > 0 || over.reason == RecordEnd::Interrupted && self.node.is_some();
+        self.recorded.as_ref().is_some_and(is_there)
+    }
+}
+
+/// The file of a recording, when it was opened.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(super) struct Begun {
+    pub(super) at: Time,
+    /// As it was ordered, below the folder of recordings of whoever writes it.
+    pub(super) file: CompactString,
 }
 
 /// What is noted of a call.
@@ -38,6 +64,20 @@ pub(super) struct Known {
     pub(super) began: Time,
     pub(super) answered: Option<Time>,
     pub(super) recordings: Vec<Recording>,
+    /// Recordings that are ordered and have not begun: of which party, where a command has ordered it, and its file.
+    ordered: VecDeque<(RecordingId, Option<Party>, CompactString)>,
+}
+
+impl Known {
+    /// The file of a recording is open.
+    fn begin(&mut self, now: Time, recording: RecordingId) {
+        let ordered = self.ordered.iter().position(|(ordered, ..)| *ordered == recording);
+        let one = note(&mut self.recordings, recording);
+        if let Some((_, party, file)) = ordered.and_then(|place| self.ordered.remove(place)) {
+            // Another one may have had its number before.
+            (one.begun, one.party, one.recorded) = (Some(Begun { at: now, file }), party, None);
+        }
+    }
 }
 
 /// A call that is over.
@@ -64,8 +104,15 @@ impl KnownCalls {
     pub(super) fn told(&mut self, told: &Told) {
         if let Event::Incoming { from: caller, to: callee } | Event::Started { caller, callee } = &told.event {
             let (caller, callee) = (caller.clone(), callee.clone());
-            let known =
-                Known { call: told.call, caller, callee, began: told.at, answered: None, recordings: Vec::new() };
+            let known = Known {
+                call: told.call,
+                caller,
+                callee,
+                began: told.at,
+                answered: None,
+                recordings: Vec::new(),
+                ordered: VecDeque::new(),
+            };
             self.live.insert(told.call, known);
             return;
         }
@@ -103,6 +150,15 @@ impl KnownCalls {
         }
     }
 
+    /// A recording is ordered, into this file; of this party, if a command has ordered it.
+    pub(super) fn ordered(&mut self, call: CallId, recording: RecordingId, party: Option<Party>, file: &CompactString) {
+        let Some(known) = self.live.get_mut(&call) else { return };
+        if known.ordered.len() == RECORDINGS_KEPT {
+            known.ordered.pop_front();
+        }
+        known.ordered.push_back((recording, party, file.clone()));
+    }
+
     /// The file of a recording lies on this node.
     pub(super) fn lies_at(&mut self, call: CallId, recording: RecordingId, node: &str) {
         if let Some(known) = self.recorded_call(call) {
@@ -110,24 +166,24 @@ impl KnownCalls {
         }
     }
 
-    /// Gives the parties and the recording, if it is over now.
+    /// Gives the parties and the recording, if it has begun or is over now.
     pub(super) fn recorded(
         &mut self,
+        now: Time,
         call: CallId,
         recording: RecordingId,
         news: &RecordNews,
     ) -> Option<([&Address; 2], &Recording)> {
         let known = self.recorded_call(call)?;
         match news {
-            RecordNews::Begun => drop(note(&mut known.recordings, recording)),
-            RecordNews::Loud => {}
+            RecordNews::Begun => known.begin(now, recording),
+            RecordNews::Loud => return None,
             RecordNews::Finished(recorded) => {
-                let one = note(&mut known.recordings, recording);
-                one.recorded = Some((**recorded).clone());
-                return Some(([&known.caller, &known.callee], one));
+                note(&mut known.recordings, recording).recorded = Some((**recorded).clone());
             }
         }
-        None
+        let one = known.recordings.iter().find(|one| one.recording == recording)?;
+        Some(([&known.caller, &known.callee], one))
     }
 
     pub(super) fn audio(&mut self, call: CallId, audio: &CallAudio) {
@@ -167,7 +223,7 @@ fn note(recordings: &mut Vec<Recording>, recording: RecordingId) -> &mut Recordi
                 let oldest = recordings.iter().position(|one| one.recorded.is_some()).unwrap_or(0);
                 recordings.remove(oldest);
             }
-            recordings.push(Recording { recording, party: None, recorded: None, node: None });
+            recordings.push(Recording::new(recording));
             recordings.len() - 1
         }
     };

@@ -112,10 +112,10 @@ pub struct Response {
 /// The file of a recording, and what is to be done to it. Nothing here touches a disk: whoever sends the answer does.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FileWanted {
-    /// Where it lies, as whoever has written it has told.
+    /// Where it lies, as whoever has written it has told, or below its folder of recordings.
     pub file: CompactString,
-    /// How big it was made, in bytes.
-    pub size: u64,
+    /// How big it was made, in bytes; none where only the node knows, because the recording was interrupted.
+    pub size: Option<u64>,
     /// The base URL of the media node that has written it; none where that was this process.
     pub node: Option<CompactString>,
     /// What is to be done to it.

@@ -15,7 +15,7 @@ use super::page::{AFTER, LIMIT, Page, bad_cursor, schema};
 use super::problem::{Code, Problem};
 use super::route::{AUDIO, Answer, Method, Resource, Route};
 use super::shape::{Field, Kind, PARTY, hexadecimal, object_schema};
-use super::time::seconds;
+use super::time::{moment_or_null, seconds};
 use super::{FileAct, FileWanted, Response};
 use crate::access::Scope;
 
@@ -163,7 +163,7 @@ fn get(turn: &mut Turn<'_>) -> Result<Done, Problem> {
 fn audio(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     let (_, one) = found(turn)?;
     let recorded = over(one)?;
-    if recorded.size == 0 {
+    if !one.has_file() {
         let detail = "there is no file of it: it could not be made, or was thrown away";
         return Err(Problem::new(Code::Gone, detail));
     }
@@ -173,7 +173,7 @@ fn audio(turn: &mut Turn<'_>) -> Result<Done, Problem> {
 fn delete(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     let (_, one) = found(turn)?;
     let recorded = over(one)?;
-    if recorded.size == 0 {
+    if !one.has_file() {
         return Ok(Done::Now(Response::empty(204)));
     }
     Ok(Done::Now(with_file(204, one, recorded, FileAct::Remove)))
@@ -181,7 +181,7 @@ fn delete(turn: &mut Turn<'_>) -> Result<Done, Problem> {
 
 fn with_file(status: u16, one: &Recording, recorded: &Recorded, act: FileAct) -> Response {
     let (file, node) = (recorded.file.clone(), one.node.clone());
-    let wanted = FileWanted { file, size: recorded.size, node, act };
+    let wanted = FileWanted { file, size: (recorded.size > 0).then_some(recorded.size), node, act };
     Response { content_type: AUDIO, file: Some(Box::new(wanted)), ..Response::empty(status) }
 }
 
@@ -233,16 +233,24 @@ fn document(call: CallId, recording: &Recording) -> Value {
         "id": id(call, recording),
         "recording": recording.recording.0, "party": recording.party.map(party_name),
         "state": if recording.recorded.is_some() { "finished" } else { "running" },
+        "started": moment_or_null(recording.begun.as_ref().map(|begun| begun.at)),
     });
     if let Some(recorded) = &recording.recorded {
         let failed = match &recorded.reason {
             RecordEnd::Failed(why) => Some(why),
-            RecordEnd::Requested | RecordEnd::Timeout | RecordEnd::BelowPower | RecordEnd::Closed => None,
+            RecordEnd::Requested
+            | RecordEnd::Timeout
+            | RecordEnd::BelowPower
+            | RecordEnd::Closed
+            | RecordEnd::Interrupted => None,
         };
         document["file"] = recorded.file.as_str().into();
-        document["duration_seconds"] = seconds(recorded.duration).into();
-        document["lost_seconds"] = seconds(recorded.lost).into();
-        document["bytes"] = recorded.size.into();
+        // How much a media node has written that cannot be asked any more shows itself when it is fetched.
+        if recorded.size > 0 || !recording.has_file() {
+            document["duration_seconds"] = seconds(recorded.duration).into();
+            document["lost_seconds"] = seconds(recorded.lost).into();
+            document["bytes"] = recorded.size.into();
+        }
         document["reason"] = recorded.reason.name().into();
         document["failure"] = failed.map_or(Value::Null, |why| why.as_str().into());
     }
@@ -257,11 +265,24 @@ pub(super) const RECORDING: &[Field] = &[
     Field::must("recording", Kind::Whole(0, 65_535), "its number within the call"),
     Field::must("party", Kind::OrNull(&PARTY), "of whom, where a command has ordered it"),
     Field::must("state", Kind::OneOf(&["running", "finished"]), "how far it is"),
+    Field::must(
+        "started",
+        Kind::OrNull(&Kind::Time),
+        "when its file was opened; null before that, and where it is not known",
+    ),
     Field::may("file", Kind::Text(0, 4_096), "its file, below the folder of recordings"),
     Field::may("duration_seconds", Kind::Length, "how long it is"),
     Field::may("lost_seconds", Kind::Length, "how much of it is silence because the disk did not keep up"),
-    Field::may("bytes", Kind::Whole(0, i64::MAX), "how big the file was made; 0 where there was none"),
-    Field::may("reason", Kind::OneOf(&["requested", "timeout", "below_power", "closed", "failed"]), "why it is over"),
+    Field::may(
+        "bytes",
+        Kind::Whole(0, i64::MAX),
+        "how big the file was made; 0 where there was none, missing where only its media node knows",
+    ),
+    Field::may(
+        "reason",
+        Kind::OneOf(&["requested", "timeout", "below_power", "closed", "interrupted", "failed"]),
+        "why it is over; `interrupted`: the switch, or the media node that wrote it, was ended in the middle of it",
+    ),
     Field::may("failure", Kind::OrNull(&Kind::Text(0, 65_535)), "what went wrong"),
     Field::may("node", Kind::Text(0, 2_048), "the media node that has the file, where audio is on other nodes"),
     Field::may("call", Kind::Call, "the call, where recordings are asked for and not calls"),

@@ -145,7 +145,7 @@ fn so_many_ended_calls_and_recordings_are_remembered() {
         for number in 0..u16::try_from(RECORDINGS_KEPT).unwrap() + 1 {
             let recorded = Recorded::nothing(&"f".into(), RecordEnd::Requested);
             let news = RecordNews::Finished(Box::new(recorded));
-            let kept = desk.recorded(CallId(call), RecordingId(number), &news, |_| None);
+            let kept = desk.recorded(NOW, CallId(call), RecordingId(number), &news, |_| None);
             assert_eq!(kept, None, "what has no file is found no longer than its call");
         }
         desk.told(&told(call, 1, Event::Ended { cause: Cause::hangup(), talked: Time::ZERO }));
@@ -159,6 +159,20 @@ fn so_many_ended_calls_and_recordings_are_remembered() {
     let last: serde_json::Value = serde_json::from_str(&get(count).body).unwrap();
     let recordings = last["recordings"].as_array().unwrap();
     assert_eq!((recordings.len(), &recordings[0]["recording"]), (RECORDINGS_KEPT, &1.into()));
+}
+
+#[test]
+fn so_many_recordings_of_a_call_may_wait_for_their_beginning() {
+    let mut desk = Desk::new(Config::default(), 1, [7; 32]);
+    let call = CallId(1);
+    let (from, to) = (Address::from("sip:a@x"), Address::from("sip:b@x"));
+    desk.told(&Told { at: NOW, seq: 0, call, owner: None, event: Event::Incoming { from, to } });
+    let last = u16::try_from(RECORDINGS_KEPT).unwrap();
+    for number in 0..=last {
+        desk.record_ordered(call, RecordingId(number), None, &"a.wav".into());
+    }
+    let mut noted = |number| desk.recorded(NOW, call, RecordingId(number), &RecordNews::Begun, |_| None).is_some();
+    assert_eq!([0, 1, last, 1].map(&mut noted), [false, true, true, true], "the oldest has made room");
 }
 
 #[test]

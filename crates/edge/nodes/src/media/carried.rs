@@ -56,6 +56,8 @@ pub(super) struct Recording {
     pub(super) recording: RecordingId,
     pub(super) file: CompactString,
     pub(super) mailbox: Option<CompactString>,
+    /// Its file is open.
+    pub(super) begun: bool,
 }
 
 /// The channel that a call has left for another one, which still carries its audio until its parties are told.
@@ -145,7 +147,7 @@ impl Carried {
             && !self.recordings.iter().any(|running| running.recording == *recording)
         {
             let (file, mailbox) = (plan.file.clone(), plan.mailbox.clone());
-            self.recordings.push(Recording { recording: *recording, file, mailbox });
+            self.recordings.push(Recording { recording: *recording, file, mailbox, begun: false });
         }
     }
 

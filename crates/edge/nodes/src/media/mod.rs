@@ -99,7 +99,7 @@ pub struct Media {
     /// Calls with something to say to their nodes.
     ready: VecDeque<CallId>,
     reports: VecDeque<MediaReport>,
-    /// Which node has the file of a recording whose end stands in the reports.
+    /// Which node has the file of a recording whose beginning or end stands in the reports.
     recorded: VecDeque<(NodeId, CallId, RecordingId)>,
     due: BTreeSet<(Time, CallId)>,
     /// Calls to be taken off draining nodes.
@@ -254,10 +254,13 @@ impl Media {
         self.reports.extend((0..inspects).map(|_| answer()));
     }
 
-    /// Nobody writes them any more.
+    /// Nobody writes them any more, or could say how much.
     fn end_recordings(&mut self, call: CallId, running: Vec<Recording>) {
-        for Recording { recording, file, mailbox } in running {
-            let reason = RecordEnd::Failed(CompactString::const_new("its media node is gone"));
+        for Recording { recording, file, mailbox, begun } in running {
+            let reason = match begun {
+                true => RecordEnd::Interrupted,
+                false => RecordEnd::Failed(CompactString::const_new("its media node is gone")),
+            };
             let news = RecordNews::Finished(Box::new(Recorded { mailbox, ..Recorded::nothing(&file, reason) }));
             self.reports.push_back(MediaReport::Recorded { call, recording, news });
         }

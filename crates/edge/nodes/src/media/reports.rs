@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 use compact_str::{CompactString, format_compact};
-use hookswitch_call::{AudioNews, CallId, Cause, Fault, Kind, MediaReport, PlayNews, RecordNews, RoomNews};
+use hookswitch_call::{
+    AudioNews, CallId, Cause, Fault, Kind, MediaReport, PlayNews, RecordNews, RecordingId, RoomNews,
+};
 use serde::Deserialize;
 
 use super::Media;
-use super::carried::At;
+use super::carried::{At, Recording};
 use crate::Told;
 
 /// An answer of a node, or what it tells.
@@ -93,10 +95,10 @@ impl Media {
         for report in reports.into_iter().filter(|report| report.call() == call) {
             let MediaReport::Recorded { recording, news, .. } = &report else { continue };
             let old = self.calls.get_mut(&call).and_then(|carried| carried.old.as_mut());
-            if let (RecordNews::Finished(recorded), Some(old)) = (news, old) {
-                old.recordings.retain(|running| running.recording != *recording);
-                let has_file = recorded.size > 0;
-                self.recorded.extend(has_file.then_some((old.node, call, *recording)));
+            if let Some(old) = old {
+                let node = old.node;
+                let has_file = note_recording(&mut old.recordings, *recording, news);
+                self.recorded.extend(has_file.then_some((node, call, *recording)));
             }
             self.reports.push_back(report);
         }
@@ -126,9 +128,9 @@ impl Media {
                 carried.journal.played(party, play);
                 report
             }
-            MediaReport::Recorded { recording, news: RecordNews::Finished(ref recorded), .. } => {
-                carried.recordings.retain(|running| running.recording != recording);
-                let home = carried.home.filter(|_| recorded.size > 0);
+            MediaReport::Recorded { recording, ref news, .. } => {
+                let has_file = note_recording(&mut carried.recordings, recording, news);
+                let home = carried.home.filter(|_| has_file);
                 self.recorded.extend(home.map(|node| (node, call, recording)));
                 report
             }
@@ -153,7 +155,6 @@ impl Media {
             | MediaReport::Direction { .. }
             | MediaReport::Played { .. }
             | MediaReport::Digit { .. }
-            | MediaReport::Recorded { .. }
             | MediaReport::Audio { .. }) => report,
         };
         self.reports.push_back(report);
@@ -168,6 +169,22 @@ impl Media {
         let written = carried.recordings.is_empty() && carried.old.as_ref().is_none_or(|old| old.recordings.is_empty());
         if matches!(carried.at, At::Over { until } if until <= now) && written {
             self.forget(call);
+        }
+    }
+}
+
+/// Notes how a recording goes: whether it is said now that its node has a file of it.
+fn note_recording(running: &mut Vec<Recording>, recording: RecordingId, news: &RecordNews) -> bool {
+    match news {
+        RecordNews::Begun => {
+            let those = running.iter_mut().filter(|running| running.recording == recording);
+            those.for_each(|running| running.begun = true);
+            true
+        }
+        RecordNews::Loud => false,
+        RecordNews::Finished(recorded) => {
+            running.retain(|running| running.recording != recording);
+            recorded.size > 0
         }
     }
 }

@@ -160,7 +160,7 @@ fn the_audio_of_a_recording_is_a_file_when_it_is_over() {
         [("GET", format!("{name}/audio"), FileAct::Send), ("DELETE", name.clone(), FileAct::Remove)]
     {
         let file = world.rest(method, &target, "").file.expect("a file");
-        assert_eq!((file.file.as_str(), file.size, file.node, file.act), ("/r/day/a.wav", 44, None, act));
+        assert_eq!((file.file.as_str(), file.size, file.node, file.act), ("/r/day/a.wav", Some(44), None, act));
     }
     for other in
         [format!("rec_{call}_257"), format!("rec_{call}"), "rec_0000000000ff_256".into(), "..%2F..%2Fetc".into()]
@@ -274,6 +274,9 @@ fn a_recording_is_found_when_its_call_is_long_forgotten_and_after_a_restart() {
     let (mut world, call, path) = talk();
     record(&mut world, call, &path);
     finish(&mut world, call, 44);
+    assert_eq!(world.kept.iter().map(|kept| kept.is_over()).collect::<Vec<_>>(), [false, true]);
+    // Its end stands for it.
+    world.kept.remove(0);
     let told = RecordingId(0);
     for (size, kept) in [(0, 1), (52, 2)] {
         let recorded = Recorded { size, ..Recorded::nothing(&"/r/day/b.wav".into(), RecordEnd::Closed) };
@@ -293,7 +296,7 @@ fn a_recording_is_found_when_its_call_is_long_forgotten_and_after_a_restart() {
     assert_eq!(listed(&mut later, ""), before, "nothing is lost of what is known");
     let name = format!("/v1/recordings/rec_{call}_256");
     let file = later.rest("GET", &format!("{name}/audio"), "").file.expect("a file");
-    assert_eq!((file.file.as_str(), file.size), ("/r/day/a.wav", 44));
+    assert_eq!((file.file.as_str(), file.size), ("/r/day/a.wav", Some(44)));
     let mut seen = |domain: &str| {
         let grant = Grant { domains: vec![domain.into()], ..Grant::everything() };
         let one = later.rest_with("GET", &name, "", Headers::default(), grant.clone()).status;
@@ -309,4 +312,34 @@ fn a_recording_is_found_when_its_call_is_long_forgotten_and_after_a_restart() {
     let after = first["next"].as_str().expect("another page");
     let second = listed(&mut later, &format!("?limit=1&after={after}"));
     assert_eq!((&second["recordings"][0]["id"], &second["next"]), (&format!("rec_{call}_256").into(), &Value::Null));
+}
+
+#[test]
+fn the_beginning_of_a_recording_is_noted_and_its_end_even_if_it_has_no_file() {
+    let (mut world, call, path) = talk();
+    record(&mut world, call, &path);
+    let (_, plan) = world.ordered.pop().expect("an order to the engine");
+    let name = format!("/v1/recordings/rec_{call}_256");
+    let running = document(&world.rest("GET", &name, ""));
+    assert_eq!((&running["state"], &running["started"]), (&"running".into(), &"2023-11-14T22:13:20.000Z".into()));
+    let noted = world.kept.pop().expect("a note");
+    assert_eq!((noted.is_over(), noted.file_here()), (false, Some(&*plan.file)));
+
+    // The next process finds out what became of it.
+    let mut later = World::anchoring();
+    let file = format!("/r/{}", plan.file);
+    let cut_off = Box::new(noted.cut_off(Some((file.as_str(), 8_044, Duration::from_millis(500)))));
+    later.shard.handle(later.now, Input::Restore(Stored::Recording(cut_off)));
+    let expected = json!({
+        "id": format!("rec_{call}_256"), "recording": 256, "party": "caller", "state": "finished",
+        "started": running["started"], "file": file, "duration_seconds": 0.5, "lost_seconds": 0.0, "bytes": 8_044,
+        "reason": "interrupted", "failure": null, "call": format!("call_{call}"),
+    });
+    assert_eq!(document(&later.rest("GET", &name, "")), expected);
+    assert!(later.rest("GET", &format!("{name}/audio"), "").file.is_some());
+
+    finish(&mut world, call, 0);
+    let noted = world.kept.pop().expect("another note");
+    assert!(noted.is_over() && !noted.has_file(), "so that it is not looked for");
+    assert_eq!(world.rest("GET", &format!("{name}/audio"), "").status, 410);
 }

@@ -34,7 +34,8 @@ pub(super) fn found(folder: &Path, noted: &HashSet<CallId>, most: usize) -> io::
                 return Ok(found);
             }
             let call = call_of(&path).filter(|call| !noted.contains(call));
-            found.extend(call.and_then(|call| look(&path, call)));
+            let one = call.and_then(|call| Some((call, look(&path)?)));
+            found.extend(one.map(|(call, it)| KeptRecording::found(call, &it.path, it.size, it.duration)));
         }
     }
     Ok(found)
@@ -60,7 +61,26 @@ fn call_of(path: &Path) -> Option<CallId> {
     (call.to_string() == name).then_some(call)
 }
 
-fn look(path: &Path, call: CallId) -> Option<KeptRecording> {
+/// A file of a recording.
+#[derive(Debug, PartialEq)]
+pub(super) struct Found {
+    pub(super) path: String,
+    /// Bytes in it.
+    pub(super) size: u64,
+    pub(super) duration: Duration,
+}
+
+/// What became of the file that was ordered under this name; none if it is not there, or is no recording.
+///
+/// # Errors
+/// The folder cannot be read.
+pub(super) fn found_as(folder: &Path, name: &Path) -> io::Result<Option<Found>> {
+    let folder = folder.canonicalize()?;
+    let path = folder.join(name).canonicalize().ok().filter(|path| path.starts_with(&folder));
+    Ok(path.and_then(|path| look(&path)))
+}
+
+fn look(path: &Path) -> Option<Found> {
     let file = File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path).ok()?;
     let metadata = file.metadata().ok().filter(|metadata| metadata.is_file())?;
     let mut head = Vec::new();
@@ -69,11 +89,11 @@ fn look(path: &Path, call: CallId) -> Option<KeptRecording> {
     let there = metadata.len().saturating_sub(header.data_offset as u64);
     let data = header.data_len.map_or(there, |length| there.min(length.into()));
     let duration = Duration::from_millis(header.duration_ms(usize::try_from(data).unwrap_or(usize::MAX)));
-    Some(KeptRecording::found(call, path.to_str()?, metadata.len(), duration))
+    Some(Found { path: path.to_str()?.to_owned(), size: metadata.len(), duration })
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
@@ -82,7 +102,7 @@ mod tests {
     use super::*;
 
     /// A file of half a second.
-    fn wav() -> Vec<u8> {
+    pub(in crate::kept) fn wav() -> Vec<u8> {
         let format = WavFormat::mono_pcm(8_000);
         let mut file = vec![0; format.header_len()];
         format.write_header(8_000, &mut file).unwrap();

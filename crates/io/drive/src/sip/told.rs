@@ -271,6 +271,7 @@ pub(crate) fn log_recorded(report: &RecordReport) {
             let (seconds, lost) = (recorded.duration.as_secs_f32(), recorded.lost.as_secs_f32());
             match &recorded.reason {
                 RecordEnd::Failed(why) => tracing::warn!(%call, %file, seconds, size, "recording failed: {why}"),
+                RecordEnd::Interrupted => tracing::warn!(%call, %file, "recording interrupted: its media node is gone"),
                 reason if recorded.lost.is_zero() => {
                     tracing::info!(%call, %file, seconds, size, reason = reason.name(), "recorded");
                 }

@@ -180,7 +180,11 @@ fn recording_json(one: &RecordingDetail) -> Value {
     };
     let failed = match &finished.reason {
         RecordEnd::Failed(why) => Some(why),
-        RecordEnd::Requested | RecordEnd::Timeout | RecordEnd::BelowPower | RecordEnd::Closed => None,
+        RecordEnd::Requested
+        | RecordEnd::Timeout
+        | RecordEnd::BelowPower
+        | RecordEnd::Closed
+        | RecordEnd::Interrupted => None,
     };
     json!({
         "recording": one.recording.0, "file": finished.file, "seconds": seconds(finished.duration),

@@ -58,8 +58,9 @@ impl Files {
         headers: &HeaderMap,
     ) -> Result<Response, Problem> {
         // Where nodes write, this process need not have their folder, and what has that name here may be another file.
-        let size = wanted.node.is_some().then_some(wanted.size);
+        let size = wanted.size.filter(|_| wanted.node.is_some());
         let here = match wanted.act {
+            _ if wanted.node.is_some() && size.is_none() => Err(Lacking::File),
             FileAct::Send => self.shelf.send(&wanted.file, size, method, headers).await,
             FileAct::Remove => self.shelf.remove(&wanted.file, size).await.map(|()| removed()),
         };
@@ -105,7 +106,7 @@ impl Files {
             StatusCode::RANGE_NOT_SATISFIABLE => {
                 let length = said.headers().get(header::CONTENT_RANGE).and_then(|value| value.to_str().ok());
                 let length = length.and_then(|text| text.rsplit_once('/')?.1.parse().ok());
-                return Ok(Err(Lacking::Part(length.unwrap_or(wanted.size))));
+                return Ok(Err(Lacking::Part(length.or(wanted.size).unwrap_or_default())));
             }
             StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT => {}
             other => return Err(gone(format!("which answers {other}"))),
@@ -191,7 +192,7 @@ mod tests {
     }
 
     fn wanted(file: &str, node: Option<&CompactString>, act: FileAct) -> FileWanted {
-        FileWanted { file: file.into(), size: 10, node: node.cloned(), act }
+        FileWanted { file: file.into(), size: Some(10), node: node.cloned(), act }
     }
 
     async fn get(files: &Files, wanted: &FileWanted, range: Option<&'static str>) -> Result<(u16, String), Code> {
@@ -239,5 +240,13 @@ mod tests {
         assert_eq!(get(&files, &shared, None).await, Ok((200, "0123456789".to_owned())));
         std::fs::write(here.path().join("a.wav"), "01234567890").unwrap();
         assert_eq!(get(&files, &shared, None).await, Err(Code::Gone), "it is not the one that was recorded");
+        let interrupted = FileWanted { size: None, ..shared.clone() };
+        assert_eq!(get(&files, &interrupted, None).await, Err(Code::Gone), "nobody knows whether it is that one");
+        std::fs::write(there.path().join("a.wav"), "012345").unwrap();
+        assert_eq!(get(&files, &interrupted, None).await, Ok((200, "012345".to_owned())), "its node knows");
+        let gone = FileWanted { act: FileAct::Remove, ..interrupted };
+        let gone = files.answer(&gone, &Method::DELETE, &HeaderMap::new()).await.unwrap();
+        assert_eq!(gone.status().as_u16(), 204);
+        assert!(!there.path().join("a.wav").exists() && here.path().join("a.wav").exists());
     }
 }
