@@ -9,7 +9,7 @@ use hookswitch_b2bua::{B2bua, B2buaConfig, Reliable};
 use hookswitch_call::directory::{Directory, Forwarding, Layer, Secret, UserLimits};
 use hookswitch_call::{Address, By, Codecs, Forwards, Limits};
 use hookswitch_codec::Codec;
-use hookswitch_drive::{MediaConfig, SipListen, StoreConfig, SwitchConfig, WebListen};
+use hookswitch_drive::{MediaConfig, OpenSipsFrontConfig, SipListen, StoreConfig, SwitchConfig, WebListen};
 use hookswitch_media::{AddressPolicy, EngineConfig};
 use hookswitch_net::PortRange;
 use hookswitch_shard::ShardConfig;
@@ -95,6 +95,18 @@ pub fn switch_config(config: &Config) -> Result<SwitchConfig, ConfigError> {
     switch.dns = dns::servers(config)?;
     switch.log_pii = config.log.pii;
     Ok(switch)
+}
+
+/// All that a start would refuse of a configuration, but what certificates and sockets say. Gives the settings of the switch and
+/// of what asks an OpenSIPS.
+///
+/// # Errors
+/// As [`switch_config`].
+pub fn check(config: &Config) -> Result<(SwitchConfig, Option<OpenSipsFrontConfig>), ConfigError> {
+    let switch = switch_config(config)?;
+    journal_config(config)?;
+    webhooks_config(config)?;
+    Ok((switch, front_config(config)?))
 }
 
 /// The SIP side alone, without sockets: to be asked where calls would go.
@@ -413,6 +425,25 @@ mod tests {
     fn why(text: &str) -> String {
         let config = Config::parse("t", text).unwrap();
         shard_config(&config).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_a_start_would_refuse_is_refused_before_it() {
+        let check = |text: &str| check(&Config::parse("t", text).unwrap()).map(drop).map_err(|error| error.to_string());
+        let webhook = |url: &str| format!("webhooks: [ {{ name: crm, url: \"{url}\" }} ]");
+        assert_eq!(check(&webhook("https://crm.example.com/calls")), Ok(()));
+        for (text, expected) in [
+            (webhook("http://10.0.0.1/calls").as_str(), "webhooks[0].url: leads to 10.0.0.1"),
+            (
+                "call_webhooks: { keys: { crm: [ whsec_x ] } }\n",
+                "call_webhooks.keys: `crm`: is neither env:NAME nor file:PATH",
+            ),
+            ("event_log: { kept: 1 }\n", "event_log.kept: must be at least 86400"),
+            ("media: { room_members: 1 }\n", "media.room_members: "),
+        ] {
+            let why = check(text).unwrap_err();
+            assert!(why.starts_with(expected), "{why}");
+        }
     }
 
     #[test]

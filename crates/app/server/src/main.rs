@@ -153,9 +153,8 @@ fn main() -> ExitCode {
 
 fn check_config(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let found = args.serve.find()?;
-    let switch = compose::switch_config(&found.config)?;
+    let (switch, front) = compose::check(&found.config)?;
     switch.tls.check().context("sip.tls")?;
-    let front = compose::front_config(&found.config)?;
     match &found.file {
         Some(file) => println!("# {}", file.display()),
         None => println!("# no configuration file: these are the defaults"),

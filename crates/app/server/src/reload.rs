@@ -20,9 +20,7 @@ impl Running {
     pub fn reload(&mut self, args: &ServeArgs) -> anyhow::Result<ReloadReport> {
         let found = args.find()?;
         // What a start would say of it: a file that could not be started with is not for later either.
-        compose::switch_config(&found.config)?;
-        compose::front_config(&found.config)?;
-        compose::webhooks_config(&found.config)?;
+        compose::check(&found.config)?;
         let changes = self.config.changes(&found.config)?;
         self.take(&changes).with_context(|| match changes.needs_restart.as_slice() {
             [] => "the file cannot be taken".to_owned(),

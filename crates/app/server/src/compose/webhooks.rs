@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use compact_str::CompactString;
-use hookswitch_dialect::journal::Filter;
+use hookswitch_dialect::journal::{Filter, is_type_of_events};
 use hookswitch_dialect::webhook::Terms;
 use hookswitch_drive::{
     CallWebhooksConfig, EndpointConfig, MAX_CALL_WEBHOOKS, MAX_WEBHOOK_SECRETS, MAX_WEBHOOKS, StoreConfig,
-    WebhookSecret, WebhookUrl, WebhooksConfig,
+    WebhookSecret, WebhookUrl, WebhooksConfig, check_authorities,
 };
 use hookswitch_sip::Network;
 
@@ -67,11 +67,22 @@ fn endpoint(webhook: &Webhook) -> Result<EndpointConfig, Bad> {
     if !is_name(&webhook.name) {
         return Err(("name", format!("has 1 to {MAX_NAME} letters, digits, `-` and `_`")));
     }
-    let url = |key, text: &str| text.parse::<WebhookUrl>().map_err(|error| (key, error.to_string()));
+    let allow_private = networks(&webhook.allow_private);
+    let url = |key, text: &str| {
+        let url = text.parse::<WebhookUrl>().map_err(|error| (key, error.to_string()))?;
+        match url.private(&allow_private) {
+            None => Ok(url),
+            Some(address) => Err((
+                key,
+                format!("leads to {address}, which is no public address and in no network of `allow_private`"),
+            )),
+        }
+    };
     check_ca(webhook.ca.as_deref())?;
-    let star = |kind: &&String| kind.strip_suffix('*').unwrap_or(kind).contains('*') || kind.is_empty();
-    if let Some(kind) = webhook.types.iter().find(star) {
-        return Err(("types", format!("`{kind}` is neither a type nor a beginning of types with `*` behind it")));
+    if let Some(kind) = webhook.types.iter().find(|kind| !is_type_of_events(kind)) {
+        let expected =
+            "a type (docs/event-log.md has them all) or the beginning of some with `*` behind it: call.ended, call.*";
+        return Err(("types", format!("there are no events `{kind}`; expected is {expected}")));
     }
     Ok(EndpointConfig {
         name: webhook.name.as_str().into(),
@@ -84,7 +95,7 @@ fn endpoint(webhook: &Webhook) -> Result<EndpointConfig, Bad> {
             webhook: None,
         },
         secrets: secrets(&webhook.secrets)?,
-        allow_private: networks(&webhook.allow_private),
+        allow_private,
         authorities: webhook.ca.clone(),
         timeout: seconds("timeout", webhook.timeout, 1..=MAX_TIMEOUT)?,
         terms: terms(webhook)?,
@@ -121,8 +132,8 @@ fn of_calls(calls: &CallWebhooks) -> Result<CallWebhooksConfig, Bad> {
 }
 
 fn check_ca(file: Option<&Path>) -> Result<(), Bad> {
-    let look = file.map(|file| std::fs::metadata(file).map_err(|error| ("ca", format!("{}: {error}", file.display()))));
-    look.map_or(Ok(()), |found| found.map(drop))
+    let Some(file) = file else { return Ok(()) };
+    check_authorities(file).map_err(|error| ("ca", error.to_string()))
 }
 
 fn networks(nets: &[ipnet::IpNet]) -> Vec<Network> {
@@ -201,6 +212,8 @@ pub(super) fn secret(place: &str) -> Result<WebhookSecret, Bad> {
 
 #[cfg(test)]
 mod tests {
+    use hookswitch_dialect::journal::KINDS;
+
     use super::*;
 
     fn read(text: &str) -> Result<Option<WebhooksConfig>, String> {
@@ -226,11 +239,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secret");
         std::fs::write(&file, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
+        let authority = folder.path().join("authority.pem");
+        std::fs::write(&authority, rcgen::generate_simple_self_signed(["h.test".to_owned()]).unwrap().cert.pem())
+            .unwrap();
         let endpoint = one(&format!(
             "fallback_url: \"http://g.test/y\", fallback_after: 5, domains: [A.test], types: [\"call.*\"], \
-             secrets: [\"file:{file}\"], allow_private: [10.0.0.0/8], ca: {file}, timeout: 3, retry_time: 4, \
+             secrets: [\"file:{file}\"], allow_private: [10.0.0.0/8], ca: {authority}, timeout: 3, retry_time: 4, \
              longest_pause: 5, max_parallel: 6, max_waiting: 7, max_dead: 8, dead_time: 9",
-            file = file.display()
+            file = file.display(),
+            authority = authority.display()
         ));
         let endpoint = endpoint.unwrap();
         let second = Duration::from_secs(1);
@@ -238,7 +255,7 @@ mod tests {
         assert_eq!((endpoint.filter.domains, endpoint.filter.kinds), (vec!["a.test".into()], vec!["call.*".into()]));
         assert_eq!(format!("{:?}", endpoint.secrets), "[v1(…)]");
         assert_eq!(endpoint.allow_private, [Network { addr: [10, 0, 0, 0].into(), prefix: 8 }]);
-        assert_eq!((endpoint.authorities, endpoint.timeout), (Some(file), 3 * second));
+        assert_eq!((endpoint.authorities, endpoint.timeout), (Some(authority), 3 * second));
         let expected = Terms {
             parallel: 6,
             window: 7,
@@ -288,6 +305,45 @@ mod tests {
     }
 
     #[test]
+    fn every_type_of_events_and_every_beginning_of_one_may_be_chosen() {
+        for kind in KINDS {
+            let (beginning, _) = kind.name.split_once('.').unwrap();
+            for chosen in [kind.name.to_owned(), format!("{beginning}.*"), format!("{beginning}*"), "*".to_owned()] {
+                let endpoint = one(&format!("types: [\"{chosen}\"]")).unwrap_or_else(|why| panic!("{chosen}: {why}"));
+                assert_eq!(endpoint.filter.kinds, [CompactString::from(chosen)]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_not_public_is_refused_unless_its_network_is_allowed() {
+        let read = |url: &str, more: &str| {
+            let url = format!("url: \"{url}\", {more}");
+            read(&format!("data_dir: /tmp\nwebhooks: [ {{ name: crm, {url} }} ]"))
+        };
+        let not_public = "which is no public address and in no network of `allow_private`";
+        for (url, address, network) in [
+            ("http://127.0.0.1:8077/calls", "127.0.0.1", "127.0.0.0/8"),
+            ("https://10.1.2.3/", "10.1.2.3", "10.1.0.0/16"),
+            ("http://169.254.169.254/latest", "169.254.169.254", "169.254.0.0/16"),
+            ("http://[::1]:8077/", "::1", "\"::1/128\""),
+            ("http://0x7f.1/", "127.0.0.1", "127.0.0.0/8"),
+        ] {
+            let why = read(url, "").unwrap_err();
+            assert_eq!(why, format!("webhooks[0].url: leads to {address}, {not_public}"));
+            let elsewhere = read(url, "allow_private: [192.168.0.0/16]").unwrap_err();
+            assert_eq!(elsewhere, why);
+            let allowed = format!("allow_private: [{network}]");
+            assert!(read(url, &allowed).is_ok(), "{url}");
+            let fallback = format!("fallback_url: \"{url}\"");
+            let why = read("https://crm.example.com/", &fallback).unwrap_err();
+            assert_eq!(why, format!("webhooks[0].fallback_url: leads to {address}, {not_public}"));
+        }
+        // Where a name leads shows when something is posted.
+        assert!(read("http://localhost:8077/", "").is_ok());
+    }
+
+    #[test]
     fn what_cannot_be_used_is_named_and_secrets_are_not() {
         for (keys, expected) in [
             ("url: ftp://h", "t:2: "),
@@ -296,11 +352,15 @@ mod tests {
             ("secrets: [\"env:HOOKSWITCH_NO_SUCH_VARIABLE\"]", "webhooks[0].secrets: there is no variable"),
             ("secrets: [\"file:/no/such/file\"]", "webhooks[0].secrets: /no/such/file: "),
             ("secrets: [\"env:PATH\"]", "webhooks[0].secrets: env:PATH: a secret begins with `whsec_`"),
-            ("types: [\"*.ended\"]", "webhooks[0].types: `*.ended` is neither"),
+            ("types: [\"*.ended\"]", "webhooks[0].types: there are no events `*.ended`; expected is a type"),
+            ("types: [call.ended, call.end]", "webhooks[0].types: there are no events `call.end`"),
+            ("types: [\"calls.*\"]", "webhooks[0].types: there are no events `calls.*`"),
+            ("types: [\"\"]", "webhooks[0].types: there are no events ``"),
             ("timeout: 0", "webhooks[0].timeout: must be 1 to 60"),
             ("max_parallel: 0", "webhooks[0].max_parallel: must be 1 to 1000"),
             ("max_waiting: 100001", "webhooks[0].max_waiting: must be 1 to 100000"),
             ("ca: /no/such/file", "webhooks[0].ca: /no/such/file: "),
+            ("ca: /dev/null", "webhooks[0].ca: /dev/null: holds no certificate"),
             ("secret: x", "t:2: unknown key `secret`; did you mean `secrets`?"),
         ] {
             let why = one(keys).err().unwrap_or_else(|| panic!("{keys} is taken"));

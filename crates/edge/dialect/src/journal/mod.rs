@@ -29,7 +29,7 @@ pub use cause::{End, Failing, Why};
 pub use entry::{CommandName, ContactNews, Entry, FlowWord, PortsWord, TrunkWord};
 pub use kind::{KINDS, Kind, KindRow};
 pub use machine::{Batch, ENDED_KEPT, Journal, MAX_DOMAINS, OpenCall, call_name};
-pub use query::{BadQuery, DEFAULT_LIMIT, EventQuery, MAX_LIMIT, MAX_VALUES, event_id};
+pub use query::{BadQuery, DEFAULT_LIMIT, EventQuery, MAX_LIMIT, MAX_VALUES, event_id, is_type_of_events};
 pub(crate) use query::{is_type_of_calls, types_of_calls};
 
 /// Names one event; grows by one from event to event and is never used again, not after a restart either.

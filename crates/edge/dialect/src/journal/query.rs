@@ -122,7 +122,7 @@ fn call(value: &str) -> Result<CallId, &'static str> {
 }
 
 fn kind(value: &str) -> Result<CompactString, &'static str> {
-    match is_type(value, KINDS.iter()) {
+    match is_type_of_events(value) {
         true => Ok(value.into()),
         false => Err("a type of events, or the beginning of some and *: call.ended, call.*"),
     }
@@ -134,6 +134,12 @@ fn is_type<'k>(text: &str, mut kinds: impl Iterator<Item = &'k KindRow>) -> bool
         Some(beginning) => kinds.any(|row| row.name.starts_with(beginning)),
         None => kinds.any(|row| row.name == text),
     }
+}
+
+/// Whether there are events of this type, or of one of those that begin so: `call.*`.
+#[must_use]
+pub fn is_type_of_events(text: &str) -> bool {
+    is_type(text, KINDS.iter())
 }
 
 /// The types of events that are about a call.

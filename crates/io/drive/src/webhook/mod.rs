@@ -20,6 +20,7 @@ mod sign;
 mod state;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -43,6 +44,7 @@ use calls::{ForCalls, Lease, Office};
 pub use client::MAX_WEBHOOK_ANSWER;
 use client::{Poster, PosterConfig};
 use figures::Counted;
+use guard::{Guard, Private};
 use post::{Postman, Question};
 pub use sign::{BadWebhookSecret, MAX_WEBHOOK_SECRETS, WebhookSecret};
 use state::Kept;
@@ -109,6 +111,14 @@ impl EndpointConfig {
 impl WebhookUrl {
     pub(crate) const fn url(&self) -> &Url {
         &self.0
+    }
+
+    /// The address that it leads to, where nothing is posted to: it is neither public nor in one of these networks. As far as
+    /// it shows without a look-up; where a name leads is asked when something is posted.
+    #[must_use]
+    pub fn private(&self, allowed: &[Network]) -> Option<IpAddr> {
+        let guard = Guard { allow_private: allowed.to_vec() };
+        guard.check(&self.0).err().map(|Private(address)| address)
     }
 }
 
