@@ -79,10 +79,10 @@ fn endpoint(webhook: &Webhook) -> Result<EndpointConfig, Bad> {
         }
     };
     check_ca(webhook.ca.as_deref())?;
-    if let Some(kind) = webhook.types.iter().find(|kind| !is_type_of_events(kind)) {
+    if let Some(kind) = webhook.events.iter().find(|kind| !is_type_of_events(kind)) {
         let expected =
             "a type (docs/event-log.md has them all) or the beginning of some with `*` behind it: call.ended, call.*";
-        return Err(("types", format!("there are no events `{kind}`; expected is {expected}")));
+        return Err(("events", format!("there are no events `{kind}`; expected is {expected}")));
     }
     Ok(EndpointConfig {
         name: webhook.name.as_str().into(),
@@ -90,7 +90,7 @@ fn endpoint(webhook: &Webhook) -> Result<EndpointConfig, Bad> {
         fallback: webhook.fallback_url.as_deref().map(|text| url("fallback_url", text)).transpose()?,
         filter: Filter {
             calls: Vec::new(),
-            kinds: webhook.types.iter().map(Into::into).collect(),
+            kinds: webhook.events.iter().map(Into::into).collect(),
             domains: webhook.domains.iter().map(|domain| domain.to_ascii_lowercase().into()).collect(),
             webhook: None,
         },
@@ -243,7 +243,7 @@ mod tests {
         std::fs::write(&authority, rcgen::generate_simple_self_signed(["h.test".to_owned()]).unwrap().cert.pem())
             .unwrap();
         let endpoint = one(&format!(
-            "fallback_url: \"http://g.test/y\", fallback_after: 5, domains: [A.test], types: [\"call.*\"], \
+            "fallback_url: \"http://g.test/y\", fallback_after: 5, domains: [A.test], events: [\"call.*\"], \
              secrets: [\"file:{file}\"], allow_private: [10.0.0.0/8], ca: {authority}, timeout: 3, retry_time: 4, \
              longest_pause: 5, max_parallel: 6, max_waiting: 7, max_dead: 8, dead_time: 9",
             file = file.display(),
@@ -308,8 +308,10 @@ mod tests {
     fn every_type_of_events_and_every_beginning_of_one_may_be_chosen() {
         for kind in KINDS {
             let (beginning, _) = kind.name.split_once('.').unwrap();
-            for chosen in [kind.name.to_owned(), format!("{beginning}.*"), format!("{beginning}*"), "*".to_owned()] {
-                let endpoint = one(&format!("types: [\"{chosen}\"]")).unwrap_or_else(|why| panic!("{chosen}: {why}"));
+            let all = ["types", "events"].map(|key| (key, kind.name.to_owned()));
+            let some = [format!("{beginning}.*"), format!("{beginning}*"), "*".to_owned()].map(|some| ("events", some));
+            for (key, chosen) in all.into_iter().chain(some) {
+                let endpoint = one(&format!("{key}: [\"{chosen}\"]")).unwrap_or_else(|why| panic!("{chosen}: {why}"));
                 assert_eq!(endpoint.filter.kinds, [CompactString::from(chosen)]);
             }
         }
@@ -352,16 +354,18 @@ mod tests {
             ("secrets: [\"env:HOOKSWITCH_NO_SUCH_VARIABLE\"]", "webhooks[0].secrets: there is no variable"),
             ("secrets: [\"file:/no/such/file\"]", "webhooks[0].secrets: /no/such/file: "),
             ("secrets: [\"env:PATH\"]", "webhooks[0].secrets: env:PATH: a secret begins with `whsec_`"),
-            ("types: [\"*.ended\"]", "webhooks[0].types: there are no events `*.ended`; expected is a type"),
-            ("types: [call.ended, call.end]", "webhooks[0].types: there are no events `call.end`"),
-            ("types: [\"calls.*\"]", "webhooks[0].types: there are no events `calls.*`"),
-            ("types: [\"\"]", "webhooks[0].types: there are no events ``"),
+            ("events: [\"*.ended\"]", "webhooks[0].events: there are no events `*.ended`; expected is a type"),
+            ("events: [call.ended, call.end]", "webhooks[0].events: there are no events `call.end`"),
+            ("events: [\"calls.*\"]", "webhooks[0].events: there are no events `calls.*`"),
+            ("events: [\"\"]", "webhooks[0].events: there are no events ``"),
             ("timeout: 0", "webhooks[0].timeout: must be 1 to 60"),
             ("max_parallel: 0", "webhooks[0].max_parallel: must be 1 to 1000"),
             ("max_waiting: 100001", "webhooks[0].max_waiting: must be 1 to 100000"),
             ("ca: /no/such/file", "webhooks[0].ca: /no/such/file: "),
             ("ca: /dev/null", "webhooks[0].ca: /dev/null: holds no certificate"),
             ("secret: x", "t:2: unknown key `secret`; did you mean `secrets`?"),
+            ("event: [call.ended]", "t:2: unknown key `event`; did you mean `events`?"),
+            ("types: [call.ended], events: [call.ended]", "t:2: "),
         ] {
             let why = one(keys).err().unwrap_or_else(|| panic!("{keys} is taken"));
             assert!(why.starts_with(expected) && !why.contains("s3cret"), "{keys}: {why}");

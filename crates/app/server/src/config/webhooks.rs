@@ -22,8 +22,9 @@ pub struct Webhook {
     pub fallback_after: u32,
     /// Only events that concern one of these domains. Empty: all.
     pub domains: Vec<String>,
-    /// Only events of these types; `call.*` stands for all that begin so. Empty: all.
-    pub types: Vec<String>,
+    /// Only events of these types; `call.*` stands for all that begin so. Empty: all. `types` is the same key by its older name.
+    #[serde(alias = "types")]
+    pub events: Vec<String>,
     /// Keys that each webhook is signed with, all of them: `env:NAME` for the environment variable that holds one, or
     /// `file:PATH` for the file that does. `whsec_…` signs with HMAC-SHA256, `whsk_…` with Ed25519. Two are for the time in
     /// which one is replaced by another. Empty: nothing is signed.
@@ -58,7 +59,7 @@ impl Default for Webhook {
             fallback_url: None,
             fallback_after: 3,
             domains: Vec::new(),
-            types: Vec::new(),
+            events: Vec::new(),
             secrets: Vec::new(),
             allow_private: Vec::new(),
             ca: None,
