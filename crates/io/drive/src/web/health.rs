@@ -46,6 +46,7 @@ pub(super) fn health(answers: &Answers, takes: Takes) -> (StatusCode, String) {
     let status = match (is_draining, states.as_slice()) {
         (_, states) if states.contains(&"down") => "down",
         (true, _) => "draining",
+        (false, states) if states.contains(&"draining") => "draining",
         (false, states) if states.contains(&"starting") => "starting",
         (false, _) => "up",
     };
@@ -75,6 +76,8 @@ pub(super) fn state(report: &StatusReport) -> &'static str {
     let (of_nodes, _) = nodes::standing(&report.nodes);
     if links.clone().any(Link::is_down) || of_nodes == "down" {
         "down"
+    } else if of_nodes == "draining" {
+        "draining"
     } else if links.any(|link| *link == Link::Unknown) || of_nodes == "starting" {
         "starting"
     } else {
@@ -106,6 +109,8 @@ fn carrier(report: Option<&StatusReport>) -> Value {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use hookswitch_nodes::{NodeKind, NodeState, NodeStatus, Standing};
 
     use super::*;
 
@@ -142,6 +147,24 @@ mod tests {
         assert_eq!((code, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("down")));
         let mi = json!({ "state": "down", "since": "2001-09-09T01:46:40Z", "why": "connection refused" });
         assert_eq!(body["carriers"]["opensips"]["mi"], mi);
+    }
+
+    #[test]
+    fn where_all_nodes_drain_no_new_calls_are_taken_and_that_is_not_down() {
+        let node = |state| NodeStatus {
+            kind: NodeKind::Sip,
+            url: "http://n".into(),
+            standing: Standing { state, since: None, carries: 3, load: None },
+        };
+        let with = |nodes| shown(Some(StatusReport { nodes, ..report(Vec::new()) }));
+        let (code, body) = with(vec![node(NodeState::Draining), node(NodeState::Draining)]);
+        assert_eq!((code, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("draining")));
+        let carrier = json!({ "state": "draining", "why": "all SIP nodes drain", "version": "OpenSIPS (4.1.0)" });
+        assert_eq!((&body["carriers"]["opensips"], &body["calls"]), (&carrier, &json!(2)));
+        let (code, body) = with(vec![node(NodeState::Draining), node(NodeState::Up)]);
+        assert_eq!((code, &body["status"]), (StatusCode::OK, &json!("up")), "one takes calls");
+        let (code, body) = with(vec![node(NodeState::Lost)]);
+        assert_eq!((code, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("down")));
     }
 
     #[test]

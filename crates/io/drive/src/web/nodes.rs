@@ -5,22 +5,32 @@ use serde_json::{Value, json};
 
 use super::status::{Figure, calendar};
 
-/// Whether calls can be carried as far as nodes go: `up`, or why not. Of each kind that there is one has to take calls.
+/// Whether new calls can be carried as far as nodes go: `up`, or why not. Of each kind that there is one has to take calls.
+///
+/// The worst of both kinds decides: `down` where all of a kind are lost, `draining` where some are there and none takes new
+/// calls, for those that there are go on, `starting` where one has not been heard of that may.
 pub(super) fn standing(nodes: &[NodeStatus]) -> (&'static str, Option<&'static str>) {
-    let mut worst = ("up", None);
-    for (kind, none) in [(NodeKind::Sip, "no SIP node takes calls"), (NodeKind::Media, "no media node takes calls")] {
-        let of_kind = nodes.iter().filter(|node| node.kind == kind);
-        let states: Vec<NodeState> = of_kind.map(|node| node.standing.state).collect();
-        if states.is_empty() || states.contains(&NodeState::Up) {
-            continue;
-        }
-        match states.contains(&NodeState::Starting) {
-            true if worst.0 == "up" => worst = ("starting", None),
-            true => {}
-            false => return ("down", Some(none)),
-        }
+    let of = |kind| standing_of(kind, nodes.iter().filter(|node| node.kind == kind).map(|node| node.standing.state));
+    let all = [of(NodeKind::Sip), of(NodeKind::Media)];
+    let worst = ["down", "draining", "starting"].into_iter().find_map(|word| all.iter().find(|it| it.0 == word));
+    worst.copied().unwrap_or(("up", None))
+}
+
+fn standing_of(kind: NodeKind, states: impl Iterator<Item = NodeState>) -> (&'static str, Option<&'static str>) {
+    let (none, drains) = match kind {
+        NodeKind::Sip => ("no SIP node takes calls", "all SIP nodes drain"),
+        NodeKind::Media => ("no media node takes calls", "all media nodes drain"),
+    };
+    let states: Vec<NodeState> = states.collect();
+    if states.is_empty() || states.contains(&NodeState::Up) {
+        ("up", None)
+    } else if states.contains(&NodeState::Starting) {
+        ("starting", None)
+    } else if states.contains(&NodeState::Draining) {
+        ("draining", Some(if states.contains(&NodeState::Lost) { none } else { drains }))
+    } else {
+        ("down", Some(none))
     }
-    worst
 }
 
 /// All of them.
@@ -112,9 +122,13 @@ mod tests {
         assert_eq!(of(&[]), ("up", None));
         assert_eq!(of(&[(Sip, Lost), (Sip, Up), (Media, Draining), (Media, Up)]), ("up", None));
         assert_eq!(of(&[(Sip, Up), (Media, Starting), (Media, Lost)]), ("starting", None));
-        let no_media = ("down", Some("no media node takes calls"));
-        assert_eq!(of(&[(Sip, Up), (Media, Draining), (Media, Lost)]), no_media);
-        assert_eq!(of(&[(Sip, Starting), (Media, Lost)]), no_media);
+        let no_media = Some("no media node takes calls");
+        assert_eq!(of(&[(Sip, Starting), (Media, Lost)]), ("down", no_media));
+        assert_eq!(of(&[(Sip, Up), (Media, Draining), (Media, Lost)]), ("draining", no_media));
+        assert_eq!(of(&[(Sip, Draining), (Sip, Draining)]), ("draining", Some("all SIP nodes drain")));
+        assert_eq!(of(&[(Sip, Draining), (Media, Starting)]), ("draining", Some("all SIP nodes drain")));
+        assert_eq!(of(&[(Sip, Draining), (Sip, Starting), (Media, Up)]), ("starting", None), "that one may take some");
+        assert_eq!(of(&[(Sip, Draining), (Media, Lost)]), ("down", no_media), "the worse of both");
         assert_eq!(of(&[(Sip, Lost), (Media, Up)]), ("down", Some("no SIP node takes calls")));
     }
 

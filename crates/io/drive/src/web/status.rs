@@ -412,7 +412,7 @@ mod tests {
         let nodes = vec![node("http://a", NodeState::Lost), node("http://b", NodeState::Draining)];
         let report = StatusReport { figures: node_figures(&nodes), nodes, ..report(Vec::new()) };
         let (code, body) = shown(report.clone());
-        assert_eq!((code, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("down")));
+        assert_eq!((code, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("draining")));
         assert_eq!(body["carriers"]["opensips"]["why"], "no media node takes calls");
         let text = exposition(&vec![("sip", Some(report))], Vec::new()).unwrap();
         for line in [
