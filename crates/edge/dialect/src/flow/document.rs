@@ -66,8 +66,12 @@ impl Document {
         }
         let mut json = serde_json::Deserializer::from_slice(text);
         let document: Self = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            let place = error.path().to_string();
-            let place = if place == "." { "the document".to_owned() } else { place };
+            let path = error.path().to_string();
+            // A dot stands for the whole, and a member without a name leaves nothing behind the dot before it.
+            let place = match path.trim_end_matches('.') {
+                "" => "the document".to_owned(),
+                place => place.to_owned(),
+            };
             DocumentError::Bad { place, why: error.inner().to_string() }
         })?;
         json.end().map_err(|error| DocumentError::Bad { place: "the document".to_owned(), why: error.to_string() })?;

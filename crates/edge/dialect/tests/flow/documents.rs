@@ -40,6 +40,9 @@ fn a_mistake_is_told_with_its_place() {
         ("[]", "the document: invalid"),
         ("{}", "missing field `verbs`"),
         (r#"{"verbs":[],"x":1}"#, "unknown field `x`"),
+        // A member without a name.
+        (r#"{"":1}"#, "the document: unknown field ``"),
+        (r#"{"verbs":[{"dial":{"":1}}]}"#, "verbs[0].dial: unknown field ``"),
         (r#"{"verbs":[{"jump":{}}]}"#, "verbs[0]: unknown variant `jump`, expected one of `answer`"),
         (r#"{"verbs":[{"answer":{}},{"dial":{}}]}"#, "verbs[1].dial: missing field `to`"),
         (r#"{"verbs":[{"dial":{"to":7}}]}"#, "verbs[0].dial.to: invalid type: integer `7`, expected an address"),
