@@ -38,16 +38,17 @@ module_app ctrl_tcp.so
 class Baresip:
     """`transport` is that of its registration and of its calls; `answer` is `auto` or `manual`.
 
+    `name` tells phones of one user apart, who are one phone with the same: it keeps its instance there.
     `modules` are its codecs, best first. `plays` is a WAV file (48 kHz, stereo) that it sends in place of its tone, once.
     """
 
     def __init__(self, place, user, secret, hertz, transport="udp", answer="auto", domain="example.test", extra="",
-                 port=5060, family=4, expires=600, modules=("g711",), plays=None):
+                 port=5060, family=4, expires=600, modules=("g711",), plays=None, name=None):
         self.place, self.user, self.hertz = place, user, hertz
         self.uri = f"sip:{user}@{domain}"
         self.name = f"baresip {user}"
         self.transport, self.family = transport, family
-        self.folder = verdict.SCRATCH / f"baresip-{user}-{transport}{'' if family == 4 else family}"
+        self.folder = verdict.SCRATCH / f"baresip-{name or user}-{transport}{'' if family == 4 else family}"
         self.folder.mkdir(parents=True, exist_ok=True)
         config = CONFIG.format(any="0.0.0.0" if family == 4 else "[::]",
                                source=f"aufile,{plays}" if plays else f"ausine,{hertz}", port=CONTROL_PORT, folder=self.folder, path=MODULES,

@@ -294,7 +294,8 @@ pub(crate) fn is_callid(text: &str) -> bool {
 }
 
 /// The host in an address, without its port; empty where there is none.
-fn host_of(address: &str) -> CompactString {
+#[must_use]
+pub fn host_of(address: &str) -> CompactString {
     let rest = address.split_once(':').map_or(address, |(_, rest)| rest);
     let host = rest.rsplit_once('@').map_or("", |(_, host)| host);
     host.split([':', ';', '?']).next().unwrap_or_default().into()

@@ -2,8 +2,8 @@
 //! begins with [`SWITCHBOARD`].
 //!
 //! Its events have two members more: [`News`], so that it need not find out by comparing documents what has happened, and with
-//! the first of a call that comes in the [`Party`]. It calls parties by a name of its own choice, with a `party` too, and has
-//! commands of its own:
+//! the first of a call that comes in the [`Party`]. It hears which [`Phone`]s a user has. It calls parties by a name of its own
+//! choice, with a `party` too, which may name some phones of a user and not the others, and has commands of its own:
 //!
 //! | request | what |
 //! |---|---|
@@ -27,6 +27,7 @@ use serde_json::{Map, Value, json};
 use crate::body;
 use crate::command::{MAX_ALERT_INFO, Response};
 use crate::record::{Change, Record, Stage};
+use crate::registered::Phone;
 use crate::{Dialogs, Output};
 
 /// What the path of a switchboard's URL begins with.
@@ -69,6 +70,9 @@ pub struct Party {
     /// Of a party that is called: it need not be an address of ours. What a phone has dialled must be, or have a route.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub anywhere: bool,
+    /// Of a user who is called: only these phones, for the others are called elsewhere. All of them where none are named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub phones: Vec<Phone>,
 }
 
 impl Party {

@@ -45,7 +45,7 @@ use hookswitch_call::{CallId, Cause, Fault, Kind, LegId, Op, Report, Time};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-pub use body::{Parties, parties, user_of};
+pub use body::{Parties, host_of, parties, user_of};
 pub use command::{MAX_ALERT_INFO, MAX_BODY, Request, Response};
 pub use detail::{News, Party, SWITCHBOARD};
 pub use inbound::Arrival;
@@ -53,7 +53,7 @@ use outbox::{Fate, Lane, Letter, Outbox};
 pub use outbox::{MAX_LANE, MAX_NOTES, Note, NoteId, PATIENCE, RETRY_FIRST, RETRY_MOST};
 pub use record::escaped;
 pub use record::{Calling, Change, Cid, Epochs, Record, Refer, Stage};
-pub use registered::Registration;
+pub use registered::{Phone, Registration};
 
 /// Names from here on are those of dialogs, and no call of the switchboard has one.
 pub const FIRST_DIALOG: u64 = 1 << 63;

@@ -8,6 +8,7 @@ use hookswitch_call::{CallId, Cause, LegId, Sdp, Target, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::Phone;
 use crate::detail::{News, Party};
 use crate::sdp;
 
@@ -173,6 +174,12 @@ pub struct Cid {
 }
 
 impl Record {
+    /// The only phones that are to be called, if not all.
+    #[must_use]
+    pub fn only_phones(&self) -> &[Phone] {
+        self.calling.as_ref().and_then(|calling| calling.party.as_ref()).map_or(&[], |party| &party.phones)
+    }
+
     /// The lane and the URL of its notes.
     pub(crate) fn url(&self) -> Option<String> {
         let control = self.control.as_ref()?;

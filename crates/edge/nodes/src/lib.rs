@@ -35,7 +35,7 @@ use compact_str::CompactString;
 use hookswitch_call::port::{Backend, MediaLink};
 use hookswitch_call::{CallId, Found, MediaOp, MediaReport, Op, RecordingId, Report, Time};
 
-pub use legs::{Legs, MAX_LEGS, MAX_REGISTERED};
+pub use legs::{Legs, MAX_LEGS, MAX_PHONES, MAX_REGISTERED};
 pub use media::Media;
 pub use orders::{MAX_LANE, MAX_WAITING, Orders, TooMany};
 pub use places::{CHANNELS, DIALOGS, Load, PlaceNews, Places};

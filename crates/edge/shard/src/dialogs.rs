@@ -6,11 +6,11 @@ use hookswitch_call::port::Backend;
 use hookswitch_call::{CallId, Cause, Fault, Found, Incoming, Kind, LegId, Op, Report, Target, Time};
 use hookswitch_dialect::mediaswitch::CONTENT_TYPE;
 use hookswitch_mediaswitch::{
-    Arrival, Config, Dialogs, Output as Wanted, Party, Record, Registration, Request, RequestId, Response, Seen,
+    Arrival, Config, Dialogs, Output as Wanted, Party, Phone, Record, Registration, Request, RequestId, Response, Seen,
     user_of,
 };
 use hookswitch_sip::auth::Credentials;
-use hookswitch_sip::registrar::{Change, RemovedWhy};
+use hookswitch_sip::registrar::{Binding, Change, RemovedWhy};
 
 use crate::{HttpId, Output, Shard};
 
@@ -83,12 +83,35 @@ impl Shard {
         };
         if Dialogs::owns(call) {
             let seen = leg.map(|leg| self.seen(call, leg)).unwrap_or_default();
+            let report = self.located_of_wanted(now, report);
             let report = self.located_while_drained(report);
             return self.dialogs.report(now, report, seen);
         }
         let report = self.located(report);
         self.note_unreached(&report);
         self.tell_board(now, report);
+    }
+
+    /// Whoever has legs on several hosts may want some phones of a user called from this one, and the others from those.
+    fn located_of_wanted(&self, now: Time, report: Report) -> Report {
+        let Report::Located { call, found: Found::Targets(mut places), codecs, forwards } = report else {
+            return report;
+        };
+        let wanted = self.dialogs.record(call).map_or(&[][..], Record::only_phones);
+        let registrar = self.b2bua.registrar();
+        let is_wanted = |place: &Target| {
+            let binding = place.via.filter(|_| is_phone(place)).and_then(|key| registrar.by_key(now, key));
+            binding.is_some_and(|binding| wanted.contains(&phone(binding)))
+        };
+        if !wanted.is_empty() {
+            places.retain(is_wanted);
+        }
+        let found = if places.is_empty() {
+            Found::Nowhere(Cause::new(Kind::Unreachable, Fault::Peer))
+        } else {
+            Found::Targets(places)
+        };
+        Report::Located { call, found, codecs, forwards }
     }
 
     /// Whoever drains a host can call everybody from another one, except the phones that are registered there.
@@ -220,16 +243,19 @@ impl Shard {
         };
         let Some((name, domain)) = aor.rsplit_once('@') else { return };
         let Some(control) = self.b2bua.directory().control(domain) else { return };
-        let known = self.b2bua.registrar().bindings(now, aor).filter(|binding| binding.life.stale_since.is_none());
-        let newest = known.max_by_key(|binding| binding.refreshed_at);
+        let known = || self.b2bua.registrar().bindings(now, aor).filter(|binding| !binding.is_stale());
         // A stale binding that goes had been told when its phone fell silent; another one may be left.
-        if newest.is_some() && !matches!(change, Change::Put(_) | Change::Revived { .. }) {
-            return;
-        }
-        let at = newest.map(|binding| Registration {
-            remote: binding.source,
-            agent: binding.user_agent.as_deref().map(Into::into),
+        let at = known().max_by_key(|binding| binding.refreshed_at).map(|newest| Registration {
+            remote: newest.source,
+            agent: newest.user_agent.as_deref().map(Into::into),
+            phones: known().map(phone).collect(),
+            is_new: matches!(change, Change::Put(_) | Change::Revived { .. }),
         });
         self.dialogs.registration(now, control, (name, domain), at);
     }
+}
+
+/// The name of the phone of a binding, the same at every host.
+pub(crate) fn phone(binding: &Binding) -> Phone {
+    Phone::of(binding.instance.as_deref(), &binding.contact)
 }

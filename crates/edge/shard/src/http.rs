@@ -1,6 +1,7 @@
 //! The directory, the registrations, the trunks and the health of the switch over HTTP. Bans and limits have files of their own.
 
 use bytes::Bytes;
+use compact_str::format_compact;
 use hookswitch_call::Time;
 use hookswitch_dialect::mediaswitch::{self, Health, Registration, Registrations, Request};
 use hookswitch_sip::registrar::Registrar;
@@ -157,6 +158,7 @@ impl Registrations for Known<'_> {
     fn of(&self, domain: &str, user: &str) -> Option<Registration> {
         let aor = hookswitch_b2bua::aor(user, domain);
         let newest = self.registrar.bindings(self.now, &aor).max_by_key(|binding| binding.refreshed_at)?;
+        let fresh = self.registrar.bindings(self.now, &aor).filter(|binding| !binding.is_stale());
         Some(Registration {
             host: newest.source.ip().to_string().into(),
             port: newest.source.port(),
@@ -164,6 +166,7 @@ impl Registrations for Known<'_> {
             outstanding_pings: newest.life.unanswered.into(),
             stale: newest.life.stale_since,
             registered: newest.registered_at,
+            phones: fresh.map(|binding| format_compact!("{}", dialogs::phone(binding))).collect(),
         })
     }
 

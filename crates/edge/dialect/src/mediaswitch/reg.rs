@@ -37,6 +37,8 @@ pub struct Registration {
     pub registered: Time,
     /// Since when its phone is silent or cannot be reached; none while all is well.
     pub stale: Option<Time>,
+    /// A name for each of the user's phones that can be reached, the same at every switch where that phone is registered.
+    pub phones: Vec<CompactString>,
 }
 
 pub(super) fn answer(
@@ -106,6 +108,8 @@ struct State {
     remote: Option<Remote>,
     #[serde(skip_serializing_if = "Option::is_none")]
     epochs: Option<Epochs>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    phones: Vec<CompactString>,
 }
 
 #[derive(Serialize)]
@@ -126,12 +130,13 @@ struct Epochs {
 impl State {
     fn of(registration: Option<Registration>) -> Self {
         match registration {
-            None => Self { registered: false, outstandingping: None, remote: None, epochs: None },
-            Some(Registration { host, port, agent, outstanding_pings, registered, stale }) => Self {
+            None => Self { registered: false, outstandingping: None, remote: None, epochs: None, phones: Vec::new() },
+            Some(Registration { host, port, agent, outstanding_pings, registered, stale, phones }) => Self {
                 registered: true,
                 outstandingping: Some(outstanding_pings),
                 remote: Some(Remote { host, port, agent }),
                 epochs: Some(Epochs { registered: registered.as_secs(), stale: stale.map(|at| at.as_secs()) }),
+                phones,
             },
         }
     }

@@ -20,6 +20,7 @@ fn host() -> Host {
             outstanding_pings: 0,
             registered: Duration::from_millis(1_552_507_958_900),
             stale: None,
+            phones: Vec::new(),
         },
     );
     host

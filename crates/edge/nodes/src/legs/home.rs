@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use compact_str::{CompactString, format_compact};
 use hookswitch_call::{Cause, Fault, Kind};
-use hookswitch_mediaswitch::escaped;
+use hookswitch_mediaswitch::{Phone, escaped};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answered::{Sent, Tag};
-use super::{Lane, Legs, MAX_REGISTERED};
+use super::registered::{Phones, told};
+use super::{Lane, Legs};
 use crate::{Load, NodeId, PlaceNews, PulseNews};
 
 /// What is still to be told to nodes.
@@ -43,6 +44,7 @@ struct Registered {
 #[derive(Deserialize)]
 struct State {
     registered: bool,
+    phones: Option<Vec<Phone>>,
 }
 
 /// The body of a good answer.
@@ -121,10 +123,7 @@ impl Legs {
         for callid in gone {
             self.ended(&callid, Cause::new(Kind::Overloaded, Fault::Server).with_text("Node Lost"));
         }
-        self.registered.retain(|_, nodes| {
-            nodes.remove(&node);
-            !nodes.is_empty()
-        });
+        self.registered.lost(node);
     }
 
     /// Asks a node which dialogs it has: those that nobody here knows are ended.
@@ -218,7 +217,10 @@ impl Legs {
         match good::<Registered>(result.as_ref()) {
             Some(Registered { users }) => {
                 for (user, state) in users {
-                    self.registered_at(node, domain, &user, state.registered);
+                    match state.registered {
+                        true => self.registered_at(node, domain, &user, told(state.phones)),
+                        false => self.unregistered_at(node, domain, &user),
+                    };
                 }
             }
             // With the domain again.
@@ -226,20 +228,14 @@ impl Legs {
         }
     }
 
-    /// A user has registered at a node, or is not registered there any more. The status of our answer.
-    pub(super) fn registered_at(&mut self, node: NodeId, domain: &str, user: &str, on: bool) -> u16 {
-        let aor = format_compact!("{user}@{domain}");
-        if on && !self.registered.contains_key(&aor) && self.registered.len() >= MAX_REGISTERED {
-            return 507;
-        }
-        let nodes = self.registered.entry(aor.clone()).or_default();
-        match on {
-            true => nodes.insert(node),
-            false => nodes.remove(&node),
-        };
-        if nodes.is_empty() {
-            self.registered.remove(&aor);
-        }
+    /// A user has registered at a node, with these phones. The status of our answer.
+    pub(super) fn registered_at(&mut self, node: NodeId, domain: &str, user: &str, phones: Phones) -> u16 {
+        if self.registered.enter(format_compact!("{user}@{domain}"), node, phones) { 200 } else { 507 }
+    }
+
+    /// A user is not registered at a node any more. The status of our answer.
+    pub(super) fn unregistered_at(&mut self, node: NodeId, domain: &str, user: &str) -> u16 {
+        self.registered.remove(&format_compact!("{user}@{domain}"), node);
         200
     }
 }

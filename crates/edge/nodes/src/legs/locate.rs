@@ -1,8 +1,10 @@
 //! Where somebody is called: at the nodes where a user is registered, each of which calls all its phones; anybody else by the
-//! least loaded node, whose own routes and trunks decide. A node that drains is the last choice: it only calls phones that are
-//! registered there, and only those of users who are registered nowhere else.
+//! least loaded node, whose own routes and trunks decide. A node that drains only calls phones that are registered there, and of
+//! a user who is registered elsewhere too only those that are not.
 
+use compact_str::format_compact;
 use hookswitch_call::{Address, CallId, Cause, Fault, Found, Kind, Target};
+use hookswitch_mediaswitch::{Phone, host_of, user_of};
 
 use super::{Legs, Sought};
 use crate::NodeId;
@@ -17,6 +19,17 @@ pub(super) fn node_of(via: Option<u64>) -> Option<(NodeId, bool)> {
 }
 
 impl Legs {
+    fn places_of(&self, aor: &str) -> Vec<(NodeId, Option<Vec<Phone>>)> {
+        self.registered.places(aor, |node| self.places.is_there(node), |node| self.places.holds(node))
+    }
+
+    /// Which phones of a user a node is to call, if not all that it has.
+    pub(super) fn phones_at(&self, node: NodeId, address: &str) -> Vec<Phone> {
+        let aor = format_compact!("{}@{}", user_of(address), host_of(address).to_ascii_lowercase());
+        let mut places = self.places_of(&aor).into_iter();
+        places.find(|(at, _)| *at == node).and_then(|(_, phones)| phones).unwrap_or_default()
+    }
+
     /// Where a call is to go of which our own directory says this.
     pub(super) fn place(&mut self, call: CallId, found: Found) -> Found {
         let Some(Sought { to, anywhere, user }) = self.sought.remove(&call) else { return found };
@@ -35,12 +48,7 @@ impl Legs {
             Target::new(Address(to.clone()), Some(via), None)
         };
         if let (true, Some(user)) = (unreached, user) {
-            let nodes = self.registered.get(&user).into_iter().flatten();
-            let there = nodes.copied().filter(|node| self.places.is_there(*node));
-            let (stays, drains): (Vec<NodeId>, Vec<NodeId>) = there.partition(|node| self.places.holds(*node));
-            // A phone that has moved on is known to the node that it has left for a while yet, and must not ring twice.
-            let nodes = if stays.is_empty() { drains } else { stays };
-            let places: Vec<Target> = nodes.into_iter().map(target).collect();
+            let places: Vec<Target> = self.places_of(&user).into_iter().map(|(node, _)| target(node)).collect();
             return if places.is_empty() { found } else { Found::Targets(places) };
         }
         match self.places.least_loaded(self.now) {
@@ -59,7 +67,8 @@ fn nowhere(why: &'static str) -> Found {
 
 #[cfg(test)]
 mod tests {
-    use hookswitch_call::Time;
+    use hookswitch_call::port::Backend as _;
+    use hookswitch_call::{LegId, Op, Time};
 
     use super::super::Leg;
     use super::*;
@@ -103,12 +112,12 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_called_at_a_node_that_drains_only_where_no_other_one_has_a_phone() {
+    fn a_user_whose_phones_are_not_told_is_called_at_a_node_that_drains_only_where_no_other_one_has_any() {
         const ROOM: &str = r#"{"count":1,"available":9}"#;
         let places = |said, registered: &[u16]| {
             let mut legs = nodes(said);
             for node in registered {
-                legs.registered_at(NodeId(*node), "x.test", "bob", true);
+                legs.registered_at(NodeId(*node), "x.test", "bob", None);
             }
             let sought = Sought { to: "sip:bob@x.test".into(), anywhere: false, user: Some("bob@x.test".into()) };
             legs.sought.insert(CallId(1), sought);
@@ -121,6 +130,31 @@ mod tests {
         assert_eq!(places([drained, ROOM, ROOM], &[0, 1, 2]), [1, 2]);
         assert_eq!(places([drained, ROOM, drained], &[0, 2]), [0, 2]);
         assert_eq!(places([drained, ROOM, "gone"], &[2]), [0; 0], "nobody answers there");
+    }
+
+    #[test]
+    fn a_node_that_drains_is_told_which_phones_of_a_user_it_is_to_call() {
+        let mut legs = nodes([r#"{"count":0,"available":0,"draining":true}"#, r#"{"count":1,"available":9}"#, "gone"]);
+        let [desk, mobile] = ["sip:desk@10.0.0.2", "sip:mobile@10.0.0.3"].map(|contact| Phone::of(None, contact));
+        legs.registered_at(NodeId(0), "x.test", "b ob", Some([desk, mobile].into()));
+        legs.registered_at(NodeId(1), "x.test", "b ob", Some([mobile].into()));
+        let to = "sip:b%20ob@X.test;user=phone";
+        let sought = Sought { to: to.into(), anywhere: false, user: Some("b ob@x.test".into()) };
+        legs.sought.insert(CallId(1), sought);
+        let found = legs.place(CallId(1), Found::Nowhere(Cause::new(Kind::Unreachable, Fault::Peer)));
+        let Found::Targets(targets) = found else { panic!("{found:?}") };
+        while legs.poll_ask().is_some() {}
+        for (leg, target) in (0..).zip(targets) {
+            let dial = hookswitch_call::Dial::new(target, "sip:a@x.test".into(), to.into(), None);
+            let op = Op::Dial { call: CallId(1), leg: LegId(leg), dial: Box::new(dial) };
+            legs.perform(Time::from_secs(9), op);
+        }
+        let mut asked = Vec::new();
+        while let Some(ask) = legs.poll_ask() {
+            let body: serde_json::Value = serde_json::from_str(&ask.body).expect("a document");
+            asked.push((ask.node, body["party"].get("phones").cloned()));
+        }
+        assert_eq!(asked, [(NodeId(1), None), (NodeId(0), Some(serde_json::json!([desk])))]);
     }
 
     #[test]

@@ -16,12 +16,14 @@
 //! | `answered.rs` | what nodes answer |
 //! | `told.rs` | what nodes tell |
 //! | `home.rs` | which nodes there are, what they have to know, and who is registered where |
+//! | `registered.rs` | who is registered where, with which phones |
 //! | `locate.rs` | where somebody is called |
 
 mod answered;
 mod home;
 mod locate;
 mod perform;
+mod registered;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -37,6 +39,8 @@ use sha2::{Digest as _, Sha256};
 use crate::{Answer, Ask, DIALOGS, Half, LegsHalf, NodeId, Orders, Places, PulseNews, Standing, Told};
 use answered::Tag;
 use home::Owed;
+pub use registered::MAX_PHONES;
+use registered::Registered;
 
 /// Most legs at once; a party that calls beyond is refused with 480, one that is to be called with 503. There are two in a call.
 pub const MAX_LEGS: usize = 100_000;
@@ -96,8 +100,7 @@ pub struct Legs {
     places: Places,
     now: Time,
     sought: AHashMap<CallId, Sought>,
-    /// On which nodes a user is registered, by the address of record.
-    registered: AHashMap<CompactString, BTreeSet<NodeId>>,
+    registered: Registered,
     /// What nodes are told of our domains: the list of users as JSON.
     domains: BTreeMap<CompactString, String>,
     owed: Owed,
@@ -126,7 +129,7 @@ impl Legs {
             places: Places::new(nodes, DIALOGS),
             now: Time::ZERO,
             sought: AHashMap::new(),
-            registered: AHashMap::new(),
+            registered: Registered::default(),
             domains: BTreeMap::new(),
             owed: Owed::default(),
             doubts: BTreeSet::new(),
@@ -297,11 +300,12 @@ mod tests {
     #[test]
     fn registered_users_have_a_limit() {
         let mut legs = Legs::new(1, "http://c", [0; 32]);
-        let here = BTreeSet::from([NodeId(0)]);
-        legs.registered.extend((1..MAX_REGISTERED).map(|n| (format_compact!("{n}@x"), here.clone())));
+        for n in 1..MAX_REGISTERED {
+            legs.registered.enter(format_compact!("{n}@x"), NodeId(0), None);
+        }
         assert_eq!((tell(&mut legs, "PUT", "/reg/x/l%61st"), tell(&mut legs, "PUT", "/reg/x/more")), (200, 507));
         assert_eq!(tell(&mut legs, "PUT", "/reg/x/last"), 200, "it is known");
-        assert_eq!((tell(&mut legs, "DELETE", "/reg/x/last"), legs.registered.len()), (200, MAX_REGISTERED - 1));
+        assert_eq!((tell(&mut legs, "DELETE", "/reg/x/last"), legs.registered.count()), (200, MAX_REGISTERED - 1));
     }
 
     #[test]

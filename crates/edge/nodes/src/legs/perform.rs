@@ -127,7 +127,8 @@ impl Legs {
         let wanted = dial.wire_id.clone().filter(|callid| !self.legs.contains_key(callid));
         let callid = wanted.unwrap_or_else(|| self.new_callid());
         // The target is whom the node is to find; whom the party reads to be called may be somebody else.
-        let party = Party { to: dial.target.address.0.clone(), ..Party::to_call(dial, anywhere) };
+        let phones = self.phones_at(node, &dial.target.address.0);
+        let party = Party { to: dial.target.address.0.clone(), phones, ..Party::to_call(dial, anywhere) };
         let mut body = about(&callid, dial.offer.as_ref());
         body.insert("maxforwards".into(), dial.hops.into());
         body.insert("control".into(), self.control_of(node).as_str().into());

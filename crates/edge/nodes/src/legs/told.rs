@@ -9,6 +9,7 @@ use hookswitch_mediaswitch::{News, Party, Refer, sdp};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::registered::Named;
 use super::{Leg, Legs, MAX_LEGS};
 use crate::{NodeId, Told};
 
@@ -28,7 +29,7 @@ struct Event {
 
 /// A user in a body, as the examples in the readme of project-mediaswitch have it, and not in the path.
 #[derive(Deserialize)]
-struct Named {
+struct Someone {
     domain: CompactString,
     user: CompactString,
 }
@@ -65,14 +66,17 @@ impl Legs {
         match (told.method, segments.as_slice()) {
             ("PUT", [Some(what), Some(callid)]) if what == "dialog" => self.event(node, callid, told.body),
             ("PUT", [Some(what), Some(domain), Some(user)]) if what == "reg" => {
-                self.registered_at(node, domain, user, true)
+                self.registered_at(node, domain, user, Named::read(told.body))
             }
             ("DELETE", [Some(what), Some(domain), Some(user)]) if what == "reg" => {
-                self.registered_at(node, domain, user, false)
+                self.unregistered_at(node, domain, user)
             }
             ("PUT" | "POST" | "DELETE", [Some(what)]) if what == "reg" => {
-                match serde_json::from_slice::<Named>(told.body) {
-                    Ok(Named { domain, user }) => self.registered_at(node, &domain, &user, told.method != "DELETE"),
+                match serde_json::from_slice::<Someone>(told.body) {
+                    Ok(Someone { domain, user }) if told.method == "DELETE" => {
+                        self.unregistered_at(node, &domain, &user)
+                    }
+                    Ok(Someone { domain, user }) => self.registered_at(node, &domain, &user, Named::read(told.body)),
                     Err(_) => 400,
                 }
             }

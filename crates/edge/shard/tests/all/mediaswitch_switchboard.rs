@@ -1,12 +1,20 @@
 //! A controller that is a switchboard of ours hears and may do more; a switch that carries no calls has nothing but controllers.
 
 use crate::support::*;
+use hookswitch_shard::ShardConfig;
 use serde_json::{Value, json};
 
 const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n";
 
 fn switchboard() -> World {
-    let mut world = World::controlled();
+    let mut config = shard_config();
+    config.dialogs.controllers = true;
+    config.directory = directory();
+    switchboard_of(config)
+}
+
+fn switchboard_of(config: ShardConfig) -> World {
+    let mut world = World::new(config);
     let (status, _) = world.http("PATCH", "/dir/x.test", r#"{"control":"http://127.0.0.1:9001/sip-node/0"}"#);
     assert_eq!(status, 200);
     world
@@ -106,5 +114,74 @@ fn a_switch_without_calls_of_its_own_refuses_those_of_nobody() {
     world.invite(0, "sip:6@x.test", Some(OFFER));
     assert_eq!(world.failure(0), Some(480));
     assert_eq!(world.shard.counts().calls, 0);
+    world.assert_clean();
+}
+
+/// What was told of registrations: whether there are any, and the names of the phones.
+fn registrations(world: &mut World) -> Vec<(&'static str, Vec<Value>)> {
+    let phones = |document: &Value| document["phones"].as_array().cloned().unwrap_or_default();
+    world.notes().into_iter().map(|told| (told.note.method, phones(&told.document))).collect()
+}
+
+#[test]
+fn it_hears_which_phones_a_user_has_and_of_each_that_goes() {
+    let mut world = switchboard();
+    world.register(1);
+    let [(_, first)] = registrations(&mut world).try_into().expect("one note");
+    assert_eq!(first.len(), 1);
+    world.register(2);
+    let [(_, both)] = registrations(&mut world).try_into().expect("one note");
+    assert!(both.len() == 2 && both.contains(&first[0]), "{both:?}");
+    let (_, listed) = world.ask("GET", "/reg/x.test", &Value::Null);
+    assert_eq!(listed["users"]["bob"]["phones"], json!(both), "whoever asks is told the same");
+    world.register_as(2, "bob", World::credentials("bob"), 0);
+    assert_eq!(registrations(&mut world), [("PUT", first.clone())], "the other one is left");
+}
+
+#[test]
+fn a_phone_that_is_silent_is_none_that_it_hears_of() {
+    let mut config = shard_config();
+    config.dialogs.controllers = true;
+    config.directory = directory();
+    config.b2bua.registrar.options_ping = sec(30);
+    let mut world = switchboard_of(config);
+    world.register(1);
+    assert_eq!(registrations(&mut world)[0].1.len(), 1);
+    world.mute = Some(at("10.0.0.3:5060"));
+    world.pass(sec(200));
+    assert_eq!(registrations(&mut world), [("DELETE", vec![])]);
+    let (_, listed) = world.ask("GET", "/reg/x.test", &Value::Null);
+    let bob = &listed["users"]["bob"];
+    assert_eq!((&bob["registered"], bob.get("phones")), (&true.into(), None), "it is kept, and cannot be reached");
+}
+
+#[test]
+fn it_may_have_some_phones_of_a_user_called_and_not_the_others() {
+    let mut world = switchboard();
+    world.register(1);
+    let mobile = registrations(&mut world).remove(0).1.remove(0);
+    world.register(2);
+    world.notes();
+    let control = "http://127.0.0.1:9001/sip-node/0";
+    let call = |callid: &str, phones: Value| json!({ "callid": callid, "maxforwards": 70, "control": control, "sdp": OFFER, "party": { "from": "sip:alice@x.test", "to": "sip:bob@x.test", "phones": phones } });
+    let (status, refused) = world.ask("POST", "/dialog/invite", &call("none", json!(["bob's"])));
+    assert_eq!((status, refused["where"].as_str()), (400, Some("party")), "{refused}");
+    let gone = world.ask("POST", "/dialog/invite", &call("gone", json!(["0123456789abcdef"])));
+    assert_eq!(gone.0, 480, "he has no such phone here");
+    assert!(world.called(1).is_none() && world.called(2).is_none());
+    assert_eq!(world.ask("POST", "/dialog/invite", &call("one", json!([mobile]))).0, 200);
+    assert!(world.called(1).is_some() && world.called(2).is_none(), "only the one that is wanted rings");
+    world.respond(1, 486, None);
+    assert_eq!(world.event()["news"]["what"], "ended");
+    world.ask("POST", "/drain", &Value::Null);
+    assert_eq!(world.ask("POST", "/dialog/invite", &call("two", json!([mobile]))).0, 200, "drained or not");
+    world.respond(1, 486, None);
+    world.event();
+    assert_eq!(world.ask("POST", "/dialog/invite", &call("all", json!([]))).0, 200);
+    assert!(world.called(2).is_some(), "all of them, where none are named");
+    for phone in [1, 2] {
+        world.respond(phone, 486, None);
+    }
+    world.event();
     world.assert_clean();
 }
