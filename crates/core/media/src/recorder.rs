@@ -178,7 +178,10 @@ impl Recorder {
 
     /// What is ready of it, some time after it was said.
     pub fn turn(&mut self, now: Time) -> Turn {
-        self.due = now + PIECE;
+        // However late this one is, the next is when it would have been: recordings that have waited together for a machine
+        // that stood still would else have their turns together from then on, and their memory.
+        let missed = now.saturating_sub(self.due).as_millis() / PIECE.as_millis();
+        self.due += PIECE * u32::try_from(missed + 1).unwrap_or(u32::MAX);
         self.advance(now.saturating_sub(PATIENCE), false)
     }
 

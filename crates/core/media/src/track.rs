@@ -35,6 +35,9 @@ pub const MAX_WAITING: usize = 256;
 /// Most bytes of theirs.
 pub const MAX_WAITING_BYTES: usize = 256 * 1024;
 
+/// Room for waiting packets that a track keeps: a second of them, and it is asked each second.
+const WAITING_ROOM: usize = 64;
+
 /// Packets in a row whose timestamps lead nowhere near the present, after which the source is taken to count anew.
 const STRAYS: u8 = 3;
 
@@ -305,18 +308,18 @@ impl Track {
         self.voice = Some(voice);
     }
 
-    /// Forgets the payloads that have been decoded.
+    /// Forgets the payloads that have been decoded, and the room that a burst has taken: what comes until the next time is
+    /// as much as what has come since the last one.
     fn tidy(&mut self) {
-        if self.waiting.is_empty() {
-            return self.bytes.clear();
-        }
-        let mut kept = Vec::with_capacity(self.bytes.capacity().min(MAX_WAITING_BYTES));
+        let room = self.bytes.len();
+        let mut kept = Vec::with_capacity(room);
         for waiting in &mut self.waiting {
             let payload = self.bytes.get(waiting.at..waiting.at + waiting.len).unwrap_or_default();
             waiting.at = kept.len();
             kept.extend_from_slice(payload);
         }
         self.bytes = kept;
+        self.waiting.shrink_to(WAITING_ROOM);
     }
 
     /// Takes samples that are ready, up to this place.

@@ -319,3 +319,22 @@ fn a_pause_of_which_nothing_is_said_stays_silence() {
     assert_eq!(heard[1_600..], [0; 3_200], "an empty payload takes it back");
     assert_eq!(tape.track.undecoded(), None);
 }
+
+#[test]
+fn what_a_burst_took_is_given_back() {
+    let mut tape = Tape::new();
+    // A machine that stood still finds the packets of four seconds.
+    tape.at(4_000);
+    for n in 0..200 {
+        tape.nth(n);
+    }
+    tape.samples(4_200);
+    for second in 5..7 {
+        for n in 0..50 {
+            tape.at(second * 1_000 + 20 * u64::from(n)).nth(250 + n);
+        }
+        tape.samples(second * 1_000 + 800);
+    }
+    let held = (tape.track.bytes.capacity(), tape.track.waiting.capacity(), tape.track.samples.capacity());
+    assert!(held.0 <= 8_000 && held.1 <= 64 && held.2 <= 8_000, "{held:?}");
+}

@@ -199,6 +199,28 @@ fn one_channel_has_either_side_or_both() {
 }
 
 #[test]
+fn recordings_that_waited_together_for_the_machine_do_not_have_their_turns_together_from_then_on() {
+    let mut studio = Studio::talking();
+    studio.begin(plan("a.wav")).talk(10, true, true);
+    studio.order(Party::Caller, SECOND, RecordOrder::Begin(Box::new(plan("b.wav"))));
+    studio.talk(50, true, true);
+    // Everything stands still, and then all of it is due.
+    studio.stage.now += Duration::from_secs(3);
+    studio.work();
+    let lengths = |studio: &Studio| ["a.wav", "b.wav"].map(|name| studio.file(name).samples.len());
+    let mut turns = [0; 2];
+    for _ in 0..100 {
+        let before = lengths(&studio);
+        studio.talk(1, true, true);
+        let after = lengths(&studio);
+        let had = [0, 1].map(|file| usize::from(after[file] > before[file]));
+        assert_ne!(had, [1, 1], "both at once");
+        turns = [turns[0] + had[0], turns[1] + had[1]];
+    }
+    assert!(turns.iter().all(|turns| (3..=4).contains(turns)), "every half second: {turns:?}");
+}
+
+#[test]
 fn silence_and_a_hold_are_as_long_as_they_were() {
     let mut studio = Studio::talking();
     studio.begin(plan("a.wav")).talk(25, true, true).talk(50, false, false).talk(25, true, false).finish();

@@ -89,8 +89,15 @@ impl Table {
         config.files.sounds = vec![folder.path().to_owned()];
         config.files.recordings = Some(folder.path().to_owned());
         let (report, reports) = channel();
-        // Whoever gives up listening has failed already.
-        let sink = Arc::new(move |news| drop(report.send(news)));
+        let sink = Arc::new(move |news| {
+            // What nobody waits for, such as that a phone which listens says nothing, would pile up for hours.
+            let is_awaited =
+                matches!(news, MediaReport::Local { .. } | MediaReport::Refused { .. } | MediaReport::Recorded { .. });
+            if is_awaited {
+                // Whoever gives up listening has failed already.
+                let _ = report.send(news);
+            }
+        });
         let plane = MediaPlane::start(&config, Clock::start(), 1, sink).context("start a media thread")?;
         let mut table = Self { plane, phones: Vec::new(), reports, recorded: 0, _folder: folder };
         match company {

@@ -27,11 +27,13 @@ pub(super) const MAX_RECORDING_NAME: usize = 1_024;
 pub(super) struct Recordings {
     folder: Option<PathBuf>,
     open: HashMap<FileId, Recording<File>>,
+    /// A piece as it stands in its file: one for all, since pieces are as long as the machine once stood still.
+    bytes: Vec<u8>,
 }
 
 impl Recordings {
     pub(super) fn new(folder: Option<PathBuf>) -> Self {
-        Self { folder, open: HashMap::new() }
+        Self { folder, open: HashMap::new(), bytes: Vec::new() }
     }
 
     /// Makes the file.
@@ -76,7 +78,9 @@ impl Recordings {
 
     /// Writes some of it. A report says that this has failed, and that it is over.
     pub(super) fn append(&mut self, file: FileId, at: u64, samples: &[i16]) -> Option<FileReport> {
-        let error = self.open.get_mut(&file)?.append(at, samples).err()?;
+        self.bytes.resize(2 * samples.len(), 0);
+        encode_pcm(samples, &mut self.bytes);
+        let error = self.open.get_mut(&file)?.append(at, &self.bytes).err()?;
         let recording = self.open.remove(&file)?;
         Some(FileReport::RecordingOver { file, written: recording.give_up(&error) })
     }
@@ -130,14 +134,13 @@ struct Recording<S> {
     length: u64,
     /// How many of them were really said.
     taken: u64,
-    bytes: Vec<u8>,
 }
 
 impl<S: Store> Recording<S> {
     /// The header goes in one piece, so that there is never half of it.
     fn begin(store: S, path: &Path, format: WavFormat) -> io::Result<Self> {
         let path = path.to_string_lossy().into();
-        let mut recording = Self { store, path, format, length: 0, taken: 0, bytes: Vec::new() };
+        let mut recording = Self { store, path, format, length: 0, taken: 0 };
         recording.set_length(0)?;
         Ok(recording)
     }
@@ -150,12 +153,11 @@ impl<S: Store> Recording<S> {
         self.format.frame_len() as u64
     }
 
-    fn append(&mut self, at: u64, samples: &[i16]) -> io::Result<()> {
-        self.bytes.resize(2 * samples.len(), 0);
-        encode_pcm(samples, &mut self.bytes);
+    /// `at` counts samples of each channel, `bytes` are whole ones.
+    fn append(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
         let place = self.header_len() + at * self.frame_len();
-        self.store.write_at(&self.bytes, place)?;
-        let count = samples.len() as u64 / u64::from(self.format.channels.max(1));
+        self.store.write_at(bytes, place)?;
+        let count = bytes.len() as u64 / self.frame_len().max(1);
         self.taken += count;
         self.set_length(at + count)
     }
@@ -237,11 +239,15 @@ mod tests {
         [n; 16]
     }
 
+    fn bytes(n: i16) -> Vec<u8> {
+        piece(n).into_iter().flat_map(i16::to_le_bytes).collect()
+    }
+
     /// Writes ten pieces, and returns what the last word was.
     fn write(disk: &mut Disk) -> io::Result<Written> {
         let mut recording = Recording::begin(disk, Path::new("/nowhere/a.wav"), STEREO)?;
         for n in 1..=10 {
-            if let Err(error) = recording.append(8 * (n as u64 - 1), &piece(n)) {
+            if let Err(error) = recording.append(8 * (n as u64 - 1), &bytes(n)) {
                 return Ok(recording.give_up(&error));
             }
         }
@@ -268,7 +274,7 @@ mod tests {
             let mut disk = Disk { bytes: Vec::new(), room };
             let mut recording = Recording::begin(&mut disk, Path::new("a"), STEREO).expect("room for a header");
             for n in 1..=10 {
-                if recording.append(8 * (n as u64 - 1), &piece(n)).is_err() {
+                if recording.append(8 * (n as u64 - 1), &bytes(n)).is_err() {
                     break;
                 }
             }
@@ -295,8 +301,8 @@ mod tests {
     fn a_piece_that_found_no_room_is_silence_and_what_follows_keeps_its_time() {
         let mut disk = Disk { bytes: Vec::new(), room: usize::MAX };
         let mut recording = Recording::begin(&mut disk, Path::new("a"), STEREO).expect("a header");
-        recording.append(0, &piece(1)).expect("room");
-        recording.append(16, &piece(3)).expect("room");
+        recording.append(0, &bytes(1)).expect("room");
+        recording.append(16, &bytes(3)).expect("room");
         let written = recording.finish(32);
         assert_eq!((written.length, written.lost), (32, 16));
         let expected: Vec<i16> = [1, 0, 3, 0].into_iter().flat_map(piece).collect();
