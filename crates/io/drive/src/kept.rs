@@ -11,6 +11,8 @@
 //! recordings without a line is noted at the start (`disk.rs`).
 
 mod disk;
+
+pub(crate) use disk::{HEAD_BYTES, length_of};
 mod notes;
 
 use std::collections::HashSet;

@@ -53,6 +53,7 @@ pub use keys::{KEEP_KEYS, KeyName, MAX_KEY, StoredKey};
 pub use known::{ENDED_KEPT, RECORDINGS_KEPT};
 pub use openapi::openapi;
 pub use problem::{CODES, Code, CodeRow, PROBLEM_TYPE, Problem};
+pub use recordings::measured;
 pub use reload::reload_answer;
 pub use route::{AUDIO, Answer, MAX_BODY, MAX_SMALL_BODY, Method, ROUTES, Route, Routes, body_limit, is_of_listener};
 pub use shape::{Field, Kind, Values};
@@ -104,8 +105,8 @@ pub struct Response {
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: String,
-    /// A file that is sent in place of the body, or removed before the answer is sent; and then the answer may be another
-    /// one.
+    /// A file that is sent in place of the body, or removed or measured before the answer is sent; and then the answer may be
+    /// another one.
     pub file: Option<Box<FileWanted>>,
 }
 
@@ -129,6 +130,8 @@ pub enum FileAct {
     Send,
     /// It is removed. One that is not there is well.
     Remove,
+    /// How big and how long it is goes into the body, as [`measured`] writes it, if whoever has the file says so.
+    Measure,
 }
 
 impl Response {

@@ -4,6 +4,7 @@
 //! ([`FileWanted`]), and whoever has the disk sends it.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use hookswitch_call::{CallId, RecordEnd, Recorded};
 use serde_json::{Value, json};
@@ -157,7 +158,23 @@ fn get(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     let (call, one) = found(turn)?;
     let mut document = document(call, one);
     document["call"] = name(call).into();
-    Ok(Done::Now(Response::json(200, &document)))
+    let unknown = one.recorded.as_ref().filter(|_| !is_measured(one));
+    let file = unknown.map(|recorded| wanted(one, recorded, FileAct::Measure));
+    Ok(Done::Now(Response { file, ..Response::json(200, &document) }))
+}
+
+/// The document of a recording, with what was found out of its file by whoever could ask for that. None if it is no such document.
+#[must_use]
+pub fn measured(document: &[u8], bytes: u64, duration: Duration) -> Option<String> {
+    let mut document = serde_json::from_slice::<Value>(document).ok().filter(Value::is_object)?;
+    document["bytes"] = bytes.into();
+    document["duration_seconds"] = seconds(duration).into();
+    Some(document.to_string())
+}
+
+/// Whether it is known how much was written: not where a media node was lost in the middle of it.
+fn is_measured(one: &Recording) -> bool {
+    one.recorded.as_ref().is_none_or(|recorded| recorded.size > 0) || !one.has_file()
 }
 
 fn audio(turn: &mut Turn<'_>) -> Result<Done, Problem> {
@@ -180,9 +197,12 @@ fn delete(turn: &mut Turn<'_>) -> Result<Done, Problem> {
 }
 
 fn with_file(status: u16, one: &Recording, recorded: &Recorded, act: FileAct) -> Response {
+    Response { content_type: AUDIO, file: Some(wanted(one, recorded, act)), ..Response::empty(status) }
+}
+
+fn wanted(one: &Recording, recorded: &Recorded, act: FileAct) -> Box<FileWanted> {
     let (file, node) = (recorded.file.clone(), one.node.clone());
-    let wanted = FileWanted { file, size: (recorded.size > 0).then_some(recorded.size), node, act };
-    Response { content_type: AUDIO, file: Some(Box::new(wanted)), ..Response::empty(status) }
+    Box::new(FileWanted { file, size: (recorded.size > 0).then_some(recorded.size), node, act })
 }
 
 /// The recording in the path, if its sender may see its call.
@@ -245,8 +265,8 @@ fn document(call: CallId, recording: &Recording) -> Value {
             | RecordEnd::Interrupted => None,
         };
         document["file"] = recorded.file.as_str().into();
-        // How much a media node has written that cannot be asked any more shows itself when it is fetched.
-        if recorded.size > 0 || !recording.has_file() {
+        // How much a media node has written that was lost, that one is asked when somebody wants to know of this recording alone.
+        if is_measured(recording) {
             document["duration_seconds"] = seconds(recorded.duration).into();
             document["lost_seconds"] = seconds(recorded.lost).into();
             document["bytes"] = recorded.size.into();
@@ -276,7 +296,7 @@ pub(super) const RECORDING: &[Field] = &[
     Field::may(
         "bytes",
         Kind::Whole(0, i64::MAX),
-        "how big the file was made; 0 where there was none, missing where only its media node knows",
+        "how big the file was made; 0 where there was none, missing in lists where only its media node knows, and where that does not say",
     ),
     Field::may(
         "reason",

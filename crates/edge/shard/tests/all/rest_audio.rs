@@ -343,3 +343,31 @@ fn the_beginning_of_a_recording_is_noted_and_its_end_even_if_it_has_no_file() {
     assert!(noted.is_over() && !noted.has_file(), "so that it is not looked for");
     assert_eq!(world.rest("GET", &format!("{name}/audio"), "").status, 410);
 }
+
+#[test]
+fn of_a_recording_that_its_node_was_lost_in_that_one_is_asked_how_long_it_is_when_somebody_wants_to_know() {
+    let mut world = World::anchoring();
+    let begun = json!({
+        "call": 7, "domains": ["x.test"], "recording": 0, "party": null, "node": "http://m:9002", "recorded": null,
+        "begun": { "at": { "secs": 1, "nanos": 0 }, "file": "day/a.wav" },
+    });
+    let begun: hookswitch_dialect::rest::KeptRecording = serde_json::from_value(begun).unwrap();
+    let cut_off = Stored::Recording(Box::new(begun.cut_off(None)));
+    world.shard.handle(world.now, Input::Restore(cut_off));
+    let listed = world.rest("GET", "/v1/recordings", "");
+    assert_eq!(listed.file, None, "nobody is asked for a list");
+    let one = document(&listed)["recordings"][0].clone();
+    assert_eq!((&one["reason"], one.get("bytes")), (&"interrupted".into(), None));
+    let asked = world.rest("GET", &format!("/v1/recordings/{}", one["id"].as_str().unwrap()), "");
+    let file = asked.file.clone().expect("its file is looked at");
+    assert_eq!(
+        (file.file.as_str(), file.size, file.node.as_deref(), file.act),
+        ("day/a.wav", None, Some("http://m:9002"), FileAct::Measure)
+    );
+    assert_eq!(document(&asked), one, "which is what is answered where the node does not say");
+    let text = hookswitch_dialect::rest::measured(asked.body.as_bytes(), 80_044, Duration::from_millis(5_000)).unwrap();
+    let measured: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&measured["bytes"], &measured["duration_seconds"]), (&80_044.into(), &5.0.into()));
+    assert_eq!((&measured["id"], measured.get("lost_seconds")), (&one["id"], None));
+    assert_eq!(hookswitch_dialect::rest::measured(b"[]", 1, Duration::ZERO), None);
+}

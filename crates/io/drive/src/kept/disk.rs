@@ -14,7 +14,7 @@ use hookswitch_codec::wav::WavHeader;
 use hookswitch_dialect::rest::KeptRecording;
 
 /// Bytes of a file in which its header is; what we write has 44.
-const HEAD_BYTES: u64 = 4_096;
+pub(crate) const HEAD_BYTES: u64 = 4_096;
 
 /// Those of the newest days, at most so many; `noted` are not looked for.
 ///
@@ -85,11 +85,16 @@ fn look(path: &Path) -> Option<Found> {
     let metadata = file.metadata().ok().filter(|metadata| metadata.is_file())?;
     let mut head = Vec::new();
     file.take(HEAD_BYTES).read_to_end(&mut head).ok()?;
-    let header = WavHeader::parse(&head).ok()?;
-    let there = metadata.len().saturating_sub(header.data_offset as u64);
-    let data = header.data_len.map_or(there, |length| there.min(length.into()));
-    let duration = Duration::from_millis(header.duration_ms(usize::try_from(data).unwrap_or(usize::MAX)));
+    let duration = length_of(&head, metadata.len())?;
     Some(Found { path: path.to_str()?.to_owned(), size: metadata.len(), duration })
+}
+
+/// How long a recording is whose file begins so, and has so many bytes. None if it is no recording.
+pub(crate) fn length_of(head: &[u8], size: u64) -> Option<Duration> {
+    let header = WavHeader::parse(head).ok()?;
+    let there = size.saturating_sub(header.data_offset as u64);
+    let data = header.data_len.map_or(there, |length| there.min(length.into()));
+    Some(Duration::from_millis(header.duration_ms(usize::try_from(data).unwrap_or(usize::MAX))))
 }
 
 #[cfg(test)]

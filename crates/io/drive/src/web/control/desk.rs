@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_dialect::access::Grant;
-use hookswitch_dialect::rest;
+use hookswitch_dialect::rest::{self, FileAct};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -79,11 +79,17 @@ async fn handle(
     let message = WebMessage::Rest { request: Box::new(request), reply };
     gateway.sink.push(message).map_err(|_| busy)?;
     match timeout(ANSWER_PATIENCE, answer).await {
-        Ok(Ok(HttpAnswer { file: Some(wanted), .. })) => {
+        Ok(Ok(mut answer)) => {
+            let Some(wanted) = answer.file.take() else { return Ok(answered(answer, is_head)) };
+            if wanted.act == FileAct::Measure {
+                if let Some(document) = files.measured(&wanted, &answer.body).await {
+                    answer.body = document.into();
+                }
+                return Ok(answered(answer, is_head));
+            }
             let sent = files.answer(&wanted, &head.method, &head.headers).await;
             Ok(sent.unwrap_or_else(|problem| answered(problem.into_response().into(), is_head)))
         }
-        Ok(Ok(answer)) => Ok(answered(answer, is_head)),
         Ok(Err(_)) => Err(Problem::Busy("the switch is stopping")),
         Err(_) => Err(Problem::Silent),
     }

@@ -4,16 +4,18 @@
 use std::io;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use compact_str::CompactString;
 use futures_util::stream::try_unfold;
-use hookswitch_dialect::rest::{Code, FileAct, FileWanted, Problem};
+use hookswitch_dialect::rest::{self, Code, FileAct, FileWanted, Problem};
 use hookswitch_nodes::recording_path;
 use reqwest::{Client, redirect};
+use tokio::time::timeout;
 
 use super::ControlConfig;
+use crate::kept::{HEAD_BYTES, length_of};
 use crate::nodes::bearer;
 use crate::opensips::innermost;
 use crate::web::recordings::{Lacking, Shelf};
@@ -33,6 +35,8 @@ pub(in crate::web) struct Files {
 struct Nodes {
     client: Client,
     bearer: Option<HeaderValue>,
+    /// How long an answer is waited for that others wait for.
+    patience: Duration,
 }
 
 impl Files {
@@ -47,7 +51,7 @@ impl Files {
             .read_timeout(NODE_STALL);
         let client = client.build().map_err(|error| io::Error::other(innermost(&error)))?;
         let bearer = terms.secret.as_deref().map(bearer).transpose()?;
-        Ok(Self { shelf, nodes: Some(Nodes { client, bearer }) })
+        Ok(Self { shelf, nodes: Some(Nodes { client, bearer, patience: terms.patience }) })
     }
 
     /// Does what is to be done to a file, and answers.
@@ -61,7 +65,7 @@ impl Files {
         let size = wanted.size.filter(|_| wanted.node.is_some());
         let here = match wanted.act {
             _ if wanted.node.is_some() && size.is_none() => Err(Lacking::File),
-            FileAct::Send => self.shelf.send(&wanted.file, size, method, headers).await,
+            FileAct::Send | FileAct::Measure => self.shelf.send(&wanted.file, size, method, headers).await,
             FileAct::Remove => self.shelf.remove(&wanted.file, size).await.map(|()| removed()),
         };
         let answer = match (here, &wanted.node, &self.nodes) {
@@ -72,6 +76,22 @@ impl Files {
             Err(Lacking::File) if wanted.act == FileAct::Remove => Ok(removed()),
             answer => answer.map_err(problem),
         }
+    }
+
+    /// The document of a recording with how big and how long it is, as its node says; none if that does not. A look at a file
+    /// counts as a fetch.
+    pub(super) async fn measured(&self, wanted: &FileWanted, document: &[u8]) -> Option<String> {
+        let patience = self.nodes.as_ref()?.patience;
+        let range = HeaderValue::from_str(&format!("bytes=0-{}", HEAD_BYTES - 1)).ok()?;
+        let headers = HeaderMap::from_iter([(header::RANGE, range)]);
+        let look = async {
+            let said = self.answer(wanted, &Method::GET, &headers).await.ok()?;
+            let part = said.headers().get(header::CONTENT_RANGE)?.to_str().ok()?;
+            let size: u64 = part.rsplit_once('/')?.1.parse().ok()?;
+            Some((to_bytes(said.into_body(), HEAD_BYTES as usize).await.ok()?, size))
+        };
+        let (head, size) = timeout(patience, look).await.ok()??;
+        rest::measured(document, size, length_of(&head, size)?)
     }
 
     /// Asks the node that has written a file, and passes on what it says.
@@ -159,7 +179,6 @@ mod tests {
     use std::sync::Arc;
 
     use axum::Router;
-    use axum::body::to_bytes;
     use axum::middleware::from_fn_with_state;
     use axum::routing::any;
     use hookswitch_dialect::access::Grant;
@@ -248,5 +267,39 @@ mod tests {
         let gone = files.answer(&gone, &Method::DELETE, &HeaderMap::new()).await.unwrap();
         assert_eq!(gone.status().as_u16(), 204);
         assert!(!there.path().join("a.wav").exists() && here.path().join("a.wav").exists());
+    }
+
+    #[tokio::test]
+    async fn how_much_a_node_has_written_it_is_asked() {
+        let there = tempfile::tempdir().unwrap();
+        let format = hookswitch_codec::wav::WavFormat::mono_pcm(8_000);
+        let mut file = vec![0; format.header_len()];
+        format.write_header(100_000, &mut file).unwrap();
+        // It was killed before it had written what the header says.
+        file.resize(file.len() + 80_000, 0);
+        std::fs::write(there.path().join("a.wav"), &file).unwrap();
+        std::fs::write(there.path().join("b.wav"), "no recording").unwrap();
+        std::fs::write(there.path().join("c.wav"), "").unwrap();
+        let node = node(there.path().to_owned()).await;
+        let files = own(None, SECRET);
+        let look = async |files: &Files, name: &str, node: &CompactString| {
+            let wanted = FileWanted { size: None, ..wanted(name, Some(node), FileAct::Measure) };
+            let document = files.measured(&wanted, br#"{"id":"rec_1_0","state":"finished"}"#).await?;
+            serde_json::from_str::<serde_json::Value>(&document).ok()
+        };
+        let expected = serde_json::json!({
+            "id": "rec_1_0", "state": "finished", "bytes": file.len(), "duration_seconds": 5.0,
+        });
+        assert_eq!(look(&files, "a.wav", &node).await, Some(expected));
+        for name in ["b.wav", "c.wav", "gone.wav"] {
+            assert_eq!(look(&files, name, &node).await, None, "{name}");
+        }
+        assert_eq!(look(&own(None, "another-0123456789"), "a.wav", &node).await, None, "it is not allowed in");
+        // One that takes connections and says nothing.
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = CompactString::from(format!("http://{}", silent.local_addr().unwrap()));
+        let mut files = files;
+        files.nodes.as_mut().unwrap().patience = Duration::from_millis(50);
+        assert_eq!(look(&files, "a.wav", &url).await, None);
     }
 }
