@@ -8,10 +8,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hookswitch_call::Time;
+use compact_str::CompactString;
+use hookswitch_call::{CallId, Time, Told};
+use hookswitch_dialect::journal::CommandName;
+use hookswitch_dialect::journal::record::CallDetail;
+use hookswitch_dialect::rest::{CommandEnd, Request, Response};
 use hookswitch_opensips::{Config, Health, Input, Link, MiError};
 use hookswitch_opensips_sim::{PeerId, Sim, SimConfig, SimOutput};
-use hookswitch_shard::{Admission, Front, FrontConfig, FrontInput, FrontOutput, Mode, SessionId};
+use hookswitch_shard::{Admission, Front, FrontConfig, FrontInput, FrontOutput, HttpId, Mode, SessionId};
 use serde_json::Value;
 
 use crate::dice::Dice;
@@ -95,6 +99,21 @@ pub struct OpenSipsLab {
     steps: u64,
     /// Every request as OpenSIPS got it, if wanted.
     requests: Option<Vec<Value>>,
+    noted: Noted,
+}
+
+/// What a front has said to others than the applications on WebSockets.
+#[derive(Debug, Default)]
+pub struct Noted {
+    /// What has happened in calls, and the command that it comes of.
+    pub told: Vec<(Told, Option<CommandName>)>,
+    /// Commands of the native REST that have ended.
+    pub commands: Vec<CommandEnd>,
+    /// Webhooks of single calls, and how much had been told by then.
+    pub webhooks: Vec<(CallId, CompactString, usize)>,
+    /// The records of calls.
+    pub records: Vec<CallDetail>,
+    responses: Vec<Response>,
 }
 
 /// How a lab is set up.
@@ -169,6 +188,7 @@ impl OpenSipsLab {
             silent: false,
             steps: 0,
             requests: None,
+            noted: Noted::default(),
         };
         lab.front.start(now);
         lab.deliver();
@@ -273,6 +293,21 @@ impl OpenSipsLab {
     pub fn put(&mut self, input: FrontInput) {
         self.front.handle(self.now, input);
         self.deliver();
+    }
+
+    /// A request of the native REST, and its answer.
+    ///
+    /// # Panics
+    /// If it is not answered at once.
+    pub fn rest(&mut self, request: Request) -> Response {
+        self.put(FrontInput::Rest { id: HttpId(1), request: Box::new(request) });
+        self.noted.responses.pop().expect("an answer")
+    }
+
+    /// What the front has said to others than sessions.
+    #[must_use]
+    pub const fn noted(&self) -> &Noted {
+        &self.noted
     }
 
     /// What a session has heard.
@@ -405,7 +440,14 @@ impl OpenSipsLab {
                     client.closed_with = Some(code);
                     client.leave();
                 }
-                FrontOutput::Told(..) => {}
+                FrontOutput::Told(told, command) => self.noted.told.push((told, command)),
+                FrontOutput::Rest { response, .. } => self.noted.responses.push(response),
+                FrontOutput::Command(end) => self.noted.commands.push(end),
+                FrontOutput::Webhook { call, webhook, .. } => {
+                    let told = self.noted.told.iter().filter(|(told, _)| told.call == call).count();
+                    self.noted.webhooks.push((call, webhook, told));
+                }
+                FrontOutput::Record(detail) => self.noted.records.push(*detail),
                 FrontOutput::Health(health) => self.healths.push(health),
             }
         }

@@ -167,7 +167,13 @@ impl Replay {
                         self.clients.get_mut(&session.0).expect("a session").hear(self.now, &text);
                     }
                     FrontOutput::CloseSession { session, code } => panic!("{session:?} closed with {code}"),
-                    FrontOutput::Log { .. } | FrontOutput::Told(..) | FrontOutput::Health(_) => {}
+                    FrontOutput::Log { .. }
+                    | FrontOutput::Told(..)
+                    | FrontOutput::Rest { .. }
+                    | FrontOutput::Command(_)
+                    | FrontOutput::Webhook { .. }
+                    | FrontOutput::Record(_)
+                    | FrontOutput::Health(_) => {}
                 }
             } else if let Some(output) = self.sim.poll_output() {
                 let bytes = match output {

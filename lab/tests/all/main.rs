@@ -35,6 +35,7 @@ mod opensips_defects;
 mod opensips_event_stream;
 mod opensips_hold_right_after_answer;
 mod opensips_many;
+mod opensips_rest;
 mod opensips_transcripts;
 mod opensips_versions;
 mod phones_behind_nat;

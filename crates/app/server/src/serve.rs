@@ -1,5 +1,8 @@
 //! `hookswitch serve`: start, wait for a signal, drain, stop.
 
+#[cfg(test)]
+mod opensips_rest;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -93,7 +96,13 @@ impl Running {
         if let (Some(front), Some(http)) = (&front, &mut settings.http) {
             http.also.push(front.status());
         }
+        if let (Some(front), Some(control)) = (&front, &mut settings.control) {
+            control.beyond = Some(front.desk());
+        }
         let switch = Switch::start(settings).with_context(start)?;
+        if let Some(front) = &front {
+            front.keep_records(switch.call_records());
+        }
         Ok(Self { switch, front, webhooks, webhook_handle, journal, config, requests })
     }
 

@@ -53,7 +53,9 @@ pub struct Config {
     pub max_commands: usize,
     /// Most calls that are known at once, those of others included, which go unnoticed beyond that. 100,000 by default.
     pub max_calls: usize,
-    /// The first of the numbers that name calls within this node.
+    /// The first of the numbers that name calls within this node. Where it has calls of its own as well:
+    /// [`CallId::FIRST_BEYOND`](hookswitch_call::CallId::FIRST_BEYOND) and the time of the start, so that no two calls, also of
+    /// different starts, have the same name.
     pub first_call: u64,
 }
 

@@ -53,7 +53,7 @@ use std::time::Duration;
 
 use ahash::AHashMap;
 use compact_str::CompactString;
-use hookswitch_call::{CallId, Ticket, Time};
+use hookswitch_call::{CallId, CallRef, Ticket, Time};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -242,6 +242,22 @@ impl OpenSips {
             begun: running.begun,
             machine: running.machine.clone(),
         })
+    }
+
+    /// The call that a controller means, if it is known.
+    #[must_use]
+    pub fn find(&self, call: &CallRef) -> Option<CallId> {
+        match call {
+            CallRef::Id(id) => self.book.get(*id).map(|_| *id),
+            CallRef::Wire(name) => self.book.named(name),
+            CallRef::Ticket(ticket) => self.book.made_by(*ticket),
+        }
+    }
+
+    /// Whether the dialog of a call has been seen answered.
+    #[must_use]
+    pub fn is_answered(&self, call: CallId) -> bool {
+        self.book.get(call).is_some_and(|call| call.is_answered)
     }
 
     /// Running commands go on, new calls are refused.

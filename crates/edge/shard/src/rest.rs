@@ -12,11 +12,12 @@ use std::cmp::Reverse;
 use compact_str::CompactString;
 use hookswitch_b2bua::{B2bua, aor};
 use hookswitch_call::directory::Directory;
-use hookswitch_call::machine::Call;
 use hookswitch_call::switchboard::Switchboard;
 use hookswitch_call::{Address, CallAudio, CallId, Command, MediaOp, Refused, Ticket, Time};
 use hookswitch_dialect::journal::record::Records;
-use hookswitch_dialect::rest::{Binding, DeskOutput, Health, Node, NodeLoad, Request, RequestId, Switch, Trunk};
+use hookswitch_dialect::rest::{
+    Binding, CallView, DeskOutput, Health, LegView, Node, NodeLoad, Request, RequestId, SWITCH, Switch, Trunk,
+};
 use hookswitch_nodes::{NodeStatus, Nodes, Standing};
 
 use crate::details::submit;
@@ -99,6 +100,10 @@ struct Behind<'a> {
 }
 
 impl Switch for Behind<'_> {
+    fn carrier(&self) -> &'static str {
+        SWITCH
+    }
+
     fn submit(&mut self, command: Command) -> Result<Ticket, Refused> {
         submit(self.board, self.records, self.now, command)
     }
@@ -107,8 +112,12 @@ impl Switch for Behind<'_> {
         self.board.made_by(ticket)
     }
 
-    fn call(&self, call: CallId) -> Option<&Call> {
-        self.board.call(call)
+    fn call(&self, call: CallId) -> Option<CallView<'_>> {
+        self.board.call(call).map(CallView::of)
+    }
+
+    fn legs(&self, call: CallId) -> Vec<LegView<'_>> {
+        self.board.call(call).into_iter().flat_map(|call| &call.legs).map(LegView::of).collect()
     }
 
     fn calls(&self) -> Vec<CallId> {

@@ -62,7 +62,9 @@ pub use nodes::{MAX_NODE_ANSWER, MAX_NODE_REQUESTS, NodesConfig};
 pub use opensips::{LocalSession, OpenSipsFront, OpenSipsFrontConfig};
 pub use persist::RestoreError;
 pub use pii::{Pii, show_pii};
-pub use records::{CallRecordsConfig, MAX_QUEUED, MAX_WAITING_BYTES, RETRY_AFTER, RecordFormat, SYNC_AFTER};
+pub use records::{
+    CallRecordsConfig, CallRecordsHandle, MAX_QUEUED, MAX_WAITING_BYTES, RETRY_AFTER, RecordFormat, SYNC_AFTER,
+};
 pub use reload::{ReloadError, ReloadHandle, ReloadReport, ReloadRequests, Reloaded, reload_requests};
 pub use sip::{ClientCertificates, MAX_SHARD_QUEUE, MAX_SIP_SOCKETS, SipListen, SipTls};
 pub use status::Phase;
@@ -70,11 +72,12 @@ pub use switch::{Addresses, StartError, StoreConfig, Switch, SwitchConfig};
 pub use tap::{Direction, Tap};
 pub use users::{BadUserUrl, Login, MAX_DOCUMENT, MAX_URL, UserServiceConfig, UserServiceError, UserUrl};
 pub use web::{
-    AUDIT_FILE, ApplicationConfig, BadSecret, BadWebListen, ControlConfig, Door, HttpConfig, MAX_AUDIT_QUEUE, MAX_BODY,
-    MAX_CONTROL_BODY, MAX_CONTROL_CONNECTIONS, MAX_CONTROL_PER_ADDRESS, MAX_FETCHES, MAX_HEAD, MAX_HTTP_CONNECTIONS,
-    MAX_MESSAGE, MAX_OUTBOX, MAX_OUTBOX_BYTES, MAX_PER_ADDRESS, MAX_REQUESTS, MAX_SECRET, MAX_SESSIONS, MAX_TOKENS,
-    MAX_UNHANDLED, MIN_SECRET, SUBPROTOCOL, SUBPROTOCOL_BEARER, SUBPROTOCOL_STRICT, Service, StatusHandle, TlsError,
-    TlsFiles, Token, WebError, WebListen, check_authorities, check_identity,
+    AUDIT_FILE, ApplicationConfig, BadSecret, BadWebListen, CarrierDesk, ControlConfig, Door, HttpConfig,
+    MAX_AUDIT_QUEUE, MAX_BODY, MAX_CONTROL_BODY, MAX_CONTROL_CONNECTIONS, MAX_CONTROL_PER_ADDRESS, MAX_FETCHES,
+    MAX_HEAD, MAX_HTTP_CONNECTIONS, MAX_MESSAGE, MAX_OUTBOX, MAX_OUTBOX_BYTES, MAX_PER_ADDRESS, MAX_REQUESTS,
+    MAX_SECRET, MAX_SESSIONS, MAX_TOKENS, MAX_UNHANDLED, MIN_SECRET, SUBPROTOCOL, SUBPROTOCOL_BEARER,
+    SUBPROTOCOL_STRICT, Service, StatusHandle, TlsError, TlsFiles, Token, WebError, WebListen, check_authorities,
+    check_identity,
 };
 pub use webhook::{
     BadWebhookSecret, BadWebhookUrl, CallWebhookError, CallWebhooksConfig, EndpointConfig, MAX_CALL_WEBHOOKS,

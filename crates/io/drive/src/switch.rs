@@ -32,7 +32,7 @@ use crate::nftables::NftablesConfig;
 use crate::nodes::{NodeClient, NodesConfig};
 use crate::persist::{self, RestoreError};
 use crate::pii::show_pii;
-use crate::records::{CallRecords, CallRecordsConfig};
+use crate::records::{CallRecords, CallRecordsConfig, CallRecordsHandle};
 use crate::sip::{self, Desk, FIRST_SOCKET, MAX_SHARD_QUEUE, Message, ShardLoop, SipListen, SipSockets, SipTls, Watch};
 use crate::status::{Phase, Status};
 use crate::tap::Tap;
@@ -218,6 +218,7 @@ pub struct Switch {
     discovery: Option<Discovery>,
     /// Where somebody places calls by it.
     efforts: Option<Efforts>,
+    records: CallRecordsHandle,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -256,6 +257,7 @@ impl Switch {
         let records = config.call_records.map(|config| CallRecords::start(config, clock)).transpose()?;
         let shard = complete(config.shard, &addresses, clock)?;
         let mut switch = Self::opened(addresses, &inbox, &status, &media);
+        switch.records = records.as_ref().map(CallRecords::handle).unwrap_or_default();
         switch.certificates = watch_certificates(config.tls, &inbox)?;
         switch.discovery = discover(config.stun, &switch.addresses, &inbox)?;
         let (tap, nftables, journal) = (config.tap, config.nftables, config.journal.clone());
@@ -306,6 +308,7 @@ impl Switch {
             certificates: None,
             discovery: None,
             efforts: None,
+            records: CallRecordsHandle::default(),
             thread: None,
         }
     }
@@ -320,6 +323,12 @@ impl Switch {
             self.web = Some(Web::start(sink, sip::CARRIER, web, media, journal, Host::own()?)?);
         }
         Ok(())
+    }
+
+    /// Takes the call records of others than itself, for the same files.
+    #[must_use]
+    pub fn call_records(&self) -> CallRecordsHandle {
+        self.records.clone()
     }
 
     /// What is bound.

@@ -66,6 +66,20 @@ pub const MAX_BRANCHES: usize = 10;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CallId(pub u64);
 
+impl CallId {
+    /// Names from here on are those of calls that a server beyond us carries. The switchboard counts from the time of its
+    /// start in milliseconds, shifted left by 20 bits, and so stays below 2^62 until the year 2109; media channels begin at 2^62
+    /// and the dialogs of controllers at 2^63, which count up from there one by one. So no two of them ever have the same
+    /// name, in the log of events neither.
+    pub const FIRST_BEYOND: Self = Self(0b11 << 62);
+
+    /// Whether a server beyond us carries the call of this name.
+    #[must_use]
+    pub const fn is_beyond(self) -> bool {
+        self.0 >= Self::FIRST_BEYOND.0
+    }
+}
+
 impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:012x}", self.0)

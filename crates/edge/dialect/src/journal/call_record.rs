@@ -58,11 +58,12 @@ impl JsonSchema for CallRecord {
             "type": "object",
             "properties": {
                 "call": text,
+                "carrier": { "enum": ["switch", "opensips"], "description": "Who carried it." },
                 "origin": { "enum": ["incoming", "command"], "description": "Who made it: a party that called in, or a command." },
                 "caller": text, "callee": text, "started": time,
                 "ringing": maybe_time, "answered": maybe_time, "ended": time,
                 "talked_seconds": { "type": "number", "description": "How long both parties were joined." },
-                "ended_by": { "enum": ["caller", "callee", "application", "switch"] },
+                "ended_by": { "enum": ["caller", "callee", "application", "switch", "unknown"] },
                 "cause": cause,
                 "legs": { "type": "array", "items": leg },
                 "diversions": { "type": "array", "items": {
@@ -76,7 +77,7 @@ impl JsonSchema for CallRecord {
                 "quality": { "anyOf": [quality, { "type": "null" }], "description": "Null where its audio did not run through the switch." },
                 "truncated": { "type": "boolean", "description": "There was more of something than is kept." },
             },
-            "required": ["call", "origin", "caller", "callee", "started", "ringing", "answered", "ended", "talked_seconds",
+            "required": ["call", "carrier", "origin", "caller", "callee", "started", "ringing", "answered", "ended", "talked_seconds",
                 "ended_by", "cause", "legs", "diversions", "transfers", "replacements", "recordings", "quality", "truncated"],
         })
     }

@@ -42,6 +42,8 @@ pub enum Ender {
     Application,
     /// The switch: a time was up, a limit was reached, nobody could be called, it was stopped.
     Switch,
+    /// A server beyond us carried the call, and does not say who ended it.
+    Unknown,
 }
 
 /// Everything that is known of a call that is over.
@@ -49,6 +51,8 @@ pub enum Ender {
 pub struct CallDetail {
     /// Which call.
     pub call: CallId,
+    /// Who carried it: `switch` is this switch.
+    pub carrier: &'static str,
     /// A command made it; else its caller has called in.
     pub by_command: bool,
     /// The calling party, as it was at the beginning.
@@ -198,6 +202,7 @@ impl Records {
             });
             let detail = CallDetail {
                 call,
+                carrier: "switch",
                 by_command: wire_id.is_none(),
                 caller: caller.clone(),
                 callee: callee.clone(),
@@ -221,6 +226,13 @@ impl Records {
         });
     }
 
+    /// A server beyond us carries this call, which does not say who ends it.
+    pub fn carried(&mut self, call: CallId, carrier: &'static str) {
+        if let Some(open) = self.open.get_mut(&call) {
+            (open.detail.carrier, open.detail.ended_by) = (carrier, Ender::Unknown);
+        }
+    }
+
     /// What subscribers are told. Of a call that was not begun nothing is kept.
     pub fn told(&mut self, told: &Told) {
         let Some(open) = self.open.get_mut(&told.call).filter(|open| !open.is_over) else { return };
@@ -235,7 +247,8 @@ impl Records {
     /// Who ends this call: the first word counts, and it is the switch if nothing is said. To be said before the call is
     /// told to be over.
     pub fn ended_by(&mut self, call: CallId, who: Ender) {
-        if let Some(open) = self.open.get_mut(&call).filter(|open| open.detail.ended_by == Ender::Switch) {
+        let is_said = |open: &Open| !matches!(open.detail.ended_by, Ender::Switch | Ender::Unknown);
+        if let Some(open) = self.open.get_mut(&call).filter(|open| !is_said(open)) {
             open.detail.ended_by = who;
         }
     }

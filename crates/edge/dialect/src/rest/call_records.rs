@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Response;
 use super::calls::{self, audio_document, known_document};
+use super::carriers::OF_LIST;
 use super::desk::{Done, Turn};
 use super::known::{Ended, Known};
 use super::page::{AFTER, LIMIT, Page, bad_cursor, schema};
@@ -30,12 +31,13 @@ const ROUTES: &[Route] = &[
         query: &[
             LIMIT,
             AFTER,
+            OF_LIST,
             Field::may("party", Kind::Address, "only calls with this party, letter by letter"),
             Field::may("domain", Kind::Token(255), "only calls with a party in this domain"),
         ],
         body: None,
         answers: &[Answer { status: 200, about: "A page of records.", schema: Some("CallRecords") }],
-        problems: &[Code::InvalidCursor],
+        problems: &[Code::InvalidCursor, Code::NotEnabled],
         run: list,
     },
     Route {
@@ -54,6 +56,8 @@ const ROUTES: &[Route] = &[
 ];
 
 fn list(turn: &mut Turn<'_>) -> Result<Done, Problem> {
+    turn.lists_here()?;
+    let carrier = turn.switch.carrier();
     let page = Page::of(&turn.query)?;
     let before = page.after.as_deref().map(|after| hexadecimal(after).ok_or_else(bad_cursor)).transpose()?;
     let (party, domain) = (turn.query.text("party"), turn.query.text("domain"));
@@ -69,12 +73,13 @@ fn list(turn: &mut Turn<'_>) -> Result<Done, Problem> {
             && domain.is_none_or(|domain| in_domain(known, domain))
     };
     let ended = turn.desk.known.ended_calls().filter(wanted);
-    let document = page.document("call_records", ended.map(|ended| (format!("{:016x}", ended.place), record(ended))));
+    let document =
+        page.document("call_records", ended.map(|ended| (format!("{:016x}", ended.place), record(ended, carrier))));
     Ok(Done::Now(Response::json(200, &document)))
 }
 
-fn record(ended: &Ended) -> Value {
-    let mut document = known_document(&ended.known);
+fn record(ended: &Ended, carrier: &str) -> Value {
+    let mut document = known_document(&ended.known, carrier);
     document["ended"] = moment(ended.at).into();
     document["talked_seconds"] = seconds(ended.talked).into();
     document["cause"] = calls::cause(&ended.cause);
@@ -87,7 +92,7 @@ fn get(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     let found = found.filter(|ended| turn.sees([&ended.known.caller, &ended.known.callee]));
     let ended =
         found.ok_or_else(|| Problem::new(Code::NoSuchRecord, "none of the last calls that are over has this id"))?;
-    let mut document = record(ended);
+    let mut document = record(ended, turn.switch.carrier());
     document["audio"] = ended.audio.as_deref().map_or(Value::Null, audio_document);
     Ok(Done::Now(Response::json(200, &document)))
 }

@@ -1,12 +1,12 @@
 //! `/v1/calls`, `/v1/legs` and `/v1/commands`: what calls there are, what is known of one, starting and ending one.
 
 use hookswitch_call::diagnosis::{Finding, findings};
-use hookswitch_call::machine::{Call, Leg, LegState, State};
 use hookswitch_call::{
     Address, AudioFacts, AudioQuality, CallAudio, CallId, CallRef, Cause, Command, Fault, Kind as CauseKind, Party,
 };
 use serde_json::{Value, json};
 
+use super::carriers::{CARRIERS, OF_CALL, OF_LIST};
 use super::desk::{Desk, Done, Turn, no_such_call};
 use super::known::Known;
 use super::page::{AFTER, LIMIT, Page, bad_cursor, schema};
@@ -14,7 +14,7 @@ use super::problem::{Code, Problem};
 use super::recordings;
 use super::route::{Answer, Method, Resource, Route};
 use super::shape::{Field, Kind, PARTY, call_named, hexadecimal, object_schema};
-use super::switch::Switch;
+use super::switch::{CallView, LegView, Switch};
 use super::time::{moment, moment_or_null, seconds};
 use super::{Response, shape, webhook_of_call};
 use crate::access::Scope;
@@ -39,6 +39,7 @@ const ROUTES: &[Route] = &[
         body: Some(&[
             Field::must("from", Kind::Address, "who is called first"),
             Field::must("to", Kind::Address, "whom it is connected with"),
+            OF_CALL,
             Field::may("call_id", Kind::Token(128), "the SIP Call-ID of the first leg; must not be in use"),
             Field::may("webhook", Kind::Object(webhook_of_call::WEBHOOK), "where the events of this call are posted"),
         ]),
@@ -69,13 +70,14 @@ const ROUTES: &[Route] = &[
         query: &[
             LIMIT,
             AFTER,
+            OF_LIST,
             Field::may("state", STATES, "only calls in this state"),
             DOMAIN,
             Field::may("party", Kind::Address, "only calls with this party, letter by letter"),
         ],
         body: None,
         answers: &[Answer { status: 200, about: "A page of calls.", schema: Some("Calls") }],
-        problems: &[Code::InvalidCursor],
+        problems: &[Code::InvalidCursor, Code::NotEnabled],
         run: list,
     },
     Route {
@@ -114,13 +116,14 @@ const ROUTES: &[Route] = &[
         query: &[
             LIMIT,
             AFTER,
+            OF_LIST,
             Field::may("state", Kind::OneOf(LEG_STATES), "only legs in this state"),
             Field::may("party", PARTY, "only legs of this end of their call"),
             DOMAIN,
         ],
         body: None,
         answers: &[Answer { status: 200, about: "A page of legs.", schema: Some("Legs") }],
-        problems: &[Code::InvalidCursor],
+        problems: &[Code::InvalidCursor, Code::NotEnabled],
         run: legs,
     },
     Route {
@@ -139,6 +142,7 @@ const ROUTES: &[Route] = &[
 ];
 
 fn start(turn: &mut Turn<'_>) -> Result<Done, Problem> {
+    turn.starts_here()?;
     let caller = turn.body.text("from").unwrap_or_default();
     if !turn.request.grant.may_call_from(caller) {
         return Err(Problem::new(Code::AddressNotAllowed, "the token does not allow it").at("/from"));
@@ -155,7 +159,11 @@ fn start(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     let wire_id = turn.body.text("call_id").map(Into::into);
     let (command, call) = turn.start(Command::Start { caller, callee, wire_id })?;
     let webhook = if wants_webhook { Some(turn.give_webhook(call)?) } else { None };
-    let mut document = turn.switch.call(call).map(live_document).unwrap_or_else(|| json!({ "id": name(call) }));
+    let mut document = turn
+        .switch
+        .call(call)
+        .map(|call| live_document(&call, turn.switch.carrier()))
+        .unwrap_or_else(|| json!({ "id": name(call) }));
     document["command"] = command.into();
     if let Some(webhook) = webhook {
         document["webhook"] = webhook.as_str().into();
@@ -164,18 +172,21 @@ fn start(turn: &mut Turn<'_>) -> Result<Done, Problem> {
 }
 
 fn list(turn: &mut Turn<'_>) -> Result<Done, Problem> {
+    turn.lists_here()?;
     let page = Page::of(&turn.query)?;
     let before = before(&page)?;
     let (state, domain, party) = (turn.query.text("state"), turn.query.text("domain"), turn.query.text("party"));
-    let wanted = |call: &&Call| {
-        turn.sees([&call.caller, &call.callee])
-            && state.is_none_or(|state| state_name(call.state) == state)
+    let wanted = |call: &CallView<'_>| {
+        turn.sees(call.parties())
+            && state.is_none_or(|state| call.state == state)
             && domain.is_none_or(|domain| is_in(turn.switch, call, domain))
             && party.is_none_or(|party| *call.caller.0 == *party || *call.callee.0 == *party)
     };
     let all = turn.switch.calls().into_iter().filter(|call| before.is_none_or(|before| *call < before));
     let calls = all.filter_map(|call| turn.switch.call(call)).filter(wanted);
-    let document = page.document("calls", calls.map(|call| (format!("{:016x}", call.id.0), live_document(call))));
+    let carrier = turn.switch.carrier();
+    let document =
+        page.document("calls", calls.map(|call| (format!("{:016x}", call.id.0), live_document(&call, carrier))));
     Ok(Done::Now(Response::json(200, &document)))
 }
 
@@ -185,15 +196,15 @@ fn before(page: &Page) -> Result<Option<CallId>, Problem> {
     hexadecimal(after).map(CallId).map(Some).ok_or_else(bad_cursor)
 }
 
-fn is_in(switch: &dyn Switch, call: &Call, domain: &str) -> bool {
+fn is_in(switch: &dyn Switch, call: &CallView<'_>, domain: &str) -> bool {
     let of = |address: &Address| switch.domain_of(address).is_some_and(|its| its.eq_ignore_ascii_case(domain));
-    of(&call.caller) || of(&call.callee)
+    of(call.caller) || of(call.callee)
 }
 
 fn get(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     let call = call_named(&turn.path[0]).ok_or_else(no_such_call)?;
     let seen = match (turn.switch.call(call), turn.desk.known.ended(call)) {
-        (Some(call), _) => turn.sees([&call.caller, &call.callee]),
+        (Some(call), _) => turn.sees(call.parties()),
         (None, Some(ended)) => turn.sees([&ended.known.caller, &ended.known.callee]),
         (None, None) => false,
     };
@@ -230,6 +241,7 @@ fn end(turn: &mut Turn<'_>) -> Result<Done, Problem> {
 const CAUSES: &[&str] = &["hangup", "busy", "declined", "no_answer", "not_found", "unreachable", "forbidden"];
 
 fn legs(turn: &mut Turn<'_>) -> Result<Done, Problem> {
+    turn.lists_here()?;
     let page = Page::of(&turn.query)?;
     let begin = match &page.after {
         None => None,
@@ -240,16 +252,17 @@ fn legs(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     };
     let (state, party, domain) = (turn.query.text("state"), turn.query.party("party"), turn.query.text("domain"));
     let behind =
-        |call: &Call, leg: &Leg| begin.is_none_or(|(at, last)| call.id < at || (call.id == at && leg.id.0 > last));
-    let wanted = |leg: &&Leg| {
-        state.is_none_or(|state| leg_state(leg.state) == state) && party.is_none_or(|party| leg.party == party)
+        |call: CallId, leg: &LegView<'_>| begin.is_none_or(|(at, last)| call < at || (call == at && leg.id.0 > last));
+    let wanted = |leg: &LegView<'_>| {
+        state.is_none_or(|state| leg.state == state) && party.is_none_or(|party| leg.party == party)
     };
     let all = turn.switch.calls().into_iter().filter_map(|call| turn.switch.call(call));
-    let calls = all.filter(|call| turn.sees([&call.caller, &call.callee]));
+    let calls = all.filter(|call| turn.sees(call.parties()));
     let calls = calls.filter(|call| domain.is_none_or(|domain| is_in(turn.switch, call, domain)));
     let legs = calls.flat_map(|call| {
-        call.legs.iter().filter(|leg| behind(call, leg)).filter(wanted).map(|leg| {
-            let mut document = leg_document(leg);
+        let legs = turn.switch.legs(call.id).into_iter().filter(move |leg| behind(call.id, leg)).filter(wanted);
+        legs.map(move |leg| {
+            let mut document = leg_document(&leg);
             document["call"] = name(call.id).into();
             (format!("{:016x}.{}", call.id.0, leg.id.0), document)
         })
@@ -276,44 +289,24 @@ pub(super) const fn party_name(party: Party) -> &'static str {
     }
 }
 
-const fn state_name(state: State) -> &'static str {
-    match state {
-        State::AwaitLocation(_) => "locating",
-        State::AwaitAnswer(_) => "ringing",
-        // Nobody is looked for yet.
-        State::AwaitStep => "locating",
-        State::AwaitDescription => "answering",
-        State::Talking => "talking",
-        State::AwaitEnds => "ending",
-    }
-}
-
 const LEG_STATES: &[&str] = &["preparing", "ringing", "incoming", "answered", "talking", "ending", "ended"];
 
-const fn leg_state(state: LegState) -> &'static str {
-    match state {
-        LegState::AwaitOffer => "preparing",
-        LegState::AwaitAnswer => "ringing",
-        LegState::Offered => "incoming",
-        LegState::AwaitConfirm => "answered",
-        LegState::Up => "talking",
-        LegState::AwaitEnd => "ending",
-        LegState::Ended => "ended",
-    }
-}
-
 /// A call that there is, without its legs.
-fn live_document(call: &Call) -> Value {
-    json!({
-        "id": name(call.id), "state": state_name(call.state), "caller": call.caller, "callee": call.callee,
-        "anchored": call.anchored, "began": moment(call.created), "answered": moment_or_null(call.joined),
-    })
+fn live_document(call: &CallView<'_>, carrier: &str) -> Value {
+    let mut document = json!({
+        "id": name(call.id), "carrier": carrier, "state": call.state, "caller": call.caller, "callee": call.callee,
+        "anchored": call.anchored, "began": moment(call.began), "answered": moment_or_null(call.answered),
+    });
+    if let Some(wire_id) = call.wire_id {
+        document["call_id"] = wire_id.as_str().into();
+    }
+    document
 }
 
-fn leg_document(leg: &Leg) -> Value {
+fn leg_document(leg: &LegView<'_>) -> Value {
     json!({
-        "leg": leg.id.0, "party": party_name(leg.party), "state": leg_state(leg.state), "call_id": leg.wire_id,
-        "target": leg.target.as_ref().map(|target| &target.address),
+        "leg": leg.id.0, "party": party_name(leg.party), "state": leg.state, "call_id": leg.wire_id,
+        "target": leg.target,
     })
 }
 
@@ -327,12 +320,12 @@ pub(super) fn document(
     let ended = desk.known.ended(call);
     let (mut document, recordings, kept) = match (switch.call(call), ended) {
         (Some(live), _) => {
-            let mut document = live_document(live);
-            document["legs"] = live.legs.iter().map(leg_document).collect();
+            let mut document = live_document(&live, switch.carrier());
+            document["legs"] = switch.legs(call).iter().map(leg_document).collect();
             (document, desk.known.live(call).map(|known| known.recordings.as_slice()), None)
         }
         (None, Some(ended)) => {
-            let mut document = known_document(&ended.known);
+            let mut document = known_document(&ended.known, switch.carrier());
             document["ended"] = moment(ended.at).into();
             document["talked_seconds"] = seconds(ended.talked).into();
             document["cause"] = cause(&ended.cause);
@@ -348,9 +341,9 @@ pub(super) fn document(
 }
 
 /// A call that is over, as far as it is known.
-pub(super) fn known_document(known: &Known) -> Value {
+pub(super) fn known_document(known: &Known, carrier: &str) -> Value {
     json!({
-        "id": name(known.call), "state": "ended", "caller": known.caller, "callee": known.callee,
+        "id": name(known.call), "carrier": carrier, "state": "ended", "caller": known.caller, "callee": known.callee,
         "began": moment(known.began), "answered": moment_or_null(known.answered),
     })
 }
@@ -425,8 +418,18 @@ pub(super) const CALL: &[Field] = &[
         Kind::OneOf(&["locating", "ringing", "answering", "talking", "ending", "ended"]),
         "how far it is",
     ),
-    Field::must("caller", Kind::Text(0, 2_048), "the calling party"),
-    Field::must("callee", Kind::Text(0, 2_048), "the called party, as dialled or commanded"),
+    Field::must("carrier", CARRIERS, "who carries it"),
+    Field::must("caller", Kind::Text(0, 2_048), "the calling party; empty where only the carrier knows"),
+    Field::must(
+        "callee",
+        Kind::Text(0, 2_048),
+        "the called party, as dialled or commanded; empty where only the carrier knows",
+    ),
+    Field::may(
+        "call_id",
+        Kind::Text(0, 65_535),
+        "the SIP Call-ID of both parties, of a call that `opensips` carries and that somebody else has made",
+    ),
     Field::may("anchored", Kind::Flag, "whether its audio runs through the switch"),
     Field::must("began", Kind::Time, "when it began"),
     Field::must("answered", Kind::OrNull(&Kind::Time), "when both parties were joined"),

@@ -26,7 +26,7 @@ use super::route::{self, MAX_URI, Method, Route};
 use super::shape::{Values, call_named, hexadecimal};
 use super::switch::Switch;
 use super::time::{moment, moment_or_null};
-use super::{JSON, Request, Response, body_limit, calls};
+use super::{JSON, Request, Response, Work, body_limit, calls};
 use crate::access::Grant;
 use crate::journal::CommandName;
 
@@ -142,11 +142,11 @@ pub struct Desk {
     /// The webhooks that calls have of their own, until those are over.
     webhooks: AHashMap<CallId, CompactString>,
     ended: VecDeque<CommandId>,
-    keys: Keys,
+    pub(super) keys: Keys,
     pub(super) known: KnownCalls,
     pub(super) kept: Kept,
     inspected: Vec<(RequestId, CallId)>,
-    out: VecDeque<DeskOutput>,
+    pub(super) out: VecDeque<DeskOutput>,
 }
 
 /// How far a request is.
@@ -214,6 +214,9 @@ impl Desk {
 
     fn answer(&mut self, now: Time, request: &Request, switch: &mut dyn Switch) -> Result<Done, Problem> {
         let Admitted { route, path, query, body } = admit(request)?;
+        if let Work::Done(response) = &request.work {
+            return Ok(self.done_elsewhere(now, request, response));
+        }
         let fresh = match route.method {
             Method::Get => None,
             Method::Post | Method::Put | Method::Patch | Method::Delete => {
@@ -227,6 +230,9 @@ impl Desk {
                 }
             }
         };
+        if request.work == Work::Elsewhere {
+            return Ok(self.go_on_elsewhere(fresh));
+        }
         let done = (route.run)(&mut Turn { now, request, path, query, body, desk: self, switch })?;
         // What was refused has changed nothing, and may be tried again under its key; so may what is still to be done to a file.
         if let (Some(fresh), Done::Now(response @ Response { file: None, .. })) = (fresh, &done) {
@@ -358,6 +364,12 @@ impl Desk {
         }
     }
 
+    /// Whether this command was submitted here and has not been forgotten.
+    #[must_use]
+    pub fn has_submitted(&self, ticket: Ticket) -> bool {
+        self.tickets.contains_key(&ticket)
+    }
+
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Option<DeskOutput> {
         self.out.pop_front()
@@ -478,7 +490,7 @@ impl Turn<'_> {
     /// The same for any call that there is.
     pub(super) fn seen_call(&self, call: Option<CallId>) -> Option<CallId> {
         let call = self.switch.call(call?)?;
-        self.sees([&call.caller, &call.callee]).then_some(call.id)
+        self.sees(call.parties()).then_some(call.id)
     }
 
     /// Whether the sender may see what concerns these.
@@ -525,7 +537,7 @@ impl Turn<'_> {
         let ends = matches!(command, Command::End { .. });
         let ticket = self.switch.submit(command).map_err(|why| refused(&why))?;
         let call = call.or_else(|| self.switch.made_by(ticket));
-        let parties = call.and_then(|call| self.switch.call(call)).map(|call| [&call.caller, &call.callee]);
+        let parties = call.and_then(|call| self.switch.call(call)).map(|call| call.parties());
         let domains = parties.into_iter().flatten().filter_map(|party| self.switch.domain_of(party)).collect();
         let id = CommandId(desk.next_command);
         desk.next_command += 1;

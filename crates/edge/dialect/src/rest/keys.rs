@@ -82,6 +82,8 @@ pub(super) struct Keys {
     /// Oldest first.
     ages: BTreeSet<(Time, KeyName)>,
     bytes: usize,
+    /// Those whose request another desk carries out now; as many as it is asked at once.
+    lent: AHashMap<KeyName, [u8; 16]>,
 }
 
 /// A request under a key that is new.
@@ -115,14 +117,25 @@ impl Keys {
                 let stored = (now < known.at + STORING).then(|| Box::new(known.clone()));
                 Ok(Seen::Before(known.response(), stored))
             }
-            Some(_) => {
-                Err(Problem::new(Code::KeyReused, "the key belongs to a request with another method, path or body"))
-            }
-            None if self.known.len() >= room.keys || self.bytes >= room.bytes => {
+            Some(_) => Err(reused()),
+            None if let Some(lent) = self.lent.get(&name) => Err(being_used(*lent == print)),
+            None if self.known.len() + self.lent.len() >= room.keys || self.bytes >= room.bytes => {
                 Err(Problem::new(Code::TooManyKeys, "the oldest key is forgotten a day after it came"))
             }
             None => Ok(Seen::New(Some(Fresh { name, print }))),
         }
+    }
+
+    /// Keeps a key for a request that another desk carries out.
+    pub(super) fn lend(&mut self, fresh: Option<Fresh>) {
+        self.lent.extend(fresh.map(|fresh| (fresh.name, fresh.print)));
+    }
+
+    /// Takes the key back; none where the request has none.
+    pub(super) fn give_back(&mut self, request: &Request) -> Option<Fresh> {
+        let key = request.headers.idempotency_key.clone()?;
+        let (name, print) = self.lent.remove_entry(&KeyName { holder: request.grant.name.clone(), key })?;
+        Some(Fresh { name, print })
     }
 
     /// Remembers what was answered.
@@ -163,6 +176,17 @@ impl Keys {
 
     pub(super) fn len(&self) -> usize {
         self.known.len()
+    }
+}
+
+fn reused() -> Problem {
+    Problem::new(Code::KeyReused, "the key belongs to a request with another method, path or body")
+}
+
+fn being_used(by_the_same: bool) -> Problem {
+    match by_the_same {
+        true => Problem::new(Code::Pending, "the request that came first under this key is being carried out"),
+        false => reused(),
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod call_records;
 mod calls;
+mod carriers;
 mod conference;
 mod desk;
 mod directory;
@@ -47,6 +48,7 @@ use serde_json::Value;
 
 use crate::access::Grant;
 
+pub use carriers::{Carried, GO_ON, carried};
 pub use desk::{Admitted, CommandEnd, Config, Desk, DeskOutput, RequestId, admit};
 pub use kept::{KeptRecording, RECORDINGS_FOUND};
 pub use keys::{KEEP_KEYS, KeyName, MAX_KEY, StoredKey};
@@ -57,7 +59,7 @@ pub use recordings::measured;
 pub use reload::reload_answer;
 pub use route::{AUDIO, Answer, MAX_BODY, MAX_SMALL_BODY, Method, ROUTES, Route, Routes, body_limit, is_of_listener};
 pub use shape::{Field, Kind, Values};
-pub use switch::{Binding, Health, Node, NodeLoad, Switch, Trunk};
+pub use switch::{Binding, CallView, Health, LegView, Node, NodeLoad, OPENSIPS, SWITCH, Switch, Trunk};
 pub use webhook_of_call::webhook_wanted;
 
 /// `Content-Type` of everything but problems.
@@ -79,6 +81,22 @@ pub struct Request {
     pub grant: Arc<Grant>,
     /// The webhook that the listener has taken on because the request names it ([`webhook_wanted`]), or why it has not.
     pub webhook: Option<Result<CompactString, Problem>>,
+    /// Who carries it out.
+    pub work: Work,
+}
+
+/// Who carries out a request. One desk keeps the idempotency keys of all of them, so that a key means one request whoever
+/// carries it out.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Work {
+    /// The desk that it is handed to.
+    #[default]
+    Here,
+    /// Another one: only its key is looked at. 100 says that it is new and may be carried out, which [`Work::Done`] has to
+    /// follow; until then nobody else may use the key.
+    Elsewhere,
+    /// Another one, which has answered so: what succeeded is remembered under the key.
+    Done(Box<Response>),
 }
 
 /// The header fields of a request that matter.

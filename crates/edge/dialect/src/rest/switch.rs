@@ -2,12 +2,20 @@
 
 use compact_str::CompactString;
 use hookswitch_call::directory::Directory;
-use hookswitch_call::machine::Call;
-use hookswitch_call::{Address, CallId, Command, Refused, Ticket, Time};
+use hookswitch_call::machine::{Call, Leg, LegState, State};
+use hookswitch_call::{Address, CallId, Command, LegId, Party, Refused, Ticket, Time};
 use serde_json::Value;
+
+/// The carrier of the calls that our own switch carries.
+pub const SWITCH: &str = "switch";
+
+/// The carrier of the calls that an OpenSIPS carries.
+pub const OPENSIPS: &str = "opensips";
 
 /// The switch, as far as requests concern it. Everything here is answered at once.
 pub trait Switch {
+    /// Who carries the calls: [`SWITCH`] or [`OPENSIPS`].
+    fn carrier(&self) -> &'static str;
     /// Asks the switchboard for something.
     ///
     /// # Errors
@@ -16,7 +24,9 @@ pub trait Switch {
     /// The call that a command has made.
     fn made_by(&self, ticket: Ticket) -> Option<CallId>;
     /// A call that there is.
-    fn call(&self, call: CallId) -> Option<&Call>;
+    fn call(&self, call: CallId) -> Option<CallView<'_>>;
+    /// Its legs, as far as they are known, in the order of their making.
+    fn legs(&self, call: CallId) -> Vec<LegView<'_>>;
     /// All calls, the newest first.
     fn calls(&self) -> Vec<CallId>;
     /// The domain that an address is in, in lower case: one of ours, also where the address names it in another way, or
@@ -42,6 +52,92 @@ pub trait Switch {
     fn drain(&mut self);
     /// How it is.
     fn health(&self) -> Health;
+}
+
+/// A call that there is, as far as requests concern it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct CallView<'a> {
+    /// Its name.
+    pub id: CallId,
+    /// How far it is: `locating`, `ringing`, `answering`, `talking` or `ending`.
+    pub state: &'static str,
+    /// The calling party; empty where only its carrier knows.
+    pub caller: &'a Address,
+    /// The called party, as dialled or commanded; empty where only its carrier knows.
+    pub callee: &'a Address,
+    /// Whether its audio runs through the switch.
+    pub anchored: bool,
+    /// When it began, or came to notice.
+    pub began: Time,
+    /// When both parties were joined.
+    pub answered: Option<Time>,
+    /// The SIP Call-ID that both parties have, where the carrier makes no legs of its own.
+    pub wire_id: Option<&'a CompactString>,
+}
+
+impl<'a> CallView<'a> {
+    /// Of a call that our own switch carries.
+    #[must_use]
+    pub const fn of(call: &'a Call) -> Self {
+        let state = match call.state {
+            State::AwaitLocation(_) => "locating",
+            State::AwaitAnswer(_) => "ringing",
+            // Nobody is looked for yet.
+            State::AwaitStep => "locating",
+            State::AwaitDescription => "answering",
+            State::Talking => "talking",
+            State::AwaitEnds => "ending",
+        };
+        Self {
+            id: call.id,
+            state,
+            caller: &call.caller,
+            callee: &call.callee,
+            anchored: call.anchored,
+            began: call.created,
+            answered: call.joined,
+            wire_id: None,
+        }
+    }
+
+    /// Both parties.
+    #[must_use]
+    pub const fn parties(&self) -> [&'a Address; 2] {
+        [self.caller, self.callee]
+    }
+}
+
+/// A leg of a call that there is.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct LegView<'a> {
+    /// Its number within the call.
+    pub id: LegId,
+    /// Which end of the call it is.
+    pub party: Party,
+    /// How far it is: `preparing`, `ringing`, `incoming`, `answered`, `talking`, `ending` or `ended`.
+    pub state: &'static str,
+    /// Its SIP Call-ID, once it has one.
+    pub wire_id: Option<&'a CompactString>,
+    /// Where it was sent; none for one that called in.
+    pub target: Option<&'a Address>,
+}
+
+impl<'a> LegView<'a> {
+    /// Of a call that our own switch carries.
+    #[must_use]
+    pub fn of(leg: &'a Leg) -> Self {
+        let state = match leg.state {
+            LegState::AwaitOffer => "preparing",
+            LegState::AwaitAnswer => "ringing",
+            LegState::Offered => "incoming",
+            LegState::AwaitConfirm => "answered",
+            LegState::Up => "talking",
+            LegState::AwaitEnd => "ending",
+            LegState::Ended => "ended",
+        };
+        let target = leg.target.as_ref().map(|target| &target.address);
+        Self { id: leg.id, party: leg.party, state, wire_id: leg.wire_id.as_ref(), target }
+    }
 }
 
 /// One registered contact.

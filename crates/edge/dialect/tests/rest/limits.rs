@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use hookswitch_call::directory::Directory;
-use hookswitch_call::machine::Call;
 use hookswitch_call::{
     Address, CallId, Cause, Command, Event, Outcome, RecordEnd, RecordNews, Recorded, RecordingId, Refused, Ticket,
     Time, Told,
 };
 use hookswitch_dialect::access::Grant;
 use hookswitch_dialect::rest::{
-    Binding, Config, Desk, DeskOutput, ENDED_KEPT, Headers, Health, Node, RECORDINGS_KEPT, ROUTES, Request, RequestId,
-    Response, Switch, Trunk, admit, is_of_listener,
+    Binding, CallView, Config, Desk, DeskOutput, ENDED_KEPT, GO_ON, Headers, Health, LegView, Node, RECORDINGS_KEPT,
+    ROUTES, Request, RequestId, Response, SWITCH, Switch, Trunk, Work, admit, is_of_listener,
 };
 use proptest::prelude::*;
 
@@ -24,6 +23,9 @@ struct Nothing {
 }
 
 impl Switch for Nothing {
+    fn carrier(&self) -> &'static str {
+        SWITCH
+    }
     fn submit(&mut self, _: Command) -> Result<Ticket, Refused> {
         self.tickets += 1;
         Ok(Ticket(self.tickets))
@@ -31,8 +33,11 @@ impl Switch for Nothing {
     fn made_by(&self, ticket: Ticket) -> Option<CallId> {
         Some(CallId(ticket.0))
     }
-    fn call(&self, _: CallId) -> Option<&Call> {
+    fn call(&self, _: CallId) -> Option<CallView<'_>> {
         None
+    }
+    fn legs(&self, _: CallId) -> Vec<LegView<'_>> {
+        Vec::new()
     }
     fn calls(&self) -> Vec<CallId> {
         Vec::new()
@@ -83,6 +88,7 @@ fn request(method: &str, path: &str, query: Option<&str>, body: &str, key: Optio
         body: body.as_bytes().to_vec(),
         grant: Arc::new(Grant::everything()),
         webhook: None,
+        work: Work::Here,
     }
 }
 
@@ -99,6 +105,37 @@ fn start(desk: &mut Desk, switch: &mut Nothing, now: Time, key: Option<&str>) ->
     let body = r#"{"from":"sip:a@x.test","to":"sip:b@x.test"}"#;
     let (response, outputs) = answer(desk, switch, now, &request("POST", "/v1/calls", None, body, key));
     (response.status, outputs)
+}
+
+/// One desk keeps the keys of another one as well, which carries out the request in between.
+#[test]
+fn a_key_is_lent_to_one_request_until_it_is_answered_elsewhere() {
+    let config = Config { max_keys: 2, ..Config::default() };
+    let (mut desk, mut switch) = (Desk::new(config, 1, [7; 32]), Nothing::default());
+    let body = r#"{"from":"sip:a@x.test","to":"sip:b@x.test","carrier":"opensips"}"#;
+    let of = |key, work| Request { work, ..request("POST", "/v1/calls", None, body, Some(key)) };
+    let mut ask = |request: Request| {
+        let (response, outputs) = answer(&mut desk, &mut switch, NOW, &request);
+        (response.status, outputs.len(), response)
+    };
+    assert_eq!(ask(of("k", Work::Elsewhere)).0, GO_ON);
+    let (status, _, pending) = ask(of("k", Work::Elsewhere));
+    assert!(status == 409 && pending.body.contains("\"pending\""), "{pending:?}");
+    let ours = Request { body: body.replace("opensips", "switch").into_bytes(), ..of("k", Work::Here) };
+    assert_eq!(ask(ours.clone()).0, 422, "reused while it is lent");
+    assert_eq!(ask(of("l", Work::Elsewhere)).0, GO_ON);
+    assert_eq!(ask(of("m", Work::Elsewhere)).0, 503, "two of two are lent");
+    // What was refused is forgotten, what was done is stored before it is answered.
+    let refused = Response { status: 409, ..pending.clone() };
+    assert_eq!(ask(of("l", Work::Done(Box::new(refused)))).1, 0);
+    let done = Response { status: 201, body: "{}".into(), ..pending };
+    assert_eq!(ask(of("k", Work::Done(Box::new(done)))).1, 1);
+    let (status, _, again) = ask(of("k", Work::Elsewhere));
+    assert_eq!((status, again.body.as_str()), (201, "{}"));
+    assert!(again.headers.contains(&("idempotency-replayed", "true".to_owned())), "{again:?}");
+    assert_eq!(ask(ours).0, 422, "reused after it was answered");
+    assert_eq!(ask(of("l", Work::Elsewhere)).0, GO_ON);
+    assert_eq!(switch.tickets, 0, "nothing was carried out here");
 }
 
 #[test]

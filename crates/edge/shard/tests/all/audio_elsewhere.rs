@@ -20,6 +20,7 @@ fn asked(method: &str, path: &str, query: Option<&str>, body: &str, grant: Grant
         headers,
         grant: Arc::new(grant),
         webhook: None,
+        work: rest::Work::Here,
         body,
     };
     Input::Rest { id: HttpId(1), request: Box::new(request) }

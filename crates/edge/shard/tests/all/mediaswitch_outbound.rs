@@ -280,6 +280,7 @@ fn control(world: &mut World, method: &str, path: &str, body: &Value, grant: Gra
         body: body.to_string().into_bytes(),
         grant: std::sync::Arc::new(grant),
         webhook: None,
+        work: rest::Work::Here,
     };
     let now = world.now;
     world.shard.handle(now, Input::Rest { id: HttpId(1), request: Box::new(request) });

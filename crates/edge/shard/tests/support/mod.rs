@@ -292,6 +292,7 @@ impl World {
             body: body.as_bytes().to_vec(),
             grant: grant.into(),
             webhook: self.webhook.clone(),
+            work: rest::Work::Here,
         };
         self.shard.handle(self.now, Input::Rest { id: HttpId(2), request: Box::new(request) });
         self.run();

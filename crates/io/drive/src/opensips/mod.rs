@@ -31,6 +31,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use compact_str::CompactString;
+use hookswitch_call::CallId;
 use hookswitch_dialect::call_api::{self, Mode};
 use hookswitch_net::{local_address_towards, raise_descriptor_limit};
 use hookswitch_opensips::{Health, Input, MiKind};
@@ -42,8 +43,11 @@ use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::journal::JournalHandle;
 use crate::pii::show_pii;
+use crate::records::CallRecordsHandle;
 use crate::status::{Phase, Status};
-use crate::web::{ApplicationConfig, GOODBYE, Host, HttpConfig, StatusHandle, Web, WebError, WebMessage, WebSockets};
+use crate::web::{
+    ApplicationConfig, CarrierDesk, GOODBYE, Host, HttpConfig, StatusHandle, Web, WebError, WebMessage, WebSockets,
+};
 pub use address::{BadEventsAddress, BadMiAddress, EventsAddress, HttpAddress, MiAddress};
 use datagrams::Datagrams;
 pub use error::StartError;
@@ -165,6 +169,8 @@ enum Message {
     OpenSips(Input),
     /// OpenSIPS's name was looked up.
     Resolved(io::Result<Vec<SocketAddr>>),
+    /// The records of calls go there from now on.
+    Records(CallRecordsHandle),
     /// Somebody wants to know how much there is.
     Count(SyncSender<Counts>),
     /// Take no new calls.
@@ -246,7 +252,7 @@ impl OpenSipsFront {
             clock,
             started: clock.now(),
             front: Front::new(
-                FrontConfig { opensips: config.opensips, call_api: config.call_api },
+                FrontConfig { opensips: config.opensips, call_api: config.call_api, ..FrontConfig::default() },
                 rand::rng().random(),
             ),
             mi,
@@ -256,6 +262,8 @@ impl OpenSipsFront {
             shared: Arc::clone(&shared),
             journal: config.journal.clone(),
             sessions: local::Sessions::default(),
+            requests: run::Requests::default(),
+            records: CallRecordsHandle::default(),
             log_requests: config.log_requests.then_some(config.log_pii),
             stay_awake: config.stay_awake.min(MAX_AWAKE),
             pending: run::Pending::default(),
@@ -322,6 +330,17 @@ impl OpenSipsFront {
             Some(web) => web.counted(handle),
             None => handle,
         }
+    }
+
+    /// Answers requests of the native REST about these calls, for the control listener of our own switch.
+    #[must_use]
+    pub fn desk(&self) -> CarrierDesk {
+        CarrierDesk::new(Arc::clone(&self.inbox) as _)
+    }
+
+    /// The records of calls that are over go there from now on; before, they go nowhere but into the log of events.
+    pub fn keep_records(&self, records: CallRecordsHandle) {
+        self.inbox.push_always(Message::Records(records));
     }
 
     /// Reads certificate and key of the Call API again, without harm to any connection. Files that cannot be used are
@@ -474,6 +493,6 @@ fn complete(config: &mut OpenSipsFrontConfig, event_socket: CompactString, clock
     };
     if opensips.first_call <= 1 {
         // A million calls fit between two starts within one millisecond.
-        opensips.first_call = (clock.now().as_millis() as u64) << 20;
+        opensips.first_call = CallId::FIRST_BEYOND.0 | (clock.now().as_millis() as u64) << 20;
     }
 }

@@ -4,7 +4,7 @@
 //! is to be sent is sent at once, from this thread: between an application's message and the datagram to OpenSIPS lies
 //! one wake-up.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -14,10 +14,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use hookswitch_dialect::call_api::{Admission, LogLost};
 use hookswitch_dialect::journal::Entry;
+use hookswitch_dialect::journal::record::CallDetail;
+use hookswitch_dialect::rest::CommandEnd;
 use hookswitch_net::TaskPoll;
 use hookswitch_opensips::{Health, Input, Link, RequestId};
-use hookswitch_shard::{Front, FrontInput, FrontOutput};
+use hookswitch_shard::{Front, FrontInput, FrontOutput, HttpId};
 use mio::{Events, Poll, Token};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
 use super::datagrams::Datagrams;
@@ -29,6 +32,7 @@ use super::{Counts, Message, Shared, report, requests};
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::journal::JournalHandle;
+use crate::records::CallRecordsHandle;
 use crate::sip::told;
 use crate::status::Phase;
 use crate::web::{Asked, HttpAnswer, WebMessage};
@@ -110,11 +114,36 @@ pub(super) struct FrontLoop {
     /// The log of events, if there is one.
     pub(super) journal: Option<JournalHandle>,
     pub(super) sessions: Sessions,
+    pub(super) requests: Requests,
+    /// Where the records of calls go.
+    pub(super) records: CallRecordsHandle,
     /// Whether requests are logged, and if so whether with the people they name.
     pub(super) log_requests: Option<bool>,
     /// For how long after a message nobody sleeps.
     pub(super) stay_awake: Duration,
     pub(super) pending: Pending,
+}
+
+/// Who waits for an answer of the native REST.
+#[derive(Default)]
+pub(super) struct Requests {
+    waiting: HashMap<HttpId, oneshot::Sender<HttpAnswer>>,
+    next: u64,
+}
+
+impl Requests {
+    fn expect(&mut self, reply: oneshot::Sender<HttpAnswer>) -> HttpId {
+        self.next += 1;
+        self.waiting.insert(HttpId(self.next), reply);
+        HttpId(self.next)
+    }
+
+    fn answer(&mut self, id: HttpId, answer: HttpAnswer) {
+        if let Some(reply) = self.waiting.remove(&id) {
+            // Whoever asked may have given up meanwhile.
+            let _ = reply.send(answer);
+        }
+    }
 }
 
 /// What a front has taken in and not yet handled, and how far it is in its life.
@@ -264,6 +293,7 @@ impl FrontLoop {
             }
             Message::OpenSips(input) => self.give(now, FrontInput::OpenSips(input)),
             Message::Resolved(found) => self.resolved(found),
+            Message::Records(records) => self.records = records,
             Message::Count(answer) => {
                 // Whoever asked may have given up meanwhile.
                 let _ = answer.send(self.counts());
@@ -299,16 +329,21 @@ impl FrontLoop {
             }
             WebMessage::LogLost { tag, lost } => self.give(now, FrontInput::LogLost { tag, lost }),
             WebMessage::Status { reply } => {
-                let draining = self.shared.status.get() >= Phase::Draining;
+                let draining = self.shared.status.get() >= Phase::Draining || self.front.draining();
                 let uptime = now.saturating_sub(self.started);
                 // Whoever asked may have given up meanwhile.
                 let _ = reply.send(report::of(&self.front.health(), &self.counts(), uptime, draining));
             }
+            WebMessage::Rest { request, reply } => {
+                let id = self.requests.expect(reply);
+                self.give(now, FrontInput::Rest { id, request });
+            }
             // Directory and registrations are OpenSIPS's own.
             WebMessage::Http(Asked { reply, .. })
             | WebMessage::Channel(Asked { reply, .. })
-            | WebMessage::Node(Asked { reply, .. })
-            | WebMessage::Rest { reply, .. } => drop(reply.send(HttpAnswer::plain(404, "there is nothing here\n"))),
+            | WebMessage::Node(Asked { reply, .. }) => {
+                drop(reply.send(HttpAnswer::plain(404, "there is nothing here\n")))
+            }
         }
     }
 
@@ -333,13 +368,33 @@ impl FrontLoop {
                 FrontOutput::CloseSession { session, code } => self.sessions.dismiss(session, code),
                 FrontOutput::Told(told, command) => {
                     told::log(&told);
-                    if let Some(journal) = &self.journal {
-                        journal.push(Entry::Call(told, command));
-                    }
+                    self.tell(Entry::Call(told, command));
                 }
+                FrontOutput::Rest { id, response } => self.requests.answer(id, response.into()),
+                FrontOutput::Command(end) => self.command_ended(end),
+                FrontOutput::Webhook { at, call, webhook } => self.tell(Entry::Webhook { at, call, webhook }),
+                FrontOutput::Record(detail) => self.call_recorded(detail),
                 FrontOutput::Health(health) => self.health(now, health),
             }
         }
+    }
+
+    /// Puts something into the log of events, if there is one.
+    fn tell(&self, entry: Entry) {
+        if let Some(journal) = &self.journal {
+            journal.push(entry);
+        }
+    }
+
+    fn command_ended(&self, end: CommandEnd) {
+        told::log_command(&end);
+        let CommandEnd { at, command, kind, call, result } = end;
+        self.tell(Entry::Command { at, command, kind, call, result });
+    }
+
+    fn call_recorded(&self, detail: Box<CallDetail>) {
+        self.records.push(detail.clone());
+        self.tell(Entry::Record(detail));
     }
 
     fn health(&mut self, now: Duration, health: Health) {

@@ -10,9 +10,9 @@ mod files;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -70,9 +70,37 @@ impl RecordCounts {
     }
 }
 
+/// The way to the thread.
+#[derive(Debug)]
+struct Queue {
+    records: SyncSender<Box<CallDetail>>,
+    counts: Arc<RecordCounts>,
+}
+
+impl Queue {
+    fn push(&self, detail: Box<CallDetail>) {
+        if self.records.try_send(detail).is_err() {
+            self.counts.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Takes the records of another loop than that of our own switch, for as long as the thread runs. The default one leads nowhere.
+#[derive(Clone, Debug, Default)]
+pub struct CallRecordsHandle(Weak<Queue>);
+
+impl CallRecordsHandle {
+    /// Takes a record, without waiting for anybody. Where none are written it is gone.
+    pub(crate) fn push(&self, detail: Box<CallDetail>) {
+        if let Some(queue) = self.0.upgrade() {
+            queue.push(detail);
+        }
+    }
+}
+
 /// The thread that writes records. Dropping it writes what there is.
 pub(crate) struct CallRecords {
-    queue: Option<SyncSender<Box<CallDetail>>>,
+    queue: Option<Arc<Queue>>,
     counts: Arc<RecordCounts>,
     thread: Option<JoinHandle<()>>,
 }
@@ -86,14 +114,20 @@ impl CallRecords {
         let files = Files::new(config, Arc::clone(&counts));
         let thread =
             thread::Builder::new().name("call-records".to_owned()).spawn(move || run(files, &records, clock))?;
+        let queue = Arc::new(Queue { records: queue, counts: Arc::clone(&counts) });
         Ok(Self { queue: Some(queue), counts, thread: Some(thread) })
     }
 
     /// Takes a record, without waiting for anybody.
     pub(crate) fn push(&self, detail: Box<CallDetail>) {
-        if self.queue.as_ref().is_none_or(|queue| queue.try_send(detail).is_err()) {
-            self.counts.lost.fetch_add(1, Ordering::Relaxed);
+        if let Some(queue) = &self.queue {
+            queue.push(detail);
         }
+    }
+
+    /// For those who have records besides.
+    pub(crate) fn handle(&self) -> CallRecordsHandle {
+        CallRecordsHandle(self.queue.as_ref().map(Arc::downgrade).unwrap_or_default())
     }
 
     pub(crate) fn counts(&self) -> &RecordCounts {

@@ -88,6 +88,13 @@ impl From<rest::Response> for HttpAnswer {
     }
 }
 
+impl From<HttpAnswer> for rest::Response {
+    fn from(answer: HttpAnswer) -> Self {
+        let HttpAnswer { status, content_type, headers, body, file } = answer;
+        Self { status, content_type, headers, body: String::from_utf8_lossy(&body).into_owned(), file }
+    }
+}
+
 impl HttpAnswer {
     pub(crate) fn plain(status: u16, text: &'static str) -> Self {
         let body = Bytes::from_static(text.as_bytes());

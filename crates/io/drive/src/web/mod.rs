@@ -41,8 +41,8 @@ use crate::media::MediaPlane;
 use accept::Terms;
 use control::Audit;
 pub use control::{
-    AUDIT_FILE, ControlConfig, MAX_AUDIT_QUEUE, MAX_CONTROL_BODY, MAX_CONTROL_CONNECTIONS, MAX_CONTROL_PER_ADDRESS,
-    MAX_HEAD,
+    AUDIT_FILE, CarrierDesk, ControlConfig, MAX_AUDIT_QUEUE, MAX_CONTROL_BODY, MAX_CONTROL_CONNECTIONS,
+    MAX_CONTROL_PER_ADDRESS, MAX_HEAD,
 };
 pub use door::Door;
 pub(crate) use figures::{binding_figures, dns_figures, flow_figures, record_figures, trunk_figures, user_figures};

@@ -70,6 +70,7 @@ impl Rig {
             body: Vec::new(),
             grant: Arc::clone(&self.grant),
             webhook: None,
+            work: rest::Work::Here,
         };
         assert!(rest::is_of_listener(&request), "{method} {path}");
         let answer = match rest::admit(&request) {

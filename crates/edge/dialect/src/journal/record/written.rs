@@ -16,7 +16,7 @@ pub const CSV_HEADER: &str = "call,origin,caller,callee,started,ringing,answered
     caller_codec,caller_received,caller_sent,caller_lost,caller_jitter_ms,caller_round_trip_ms,caller_mos,caller_level,\
     caller_findings,\
     callee_codec,callee_received,callee_sent,callee_lost,callee_jitter_ms,callee_round_trip_ms,callee_mos,callee_level,\
-    callee_findings";
+    callee_findings,carrier";
 
 const ENDS: [Party; 2] = [Party::Caller, Party::Callee];
 
@@ -29,6 +29,7 @@ impl Ender {
             Self::Party(Party::Callee) => "callee",
             Self::Application => "application",
             Self::Switch => "switch",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -51,6 +52,7 @@ impl CallDetail {
             replacements.map(|one| json!({ "time": date_time(one.at), "party": one.party, "by": one.by }));
         json!({
             "call": format!("call_{}", self.call),
+            "carrier": self.carrier,
             "origin": self.origin(),
             "caller": self.caller, "callee": self.callee,
             "started": date_time(self.started),
@@ -140,6 +142,7 @@ impl CallDetail {
         for party in ENDS {
             self.quality_cells(&mut line, party);
         }
+        line.plain(self.carrier);
         line.0
     }
 

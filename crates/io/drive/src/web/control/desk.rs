@@ -11,14 +11,13 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_dialect::access::Grant;
 use hookswitch_dialect::rest::{self, FileAct};
-use tokio::sync::oneshot;
-use tokio::time::timeout;
 
+use super::carriers::Desks;
 use super::files::Files;
 use super::own::Own;
 use super::problem::Problem;
-use crate::web::http::{ANSWER_PATIENCE, Unread, announced, read, respond};
-use crate::web::{Gateway, HttpAnswer, WebMessage};
+use crate::web::http::{Unread, announced, read, respond};
+use crate::web::{Gateway, HttpAnswer};
 
 /// draft-ietf-httpapi-idempotency-key-header-07.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -27,36 +26,41 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 #[derive(Clone, Debug)]
 pub(super) struct Answered(pub(super) Bytes);
 
+/// Who answers, and how long bodies may be and take.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) gateway: Gateway,
+    pub(super) desks: Desks,
+    pub(super) files: Files,
+    pub(super) own: Own,
+    pub(super) max_body: usize,
+    pub(super) body_time: Duration,
+}
+
 /// Hands over what nobody else answers.
-pub(super) fn router((gateway, files): (Gateway, Files), own: Own, max_body: usize, body_time: Duration) -> Router {
+pub(super) fn router(desk: Desk) -> Router {
     Router::new().fallback(move |Extension(grant): Extension<Arc<Grant>>, request: Request| {
-        let (behind, own) = ((gateway.clone(), files.clone()), own.clone());
+        let desk = desk.clone();
         async move {
-            let answer = handle(&behind, &own, grant, request, max_body, body_time).await;
+            let answer = handle(&desk, grant, request).await;
             answer.unwrap_or_else(IntoResponse::into_response)
         }
     })
 }
 
-async fn handle(
-    (gateway, files): &(Gateway, Files),
-    own: &Own,
-    grant: Arc<Grant>,
-    request: Request,
-    max_body: usize,
-    body_time: Duration,
-) -> Result<Response, Problem> {
+async fn handle(desk: &Desk, grant: Arc<Grant>, request: Request) -> Result<Response, Problem> {
+    let Desk { gateway, desks, files, own, max_body, body_time } = desk;
     let busy = Problem::Busy("too many requests at once");
-    let _place = gateway.requests.try_acquire().map_err(|_| busy.clone())?;
+    let place = Arc::clone(&gateway.requests).try_acquire_owned().map_err(|_| busy.clone())?;
     let (head, body) = request.into_parts();
-    let max_body = max_body.min(rest::body_limit(head.uri.path()));
+    let max_body = (*max_body).min(rest::body_limit(head.uri.path()));
     let size = announced(&head.headers).unwrap_or(max_body);
     if size > max_body {
         return Err(Problem::TooLarge(max_body));
     }
     let kib = u32::try_from(size.div_ceil(1024)).unwrap_or(u32::MAX);
-    let _room = gateway.bodies.try_acquire_many(kib).map_err(|_| busy.clone())?;
-    let body = read(body, max_body, body_time).await.map_err(|why| match why {
+    let _room = gateway.bodies.try_acquire_many(kib).map_err(|_| busy)?;
+    let body = read(body, max_body, *body_time).await.map_err(|why| match why {
         Unread::TooLarge => Problem::TooLarge(max_body),
         Unread::Late => Problem::Late,
     })?;
@@ -69,30 +73,23 @@ async fn handle(
         body: body.into(),
         grant,
         webhook: None,
+        work: rest::Work::Here,
     };
     if rest::is_of_listener(&request) {
         let answer = own.answer(&request).await.unwrap_or_else(rest::Problem::into_response);
         return Ok(answered(answer.into(), is_head));
     }
     own.take_on(&mut request).await;
-    let (reply, answer) = oneshot::channel();
-    let message = WebMessage::Rest { request: Box::new(request), reply };
-    gateway.sink.push(message).map_err(|_| busy)?;
-    match timeout(ANSWER_PATIENCE, answer).await {
-        Ok(Ok(mut answer)) => {
-            let Some(wanted) = answer.file.take() else { return Ok(answered(answer, is_head)) };
-            if wanted.act == FileAct::Measure {
-                if let Some(document) = files.measured(&wanted, &answer.body).await {
-                    answer.body = document.into();
-                }
-                return Ok(answered(answer, is_head));
-            }
-            let sent = files.answer(&wanted, &head.method, &head.headers).await;
-            Ok(sent.unwrap_or_else(|problem| answered(problem.into_response().into(), is_head)))
+    let mut answer = desks.ask(request, place).await?;
+    let Some(wanted) = answer.file.take() else { return Ok(answered(answer, is_head)) };
+    if wanted.act == FileAct::Measure {
+        if let Some(document) = files.measured(&wanted, &answer.body).await {
+            answer.body = document.into();
         }
-        Ok(Err(_)) => Err(Problem::Busy("the switch is stopping")),
-        Err(_) => Err(Problem::Silent),
+        return Ok(answered(answer, is_head));
     }
+    let sent = files.answer(&wanted, &head.method, &head.headers).await;
+    Ok(sent.unwrap_or_else(|problem| answered(problem.into_response().into(), is_head)))
 }
 
 fn answered(answer: HttpAnswer, is_head: bool) -> Response {

@@ -8,6 +8,7 @@
 //! ```
 
 mod audit;
+mod carriers;
 mod desk;
 mod ends;
 mod files;
@@ -40,6 +41,7 @@ use crate::reload::ReloadHandle;
 use crate::webhook::WebhookHandle;
 pub(super) use audit::Audit;
 pub use audit::{AUDIT_FILE, MAX_AUDIT_QUEUE};
+pub use carriers::CarrierDesk;
 pub(super) use ends::follow;
 pub(super) use files::Files;
 pub(super) use gate::Gate;
@@ -101,6 +103,8 @@ pub struct ControlConfig {
     pub ask_nodes: Option<NodesConfig>,
     /// Who reads the configuration again at `POST /v1/reload`. Default nobody.
     pub reload: Option<ReloadHandle>,
+    /// Who answers for the calls that an OpenSIPS carries. Default nobody: there are none.
+    pub beyond: Option<CarrierDesk>,
 }
 
 impl ControlConfig {
@@ -126,6 +130,7 @@ impl ControlConfig {
             recordings: None,
             ask_nodes: None,
             reload: None,
+            beyond: None,
         }
     }
 
@@ -174,7 +179,9 @@ pub(super) fn router(
 ) -> Router {
     let nodes = config.nodes.clone().map_or_else(Router::new, |door| http::nodes(&gateway, door));
     let own = own::Own { reload: config.reload.clone(), webhooks: config.webhooks.clone() };
-    let desk = desk::router((gateway, files), own, config.max_body.min(MAX_BODY), config.body_time);
+    let desks = carriers::Desks::new(Arc::clone(&gateway.sink), config.beyond.clone());
+    let max_body = config.max_body.min(MAX_BODY);
+    let desk = desk::router(desk::Desk { gateway, desks, files, own, max_body, body_time: config.body_time });
     let events = journal.map_or_else(Router::new, |journal| events::router(journal, MAX_EVENT_READERS));
     pages::router(witnesses).merge(events).merge(desk).layer(from_fn_with_state(gate, gate::pass)).merge(nodes)
 }
