@@ -191,7 +191,9 @@ impl Track {
         let ticks = i64::from(rtp.timestamp().wrapping_sub(source.timestamp).cast_signed());
         let place = source.place + ticks * i64::from(self.rate) / i64::from(source.clock.max(1));
         let ahead = place - here;
-        if ahead < -latest || ahead > furthest {
+        // Late, but not for what has not been written yet, as after a moment in which the machine stood still.
+        let is_late = ahead < -latest;
+        if (is_late && place < self.from) || ahead > furthest {
             source.strays += 1;
             if source.strays < STRAYS {
                 return None;
@@ -200,7 +202,7 @@ impl Track {
             return Some(here);
         }
         source.strays = 0;
-        Some(source.follow(place, ahead, ticks > 0, (slack, rtp.timestamp())))
+        Some(source.follow(place, (!is_late).then_some(ahead), ticks > 0, (slack, rtp.timestamp())))
     }
 
     fn begin(&mut self, here: i64, codec: &Codec, rtp: &Packet<'_>) {
@@ -350,10 +352,12 @@ impl Track {
 
 impl Source {
     /// Remembers where a packet belongs and moves what follows, if the clock of its phone is not ours. `ahead`
-    /// says how far after its arrival the packet is placed.
-    fn follow(&mut self, place: i64, ahead: i64, is_newest: bool, (slack, timestamp): (i64, u32)) -> i64 {
-        self.soonest = self.soonest.max(ahead);
-        self.compared += 1;
+    /// says how far after its arrival the packet is placed, where that says something of its clock.
+    fn follow(&mut self, place: i64, ahead: Option<i64>, is_newest: bool, (slack, timestamp): (i64, u32)) -> i64 {
+        if let Some(ahead) = ahead {
+            self.soonest = self.soonest.max(ahead);
+            self.compared += 1;
+        }
         if self.compared >= WINDOW {
             self.slew = if self.soonest.abs() > slack { -self.soonest } else { 0 };
             (self.compared, self.soonest) = (0, i64::MIN);

@@ -5,9 +5,10 @@ mod stage;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use hookswitch_call::{CallId, MediaOp, Party, Sdp, Source};
+use hookswitch_call::{CallId, MediaOp, Party, RecordOrder, RecordPlan, RecordingId, Sdp, Source};
+use hookswitch_media::{FileOrder, FileReport};
 use hookswitch_rtp::{CompoundWriter, ReportBlock, SenderInfo, is_rtcp};
-use stage::{ALICE, BOB, CALLEE_LEG, CALLER_LEG, Stage, config, is_sent, phone, phone_with, rtp};
+use stage::{ALICE, BOB, CALL, CALLEE_LEG, CALLER_LEG, Stage, config, is_sent, phone, phone_with, rtp};
 
 /// Bytes one anchored, answered call may take in the engine, its two descriptions included.
 const BYTES_PER_CALL: isize = 3_328;
@@ -196,6 +197,44 @@ fn a_spare_seat_weighs_something_only_while_it_is_open() {
     let open = once(&mut stage);
     assert!(open > before);
     assert_eq!(in_use(&mut stage), before);
+}
+
+/// Both parties of a recorded call speak so many packets, each in its time or all of them at once. The most bytes in use after any of
+/// them.
+fn speak_recorded(stage: &mut Stage, numbers: std::ops::Range<u16>, is_at_once: bool) -> isize {
+    if is_at_once {
+        stage.wait(20 * numbers.len() as u64);
+    }
+    let mut most = 0;
+    for n in numbers {
+        for (party, from) in [(Party::Caller, ALICE), (Party::Callee, BOB)] {
+            stage.send(party, from, &mut rtp(0, n, 1));
+        }
+        if !is_at_once {
+            stage.run(20);
+            while stage.engine.poll_file().is_some() {}
+            most = most.max(in_use(stage));
+        }
+    }
+    most
+}
+
+#[test]
+fn a_recording_for_which_the_machine_stood_still_takes_no_more_afterwards_than_before() {
+    let mut stage = Stage::talking();
+    let plan = Box::new(RecordPlan::both_sides("a.wav".into()));
+    let order = RecordOrder::Begin(plan);
+    stage.perform(MediaOp::Record { call: CALL, party: Party::Caller, recording: RecordingId(1), order });
+    stage.run(0);
+    let Some(FileOrder::CreateRecording { file, .. }) = stage.engine.poll_file() else { panic!("a file") };
+    stage.engine.file_done(stage.now, FileReport::RecordingOpen { file });
+    speak_recorded(&mut stage, 0..100, false);
+    let before = speak_recorded(&mut stage, 100..200, false);
+    speak_recorded(&mut stage, 200..400, true);
+    speak_recorded(&mut stage, 400..450, false);
+    let after = speak_recorded(&mut stage, 450..550, false);
+    // A packet more or less may wait.
+    assert!(after <= before + 500, "{after} bytes after {before}");
 }
 
 /// The bytes in use, what the stage itself remembers aside.

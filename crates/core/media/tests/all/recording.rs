@@ -199,6 +199,23 @@ fn one_channel_has_either_side_or_both() {
 }
 
 #[test]
+fn what_came_while_the_machine_stood_still_stands_where_it_belongs() {
+    let mut studio = Studio::talking();
+    studio.begin(plan("a.wav")).talk(60, true, true);
+    studio.stage.now += Duration::from_secs(3);
+    for _ in 0..150 {
+        studio.stage.send(Party::Caller, ALICE, &mut packet(1, studio.n, ALICES));
+        studio.stage.send(Party::Callee, BOB, &mut packet(2, studio.n, BOBS));
+        studio.n += 1;
+    }
+    studio.talk(40, true, true).finish();
+    let (left, right) = studio.sides("a.wav");
+    assert_eq!((left.len(), right.len()), (250 * 160, 250 * 160));
+    assert!(left.iter().all(|found| *found == sample(ALICES)), "sample for sample");
+    assert!(right.iter().all(|found| *found == sample(BOBS)), "sample for sample");
+}
+
+#[test]
 fn recordings_that_waited_together_for_the_machine_do_not_have_their_turns_together_from_then_on() {
     let mut studio = Studio::talking();
     studio.begin(plan("a.wav")).talk(10, true, true);
