@@ -2,20 +2,23 @@
 //!
 //! ```text
 //!   shard thread ── push ──▶ queue ──▶ journal thread ── one commit ──▶ events.redb
-//!                                          │ then                          │ pages of old events
-//!                                          ▼                               ▼
+//!                                          │ then                          │ pages of old events,
+//!                                          ▼                               ▼ each once for many readers
 //!                                    ring in memory ─────▶ Reader ◀── pages thread
 //! ```
 //!
 //! Nobody is told of an event before it is durable: what a reader has seen is there after a crash. While one commit runs
 //! the next batch gathers, so a slow disk costs time and no throughput. A reader pulls; one that is slow costs nobody
-//! anything, and finds what it has missed on the disk for as long as that is kept.
+//! anything, and finds what it has missed on the disk for as long as that is kept. A thousand that were away together find
+//! it as fast as one.
 
 mod entries;
 mod pages;
 mod queue;
 mod reader;
 mod ring;
+#[cfg(test)]
+mod tests;
 mod waiters;
 mod writer;
 
@@ -83,7 +86,7 @@ struct Shared {
     /// Readers that wait for events.
     waiters: Waiters,
     /// None keeps events in memory only.
-    pages: Option<Pages>,
+    pages: Option<Arc<Pages>>,
     log: Option<Arc<EventLog>>,
     counted: Counted,
     /// Why the log cannot be written, while that is so.
@@ -238,6 +241,12 @@ impl JournalHandle {
         self.shared.counted.readers.load(Ordering::Relaxed)
     }
 
+    /// How many pages of old events were read from the disk.
+    #[must_use]
+    pub fn pages_read(&self) -> u64 {
+        self.shared.pages.as_ref().map_or(0, |pages| pages.reads())
+    }
+
     /// Whether what is told waits for a disk that fails.
     pub(crate) fn is_in_trouble(&self) -> bool {
         self.shared.trouble().is_some()
@@ -264,6 +273,7 @@ impl JournalHandle {
             Figure::total("event_commits", "Commits of the event log.", total(&counted.commits)),
             Figure::total("event_commits_failed", "Commits of the event log that failed.", total(&counted.failures)),
             Figure::total("events_crowded_out", "Events thrown out young: the log was full.", total(&counted.crowded)),
+            Figure::total("event_pages_read", "Pages of old events read from the disk.", self.pages_read()),
             Figure::now("events_kept", "Events in the log.", kept(extent.entries())),
             Figure::now("event_bytes_kept", "Bytes of events in the log.", kept(extent.bytes)),
             Figure::now("event_last_id", "The id of the newest event.", kept(self.newest().0)),

@@ -8,6 +8,7 @@ use hookswitch_dialect::journal::{EventId, Filter, Logged};
 use tokio::sync::watch;
 
 use super::Shared;
+use super::pages::Read;
 use super::ring::Segment;
 use super::waiters::Told;
 
@@ -17,7 +18,7 @@ pub const READ_AT_ONCE: usize = 256;
 /// Pages of the disk in which nothing is wanted that are read for one answer of [`Reader::ready`].
 const PAGES_AT_ONCE: usize = 16;
 
-/// Pause before a disk that fails is asked again.
+/// Pause before a disk that fails, or that too many ask, is asked again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The events after a reader's place are not in the log: too old, or of another log.
@@ -131,27 +132,14 @@ impl Reader {
     /// Looks at one page.
     async fn read_disk(&mut self, most: usize) -> Result<(), Expired> {
         let Some(pages) = &self.shared.pages else { return Ok(()) };
-        match pages.read(self.at - 1).await {
-            Some(Ok(page)) => {
-                // What comes next may have been thrown out meanwhile, and the page begin behind it.
-                self.check()?;
-                for event in page.events {
-                    if self.found.len() >= most {
-                        return Ok(());
-                    }
-                    self.at = event.id.0 + 1;
-                    if self.filter.wants(&event) {
-                        self.found.push(event);
-                    }
-                }
-                // Also past what could not be read.
-                self.at = self.at.max(page.next);
+        match pages.read(self.at).await {
+            Read::Page(page) => self.at = page.collect(self.at, &self.filter, most, &mut self.found),
+            // What comes next was thrown out while the page was read.
+            Read::Begins(first) => {
+                return Err(Expired { after: self.position(), oldest: EventId(first) });
             }
-            Some(Err(error)) => {
-                tracing::warn!(%error, "old events cannot be read");
-                tokio::time::sleep(RETRY_AFTER).await;
-            }
-            None => std::future::pending().await,
+            Read::Later => tokio::time::sleep(RETRY_AFTER).await,
+            Read::Ended => std::future::pending().await,
         }
         Ok(())
     }

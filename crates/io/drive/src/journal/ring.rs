@@ -16,16 +16,19 @@ pub const RING_BYTES: usize = 16 * 1024 * 1024;
 /// Batches from this length on have a table of their domains.
 const TABLE_FROM: usize = 16;
 
-/// Events that were committed together; their numbers have no gap.
+/// Events that stand in the log one after the other: those that were committed together, or a page of the disk.
 pub(super) struct Segment {
     events: Vec<Arc<Logged>>,
+    first: u64,
+    next: u64,
     bytes: usize,
     /// The places of the events of each domain. None for few events, which are looked at one by one.
     domains: Option<HashMap<CompactString, Vec<u32>>>,
 }
 
 impl Segment {
-    fn new(events: Vec<Logged>) -> Self {
+    /// All events there are from `first` up to `next`. One in between is missing if it cannot be read.
+    pub(super) fn new(events: Vec<Logged>, first: u64, next: u64) -> Self {
         let bytes = events.iter().map(|event| event.text.len()).sum();
         let domains = (events.len() >= TABLE_FROM).then(|| {
             let mut domains: HashMap<CompactString, Vec<u32>> = HashMap::new();
@@ -36,16 +39,21 @@ impl Segment {
             }
             domains
         });
-        Self { events: events.into_iter().map(Arc::new).collect(), bytes, domains }
+        Self { events: events.into_iter().map(Arc::new).collect(), first, next, bytes, domains }
     }
 
-    pub(super) fn first(&self) -> u64 {
-        self.events.first().map_or(0, |event| event.id.0)
+    pub(super) const fn first(&self) -> u64 {
+        self.first
     }
 
     /// The number after its last event.
-    pub(super) fn next(&self) -> u64 {
-        self.first() + self.events.len() as u64
+    pub(super) const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Bytes of its events, as documents.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Calls `each` with every domain that something in it is about, with some more than once.
@@ -58,7 +66,7 @@ impl Segment {
 
     /// Adds what is wanted of the events from this number on, until `most` are there. Returns the number to go on with.
     pub(super) fn collect(&self, from: u64, filter: &Filter, most: usize, into: &mut Vec<Arc<Logged>>) -> u64 {
-        let skipped = usize::try_from(from.saturating_sub(self.first())).unwrap_or(usize::MAX);
+        let skipped = self.events.partition_point(|event| event.id.0 < from);
         let mut take = |event: &Arc<Logged>| {
             if filter.wants(event) {
                 into.push(Arc::clone(event));
@@ -124,9 +132,11 @@ impl Ring {
     }
 }
 
-/// A batch for the ring.
+/// A batch for the ring. Its numbers have no gap.
 pub(super) fn segment(events: Vec<Logged>) -> Arc<Segment> {
-    Arc::new(Segment::new(events))
+    let first = events.first().map_or(0, |event| event.id.0);
+    let next = first + events.len() as u64;
+    Arc::new(Segment::new(events, first, next))
 }
 
 #[cfg(test)]

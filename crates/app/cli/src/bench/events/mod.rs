@@ -32,7 +32,7 @@ use hookswitch_net::thread_cpu_time;
 use hookswitch_sip::Transport;
 
 use self::kept::Kept;
-use self::readers::{Readers, Seen};
+use self::readers::{Aim, Away, Readers, Seen};
 use super::histogram::Histogram;
 use super::process::Watch;
 
@@ -51,6 +51,10 @@ const TICK: Duration = Duration::from_millis(1);
 const AFTER_HELP: &str = "\
 With --apart each reader wants one domain of its own and each event is for one reader: what is delivered is what is
 pushed. Without it every reader gets every event, and so many times fewer are pushed.
+
+With --away all readers lose their connections when half of it has come, and come back later after the last event that
+each has seen: what was pushed meanwhile waits for them on the disk. `back` is how long after it had come back a reader had
+seen an event that was pushed since; what had waited is in none of the other times.
 
 The times run from when an event was pushed: `kept` until it was on the disk and could be seen, `arrived` until it was in
 the socket of a reader, as the system notes it, `read` until the one thread that plays all readers had it. The processor
@@ -77,6 +81,9 @@ pub(in crate::bench) struct EventsArgs {
     /// For so long, in seconds
     #[arg(long, value_name = "S", default_value_t = 10)]
     duration: u64,
+    /// All readers are away for so long, in seconds
+    #[arg(long, value_name = "S")]
+    away: Option<u64>,
     /// Events in the log when it is opened anew; 0 leaves that out
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     restart: u64,
@@ -90,6 +97,12 @@ pub(in crate::bench) fn check(args: &EventsArgs) -> anyhow::Result<()> {
     ensure!(args.rate > 0 && args.duration > 0, "--rate and --duration must be above 0");
     ensure!(args.pushed() <= MAX_EVENTS, "more than {MAX_EVENTS} events");
     ensure!(args.pushed() > 0, "--rate is so low that nothing would be pushed");
+    if let Some(away) = args.away {
+        ensure!(
+            away > 0 && away.saturating_mul(2) < args.duration,
+            "--away must be above 0 and below half of --duration"
+        );
+    }
     Ok(())
 }
 
@@ -99,6 +112,15 @@ impl EventsArgs {
         let delivered = self.rate.saturating_mul(self.duration);
         let pushed = if self.apart { delivered } else { delivered / u64::from(self.readers) };
         pushed / EVENTS_OF_A_CALL * EVENTS_OF_A_CALL
+    }
+
+    /// Events that all readers together are to get.
+    fn wanted(&self) -> u64 {
+        if self.apart { self.pushed() } else { self.pushed() * u64::from(self.readers) }
+    }
+
+    fn away(&self) -> Option<Away> {
+        self.away.map(|time| Away { after: self.wanted() / 2, time: Duration::from_secs(time) })
     }
 }
 
@@ -110,21 +132,24 @@ pub(in crate::bench) fn run(args: &EventsArgs) -> anyhow::Result<(String, bool)>
     let address = *switch.addresses().control.first().context("the control listener is not there")?;
     let clock = Clock::start();
     let moments = Arc::new(Moments::new(clock, args.pushed()));
-    let readers = Readers::connect(address, args.readers, args.apart, &moments)?;
+    let aim = Aim { address, readers: args.readers, apart: args.apart, away: args.away() };
+    let readers = Readers::connect(aim, &moments)?;
     let kept = Kept::follow(&journal.handle(), clock, args.pushed())?;
     let watch = Watch::new(&[std::process::id()])?;
     let (process, thread) = (watch.cpu(), thread_cpu_time());
     let took = push(args, &journal.handle(), &moments);
     let pushing = thread_cpu_time();
-    let wanted = if args.apart { args.pushed() } else { args.pushed() * u64::from(args.readers) };
+    let wanted = args.wanted();
     let seen = readers.finish(wanted, PATIENCE)?;
     let all = watch.cpu().since(process).total();
     let (kept, looking) = kept.finish()?;
     let measuring = (pushing.0 + pushing.1).saturating_sub(thread.0 + thread.1) + seen.cpu + looking;
     let stopped = switch.stop();
-    let is_whole = seen.events == wanted && seen.disordered == 0;
+    let are_back = args.away.is_none() || seen.back.0 == u64::from(args.readers);
+    let is_whole = seen.events == wanted && seen.disordered == 0 && are_back;
     let cost = (all.saturating_sub(measuring), seen.cpu);
-    let mut text = said(args, &Course { seen, kept, took, wanted, cost });
+    let pages = journal.handle().pages_read();
+    let mut text = said(args, &Course { seen, kept, took, wanted, cost, pages });
     let mut is_clean = stopped && is_whole;
     if args.restart > 0 {
         let (lines, is_whole) = restart::measure(journal, &folder.path, args.restart)?;
@@ -142,10 +167,12 @@ struct Course {
     wanted: u64,
     /// Processor time of the switch, and of the readers.
     cost: (Duration, Duration),
+    /// Pages of old events that were read from the disk.
+    pages: u64,
 }
 
-fn said(args: &EventsArgs, Course { seen, kept, took, wanted, cost }: &Course) -> String {
-    let Seen { events, disordered, arrived, read, .. } = seen;
+fn said(args: &EventsArgs, Course { seen, kept, took, wanted, cost, pages }: &Course) -> String {
+    let Seen { events, disordered, arrived, read, waited, back, .. } = seen;
     let mut text = String::new();
     let pushed = args.pushed() as f64 / took.as_secs_f64();
     let delivered = *wanted as f64 / took.as_secs_f64();
@@ -153,7 +180,16 @@ fn said(args: &EventsArgs, Course { seen, kept, took, wanted, cost }: &Course) -
     let _ = writeln!(text, "readers       {}{}", args.readers, if args.apart { ", a domain each" } else { "" });
     let _ = writeln!(text, "pushed        {} events, {pushed:.0}/s", args.pushed());
     let _ = writeln!(text, "delivered     {events} of {wanted}, {delivered:.0}/s, {disordered} out of order");
-    for (name, latency) in [("kept", kept), ("arrived", arrived), ("read", read)] {
+    if let Some(away) = args.away {
+        let (came, after) = (back.0, args.away().map_or(0, |away| away.after));
+        let _ = writeln!(
+            text,
+            "away          after {after}, for {away} s; {waited} had waited, {pages} pages read from the disk"
+        );
+        let _ = writeln!(text, "came back     {came} of {}", args.readers);
+    }
+    let back = args.away.map(|_| ("back", &back.1));
+    for (name, latency) in [("kept", kept), ("arrived", arrived), ("read", read)].into_iter().chain(back) {
         let milliseconds = |time: Duration| time.as_secs_f64() * 1_000.0;
         let [half, most] = [0.5, 0.99].map(|part| milliseconds(latency.quantile(part)));
         let longest = milliseconds(latency.longest());
