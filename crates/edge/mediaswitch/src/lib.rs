@@ -267,7 +267,11 @@ impl Dialogs {
 
     /// Tells a controller of one of its media channels: `PUT url`, after what it has been told of that one before.
     pub fn tell_of_channel(&mut self, now: Time, channel: CallId, url: String, body: String) {
-        self.outbox.push(now, &Lane::Channel(channel), Letter { method: "PUT", url, body, once: false });
+        self.outbox.push(
+            now,
+            &Lane::Channel(channel),
+            Letter { method: "PUT", url, body, ages: Vec::new(), once: false },
+        );
         self.send();
     }
 
@@ -418,7 +422,8 @@ impl Dialogs {
         let Some(record) = self.records.get_mut(&call) else { return };
         record.seq += 1;
         let once = record.stage == Stage::Taking && record.seq == 1;
-        let letter = record.url().map(|url| Letter { method: "PUT", url, body: record.document(&news), once });
+        let letter =
+            record.url().map(|url| Letter { method: "PUT", url, body: record.document(&news), ages: Vec::new(), once });
         // They are told once.
         (record.refer, record.party) = (None, None);
         if let Some(letter) = letter {

@@ -19,6 +19,7 @@ use std::time::Duration;
 use ahash::AHashMap;
 use compact_str::CompactString;
 use hookswitch_call::{CallId, Time};
+use serde_json::json;
 
 /// Most notes of one dialog or user that wait.
 pub const MAX_LANE: usize = 32;
@@ -69,6 +70,9 @@ pub(crate) struct Letter {
     pub method: &'static str,
     pub url: String,
     pub body: String,
+    /// How long ago each of these is when it is sent, in seconds, becomes the member `ages` of the body: a note may have waited, and
+    /// clocks of hosts differ.
+    pub ages: Vec<Time>,
     /// Nothing is offered a second time that asks whether there is a controller at all.
     pub once: bool,
 }
@@ -82,6 +86,16 @@ pub(crate) enum Fate {
     Lost,
     /// There was but one chance.
     Refused,
+}
+
+impl Letter {
+    fn body_at(&self, now: Time) -> String {
+        let Some(members) = self.body.strip_suffix('}').filter(|_| !self.ages.is_empty()) else {
+            return self.body.clone();
+        };
+        let ages: Vec<f64> = self.ages.iter().map(|at| now.saturating_sub(*at).as_millis() as f64 / 1_000.0).collect();
+        format!("{members},\"ages\":{}}}", json!(ages))
+    }
 }
 
 struct Queued {
@@ -112,11 +126,14 @@ pub(crate) struct Outbox {
     waiting: usize,
     next: u64,
     lost: u64,
+    /// As it was when anything happened last.
+    now: Time,
 }
 
 impl Outbox {
     /// Adds a note behind those of its lane.
     pub fn push(&mut self, now: Time, lane: &Lane, letter: Letter) {
+        self.now = now;
         if self.waiting >= MAX_NOTES {
             self.lost += 1;
             return;
@@ -147,8 +164,8 @@ impl Outbox {
             let id = NoteId(self.next);
             self.next += 1;
             queue.state = State::UnderWay;
-            let Letter { method, url, body, .. } = &first.letter;
-            let note = Note { id, method, url: url.clone(), body: body.clone() };
+            let Letter { method, url, .. } = &first.letter;
+            let note = Note { id, method, url: url.clone(), body: first.letter.body_at(self.now) };
             self.under_way.insert(id, lane);
             return Some(note);
         }
@@ -157,6 +174,7 @@ impl Outbox {
 
     /// What came of a request: a status, or nothing. `None` for one that nobody waits for any more.
     pub fn answered(&mut self, now: Time, id: NoteId, status: Option<u16>) -> Option<(Lane, Fate)> {
+        self.now = now;
         let lane = self.under_way.remove(&id)?;
         let queue = self.lanes.get_mut(&lane)?;
         let first = queue.letters.front()?;
@@ -200,6 +218,7 @@ impl Outbox {
     }
 
     pub fn handle_timeout(&mut self, now: Time) {
+        self.now = now;
         while let Some((at, lane)) = self.due.pop_first() {
             if at > now {
                 self.due.insert((at, lane));
@@ -227,7 +246,7 @@ mod tests {
     use super::*;
 
     fn letter(body: &str) -> Letter {
-        Letter { method: "PUT", url: "http://c/".to_owned(), body: body.to_owned(), once: false }
+        Letter { method: "PUT", url: "http://c/".to_owned(), body: body.to_owned(), ages: Vec::new(), once: false }
     }
 
     fn lane(number: u64) -> Lane {
@@ -253,6 +272,18 @@ mod tests {
         assert_eq!(outbox.answered(NOW, first[0].0, Some(200)), None, "it was answered");
         outbox.answered(NOW, first[1].0, Some(204));
         assert!(outbox.is_empty(&lane(2)) && !outbox.is_empty(&lane(1)));
+    }
+
+    #[test]
+    fn ages_are_those_of_when_it_is_sent_and_not_of_when_it_was_written() {
+        let (mut outbox, second) = (Outbox::default(), Time::from_secs(1));
+        let ages = vec![NOW - 12 * second, NOW - second / 4];
+        outbox.push(NOW, &lane(1), Letter { ages, ..letter(r#"{"a":1}"#) });
+        let first = sent(&mut outbox).remove(0);
+        assert_eq!(first.1, r#"{"a":1,"ages":[12.0,0.25]}"#);
+        outbox.answered(NOW + second, first.0, None);
+        outbox.handle_timeout(NOW + 3 * second);
+        assert_eq!(sent(&mut outbox)[0].1, r#"{"a":1,"ages":[15.0,3.25]}"#);
     }
 
     #[test]

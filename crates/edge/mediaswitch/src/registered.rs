@@ -1,6 +1,6 @@
 //! Controllers hear of registrations: `PUT <control>/reg/<domain>/<user>` for one that is made or refreshed, `DELETE` for
-//! one that is gone. A switchboard of ours hears besides which phones of the user those are, and of each that goes while
-//! others stay: it may know the same ones at other hosts.
+//! one that is gone. A switchboard of ours hears besides which phones of the user those are and when each has registered, and of
+//! each that goes while others stay: it may know the same ones at other hosts.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -61,8 +61,8 @@ pub struct Registration {
     pub remote: SocketAddr,
     /// What that calls itself.
     pub agent: Option<CompactString>,
-    /// All of them that can be reached.
-    pub phones: Vec<Phone>,
+    /// All of them that can be reached, and when each has registered or refreshed last.
+    pub phones: Vec<(Phone, Time)>,
     /// One of them has registered or is heard again; otherwise one is gone, and these are left.
     pub is_new: bool,
 }
@@ -76,8 +76,8 @@ impl Dialogs {
         }
         let url = format!("{}/reg/{}/{}", base(control), escaped(domain), escaped(user));
         let aor = format_compact!("{user}@{domain}");
-        let (method, body) = match at {
-            None => ("DELETE", String::new()),
+        let (method, body, ages) = match at {
+            None => ("DELETE", String::new(), Vec::new()),
             // The others know of one phone only.
             Some(Registration { is_new: false, .. }) if !is_switchboard(control) => return,
             Some(Registration { remote, agent, phones, .. }) => {
@@ -86,13 +86,16 @@ impl Dialogs {
                 if let Some(agent) = agent {
                     body["agent"] = json!(agent);
                 }
+                let mut ages = Vec::new();
                 if is_switchboard(control) {
-                    body["phones"] = json!(phones);
+                    let (names, moments): (Vec<Phone>, _) = phones.into_iter().unzip();
+                    body["phones"] = json!(names);
+                    ages = moments;
                 }
-                ("PUT", body.to_string())
+                ("PUT", body.to_string(), ages)
             }
         };
-        self.outbox.push(now, &Lane::User(aor), Letter { method, url, body, once: false });
+        self.outbox.push(now, &Lane::User(aor), Letter { method, url, body, ages, once: false });
         self.send();
     }
 }

@@ -248,7 +248,7 @@ impl Shard {
         let at = known().max_by_key(|binding| binding.refreshed_at).map(|newest| Registration {
             remote: newest.source,
             agent: newest.user_agent.as_deref().map(Into::into),
-            phones: known().map(phone).collect(),
+            phones: known().map(|binding| (phone(binding), binding.refreshed_at)).collect(),
             is_new: matches!(change, Change::Put(_) | Change::Revived { .. }),
         });
         self.dialogs.registration(now, control, (name, domain), at);

@@ -166,7 +166,12 @@ impl Registrations for Known<'_> {
             outstanding_pings: newest.life.unanswered.into(),
             stale: newest.life.stale_since,
             registered: newest.registered_at,
-            phones: fresh.map(|binding| format_compact!("{}", dialogs::phone(binding))).collect(),
+            phones: fresh
+                .map(|binding| {
+                    let age = self.now.saturating_sub(binding.refreshed_at);
+                    (format_compact!("{}", dialogs::phone(binding)), age)
+                })
+                .collect(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! `/reg[/<domain>[/<user>]]`: who is registered.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use compact_str::CompactString;
 use hookswitch_call::Time;
@@ -37,8 +38,9 @@ pub struct Registration {
     pub registered: Time,
     /// Since when its phone is silent or cannot be reached; none while all is well.
     pub stale: Option<Time>,
-    /// A name for each of the user's phones that can be reached, the same at every switch where that phone is registered.
-    pub phones: Vec<CompactString>,
+    /// A name for each of the user's phones that can be reached, the same at every switch where that phone is registered, and how
+    /// long ago it has registered or refreshed last.
+    pub phones: Vec<(CompactString, Duration)>,
 }
 
 pub(super) fn answer(
@@ -110,6 +112,9 @@ struct State {
     epochs: Option<Epochs>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     phones: Vec<CompactString>,
+    /// In seconds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ages: Vec<f64>,
 }
 
 #[derive(Serialize)]
@@ -129,15 +134,19 @@ struct Epochs {
 
 impl State {
     fn of(registration: Option<Registration>) -> Self {
-        match registration {
-            None => Self { registered: false, outstandingping: None, remote: None, epochs: None, phones: Vec::new() },
-            Some(Registration { host, port, agent, outstanding_pings, registered, stale, phones }) => Self {
-                registered: true,
-                outstandingping: Some(outstanding_pings),
-                remote: Some(Remote { host, port, agent }),
-                epochs: Some(Epochs { registered: registered.as_secs(), stale: stale.map(|at| at.as_secs()) }),
-                phones,
-            },
+        let Some(registration) = registration else {
+            let (phones, ages) = (Vec::new(), Vec::new());
+            return Self { registered: false, outstandingping: None, remote: None, epochs: None, phones, ages };
+        };
+        let Registration { host, port, agent, outstanding_pings, registered, stale, phones } = registration;
+        let (phones, ages) = phones.into_iter().map(|(name, age)| (name, age.as_millis() as f64 / 1_000.0)).unzip();
+        Self {
+            registered: true,
+            outstandingping: Some(outstanding_pings),
+            remote: Some(Remote { host, port, agent }),
+            epochs: Some(Epochs { registered: registered.as_secs(), stale: stale.map(|at| at.as_secs()) }),
+            phones,
+            ages,
         }
     }
 }

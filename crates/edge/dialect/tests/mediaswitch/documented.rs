@@ -51,7 +51,7 @@ fn register(host: &mut Host, user_and_domain: &str) {
             outstanding_pings: 0,
             registered: Duration::from_secs(1_700_000_000),
             stale: None,
-            phones: vec!["3f0c2a9b7d51e864".into()],
+            phones: vec![("3f0c2a9b7d51e864".into(), Duration::from_millis(12_345))],
         },
     );
 }

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use compact_str::{CompactString, format_compact};
 use hookswitch_call::{Cause, Fault, Kind};
-use hookswitch_mediaswitch::{Phone, escaped};
+use hookswitch_mediaswitch::escaped;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answered::{Sent, Tag};
-use super::registered::{Phones, told};
+use super::registered::{Named, Phones};
 use super::{Lane, Legs};
 use crate::{Load, NodeId, PlaceNews, PulseNews};
 
@@ -44,7 +44,8 @@ struct Registered {
 #[derive(Deserialize)]
 struct State {
     registered: bool,
-    phones: Option<Vec<Phone>>,
+    #[serde(flatten)]
+    named: Named,
 }
 
 /// The body of a good answer.
@@ -218,7 +219,7 @@ impl Legs {
             Some(Registered { users }) => {
                 for (user, state) in users {
                     match state.registered {
-                        true => self.registered_at(node, domain, &user, told(state.phones)),
+                        true => self.registered_at(node, domain, &user, state.named.at(self.now)),
                         false => self.unregistered_at(node, domain, &user),
                     };
                 }

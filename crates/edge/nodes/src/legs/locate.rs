@@ -1,6 +1,6 @@
 //! Where somebody is called: at the nodes where a user is registered, each of which calls all its phones; anybody else by the
-//! least loaded node, whose own routes and trunks decide. A node that drains only calls phones that are registered there, and of
-//! a user who is registered elsewhere too only those that are not.
+//! least loaded node, whose own routes and trunks decide. A node that drains only calls phones that are registered there. A phone
+//! that several nodes have is called at one of them.
 
 use compact_str::format_compact;
 use hookswitch_call::{Address, CallId, Cause, Fault, Found, Kind, Target};
@@ -133,11 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_drains_is_told_which_phones_of_a_user_it_is_to_call() {
-        let mut legs = nodes([r#"{"count":0,"available":0,"draining":true}"#, r#"{"count":1,"available":9}"#, "gone"]);
+    fn a_node_is_told_which_phones_of_a_user_it_is_to_call_if_another_one_has_the_others_too() {
+        let room = r#"{"count":1,"available":9}"#;
+        for first in [r#"{"count":0,"available":0,"draining":true}"#, room] {
+            dialled_by_two(nodes([first, room, "gone"]));
+        }
+    }
+
+    /// One node has a desk phone and one that has moved to the other.
+    fn dialled_by_two(mut legs: Legs) {
         let [desk, mobile] = ["sip:desk@10.0.0.2", "sip:mobile@10.0.0.3"].map(|contact| Phone::of(None, contact));
-        legs.registered_at(NodeId(0), "x.test", "b ob", Some([desk, mobile].into()));
-        legs.registered_at(NodeId(1), "x.test", "b ob", Some([mobile].into()));
+        let moment = Time::from_secs;
+        legs.registered_at(NodeId(0), "x.test", "b ob", Some([(desk, moment(1)), (mobile, moment(2))].into()));
+        legs.registered_at(NodeId(1), "x.test", "b ob", Some([(mobile, moment(3))].into()));
         let to = "sip:b%20ob@X.test;user=phone";
         let sought = Sought { to: to.into(), anywhere: false, user: Some("b ob@x.test".into()) };
         legs.sought.insert(CallId(1), sought);
@@ -154,7 +162,8 @@ mod tests {
             let body: serde_json::Value = serde_json::from_str(&ask.body).expect("a document");
             asked.push((ask.node, body["party"].get("phones").cloned()));
         }
-        assert_eq!(asked, [(NodeId(1), None), (NodeId(0), Some(serde_json::json!([desk])))]);
+        asked.sort_by_key(|(node, _)| *node);
+        assert_eq!(asked, [(NodeId(0), Some(serde_json::json!([desk]))), (NodeId(1), None)]);
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl Legs {
         match (told.method, segments.as_slice()) {
             ("PUT", [Some(what), Some(callid)]) if what == "dialog" => self.event(node, callid, told.body),
             ("PUT", [Some(what), Some(domain), Some(user)]) if what == "reg" => {
-                self.registered_at(node, domain, user, Named::read(told.body))
+                self.registered_at(node, domain, user, Named::read(self.now, told.body))
             }
             ("DELETE", [Some(what), Some(domain), Some(user)]) if what == "reg" => {
                 self.unregistered_at(node, domain, user)
@@ -76,7 +76,9 @@ impl Legs {
                     Ok(Someone { domain, user }) if told.method == "DELETE" => {
                         self.unregistered_at(node, &domain, &user)
                     }
-                    Ok(Someone { domain, user }) => self.registered_at(node, &domain, &user, Named::read(told.body)),
+                    Ok(Someone { domain, user }) => {
+                        self.registered_at(node, &domain, &user, Named::read(self.now, told.body))
+                    }
                     Err(_) => 400,
                 }
             }

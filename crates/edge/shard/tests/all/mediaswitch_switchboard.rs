@@ -134,8 +134,32 @@ fn it_hears_which_phones_a_user_has_and_of_each_that_goes() {
     assert!(both.len() == 2 && both.contains(&first[0]), "{both:?}");
     let (_, listed) = world.ask("GET", "/reg/x.test", &Value::Null);
     assert_eq!(listed["users"]["bob"]["phones"], json!(both), "whoever asks is told the same");
+    assert_eq!(listed["users"]["bob"]["ages"], json!([0.0, 0.0]));
     world.register_as(2, "bob", World::credentials("bob"), 0);
     assert_eq!(registrations(&mut world), [("PUT", first.clone())], "the other one is left");
+}
+
+#[test]
+fn it_hears_how_long_ago_each_phone_has_registered() {
+    let mut world = switchboard();
+    let ages = |world: &mut World| -> Vec<f64> {
+        let told = world.notes().pop().expect("a note").document;
+        told["ages"].as_array().expect("ages").iter().filter_map(Value::as_f64).collect()
+    };
+    world.register(1);
+    assert_eq!(ages(&mut world), [0.0]);
+    world.pass(sec(20));
+    world.register(2);
+    let mut both = ages(&mut world);
+    both.sort_by(f64::total_cmp);
+    assert_eq!(both, [0.0, 20.0]);
+    world.pass(sec(10));
+    world.register(1);
+    let mut refreshed = ages(&mut world);
+    refreshed.sort_by(f64::total_cmp);
+    assert_eq!(refreshed, [0.0, 10.0]);
+    let (_, listed) = world.ask("GET", "/reg/x.test/bob", &Value::Null);
+    assert_eq!(listed["users"]["bob"]["ages"].as_array().map(Vec::len), Some(2));
 }
 
 #[test]
