@@ -30,7 +30,7 @@ const ROUTES: &[Route] = &[
         path: "/v1/recordings",
         name: "listRecordings",
         tag: TAG,
-        about: "What is recorded of the calls that there are and was of those that are over, the newest call first; the last 100,000 with a file are known.",
+        about: "What is recorded of the calls that there are and was of those that are over, the newest call first; the last 100,000 with a file are known. It waits for no media node: of one that was cut off there (`interrupted`) the length is missing, and `getRecording` asks for it.",
         scope: Scope::Read,
         query: &[
             LIMIT,
@@ -48,7 +48,7 @@ const ROUTES: &[Route] = &[
         path: "/v1/recordings/{recording}",
         name: "getRecording",
         tag: TAG,
-        about: "What is known of one recording.",
+        about: "What is known of one recording. How long one is that was cut off on a media node (`interrupted`), that node is asked, for 2 s at most.",
         scope: Scope::Read,
         query: &[],
         body: None,
@@ -291,12 +291,16 @@ pub(super) const RECORDING: &[Field] = &[
         "when its file was opened; null before that, and where it is not known",
     ),
     Field::may("file", Kind::Text(0, 4_096), "its file, below the folder of recordings"),
-    Field::may("duration_seconds", Kind::Length, "how long it is"),
-    Field::may("lost_seconds", Kind::Length, "how much of it is silence because the disk did not keep up"),
+    Field::may("duration_seconds", Kind::Length, "how long it is; missing where `bytes` is"),
+    Field::may(
+        "lost_seconds",
+        Kind::Length,
+        "how much of it is silence because the disk did not keep up; missing where a media node was lost in the middle of it",
+    ),
     Field::may(
         "bytes",
         Kind::Whole(0, i64::MAX),
-        "how big the file was made; 0 where there was none, missing in lists where only its media node knows, and where that does not say",
+        "how big the file was made; 0 where there was none. Of a recording that was cut off on a media node (`interrupted`) only that node knows: it is missing in lists, which wait for nobody, and where the node does not say",
     ),
     Field::may(
         "reason",
