@@ -16,7 +16,7 @@ use hookswitch_call::switchboard::Switchboard;
 use hookswitch_call::{Address, CallAudio, CallId, Command, MediaOp, Refused, Ticket, Time};
 use hookswitch_dialect::journal::record::Records;
 use hookswitch_dialect::rest::{
-    Binding, CallView, DeskOutput, Health, LegView, Node, NodeLoad, Request, RequestId, SWITCH, Switch, Trunk,
+    Binding, CallView, DeskOutput, Health, LegView, Node, NodeLoad, Request, RequestId, SWITCH, Switch, Totals, Trunk,
 };
 use hookswitch_nodes::{NodeStatus, Nodes, Standing};
 
@@ -25,6 +25,12 @@ use crate::inquiry::host_of;
 use crate::{Change, HttpId, Output, Shard};
 
 impl Shard {
+    /// What has become of the commands of the native REST, and how many run.
+    #[must_use]
+    pub fn rest_totals(&self) -> (&Totals, usize) {
+        (self.rest.totals(), self.rest.counts().0)
+    }
+
     pub(crate) fn rest(&mut self, now: Time, id: HttpId, request: &Request) {
         let mut inspect = Vec::new();
         let mut behind = Behind {

@@ -76,6 +76,16 @@ fn ask(at: SocketAddr, method: &str, target: &str, key: Option<&str>, body: &str
     (status, head.to_lowercase().contains("idempotency-replayed: true"), serde_json::from_str(body).unwrap_or_default())
 }
 
+/// A page that is no document.
+fn page(at: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(at).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 fn call(carrier: &str) -> String {
     // Nobody is where our own switch calls.
     let host = if carrier == "opensips" { "127.0.0.1:5080" } else { "127.0.0.1:9" };
@@ -166,6 +176,18 @@ fn a_call_of_opensips_is_started_held_and_ended_over_http() {
     };
     wait("the record is in the file", || written().contains(&id));
     assert!(written().contains(r#""carrier":"opensips""#), "{}", written());
+    let metrics = page(running.switch.addresses().http[0], "/metrics");
+    for (carrier, command, result) in [
+        ("opensips", "start", "done"),
+        ("opensips", "hold", "done"),
+        ("opensips", "end", "done"),
+        ("opensips", "play", "refused"),
+    ] {
+        let figure = format!(
+            "hookswitch_rest_commands_total{{carrier=\"{carrier}\",command=\"{command}\",result=\"{result}\"}} 1"
+        );
+        assert!(metrics.contains(&figure), "{figure}\n{metrics}");
+    }
     assert!(running.stop());
 }
 

@@ -26,6 +26,7 @@ use super::route::{self, MAX_URI, Method, Route};
 use super::shape::{Values, call_named, hexadecimal};
 use super::switch::Switch;
 use super::time::{moment, moment_or_null};
+use super::totals::Totals;
 use super::{JSON, Request, Response, Work, body_limit, calls};
 use crate::access::Grant;
 use crate::journal::CommandName;
@@ -108,7 +109,7 @@ pub struct CommandEnd {
 
 /// Names a command. No other one has that number, after a restart neither.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct CommandId(u64);
+pub(super) struct CommandId(u64);
 
 impl fmt::Display for CommandId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -142,6 +143,7 @@ pub struct Desk {
     /// The webhooks that calls have of their own, until those are over.
     webhooks: AHashMap<CallId, CompactString>,
     ended: VecDeque<CommandId>,
+    pub(super) totals: Totals,
     pub(super) keys: Keys,
     pub(super) known: KnownCalls,
     pub(super) kept: Kept,
@@ -184,6 +186,7 @@ impl Desk {
             enders: AHashMap::new(),
             webhooks: AHashMap::new(),
             ended: VecDeque::new(),
+            totals: Totals::new(),
             keys: Keys::default(),
             known: KnownCalls::default(),
             kept: Kept::default(),
@@ -347,15 +350,17 @@ impl Desk {
         let Some(id) = self.tickets.get(&outcome.ticket) else { return };
         let Some(running) = self.commands.get_mut(id).filter(|running| running.ended.is_none()) else { return };
         running.ended = Some((now, outcome.result.clone()));
+        let kind = running.kind;
         self.running -= 1;
         self.out.push_back(DeskOutput::Ended(CommandEnd {
             at: now,
             command: id.to_compact_string(),
-            kind: running.kind,
+            kind,
             call: running.call,
             result: outcome.result.clone(),
         }));
         self.ended.push_back(*id);
+        self.count_end(kind, outcome.result.is_ok());
         if self.ended.len() > self.config.max_ended
             && let Some(oldest) = self.ended.pop_front()
             && let Some(forgotten) = self.commands.remove(&oldest)
@@ -524,7 +529,7 @@ impl Turn<'_> {
         Ok((id.to_string(), call.ok_or_else(no_such_call)?))
     }
 
-    fn begin(
+    pub(super) fn try_begin(
         &mut self,
         kind: &'static str,
         call: Option<CallId>,

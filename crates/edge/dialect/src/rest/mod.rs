@@ -36,6 +36,7 @@ mod route;
 mod shape;
 mod switch;
 mod time;
+mod totals;
 mod transfers;
 mod trunks;
 mod webhook_of_call;
@@ -60,6 +61,7 @@ pub use reload::reload_answer;
 pub use route::{AUDIO, Answer, MAX_BODY, MAX_SMALL_BODY, Method, ROUTES, Route, Routes, body_limit, is_of_listener};
 pub use shape::{Field, Kind, Values};
 pub use switch::{Binding, CallView, Health, LegView, Node, NodeLoad, OPENSIPS, SWITCH, Switch, Trunk};
+pub use totals::{CommandTotals, Totals};
 pub use webhook_of_call::webhook_wanted;
 
 /// `Content-Type` of everything but problems.

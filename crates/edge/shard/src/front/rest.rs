@@ -14,7 +14,7 @@ use compact_str::CompactString;
 use hookswitch_call::directory::Directory;
 use hookswitch_call::{Address, CallId, Command, Refused, Ticket, Time};
 use hookswitch_dialect::rest::{
-    Binding, CallView, DeskOutput, Health, LegView, Node, OPENSIPS, Request, RequestId, Switch, Trunk,
+    Binding, CallView, DeskOutput, Health, LegView, Node, OPENSIPS, Request, RequestId, Switch, Totals, Trunk,
 };
 
 use super::carrier::Carrier;
@@ -23,6 +23,12 @@ use crate::HttpId;
 use crate::inquiry::host_of;
 
 impl Front {
+    /// What has become of the commands of the native REST, and how many run.
+    #[must_use]
+    pub fn rest_totals(&self) -> (&Totals, usize) {
+        (self.desk.totals(), self.desk.counts().0)
+    }
+
     pub(super) fn rest(&mut self, now: Time, id: HttpId, request: &Request) {
         let (carrier, is_draining) = (&mut self.carrier, &mut self.is_draining);
         let mut behind = Behind { now, carrier, is_draining, inspect: Vec::new(), nobody: Directory::default() };

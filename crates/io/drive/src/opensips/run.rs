@@ -35,7 +35,7 @@ use crate::journal::JournalHandle;
 use crate::records::CallRecordsHandle;
 use crate::sip::told;
 use crate::status::Phase;
-use crate::web::{Asked, HttpAnswer, WebMessage};
+use crate::web::{Asked, HttpAnswer, WebMessage, rest_figures};
 
 pub(super) const MI: Token = Token(1);
 /// The socket for events; streams have the tokens after it.
@@ -331,8 +331,11 @@ impl FrontLoop {
             WebMessage::Status { reply } => {
                 let draining = self.shared.status.get() >= Phase::Draining || self.front.draining();
                 let uptime = now.saturating_sub(self.started);
+                let mut report = report::of(&self.front.health(), &self.counts(), uptime, draining);
+                let (commands, running) = self.front.rest_totals();
+                report.figures.extend(rest_figures(commands, running));
                 // Whoever asked may have given up meanwhile.
-                let _ = reply.send(report::of(&self.front.health(), &self.counts(), uptime, draining));
+                let _ = reply.send(report);
             }
             WebMessage::Rest { request, reply } => {
                 let id = self.requests.expect(reply);

@@ -47,7 +47,7 @@ use crate::users::UserService;
 use crate::web::{Asked, Figure, HttpAnswer, StatusReport, WebMessage};
 use crate::web::{
     binding_figures, dns_figures, dropped_figures, filter_figures, flow_figures, guard_figures, hub_figures,
-    node_figures, record_figures, toll_figures, trunk_figures, user_figures,
+    node_figures, record_figures, rest_figures, toll_figures, trunk_figures, user_figures,
 };
 pub(crate) use desk::Desk;
 pub(crate) use sockets::SipSockets;
@@ -343,6 +343,8 @@ impl ShardLoop {
     fn report(&self, now: Duration) -> StatusReport {
         let counts = self.shard.counts();
         let mut figures = hub_figures(self.shard.hub_counts(), self.shard.sessions());
+        let (commands, running) = self.shard.rest_totals();
+        figures.extend(rest_figures(commands, running));
         figures.extend(dns_figures(self.shard.name_counts()));
         figures.extend(binding_figures(self.shard.registrar_totals()));
         figures.extend(user_figures(self.shard.user_counts()));

@@ -3,6 +3,7 @@
 use compact_str::CompactString;
 use hookswitch_call::directory::LookupTotals;
 use hookswitch_dialect::flow::FlowTotals;
+use hookswitch_dialect::rest::{CommandTotals, Totals};
 use hookswitch_shard::TrunkStatus;
 use hookswitch_sip::registrar::RegistrarTotals;
 use hookswitch_sip::resolve::{ResolverCounts, ResolverTotals};
@@ -17,6 +18,19 @@ pub(crate) fn record_figures(counts: &RecordCounts) -> [Figure; 2] {
         Figure::total("call_records_written", "Call detail records that were written.", written),
         Figure::total("call_records_lost", "Call detail records that could not be written and were given up.", lost),
     ]
+}
+
+/// What has become of the commands of the native REST, and how many run.
+pub(crate) fn rest_figures(totals: &Totals, running: usize) -> Vec<Figure> {
+    const COMMANDS: &str = "Commands of the native REST, by kind and by what became of them.";
+    let of_kind = |(kind, totals): (&&'static str, &CommandTotals)| {
+        [("done", totals.done), ("failed", totals.failed), ("refused", totals.refused)].map(|(result, count)| {
+            let result = CompactString::const_new(result);
+            Figure::total("rest_commands", COMMANDS, count).labelled("command", kind).named("result", result)
+        })
+    };
+    let running = Figure::now("rest_commands_running", "Commands of the native REST that run.", running);
+    totals.iter().flat_map(of_kind).chain([running]).collect()
 }
 
 /// What the look-ups of names have counted.

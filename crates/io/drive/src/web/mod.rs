@@ -45,7 +45,9 @@ pub use control::{
     MAX_CONTROL_PER_ADDRESS, MAX_HEAD,
 };
 pub use door::Door;
-pub(crate) use figures::{binding_figures, dns_figures, flow_figures, record_figures, trunk_figures, user_figures};
+pub(crate) use figures::{
+    binding_figures, dns_figures, flow_figures, record_figures, rest_figures, trunk_figures, user_figures,
+};
 pub(crate) use guard::{dropped_figures, filter_figures, guard_figures, toll_figures};
 use health::Takes;
 pub use http::{HttpConfig, MAX_BODY, MAX_HTTP_CONNECTIONS, MAX_REQUESTS};
