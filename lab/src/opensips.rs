@@ -310,6 +310,11 @@ impl OpenSipsLab {
         &self.noted
     }
 
+    /// Forgets that.
+    pub fn forget_noted(&mut self) {
+        self.noted = Noted::default();
+    }
+
     /// What a session has heard.
     ///
     /// # Panics

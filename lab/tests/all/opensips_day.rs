@@ -147,6 +147,7 @@ fn a_day_of_commands_over_a_bad_network_with_an_opensips_that_restarts_every_hou
         for session in sessions.into_iter().chain([follower]) {
             lab.forget(session);
         }
+        lab.forget_noted();
         lab.pass((begun + seconds(3_600)).saturating_sub(lab.now()));
         let counts = lab.front().counts();
         assert_eq!((counts.commands, lab.front().commands_running()), (0, 1), "hour {hour}: only the follower");

@@ -40,6 +40,8 @@ pub(crate) struct Call {
     pub(crate) is_over: bool,
     /// Whether its dialog has been seen answered.
     pub(crate) is_answered: bool,
+    /// Whether it has been told who talks in it.
+    pub(crate) has_parties: bool,
     /// Since when both parties are joined.
     pub(crate) joined: Option<Time>,
     /// How many commands deal with it.
@@ -106,6 +108,7 @@ impl Book {
                 made_by,
                 is_over: false,
                 is_answered: false,
+                has_parties: false,
                 joined: None,
                 users: 0,
                 transferred: None,

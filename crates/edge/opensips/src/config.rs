@@ -31,6 +31,9 @@ pub struct Config {
     /// Whether events about the state of every dialog are asked for. On by default; off makes a started call wait
     /// [`READY_AFTER`](crate::READY_AFTER) before its transfer, and calls of others go unnoticed.
     pub dialog_events: bool,
+    /// Whether it is asked who talks in the calls that no command makes, once for each. Off by default: the Call API tells
+    /// nobody's parties.
+    pub parties: bool,
     /// Domains whose phones register with this OpenSIPS: a call to be started for a user of theirs who has no contact
     /// in `location` is refused before anybody is rung. Empty by default, which asks nothing: a proxy may reach callers
     /// that never registered.
@@ -68,6 +71,7 @@ impl Default for Config {
             from: None,
             contact: None,
             dialog_events: true,
+            parties: false,
             registered_domains: Vec::new(),
             mi_timeout: Duration::from_secs(3),
             ring_timeout: Duration::from_secs(120),

@@ -39,4 +39,6 @@ pub struct Counts {
     pub losses: u64,
     /// Calls that went unnoticed because too many were known.
     pub calls_unnoticed: u64,
+    /// Calls of which it was not asked who talks in them because too many waited for that.
+    pub calls_unasked: u64,
 }

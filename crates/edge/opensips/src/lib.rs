@@ -24,6 +24,7 @@
 //! | `receive.rs` | replies and events find the command they belong to |
 //! | `twice.rs` | datagrams that arrive twice, replies that come too late |
 //! | `watch.rs` | is OpenSIPS there, does it know us, do the calls still exist |
+//! | `who.rs` | who talks in the calls of others |
 //! | `mi/`, `evi/` | the two languages |
 //! | `names.rs` | which version can do what |
 //! | `address.rs` | what may be written into a message |
@@ -46,6 +47,7 @@ mod submit;
 mod subscriptions;
 mod twice;
 mod watch;
+mod who;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
@@ -67,7 +69,7 @@ pub use evi::MAX_EVENT;
 pub use evi::stream::MAX_STREAMS;
 pub use health::{Health, Link};
 pub use mi::reply::MAX_REPLY;
-pub use port::{Input, MiError, Output, RequestId};
+pub use port::{Input, Learned, MiError, Output, RequestId};
 pub use twice::DOUBLED_WITHIN;
 
 use book::Book;
@@ -78,6 +80,8 @@ use subscriptions::Subscriptions;
 use twice::GivenUp;
 use watch::Probe;
 pub use watch::STOP_WITHIN;
+pub use who::MAX_UNASKED;
+use who::Strangers;
 
 /// How long a started call waits between the caller's answer and its transfer when OpenSIPS does not say that the
 /// dialog is ready.
@@ -93,6 +97,7 @@ pub struct OpenSips {
     probe: Probe,
     health: Health,
     book: Book,
+    strangers: Strangers,
     running: BTreeMap<Ticket, Running>,
     /// Commands that wait for OpenSIPS to be found, in the order in which they came.
     waiting: Vec<Ticket>,
@@ -167,6 +172,7 @@ impl OpenSips {
             probe: Probe::default(),
             health: Health::default(),
             book: Book::new(config.first_call),
+            strangers: Strangers::default(),
             running: BTreeMap::new(),
             waiting: Vec::new(),
             enders: BTreeMap::new(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use compact_str::CompactString;
-use hookswitch_call::{Outcome, Told};
+use hookswitch_call::{Address, CallId, Outcome, Time, Told};
 use serde::{Deserialize, Serialize};
 
 use crate::health::Health;
@@ -74,8 +74,29 @@ pub enum Output {
     },
     /// Something happened in a call.
     Event(Told),
+    /// OpenSIPS has said more of a call that no command makes than its events do.
+    Learned {
+        /// When.
+        at: Time,
+        /// Which call.
+        call: CallId,
+        /// What.
+        what: Learned,
+    },
     /// A command has ended.
     Outcome(Outcome),
     /// OpenSIPS was lost or came back.
     Health(Health),
+}
+
+/// What is known of a call that no command makes beyond its Call-ID, each told once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Learned {
+    /// The caller and the callee, as the From and To of its first INVITE name them.
+    Parties([Address; 2]),
+    /// They talk.
+    Answered {
+        /// Since when, by the clock of whoever said it: OpenSIPS's, where it was asked.
+        since: Time,
+    },
 }

@@ -51,12 +51,17 @@ impl OpenSips {
             Asker::Unsubscription(_) => {}
             Asker::Check => self.checked(now, answer),
             Asker::Audit(call) => self.audited(now, call, answer),
+            Asker::Parties(call) => {
+                self.audited(now, call, answer);
+                self.look_up(now);
+            }
             Asker::Command(ticket, matter) => self.hear(now, ticket, News::Answer(matter, answer)),
         }
     }
 
     /// Whether a call exists of which nothing has been heard for long.
     fn audited(&mut self, now: Time, id: CallId, answer: &Answer) {
+        self.learn(now, id, answer);
         let Some(call) = self.book.get_mut(id) else { return };
         let is_over = match answer.truth() {
             Truth::Gone | Truth::There(state::DELETED) => true,
@@ -196,13 +201,15 @@ impl OpenSips {
             if !call.introduced {
                 self.introduce(now, id, wire_id);
             }
-            if sign.state >= state::ANSWERED
-                && let Some(call) = self.book.get_mut(id)
-            {
-                call.is_answered = true;
+            if sign.state >= state::ANSWERED {
+                self.is_answered_since(now, id, now);
             }
             self.book.audit_at(id, now + AUDIT_AFTER);
         } else if !is_being_made {
+            if sign.was_answered() {
+                // The event that said so was lost.
+                self.is_answered_since(now, id, now);
+            }
             self.end_call(now, id, None, Cause::hangup());
         } else if let Some(call) = self.book.get_mut(id) {
             // The command that makes a call says itself what has become of it.
@@ -215,6 +222,7 @@ impl OpenSips {
             call.introduced = true;
         }
         self.tell(now, id, None, Event::Noticed { wire_id });
+        self.who_talks(now, id);
     }
 
     /// A dialog that is none of ours.
@@ -236,6 +244,9 @@ impl OpenSips {
         }
         let id = self.book.open(now, &sign.callid, None);
         self.introduce(now, id, sign.callid.clone());
+        if sign.state >= state::ANSWERED {
+            self.is_answered_since(now, id, now);
+        }
     }
 
     /// An event that no command waits for.

@@ -136,6 +136,9 @@ impl OpenSips {
     pub(crate) fn close_request(&mut self, request: RequestId) -> Option<Asker> {
         let flight = self.requests.close(request)?;
         self.timers.remove(&(flight.due(), Timer::Request(request)));
+        if let Asker::Parties(_) = flight.asker {
+            self.strangers.asked -= 1;
+        }
         if let Asker::Command(ticket, _) = flight.asker
             && let Some(running) = self.running.get_mut(&ticket)
         {
@@ -163,10 +166,14 @@ impl OpenSips {
             known.seq += 1;
             self.outputs.push_back(Output::Event(told));
         };
-        if !std::mem::replace(&mut known.introduced, true) {
+        let is_new = !std::mem::replace(&mut known.introduced, true);
+        if is_new {
             say(None, Event::Noticed { wire_id: known.wire.clone() });
         }
         say(owner, event);
+        if is_new {
+            self.who_talks(now, call);
+        }
     }
 
     /// A call is over.

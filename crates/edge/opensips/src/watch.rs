@@ -76,6 +76,7 @@ impl OpenSips {
             if self.health.mi == Link::Up {
                 self.check(now);
                 self.audit(now);
+                self.look_up(now);
             }
         }
         let pause = if self.health.mi.is_down() { PROBE_WHEN_DOWN } else { self.config.health_every };

@@ -137,7 +137,7 @@ pub enum FrontOutput {
         /// The name of the webhook.
         webhook: CompactString,
     },
-    /// All that is known of a call that is over and that a command has made.
+    /// All that is known of a call that is over.
     Record(Box<CallDetail>),
     /// OpenSIPS was lost or came back.
     Health(Health),
@@ -298,6 +298,10 @@ impl Front {
                 self.tell_all();
                 self.hub.told(&told);
             }
+            opensips::Output::Learned { at, call, what } => {
+                self.carrier.calls.learned(at, call, what);
+                self.tell_all();
+            }
             opensips::Output::Outcome(outcome) => self.outcome(now, &outcome),
             opensips::Output::Health(health) => self.out.push_back(FrontOutput::Health(health)),
         }
@@ -321,6 +325,10 @@ impl Front {
 
     fn tell(&mut self, told: Told) {
         let command = self.sender_of(&told);
+        if self.carrier.calls.was_part(&told) {
+            self.desk.forget(told.call);
+            self.carrier.records.forget(told.call);
+        }
         self.desk.told(&told);
         self.carrier.note(&told);
         // A webhook that the same request gives the call comes before it.

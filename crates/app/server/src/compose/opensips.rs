@@ -57,6 +57,7 @@ fn backend(config: &OpenSips) -> Result<backend::Config, ConfigError> {
         from: address("opensips.from", config.from.as_deref())?,
         contact: address("opensips.contact", config.contact.as_deref())?,
         dialog_events: config.dialog_events,
+        parties: config.parties,
         registered_domains: config.registered_domains.iter().map(Into::into).collect(),
         mi_timeout: seconds("opensips.mi_timeout", config.mi_timeout)?,
         ring_timeout: seconds("opensips.ring_timeout", config.ring_timeout)?,
@@ -96,7 +97,10 @@ mod tests {
     fn the_defaults_are_those_of_the_front_and_of_the_backend() {
         let config = Config::parse("t", "opensips: {}").unwrap();
         let ours = front_config(&config).unwrap().unwrap();
-        let theirs = OpenSipsFrontConfig { application: ours.application.clone(), ..OpenSipsFrontConfig::default() };
+        // The Call API tells nobody's parties, and the native REST beside it does.
+        let opensips = backend::Config { parties: true, ..backend::Config::default() };
+        let application = ours.application.clone();
+        let theirs = OpenSipsFrontConfig { application, opensips, ..OpenSipsFrontConfig::default() };
         assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
         assert!(front_config(&Config::default()).unwrap().is_none());
     }

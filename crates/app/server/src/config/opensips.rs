@@ -33,6 +33,9 @@ pub struct OpenSips {
     /// Whether it is asked for the state of every dialog. Off, started calls wait half a second before they are
     /// transferred, and calls of others go unnoticed.
     pub dialog_events: bool,
+    /// Whether it is asked who talks in the calls that no command makes, once for each, for the native REST and call records.
+    /// Off, they have neither caller nor callee.
+    pub parties: bool,
     /// Domains whose phones register there: a call for a caller of theirs without a contact is refused at once. Empty:
     /// nobody is refused.
     pub registered_domains: Vec<String>,
@@ -69,6 +72,7 @@ impl Default for OpenSips {
             contact: None,
             next_hop: None,
             dialog_events: true,
+            parties: true,
             registered_domains: Vec::new(),
             mi_timeout: 3,
             ring_timeout: 120,

@@ -233,6 +233,25 @@ impl Records {
         }
     }
 
+    /// Who talks in this call, where that was not known when it began.
+    pub fn parties(&mut self, call: CallId, [caller, callee]: [&Address; 2]) {
+        if let Some(open) = self.open.get_mut(&call) {
+            (open.detail.caller, open.detail.callee) = (caller.clone(), callee.clone());
+        }
+    }
+
+    /// Since when both parties are joined, where that is told later.
+    pub fn answered(&mut self, call: CallId, since: Time) {
+        if let Some(open) = self.open.get_mut(&call) {
+            open.detail.answered.get_or_insert(since);
+        }
+    }
+
+    /// It was no call of its own: it has no record.
+    pub fn forget(&mut self, call: CallId) {
+        self.open.remove(&call);
+    }
+
     /// What subscribers are told. Of a call that was not begun nothing is kept.
     pub fn told(&mut self, told: &Told) {
         let Some(open) = self.open.get_mut(&told.call).filter(|open| !open.is_over) else { return };

@@ -79,6 +79,11 @@ fn started_beyond(request: &Request) -> bool {
 }
 
 impl Desk {
+    /// What was taken for a call is part of another one.
+    pub fn forget(&mut self, call: CallId) {
+        self.known.forget(call);
+    }
+
     /// A request may be carried out by another desk: its key, if it has one, is new, and nobody else may use it now.
     pub(super) fn go_on_elsewhere(&mut self, fresh: Option<Fresh>) -> Done {
         self.keys.lend(fresh);

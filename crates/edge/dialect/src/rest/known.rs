@@ -101,20 +101,36 @@ pub(super) struct KnownCalls {
 }
 
 impl KnownCalls {
+    /// A call begins, or it is told who talks in it.
+    fn begin(&mut self, told: &Told, [caller, callee]: [Address; 2]) {
+        let new = || Known {
+            call: told.call,
+            caller: Address(CompactString::default()),
+            callee: Address(CompactString::default()),
+            began: told.at,
+            answered: None,
+            recordings: Vec::new(),
+            ordered: VecDeque::new(),
+        };
+        let known = self.live.entry(told.call).or_insert_with(new);
+        (known.caller, known.callee) = (caller, callee);
+    }
+
+    /// It was no call of its own.
+    pub(super) fn forget(&mut self, call: CallId) {
+        self.live.remove(&call);
+    }
+
     pub(super) fn told(&mut self, told: &Told) {
         if let Event::Incoming { from: caller, to: callee } | Event::Started { caller, callee } = &told.event {
-            let (caller, callee) = (caller.clone(), callee.clone());
-            let known = Known {
-                call: told.call,
-                caller,
-                callee,
-                began: told.at,
-                answered: None,
-                recordings: Vec::new(),
-                ordered: VecDeque::new(),
-            };
-            self.live.insert(told.call, known);
+            self.begin(told, [caller.clone(), callee.clone()]);
             return;
+        }
+        if let Event::Noticed { .. } = &told.event
+            && !self.live.contains_key(&told.call)
+        {
+            // Who talks there is told later, or never.
+            return self.begin(told, [Address(CompactString::default()), Address(CompactString::default())]);
         }
         if let Event::Ended { cause, talked } = &told.event {
             let Some(known) = self.live.remove(&told.call) else { return };

@@ -40,6 +40,8 @@ pub(crate) enum Asker {
     Check,
     /// Whether this call still exists.
     Audit(CallId),
+    /// Who talks in this call.
+    Parties(CallId),
     /// A command.
     Command(Ticket, Matter),
 }

@@ -1,8 +1,13 @@
 //! What OpenSIPS answers.
 
+use std::time::Duration;
+
 use compact_str::CompactString;
+use hookswitch_call::MAX_ADDRESS;
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::evi::state;
 
 /// Longest reply that is read, in bytes: more than OpenSIPS can put into a datagram.
 pub const MAX_REPLY: usize = 1_048_576;
@@ -41,6 +46,16 @@ pub(crate) enum Truth {
     Gone,
     /// OpenSIPS did not say.
     Unknown,
+}
+
+/// What a dialog's look-up says of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Listed {
+    /// Its parties, caller and callee.
+    pub(crate) parties: Option<[CompactString; 2]>,
+    pub(crate) is_answered: bool,
+    /// Since when, by OpenSIPS's clock.
+    pub(crate) since: Option<Duration>,
 }
 
 #[derive(Deserialize)]
@@ -84,6 +99,17 @@ impl Answer {
         status(result.get("Status")?.as_str()?)
     }
 
+    /// What the look-up of one dialog says of it; none if there is none.
+    pub(crate) fn dialog(&self) -> Option<Listed> {
+        let Self::Result(result) = self else { return None };
+        let dialog = dialog(result)?;
+        let party = |name| dialog.get(name)?.as_str().filter(|text| is_party(text)).map(CompactString::from);
+        let parties = party("from_uri").zip(party("to_uri")).map(|(caller, callee)| [caller, callee]);
+        let since = dialog.get("timestart").and_then(number).filter(|since| *since > 0).map(Duration::from_secs);
+        let is_answered = (state::ANSWERED..state::DELETED).contains(&dialog_state(result)?);
+        Some(Listed { parties, is_answered, since })
+    }
+
     /// As the answer to a look-up of one dialog.
     pub(crate) fn truth(&self) -> Truth {
         match self {
@@ -115,12 +141,20 @@ pub(crate) fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
+/// Whether a text can be shown as a party's address. Phones write it, so it may be anything.
+fn is_party(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_ADDRESS && !text.chars().any(char::is_control)
+}
+
+fn dialog(result: &Value) -> Option<&Value> {
+    match result.get("Dialog") {
+        Some(dialog) => Some(dialog),
+        None => result.get("Dialogs")?.get(0),
+    }
+}
+
 fn dialog_state(result: &Value) -> Option<u8> {
-    let dialog = match result.get("Dialog") {
-        Some(dialog) => dialog,
-        None => result.get("Dialogs")?.get(0)?,
-    };
-    u8::try_from(number(dialog.get("state")?)?).ok()
+    u8::try_from(number(dialog(result)?.get("state")?)?).ok()
 }
 
 #[cfg(test)]
@@ -162,6 +196,32 @@ mod tests {
         assert_eq!(Answer::Result(serde_json::json!({"Dialogs": []})).truth(), Truth::Gone);
         assert_eq!(Answer::Error { code: 404, text: "".into() }.truth(), Truth::Gone);
         assert_eq!(Answer::Error { code: -32601, text: "".into() }.truth(), Truth::Unknown);
+    }
+
+    #[test]
+    fn a_dialog_names_its_parties_and_since_when_they_talk() {
+        let read = |text: &str| Answer::Result(serde_json::from_str(text).unwrap()).dialog();
+        // As captured from 4.1, shortened.
+        let found = read(
+            r#"{"Dialog": {"ID": "a5c.a3125381", "state": 4, "timestart": 1795189629, "callid": "8a26@127.0.0.21",
+                "from_uri": "sip:dave@127.0.0.1:5080", "to_uri": "sip:erin@127.0.0.1:5080"}}"#,
+        );
+        let parties = Some(["sip:dave@127.0.0.1:5080".into(), "sip:erin@127.0.0.1:5080".into()]);
+        let since = Some(Duration::from_secs(1_795_189_629));
+        assert_eq!(found, Some(Listed { parties, is_answered: true, since }));
+        let found = read(r#"{"Dialogs": [{"state": 2, "timestart": 0, "from_uri": "sip:a@x", "to_uri": ""}]}"#);
+        assert_eq!(found, Some(Listed { parties: None, is_answered: false, since: None }));
+        let long = format!(
+            r#"{{"Dialog": {{"state": 4, "from_uri": "sip:a", "to_uri": "sip:{}"}}}}"#,
+            "x".repeat(MAX_ADDRESS)
+        );
+        assert_eq!(read(&long).unwrap().parties, None);
+        assert_eq!(
+            read(r#"{"Dialog": {"state": 4, "from_uri": "sip:a\r\nb", "to_uri": "sip:b"}}"#).unwrap().parties,
+            None
+        );
+        assert_eq!(read(r#"{"Dialogs": []}"#), None);
+        assert_eq!(Answer::Lost.dialog(), None);
     }
 
     #[test]

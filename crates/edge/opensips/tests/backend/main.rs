@@ -21,4 +21,5 @@ mod rig;
 mod subscriptions;
 mod two_daemons;
 mod versions;
+mod who_talks;
 mod write_nothing_foreign;

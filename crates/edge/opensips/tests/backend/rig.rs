@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use hookswitch_call::{Address, CallRef, Command, Event, Failure, Notes, Outcome, Party, Refused, Ticket, Time, Told};
-use hookswitch_opensips::{Config, Health, Input, MiError, OpenSips, Output, RequestId};
+use hookswitch_opensips::{Config, Health, Input, Learned, MiError, OpenSips, Output, RequestId};
 use serde_json::{Value, json};
 
 pub(crate) const SOCKET: &str = "udp:127.0.0.1:49136";
@@ -29,6 +29,8 @@ pub(crate) struct Rig {
     pub(crate) story: Vec<String>,
     pub(crate) told: Vec<Told>,
     pub(crate) outcomes: Vec<Outcome>,
+    /// What has been said of calls that no command makes.
+    pub(crate) learned: Vec<Learned>,
     pub(crate) health: Vec<Health>,
     /// Whether the version, subscriptions and their list are answered by the rig itself.
     pub(crate) is_answering: bool,
@@ -78,6 +80,7 @@ impl Rig {
             story: Vec::new(),
             told: Vec::new(),
             outcomes: Vec::new(),
+            learned: Vec::new(),
             health: Vec::new(),
             is_answering: true,
             version: VERSION,
@@ -239,6 +242,7 @@ impl Rig {
                     self.outcomes.push(outcome);
                 }
                 Output::Health(health) => self.health.push(health),
+                Output::Learned { what, .. } => self.learned.push(what),
             }
         }
     }

@@ -7,19 +7,21 @@
 //!   started ──▶ locating ── Dialing ──▶ ringing ── the command is done: Bridged ──▶ talking ── the second dialog is over ─┐
 //!                   └─────────────────────┴────── the command has failed ─────────────────────────────────────────────┴▶ Ended
 //!
-//!   noticed ──▶ ringing, talking: as the backend knows it ── its dialog is over ──▶ Ended
+//!   noticed ──▶ ringing ── its dialog is answered: Bridged ──▶ talking ── its dialog is over ──▶ Ended
+//!      └── OpenSIPS says who they are: Started
 //! ```
 //!
 //! A phone that is transferred makes another call, which is noticed as those of strangers are: see [`made`](super::made).
 
 use std::collections::{BTreeMap, VecDeque};
 
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 use compact_str::CompactString;
 use hookswitch_call::{
-    Address, CallId, CallRef, Cause, Command, Event, LegId, Outcome, Party, Refused, Ticket, Time, Told,
+    Address, CallId, CallRef, Cause, Command, Event, Fault, Kind, LegId, Outcome, Party, Refused, Ticket, Time, Told,
 };
 use hookswitch_dialect::rest::{CallView, LegView};
+use hookswitch_opensips::Learned;
 
 use super::made::Made;
 
@@ -79,7 +81,11 @@ pub(crate) struct Calls {
     /// The commands that make calls and those that end them, until they are over.
     starts: AHashMap<Ticket, CallId>,
     ends: AHashMap<Ticket, CallId>,
+    /// Calls of strangers that have turned out to be the second dialog of one that a command makes, until that is told.
+    parts: AHashSet<CallId>,
     made: Made,
+    /// Those that no command makes, by Call-ID.
+    noticed: AHashMap<CompactString, CallId>,
     out: VecDeque<Told>,
 }
 
@@ -124,6 +130,37 @@ impl Calls {
         {
             self.say(at, dialog, None, Event::Bridged);
         }
+    }
+
+    /// OpenSIPS has said more of a call that no command makes than its events do.
+    pub(crate) fn learned(&mut self, at: Time, call: CallId, learned: Learned) {
+        let Some(carried) = self.calls.get_mut(&call).filter(|carried| carried.stage == Stage::Noticed) else { return };
+        match learned {
+            Learned::Parties([caller, callee]) if carried.caller.0.is_empty() => {
+                (carried.caller, carried.callee) = (caller.clone(), callee.clone());
+                self.say(at, call, None, Event::Started { caller, callee });
+            }
+            // A phone that was transferred makes it, and its command has said to whom.
+            Learned::Parties(_) => {}
+            Learned::Answered { since } => {
+                // Of the call of a transferred phone its command says that it is answered.
+                if !carried.wire_id.as_ref().is_some_and(|wire_id| self.made.knows(wire_id)) {
+                    // The clock of OpenSIPS may be another one.
+                    carried.answered = Some(since.max(carried.began).min(at));
+                    self.say(at, call, None, Event::Bridged);
+                }
+            }
+        }
+    }
+
+    /// Since when both parties of a call talk.
+    pub(crate) fn answered(&self, call: CallId) -> Option<Time> {
+        self.calls.get(&call)?.answered
+    }
+
+    /// Whether this tells the end of what was no call of its own. Said once.
+    pub(crate) fn was_part(&mut self, told: &Told) -> bool {
+        matches!(told.event, Event::Ended { .. }) && self.parts.remove(&told.call)
     }
 
     /// A command has ended.
@@ -263,6 +300,7 @@ impl Calls {
         let parties = self.made.noticed(wire_id, call);
         let noticed = Carried::new(at, parties.clone().unwrap_or_else(|| [nobody(), nobody()]), Stage::Noticed);
         self.calls.entry(call).or_insert(Carried { wire_id: Some(wire_id.clone()), ..noticed });
+        self.noticed.insert(wire_id.clone(), call);
         if let Some([caller, callee]) = parties {
             self.say(at, call, None, Event::Started { caller, callee });
         }
@@ -273,7 +311,10 @@ impl Calls {
         let Some(carried) = self.calls.get(&call) else { return };
         let to = carried.transfer_to.as_ref().or(contact).cloned();
         let stays = carried.transferred.and_then(|party| self.party(call, party)).cloned();
-        if let (Some(caller), Some(callee)) = (stays, to) {
+        // Of one that has come to notice before, OpenSIPS says who talks in it.
+        if let (Some(caller), Some(callee)) = (stays, to)
+            && !self.noticed.contains_key(wire_id)
+        {
             self.made.begin(ticket, wire_id, [caller, callee]);
         }
     }
@@ -292,6 +333,9 @@ impl Calls {
         carried.second = Some(dialog);
         // Its own events may have overtaken what says whose it is, and then it was a call of strangers until now.
         let cause = Cause::hangup().with_text("The Dialog Is Part Of A Call That A Command Makes");
+        if self.calls.contains_key(&dialog) {
+            self.parts.insert(dialog);
+        }
         self.end(at, dialog, None, (&cause, Time::ZERO));
         self.second.insert(dialog, call);
     }
@@ -306,9 +350,23 @@ impl Calls {
             Stage::Talking => carried.second.unwrap_or(call),
         };
         if dialog == counts {
-            self.end(at, call, owner, end);
+            let cause = self.why(call, end.0);
+            self.end(at, call, owner, (&cause, end.1));
         } else {
             self.say(at, call, owner, Event::LegEnded { leg, party, cause: end.0.clone() });
+        }
+    }
+
+    /// Why a call is over. Of those that no command makes OpenSIPS tells that they are, and nothing more.
+    fn why(&self, call: CallId, told: &Cause) -> Cause {
+        let is_stranger = |carried: &&Carried| {
+            let is_made = carried.wire_id.as_ref().is_some_and(|wire_id| self.made.knows(wire_id));
+            carried.stage == Stage::Noticed && !is_made && told.kind == Kind::Hangup
+        };
+        match self.calls.get(&call).filter(is_stranger) {
+            Some(carried) if carried.is_ending => Cause::new(Kind::Cancelled, Fault::Controller),
+            Some(_) => Cause::new(Kind::NoAnswer, Fault::Peer).with_text("Not Answered"),
+            None => told.clone(),
         }
     }
 
@@ -324,6 +382,7 @@ impl Calls {
         }
         if let Some(wire_id) = carried.wire_id {
             self.made.over(&wire_id);
+            self.noticed.remove(&wire_id);
         }
     }
 
@@ -374,7 +433,7 @@ impl Carried {
         }
         if let Event::Bridged = event {
             self.stage = Stage::Talking;
-            self.answered = Some(at);
+            self.answered.get_or_insert(at);
             self.legs.iter_mut().filter(|leg| leg.state == "answered").for_each(|leg| leg.state = "talking");
         }
     }

@@ -1,5 +1,6 @@
 //! An OpenSIPS, its calls as applications see them, and their records.
 
+use compact_str::CompactString;
 use hookswitch_call::{Address, CallId, CallRef, Command, Event, Refused, Ticket, Time, Told};
 use hookswitch_dialect::journal::record::{Ender, Records};
 use hookswitch_dialect::rest::{CallView, OPENSIPS};
@@ -58,12 +59,20 @@ impl Carrier {
         Some((self.opensips.find(call)?, to.cloned()))
     }
 
-    /// Notes what is told of a call for its record. Of a call that nobody here has made the parties are not known, and it has
-    /// none.
+    /// Notes what is told of a call for its record. Who talks in one that no command has made is known later, or never.
     pub(crate) fn note(&mut self, told: &Told) {
+        if let Event::Noticed { wire_id } = &told.event {
+            let nobody = Address(CompactString::default());
+            self.records.begin(told.at, told.call, [&nobody, &nobody], Some(wire_id));
+            self.records.carried(told.call, OPENSIPS);
+        }
         if let Event::Started { caller, callee } = &told.event {
             self.records.begin(told.at, told.call, [caller, callee], None);
+            self.records.parties(told.call, [caller, callee]);
             self.records.carried(told.call, OPENSIPS);
+        }
+        if let (Event::Bridged, Some(since)) = (&told.event, self.calls.answered(told.call)) {
+            self.records.answered(told.call, since);
         }
         self.records.told(told);
     }

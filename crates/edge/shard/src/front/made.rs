@@ -69,6 +69,11 @@ impl Made {
         call.filter(|_| outcome.result.is_ok())
     }
 
+    /// Whether it is one of these.
+    pub(crate) fn knows(&self, wire_id: &str) -> bool {
+        self.known.contains_key(wire_id)
+    }
+
     /// Whether its parties talk.
     pub(crate) fn is_answered(&self, wire_id: &str) -> bool {
         self.known.get(wire_id).is_some_and(|one| one.is_answered)

@@ -203,7 +203,7 @@ impl Beyond {
             match output {
                 Output::Event(told) => self.said.push_back(Ok(told)),
                 Output::Outcome(outcome) => self.said.push_back(Err(outcome)),
-                Output::Health(_) => {}
+                Output::Health(_) | Output::Learned { .. } => {}
                 Output::Mi { bytes, .. } => self.asked(now, &serde_json::from_slice(&bytes).expect("JSON")),
             }
         }

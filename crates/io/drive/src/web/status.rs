@@ -169,6 +169,11 @@ pub(crate) fn opensips_figures(
         Figure::total("subscriptions_remade", "Subscriptions that OpenSIPS had lost.", counts.subscriptions_remade),
         Figure::total("opensips_losses", "How often OpenSIPS stopped answering.", counts.losses),
         Figure::total("calls_unnoticed", "Calls that went unnoticed: too many were known.", counts.calls_unnoticed),
+        Figure::total(
+            "calls_unasked",
+            "Calls whose parties were not asked for: too many waited.",
+            counts.calls_unasked,
+        ),
     ]);
     figures
 }
