@@ -72,7 +72,7 @@ mod tests {
 
     use super::super::Leg;
     use super::*;
-    use crate::{Half as _, Load};
+    use crate::{Half as _, Load, Told};
 
     const NOBODYS: Kind = Kind::NotFound;
 
@@ -164,6 +164,23 @@ mod tests {
         }
         asked.sort_by_key(|(node, _)| *node);
         assert_eq!(asked, [(NodeId(0), Some(serde_json::json!([desk]))), (NodeId(1), None)]);
+    }
+
+    #[test]
+    fn a_node_says_when_phones_have_registered_in_its_list_and_with_each_registration() {
+        let room = r#"{"count":1,"available":9}"#;
+        let mut legs = nodes([room, room, "gone"]);
+        let phone = Phone::of(None, "sip:desk@10.0.0.2");
+        for (node, age) in [(0, 5.0), (1, 4.5)] {
+            let bob = format!(r#"{{"registered":true,"phones":["{phone}"],"ages":[{age}]}}"#);
+            let listed = format!(r#"{{"users":{{"bob":{bob}}}}}"#);
+            legs.registrations(NodeId(node), &"x.test".into(), Some((200, listed.into())));
+        }
+        assert_eq!(legs.places_of("bob@x.test"), [(NodeId(1), None)]);
+        let body = format!(r#"{{"host":"10.0.0.2","phones":["{phone}"],"ages":[0.25]}}"#);
+        let told = Told { method: "PUT", path: "/reg/x.test/bob", body: body.as_bytes() };
+        assert_eq!(legs.told(Time::from_secs(12), NodeId(0), told), 200);
+        assert_eq!(legs.places_of("bob@x.test"), [(NodeId(0), None)]);
     }
 
     #[test]
