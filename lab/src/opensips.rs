@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_call::{CallId, Time, Told};
-use hookswitch_dialect::journal::CommandName;
 use hookswitch_dialect::journal::record::CallDetail;
+use hookswitch_dialect::journal::{CommandName, LeftCall};
 use hookswitch_dialect::rest::{CommandEnd, Request, Response};
 use hookswitch_opensips::{Config, Health, Input, Link, MiError};
 use hookswitch_opensips_sim::{PeerId, Sim, SimConfig, SimOutput};
@@ -287,6 +287,16 @@ impl OpenSipsLab {
             client.leave();
         }
         self.put(FrontInput::SessionClosed(session));
+    }
+
+    /// The program is killed and started again, in no time: nothing is left of it but what it has stored.
+    pub fn restart_front(&mut self, mut front: FrontConfig, left: Vec<LeftCall>) {
+        front.opensips.event_socket = EVENT_SOCKET.into();
+        self.front = Front::new(front, self.dice.seed());
+        self.clients.clear();
+        self.front.handle(self.now, FrontInput::Left(left));
+        self.front.start(self.now);
+        self.deliver();
     }
 
     /// Anything else goes into the front.

@@ -34,6 +34,7 @@ mod opensips_day;
 mod opensips_defects;
 mod opensips_event_stream;
 mod opensips_hold_right_after_answer;
+mod opensips_left;
 mod opensips_many;
 mod opensips_rest;
 mod opensips_transcripts;

@@ -15,8 +15,8 @@ use hookswitch_opensips_sim::Answer;
 use hookswitch_shard::{FrontConfig, FrontInput, Mode};
 use serde_json::{Value, json};
 
-const DAVE: &str = "sip:dave@127.0.0.1:5080";
-const ERIN: &str = "sip:erin@127.0.0.1:5080";
+pub(crate) const DAVE: &str = "sip:dave@127.0.0.1:5080";
+pub(crate) const ERIN: &str = "sip:erin@127.0.0.1:5080";
 const START: &str = r#"{"from":"sip:dave@127.0.0.1:5080","to":"sip:erin@127.0.0.1:5080","carrier":"opensips"}"#;
 
 fn request(method: &str, target: &str, body: &str, grant: Grant) -> Request {
@@ -33,27 +33,27 @@ fn request(method: &str, target: &str, body: &str, grant: Grant) -> Request {
     }
 }
 
-fn ask(lab: &mut OpenSipsLab, method: &str, target: &str, body: &str) -> Response {
+pub(crate) fn ask(lab: &mut OpenSipsLab, method: &str, target: &str, body: &str) -> Response {
     lab.rest(request(method, target, body, Grant::everything()))
 }
 
-fn document(response: &Response) -> Value {
+pub(crate) fn document(response: &Response) -> Value {
     serde_json::from_str(&response.body).unwrap_or_else(|error| panic!("{error}: {}", response.body))
 }
 
 /// Starts a call; its path and its document.
-fn start(lab: &mut OpenSipsLab) -> (String, Value) {
+pub(crate) fn start(lab: &mut OpenSipsLab) -> (String, Value) {
     let response = ask(lab, "POST", "/v1/calls", START);
     assert_eq!(response.status, 201, "{}", response.body);
     let call = document(&response);
     (format!("/v1/calls/{}", call["id"].as_str().unwrap()), call)
 }
 
-fn state(lab: &mut OpenSipsLab, path: &str) -> Value {
+pub(crate) fn state(lab: &mut OpenSipsLab, path: &str) -> Value {
     document(&ask(lab, "GET", path, ""))["state"].clone()
 }
 
-fn list(lab: &mut OpenSipsLab) -> Vec<Value> {
+pub(crate) fn list(lab: &mut OpenSipsLab) -> Vec<Value> {
     document(&ask(lab, "GET", "/v1/calls?carrier=opensips", ""))["calls"].as_array().unwrap().clone()
 }
 

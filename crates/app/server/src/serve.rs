@@ -76,7 +76,7 @@ impl Running {
         let mut settings = compose::switch_config(&config)?;
         let folder = config.data_dir();
         let start = || format!("the switch does not start (data in {})", folder.display());
-        let journal = JournalThread::start(&compose::journal_config(&config)?).with_context(start)?;
+        let mut journal = JournalThread::start(&compose::journal_config(&config)?).with_context(start)?;
         settings.journal = Some(journal.handle());
         let webhook_handle = WebhookHandle::default();
         let start_webhooks = |config| Webhooks::start_behind(webhook_handle.clone(), config, &journal.handle());
@@ -90,6 +90,7 @@ impl Running {
         let mut front = compose::front_config(&config)?;
         if let Some(front) = &mut front {
             front.journal = Some(journal.handle());
+            front.left = journal.take_left();
         }
         let front = front.map(OpenSipsFront::start).transpose();
         let front = front.context("the front of OpenSIPS does not start")?;

@@ -98,30 +98,55 @@ impl Book {
         }
         let id = CallId(self.next);
         self.next += 1;
-        let audit_at = now + AUDIT_AFTER;
-        self.calls.insert(
-            id,
-            Call {
-                wire: wire.clone(),
-                seq: 0,
-                introduced: made_by.is_some(),
-                made_by,
-                is_over: false,
-                is_answered: false,
-                has_parties: false,
-                joined: None,
-                users: 0,
-                transferred: None,
-                unknown: 0,
-                audit_at,
-            },
-        );
-        self.names.insert(wire.clone(), id);
-        self.audits.insert((audit_at, id));
+        let call = Call {
+            wire: wire.clone(),
+            seq: 0,
+            introduced: made_by.is_some(),
+            made_by,
+            is_over: false,
+            is_answered: false,
+            has_parties: false,
+            joined: None,
+            users: 0,
+            transferred: None,
+            unknown: 0,
+            audit_at: now + AUDIT_AFTER,
+        };
+        self.enter(id, call);
         if let Some(ticket) = made_by {
             self.made_by.insert(ticket, id);
         }
         id
+    }
+
+    /// Enters a call of before the start, by the name that it had. One whose Call-ID is known already stays as it is.
+    pub(crate) fn take_back(&mut self, now: Time, id: CallId, wire: &CompactString, is_answered: bool) -> bool {
+        if self.named(wire).is_some() || self.calls.contains_key(&id) {
+            return false;
+        }
+        let call = Call {
+            wire: wire.clone(),
+            // It has been told of.
+            seq: 1,
+            introduced: true,
+            made_by: None,
+            is_over: false,
+            is_answered,
+            has_parties: false,
+            joined: None,
+            users: 0,
+            transferred: None,
+            unknown: 0,
+            audit_at: now,
+        };
+        self.enter(id, call);
+        true
+    }
+
+    fn enter(&mut self, id: CallId, call: Call) {
+        self.names.insert(call.wire.clone(), id);
+        self.audits.insert((call.audit_at, id));
+        self.calls.insert(id, call);
     }
 
     /// A command makes this call too.
@@ -167,7 +192,8 @@ impl Book {
         Some(call)
     }
 
-    fn bury(&mut self, wire: CompactString) {
+    /// Remembers that a call of this name is over.
+    pub(crate) fn bury(&mut self, wire: CompactString) {
         if self.is_ended.insert(wire.clone()) {
             self.ended.push_back(wire);
         }

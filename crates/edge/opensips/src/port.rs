@@ -74,7 +74,7 @@ pub enum Output {
     },
     /// Something happened in a call.
     Event(Told),
-    /// OpenSIPS has said more of a call that no command makes than its events do.
+    /// OpenSIPS has said more of a call than its events do.
     Learned {
         /// When.
         at: Time,
@@ -89,14 +89,16 @@ pub enum Output {
     Health(Health),
 }
 
-/// What is known of a call that no command makes beyond its Call-ID, each told once.
+/// What is known of a call beyond its events, each told once.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Learned {
-    /// The caller and the callee, as the From and To of its first INVITE name them.
+    /// Of one that no command makes, the caller and the callee, as the From and To of its first INVITE name them.
     Parties([Address; 2]),
-    /// They talk.
+    /// The parties of one that no command makes talk.
     Answered {
         /// Since when, by the clock of whoever said it: OpenSIPS's, where it was asked.
         since: Time,
     },
+    /// It is over, and nobody has told of that when it happened; its end follows.
+    Gone,
 }

@@ -8,7 +8,7 @@ use crate::command::News;
 use crate::evi::{self, DialogSign, Heard, HoldSign, HoldStep, Sign, TransferSign, state};
 use crate::mi::Asker;
 use crate::mi::reply::{self, Answer, Truth};
-use crate::port::{Input, MiError, RequestId};
+use crate::port::{Input, Learned, MiError, RequestId};
 use crate::{AUDIT_AFTER, OpenSips, Timer};
 
 /// How often OpenSIPS may fail to say whether a call exists before it is taken to be over.
@@ -76,6 +76,7 @@ impl OpenSips {
             }
         };
         if is_over && call.users == 0 {
+            self.outputs.push_back(crate::Output::Learned { at: now, call: id, what: Learned::Gone });
             self.end_call(now, id, None, Cause::hangup());
         } else {
             self.book.audit_at(id, now + AUDIT_AFTER);

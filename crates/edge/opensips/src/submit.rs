@@ -197,6 +197,8 @@ impl OpenSips {
         if !self.is_ready() {
             return;
         }
+        self.end_halves(now);
+        self.look_up(now);
         for ticket in std::mem::take(&mut self.waiting) {
             match self.running.get(&ticket).and_then(|running| self.hindrance(&running.machine)) {
                 Some(failure) => self.hear(now, ticket, News::Abandon(&failure)),
@@ -228,7 +230,7 @@ impl OpenSips {
     }
 
     /// Whether commands can be begun: OpenSIPS answers, and has said what it makes of our subscriptions.
-    fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.health.mi == Link::Up && self.subscriptions.are_settled()
     }
 

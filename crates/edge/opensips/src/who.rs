@@ -10,13 +10,14 @@
 
 use std::collections::VecDeque;
 
+use compact_str::CompactString;
 use hookswitch_call::{Address, CallId, Time};
 
+use crate::OpenSips;
 use crate::mi::Asker;
 use crate::mi::reply::Answer;
 use crate::mi::request::Ask;
 use crate::port::{Learned, Output};
-use crate::{Link, OpenSips};
 
 /// Most calls that are looked up at once because nobody knows who talks in them.
 const AT_ONCE: usize = 16;
@@ -30,6 +31,8 @@ pub(crate) struct Strangers {
     waiting: VecDeque<CallId>,
     /// Requests under way.
     pub(crate) asked: usize,
+    /// Dialogs of before the start that are to be ended.
+    halves: Vec<CompactString>,
 }
 
 impl OpenSips {
@@ -46,9 +49,40 @@ impl OpenSips {
         self.look_up(now);
     }
 
+    /// Takes back a call of before the start, which may have ended since: it is looked up as soon as OpenSIPS answers. `call` is the
+    /// name that it had, which must be less than [`Config::first_call`](crate::Config::first_call). False if another call has its
+    /// Call-ID already.
+    pub fn take_back(&mut self, now: Time, call: CallId, wire_id: &CompactString, is_answered: bool) -> bool {
+        let is_new = self.book.take_back(now, call, wire_id, is_answered);
+        // Those beyond the limit are looked up by the audit.
+        if is_new && self.strangers.waiting.len() < MAX_UNASKED {
+            self.strangers.waiting.push_back(call);
+            self.look_up(now);
+        }
+        is_new
+    }
+
+    /// Sees to the end of a dialog that a command of before the start has made and that came to nothing: nobody is left in half a call.
+    /// Nothing is told of it.
+    pub fn give_up(&mut self, now: Time, wire_id: CompactString) {
+        self.book.bury(wire_id.clone());
+        self.strangers.halves.push(wire_id);
+        if self.is_ready() {
+            self.end_halves(now);
+        }
+    }
+
+    /// Ends what could not be ended before OpenSIPS was found.
+    pub(crate) fn end_halves(&mut self, now: Time) {
+        for wire_id in std::mem::take(&mut self.strangers.halves) {
+            self.leave(now, wire_id, true);
+        }
+    }
+
     /// Looks up what waits for it, as long as OpenSIPS can answer.
     pub(crate) fn look_up(&mut self, now: Time) {
-        let can_answer = self.health.mi == Link::Up && !self.stopping && !self.is_occupied();
+        // Its events come first: an end is told to whoever has subscribed before it.
+        let can_answer = self.is_ready() && !self.stopping && !self.is_occupied();
         while can_answer && self.strangers.asked < AT_ONCE {
             let Some(id) = self.strangers.waiting.pop_front() else { return };
             // It may be over by now, or a command has said that it is its own.

@@ -13,6 +13,7 @@
 
 mod calls;
 mod carrier;
+mod left;
 mod made;
 mod rest;
 
@@ -22,8 +23,8 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use hookswitch_call::{CallId, Command, Event, Outcome, Time, Told};
 use hookswitch_dialect::call_api::{self, Admission, Hub, HubOutput, LogLost, LogOrder, SessionId, Tag};
-use hookswitch_dialect::journal::CommandName;
 use hookswitch_dialect::journal::record::{CallDetail, Records};
+use hookswitch_dialect::journal::{CommandName, LeftCall};
 use hookswitch_dialect::rest::{self as rest_dialect, CommandEnd, Desk, Request, Response};
 use hookswitch_opensips::{self as opensips, Health, OpenSips, RequestId};
 
@@ -78,6 +79,8 @@ pub enum FrontInput {
         /// What is asked.
         request: Box<Request>,
     },
+    /// Calls that had not ended when the last process did. Before [`Front::start`], or OpenSIPS may tell of them first.
+    Left(Vec<LeftCall>),
     /// Take no new calls; those that are being made go on.
     Drain,
     /// End the subscriptions: see [`Front::stopped`].
@@ -195,6 +198,7 @@ impl Front {
             FrontInput::SessionClosed(session) => self.hub.closed(session),
             FrontInput::LogLost { tag, lost } => self.hub.log_lost(tag, lost),
             FrontInput::Rest { id, request } => self.rest(now, id, &request),
+            FrontInput::Left(left) => self.take_left(now, &left),
             FrontInput::Drain => {
                 self.is_draining = true;
                 self.carrier.opensips.drain();

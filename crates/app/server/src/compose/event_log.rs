@@ -35,6 +35,7 @@ pub fn journal_config(config: &Config) -> Result<JournalConfig, ConfigError> {
         kept: Duration::from_secs(section.kept),
         max_events,
         max_bytes,
+        goes_on: config.opensips.is_some(),
     })
 }
 

@@ -32,6 +32,7 @@ pub fn front_config(config: &Config) -> Result<Option<OpenSipsFrontConfig>, Conf
         log_pii: config.log.pii,
         stay_awake: awake(opensips.stay_awake)?,
         log_requests: false,
+        left: Vec::new(),
     }))
 }
 

@@ -222,10 +222,18 @@ fn a_key_means_one_request_whoever_carries_the_call_and_after_a_restart() {
     let at = running.switch.addresses().control[0];
     let (status, replayed, after) = ask(at, "POST", "/v1/calls", Some("k1"), &call("opensips"));
     assert_eq!((status, replayed, &after), (201, true, &first), "started before the restart");
-    assert!(
-        names(&ask(at, "GET", "/v1/calls?carrier=opensips", None, "").2, "calls")
-            .iter()
-            .all(|id| id != first["id"].as_str().unwrap())
+    // It has gone on meanwhile, and is ended by the name that it had.
+    let id = first["id"].as_str().unwrap();
+    wait("the call is taken back", || {
+        names(&ask(at, "GET", "/v1/calls?carrier=opensips", None, "").2, "calls") == [id]
+    });
+    assert_eq!(ask(at, "GET", &path, None, "").2["state"], "talking");
+    assert_eq!(ask(at, "DELETE", &path, None, "").0, 202);
+    wait("the record is in the log", || story(at, id).contains(&"call.record".to_owned()));
+    let ends = story(at, id).iter().filter(|kind| *kind == "call.ended").count();
+    assert_eq!(
+        (ends, ask(at, "GET", &format!("/v1/call-records/{id}"), None, "").2["talked_seconds"].is_number()),
+        (1, true)
     );
     assert!(running.stop());
 }

@@ -3,7 +3,8 @@
 //! ```text
 //!   Entry ──▶ its call's line: seq, domains ──▶ Logged: id, seq, JSON ──▶ drain(): events, and what is open
 //!                                                                            │ one durable commit
-//!   start(open): log.started, and call.ended for each ◀── a restart ◀────────┘
+//!   start(open): log.started, and call.ended for each ◀── a restart ◀────────┤
+//!   go_on(open): those that a server beyond us carries ◀─────────────────────┘
 //! ```
 //!
 //! It holds one line for each call that lives, and for the last [`ENDED_KEPT`] that have ended: their recordings and the
@@ -25,6 +26,7 @@ use super::change::{
 use super::elsewhere::{CommandEnded, CommandResult, FlowTrouble, Gap, Ports, Registration, Started, Trunk, Webhook};
 use super::entry::{CommandName, Entry, PortsWord};
 use super::kind::Kind;
+use super::left::{Chapter, LeftCall};
 use super::record::date_time;
 use super::setup::{
     CompactText, Connecting, Dialing, Ended, Leg, LegEnded, Nothing, Noticed, Parties, Progress, seconds,
@@ -41,7 +43,7 @@ pub const MAX_DOMAINS: usize = 8;
 const LOST_NAMED: usize = 1_000;
 
 /// A call that has not ended, as it survives a restart.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct OpenCall {
     /// The number that its next event gets.
     #[serde(rename = "n")]
@@ -52,6 +54,9 @@ pub struct OpenCall {
     /// The webhook that it has of its own, by name.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<CompactString>,
+    /// What was told of a call that a server beyond us carries: it may go on without us.
+    #[serde(rename = "s", default, skip_serializing_if = "Vec::is_empty")]
+    pub story: Vec<Chapter>,
 }
 
 /// What has become of the entries since the last batch.
@@ -123,6 +128,18 @@ impl Journal {
     pub fn new(next: EventId) -> Self {
         let (calls, ended, changed) = (AHashMap::new(), VecDeque::new(), AHashSet::new());
         Self { next, calls, ended, changed, command: None, out: Vec::new() }
+    }
+
+    /// Takes those of the calls that were open when the switch last ran which a server beyond us carries: they go on, until whoever
+    /// knows tells that they are over. To be asked before [`Journal::start`] ends the others.
+    pub fn go_on(&mut self, open: &mut Vec<(CallId, OpenCall)>) -> Vec<LeftCall> {
+        let goes_on = |(call, line): &mut (CallId, OpenCall)| call.is_beyond() && !line.story.is_empty();
+        let left = |(call, line): (CallId, OpenCall)| {
+            let (story, webhook) = (line.story.clone(), line.webhook.clone());
+            self.calls.insert(call, Line { call: line, ended: false });
+            LeftCall { call, story, webhook }
+        };
+        open.extract_if(.., goes_on).map(left).collect()
     }
 
     /// Tells that the switch has started, and of each call that was open when it last ran that it is over.
@@ -215,7 +232,8 @@ impl Journal {
 
     fn call(&mut self, told: &Told) {
         let (at, call) = (told.at, told.call);
-        self.calls.entry(call).or_insert_with(|| Line { call: OpenCall::default(), ended: false });
+        let line = self.calls.entry(call).or_insert_with(|| Line { call: OpenCall::default(), ended: false });
+        line.call.note(told);
         match &told.event {
             Event::Incoming { from, to } => {
                 self.concerns(call, &[from, to]);
@@ -361,6 +379,8 @@ impl Journal {
     fn end(&mut self, call: CallId) {
         let Some(line) = self.calls.get_mut(&call).filter(|line| !line.ended) else { return };
         line.ended = true;
+        // Nobody has to find it again.
+        line.call.story = Vec::new();
         self.ended.push_back(call);
         if self.ended.len() > ENDED_KEPT
             && let Some(oldest) = self.ended.pop_front()

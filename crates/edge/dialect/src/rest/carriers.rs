@@ -15,6 +15,7 @@ use super::route::{self, Method};
 use super::shape::{Field, Kind, Values, call_named, hexadecimal};
 use super::switch::{OPENSIPS, SWITCH};
 use super::{Request, Response, Route};
+use crate::journal::LeftCall;
 
 /// Go on (RFC 9110 section 15.2.1): what a request is told that another desk may carry out.
 pub const GO_ON: u16 = 100;
@@ -79,6 +80,14 @@ fn started_beyond(request: &Request) -> bool {
 }
 
 impl Desk {
+    /// A call that goes on since before the start.
+    pub fn take_left(&mut self, left: &LeftCall) {
+        left.told().for_each(|told| self.known.told(&told));
+        if let Some(webhook) = &left.webhook {
+            self.webhooks.insert(left.call, webhook.clone());
+        }
+    }
+
     /// What was taken for a call is part of another one.
     pub fn forget(&mut self, call: CallId) {
         self.known.forget(call);

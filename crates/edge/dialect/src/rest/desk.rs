@@ -141,7 +141,7 @@ pub struct Desk {
     /// The commands that end calls, until those are over: such a command is over before its call is.
     enders: AHashMap<CallId, CommandId>,
     /// The webhooks that calls have of their own, until those are over.
-    webhooks: AHashMap<CallId, CompactString>,
+    pub(super) webhooks: AHashMap<CallId, CompactString>,
     ended: VecDeque<CommandId>,
     pub(super) totals: Totals,
     pub(super) keys: Keys,

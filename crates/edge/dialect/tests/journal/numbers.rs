@@ -1,7 +1,9 @@
 //! Numbers of events, within the log and within a call, also across a restart.
 
 use hookswitch_call::{CallId, Event};
-use hookswitch_dialect::journal::{Batch, CommandName, ENDED_KEPT, Entry, EventId, Journal, MAX_DOMAINS, OpenCall};
+use hookswitch_dialect::journal::{
+    Batch, CommandName, ENDED_KEPT, Entry, EventId, Journal, MAX_DOMAINS, MAX_STORY, OpenCall,
+};
 use serde_json::Value;
 
 use crate::told::{AT, CALL, ended, incoming, of, told};
@@ -71,7 +73,8 @@ fn what_is_open_goes_with_each_batch_and_is_told_to_be_over_after_a_restart() {
     let first = batch(&mut journal, [told(incoming()), of(CallId(2), incoming())]);
     let mut open = first.open;
     open.sort_by_key(|(call, _)| *call);
-    let line = OpenCall { next: 1, domains: vec!["a.test".into(), "[2001:db8::1]".into()], webhook: None };
+    let line =
+        OpenCall { next: 1, domains: vec!["a.test".into(), "[2001:db8::1]".into()], webhook: None, story: Vec::new() };
     assert_eq!(open, [(CallId(2), Some(line.clone())), (CALL, Some(line.clone()))]);
     assert_eq!(batch(&mut journal, [of(CallId(2), ended())]).open, [(CallId(2), None)]);
     assert!(batch(&mut journal, []).open.is_empty());
@@ -154,4 +157,38 @@ fn a_gap_is_an_event() {
     let batch = journal.drain();
     assert_eq!(batch.events[0].kind, "log.gap");
     assert!(batch.events[0].text.contains(r#""data":{"missed":12}"#));
+}
+
+#[test]
+fn a_call_that_a_server_beyond_us_carries_goes_on_after_a_restart() {
+    let beyond = CallId(CallId::FIRST_BEYOND.0 | 7);
+    let mut journal = Journal::new(EventId(1));
+    let noticed = Event::Noticed { wire_id: "x".into() };
+    let dialing = || Event::Dialing {
+        leg: hookswitch_call::LegId(0),
+        party: hookswitch_call::Party::Caller,
+        wire_id: "x".into(),
+        to: "sip:a@b.test".into(),
+    };
+    let held = Event::Held { party: hookswitch_call::Party::Caller, hold: true };
+    let mut told_of = vec![of(beyond, noticed.clone()), told(incoming()), of(beyond, held)];
+    told_of.extend((0..MAX_STORY + 5).map(|_| of(beyond, dialing())));
+    told_of.extend([of(beyond, Event::Bridged), of(beyond, Event::Bridged)]);
+    let last = batch(&mut journal, told_of);
+    let mut open: Vec<(CallId, OpenCall)> =
+        last.open.into_iter().filter_map(|(call, open)| Some((call, open?))).collect();
+    assert_eq!(open.len(), 2);
+    let mut after = Journal::new(EventId(100));
+    let left = after.go_on(&mut open);
+    assert_eq!((left.len(), left[0].call, open.len()), (1, beyond, 1), "ours is over");
+    // No more than that is kept, and that they talk, once.
+    let story: Vec<&Event> = left[0].story.iter().map(|chapter| &chapter.event).collect();
+    assert_eq!((story.len(), story[0], story[MAX_STORY]), (MAX_STORY + 1, &noticed, &Event::Bridged));
+    after.start(AT, open);
+    let first = after.drain();
+    assert_eq!(first.events.iter().map(|event| event.call).collect::<Vec<_>>(), [None, Some(CALL)]);
+    assert!(first.events[0].text.contains(r#""lost":1"#), "{}", first.events[0].text);
+    // Its numbers go on.
+    let next = batch(&mut after, [of(beyond, ended())]);
+    assert_eq!((next.events[0].seq, next.open), (Some(33), vec![(beyond, None)]));
 }

@@ -19,6 +19,7 @@ mod one_request_at_a_time;
 mod orders;
 mod rig;
 mod subscriptions;
+mod taken_back;
 mod two_daemons;
 mod versions;
 mod who_talks;

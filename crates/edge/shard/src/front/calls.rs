@@ -30,7 +30,7 @@ const MAX_LEGS: usize = 16;
 
 /// How far a call is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stage {
+pub(super) enum Stage {
     /// A command makes it, and nobody has been called.
     Locating(Ticket),
     /// A command makes it, and somebody is called.
@@ -43,18 +43,20 @@ enum Stage {
 
 /// One call. The backend knows as many at most.
 #[derive(Debug)]
-struct Carried {
-    caller: Address,
-    callee: Address,
+pub(super) struct Carried {
+    pub(super) caller: Address,
+    pub(super) callee: Address,
     began: Time,
     answered: Option<Time>,
-    wire_id: Option<CompactString>,
+    pub(super) wire_id: Option<CompactString>,
     legs: Vec<Leg>,
     /// How many events have been told.
-    seq: u32,
-    stage: Stage,
+    pub(super) seq: u32,
+    pub(super) stage: Stage,
     /// A command ends it.
     is_ending: bool,
+    /// Nobody has told when it ended.
+    is_gone: bool,
     /// The backend's name of its second dialog.
     second: Option<CallId>,
     /// To whom a party of it is being transferred, as far as that is known.
@@ -75,7 +77,7 @@ struct Leg {
 /// All of them.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
-    calls: BTreeMap<CallId, Carried>,
+    pub(super) calls: BTreeMap<CallId, Carried>,
     /// Whose second dialog it is.
     second: AHashMap<CallId, CallId>,
     /// The commands that make calls and those that end them, until they are over.
@@ -132,8 +134,15 @@ impl Calls {
         }
     }
 
-    /// OpenSIPS has said more of a call that no command makes than its events do.
+    /// OpenSIPS has said more of a call than its events do.
     pub(crate) fn learned(&mut self, at: Time, call: CallId, learned: Learned) {
+        if learned == Learned::Gone {
+            let whole = self.whose(call);
+            if let Some(carried) = self.calls.get_mut(&whole).filter(|carried| carried.counts(whole) == call) {
+                carried.is_gone = true;
+            }
+            return;
+        }
         let Some(carried) = self.calls.get_mut(&call).filter(|carried| carried.stage == Stage::Noticed) else { return };
         match learned {
             Learned::Parties([caller, callee]) if carried.caller.0.is_empty() => {
@@ -141,7 +150,7 @@ impl Calls {
                 self.say(at, call, None, Event::Started { caller, callee });
             }
             // A phone that was transferred makes it, and its command has said to whom.
-            Learned::Parties(_) => {}
+            Learned::Parties(_) | Learned::Gone => {}
             Learned::Answered { since } => {
                 // Of the call of a transferred phone its command says that it is answered.
                 if !carried.wire_id.as_ref().is_some_and(|wire_id| self.made.knows(wire_id)) {
@@ -345,11 +354,7 @@ impl Calls {
         let call = self.whose(dialog);
         let Some(carried) = self.calls.get(&call) else { return };
         let (leg, party) = if dialog == call { (LegId(0), Party::Caller) } else { (LegId(1), Party::Callee) };
-        let counts = match carried.stage {
-            Stage::Locating(_) | Stage::Ringing(_) | Stage::Noticed => call,
-            Stage::Talking => carried.second.unwrap_or(call),
-        };
-        if dialog == counts {
+        if dialog == carried.counts(call) {
             let cause = self.why(call, end.0);
             self.end(at, call, owner, (&cause, end.1));
         } else {
@@ -359,6 +364,9 @@ impl Calls {
 
     /// Why a call is over. Of those that no command makes OpenSIPS tells that they are, and nothing more.
     fn why(&self, call: CallId, told: &Cause) -> Cause {
+        if self.calls.get(&call).is_some_and(|carried| carried.is_gone && !carried.is_ending) {
+            return Cause { fault: Fault::Upstream, ..Cause::hangup() }.with_text("The End Was Not Told");
+        }
         let is_stranger = |carried: &&Carried| {
             let is_made = carried.wire_id.as_ref().is_some_and(|wire_id| self.made.knows(wire_id));
             carried.stage == Stage::Noticed && !is_made && told.kind == Kind::Hangup
@@ -371,7 +379,7 @@ impl Calls {
     }
 
     /// A call is over; nothing follows.
-    fn end(&mut self, at: Time, call: CallId, owner: Option<Ticket>, (cause, talked): (&Cause, Time)) {
+    pub(super) fn end(&mut self, at: Time, call: CallId, owner: Option<Ticket>, (cause, talked): (&Cause, Time)) {
         // The backend does not know since when the parties of a call talk that a phone has made.
         let since = self.calls.get(&call).and_then(|carried| carried.answered).filter(|_| talked.is_zero());
         let talked = since.map_or(talked, |since| at.saturating_sub(since));
@@ -395,7 +403,7 @@ impl Calls {
 }
 
 impl Carried {
-    fn new(began: Time, [caller, callee]: [Address; 2], stage: Stage) -> Self {
+    pub(super) fn new(began: Time, [caller, callee]: [Address; 2], stage: Stage) -> Self {
         Self {
             caller,
             callee,
@@ -406,13 +414,14 @@ impl Carried {
             seq: 0,
             stage,
             is_ending: false,
+            is_gone: false,
             second: None,
             transfer_to: None,
             transferred: None,
         }
     }
 
-    fn goes_on(&mut self, at: Time, event: &Event) {
+    pub(super) fn goes_on(&mut self, at: Time, event: &Event) {
         if let Event::Dialing { leg, party, wire_id, to } = event {
             if let Stage::Locating(ticket) = self.stage {
                 self.stage = Stage::Ringing(ticket);
@@ -435,6 +444,14 @@ impl Carried {
             self.stage = Stage::Talking;
             self.answered.get_or_insert(at);
             self.legs.iter_mut().filter(|leg| leg.state == "answered").for_each(|leg| leg.state = "talking");
+        }
+    }
+
+    /// The dialog whose end is the end of this call.
+    fn counts(&self, call: CallId) -> CallId {
+        match self.stage {
+            Stage::Locating(_) | Stage::Ringing(_) | Stage::Noticed => call,
+            Stage::Talking => self.second.unwrap_or(call),
         }
     }
 

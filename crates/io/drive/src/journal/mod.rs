@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use compact_str::CompactString;
 use hookswitch_call::Time;
-use hookswitch_dialect::journal::{Entry, EventId, Filter};
+use hookswitch_dialect::journal::{Entry, EventId, Filter, LeftCall};
 use hookswitch_opensips::Link;
 use hookswitch_store::{EventLog, LogExtent, StoreError};
 
@@ -58,13 +58,22 @@ pub struct JournalConfig {
     pub max_events: u64,
     /// How many bytes of them at most. The file is larger, by half or so. Default 4 GiB.
     pub max_bytes: u64,
+    /// Whether somebody takes the calls that a server beyond us carries and that have not ended: see
+    /// [`JournalThread::take_left`]. Default no: they are told to be over, like all others.
+    pub goes_on: bool,
 }
 
 impl JournalConfig {
     /// Everything at its default, in this folder.
     #[must_use]
     pub fn new(folder: Option<PathBuf>) -> Self {
-        Self { folder, kept: Duration::from_secs(48 * 3_600), max_events: 10_000_000, max_bytes: 4 << 30 }
+        Self {
+            folder,
+            kept: Duration::from_secs(48 * 3_600),
+            max_events: 10_000_000,
+            max_bytes: 4 << 30,
+            goes_on: false,
+        }
     }
 }
 
@@ -130,6 +139,7 @@ impl Shared {
 pub struct JournalThread {
     handle: JournalHandle,
     threads: Vec<JoinHandle<()>>,
+    left: Vec<LeftCall>,
 }
 
 impl JournalThread {
@@ -157,16 +167,23 @@ impl JournalThread {
             counted: Counted::default(),
             trouble: Mutex::new(None),
         });
-        let writer = Writer::new(Arc::clone(&shared), clock, config, EventId(next))?;
+        let (writer, left) = Writer::new(Arc::clone(&shared), clock, config, EventId(next))?;
         let writes = thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
         let threads = [Some(writes), reads].into_iter().flatten().collect();
-        Ok(Self { handle: JournalHandle { shared }, threads })
+        Ok(Self { handle: JournalHandle { shared }, threads, left })
     }
 
     /// For those who tell and those who read.
     #[must_use]
     pub fn handle(&self) -> JournalHandle {
         self.handle.clone()
+    }
+
+    /// The calls that a server beyond us carries and that had not ended when the last process did: whoever takes them tells how they
+    /// go on. Empty from then on.
+    #[must_use]
+    pub fn take_left(&mut self) -> Vec<LeftCall> {
+        std::mem::take(&mut self.left)
     }
 
     /// Keeps what was pushed, ends, and closes the file. Readers get nothing more.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use compact_str::ToCompactString as _;
 use hookswitch_call::{CallId, Time};
-use hookswitch_dialect::journal::{Batch, EventId, Journal, Logged, OpenCall};
+use hookswitch_dialect::journal::{Batch, EventId, Journal, LeftCall, Logged, OpenCall};
 use hookswitch_store::{LogBatch, LogEntry, LogKeeps, LogNote, StoreError};
 
 use super::queue::Taken;
@@ -35,13 +35,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Reads what the last process has left open.
+    /// Reads what the last process has left open; what of that goes on without us comes with it.
     pub(super) fn new(
         shared: Arc<Shared>,
         clock: Clock,
         config: &JournalConfig,
         next: EventId,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<(Self, Vec<LeftCall>), StoreError> {
         let mut open = Vec::new();
         if let Some(log) = &shared.log {
             log.notes(|key, value| match read_note(key, value) {
@@ -50,9 +50,10 @@ impl Writer {
             })?;
         }
         let mut journal = Journal::new(next);
+        let left = if config.goes_on { journal.go_on(&mut open) } else { Vec::new() };
         journal.start(clock.now(), open);
         let (kept, max_events, max_bytes) = (config.kept, config.max_events, config.max_bytes);
-        Ok(Self { shared, clock, journal, kept, max_events, max_bytes, said_full: false })
+        Ok((Self { shared, clock, journal, kept, max_events, max_bytes, said_full: false }, left))
     }
 
     /// Runs until everything was kept that came before it was told to stop.

@@ -33,6 +33,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 use hookswitch_call::CallId;
 use hookswitch_dialect::call_api::{self, Mode};
+use hookswitch_dialect::journal::LeftCall;
 use hookswitch_net::{local_address_towards, raise_descriptor_limit};
 use hookswitch_opensips::{Health, Input, MiKind};
 use hookswitch_shard::{Front, FrontConfig, SessionId};
@@ -103,6 +104,9 @@ pub struct OpenSipsFrontConfig {
     /// Whether each request of an application is logged: with [`OpenSipsFrontConfig::log_pii`] all of it, else its
     /// method and id. Default false.
     pub log_requests: bool,
+    /// The calls that had not ended when the last process did: they go on by their names, or are told to be over. Where there are any,
+    /// [`OpenSipsFront::keep_records`] has to follow. Default none.
+    pub left: Vec<LeftCall>,
 }
 
 impl Default for OpenSipsFrontConfig {
@@ -121,6 +125,7 @@ impl Default for OpenSipsFrontConfig {
             log_pii: false,
             stay_awake: Duration::ZERO,
             log_requests: false,
+            left: Vec::new(),
         }
     }
 }
@@ -264,6 +269,8 @@ impl OpenSipsFront {
             sessions: local::Sessions::default(),
             requests: run::Requests::default(),
             records: CallRecordsHandle::default(),
+            early: (!config.left.is_empty()).then(Vec::new),
+            left: config.left,
             log_requests: config.log_requests.then_some(config.log_pii),
             stay_awake: config.stay_awake.min(MAX_AWAKE),
             pending: run::Pending::default(),
@@ -338,7 +345,8 @@ impl OpenSipsFront {
         CarrierDesk::new(Arc::clone(&self.inbox) as _)
     }
 
-    /// The records of calls that are over go there from now on; before, they go nowhere but into the log of events.
+    /// The records of calls that are over go there from now on; before, they go nowhere but into the log of events, or wait for this
+    /// where calls were left.
     pub fn keep_records(&self, records: CallRecordsHandle) {
         self.inbox.push_always(Message::Records(records));
     }

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hookswitch_dialect::call_api::{Admission, LogLost};
-use hookswitch_dialect::journal::Entry;
 use hookswitch_dialect::journal::record::CallDetail;
+use hookswitch_dialect::journal::{Entry, LeftCall};
 use hookswitch_dialect::rest::CommandEnd;
 use hookswitch_net::TaskPoll;
 use hookswitch_opensips::{Health, Input, Link, RequestId};
@@ -117,6 +117,10 @@ pub(super) struct FrontLoop {
     pub(super) requests: Requests,
     /// Where the records of calls go.
     pub(super) records: CallRecordsHandle,
+    /// Those that wait until that is known.
+    pub(super) early: Option<Vec<CallDetail>>,
+    /// Calls of before the start, until it has begun.
+    pub(super) left: Vec<LeftCall>,
     /// Whether requests are logged, and if so whether with the people they name.
     pub(super) log_requests: Option<bool>,
     /// For how long after a message nobody sleeps.
@@ -167,6 +171,9 @@ impl FrontLoop {
         let shared = Arc::clone(&self.shared);
         let _end = shared.status.on_drop();
         let now = self.clock.now();
+        // Before OpenSIPS tells of them again.
+        let left = std::mem::take(&mut self.left);
+        self.give(now, FrontInput::Left(left));
         self.front.start(now);
         self.carry_out(now);
         self.turns().await;
@@ -293,7 +300,10 @@ impl FrontLoop {
             }
             Message::OpenSips(input) => self.give(now, FrontInput::OpenSips(input)),
             Message::Resolved(found) => self.resolved(found),
-            Message::Records(records) => self.records = records,
+            Message::Records(records) => {
+                self.records = records;
+                self.early.take().into_iter().flatten().for_each(|detail| self.records.push(Box::new(detail)));
+            }
             Message::Count(answer) => {
                 // Whoever asked may have given up meanwhile.
                 let _ = answer.send(self.counts());
@@ -395,8 +405,11 @@ impl FrontLoop {
         self.tell(Entry::Command { at, command, kind, call, result });
     }
 
-    fn call_recorded(&self, detail: Box<CallDetail>) {
-        self.records.push(detail.clone());
+    fn call_recorded(&mut self, detail: Box<CallDetail>) {
+        match &mut self.early {
+            Some(early) => early.push(CallDetail::clone(&detail)),
+            None => self.records.push(detail.clone()),
+        }
         self.tell(Entry::Record(detail));
     }
 
