@@ -13,7 +13,7 @@ use std::time::Duration;
 use hookswitch_call::{PlayEnd, PlayId, RecordEnd, RecordPlan, RecordingId, Time, Tracks};
 use hookswitch_codec::Codec;
 
-use crate::config::FRAME_MS;
+use crate::config::FRAME;
 use crate::files::FileId;
 use crate::power::{Gate, Verdict};
 use crate::prelude::Prelude;
@@ -176,13 +176,29 @@ impl Recorder {
         Turn { piece, ..Turn::default() }
     }
 
-    /// What is ready of it, some time after it was said.
+    /// What is ready of it, some time after it was said, and no more than half a second: what else there is has its turn at once.
     pub fn turn(&mut self, now: Time) -> Turn {
-        // However late this one is, the next is when it would have been: recordings that have waited together for a machine
-        // that stood still would else have their turns together from then on, and their memory.
-        let missed = now.saturating_sub(self.due).as_millis() / PIECE.as_millis();
-        self.due += PIECE * u32::try_from(missed + 1).unwrap_or(u32::MAX);
-        self.advance(now.saturating_sub(PATIENCE), false)
+        // However late this one is, because the machine stood still: what was said meanwhile may still be in the socket, so no more
+        // is written than if this had come in time, and the next leaves as long to read it as packets are waited for.
+        let until = self.due.saturating_sub(PATIENCE);
+        let turn = self.advance(until, false);
+        if self.ready(until) < self.samples_in(FRAME) || self.paused {
+            // That one is when it would have been: recordings that have waited together would else have their turns together
+            // from then on, and their memory.
+            let missed = (now + PATIENCE).saturating_sub(self.due).as_millis() / PIECE.as_millis();
+            self.due += PIECE * u32::try_from(missed + 1).unwrap_or(u32::MAX);
+        }
+        turn
+    }
+
+    fn samples_in(&self, time: Duration) -> usize {
+        samples_in(time, self.rate) as usize
+    }
+
+    /// Samples of each channel before a moment that were not given away.
+    fn ready(&self, until: Time) -> usize {
+        let track = self.incoming.as_ref().or(self.outgoing.as_ref());
+        track.map_or(0, |track| usize::try_from(track.place_at(until) - track.from()).unwrap_or(0))
     }
 
     /// Everything up to this moment. Afterwards what comes is left out.
@@ -201,14 +217,13 @@ impl Recorder {
         }
     }
 
-    /// Gives away what was said before a moment: whole frames, or all of it.
+    /// Gives away what was said before a moment: whole frames of at most half a second, or all of it.
     fn advance(&mut self, until: Time, all: bool) -> Turn {
-        let frame = (self.rate * FRAME_MS / 1_000) as usize;
+        let (frame, ready) = (self.samples_in(FRAME), self.ready(until));
+        let count = if all { ready } else { (ready - ready % frame).min(self.samples_in(PIECE)) };
         let Some(track) = self.incoming.as_ref().or(self.outgoing.as_ref()).filter(|_| !self.paused) else {
             return Turn::default();
         };
-        let count = usize::try_from(track.place_at(until) - track.from()).unwrap_or(0);
-        let count = if all { count } else { count - count % frame };
         let limit = track.from() + count as i64;
         let [incoming, outgoing] = [&mut self.incoming, &mut self.outgoing].map(|track| {
             let Some(track) = track else { return vec![0; count] };

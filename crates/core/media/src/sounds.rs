@@ -10,6 +10,9 @@ use hookswitch_codec::{Codec, Tone, ToneGenerator};
 
 use crate::files::{FileError, FileId, FileOrder};
 
+/// Orders that there is room for when there are none.
+const USUAL: usize = 4;
+
 /// Orders for files, and the next name.
 #[derive(Debug, Default)]
 pub(crate) struct FileOrders {
@@ -23,7 +26,12 @@ impl FileOrders {
     }
 
     pub fn pop(&mut self) -> Option<FileOrder> {
-        self.waiting.pop_front()
+        let order = self.waiting.pop_front();
+        if order.is_none() {
+            // After a moment in which the machine stood still there were thousands.
+            self.waiting.shrink_to(USUAL);
+        }
+        order
     }
 
     /// A name for a file of this owner.

@@ -41,6 +41,9 @@ const WAITING_ROOM: usize = 64;
 /// Packets in a row whose timestamps lead nowhere near the present, after which the source is taken to count anew.
 const STRAYS: u8 = 3;
 
+/// How much more time than has passed such packets may tell of, before they are taken for held back.
+const HELD_BACK: Duration = PATIENCE;
+
 /// Packets among which the one is looked for that has come soonest after its time.
 const WINDOW: u16 = 100;
 
@@ -90,13 +93,21 @@ struct Source {
     /// A timestamp, and its place.
     timestamp: u32,
     place: i64,
-    /// Packets in a row that are nowhere near the present.
-    strays: u8,
+    strays: Option<Strays>,
     /// How many packets were compared, and how far after its arrival the soonest of them is placed.
     compared: u16,
     soonest: i64,
     /// Places are to be moved by so many samples.
     slew: i64,
+}
+
+/// Packets in a row that are nowhere near the present.
+#[derive(Debug)]
+struct Strays {
+    /// Where the first of them would be placed, and where the present was then.
+    place: i64,
+    here: i64,
+    count: u8,
 }
 
 #[derive(Debug)]
@@ -182,7 +193,7 @@ impl Track {
     fn place(&mut self, now: Time, codec: &Codec, rtp: &Packet<'_>) -> Option<i64> {
         let here = self.place_at(now);
         let (latest, furthest) = (self.samples_in(PATIENCE), self.samples_in(MAX_AHEAD));
-        let slack = self.samples_in(SLACK);
+        let (slack, held_back) = (self.samples_in(SLACK), self.samples_in(HELD_BACK));
         let same = self.source.as_mut().filter(|known| known.ssrc == rtp.ssrc() && known.clock == codec.clock_rate);
         let Some(source) = same else {
             self.begin(here, codec, rtp);
@@ -194,14 +205,13 @@ impl Track {
         // Late, but not for what has not been written yet, as after a moment in which the machine stood still.
         let is_late = ahead < -latest;
         if (is_late && place < self.from) || ahead > furthest {
-            source.strays += 1;
-            if source.strays < STRAYS {
+            if !source.has_strayed(place, here, held_back) {
                 return None;
             }
             self.begin(here, codec, rtp);
             return Some(here);
         }
-        source.strays = 0;
+        source.strays = None;
         Some(source.follow(place, (!is_late).then_some(ahead), ticks > 0, (slack, rtp.timestamp())))
     }
 
@@ -212,7 +222,7 @@ impl Track {
             clock: codec.clock_rate,
             timestamp: rtp.timestamp(),
             place: here,
-            strays: 0,
+            strays: None,
             compared: 0,
             soonest: i64::MIN,
             slew: 0,
@@ -351,6 +361,18 @@ impl Track {
 }
 
 impl Source {
+    /// Takes note of a packet that is nowhere near the present: whether its source counts anew. Packets that were held back, by
+    /// the network or because the machine stood still, come faster than they were said, and are merely too late.
+    fn has_strayed(&mut self, place: i64, here: i64, held_back: i64) -> bool {
+        let strays = self.strays.get_or_insert(Strays { place, here, count: 0 });
+        let (told_of, passed) = (place - strays.place, here - strays.here);
+        if told_of - 2 * passed > held_back {
+            *strays = Strays { place, here, count: 0 };
+        }
+        strays.count = strays.count.saturating_add(1);
+        strays.count >= STRAYS && passed > 0 && told_of <= 2 * passed
+    }
+
     /// Remembers where a packet belongs and moves what follows, if the clock of its phone is not ours. `ahead`
     /// says how far after its arrival the packet is placed, where that says something of its clock.
     fn follow(&mut self, place: i64, ahead: Option<i64>, is_newest: bool, (slack, timestamp): (i64, u32)) -> i64 {

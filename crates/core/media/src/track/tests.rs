@@ -162,6 +162,47 @@ fn a_clock_that_begins_anew_is_believed_at_the_third_packet() {
 }
 
 #[test]
+fn packets_that_the_network_held_back_for_too_long_are_left_out_and_move_nothing() {
+    for (told_of, at_once) in [(100, true), (100, false), (13, true)] {
+        let mut tape = Tape::new();
+        for n in 0..50 {
+            tape.at(20 * u64::from(n)).nth(n);
+        }
+        // What was said meanwhile comes when it has been written already.
+        let now = 20 * u64::from(50 + told_of);
+        let written = now - 40;
+        tape.at(now).frames(written);
+        for n in 0..told_of {
+            let apart = if at_once { 0 } else { u64::from(n) };
+            tape.at(now + apart).nth(50 + n);
+        }
+        for n in 0..100 {
+            tape.at(now + 100 + 20 * u64::from(n)).nth(50 + told_of + n);
+        }
+        // The first two of them came in time.
+        let heard = tape.frames(now + 2_000);
+        let expected: Vec<_> = (0..102).map(|n| sample(48 + told_of + n)).collect();
+        assert_eq!(heard, expected, "{told_of} packets, at once: {at_once}");
+    }
+}
+
+#[test]
+fn a_phone_that_is_later_for_good_is_placed_when_it_comes() {
+    let mut tape = Tape::new();
+    for n in 0..50 {
+        tape.at(20 * u64::from(n)).nth(n);
+    }
+    tape.at(1_500).frames(1_300);
+    // Its timestamps did not go on while it was silent.
+    for n in 0..10 {
+        tape.at(1_500 + 20 * u64::from(n)).nth(50 + n);
+    }
+    let heard = tape.frames(1_700);
+    assert_eq!(heard[..12], [SILENCE; 12], "and the first two");
+    assert_eq!(heard[12..], [52, 53, 54, 55, 56, 57, 58, 59].map(sample));
+}
+
+#[test]
 fn timestamps_and_sequence_numbers_wrap() {
     let mut tape = Tape::new();
     for n in 0..4u16 {
@@ -333,7 +374,7 @@ fn what_a_burst_took_is_given_back() {
         for n in 0..50 {
             tape.at(second * 1_000 + 20 * u64::from(n)).nth(250 + n);
         }
-        tape.samples(second * 1_000 + 800);
+        tape.samples(second * 1_000 + 1_000);
     }
     let held = (tape.track.bytes.capacity(), tape.track.waiting.capacity(), tape.track.samples.capacity());
     assert!(held.0 <= 8_000 && held.1 <= 64 && held.2 <= 8_000, "{held:?}");
