@@ -16,11 +16,16 @@ mod memory;
 mod writer;
 
 use std::path::Path;
+use std::time::Duration;
 
 pub use embedded::{AHEAD_NAME, FILE_NAME, SCHEMA_VERSION};
 pub use error::StoreError;
 pub use log::{EventLog, LOG_AHEAD_NAME, LOG_FILE_NAME, LogBatch, LogEntry, LogExtent, LogKeeps, LogNote, Trimmed};
 pub use writer::{Committed, LAZY, MAX_PENDING, MAX_PENDING_BYTES, QueueFull, Ticket, Writer};
+
+/// Shortest time from the beginning of one commit to that of the next. A synchronised write costs the processor much the same
+/// however little it writes: without this a busy switch makes thousands of them a second, of a few records each.
+pub const PACE: Duration = Duration::from_millis(2);
 
 /// What entries are about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

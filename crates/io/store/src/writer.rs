@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::{Store, StoreError, Table, Write};
+use crate::{PACE, Store, StoreError, Table, Write};
 
 /// Entries that may wait for the disk.
 pub const MAX_PENDING: usize = 65_536;
@@ -176,9 +176,12 @@ fn run(shared: &Shared, mut store: Box<dyn Store>, mut committed: impl FnMut(Com
         if writes.is_empty() {
             return Ok(());
         }
-        let up_to = Ticket(up_to);
+        let (up_to, began) = (Ticket(up_to), Instant::now());
         match store.commit(&writes) {
-            Ok(()) => committed(Committed { up_to, result: Ok(()) }),
+            Ok(()) => {
+                committed(Committed { up_to, result: Ok(()) });
+                thread::sleep(PACE.saturating_sub(began.elapsed()));
+            }
             Err(error) if stopping => return Err(error),
             Err(error) => {
                 put_back(shared, writes);

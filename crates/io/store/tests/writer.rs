@@ -4,7 +4,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use hookswitch_store::{Committed, LAZY, MAX_PENDING, QueueFull, Store, StoreError, Table, Ticket, Write, Writer};
+use hookswitch_store::{
+    Committed, LAZY, MAX_PENDING, PACE, QueueFull, Store, StoreError, Table, Ticket, Write, Writer,
+};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -170,4 +172,34 @@ fn stopping_tells_of_what_could_not_be_stored() {
     bench.verdicts.send(Err(error())).unwrap();
     assert!(bench.acknowledged.recv_timeout(PATIENCE).unwrap().result.is_err());
     assert!(bench.writer.stop().is_err());
+}
+
+/// A store that tells when its commits begin.
+struct Timed(Sender<Instant>);
+
+impl Store for Timed {
+    fn load(&mut self, _: Table, _: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn commit(&mut self, _: &[Write]) -> Result<(), StoreError> {
+        let _ = self.0.send(Instant::now());
+        Ok(())
+    }
+}
+
+#[test]
+fn changes_that_come_all_the_time_share_commits_that_have_a_pace() {
+    let (began, begins) = channel();
+    let writer = Writer::start(Box::new(Timed(began)), |_| {}).unwrap();
+    let end = Instant::now() + 20 * PACE;
+    let mut changes = 0;
+    while Instant::now() < end {
+        writer.push(put(&format!("key {}", changes % 100), "1")).unwrap();
+        changes += 1;
+    }
+    writer.stop().unwrap();
+    let times: Vec<Instant> = begins.iter().collect();
+    assert!(times.len() > 1 && changes > 10 * times.len(), "{changes} changes in {} commits", times.len());
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= PACE), "{times:?}");
 }

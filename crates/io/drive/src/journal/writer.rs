@@ -2,12 +2,13 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use compact_str::ToCompactString as _;
 use hookswitch_call::{CallId, Time};
 use hookswitch_dialect::journal::{Batch, EventId, Journal, LeftCall, Logged, OpenCall};
-use hookswitch_store::{LogBatch, LogEntry, LogKeeps, LogNote, StoreError};
+use hookswitch_store::{LogBatch, LogEntry, LogKeeps, LogNote, PACE, StoreError};
 
 use super::queue::Taken;
 use super::ring::segment;
@@ -70,10 +71,11 @@ impl Writer {
                 self.journal.take(entry);
             }
             self.fill_gap(count, gap);
-            let batch = self.journal.drain();
+            let (batch, began) = (self.journal.drain(), Instant::now());
             if !self.keep(batch) || stopping {
                 return;
             }
+            thread::sleep(PACE.saturating_sub(began.elapsed()));
         }
     }
 

@@ -256,7 +256,14 @@ impl<B: Base> Drop for Ahead<B> {
     }
 }
 
+/// Nice value of the thread: nobody waits for it, and calls do wait for a processor.
+const NICE: i32 = 10;
+
 fn run<B: Base>(shared: &Shared<B::Record>, mut base: B) {
+    // On Linux this is about the calling thread.
+    if let Err(error) = rustix::process::nice(NICE) {
+        tracing::debug!(%error, "a database is written at the priority of calls");
+    }
     while let Some(Work { records, last, nudges }) = wait_for_work(shared) {
         let result = base.apply(&records, last);
         let mut state = shared.lock();

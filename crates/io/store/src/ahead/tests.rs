@@ -209,3 +209,24 @@ fn what_stands_behind_damage_is_left_out_and_not_taken_for_what_follows() {
     drop(ahead);
     assert_eq!(bench.kept(), [0, 7]);
 }
+
+/// The nice value of our thread of this name.
+fn nice_of(name: &str) -> i32 {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+    let named = |task: &PathBuf| std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name);
+    let stat = std::fs::read_to_string(tasks.into_iter().find(named).unwrap().join("stat")).unwrap();
+    // The 19th field, of which the first two end with the name in brackets.
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    fields.split_whitespace().nth(16).unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_thread_of_the_database_gives_way_to_others() {
+    let bench = Bench::new();
+    let base = Numbers(Arc::clone(&bench.disk));
+    let ahead = Ahead::open(&bench.folder.path().join("ahead"), base, "follows").unwrap();
+    add(&ahead, 1, 10).unwrap();
+    ahead.settle().unwrap();
+    let own = rustix::process::nice(0).unwrap();
+    assert_eq!(nice_of("follows"), (own + NICE).min(19));
+}
