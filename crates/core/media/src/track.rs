@@ -41,9 +41,6 @@ const WAITING_ROOM: usize = 64;
 /// Packets in a row whose timestamps lead nowhere near the present, after which the source is taken to count anew.
 const STRAYS: u8 = 3;
 
-/// How much more time than has passed such packets may tell of, before they are taken for held back.
-const HELD_BACK: Duration = PATIENCE;
-
 /// Packets among which the one is looked for that has come soonest after its time.
 const WINDOW: u16 = 100;
 
@@ -193,7 +190,7 @@ impl Track {
     fn place(&mut self, now: Time, codec: &Codec, rtp: &Packet<'_>) -> Option<i64> {
         let here = self.place_at(now);
         let (latest, furthest) = (self.samples_in(PATIENCE), self.samples_in(MAX_AHEAD));
-        let (slack, held_back) = (self.samples_in(SLACK), self.samples_in(HELD_BACK));
+        let slack = self.samples_in(SLACK);
         let same = self.source.as_mut().filter(|known| known.ssrc == rtp.ssrc() && known.clock == codec.clock_rate);
         let Some(source) = same else {
             self.begin(here, codec, rtp);
@@ -205,7 +202,7 @@ impl Track {
         // Late, but not for what has not been written yet, as after a moment in which the machine stood still.
         let is_late = ahead < -latest;
         if (is_late && place < self.from) || ahead > furthest {
-            if !source.has_strayed(place, here, held_back) {
+            if !source.has_strayed(place, here, latest) {
                 return None;
             }
             self.begin(here, codec, rtp);
@@ -362,11 +359,12 @@ impl Track {
 
 impl Source {
     /// Takes note of a packet that is nowhere near the present: whether its source counts anew. Packets that were held back, by
-    /// the network or because the machine stood still, come faster than they were said, and are merely too late.
-    fn has_strayed(&mut self, place: i64, here: i64, held_back: i64) -> bool {
+    /// the network or because the machine stood still, come faster than they were said, and are merely too late: after so many samples
+    /// too much it is looked afresh.
+    fn has_strayed(&mut self, place: i64, here: i64, most: i64) -> bool {
         let strays = self.strays.get_or_insert(Strays { place, here, count: 0 });
         let (told_of, passed) = (place - strays.place, here - strays.here);
-        if told_of - 2 * passed > held_back {
+        if told_of - 2 * passed > most {
             *strays = Strays { place, here, count: 0 };
         }
         strays.count = strays.count.saturating_add(1);

@@ -20,6 +20,7 @@ use hookswitch_call::{
     Address, AudioFacts, AudioNews, AudioQuality, CallAudio, CallId, Cause, Event, Kind, LegId, MediaOp, Party,
     RecordEnd, Recorded, Report, Time, Told,
 };
+use hookswitch_dialect::rest::CallView;
 use serde_json::{Value, json};
 
 use crate::{HttpId, Output, Shard};
@@ -334,17 +335,8 @@ impl Shard {
 }
 
 fn heading(call: &Call) -> Value {
-    let state = match call.state {
-        State::AwaitLocation(_) => "locating",
-        State::AwaitAnswer(_) => "ringing",
-        // Nobody is looked for yet.
-        State::AwaitStep => "locating",
-        State::AwaitDescription => "answering",
-        State::Talking => "talking",
-        State::AwaitEnds => "ending",
-    };
     json!({
-        "call": call.id.to_string(), "state": state, "from": call.caller, "to": call.callee,
+        "call": call.id.to_string(), "state": CallView::of(call).state, "from": call.caller, "to": call.callee,
         "anchored": call.anchored, "created": epoch(Some(call.created)), "answered": epoch(call.joined),
     })
 }
