@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use hookswitch_dialect::call_api::{self as dialect, Access, COMMANDS, Mode, Origins, Pattern};
-use hookswitch_drive::{ApplicationConfig, MAX_MESSAGE, TlsFiles, Token};
+use hookswitch_drive::{ApplicationConfig, MAX_MESSAGE, TlsFiles, Token, WebListen};
 
 use super::web_listen;
 use crate::config::{self, CallApi, Compat, Config, ConfigError, Disconnect};
@@ -13,7 +13,9 @@ use crate::config::{self, CallApi, Compat, Config, ConfigError, Disconnect};
 /// The listener.
 pub(super) fn listener(config: &Config) -> Result<ApplicationConfig, ConfigError> {
     let call_api = &config.call_api;
-    let mut listener = ApplicationConfig::new(web_listen("call_api.listen", &call_api.listen)?);
+    let listen = web_listen("call_api.listen", &call_api.listen)?;
+    exposure(call_api, &listen)?;
+    let mut listener = ApplicationConfig::new(listen);
     if !call_api.path.starts_with('/') {
         return Err(ConfigError::value("call_api.path", "must begin with a slash"));
     }
@@ -42,6 +44,22 @@ pub(super) fn listener(config: &Config) -> Result<ApplicationConfig, ConfigError
         return Err(too_small("call_api.rate"));
     }
     Ok(listener)
+}
+
+/// Whoever reaches it can end any call: those of other hosts prove who they are, unless it is said that they need not.
+fn exposure(config: &CallApi, listen: &WebListen) -> Result<(), ConfigError> {
+    let may_be_open = config.open && config.compat == Compat::Original;
+    if listen.is_this_host() || !config.tokens.is_empty() || may_be_open {
+        return Ok(());
+    }
+    let mut why = format!(
+        "{listen} can be reached from other hosts, and nobody has to prove here who it is: configure call_api.tokens, \
+         or listen on localhost"
+    );
+    if config.compat == Compat::Original {
+        why.push_str("; where all who reach it may end any call, call_api.open says so");
+    }
+    Err(ConfigError::value("call_api.listen", why))
 }
 
 /// What the dialect is told.
@@ -175,6 +193,26 @@ mod tests {
         }
         for (key, value) in [("max_message", 70_000), ("ping_time", 0), ("ping_time", 86_401), ("handshake_time", 0)] {
             assert!(listen(&format!("call_api: {{ {key}: {value} }}")).unwrap_err().contains(key));
+        }
+    }
+
+    #[test]
+    fn other_hosts_need_a_token_unless_it_is_said_that_they_need_none() {
+        for exposed in ["0.0.0.0:5059", "[::]:5059", "10.0.0.1:5059", "switch.example.test:5059"] {
+            let why = listen(&format!("call_api: {{ listen: \"{exposed}\" }}")).unwrap_err();
+            assert!(why.starts_with(&format!("call_api.listen: {exposed} can be reached from other hosts")), "{why}");
+            assert!(why.contains("call_api.tokens") && why.contains("call_api.open"), "{why}");
+            for way_out in [format!("tokens: [ {{ name: a, secret: {SECRET} }} ]"), "open: true".to_owned()] {
+                let text = format!("call_api: {{ listen: \"{exposed}\", {way_out} }}");
+                assert_eq!(listen(&text).unwrap().listen.to_string(), exposed);
+            }
+            // The strict dialect has no such clients.
+            let strict = format!("call_api: {{ listen: \"{exposed}\", compat: strict, open: true }}");
+            let why = listen(&strict).unwrap_err();
+            assert!(why.contains("call_api.tokens") && !why.contains("call_api.open"), "{why}");
+        }
+        for own in ["localhost:5059", "127.0.0.9:5059", "[::1]:5059"] {
+            assert!(listen(&format!("call_api: {{ listen: \"{own}\" }}")).is_ok(), "{own}");
         }
     }
 

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CallApi {
-    /// `HOST:PORT`; `localhost` listens on 127.0.0.1 and ::1. Without `tokens`, whoever reaches it can end any call.
+    /// `HOST:PORT`; `localhost` listens on 127.0.0.1 and ::1. Without `tokens`, whoever reaches it can end any call, and so
+    /// it has to be an address of this host alone, unless `open` says otherwise.
     pub listen: String,
     /// Path of the WebSocket.
     pub path: String,
@@ -27,6 +28,9 @@ pub struct CallApi {
     /// Who may connect: with the header `Authorization: Bearer SECRET`, or, from a web page, with the subprotocols
     /// `call-api` and `bearer.SECRET`. Empty: everybody.
     pub tokens: Vec<Token>,
+    /// Whether other hosts may connect without a token, for clients of the original, which have none: only in a network
+    /// of your own, and not with `compat: strict`.
+    pub open: bool,
     /// Most sessions at once; more are answered 503.
     pub max_sessions: usize,
     /// Most connections from one address. Default: 250 from other hosts, no such limit from this one.
@@ -54,6 +58,7 @@ impl Default for CallApi {
             allowed_origins: Vec::new(),
             tls: None,
             tokens: Vec::new(),
+            open: false,
             max_sessions: 1_000,
             max_per_address: None,
             max_in_flight: 1_024,

@@ -53,6 +53,7 @@ pub const KEYS: &[(&str, Takes)] = &[
     ("call_api.compat", Restart),
     ("call_api.allowed_origins", Reload),
     ("call_api.tokens", Reload),
+    ("call_api.open", Reload),
     ("call_api.tls", Restart),
     ("call_api.max_sessions", Restart),
     ("call_api.max_per_address", Restart),

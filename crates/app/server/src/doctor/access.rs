@@ -1,11 +1,11 @@
-//! Who may command the switch over the control listener.
+//! Who may command the switch over the control listener and the Call API.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
 use hookswitch_drive::check_authorities;
 
 use super::check::Check;
-use crate::config::Config;
+use crate::config::{Config, Role};
 
 const AREA: &str = "access";
 const SUBJECT: &str = "control";
@@ -78,6 +78,28 @@ pub fn collect(config: &Config) -> Option<Facts> {
     })
 }
 
+/// The Call API, where other hosts reach it.
+pub fn call_api(config: &Config) -> Option<Check> {
+    const SUBJECT: &str = "call_api";
+    let call_api = &config.call_api;
+    let mut addresses = call_api.listen.to_socket_addrs().into_iter().flatten();
+    let address = addresses.find(|address| !address.ip().to_canonical().is_loopback())?;
+    if !config.roles.has(Role::Control) {
+        return None;
+    }
+    if call_api.tokens.is_empty() {
+        let seen = format!("{address} can be reached from other hosts, and whoever does may end any call");
+        let advice = "configure call_api.tokens in place of call_api.open, or listen on localhost";
+        return Some(Check::warning(AREA, SUBJECT, seen, advice));
+    }
+    if call_api.tls.is_none() {
+        let seen = format!("{address} can be reached from other hosts, and tokens go there in the clear");
+        let advice = "configure call_api.tls, or let a proxy on this host speak TLS and listen on localhost";
+        return Some(Check::warning(AREA, SUBJECT, seen, advice));
+    }
+    Some(Check::ok(AREA, SUBJECT, format!("{} tokens, over TLS", call_api.tokens.len())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::check::State;
@@ -85,6 +107,19 @@ mod tests {
 
     fn states(text: &str) -> Vec<State> {
         judge(&collect(&Config::parse("t", text).unwrap())).iter().map(|check| check.state).collect()
+    }
+
+    #[test]
+    fn the_call_api_is_looked_at_where_other_hosts_reach_it() {
+        let state = |text: &str| call_api(&Config::parse("t", text).unwrap()).map(|check| check.state);
+        assert_eq!(state("call_api: { listen: \"127.0.0.1:5059\" }"), None);
+        let listen = "listen: \"0.0.0.0:5059\"";
+        assert_eq!(state(&format!("call_api: {{ {listen}, open: true }}")), Some(State::Warning));
+        assert_eq!(state(&format!("call_api: {{ {listen}, open: true }}\nroles: [sip]")), None);
+        let tokens = "tokens: [ { name: a, secret: 0123456789abcdef } ]";
+        assert_eq!(state(&format!("call_api: {{ {listen}, {tokens} }}")), Some(State::Warning));
+        let tls = "tls: { certificate: c, key: k }";
+        assert_eq!(state(&format!("call_api: {{ {listen}, {tokens}, {tls} }}")), Some(State::Ok));
     }
 
     #[test]

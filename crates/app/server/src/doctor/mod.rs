@@ -82,6 +82,7 @@ fn look(found: &Found, stun: &[String]) -> Vec<Check> {
     checks.extend(names::judge(&names));
     checks.extend(certificates::judge(&certificates::collect(config), certificates::now()));
     checks.extend(access::judge(&access::collect(config)));
+    checks.extend(access::call_api(config));
     let store = store::collect(config.data_dir(), found.file.as_deref(), has_secrets(config));
     checks.extend(store::judge(&store));
     checks.extend(opensips::judge(&opensips::collect(config, running.is_some())));
