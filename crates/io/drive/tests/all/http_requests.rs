@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::time::Duration;
 
-use crate::harness::{config, http, options, read_response, receive, sip_address, store, tcp, udp};
-use hookswitch_drive::{MAX_BODY, Switch};
+use crate::harness::{config, http, options, read_response, receive, sip_address, store, tcp, udp, web};
+use hookswitch_drive::{HttpConfig, MAX_BODY, Switch};
 use hookswitch_sip::Transport;
 
 fn connect(switch: &Switch) -> TcpStream {
@@ -59,7 +59,7 @@ fn a_body_too_large_is_refused_without_being_read() {
     let switch = Switch::start(config(29_200)).unwrap();
     let mut stream = connect(&switch);
     let length = MAX_BODY + 1;
-    let head = format!("PUT /dir/example.test HTTP/1.1\r\nHost: switch\r\nContent-Length: {length}\r\n\r\n");
+    let head = format!("PUT /dir/example.test HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     assert_eq!(read_response(&mut stream).status(), 413);
 }
@@ -70,7 +70,7 @@ fn a_chunked_body_has_the_same_limit() {
     let mut stream = connect(&switch);
     let mut writer = stream.try_clone().unwrap();
     let sender = std::thread::spawn(move || {
-        let head = "PUT /dir/example.test HTTP/1.1\r\nHost: switch\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let head = "PUT /dir/example.test HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n";
         let _ = writer.write_all(head.as_bytes());
         let chunk = vec![b' '; 1024 * 1024];
         for _ in 0..=MAX_BODY / chunk.len() {
@@ -85,12 +85,35 @@ fn a_chunked_body_has_the_same_limit() {
 }
 
 #[test]
+fn a_browser_that_others_have_led_here_is_refused() {
+    let mut config = config(29_200);
+    config.channels = Some(HttpConfig::new(web("127.0.0.1:0")));
+    let switch = Switch::start(config).unwrap();
+    let (directory, channels) = (switch.addresses().http[0], switch.addresses().channels[0]);
+    let ask = |to, request: &str, fields: &str| {
+        let mut stream = tcp(to);
+        let text = format!("{request} HTTP/1.1\r\n{fields}Content-Length: 0\r\n\r\n");
+        stream.write_all(text.as_bytes()).unwrap();
+        read_response(&mut stream).status()
+    };
+    for (to, request) in [(directory, "POST /drain"), (directory, "GET /reg"), (channels, "POST /channel")] {
+        assert_eq!(ask(to, request, "Host: 127.0.0.1\r\nOrigin: http://evil.test\r\n"), 403, "{request}");
+        // DNS rebinding: to the browser the page is of the same origin.
+        assert_eq!(ask(to, request, "Host: evil.test\r\nOrigin: http://evil.test\r\n"), 403, "{request}");
+        assert_eq!(ask(to, request, "Host: evil.test\r\n"), 421, "{request}");
+    }
+    assert_eq!(ask(directory, "GET /health", "Host: switch\r\n"), 200);
+    assert_eq!(ask(directory, "GET /reg", "Host: localhost\r\n"), 200);
+    assert_eq!(http(&mut tcp(channels), "POST", "/channel", "{}").status(), 200);
+}
+
+#[test]
 fn a_request_that_never_ends_costs_only_its_sender() {
     let mut config = config(29_200);
     config.http.as_mut().unwrap().idle_timeout = Duration::from_millis(300);
     let switch = Switch::start(config).unwrap();
     let mut stuck = connect(&switch);
-    stuck.write_all(b"PUT /dir/example.test HTTP/1.1\r\nHost: switch\r\nContent-Le").unwrap();
+    stuck.write_all(b"PUT /dir/example.test HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Le").unwrap();
     assert_eq!(http(&mut connect(&switch), "GET", "/health", "").status(), 200);
     // The connection is closed, with or without a word.
     let mut rest = Vec::new();

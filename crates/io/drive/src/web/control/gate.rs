@@ -195,7 +195,7 @@ fn scope(grant: &Grant, looks: bool, is_public: bool) -> Result<(), Problem> {
 
 /// A name that leads here by the will of others (DNS rebinding) lets their pages ask as if they were ours. Where
 /// nobody has to prove who it is, only addresses and `localhost` are names of ours.
-fn own_host(headers: &HeaderMap) -> Result<(), Problem> {
+pub(in crate::web) fn own_host(headers: &HeaderMap) -> Result<(), Problem> {
     let Some(host) = headers.get(header::HOST) else { return Ok(()) };
     let text = String::from_utf8_lossy(host.as_bytes());
     let name = match text.rsplit_once(':') {

@@ -44,7 +44,7 @@ pub use audit::{AUDIT_FILE, MAX_AUDIT_QUEUE};
 pub use carriers::CarrierDesk;
 pub(super) use ends::follow;
 pub(super) use files::Files;
-pub(super) use gate::Gate;
+pub(super) use gate::{Gate, own_host};
 
 /// Connections at once, by default; beyond, they are closed.
 pub const MAX_CONTROL_CONNECTIONS: usize = 4_096;
