@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Response;
 use super::desk::{Done, Turn};
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use super::route::{Answer, Method, Resource, Route};
 use super::shape::{Field, Kind, object_schema};
 use crate::access::Scope;
@@ -37,7 +37,7 @@ const ROUTES: &[Route] = &[
         query: &[],
         body: Some(&[]),
         answers: &[Answer { status: 202, about: "It drains.", schema: Some("Health") }],
-        problems: &[],
+        problems: &[Code::DomainNotAllowed],
         run: drain,
     },
 ];
@@ -57,6 +57,9 @@ fn health(turn: &mut Turn<'_>) -> Result<Done, Problem> {
 }
 
 fn drain(turn: &mut Turn<'_>) -> Result<Done, Problem> {
+    if !turn.request.grant.domains.is_empty() {
+        return Err(Problem::new(Code::DomainNotAllowed, "the switch is drained only by those who see all domains"));
+    }
     turn.switch.drain();
     Ok(Done::Now(Response::json(202, &document(turn))))
 }

@@ -20,7 +20,7 @@ const ROUTES: &[Route] = &[Route {
     query: &[],
     body: Some(&[]),
     answers: &[Answer { status: 200, about: "It was read.", schema: Some("Reload") }],
-    problems: &[Code::BadConfiguration],
+    problems: &[Code::DomainNotAllowed, Code::BadConfiguration],
     run: by_listener,
 }];
 

@@ -226,6 +226,10 @@ fn limits_are_told_and_draining_refuses_new_calls() {
     assert_eq!(world.rest("POST", "/v1/calls", START).status, 201);
     let full = world.rest("POST", "/v1/calls", START);
     assert_eq!((full.status, code(&full), header(&full, "retry-after")), (503, "too_many_calls".into(), Some("1")));
+    let narrow = Grant { domains: vec!["x.test".into()], ..Grant::everything() };
+    let refused = world.rest_with("POST", "/v1/drain", "", Headers::default(), narrow);
+    assert_eq!((refused.status, code(&refused)), (403, "domain_not_allowed".into()));
+    assert_eq!(document(&world.rest("GET", "/v1/health", ""))["status"], "ok");
     let drained = world.rest("POST", "/v1/drain", "");
     assert_eq!((drained.status, document(&drained)["status"].clone()), (202, "draining".into()));
     assert_eq!(code(&world.rest("POST", "/v1/calls", START)), "draining");

@@ -99,6 +99,19 @@ fn a_scope_allows_what_it_says_and_nothing_else() {
 }
 
 #[test]
+fn who_sees_some_domains_neither_drains_the_switch_nor_has_its_file_read_again() {
+    let narrow = Arc::new(Grant { domains: vec!["x.test".into()], ..Grant::everything() });
+    let switch = Switch::start(with(|control| control.tokens = vec![token(SECRET, &narrow)])).unwrap();
+    let mut stream = tcp(control(&switch));
+    for request in ["POST /v1/drain", "POST /v1/reload"] {
+        let refused = ask(&mut stream, request, &[("Authorization", &bearer(SECRET))]);
+        assert_eq!((refused.status(), problem(&refused).as_str()), (403, "domain_not_allowed"), "{request}");
+    }
+    assert_eq!(ask(&mut stream, "GET /health/live", &[]).status(), 200);
+    assert_eq!(ask(&mut stream, "GET /health", &[]).status(), 200);
+}
+
+#[test]
 fn a_switch_that_an_application_has_drained_is_not_healthy_and_is_alive() {
     let switch = Switch::start(with(|_| {})).unwrap();
     let mut stream = tcp(control(&switch));

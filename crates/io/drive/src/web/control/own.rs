@@ -1,5 +1,6 @@
 //! Operations of the native REST that are no business of the switch behind it: the listener has whom to ask by itself.
 
+use hookswitch_dialect::access::Grant;
 use hookswitch_dialect::rest::{self, Code, Problem, Response};
 
 use crate::reload::ReloadHandle;
@@ -26,14 +27,18 @@ impl Own {
     pub(crate) async fn answer(&self, request: &rest::Request) -> Answered {
         let admitted = rest::admit(request)?;
         match admitted.name() {
-            "reload" => self.reload().await,
+            "reload" => self.reload(&request.grant).await,
             // Where there is a log, it is asked before.
             "listEvents" | "getEvent" => Err(Problem::new(Code::Unavailable, "events are not kept here")),
             _ => webhook::pages::answer(&self.webhooks, &request.grant, &admitted).await,
         }
     }
 
-    async fn reload(&self) -> Answered {
+    async fn reload(&self, grant: &Grant) -> Answered {
+        if !grant.domains.is_empty() {
+            let why = "the configuration is read again only for those who see all domains";
+            return Err(Problem::new(Code::DomainNotAllowed, why));
+        }
         let nobody = || Problem::new(Code::Unavailable, "nobody can read the configuration again now");
         let handle = self.reload.as_ref().ok_or_else(nobody)?;
         match handle.ask().await.ok_or_else(nobody)? {
