@@ -62,11 +62,17 @@ fn document() -> Value {
                 with the event `command.ended`.",
         },
         "servers": [{ "url": "/" }],
-        "security": [{ "bearer": [] }, {}],
+        "security": [{ "bearer": [] }, { "certificate": [] }, {}],
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer" } },
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer" },
+                "certificate": {
+                    "type": "mutualTLS",
+                    "description": "a certificate of the client, where the switch is configured to ask for one",
+                },
+            },
         },
     })
 }

@@ -45,6 +45,11 @@ fn each_code_stands_in_the_page() {
 fn the_openapi_document_is_json_and_names_each_operation() {
     let document: serde_json::Value = serde_json::from_str(&openapi()).expect("JSON");
     assert_eq!(document["openapi"], "3.1.0");
+    let schemes = document["components"]["securitySchemes"].as_object().expect("schemes");
+    for way in document["security"].as_array().expect("ways to prove who one is") {
+        assert!(way.as_object().expect("names").keys().all(|name| schemes.contains_key(name)), "{way}");
+    }
+    assert_eq!(schemes["certificate"]["type"], "mutualTLS");
     for route in ROUTES.iter() {
         let operation = &document["paths"][route.path][route.method.name().to_lowercase()];
         assert_eq!(operation["operationId"], route.name);
