@@ -186,7 +186,7 @@ fn pages_of_other_origins_ask_if_they_are_listed() {
     let asked = ask(&mut stream, "POST /v1/nothing-is-here", &[desk]);
     assert_eq!(asked.status(), 404);
     assert!(asked.head.contains("access-control-allow-origin: https://desk.example\r\n"), "{}", asked.head);
-    let exposed = "access-control-expose-headers: accept-ranges, content-range, etag, link, location, ratelimit, ratelimit-policy, retry-after\r\n";
+    let exposed = "access-control-expose-headers: accept-ranges, content-range, etag, idempotency-replayed, link, location, ratelimit, ratelimit-policy, retry-after\r\n";
     assert!(asked.head.contains(exposed), "{}", asked.head);
     let other = ("Origin", "https://other.example");
     for request in ["OPTIONS /v1/calls", "POST /v1/nothing-is-here", "GET /health"] {

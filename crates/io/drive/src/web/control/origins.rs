@@ -16,7 +16,8 @@ const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
 
 /// What it may read.
 const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static(
-    "Accept-Ranges, Content-Range, ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After",
+    "Accept-Ranges, Content-Range, ETag, Idempotency-Replayed, Link, Location, RateLimit, RateLimit-Policy, \
+     Retry-After",
 );
 
 /// How long a browser may remember what a page may do, in seconds.
