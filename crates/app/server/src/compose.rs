@@ -35,6 +35,7 @@ mod network;
 mod nodes;
 mod opensips;
 mod recordings;
+mod secrets;
 mod services;
 mod sip_tls;
 mod toll;

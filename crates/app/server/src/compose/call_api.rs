@@ -7,7 +7,7 @@ use std::time::Duration;
 use hookswitch_dialect::call_api::{self as dialect, Access, COMMANDS, Mode, Origins, Pattern};
 use hookswitch_drive::{ApplicationConfig, MAX_MESSAGE, TlsFiles, Token, WebListen};
 
-use super::web_listen;
+use super::{secrets, web_listen};
 use crate::config::{self, CallApi, Compat, Config, ConfigError, Disconnect};
 
 /// The listener.
@@ -100,7 +100,11 @@ fn tokens(config: &CallApi) -> Result<Vec<Token>, ConfigError> {
 
 fn secret(written: &config::Token, key: &impl Fn(&str) -> String) -> Result<String, ConfigError> {
     match (&written.secret, &written.secret_file) {
-        (Some(secret), None) => Ok(secret.clone()),
+        // A secret itself has no colon.
+        (Some(text), None) => {
+            let named = secrets::named(text).map_err(|why| ConfigError::value(key("secret"), why))?;
+            Ok(named.unwrap_or_else(|| text.clone()))
+        }
         (None, Some(file)) => {
             let bad = |error| ConfigError::value(key("secret_file"), format!("{}: {error}", file.display()));
             Ok(std::fs::read_to_string(file).map_err(bad)?.trim().to_owned())
@@ -163,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_come_from_the_file_or_from_files_of_their_own() {
+    fn tokens_come_from_the_file_from_files_of_their_own_or_from_the_environment() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secret");
         std::fs::write(&file, format!("{SECRET}-file\n")).unwrap();
@@ -173,8 +177,14 @@ mod tests {
             file.display()
         );
         assert_eq!(listen(&text).unwrap().tokens.len(), 2);
+        let named = format!("call_api: {{ tokens: [ {{ name: kiosk, secret: \"file:{}\" }} ] }}", file.display());
+        assert_eq!(listen(&named).unwrap().tokens.len(), 1);
         std::fs::remove_file(file).unwrap();
         assert!(listen(&text).unwrap_err().contains("call_api.tokens[1].secret_file: "));
+        assert!(listen(&named).unwrap_err().starts_with("call_api.tokens[0].secret: "));
+        let variable = "call_api: { tokens: [ { name: a, secret: \"env:HOOKSWITCH_NO_SUCH_VARIABLE\" } ] }";
+        let why = listen(variable).unwrap_err();
+        assert!(why.contains("[0].secret: there is no variable `HOOKSWITCH_NO_SUCH_VARIABLE`"), "{why}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use hookswitch_dialect::rest;
 use hookswitch_drive::{AUDIT_FILE, ControlConfig, MAX_BODY, TlsFiles, Token};
 
 use super::call_api::{positive, seconds, too_small};
-use super::{nodes, web_listen};
+use super::{nodes, secrets, web_listen};
 use crate::config::{Config, ConfigError, Control, ControlGrant, ControlScope};
 
 /// Digits of a SHA-256 digest.
@@ -134,22 +134,14 @@ fn grant(control: &Control, written: &ControlGrant, key: &impl Fn(&str) -> Strin
 
 /// What is wrong with it is said without quoting it: it may be the secret itself.
 fn token(text: &str, grant: &Arc<Grant>) -> Result<Token<Grant>, String> {
-    let secret = match text.split_once(':') {
-        Some(("sha256", digits)) => {
-            let digest = digest(digits).ok_or(format!("sha256: is followed by {DIGEST_DIGITS} hexadecimal digits"))?;
-            return Ok(Token::of_digest(digest, Arc::clone(grant)));
-        }
-        Some(("env", name)) => {
-            std::env::var(name).map_err(|_| format!("the environment has no variable {name}, or no text in it"))?
-        }
-        Some(("file", path)) => std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?,
-        _ => {
-            let why = "is neither sha256:DIGEST nor env:NAME nor file:PATH; a secret does not belong in this file: \
-                       put its digest there (printf %s SECRET | sha256sum)";
-            return Err(why.to_owned());
-        }
-    };
-    Token::of_secret(secret.trim(), Arc::clone(grant)).map_err(|error| error.to_string())
+    if let Some(digits) = text.strip_prefix("sha256:") {
+        let digest = digest(digits).ok_or(format!("sha256: is followed by {DIGEST_DIGITS} hexadecimal digits"))?;
+        return Ok(Token::of_digest(digest, Arc::clone(grant)));
+    }
+    let why = "is neither sha256:DIGEST nor env:NAME nor file:PATH; a secret does not belong in this file: put its \
+               digest there (printf %s SECRET | sha256sum)";
+    let secret = secrets::named(text)?.ok_or(why)?;
+    Token::of_secret(&secret, Arc::clone(grant)).map_err(|error| error.to_string())
 }
 
 fn digest(digits: &str) -> Option<[u8; 32]> {

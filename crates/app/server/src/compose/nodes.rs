@@ -9,7 +9,7 @@ use hookswitch_drive::{Door, HttpConfig, Token};
 use hookswitch_nodes::MAX_NODES;
 use hookswitch_shard::NodesConfig;
 
-use super::web_listen;
+use super::{secrets, web_listen};
 use crate::config::{Config, ConfigError, Role, Roles, SipTls};
 
 /// What is left of a configuration for a process that does not have all roles: the others are on other nodes, and one file
@@ -150,15 +150,11 @@ pub(super) fn client(config: &Config) -> Result<Option<hookswitch_drive::NodesCo
 pub fn secret(config: &Config) -> Result<Option<String>, ConfigError> {
     let Some(text) = &config.nodes.token else { return Ok(None) };
     let bad = |why: String| ConfigError::value("nodes.token", why);
-    let secret = match text.split_once(':') {
-        Some(("env", name)) => {
-            std::env::var(name).map_err(|_| bad(format!("the environment has no variable {name}, or no text in it")))?
-        }
-        Some(("file", path)) => std::fs::read_to_string(path).map_err(|error| bad(format!("{path}: {error}")))?,
+    match secrets::named(text).map_err(bad)? {
+        Some(secret) => Ok(Some(secret)),
         // What is wrong is said without quoting it: it may be the secret itself.
-        _ => return Err(bad("is neither env:NAME nor file:PATH; a secret does not belong in this file".to_owned())),
-    };
-    Ok(Some(secret.trim().to_owned()))
+        None => Err(bad("is neither env:NAME nor file:PATH; a secret does not belong in this file".to_owned())),
+    }
 }
 
 /// Who may come in where nodes talk to each other.

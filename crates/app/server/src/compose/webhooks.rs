@@ -13,6 +13,7 @@ use hookswitch_drive::{
 };
 use hookswitch_sip::Network;
 
+use super::secrets::named;
 use crate::config::{CallWebhooks, Config, ConfigError, Webhook};
 
 /// Longest name of a webhook or of a key, in characters.
@@ -196,18 +197,10 @@ fn seconds(key: &'static str, value: u64, range: std::ops::RangeInclusive<u64>) 
 
 /// A key, from wherever it is. Nothing that stands in there is in an error.
 pub(super) fn secret(place: &str) -> Result<WebhookSecret, Bad> {
-    let text = match place.split_once(':') {
-        Some(("env", name)) => {
-            std::env::var(name).map_err(|_| ("secrets", format!("there is no variable `{name}`, or no text in it")))?
-        }
-        Some(("file", path)) => {
-            std::fs::read_to_string(path).map_err(|error| ("secrets", format!("{path}: {error}")))?
-        }
-        _ => {
-            return Err(("secrets", "is neither env:NAME nor file:PATH; a secret does not belong in this file".into()));
-        }
+    let Some(text) = named(place).map_err(|why| ("secrets", why))? else {
+        return Err(("secrets", "is neither env:NAME nor file:PATH; a secret does not belong in this file".into()));
     };
-    text.trim().parse().map_err(|error| ("secrets", format!("{place}: {error}")))
+    text.parse().map_err(|error| ("secrets", format!("{place}: {error}")))
 }
 
 #[cfg(test)]

@@ -86,8 +86,8 @@ pub struct Tls {
 pub struct Token {
     /// What it is called in logs. All sessions with this token share its limits.
     pub name: String,
-    /// The secret: 16 to 512 letters, digits and `-._~+/=`; those with `/` or `=` cannot come from web pages. Never shown
-    /// again.
+    /// The secret, or better `env:NAME` for the environment variable that holds it or `file:PATH` for the file that
+    /// does: 16 to 512 letters, digits and `-._~+/=`; those with `/` or `=` cannot come from web pages. Never shown again.
     pub secret: Option<String>,
     /// A file with the secret instead, on one line.
     pub secret_file: Option<PathBuf>,

@@ -102,9 +102,11 @@ fn ours(config: &Config, seen: Vec<IpAddr>) -> Vec<IpAddr> {
 }
 
 fn has_secrets(config: &Config) -> bool {
+    // One with a colon only says where it is.
+    let is_here = |secret: &String| !secret.contains(':');
     config.domains.values().any(|domain| !domain.users.is_empty())
         || config.trunks.values().any(|trunk| trunk.secret.is_some())
-        || config.call_api.tokens.iter().any(|token| token.secret.is_some())
+        || config.call_api.tokens.iter().any(|token| token.secret.as_ref().is_some_and(is_here))
 }
 
 #[cfg(test)]
