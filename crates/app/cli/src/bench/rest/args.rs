@@ -6,14 +6,16 @@ use std::time::Duration;
 use anyhow::ensure;
 use clap::Args;
 
-use super::course::requests_of_a_call;
+use super::course::{Pause, requests_of_a_call};
 
 const AFTER_HELP: &str = "\
 A call begins with POST /v1/calls and ends with DELETE of the call. In between come --turns of five requests: GET of the
 call, POST of a hold of the called party, GET of that command, POST of its end, and GET of that command. All but GET
 carry an Idempotency-Key. Each request comes --pause after the answer to the one before, so that the phones have done
-what they were told; the hold as long after both phones have had their ACK as well, and fails if they have not after 5 s. A phone is called for each party, in this process: the switch must send sip:bench-*@* to
---phones. A request waits for a connection that is free; its time runs from when it is written.
+what they were told; the hold as long after both phones have had their ACK as well, and fails if they have not after
+5 s. A pause is longer or shorter at random, by --spread of itself at most. A phone is called for each party, in this
+process: the switch must send sip:bench-*@* to --phones. A request waits for a connection that is free; its time runs
+from when it is written to when the answer is in this program's socket, as the system notes it.
 
 Exit codes:
   0  every request was answered as it should be, every command was done, and every phone was hung up
@@ -45,6 +47,9 @@ pub(in crate::bench) struct RestArgs {
     /// Between an answer and the next request about the call, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 200)]
     pub(super) pause: u64,
+    /// How far pauses differ: 0 is not at all, 1 from none to twice as long
+    #[arg(long, value_name = "PART", default_value_t = 0.5)]
+    pub(super) spread: f64,
     /// Address of all phones
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.2:5070")]
     pub(super) phones: SocketAddr,
@@ -68,7 +73,7 @@ pub(super) struct Plan {
     pub(super) calls: u64,
     /// Time between two calls.
     pub(super) interval: Duration,
-    pub(super) pause: Duration,
+    pub(super) pause: Pause,
 }
 
 impl RestArgs {
@@ -82,7 +87,9 @@ impl RestArgs {
         let each = f64::from(requests_of_a_call(self.turns));
         let calls = (requests / each).round() as u64;
         ensure!(calls > 0, "--rate and --duration make no call of {each} requests");
-        let (interval, pause) = (Duration::from_secs_f64(each / self.rate), Duration::from_millis(self.pause));
+        ensure!((0.0..=1.0).contains(&self.spread), "--spread must be from 0 to 1");
+        let interval = Duration::from_secs_f64(each / self.rate);
+        let pause = Pause { mean: Duration::from_millis(self.pause), spread: self.spread };
         Ok(Plan { calls, interval, pause })
     }
 }

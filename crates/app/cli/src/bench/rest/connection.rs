@@ -1,9 +1,11 @@
 //! As much of an HTTP client as a measurement needs: one request at a time on a connection that stays.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use hookswitch_net::{read_stamped, stamp_arrivals};
 use mio::{Interest, Registry, Token};
 
 /// Longest answer, in bytes.
@@ -17,6 +19,8 @@ pub(super) struct Connection {
     stream: mio::net::TcpStream,
     outgoing: Vec<u8>,
     incoming: Vec<u8>,
+    /// When the last piece of what was read arrived, by the calendar's clock.
+    pub(super) arrived: Option<Duration>,
     /// What every request says of itself: whom it is for, and who asks.
     common: String,
 }
@@ -47,13 +51,14 @@ impl Connection {
             std::net::TcpStream::connect(server).with_context(|| format!("no control listener at {server}"))?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
+        stamp_arrivals(&stream)?;
         let mut stream = mio::net::TcpStream::from_std(stream);
         registry.register(&mut stream, name, Interest::READABLE | Interest::WRITABLE)?;
         let mut common = format!("Host: {server}\r\n");
         if let Some(token) = token {
             common.push_str(&format!("Authorization: Bearer {token}\r\n"));
         }
-        Ok(Self { stream, outgoing: Vec::new(), incoming: Vec::new(), common })
+        Ok(Self { stream, outgoing: Vec::new(), incoming: Vec::new(), arrived: None, common })
     }
 
     /// Sends a request.
@@ -92,9 +97,10 @@ impl Connection {
     pub(super) fn read(&mut self) -> anyhow::Result<Option<Answer>> {
         let mut room = [0; ROOM];
         loop {
-            match self.stream.read(&mut room) {
-                Ok(0) => bail!("the switch has closed a connection"),
-                Ok(len) => {
+            match read_stamped(&self.stream, &mut room) {
+                Ok((0, _)) => bail!("the switch has closed a connection"),
+                Ok((len, arrived)) => {
+                    self.arrived = arrived.or(self.arrived);
                     self.incoming.extend_from_slice(&room[..len]);
                     if len < ROOM {
                         break;

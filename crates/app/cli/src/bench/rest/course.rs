@@ -39,6 +39,21 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Different reasons that are told apart; more are one.
 const MAX_REASONS: usize = 50;
 
+/// How long an application thinks between an answer and its next request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pause {
+    pub(super) mean: Duration,
+    /// The part of it by which one is shorter or longer at most, 0 to 1.
+    pub(super) spread: f64,
+}
+
+impl Pause {
+    /// One of them. Where all are alike, calls that a late moment has brought together stay together to their end.
+    fn draw(self) -> Duration {
+        self.mean.mul_f64(1.0 + self.spread * (2.0 * rand::random::<f64>() - 1.0))
+    }
+}
+
 /// One kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
@@ -90,6 +105,8 @@ struct Call {
     command: String,
     failed: bool,
     written: Duration,
+    /// Between the last answer and the next request.
+    pause: Duration,
     /// Phones that have had their ACK, and since when it is both.
     talking: u8,
     stands: Option<Duration>,
@@ -101,7 +118,7 @@ struct Call {
 pub(super) struct Course {
     /// Tells the keys of this run from those of others.
     run: u32,
-    pause: Duration,
+    pause: Pause,
     turns: u16,
     calls: Vec<Option<Call>>,
     free: Vec<usize>,
@@ -121,8 +138,10 @@ pub(super) struct Tally {
     pub(super) answered: u64,
     /// Why requests failed, in words: `hold: 409 not_answered`.
     pub(super) failed: BTreeMap<String, u64>,
-    /// From writing a request to having its answer, by step.
+    /// From writing a request to having its answer in the socket, which is noted by the system, by step.
     pub(super) latency: [Histogram; STEPS.len()],
+    /// Until it was read as well, all steps together.
+    pub(super) read: Histogram,
     /// How long requests had to wait before they could be written.
     pub(super) waited: Histogram,
     /// Most calls that were open at a time.
@@ -137,12 +156,13 @@ pub(super) struct Tally {
 
 impl Course {
     /// Calls that are held and taken back so many times, with this time between an answer and the next request.
-    pub(super) fn new(run: u32, pause: Duration, turns: u16) -> Self {
+    pub(super) fn new(run: u32, pause: Pause, turns: u16) -> Self {
         let tally = Tally {
             completed: 0,
             answered: 0,
             failed: BTreeMap::new(),
             latency: std::array::from_fn(|_| Histogram::new()),
+            read: Histogram::new(),
             waited: Histogram::new(),
             peak: 0,
             last: Duration::ZERO,
@@ -183,6 +203,7 @@ impl Course {
             command: String::new(),
             failed: false,
             written: at,
+            pause: Duration::ZERO,
             talking: 0,
             stands: None,
             waits: false,
@@ -203,7 +224,7 @@ impl Course {
         while let Some(Reverse((at, slot))) = self.timers.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.timers.pop();
             match &mut self.calls[slot] {
-                Some(call) if call.step == Step::Hold => match call.stands.map(|at| at + self.pause) {
+                Some(call) if call.step == Step::Hold => match call.stands.map(|at| at + call.pause) {
                     Some(later) if later > now => self.timers.push(Reverse((later, slot))),
                     Some(_) => self.due.push_back((at, slot)),
                     None => {
@@ -224,12 +245,12 @@ impl Course {
 
     /// A phone of this call has had its ACK.
     pub(super) fn talks(&mut self, now: Duration, number: u64) {
-        let at = now + self.pause;
         let Some((slot, call)) = self.numbered(number) else { return };
         call.talking += 1;
         if call.talking == PARTIES {
             call.stands = Some(now);
             if std::mem::take(&mut call.waits) {
+                let at = now + call.pause;
                 self.timers.push(Reverse((at, slot)));
             }
         }
@@ -255,12 +276,13 @@ impl Course {
         Some(written)
     }
 
-    /// What was answered to a call's request.
-    pub(super) fn answered(&mut self, now: Duration, slot: usize, answer: &Answer) {
+    /// What was answered to a call's request, and when that was in the socket.
+    pub(super) fn answered(&mut self, now: Duration, arrived: Duration, slot: usize, answer: &Answer) {
         let Some(call) = self.calls.get_mut(slot).and_then(Option::as_mut) else { return };
         self.tally.last = now;
         self.tally.answered += 1;
-        self.tally.latency[call.step as usize].add(now.saturating_sub(call.written));
+        self.tally.latency[call.step as usize].add(arrived.saturating_sub(call.written));
+        self.tally.read.add(now.saturating_sub(call.written));
         let mut next = call.next();
         if let Err(why) = call.learn(answer) {
             let why = format!("{}: {why}", call.step.name());
@@ -271,8 +293,8 @@ impl Course {
         }
         match next {
             Some(next) => {
-                call.step = next;
-                self.timers.push(Reverse((now + self.pause, slot)));
+                (call.step, call.pause) = (next, self.pause.draw());
+                self.timers.push(Reverse((now + call.pause, slot)));
             }
             None => {
                 self.tally.completed += u64::from(!call.failed);
@@ -383,13 +405,23 @@ mod tests {
         Some((slot.unwrap(), text))
     }
 
+    /// At this time in milliseconds, read at once.
+    fn answered(course: &mut Course, now: u64, slot: usize, answer: &Answer) {
+        let now = Duration::from_millis(now);
+        course.answered(now, now, slot, answer);
+    }
+
+    fn always(mean: Duration) -> Pause {
+        Pause { mean, spread: 0.0 }
+    }
+
     fn answer(status: u16, body: &str) -> Answer {
         Answer { status, body: body.as_bytes().to_vec() }
     }
 
     #[test]
     fn a_call_is_held_and_taken_back_by_requests_a_pause_apart() {
-        let mut course = Course::new(10, Duration::from_millis(100), 2);
+        let mut course = Course::new(10, always(Duration::from_millis(100)), 2);
         course.start(Duration::ZERO, 7);
         let answers = [
             (answer(201, r#"{"id":"call_1","command":"cmd_1"}"#), "POST /v1/calls bench-0000000a-7-0"),
@@ -410,7 +442,7 @@ mod tests {
         for (answer, expected) in answers {
             assert_eq!(written(&mut course, now), Some((0, expected.to_owned())));
             assert_eq!(written(&mut course, now), None, "one at a time");
-            course.answered(Duration::from_millis(now + 1), 0, &answer);
+            answered(&mut course, now + 1, 0, &answer);
             course.handle_timeout(Duration::from_millis(now + 100));
             assert_eq!(written(&mut course, now + 100), None, "not before the pause is over");
             // Both phones, and a stranger's, have their ACK while the first answer is under way.
@@ -426,12 +458,12 @@ mod tests {
 
     /// A call, number 3, whose hold is next.
     fn about_to_hold(pause: Duration) -> Course {
-        let mut course = Course::new(0, pause, 1);
+        let mut course = Course::new(0, always(pause), 1);
         course.start(Duration::ZERO, 3);
         for good in [answer(201, r#"{"id":"call_1"}"#), answer(200, r#"{"id":"call_1"}"#)] {
             course.handle_timeout(pause);
             written(&mut course, 0).unwrap();
-            course.answered(Duration::ZERO, 0, &good);
+            answered(&mut course, 0, 0, &good);
         }
         course
     }
@@ -458,13 +490,34 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_is_never_further_from_the_mean_than_the_spread_allows() {
+        let mean = Duration::from_millis(200);
+        let drawn: Vec<Duration> = (0..1_000).map(|_| Pause { mean, spread: 0.25 }.draw()).collect();
+        let (shortest, longest) = (drawn.iter().min().unwrap(), drawn.iter().max().unwrap());
+        assert!(*shortest >= mean * 3 / 4 && *shortest < mean, "{shortest:?}");
+        assert!(*longest > mean && *longest <= mean * 5 / 4, "{longest:?}");
+        assert_eq!(always(mean).draw(), mean);
+    }
+
+    #[test]
+    fn what_this_program_takes_to_read_an_answer_is_not_the_switchs() {
+        let mut course = Course::new(0, always(Duration::ZERO), 1);
+        course.start(Duration::ZERO, 0);
+        written(&mut course, 1).unwrap();
+        let ms = Duration::from_millis;
+        course.answered(ms(9), ms(4), 0, &answer(201, r#"{"id":"call_1"}"#));
+        assert_eq!(course.tally.latency[Step::Start as usize].longest(), ms(3));
+        assert_eq!(course.tally.read.longest(), ms(8));
+    }
+
+    #[test]
     fn the_rate_is_that_between_the_first_end_and_the_last_beginning() {
-        let mut course = Course::new(0, Duration::ZERO, 1);
+        let mut course = Course::new(0, always(Duration::ZERO), 1);
         let bad = answer(503, "{}");
         for second in [1, 2, 6] {
             course.start(Duration::from_secs(second), second);
             let (slot, _) = written(&mut course, second * 1_000).unwrap();
-            course.answered(Duration::from_secs(second + 1), slot, &bad);
+            answered(&mut course, second * 1_000 + 1_000, slot, &bad);
         }
         // From the second 2 to 6; the third was not yet answered then.
         assert_eq!(course.tally.steady_rate(), Some(0.25));
@@ -479,18 +532,18 @@ mod tests {
         assert_eq!((written(&mut course, 0), course.deadline()), (None, Some(PATIENCE)));
         course.handle_timeout(PATIENCE);
         assert_eq!(written(&mut course, 5_000), Some((0, "DELETE /v1/calls/call_1 bench-00000000-3-2".to_owned())));
-        course.answered(PATIENCE, 0, &answer(202, "{}"));
+        answered(&mut course, 5_000, 0, &answer(202, "{}"));
         assert_eq!((course.tally.completed, course.open()), (0, 0));
         assert_eq!(course.tally.failed.keys().collect::<Vec<_>>(), ["hold: the phones do not talk after 5 s"]);
     }
 
     #[test]
     fn what_is_not_answered_as_it_should_be_is_told_and_ends_the_call() {
-        let mut course = Course::new(0, Duration::ZERO, 1);
+        let mut course = Course::new(0, always(Duration::ZERO), 1);
         for (number, bad) in [answer(503, r#"{"code":"unavailable"}"#), answer(201, "{}")].iter().enumerate() {
             course.start(Duration::ZERO, number as u64);
             let (slot, _) = written(&mut course, 0).unwrap();
-            course.answered(Duration::ZERO, slot, bad);
+            answered(&mut course, 0, slot, bad);
             assert_eq!(course.open(), 0, "there is nothing to end");
         }
         course.start(Duration::ZERO, 2);
@@ -500,7 +553,7 @@ mod tests {
             (answer(202, r#"{"id":"cmd_3"}"#), "DELETE /v1/calls/call_1 bench-00000000-2-2"),
         ] {
             assert_eq!(written(&mut course, 0), Some((0, expected.to_owned())));
-            course.answered(Duration::ZERO, 0, &good);
+            answered(&mut course, 0, 0, &good);
             course.handle_timeout(Duration::ZERO);
         }
         assert_eq!((course.tally.completed, course.open()), (0, 0));

@@ -129,9 +129,9 @@ impl Run {
                 (started, last) = (started + 1, now);
             }
             self.course.handle_timeout(now);
-            self.ask(now)?;
+            self.ask()?;
             // A call whose request is never answered shall not keep everybody waiting.
-            if started == plan.calls && now > last.max(self.course.tally.last) + plan.pause + PATIENCE {
+            if started == plan.calls && now > last.max(self.course.tally.last) + 2 * plan.pause.mean + PATIENCE {
                 let open = self.course.open();
                 self.course.tally.fail(format!("{open} calls without an answer for {} s", PATIENCE.as_secs()));
                 return Ok(());
@@ -174,7 +174,9 @@ impl Run {
                 && let Some(slot) = waiting.take()
             {
                 self.idle.push(index);
-                self.course.answered(self.clock.now(), slot, &answer);
+                let now = self.clock.now();
+                let arrived = connection.arrived.map_or(now, |noted| now.saturating_sub(self.clock.since(noted)));
+                self.course.answered(now, arrived, slot, &answer);
             }
         }
         if called {
@@ -187,9 +189,10 @@ impl Run {
     }
 
     /// Writes the requests that are due, as long as there are connections for them.
-    fn ask(&mut self, now: Duration) -> anyhow::Result<()> {
+    fn ask(&mut self) -> anyhow::Result<()> {
         while let Some(index) = self.idle.pop() {
             let (connection, waiting) = &mut self.connections[index];
+            let now = self.clock.now();
             match self.course.next(now, |request| connection.ask(request)).transpose()? {
                 Some(slot) => *waiting = Some(slot),
                 None => {

@@ -25,8 +25,10 @@ pub(super) struct Report {
     failed: BTreeMap<String, u64>,
     /// Most calls open at a time.
     peak: usize,
-    /// From writing a request to its answer, all kinds together.
+    /// From writing a request to having its answer in the socket, all kinds together.
     all: Spread,
+    /// Until this program had read it as well.
+    read: Spread,
     /// By kind.
     kinds: BTreeMap<&'static str, Spread>,
     /// How long requests waited before they could be written: for a free connection, or because this program was late.
@@ -72,6 +74,7 @@ impl Report {
             failed: tally.failed.clone(),
             peak: tally.peak,
             all: Spread::of(&all),
+            read: Spread::of(&tally.read),
             kinds,
             waited: Spread::of(&tally.waited),
             phones_left,
@@ -101,7 +104,7 @@ impl Report {
         let _ = writeln!(text, "repeats       {seen} to phones, {sent} by phones");
         let kinds = STEPS.iter().filter_map(|step| Some((step.name(), self.kinds.get(step.name())?)));
         for (name, Spread { p50_ms, p99_ms, max_ms }) in
-            [("all", &self.all)].into_iter().chain(kinds).chain([("waited", &self.waited)])
+            [("all", &self.all)].into_iter().chain(kinds).chain([("read", &self.read), ("waited", &self.waited)])
         {
             let _ = writeln!(text, "{name:<14}p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms, longest {max_ms:.2} ms");
         }
