@@ -22,13 +22,13 @@ use super::kinds::Company;
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// How long the media thread may take for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What phones that are not two and two speak.
-const TELEPHONY: &str = "PCMU";
+pub(super) const TELEPHONY: &str = "PCMU";
 
 /// A call of which the only party is the caller.
-const CALLER: Seat = Seat::Of(Party::Caller);
+pub(super) const CALLER: Seat = Seat::Of(Party::Caller);
 
 /// One party of a call.
 pub(super) struct Phone {
@@ -76,7 +76,6 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn set_up(company: Company, calls: u16, ports: PortRange, io: MediaIo) -> anyhow::Result<Self> {
-        let codec = |label: &str| by_label(label).with_context(|| format!("this program has no {label}"));
         let codecs = match company {
             Company::Pairs { codecs: [caller, callee], .. } => [codec(caller)?, codec(callee)?],
             Company::Rooms(_) | Company::Listeners => [codec(TELEPHONY)?; 2],
@@ -182,6 +181,21 @@ impl Table {
         self.plane.perform(MediaOp::Record { call, party: Party::Caller, recording, order });
     }
 
+    /// What the media thread has told, if it has.
+    pub(super) fn next_report(&self) -> Option<MediaReport> {
+        self.reports.try_recv().ok()
+    }
+
+    /// The same, once it has.
+    pub(super) fn report_within(&self, time: Duration) -> Option<MediaReport> {
+        self.reports.recv_timeout(time).ok()
+    }
+
+    /// Port pairs in use.
+    pub(super) fn ports_taken(&self) -> usize {
+        self.plane.totals().iter().map(|totals| totals.ports_taken).sum()
+    }
+
     /// Ends what is recorded, and says how much of it the disk has not taken.
     pub(super) fn finish_recordings(&self) -> anyhow::Result<Duration> {
         for call in 0..self.recorded {
@@ -206,14 +220,19 @@ impl Phone {
     }
 }
 
-fn socket() -> anyhow::Result<UdpSocket> {
+/// A codec of this program.
+pub(super) fn codec(label: &str) -> anyhow::Result<&'static Codec> {
+    by_label(label).with_context(|| format!("this program has no {label}"))
+}
+
+pub(super) fn socket() -> anyhow::Result<UdpSocket> {
     let socket = UdpSocket::bind((HERE, 0)).context("open a socket")?;
     socket.set_nonblocking(true)?;
     Ok(socket)
 }
 
 /// The sound again and again, for each phone from another place.
-fn soup(index: usize) -> Soup {
+pub(super) fn soup(index: usize) -> Soup {
     let start = Duration::from_millis(index as u64 * 40 % u64::from(SOUND_SECONDS * 500));
     let sound = Sound { start, plays: Plays::Forever, ..Sound::of(SoundKind::Wav, SOUND) };
     Soup { sounds: vec![sound], ..Soup::default() }
@@ -233,7 +252,7 @@ fn described(reports: &Receiver<MediaReport>) -> anyhow::Result<Sdp> {
 }
 
 /// A phone that has one codec.
-fn describe(at: SocketAddr, codec: &Codec) -> String {
+pub(super) fn describe(at: SocketAddr, codec: &Codec) -> String {
     let Codec { name, clock_rate, channels, .. } = codec;
     let number = codec.static_payload_type.unwrap_or(96);
     let channels = if *channels > 1 { format!("/{channels}") } else { String::new() };

@@ -35,6 +35,8 @@ pub(super) struct Figures {
     pub(super) us_per_packet: f64,
     /// Recorded sound that the disk has not taken, in milliseconds.
     pub(super) recording_lost_ms: u64,
+    /// Calls that came and went beside these.
+    pub(super) churned: u64,
 }
 
 /// All kinds as a table.

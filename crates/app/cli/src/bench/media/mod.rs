@@ -11,6 +11,7 @@
 //! processor that this process may use, this one to the first; those that read and write files run where there is room.
 
 mod calls;
+mod churn;
 mod figures;
 mod folder;
 mod kinds;
@@ -26,6 +27,7 @@ use hookswitch_net::{PortRange, allowed_cpus, pin_current_thread, raise_descript
 use super::histogram::Histogram;
 use super::process::Watch;
 use calls::Table;
+use churn::Churn;
 use figures::{Figures, table};
 use kinds::{Company, KindOfMedia};
 use traffic::Traffic;
@@ -62,6 +64,9 @@ pub(super) struct MediaArgs {
     /// What to measure, one after the other [default: all]
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     kinds: Vec<KindOfMedia>,
+    /// Beside those, so many calls a second come, are played to and recorded, and go within 2 s
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=2_000))]
+    churn: u16,
     /// How packets come in and go out: by io_uring where that is to be had, or by epoll
     #[arg(long, value_enum, default_value = "auto")]
     io: Io,
@@ -86,7 +91,7 @@ enum Io {
 pub(super) fn run(args: &MediaArgs) -> anyhow::Result<(String, bool)> {
     let all = KindOfMedia::value_variants();
     let kinds = if args.kinds.is_empty() { all } else { &args.kinds };
-    let wanted = usize::from(args.calls) * 2;
+    let wanted = usize::from(args.calls) * 2 + usize::from(args.churn) * churn::LONGEST.as_secs() as usize;
     ensure!(
         args.ports.pairs() >= wanted,
         "{} calls need {} ports, and {} has fewer",
@@ -117,17 +122,20 @@ fn measure(args: &MediaArgs, kind: KindOfMedia) -> anyhow::Result<Figures> {
     let company = kind.company(args.crowd);
     let table = Table::set_up(company, args.calls, args.ports, io)?;
     let mut traffic = Traffic::new(&table)?;
-    traffic.run(LEAD, None)?;
+    let mut churn = (args.churn > 0).then(|| Churn::new(&table, args.churn)).transpose()?;
+    let mut others = |now| churn.iter_mut().for_each(|churn| churn.turn(now));
+    traffic.run(LEAD, None, &mut others)?;
     let time = Duration::from_secs(args.seconds);
     let before = Spent::now(&table.plane)?;
     let mut latency = Histogram::new();
-    let passed = traffic.run(time, Some(&mut latency))?;
+    let passed = traffic.run(time, Some(&mut latency), &mut others)?;
     let spent = Spent::now(&table.plane)?.since(&before);
     let (time_left, most) = match company {
         Company::Pairs { .. } => (PATIENCE, passed.sent.saturating_sub(passed.received)),
         Company::Rooms(_) | Company::Listeners => (LEAD, u64::MAX),
     };
     let received = passed.received + traffic.drain(time_left, most, &mut latency)?;
+    let churned = churn.map(Churn::finish).transpose()?.unwrap_or(0);
     let recording_lost = table.finish_recordings()?;
     let (late, missing) = (traffic.late(), traffic.missing(time));
     let channels = table.phones.len();
@@ -161,6 +169,7 @@ fn measure(args: &MediaArgs, kind: KindOfMedia) -> anyhow::Result<Figures> {
         files_percent_per_channel: each(spent.others),
         us_per_packet: all.as_secs_f64() * 1e6 / passed.sent.max(received).max(1) as f64,
         recording_lost_ms: recording_lost.as_millis() as u64,
+        churned,
     })
 }
 
@@ -208,7 +217,7 @@ mod tests {
 
     fn args(kinds: &[KindOfMedia], ports: &str) -> MediaArgs {
         let (ports, kinds) = (ports.parse().unwrap(), kinds.to_vec());
-        MediaArgs { calls: 3, crowd: 4, seconds: 1, kinds, io: Io::Epoll, ports, json: true }
+        MediaArgs { calls: 3, crowd: 4, seconds: 1, kinds, churn: 0, io: Io::Epoll, ports, json: true }
     }
 
     /// How many packets, and how many in time, is a question of who else has the processor.
@@ -240,6 +249,13 @@ mod tests {
         }
         assert_eq!(all[2]["sent"], 0, "who is played to says nothing");
         assert!(all[2]["latency_p50_ms"].is_null());
+    }
+
+    #[test]
+    fn calls_that_come_and_go_beside_a_room_leave_nothing() {
+        let args = MediaArgs { churn: 40, ..args(&[KindOfMedia::Mix], "23000-23999") };
+        let [one] = &figures(&args)[..] else { panic!("one kind") };
+        assert!(one["churned"].as_u64() >= Some(40) && one["received"].as_u64() > Some(0), "{one}");
     }
 
     #[test]

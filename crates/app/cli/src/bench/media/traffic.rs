@@ -112,7 +112,13 @@ impl<'a> Traffic<'a> {
 
     /// Sends and receives for so long. Packets that are received late enough to belong to the run before are not told
     /// apart: there is one before each that counts.
-    pub(super) fn run(&mut self, time: Duration, mut latency: Option<&mut Histogram>) -> anyhow::Result<Passed> {
+    /// `others` is called again and again meanwhile.
+    pub(super) fn run(
+        &mut self,
+        time: Duration,
+        mut latency: Option<&mut Histogram>,
+        others: &mut dyn FnMut(Instant),
+    ) -> anyhow::Result<Passed> {
         let apart = Duration::from_millis(FRAME_MS.into()) / self.phones.len() as u32;
         let (begin, mut passed) = (Instant::now(), Passed::default());
         // What was due while somebody else had the processor is not made up for in one burst.
@@ -122,6 +128,7 @@ impl<'a> Traffic<'a> {
         }
         while begin.elapsed() < time {
             let now = Instant::now();
+            others(now);
             while self.due <= now {
                 self.late = self.late.max(now - self.due);
                 passed.sent += u64::from(self.send()?);
