@@ -1,4 +1,4 @@
-//! Sessions that follow the log of events: `Subscribe` with `after`. Whoever has the log tells them of it; what the hub keeps is
+//! Sessions that follow the log of events: `Subscribe` with `after` or a filter. Whoever has the log tells them of it; what the hub keeps is
 //! which command that is.
 
 use compact_str::CompactString;
@@ -8,12 +8,12 @@ use super::hub::{Hub, Queued, SessionId, Tag};
 use super::mode::Mode;
 use super::notice::Notice;
 use super::subscribe;
-use crate::journal::EventId;
+use crate::journal::{EventId, Filter};
 
 /// What becomes of a session's reading of the log. There is one of it at a time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LogOrder {
-    /// Each event of a call or a command is told by [`logged`](super::logged), after all texts before.
+    /// Each event that the filter wants is told by [`logged`](super::logged), after all texts before.
     Follow {
         /// For [`Hub::log_lost`].
         tag: Tag,
@@ -21,6 +21,8 @@ pub enum LogOrder {
         cmd_id: CompactString,
         /// Those after this event; none those from now on.
         after: Option<EventId>,
+        /// Which of them.
+        filter: Filter,
     },
     /// None is told any more, before the texts that come next.
     Leave,
@@ -50,7 +52,7 @@ impl Hub {
         mode: Mode,
         cmd_id: &CompactString,
         row: &'static CommandRow,
-        after: Option<EventId>,
+        (after, filter): (Option<EventId>, Filter),
     ) -> Result<(), Notice> {
         if self.log_followers.contains_key(&session) {
             return Err(subscribe::follows_already());
@@ -58,7 +60,7 @@ impl Hub {
         let tag = self.run(Some(session), mode, cmd_id.clone(), row, None);
         self.followers.remove(&tag);
         self.log_followers.insert(session, tag);
-        let order = LogOrder::Follow { tag, cmd_id: cmd_id.clone(), after };
+        let order = LogOrder::Follow { tag, cmd_id: cmd_id.clone(), after, filter };
         self.queue.push_back(Queued::Log(session, order));
         Ok(())
     }

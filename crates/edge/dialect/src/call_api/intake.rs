@@ -242,7 +242,7 @@ impl Hub {
                 self.run(Some(session), mode, cmd_id, row, None);
                 return;
             }
-            Begun::FollowLog(after) => match self.follow_log(session, mode, &cmd_id, row, after) {
+            Begun::FollowLog { after, filter } => match self.follow_log(session, mode, &cmd_id, row, (after, filter)) {
                 Ok(()) => return,
                 Err(already) => Some(already),
             },

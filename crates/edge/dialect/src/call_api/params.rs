@@ -15,7 +15,7 @@ use super::headers;
 use super::mode::Mode;
 use super::notice::{Notice, Problem, Reason, Stage};
 use crate::address::is_callable;
-use crate::journal::event_id;
+use crate::journal::{BadQuery, Filter, event_id};
 
 /// Longest name of a call that a client may write, in bytes.
 pub(crate) const MAX_NAMED: usize = 1_024;
@@ -52,7 +52,16 @@ pub enum Kind {
     Flag,
     /// The id of an event of the log, or `now`.
     EventId,
+    /// Ids of calls, as the log has them, with commas between them.
+    Calls,
+    /// Types of events of calls, with commas between them.
+    Types,
+    /// Domains, with commas between them.
+    Domains,
 }
+
+/// Makes a filter narrower by what was given for a parameter of this name.
+type Narrow = fn(&mut Filter, &'static str, &str) -> Result<(), BadQuery>;
 
 impl Kind {
     /// What a parameter of this kind is, for documents.
@@ -66,6 +75,9 @@ impl Kind {
             Self::Headers => "header fields",
             Self::Flag => "true or false",
             Self::EventId => "event id",
+            Self::Calls => "ids of calls",
+            Self::Types => "types of events",
+            Self::Domains => "domains",
         }
     }
 
@@ -75,6 +87,17 @@ impl Kind {
             Self::Headers => json.starts_with('['),
             Self::Flag => json == "true" || json == "false",
             Self::Uri | Self::CallId | Self::Leg | Self::CommandId | Self::EventId => false,
+            Self::Calls | Self::Types | Self::Domains => false,
+        }
+    }
+
+    /// What it does to a filter of events.
+    fn narrows(self) -> Option<Narrow> {
+        match self {
+            Self::Calls => Some(Filter::only_calls),
+            Self::Types => Some(Filter::only_types_of_calls),
+            Self::Domains => Some(Filter::only_domains),
+            Self::Uri | Self::CallId | Self::Leg | Self::CommandId | Self::Headers | Self::Flag | Self::EventId => None,
         }
     }
 
@@ -84,6 +107,7 @@ impl Kind {
             Self::Headers => "a string or an array",
             Self::Flag => "a string, true or false",
             Self::Uri | Self::CallId | Self::Leg | Self::CommandId | Self::EventId => "a string",
+            Self::Calls | Self::Types | Self::Domains => "a string with commas between its values",
         }
     }
 }
@@ -196,6 +220,18 @@ impl Params {
         notes.map(|notes| notes.expect("the parameters were checked against their row")).unwrap_or_default()
     }
 
+    /// Which events of calls are wanted; none where nothing was said of that.
+    pub(crate) fn filter(&self, row: &CommandRow) -> Option<Filter> {
+        let mut filter = None;
+        for param in row.known_params() {
+            if let (Some(narrow), Some(values)) = (param.kind.narrows(), self.value(param.name)) {
+                let narrowed = narrow(filter.get_or_insert_with(Filter::of_calls), param.name, values);
+                narrowed.expect("the parameters were checked against their row");
+            }
+        }
+        filter
+    }
+
     /// Checks against a row: presence first, in the order of the table, then shape.
     pub(crate) fn check(&self, row: &CommandRow) -> Result<(), BadParam> {
         for param in row.params {
@@ -252,7 +288,11 @@ fn check_shape(row: &CommandRow, param: Param, value: &Value) -> Result<(), BadP
             Err(BadParam::in_our_words(name, must))
         }
         Kind::Headers => read_notes(value).map(drop).map_err(|why| BadParam::in_our_words(name, why)),
-        Kind::Uri | Kind::Leg | Kind::CallId | Kind::CommandId | Kind::Flag | Kind::EventId => Ok(()),
+        kind => match kind.narrows() {
+            Some(narrow) => narrow(&mut Filter::default(), name, text)
+                .map_err(|why| BadParam::in_our_words(name, format_compact!("{why}"))),
+            None => Ok(()),
+        },
     }
 }
 

@@ -1,5 +1,5 @@
 //! `Subscribe`: tells of every call of the switch until `Unsubscribe`; with `after`, by the log of events, from where a client
-//! was when it lost its connection.
+//! was when it lost its connection; with `call`, `domain` and `type`, by the log as well, of some.
 
 use std::time::Duration;
 
@@ -14,18 +14,19 @@ use super::follow_log::LogLost;
 use super::notice::{Data, Member, Notice, Reason, Stage, party_name, status};
 use super::params::{Kind, Param, Params};
 use super::task::Begun;
-use crate::journal::event_id;
+use crate::journal::{Filter, event_id};
 
 pub(super) const ROW: CommandRow = CommandRow {
     name: "Subscribe",
     about: "tells of every call until Unsubscribe",
     modes: Modes::Strict,
     params: &[],
-    optional: &[Param {
-        name: "after",
-        kind: Kind::EventId,
-        about: "tells as the log does, what comes after this event",
-    }],
+    optional: &[
+        Param { name: "after", kind: Kind::EventId, about: "tells as the log does, what comes after this event" },
+        Param { name: "call", kind: Kind::Calls, about: "tells as the log does, only of these calls" },
+        Param { name: "domain", kind: Kind::Domains, about: "tells as the log does, only what concerns these domains" },
+        Param { name: "type", kind: Kind::Types, about: "tells as the log does, only events of these types" },
+    ],
     open: false,
     events: &[
         EventName::CallIncoming,
@@ -71,10 +72,12 @@ pub(super) const ROW: CommandRow = CommandRow {
 };
 
 fn begin(params: Params, _cmd_id: &str) -> Begun {
-    match params.value("after") {
-        None => Begun::Follow,
-        Some(after) => Begun::FollowLog(event_id("after", after).ok()),
+    let (after, filter) = (params.value("after"), params.filter(&ROW));
+    if after.is_none() && filter.is_none() {
+        return Begun::Follow;
     }
+    let after = after.and_then(|after| event_id("after", after).ok());
+    Begun::FollowLog { after, filter: filter.unwrap_or_else(Filter::of_calls) }
 }
 
 /// The session has one that follows the log already.

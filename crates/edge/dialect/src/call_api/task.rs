@@ -7,7 +7,7 @@ use hookswitch_call::{CallId, CallRef, Cause, Command, Failure, Refused, Ticket,
 
 use super::mode::Mode;
 use super::notice::Notice;
-use crate::journal::EventId;
+use crate::journal::{EventId, Filter};
 
 /// What a command does after its `Started`.
 #[derive(Debug)]
@@ -18,8 +18,8 @@ pub(crate) enum Begun {
     Say(Notice),
     /// Tells of every call until it is stopped.
     Follow,
-    /// Tells of the events of the log after this one, or from now on, until it is stopped.
-    FollowLog(Option<EventId>),
+    /// Tells of these events of the log after that one, or from now on, until it is stopped.
+    FollowLog { after: Option<EventId>, filter: Filter },
     /// Stops the `Follow` of this `cmd_id` and ends.
     Unfollow(compact_str::CompactString),
 }

@@ -79,6 +79,31 @@ impl EventQuery {
     }
 }
 
+impl Filter {
+    /// Events of calls and ends of commands.
+    pub(crate) fn of_calls() -> Self {
+        Self { kinds: ["call.*".into(), Kind::CommandEnded.name().into()].into(), ..Self::default() }
+    }
+
+    /// Only those of these calls: their ids with commas between them.
+    pub(crate) fn only_calls(&mut self, name: &'static str, ids: &str) -> Result<(), BadQuery> {
+        self.calls.clear();
+        each(name, ids, &mut self.calls, call)
+    }
+
+    /// Only those that concern one of these domains.
+    pub(crate) fn only_domains(&mut self, name: &'static str, domains: &str) -> Result<(), BadQuery> {
+        self.domains.clear();
+        each(name, domains, &mut self.domains, domain)
+    }
+
+    /// Only those of these types, which are among those of [`Self::of_calls`].
+    pub(crate) fn only_types_of_calls(&mut self, name: &'static str, types: &str) -> Result<(), BadQuery> {
+        self.kinds.clear();
+        each(name, types, &mut self.kinds, kind_of_calls)
+    }
+}
+
 /// The id of an event, as it stands in `after`, in a path or in `Last-Event-ID`.
 ///
 /// # Errors
@@ -125,6 +150,13 @@ fn kind(value: &str) -> Result<CompactString, &'static str> {
     match is_type_of_events(value) {
         true => Ok(value.into()),
         false => Err("a type of events, or the beginning of some and *: call.ended, call.*"),
+    }
+}
+
+fn kind_of_calls(value: &str) -> Result<CompactString, &'static str> {
+    match is_type_of_events(value) && (value.starts_with("call.") || value == Kind::CommandEnded.name()) {
+        true => Ok(value.into()),
+        false => Err("a type of events of calls, or the beginning of some and *: call.ended, call.*, command.ended"),
     }
 }
 
@@ -226,6 +258,21 @@ mod tests {
         }
         let many = "log.gap,".repeat(MAX_VALUES) + "log.gap";
         assert!(read(&format!("type={many}")).unwrap_err().ends_with("expected at most 100 values"));
+    }
+
+    #[test]
+    fn a_filter_of_calls_gets_narrower_and_never_wider() {
+        let mut filter = Filter::of_calls();
+        assert_eq!(filter.kinds, ["call.*", "command.ended"]);
+        filter.only_calls("call", "call_1,call_00ff").unwrap();
+        filter.only_domains("domain", "A.test").unwrap();
+        filter.only_types_of_calls("type", "call.ended,command.ended,call.transfer*").unwrap();
+        assert_eq!(filter.calls, [CallId(1), CallId(0xff)]);
+        assert_eq!(filter.domains, ["a.test"]);
+        assert_eq!(filter.kinds, ["call.ended", "command.ended", "call.transfer*"]);
+        for wider in ["*", "c*", "command.*", "registration.*", "log.started", "call", ""] {
+            assert!(filter.only_types_of_calls("type", wider).is_err(), "{wider}");
+        }
     }
 
     #[test]

@@ -16,6 +16,9 @@ fn good_params(row: &hookswitch_dialect::call_api::CommandRow) -> Map<String, Va
         Kind::Headers => "X-Note: lunch",
         Kind::Flag => "true",
         Kind::EventId => "1",
+        Kind::Calls => "call_1",
+        Kind::Types => "call.ended",
+        Kind::Domains => "example.test",
     };
     row.params.iter().map(|param| (param.name.to_owned(), value(param.kind).into())).collect()
 }

@@ -34,6 +34,9 @@ fn good(kind: Kind) -> &'static str {
         Kind::Headers => "X-Note: lunch",
         Kind::Flag => "true",
         Kind::EventId => "now",
+        Kind::Calls => "call_1",
+        Kind::Types => "call.ended",
+        Kind::Domains => "example.test",
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hookswitch_call::{
-    Address, Cause, Digit, Diverting, Event, Fault, Kind, LegId, OrderNews, Party, PlayEnd, PlayNews, RecordingId,
-    Room, RoomNews,
+    Address, CallId, Cause, Digit, Diverting, Event, Fault, Kind, LegId, OrderNews, Party, PlayEnd, PlayNews,
+    RecordingId, Room, RoomNews,
 };
 use hookswitch_dialect::call_api::{Admission, COMMANDS, LogLost, LogOrder, Mode, SessionId, Tag};
 use hookswitch_dialect::journal::EventId;
@@ -232,6 +232,28 @@ fn with_after_the_log_is_followed_and_no_call_is_told_twice() {
     rig.logs.clear();
     assert_eq!(events(&rig.send(&subscribe_after("s", "now"))), ["Started"]);
     assert_eq!(followed(&mut rig).1, None);
+}
+
+#[test]
+fn only_some_calls_types_and_domains_may_be_asked_for() {
+    let mut rig = Rig::new(Mode::Strict);
+    let some = serde_json::json!({"cmd_id": "s", "call": "call_1,call_2", "type": "call.ended", "domain": "A.test"});
+    assert_eq!(events(&rig.send(&request("Subscribe", &some))), ["Started"]);
+    let Some((_, LogOrder::Follow { after, filter, .. })) = rig.logs.pop() else { panic!("nobody follows the log") };
+    assert_eq!(after, None, "from now on");
+    assert_eq!(filter.calls, [CallId(1), CallId(2)]);
+    assert_eq!((filter.kinds, filter.domains), (vec!["call.ended".into()], vec!["a.test".into()]));
+    assert!(rig.tell(None, over()).is_empty(), "whoever reads the log tells of it");
+    rig.send(&unsubscribe("s"));
+    rig.logs.clear();
+    rig.send(&subscribe_after("s", "17"));
+    let Some((_, LogOrder::Follow { filter, .. })) = rig.logs.pop() else { panic!("nobody follows the log") };
+    assert_eq!(filter.kinds, ["call.*", "command.ended"]);
+    for (name, value) in [("call", "1"), ("type", "registration.*"), ("type", "*"), ("domain", "")] {
+        let heard = rig.send(&request("Subscribe", &serde_json::json!({"cmd_id": "t", name: value})));
+        let data = &heard[0]["error"]["data"];
+        assert_eq!(data["reason"]["param"], name, "{}", heard[0]);
+    }
 }
 
 #[test]

@@ -6,14 +6,11 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use hookswitch_dialect::call_api::{LogLost, LogOrder, Tag, logged};
-use hookswitch_dialect::journal::{Filter, Logged};
+use hookswitch_dialect::journal::Logged;
 
 use super::Gateway;
 use super::message::WebMessage;
 use crate::journal::Reader;
-
-/// What is told of it: calls, and what comes of commands. It is not more than `Subscribe` tells without the log.
-const KINDS: [&str; 2] = ["call.*", "command.ended"];
 
 /// What a session follows, if it does.
 #[derive(Default)]
@@ -28,14 +25,13 @@ struct Follower {
 impl Following {
     /// Begins, or ends.
     pub(super) fn obey(&mut self, order: LogOrder, gateway: &Gateway) {
-        let (tag, cmd_id, after) = match order {
+        let (tag, cmd_id, after, filter) = match order {
             LogOrder::Leave => return self.0 = None,
-            LogOrder::Follow { tag, cmd_id, after } => (tag, cmd_id, after),
+            LogOrder::Follow { tag, cmd_id, after, filter } => (tag, cmd_id, after, filter),
         };
         let Some(journal) = &gateway.journal else {
             return gateway.sink.push_always(WebMessage::LogLost { tag, lost: LogLost { oldest: None } });
         };
-        let filter = Filter { kinds: KINDS.map(Into::into).into(), ..Filter::default() };
         self.0 = Some(Follower { tag, cmd_id, reader: journal.reader(after, filter) });
     }
 

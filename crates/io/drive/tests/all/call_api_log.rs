@@ -135,6 +135,25 @@ fn a_client_goes_on_where_its_lost_connection_has_left_off() {
 }
 
 #[test]
+fn a_client_that_wants_some_calls_reads_of_no_other() {
+    let rig = Rig::start();
+    let log = rig.log();
+    run(async {
+        let mut client = rig.connect().await;
+        client.send("Subscribe", json!({ "cmd_id": "log", "call": "call_2,call_4", "type": "call.*" })).await;
+        // As above: its place is taken behind the reply.
+        client.send("Echo", json!({ "cmd_id": "e" })).await;
+        for _ in 0..4 {
+            client.next().await;
+        }
+        (1..=4).for_each(|call| tell(&log, call));
+        for call in [2, 4] {
+            assert_eq!(client.event().await["call"], format!("call_{call:012x}"));
+        }
+    });
+}
+
+#[test]
 fn more_than_fits_into_its_outbox_comes_at_the_pace_of_the_reader() {
     const EVENTS: u64 = 20_000;
     let folder = tempfile::tempdir().unwrap();
