@@ -1,5 +1,6 @@
 //! Keys that a party presses. All are told; those that the other end has no use for as they are, since it takes no
-//! telephone events, or there is nobody, go no further. Others come [as sounds](crate::keys_in_sound).
+//! telephone events, hears something else, or there is nobody, go no further. Others come
+//! [as sounds](crate::keys_in_sound).
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -54,14 +55,19 @@ impl KeysDown {
     }
 }
 
-/// Whether somebody hears the keys of a party, or nobody is there and it does not hear itself.
+/// Whether the keys of a party are told, whatever the other end hears: not where nobody but the party itself hears them.
 pub(crate) fn takes_keys(sender: &Channel, other: &Channel) -> bool {
-    other.hears == Source::Peer || (other.session.is_none() && sender.hears != Source::Echo)
+    other.hears == Source::Peer || sender.hears != Source::Echo
 }
 
 /// Whether a party takes telephone events.
 pub(crate) fn takes_events(party: &Channel) -> bool {
     party.session.is_some_and(|session| session.send.event.is_some())
+}
+
+/// Whether the events of the other end go on to a party as they are. One that is on hold hears none of them.
+pub(crate) fn hears_events(party: &Channel) -> bool {
+    party.hears == Source::Peer && takes_events(party)
 }
 
 /// Whoever an event comes from.
@@ -138,7 +144,7 @@ impl Engine {
         let mut lifted = Vec::new();
         self.keys_down.parties.retain(|(index, party)| {
             let Some(call) = calls.get_mut(*index as usize) else { return false };
-            let passed = takes_events(call.end(party.other()));
+            let passed = hears_events(call.end(party.other()));
             let who = Presser { index: *index, call: call.id, party: *party, passed };
             let end = call.end_mut(*party);
             let clock_rate = end.session.map_or(0, |session| session.codec.clock_rate);

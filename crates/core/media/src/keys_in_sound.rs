@@ -9,14 +9,14 @@
 //! on the other end is sent an event and nothing else. Where neither end has agreed to events nobody listens: sounds
 //! are what both have.
 
-use hookswitch_call::{Digit, MediaReport, Party, Seat, Source, Time};
+use hookswitch_call::{Digit, MediaReport, Party, Seat, Time};
 use hookswitch_codec::{Codec, Decoder, KeyListener, KeySound, MAX_FRAME_SAMPLES};
 use hookswitch_rtp::{Arrival, EVENT_TIMEOUT, Packet};
 use smallvec::SmallVec;
 
 use crate::channel::{Call, Channel};
 use crate::engine::Engine;
-use crate::keys::{Ear, takes_events, takes_keys};
+use crate::keys::{Ear, hears_events, takes_keys};
 use crate::negotiate::Content;
 use crate::player::interrupt;
 use crate::relay::Forward;
@@ -145,7 +145,7 @@ impl Engine {
         let Some(down) = ear.sound.as_mut().map(|sound| &mut sound.down) else { return };
         match sound {
             KeySound::Began { key } => {
-                let passed = takes_events(other) && other.hears == Source::Peer;
+                let passed = hears_events(other);
                 *down = Some(Down { key, since: now, passed });
                 self.keys_down.note(index, party, ear);
                 if passed {

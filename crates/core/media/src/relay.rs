@@ -12,7 +12,7 @@ use crate::channel::Channel;
 use crate::config::SocketIx;
 use crate::engine::Engine;
 use crate::generate::Generator;
-use crate::keys::{Presser, take_event, takes_events, takes_keys};
+use crate::keys::{Presser, hears_events, take_event, takes_events, takes_keys};
 use crate::keys_in_sound::keys_in;
 use crate::latch::LatchConfig;
 use crate::negotiate::Content;
@@ -72,7 +72,7 @@ impl Engine {
             if let (Ok(content), Seat::Of(party)) = (received, used.seat) {
                 cut_in(&mut self.players, sender, content);
                 if content == Content::Event && takes_keys(sender, other) {
-                    let who = Presser { index: used.call, call: id, party, passed: takes_events(other) };
+                    let who = Presser { index: used.call, call: id, party, passed: hears_events(other) };
                     take_event(now, who, sender, packet, &mut self.keys_down, &mut self.reports);
                 }
                 let sounds = keys_in(now, sender, other, content, packet);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::machine::{Call, Scene, State};
-use crate::words::{Digit, Event, LegId, MediaOp, Op, OrderNews, Parcel, ParcelKind, Party};
+use crate::words::{Digit, Event, LegId, MediaOp, Op, OrderNews, Parcel, ParcelKind, Party, Source};
 
 /// Most parcels of one call that are under way at once; more are refused.
 pub const MAX_PARCELS: usize = 16;
@@ -123,12 +123,13 @@ impl Call {
         self.collect_key(scene, party, digit)
     }
 
-    /// In the audio, where that runs through here: as an event, or as its sound.
+    /// In the audio, where that runs through here: as an event, or as its sound. Not to a party that hears something else,
+    /// on hold for example.
     fn send_digit(&mut self, scene: &mut Scene<'_>, party: Party, digit: Digit) {
         if !self.anchored {
             // A key that nobody can take is lost, as in the audio.
             let _ = self.deliver(scene, party, dtmf_relay(digit), None);
-        } else if self.state == State::Talking {
+        } else if self.state == State::Talking && self.audio(party) == Source::Peer {
             scene.out.media(MediaOp::Digit { call: self.id, party, digit });
         }
     }

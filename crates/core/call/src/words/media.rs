@@ -334,7 +334,8 @@ pub enum MediaReport {
         party: Party,
         /// Which, and how long.
         digit: Digit,
-        /// It went on to the other end in the audio. Else that takes no telephone events, or nobody is there.
+        /// It went on to the other end in the audio. Else that takes no telephone events, hears something else, or nobody
+        /// is there.
         passed: bool,
     },
     /// How a recording goes.

@@ -147,6 +147,31 @@ fn keys_are_collected_after_a_prompt_that_the_first_ends() {
 }
 
 #[test]
+fn keys_of_a_party_are_collected_while_the_other_one_is_on_hold_which_gets_none_of_them() {
+    for by_phone in [false, true] {
+        let mut desk = Desk::new(Limits::default());
+        let call = desk.talking();
+        if by_phone {
+            // Who holds hears as little.
+            desk.presses_hold(call, Party::Callee, true);
+        } else {
+            desk.hold(call, true, Some(Party::Callee)).expect("accepted");
+            desk.reaccepted(call, 1, "b-held");
+            assert_eq!(codes(&mut desk), [200]);
+        }
+        order(&mut desk, call, collect(None)).expect("accepted");
+        press(&mut desk, call, "4");
+        desk.tell(Report::Digit { call, leg: LegId(0), digit: Digit { key: '2', time: sec(0) } });
+        assert_eq!((keys(&mut desk), codes(&mut desk)), (vec![("42".into(), true)], vec![200]), "in either form");
+        press(&mut desk, call, "7");
+        desk.tell(Report::Digit { call, leg: LegId(0), digit: Digit { key: '8', time: sec(0) } });
+        let told = desk.events.iter().filter(|told| matches!(told.event, Event::Audio { news: OrderNews::Key(_), .. }));
+        assert_eq!(told.count(), 2);
+        assert!(!desk.media.iter().any(|op| matches!(op, MediaOp::Digit { .. })), "{:?}", desk.media);
+    }
+}
+
+#[test]
 fn keys_end_with_their_terminator_and_with_time() {
     let mut desk = Desk::new(Limits::default());
     let call = desk.talking();

@@ -338,12 +338,31 @@ fn a_flash_passes_as_it_is_to_whoever_takes_events() {
 }
 
 #[test]
-fn a_key_of_somebody_who_is_held_or_not_heard_is_not_told() {
+fn a_key_of_somebody_who_is_held_is_not_told() {
     let mut stage = without_events();
     stage.hold(CALLER, true);
     stage.send(CALLER, ALICE, &mut key(1, 1, 5_000, 160, true));
-    stage.hold(CALLER, false).hear(CALLEE, Source::Hold);
-    stage.send(CALLER, ALICE, &mut key(2, 2, 9_000, 160, true));
+    stage.reports();
+    assert_eq!(stage.take_news(), []);
+}
+
+#[test]
+fn a_key_while_the_other_end_hears_something_else_is_told_and_goes_no_further() {
+    for source in [Source::Hold, Source::Silence, Source::Sounds] {
+        for mut stage in [Stage::talking(), without_events()] {
+            stage.hear(CALLEE, source);
+            let forward = stage.send(CALLER, ALICE, &mut key(1, 2, 5_000, 160, true));
+            assert!(!is_sent(&forward), "{source:?}");
+            stage.send(CALLER, ALICE, &mut key(2, 3, 15_000, 160, false));
+            stage.run(1_000);
+            stage.reports();
+            assert_eq!(stage.take_news(), [pressed('2', 20), pressed('3', 20)], "{source:?}");
+        }
+    }
+    // What hears itself has nobody who wants to know.
+    let mut stage = Stage::talking();
+    stage.hear(CALLER, Source::Echo).hear(CALLEE, Source::Silence);
+    stage.send(CALLER, ALICE, &mut key(1, 2, 5_000, 160, true));
     stage.reports();
     assert_eq!(stage.take_news(), []);
 }

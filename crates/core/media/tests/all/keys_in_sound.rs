@@ -152,6 +152,16 @@ fn who_talks_with_nobody_is_told_of() {
 }
 
 #[test]
+fn a_key_while_the_other_end_is_on_hold_is_told_and_goes_no_further() {
+    let mut stage = talking();
+    stage.hear(CALLEE, Source::Silence);
+    let heard = send(&mut stage, &pressed(pcmu(), "7", 100, 100), |_| false);
+    assert_eq!((heard.keys.len(), heard.audio.len()), (0, 0));
+    let [('7', ms)] = told(&mut stage)[..] else { panic!("one key") };
+    assert!((74..=126).contains(&ms), "{ms}");
+}
+
+#[test]
 fn a_lost_packet_makes_no_second_key() {
     let mut stage = talking();
     let heard = send(&mut stage, &pressed(pcmu(), "8", 200, 100), |n| n == 5);
