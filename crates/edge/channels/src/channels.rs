@@ -238,7 +238,7 @@ impl Channels {
             MediaReport::Audio { call, news: AudioNews::Closed, audio } => self.ended(call, audio.as_deref()),
             MediaReport::Room { call, news, .. } => self.in_room(call, &news),
             MediaReport::Played { call, play, news, .. } => self.played(call, play, &news),
-            MediaReport::Digit { call, digit, .. } => self.tell(call, news::key(digit.key)),
+            MediaReport::Digit { call, digit, .. } => self.pressed(call, digit),
             MediaReport::Recorded { call, recording, news } => self.recorded(call, recording, &news),
             // Who holds whom, and who is silent, is the controller's own affair.
             MediaReport::Silent { .. }

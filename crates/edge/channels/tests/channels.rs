@@ -262,6 +262,35 @@ fn keys_go_out_and_come_in() {
 }
 
 #[test]
+fn keys_go_on_between_two_mixed_channels_and_among_more_they_are_only_told() {
+    let mut it = Controller::new(3);
+    let all: Vec<_> = (0..3).map(|number| it.open(number)).collect();
+    let digit = Digit { key: '5', time: Duration::from_millis(100) };
+    let to = |place: usize| vec![MediaOp::Digit { call: all[place].0, party: Party::Caller, digit }];
+    let press = |it: &mut Controller, place: usize| {
+        it.ops.clear();
+        it.told.clear();
+        it.report(MediaReport::Digit { call: all[place].0, party: Party::Caller, digit, passed: false });
+        assert_eq!((it.told.len(), &it.last_told()["event"]), (1, &json!("5")));
+        std::mem::take(&mut it.ops)
+    };
+    let put = |it: &mut Controller, place: usize, order: &str| {
+        let path = format!("/channel/{}/{order}", all[place].1);
+        assert_eq!(it.send("PUT", &path, json!({})).unwrap().0, 200);
+    };
+    assert_eq!(press(&mut it, 0), vec![], "nobody is there");
+    put(&mut it, 0, &format!("mix/{}", all[1].1));
+    assert_eq!((press(&mut it, 0), press(&mut it, 1)), (to(1), to(0)));
+    assert_eq!(press(&mut it, 2), vec![], "it is alone");
+    put(&mut it, 2, &format!("mix/{}", all[0].1));
+    assert_eq!((press(&mut it, 0), press(&mut it, 2)), (vec![], vec![]), "they are three");
+    put(&mut it, 0, "unmix");
+    assert_eq!((press(&mut it, 0), press(&mut it, 1)), (vec![], to(2)));
+    it.send("DELETE", &format!("/channel/{}", all[2].1), json!({})).unwrap();
+    assert_eq!(press(&mut it, 1), vec![], "the other one has gone");
+}
+
+#[test]
 fn a_recording_runs_pauses_and_outlives_its_channel_until_its_file_is_complete() {
     let mut it = Controller::new(1);
     let (call, uuid) = it.open(0);

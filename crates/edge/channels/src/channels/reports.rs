@@ -1,9 +1,11 @@
 //! What the media engine tells of channels as the seeds have them.
 
-use hookswitch_call::{CallAudio, CallId, Cause, Kind, MediaOp, PlayId, PlayNews, RecordNews, RecordingId, RoomNews};
+use hookswitch_call::{
+    CallAudio, CallId, Cause, Digit, Kind, MediaOp, PlayId, PlayNews, RecordNews, RecordingId, RoomNews,
+};
 
 use crate::channel::{Asked, State, What};
-use crate::channels::Channels;
+use crate::channels::{Channels, PARTY};
 use crate::json::Failure;
 use crate::news;
 
@@ -79,6 +81,17 @@ impl Channels {
         if let Some(news) = news::mix(told) {
             self.tell(call, news);
         }
+    }
+
+    /// A party has pressed a key. Where two are mixed it goes on to the other one; among more it is the controller's alone,
+    /// so that nobody's mute key sounds in the menus of others.
+    pub(super) fn pressed(&mut self, call: CallId, digit: Digit) {
+        self.tell(call, news::key(digit.key));
+        let Some(room) = self.channels.get(&call).and_then(|channel| channel.room.as_ref()) else { return };
+        let together = self.channels.values().filter(|other| other.call != call && other.room.as_ref() == Some(room));
+        let mut others = together.map(|other| other.call);
+        let (Some(other), None) = (others.next(), others.next()) else { return };
+        self.media(MediaOp::Digit { call: other, party: PARTY, digit });
     }
 
     pub(super) fn played(&mut self, call: CallId, play: PlayId, told: &PlayNews) {

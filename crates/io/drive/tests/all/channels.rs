@@ -9,6 +9,9 @@ use hookswitch_drive::{HttpConfig, JournalConfig, JournalThread, Phase, Switch, 
 use hookswitch_net::PortRange;
 use serde_json::{Value, json};
 
+/// The payload type of telephone events.
+const EVENTS: u8 = 101;
+
 /// What is said: the loudest there is, which no silence is taken for.
 const LOUD: [u8; 160] = [0x80; 160];
 
@@ -37,6 +40,11 @@ impl World {
     }
 
     fn open(&mut self, payload: u8) -> Party {
+        self.open_with(payload, &[payload])
+    }
+
+    /// The same for a party that takes these payload types.
+    fn open_with(&mut self, payload: u8, payloads: &[u8]) -> Party {
         let (status, channel) = self.ask("POST", "/channel", &json!({}));
         assert_eq!(status, 200, "{channel}");
         let uuid = channel["uuid"].as_str().unwrap().to_owned();
@@ -45,7 +53,7 @@ impl World {
         let rtp = UdpSocket::bind(LOOPBACK).unwrap();
         rtp.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         let target =
-            json!({"ip": "127.0.0.1", "port": rtp.local_addr().unwrap().port(), "audio": {"payloads": [payload]}});
+            json!({"ip": "127.0.0.1", "port": rtp.local_addr().unwrap().port(), "audio": {"payloads": payloads}});
         let (status, answer) = self.ask("PUT", &format!("/channel/{uuid}"), &target);
         assert_eq!(status, 200, "{answer}");
         Party { uuid, rtp, to, payload, sequence: 0 }
@@ -66,9 +74,16 @@ impl Party {
         let mut packet = vec![0x80, self.payload];
         packet.extend_from_slice(&self.sequence.to_be_bytes());
         packet.extend_from_slice(&(u32::from(self.sequence) * 160).to_be_bytes());
-        packet.extend_from_slice(&u32::from(self.payload).to_be_bytes());
+        packet.extend_from_slice(&u32::from(self.rtp.local_addr().unwrap().port()).to_be_bytes());
         packet.extend_from_slice(sound);
         self.rtp.send_to(&packet, self.to).unwrap();
+    }
+
+    /// A key of 100 ms of which only the end has arrived.
+    fn presses(&mut self, key: u8) {
+        let audio = std::mem::replace(&mut self.payload, EVENTS);
+        self.say(&[key, 0x8a, 0x03, 0x20]);
+        self.payload = audio;
     }
 
     /// The payload type and whether it is loud, of what comes within 20 ms.
@@ -111,6 +126,21 @@ fn parties_of_mixed_channels_hear_each_other_in_their_own_codecs() {
     assert_eq!((status, full["error"].as_str()), (503, Some("Currently out of channels")));
     let (_, load) = world.ask("DELETE", &format!("/channel/{}", c.uuid), &json!({}));
     assert!(load["channels"]["available"].as_u64().is_some(), "{load}");
+    assert!(world.switch.stop());
+}
+
+#[test]
+fn a_key_of_one_of_two_mixed_parties_reaches_the_other_one() {
+    let mut world = World::new(21_000);
+    let (mut a, b) = (world.open_with(0, &[0, EVENTS]), world.open_with(8, &[8, EVENTS]));
+    assert_eq!(world.ask("PUT", &format!("/channel/{}/mix/{}", a.uuid, b.uuid), &json!({})).0, 200);
+    let start = Instant::now();
+    let mut heard = None;
+    while heard != Some(EVENTS) && start.elapsed() < PATIENCE {
+        a.presses(5);
+        heard = b.hears().map(|(payload, _)| payload);
+    }
+    assert_eq!(heard, Some(EVENTS));
     assert!(world.switch.stop());
 }
 
