@@ -45,6 +45,10 @@ struct Playing {
     to: Audience,
     /// The command; none for the prompt of [`Collecting`].
     ticket: Option<Ticket>,
+    /// The first key that the party presses ends it.
+    interrupt: bool,
+    /// One has that its carrier told of, and the end of it has not come yet.
+    keyed: bool,
 }
 
 /// A wait for the keys of a party.
@@ -182,6 +186,7 @@ impl Call {
         };
         // It goes on under the same name, and its end is told once.
         let (play, before) = (running.play, running.ticket.replace(ticket));
+        (running.interrupt, running.keyed) = (soup.interrupt, false);
         if let Some(before) = before {
             done(scene, before);
         }
@@ -199,7 +204,8 @@ impl Call {
         orders.plays += 1;
         // From above: services count from below.
         let play = PlayId(u32::MAX - orders.plays);
-        orders.playing.push(Playing { party, play, to, ticket });
+        let interrupt = soup.interrupt;
+        orders.playing.push(Playing { party, play, to, ticket, interrupt, keyed: false });
         self.media(scene, MediaOp::Play { call: self.id, party, play, soup, to });
     }
 
@@ -207,6 +213,18 @@ impl Call {
     fn played_by_command(&self, party: Party) -> Option<PlayId> {
         let playing = self.orders.as_ref()?.playing.iter().rev();
         playing.filter(|playing| playing.party == party && playing.ticket.is_some()).map(|playing| playing.play).next()
+    }
+
+    /// A party has pressed a key that was not in its audio: the media engine knows nothing of it, so what may be
+    /// interrupted is ended here.
+    pub(crate) fn interrupt_play(&mut self, scene: &mut Scene<'_>, party: Party) {
+        let call = self.id;
+        let Some(orders) = self.orders.as_mut() else { return };
+        let is_it = |one: &&mut Playing| one.party == party && one.to == Audience::Party && one.ticket.is_some();
+        let Some(playing) = orders.playing.iter_mut().rev().find(is_it).filter(|one| one.interrupt) else { return };
+        playing.keyed = true;
+        let play = playing.play;
+        self.media(scene, MediaOp::ControlPlay { call, party, play, control: PlayControl::Stop });
     }
 
     /// What has become of something that is played.
@@ -219,11 +237,14 @@ impl Call {
     ) {
         let Some(orders) = self.orders.as_mut().filter(|_| self.state == State::Talking) else { return };
         let Some(place) = orders.playing.iter().position(|one| one.play == play && one.party == party) else { return };
+        let (ticket, keyed) = orders.playing.get(place).map_or((None, false), |one| (one.ticket, one.keyed));
+        // It was we who stopped it, since a key was pressed.
+        let is_by_key = keyed && news == PlayNews::Ended(PlayEnd::Stopped);
+        let news = if is_by_key { PlayNews::Ended(PlayEnd::TelephoneEvent) } else { news };
         let over = match &news {
             PlayNews::Ended(end) => Some(*end),
             PlayNews::Started | PlayNews::Missing { .. } => None,
         };
-        let ticket = orders.playing.get(place).and_then(|playing| playing.ticket);
         if over.is_some() {
             orders.playing.remove(place);
         }

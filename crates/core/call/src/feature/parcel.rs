@@ -98,6 +98,7 @@ impl Call {
         let Some(party) = self.leg(leg).map(|leg| leg.party).filter(|party| self.end_of(*party) == Some(leg)) else {
             return;
         };
+        self.interrupt_play(scene, party);
         if self.take_key(scene, party, digit) {
             return;
         }

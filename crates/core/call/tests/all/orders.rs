@@ -88,6 +88,40 @@ fn a_command_that_plays_is_over_when_the_sounds_are() {
 }
 
 #[test]
+fn a_key_that_is_signalled_ends_what_may_be_interrupted_as_one_in_the_audio_does() {
+    let interrupted = |name| {
+        let soup = Arc::new(Soup { interrupt: true, ..Soup::clone(&soup(name)) });
+        AudioOrder::Play { soup, update: false, to: Audience::Party }
+    };
+    let mut desk = Desk::new(Limits::default());
+    let call = desk.talking();
+    let signal = |desk: &mut Desk| {
+        desk.since();
+        desk.tell(Report::Digit { call, leg: LegId(0), digit: Digit { key: '5', time: sec(0) } });
+        desk.since().into_iter().filter(|said| said.starts_with("Stop")).count()
+    };
+    order(&mut desk, call, play("to its end")).expect("accepted");
+    assert_eq!(signal(&mut desk), 0, "it may not be interrupted");
+    order(&mut desk, call, interrupted("welcome")).expect("accepted");
+    desk.tell(Report::Digit { call, leg: LegId(1), digit: Digit { key: '5', time: sec(0) } });
+    assert_eq!(desk.since().iter().filter(|said| said.starts_with("Stop")).count(), 0, "it was the other party");
+    assert_eq!(signal(&mut desk), 1);
+    over(&mut desk, call, PlayEnd::Stopped);
+    let is_told = |told: &Told| match &told.event {
+        Event::Audio { news: OrderNews::Play { news, .. }, .. } => *news == PlayNews::Ended(PlayEnd::TelephoneEvent),
+        _ => false,
+    };
+    assert!(desk.events.last().is_some_and(is_told), "{:?}", desk.events.last());
+    assert_eq!(codes(&mut desk), [200]);
+    assert_eq!(signal(&mut desk), 0, "it is over");
+    // What a command stops is told as such.
+    order(&mut desk, call, interrupted("once more")).expect("accepted");
+    order(&mut desk, call, AudioOrder::ControlPlay(PlayControl::Stop)).expect("accepted");
+    over(&mut desk, call, PlayEnd::Stopped);
+    assert!(!desk.events.last().is_some_and(is_told));
+}
+
+#[test]
 fn a_second_play_replaces_the_first_and_an_update_goes_on_with_it() {
     let mut desk = Desk::new(Limits::default());
     let call = desk.talking();
