@@ -46,6 +46,16 @@ const PAUSE_AFTER_EVENT: u32 = PAUSE_MS / FRAME_MS - 2;
 /// Power of our events, in dBm0 without its sign: that of the sounds we make.
 const VOLUME: u8 = 9;
 
+/// The event of a flash, `F`: no key, and without a sound (RFC 2833 section 3.10).
+const FLASH: u8 = 16;
+
+fn event_of(key: char) -> Option<u8> {
+    match key {
+        'F' | 'f' => Some(FLASH),
+        _ => TelephoneEvent::event_of(key),
+    }
+}
+
 /// A key that waits.
 #[derive(Debug, Clone, Copy)]
 struct Pressed {
@@ -144,7 +154,7 @@ impl Keyer {
         let time = digit.time.clamp(MIN_KEY_TIME, MAX_KEY_TIME);
         // At most eight seconds.
         let on_ms = time.as_millis() as u32;
-        let event = TelephoneEvent::event_of(digit.key).filter(|_| session.send.event.is_some());
+        let event = event_of(digit.key).filter(|_| session.send.event.is_some());
         self.marker = true;
         let codec = session.codec;
         let rate = codec.coding_rate(TONE_RATE);
@@ -237,7 +247,9 @@ impl Engine {
         let Some(channel) = self.calls.get_mut(index as usize).and_then(|call| call.seat_mut(seat)) else {
             return;
         };
-        if channel.session.is_none() || TelephoneEvent::event_of(pressed.digit.key).is_none() {
+        let Some(session) = channel.session else { return };
+        let has_sound = TelephoneEvent::event_of(pressed.digit.key).is_some();
+        if !has_sound && (session.send.event.is_none() || event_of(pressed.digit.key).is_none()) {
             return;
         }
         let running = channel.keyer.and_then(|key| self.keyers.get_mut(key as usize));

@@ -101,6 +101,15 @@ impl Channel {
         }
     }
 
+    /// Whether somebody has said where its party is, though the media engine may have to agree yet.
+    pub(crate) fn is_aimed(&self) -> bool {
+        let is_aim = |asked: &Asked| matches!(asked.what, What::Target(Ok(())) | What::Opened(Ok(())));
+        match self.state {
+            State::Open { targeted, .. } => targeted || self.asked.iter().any(is_aim),
+            State::AwaitPort | State::AwaitEnd { .. } => false,
+        }
+    }
+
     /// What its party hears when nothing is played to it.
     pub(crate) fn hears(&self) -> Source {
         match (&self.room, self.echo) {

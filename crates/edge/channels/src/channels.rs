@@ -435,11 +435,16 @@ impl Channels {
         }
     }
 
-    pub(crate) fn press(&mut self, call: CallId, keys: &str) {
+    /// Has keys sent to a party, if it is known where that is.
+    pub(crate) fn press(&mut self, call: CallId, keys: &str) -> Result<(), Failure> {
+        if !self.channels.get(&call).is_some_and(Channel::is_aimed) {
+            return Err(Failure::new(409, "target", "nobody has said where the channel's party is"));
+        }
         for key in keys.chars() {
             let digit = Digit { key: key.to_ascii_uppercase(), time: KEY_TIME };
             self.media(MediaOp::Digit { call, party: PARTY, digit });
         }
+        Ok(())
     }
 
     /// Begins a recording to a file; one that is paused goes on.

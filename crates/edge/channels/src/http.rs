@@ -140,7 +140,7 @@ impl Channels {
             ("PUT", "unmix") => self.unmix(call),
             ("PUT", "echo") => self.echo(call, true),
             ("DELETE", "echo") => self.echo(call, false),
-            ("PUT", "dtmf") => self.press(call, keys(body)?),
+            ("PUT", "dtmf") => self.press(call, keys(body)?)?,
             ("PUT", "record") => match record::read(body)? {
                 (_, record::Order::Begin(plan)) => self.record(call, plan)?,
                 (file, record::Order::Pause) => self.control_recording(call, &file, RecordOrder::Pause)?,

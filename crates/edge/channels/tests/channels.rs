@@ -242,7 +242,12 @@ fn keys_go_out_and_come_in() {
     let mut it = Controller::new(1);
     let (call, uuid) = it.open(0);
     let path = format!("/channel/{uuid}/dtmf");
-    assert_eq!(it.send("PUT", &path, json!({"digits": "1a#"})).unwrap().0, 200);
+    let (status, body) = it.send("PUT", &path, json!({"digits": "1"})).unwrap();
+    assert_eq!((status, &body["where"]), (409, &json!("target")), "it leads nowhere yet");
+    assert_eq!(it.send("PUT", &format!("/channel/{uuid}"), json!({"ip": "127.0.0.1", "port": 4000})), None);
+    assert_eq!(it.send("PUT", &path, json!({"digits": "1a"})).unwrap().0, 200, "that is on its way");
+    it.looked(call);
+    assert_eq!(it.send("PUT", &path, json!({"digits": "#f"})).unwrap().0, 200);
     let sent: String = it
         .ops
         .iter()
@@ -251,7 +256,7 @@ fn keys_go_out_and_come_in() {
             _ => None,
         })
         .collect();
-    assert_eq!(sent, "1A#");
+    assert_eq!(sent, "1A#F");
     for bad in ["", "E", "1 2", &"1".repeat(hookswitch_call::MAX_KEYS + 1)] {
         assert_eq!(it.send("PUT", &path, json!({"digits": bad})).unwrap().1["where"], "digits");
     }

@@ -548,7 +548,7 @@ pub struct Replaces {
 /// A key of a telephone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Digit {
-    /// `0`-`9`, `*`, `#`, `A`-`D`.
+    /// `0`-`9`, `*`, `#`, `A`-`D`; and `F`, a flash, which is only sent, and to parties that take telephone events.
     pub key: char,
     /// How long it was pressed.
     pub time: Duration,

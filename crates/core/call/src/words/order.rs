@@ -44,7 +44,7 @@ pub enum AudioOrder {
         prompt: Option<Arc<Soup>>,
     },
     /// Send it the presses of keys, one after the other: at most [`MAX_KEYS`](super::MAX_KEYS) of `0` to `9`, `*`,
-    /// `#`, `A` to `D` and `F` for flash. The outcome comes at once.
+    /// `#` and `A` to `D`. The outcome comes at once.
     SendKeys(CompactString),
     /// Record it, or both parties as it hears them. The outcome comes when it has begun; [`OrderNews::Recording`] tells
     /// its name. It ends with the call at the latest.

@@ -327,6 +327,25 @@ fn what_is_no_key_and_what_strangers_press_is_not_told() {
 }
 
 #[test]
+fn a_flash_is_sent_as_an_event_and_left_out_where_there_are_none() {
+    let mut stage = Stage::talking();
+    stage.press(CALLEE, 'F', 240).press(CALLEE, '1', 100);
+    let sent = stage.run(2_000);
+    let events: Vec<_> = media(&sent).iter().map(|packet| event_in(packet)).collect();
+    let (flash, key) = events.split_at(14);
+    assert!(flash.iter().all(|event| event.event == 16) && key.iter().all(|event| event.event == 1), "{events:?}");
+    let ends: Vec<_> = flash.iter().map(|event| event.end).collect();
+    assert_eq!(ends, [[false; 11].as_slice(), &[true; 3]].concat());
+    // It is the only one that has no sound.
+    let mut stage = Stage::new();
+    stage.connect(&phone(ALICE, "0"), &phone(BOB, "0"));
+    stage.press(CALLEE, 'F', 100);
+    assert_eq!(stage.engine.next_tick(), None);
+    stage.press(CALLEE, '1', 100);
+    assert_eq!(media(&stage.run(1_000)).len(), 8);
+}
+
+#[test]
 fn a_flash_passes_as_it_is_to_whoever_takes_events() {
     let mut stage = Stage::talking();
     let packet = key(1, 16, 5_000, 160, true);

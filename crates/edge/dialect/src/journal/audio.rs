@@ -63,7 +63,7 @@ impl InRoom {
 pub struct Key {
     /// Which end of the call.
     party: End,
-    /// The key: `0` to `9`, `*`, `#`, `A` to `D`, or `F` for flash.
+    /// The key: `0` to `9`, `*`, `#` or `A` to `D`.
     key: CompactText,
     /// For how long, in seconds.
     duration_seconds: f64,
