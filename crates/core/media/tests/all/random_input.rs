@@ -1,11 +1,15 @@
 //! Whatever comes, nothing panics, no port is lost, and equal runs are equal.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::stage::{self, ALICE, BOB, Stage, at, config, phone, phone_with, rtp};
-use hookswitch_call::{CallId, Digit, LegId, MediaOp, Party, Sdp, Seat, Source};
+use hookswitch_call::{
+    AfterPlay, Audience, BargeIn, CallId, Digit, LegId, MediaOp, Part, Party, PlayControl, PlayId, Plays, RecordOrder,
+    RecordPlan, RecordingId, Role, Room, Sdp, Seat, Silence, Sound, SoundKind, Soup, Source, Tracks,
+};
 use hookswitch_media::latch::{Latch, LatchConfig};
-use hookswitch_media::{DropReason, Forward, SocketIx};
+use hookswitch_media::{DropReason, FileError, FileOrder, FileReport, Forward, SocketIx, Written};
 use proptest::prelude::*;
 
 fn party() -> impl Strategy<Value = Party> {
@@ -19,7 +23,9 @@ fn source() -> impl Strategy<Value = Source> {
         Just(Source::Echo),
         Just(Source::Ringback),
         Just(Source::Reference),
-        Just(Source::Hold)
+        Just(Source::Hold),
+        Just(Source::Sounds),
+        Just(Source::Room)
     ]
 }
 
@@ -39,6 +45,10 @@ fn description() -> impl Strategy<Value = Sdp> {
 }
 
 fn operation() -> impl Strategy<Value = MediaOp> {
+    prop_oneof![2 => session_operation(), 1 => sound_operation()]
+}
+
+fn session_operation() -> impl Strategy<Value = MediaOp> {
     let call = (0u64..3).prop_map(CallId);
     let leg = (0u16..4).prop_map(LegId);
     let near = prop_oneof![Just(None), Just(Some(stage::ip("10.0.0.1"))), Just(Some(stage::ip("2001:db8::1")))];
@@ -64,6 +74,105 @@ fn operation() -> impl Strategy<Value = MediaOp> {
             _ => MediaOp::Close { call },
         },
     )
+}
+
+fn soup() -> impl Strategy<Value = Soup> {
+    let sound = prop_oneof![
+        Just(Sound::of(SoundKind::Tone, "440*0.5:100")),
+        Just(Sound { plays: Plays::Forever, ..Sound::of(SoundKind::Tone, "440*0.5:100") }),
+        Just(Sound::of(SoundKind::Tone, "no tone")),
+        Just(Sound::of(SoundKind::Wav, "a.wav")),
+        Just(Sound { stop: Some(Duration::from_millis(50)), ..Sound::of(SoundKind::Pcmu, "a.pcmu") }),
+    ];
+    let plays = prop_oneof![Just(Plays::ONCE), Just(Plays::Forever)];
+    (proptest::collection::vec(sound, 0..3), plays, any::<bool>()).prop_map(|(sounds, plays, interrupt)| Soup {
+        sounds,
+        plays,
+        interrupt,
+    })
+}
+
+fn control() -> impl Strategy<Value = PlayControl> {
+    prop_oneof![
+        Just(PlayControl::Pause),
+        Just(PlayControl::Resume),
+        (0u64..200).prop_map(|ms| PlayControl::Seek(Duration::from_millis(ms))),
+        any::<i8>().prop_map(PlayControl::Gain),
+        Just(PlayControl::Stop)
+    ]
+}
+
+fn part() -> impl Strategy<Value = Part> {
+    let role =
+        prop_oneof![Just(Role::Talk), Just(Role::Listen), (0u64..3).prop_map(|call| Role::Whisper(CallId(call)))];
+    (role, any::<bool>(), any::<bool>()).prop_map(|(role, muted, deaf)| Part { role, muted, deaf })
+}
+
+fn record_order() -> impl Strategy<Value = RecordOrder> {
+    let tracks = prop_oneof![Just(Tracks::Stereo), Just(Tracks::Mixed), Just(Tracks::Incoming), Just(Tracks::Outgoing)];
+    let plan = (tracks, proptest::option::of(0u32..3), any::<bool>()).prop_map(|(tracks, after, listens)| {
+        let second = Duration::from_secs(1);
+        let barge_in = listens.then_some(BargeIn { above: 100, average: 2 });
+        RecordPlan {
+            tracks,
+            start_above: listens.then_some(500),
+            silence: listens.then_some(Silence { below: 100, time: second }),
+            max: 3 * second,
+            after: after.map(|play| AfterPlay { play: PlayId(play), keep: second, barge_in }),
+            ..RecordPlan::both_sides("a.wav".into())
+        }
+    });
+    prop_oneof![
+        3 => plan.prop_map(|plan| RecordOrder::Begin(Box::new(plan))),
+        1 => Just(RecordOrder::Pause),
+        1 => Just(RecordOrder::Resume),
+        1 => Just(RecordOrder::Finish),
+    ]
+}
+
+/// Of rooms, sounds and recordings.
+fn sound_operation() -> impl Strategy<Value = MediaOp> {
+    let call = (0u64..3).prop_map(CallId);
+    (call, party(), soup(), control(), part(), record_order(), 0..3u8, 0..8u8).prop_map(
+        |(call, party, soup, control, part, order, name, which)| {
+            let (play, recording) = (PlayId(name.into()), RecordingId(name.into()));
+            let room = Room::from(if name == 0 { "a@example.com" } else { "b@example.com" });
+            let to = if name == 0 { Audience::Room } else { Audience::Party };
+            match which {
+                0 | 1 => MediaOp::Join { call, party, room, part },
+                2 => MediaOp::Leave { call, party, room },
+                3 | 4 => MediaOp::Play { call, party, play, soup: Arc::new(soup), to },
+                5 => MediaOp::ControlPlay { call, party, play, control },
+                6 => MediaOp::Record { call, party, recording, order },
+                _ => MediaOp::Inspect { call },
+            }
+        },
+    )
+}
+
+/// A disk that can do nothing for every fourth file.
+fn serve(stage: &mut Stage) {
+    while let Some(order) = stage.engine.poll_file() {
+        let is_full = order.file().serial % 4 == 0;
+        let report = match order {
+            order if is_full => order.refused(FileError::Busy),
+            FileOrder::OpenSound { file, rate, .. } => {
+                let samples = vec![1_000_i16; rate as usize / 10].into();
+                Some(FileReport::Sound { file, samples, last: file.serial % 4 == 1 })
+            }
+            FileOrder::ReadSound { file } => {
+                Some(FileReport::Sound { file, samples: vec![1_000_i16; 10].into(), last: true })
+            }
+            FileOrder::CreateRecording { file, .. } => Some(FileReport::RecordingOpen { file }),
+            FileOrder::FinishRecording { file, length, .. } => {
+                Some(FileReport::RecordingOver { file, written: Written { length, ..Written::default() } })
+            }
+            FileOrder::CloseSound { .. } | FileOrder::AppendRecording { .. } => None,
+        };
+        if let Some(report) = report {
+            stage.engine.file_done(stage.now, report);
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -112,16 +221,19 @@ proptest! {
                 }
                 Step::Wait(ms) => { stage.run(ms); }
             }
+            serve(&mut stage);
             let totals = stage.engine.totals();
             prop_assert_eq!(stage.ports.taken.len(), totals.port_pairs);
             prop_assert_eq!(stage.ports.free() + stage.ports.taken.len(), all);
-            // Keys may be on their way, or down.
+            // Keys may be on their way, or down, and rooms, sounds and recordings may have their time.
             prop_assert!(totals.generators > 0 || stage.engine.next_tick() < Some(stage.now + Duration::from_secs(60)));
         }
         for call in 0..3 {
             stage.engine.perform(stage.now, MediaOp::Close { call: CallId(call) }, &mut stage.ports);
         }
         stage.run(1_000);
+        serve(&mut stage);
+        prop_assert_eq!((stage.engine.rooms(), stage.engine.recordings()), ((0, 0), 0));
         let totals = stage.engine.totals();
         prop_assert_eq!((totals.calls, totals.port_pairs, totals.generators), (0, 0, 0));
         prop_assert_eq!(stage.ports.free(), all);
