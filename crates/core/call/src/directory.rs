@@ -131,6 +131,15 @@ struct Domain {
     revision: u64,
 }
 
+/// What becomes of the controller of a domain when a layer that names none is merged into it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UnnamedControl {
+    /// It stays: nothing was said of it.
+    Stays,
+    /// It goes: it was said that there is none.
+    Goes,
+}
+
 /// A change of the pushed layer, for whoever stores it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DirectoryChange {
@@ -219,11 +228,12 @@ impl Directory {
     }
 
     /// Merges into the pushed layer of a domain that exists: users are added or replaced, with whom
-    /// to call instead of them, their limits and whether they are recorded, and the controller is replaced if one is given.
+    /// to call instead of them, their limits and whether they are recorded. The controller is replaced if one is named;
+    /// `unnamed` says what becomes of it otherwise.
     ///
     /// # Errors
     /// [`DirectoryError::NoSuchDomain`], or a limit; nothing has changed then.
-    pub fn patch(&mut self, domain: &str, layer: Layer) -> Result<(), DirectoryError> {
+    pub fn patch(&mut self, domain: &str, layer: Layer, unnamed: UnnamedControl) -> Result<(), DirectoryError> {
         check_layer(&layer)?;
         let name = self.existing(domain)?;
         let revision = self.next_revision();
@@ -239,9 +249,10 @@ impl Directory {
         if merged.users.len() > MAX_USERS {
             return Err(DirectoryError::TooManyUsers);
         }
-        if layer.control.is_some() {
-            merged.control = layer.control;
-        }
+        merged.control = match unnamed {
+            UnnamedControl::Stays => layer.control.or(merged.control),
+            UnnamedControl::Goes => layer.control,
+        };
         (entry.pushed, entry.revision) = (Some(merged.clone()), revision);
         self.changes.push_back(DirectoryChange::Put(name, merged));
         Ok(())

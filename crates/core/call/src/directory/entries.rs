@@ -80,7 +80,7 @@ impl Directory {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Secret;
+    use super::super::{Secret, UnnamedControl};
     use super::*;
 
     fn layer(users: &[&str]) -> Layer {
@@ -108,7 +108,7 @@ mod tests {
         let mut seen = BTreeSet::new();
         directory.put("a.test", layer(&["a"])).unwrap();
         seen.insert(directory.revision("a.test"));
-        directory.patch("a.test", layer(&["b"])).unwrap();
+        directory.patch("a.test", layer(&["b"]), UnnamedControl::Stays).unwrap();
         seen.insert(directory.revision("a.test"));
         directory.remove_user("a.test", "a").unwrap();
         seen.insert(directory.revision("a.test"));

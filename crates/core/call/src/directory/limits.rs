@@ -56,7 +56,7 @@ impl Directory {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{DirectoryError, Layer, Secret};
+    use super::super::{DirectoryError, Layer, Secret, UnnamedControl};
     use super::*;
 
     fn layer(users: &[&str]) -> Layer {
@@ -75,7 +75,7 @@ mod tests {
         assert!(dir.limits("a.test", "1001").is_empty() && dir.limits("b.test", "1000").is_empty());
         dir.put("a.test", limited(2)).unwrap();
         assert_eq!(dir.limits("a.test", "1000").calls, Some(2));
-        dir.patch("a.test", layer(&["1000"])).unwrap();
+        dir.patch("a.test", layer(&["1000"]), UnnamedControl::Stays).unwrap();
         assert!(dir.limits("a.test", "1000").is_empty(), "replaced, all of it");
         dir.remove_user("a.test", "1000").unwrap();
         assert_eq!(dir.limits("a.test", "1000").calls, Some(1), "that of the file shows again");

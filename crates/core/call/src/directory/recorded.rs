@@ -16,7 +16,7 @@ impl Directory {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{DirectoryError, Layer, Secret};
+    use super::super::{DirectoryError, Layer, Secret, UnnamedControl};
     use super::*;
 
     fn layer(users: &[&str], record: &[(&str, bool)]) -> Layer {
@@ -33,10 +33,10 @@ mod tests {
         dir.put("a.test", layer(&["1000", "1001", "1002"], &[("1000", true), ("1001", false)])).unwrap();
         let said = |dir: &Directory| ["1000", "1001", "1002", "1003"].map(|user| dir.record("a.test", user));
         assert_eq!(said(&dir), [Some(true), Some(false), None, None]);
-        dir.patch("a.test", layer(&["1000", "1002"], &[("1002", true)])).unwrap();
+        dir.patch("a.test", layer(&["1000", "1002"], &[("1002", true)]), UnnamedControl::Stays).unwrap();
         assert_eq!(said(&dir), [None, Some(false), Some(true), None]);
         dir.remove_user("a.test", "1001").unwrap();
-        dir.patch("a.test", layer(&["1001"], &[])).unwrap();
+        dir.patch("a.test", layer(&["1001"], &[]), UnnamedControl::Stays).unwrap();
         assert_eq!(said(&dir), [None, None, Some(true), None]);
         let nobody = layer(&[], &[("1000", true)]);
         assert_eq!(dir.put("a.test", nobody), Err(DirectoryError::BadName("1000".into())));

@@ -19,9 +19,28 @@ fn put_replaces_and_patch_merges() {
     dir.put("Example.Test", layer(&["1000", "1001"])).unwrap();
     dir.put("example.test", layer(&["1002"])).unwrap();
     assert_eq!(dir.users("example.test").unwrap(), ["1002"]);
-    dir.patch("example.test", layer(&["1003"])).unwrap();
+    dir.patch("example.test", layer(&["1003"]), UnnamedControl::Stays).unwrap();
     assert_eq!(dir.users("example.test").unwrap(), ["1002", "1003"]);
-    assert_eq!(dir.patch("other.test", layer(&[])), Err(DirectoryError::NoSuchDomain("other.test".into())));
+    let elsewhere = dir.patch("other.test", layer(&[]), UnnamedControl::Stays);
+    assert_eq!(elsewhere, Err(DirectoryError::NoSuchDomain("other.test".into())));
+}
+
+#[test]
+fn a_patch_names_a_controller_or_leaves_it_or_takes_it_away() {
+    let mut dir = Directory::new();
+    let named = |control: Option<&str>| Layer { control: control.map(Into::into), ..Layer::default() };
+    dir.put("a.test", layer(&["1"])).unwrap();
+    for (control, unnamed, expected) in [
+        (None, UnnamedControl::Stays, Some("http://127.0.0.1:9001")),
+        (Some("http://b"), UnnamedControl::Stays, Some("http://b")),
+        (None, UnnamedControl::Goes, None),
+        (None, UnnamedControl::Stays, None),
+        (Some("http://c"), UnnamedControl::Goes, Some("http://c")),
+    ] {
+        dir.patch("a.test", named(control), unnamed).unwrap();
+        assert_eq!(dir.control("a.test"), expected, "{control:?} {unnamed:?}");
+        assert_eq!(dir.users("a.test").unwrap(), ["1"]);
+    }
 }
 
 #[test]
@@ -113,7 +132,7 @@ fn forwards_come_and_go_with_their_user() {
     assert_eq!(dir.forwards("a.test", "bob"), Some(&busy_to("tel:+4930")));
     assert_eq!(dir.forwards("a.test", "alice"), Some(&busy_to("sip:1@a.test")));
     // Whoever is pushed without forwards has none, whatever was pushed or configured before.
-    dir.patch("a.test", layer(&["alice", "bob"])).unwrap();
+    dir.patch("a.test", layer(&["alice", "bob"]), UnnamedControl::Stays).unwrap();
     assert_eq!((dir.forwards("a.test", "alice"), dir.forwards("a.test", "bob")), (None, None));
     dir.remove_user("a.test", "alice").unwrap();
     assert!(dir.forwards("a.test", "alice").is_some());

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use compact_str::CompactString;
-use hookswitch_call::directory::{DirectoryError, Forwarding, FoundUser, Layer, Secret, UserLimits};
+use hookswitch_call::directory::{DirectoryError, Forwarding, FoundUser, Layer, Secret, UnnamedControl, UserLimits};
 use hookswitch_call::{Address, Forwards, MAX_ADDRESS};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::failure::Failure;
@@ -16,10 +16,15 @@ use super::failure::Failure;
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(super) struct DomainBody<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "written")]
     control: Option<&'a RawValue>,
     #[serde(borrow)]
     users: Option<&'a RawValue>,
+}
+
+/// A member that was written, also as null: none is one that was not.
+fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl<'a> DomainBody<'a> {
@@ -34,6 +39,11 @@ impl<'a> DomainBody<'a> {
             (_, None) => Err(required("users")),
             _ => Ok(()),
         }
+    }
+
+    /// What becomes of the controller that there is, where this names none.
+    pub(super) const fn unnamed(&self) -> UnnamedControl {
+        if self.control.is_some() { UnnamedControl::Goes } else { UnnamedControl::Stays }
     }
 
     /// The layer that it means, and its users in the order of the list for [`place_of`].
@@ -240,9 +250,9 @@ fn users(raw: &RawValue) -> Result<Vec<Listed>, Failure> {
     Ok(listed)
 }
 
-/// A base URL; the empty text means that there is none.
+/// A base URL; the empty text and null mean that there is none.
 fn url(raw: &RawValue) -> Result<Option<CompactString>, Failure> {
-    let url = text(raw, "control")?;
+    let url = if raw.get() == "null" { CompactString::default() } else { text(raw, "control")? };
     let is_url = ["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
     if url.is_empty() {
         Ok(None)

@@ -1,6 +1,6 @@
 //! `/dir[/<domain>[/<user>]]`: what the directory holds, and how it is changed.
 
-use hookswitch_call::directory::{Directory, DirectoryError};
+use hookswitch_call::directory::{Directory, DirectoryError, UnnamedControl};
 
 use super::body::{self, DomainBody};
 use super::failure::Failure;
@@ -41,8 +41,9 @@ fn put(directory: &mut Directory, domain: &str, body: &[u8]) -> Result<Response,
 }
 
 fn patch(directory: &mut Directory, domain: &str, body: &[u8]) -> Result<Response, Failure> {
-    let (layer, listed) = DomainBody::read(body)?.layer()?;
-    match directory.patch(domain, layer) {
+    let body = DomainBody::read(body)?;
+    let (layer, listed) = body.layer()?;
+    match directory.patch(domain, layer, body.unnamed()) {
         Ok(()) => Ok(Response::empty(200)),
         Err(error) => Err(Failure::directory(&error, 404, &body::place_of(&error, &listed))),
     }
@@ -51,7 +52,7 @@ fn patch(directory: &mut Directory, domain: &str, body: &[u8]) -> Result<Respons
 /// One user is added or replaced, by PUT and PATCH alike; the others stay.
 fn put_user(directory: &mut Directory, domain: &str, user: &str, body: &[u8]) -> Result<Response, Failure> {
     let layer = body::user(body, user)?;
-    match directory.patch(domain, layer) {
+    match directory.patch(domain, layer, UnnamedControl::Stays) {
         Ok(()) => Ok(Response::empty(200)),
         Err(error) => Err(Failure::directory(&error, 404, &body::place_of_one(&error))),
     }

@@ -3,7 +3,7 @@
 
 use compact_str::CompactString;
 use hookswitch_call::directory::{
-    Directory, DirectoryError, Forwarding, Layer, MAX_CLASSES, Origin, Secret, UserLimits,
+    Directory, DirectoryError, Forwarding, Layer, MAX_CLASSES, Origin, Secret, UnnamedControl, UserLimits,
 };
 use hookswitch_call::{Address, Forwards};
 use serde_json::{Map, Value, json};
@@ -24,7 +24,7 @@ const TAG: &str = "directory";
 const MAX_LISTED: usize = 100_000;
 
 const CONTROL: Field =
-    Field::may("control", Kind::OrNull(&Kind::Text(1, 2_048)), "base URL of the domain's control server");
+    Field::may("control", Kind::OrNull(&Kind::Text(1, 2_048)), "base URL of the domain's control server; null is none");
 
 const FORWARD: &[Field] = &[
     Field::may("always", Kind::Address, "whom to call without trying the user"),
@@ -249,7 +249,8 @@ fn patch_domain(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     let domain = turn.existing_domain()?;
     etag::may_change(&turn.request.headers, turn.domain_version(&domain).as_deref())?;
     let layer = layer(&turn.body)?;
-    turn.switch.directory_mut().patch(&domain, layer).map_err(|error| refused(&error, Some(&turn.body)))?;
+    let unnamed = if turn.body.has("control") { UnnamedControl::Goes } else { UnnamedControl::Stays };
+    turn.switch.directory_mut().patch(&domain, layer, unnamed).map_err(|error| refused(&error, Some(&turn.body)))?;
     Ok(Done::Now(changed(turn, 200, &domain)))
 }
 
@@ -319,7 +320,8 @@ impl Turn<'_> {
 
     /// Writes a user, and shows it.
     fn write_user(&mut self, domain: &str, layer: Layer, status: u16) -> Result<Done, Problem> {
-        self.switch.directory_mut().patch(domain, layer).map_err(|error| refused(&error, None))?;
+        let patched = self.switch.directory_mut().patch(domain, layer, UnnamedControl::Stays);
+        patched.map_err(|error| refused(&error, None))?;
         let document = user_document(self.switch.directory(), domain, &self.path[1]).ok_or_else(no_such_user)?;
         let version = self.user_version(domain).unwrap_or_default();
         Ok(Done::Now(Response::json(status, &document).with("etag", version)))

@@ -33,6 +33,23 @@ fn a_domain_is_patched() {
     assert_eq!(host.ask("PATCH", BLING, r#"{"control":"https://b.test/x"}"#).status, 200);
     assert_eq!(host.directory.control("bling.example.test"), Some("https://b.test/x"));
     assert_eq!(host.ask("PATCH", BLING, "{}").status, 200);
+    assert_eq!(host.directory.control("bling.example.test"), Some("https://b.test/x"));
+}
+
+#[test]
+fn a_control_server_is_taken_away_by_an_empty_text_and_by_null() {
+    for none in [r#""""#, "null"] {
+        let mut host = Host::new();
+        host.ask("PUT", BLING, BODY);
+        assert_eq!(host.ask("PATCH", BLING, &format!(r#"{{"control":{none}}}"#)).status, 200);
+        assert_eq!(host.get(BLING).1, r#"{"users":["1003"]}"#, "{none}");
+        let user = format!("{BLING}/1004");
+        host.ask("PUT", BLING, BODY);
+        assert_eq!(host.ask("PUT", &user, r#"{"secret":"secret-2"}"#).status, 200);
+        assert_eq!(host.directory.control("bling.example.test"), Some("http://127.0.0.1:9001"), "a user says nothing");
+        assert_eq!(host.ask("PUT", BLING, &format!(r#"{{"control":{none},"users":[]}}"#)).status, 201);
+        assert_eq!(host.get(BLING).1, "{}", "{none}");
+    }
 }
 
 /// PUT and PATCH of a user are the same: that user is replaced, the others stay.

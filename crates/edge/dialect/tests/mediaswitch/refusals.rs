@@ -15,7 +15,7 @@ fn bodies() {
         (r#"{"control":"","users":[]} x"#, "the body is not valid JSON", "body, line 1 column 27"),
         (r#"{"users":[],"users":[]}"#, "a member occurs twice", "body, line 1 column 19"),
         ("{}", "control is required", "control"),
-        (r#"{"control":null,"users":[]}"#, "control is required", "control"),
+        (r#"{"users":[]}"#, "control is required", "control"),
         (r#"{"control":"http://a"}"#, "users is required", "users"),
         (r#"{"control":5,"users":[]}"#, "control must be a string", "control"),
         (r#"{"control":"ftp://a","users":[]}"#, "control must be an http or https URL", "control"),

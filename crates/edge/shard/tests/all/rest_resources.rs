@@ -84,6 +84,18 @@ fn a_domain_is_made_once_listed_and_removed() {
 }
 
 #[test]
+fn null_takes_the_control_server_of_a_domain_away_and_silence_leaves_it() {
+    let mut world = World::new(shard_config());
+    let control = |response: &Response| document(response)["control"].clone();
+    let body = r#"{"control":"http://127.0.0.1:9001","users":[{"username":"a","secret":"s"}]}"#;
+    assert_eq!(control(&world.rest("PUT", "/v1/directory/new.test", body)), "http://127.0.0.1:9001");
+    let silent = world.rest("PATCH", "/v1/directory/new.test", r#"{"users":[{"username":"b","secret":"s"}]}"#);
+    assert_eq!(control(&silent), "http://127.0.0.1:9001");
+    let none = world.rest("PATCH", "/v1/directory/new.test", r#"{"control":null}"#);
+    assert_eq!((none.status, control(&none), document(&none)["users"].clone()), (200, Value::Null, 2.into()));
+}
+
+#[test]
 fn what_is_wrong_in_a_list_of_users_is_told_with_its_place() {
     let mut world = World::new(shard_config());
     for (body, field) in [
