@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use compact_str::CompactString;
-use hookswitch_call::directory::{DirectoryError, Forwarding, FoundUser, Layer, Secret, UnnamedControl, UserLimits};
+use compact_str::{CompactString, format_compact};
+use hookswitch_call::directory::{
+    DirectoryError, Forwarding, FoundUser, Layer, MAX_NAME, Secret, UnnamedControl, UserLimits,
+};
 use hookswitch_call::{Address, Forwards, MAX_ADDRESS};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -250,9 +252,13 @@ fn users(raw: &RawValue) -> Result<Vec<Listed>, Failure> {
     Ok(listed)
 }
 
-/// A base URL; the empty text and null mean that there is none.
+/// A base URL, or the `{host, port}` of the original's readme; the empty text and null mean that there is none.
 fn url(raw: &RawValue) -> Result<Option<CompactString>, Failure> {
-    let url = if raw.get() == "null" { CompactString::default() } else { text(raw, "control")? };
+    let url = match raw.get() {
+        "null" => return Ok(None),
+        written if written.starts_with('{') => host_and_port(raw)?,
+        _ => text(raw, "control")?,
+    };
     let is_url = ["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
     if url.is_empty() {
         Ok(None)
@@ -261,6 +267,36 @@ fn url(raw: &RawValue) -> Result<Option<CompactString>, Failure> {
     } else {
         Err(wrong("control", "an http or https URL"))
     }
+}
+
+/// Where a control server is, said as a host and the port of its HTTP; 80 unless it is said.
+fn host_and_port(raw: &RawValue) -> Result<CompactString, Failure> {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Place<'a> {
+        #[serde(borrow)]
+        host: Option<&'a RawValue>,
+        #[serde(borrow)]
+        port: Option<&'a RawValue>,
+    }
+    let place: Place<'_> =
+        serde_json::from_str(raw.get()).map_err(|_| wrong("control", "a URL, or an object of `host` and `port`"))?;
+    let host = text(place.host.ok_or_else(|| required("control.host"))?, "control.host")?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    if !(1..=MAX_NAME).contains(&host.len()) || !host.bytes().all(fits) {
+        return Err(wrong("control.host", "a host"));
+    }
+    match place.port.map(port).transpose()? {
+        Some(port) => Ok(format_compact!("http://{host}:{port}")),
+        None => Ok(format_compact!("http://{host}")),
+    }
+}
+
+/// A number, or a text of digits.
+fn port(raw: &RawValue) -> Result<u16, Failure> {
+    let written = raw.get();
+    let digits = written.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(written);
+    digits.parse().map_err(|_| wrong("control.port", "a number from 0 to 65535"))
 }
 
 fn text(raw: &RawValue, place: &str) -> Result<CompactString, Failure> {

@@ -52,6 +52,24 @@ fn a_control_server_is_taken_away_by_an_empty_text_and_by_null() {
     }
 }
 
+/// As the list of members in the readme of the original has it; its examples have a URL.
+#[test]
+fn a_control_server_may_be_a_structure_of_host_and_port() {
+    for (written, url) in [
+        (r#"{"host":"127.0.0.1","port":9001}"#, "http://127.0.0.1:9001"),
+        (r#"{"port":"9001","host":"control.test"}"#, "http://control.test:9001"),
+        (r#"{"host":"[::1]","port":9001}"#, "http://[::1]:9001"),
+        (r#"{"host":"control.test","port":null}"#, "http://control.test"),
+    ] {
+        let mut host = Host::new();
+        assert_eq!(host.ask("PUT", BLING, &format!(r#"{{"control":{written},"users":[]}}"#)).status, 201, "{written}");
+        assert_eq!(host.directory.control("bling.example.test"), Some(url));
+        host.ask("PUT", BLING, r#"{"control":"","users":[]}"#);
+        assert_eq!(host.ask("PATCH", BLING, &format!(r#"{{"control":{written}}}"#)).status, 200, "{written}");
+        assert_eq!(host.directory.control("bling.example.test"), Some(url));
+    }
+}
+
 /// PUT and PATCH of a user are the same: that user is replaced, the others stay.
 #[test]
 fn a_user_is_put_or_patched() {

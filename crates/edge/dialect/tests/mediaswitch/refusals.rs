@@ -20,6 +20,20 @@ fn bodies() {
         (r#"{"control":5,"users":[]}"#, "control must be a string", "control"),
         (r#"{"control":"ftp://a","users":[]}"#, "control must be an http or https URL", "control"),
         (r#"{"control":"http://a\r\nb","users":[]}"#, "control must be an http or https URL", "control"),
+        (r#"{"control":{"port":9001},"users":[]}"#, "control.host is required", "control.host"),
+        (r#"{"control":{"host":1},"users":[]}"#, "control.host must be a string", "control.host"),
+        (r#"{"control":{"host":"a/b"},"users":[]}"#, "control.host must be a host", "control.host"),
+        (r#"{"control":{"host":""},"users":[]}"#, "control.host must be a host", "control.host"),
+        (
+            r#"{"control":{"host":"a","port":65536},"users":[]}"#,
+            "control.port must be a number from 0 to 65535",
+            "control.port",
+        ),
+        (
+            r#"{"control":{"host":"a","port":true},"users":[]}"#,
+            "control.port must be a number from 0 to 65535",
+            "control.port",
+        ),
         (r#"{"control":"","users":{}}"#, "users must be a list", "users"),
         (r#"{"control":"","users":["secret-1"]}"#, "users[0] must be an object", "users[0]"),
         (
