@@ -44,6 +44,9 @@ fn take_part(turn: &mut Turn<'_>) -> Result<Done, Problem> {
         }
         Some(_) | None => Role::Talk,
     };
+    if !matches!(role, Role::Whisper(_)) {
+        turn.body.lacks("whisper_to", "", "`role`: `whisper` beside it")?;
+    }
     let part = Part { role, muted: turn.body.flag("muted"), deaf: turn.body.flag("deaf") };
     let order = AudioOrder::TakePart(part);
     turn.submit("conference", call, Command::Audio { call: CallRef::Id(call), party, order })

@@ -476,7 +476,7 @@ fn read(route: &Route, request: &Request) -> Result<(Values, Values), Problem> {
         return Err(Problem::new(Code::UriTooLong, format!("a query may have {MAX_URI} bytes")));
     }
     let query = Values::of_query(route.query, query)?;
-    let Some(fields) = route.body else { return Ok((query, Values::default())) };
+    let Some(fields) = route.body else { return Ok((query, Values::of_no_body(&request.body)?)) };
     let kind = request.headers.content_type.as_deref().unwrap_or("");
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if !request.body.is_empty() && !kind.eq_ignore_ascii_case(JSON) {

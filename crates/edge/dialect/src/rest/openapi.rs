@@ -35,6 +35,9 @@ const OF_COMMANDS: &[Code] =
 const OF_BODIES: &[Code] =
     &[Code::MalformedBody, Code::UnsupportedMediaType, Code::MissingField, Code::UnknownField, Code::InvalidField];
 
+/// What else a request without one may be answered that has one.
+const OF_NO_BODIES: &[Code] = &[Code::MalformedBody, Code::UnknownField];
+
 /// The OpenAPI 3.1 document of everything in [`ROUTES`](super::ROUTES), as JSON.
 #[must_use]
 pub fn openapi() -> String {
@@ -154,7 +157,7 @@ fn responses(route: &Route, is_command: bool) -> Value {
         responses.insert(answer.status.to_string(), response);
     }
     let of_commands = if is_command { OF_COMMANDS } else { &[] };
-    let of_bodies = if route.body.is_some() { OF_BODIES } else { &[] };
+    let of_bodies = if route.body.is_some() { OF_BODIES } else { OF_NO_BODIES };
     let codes: Vec<&Code> = [ALWAYS, of_commands, of_bodies, route.problems].into_iter().flatten().collect();
     for row in CODES.iter().filter(|row| codes.contains(&&row.code)) {
         let status = row.status.to_string();

@@ -30,7 +30,7 @@ const SOUND: &[Field] = &[
     Field::may("start_seconds", Kind::Seconds(0, MAX_SECONDS), "where it begins"),
     Field::may("stop_seconds", Kind::Seconds(0, MAX_SECONDS), "where it ends, counted from the beginning of the sound"),
     Field::may("times", Kind::Whole(1, 1_000_000), "how often it is played; once if not said"),
-    Field::may("forever", Kind::Flag, "it is played until somebody stops it"),
+    Field::may("forever", Kind::Flag, "it is played until somebody stops it; then without `times`"),
 ];
 
 /// The sounds of a play, or of a prompt.
@@ -68,7 +68,7 @@ const ROUTES: &[Route] = &[
                 "the party alone, or all in the conference that it is in; the party if not said",
             ),
             Field::may("times", Kind::Whole(1, 1_000_000), "how often all of it is played; once if not said"),
-            Field::may("forever", Kind::Flag, "it is played until somebody stops it"),
+            Field::may("forever", Kind::Flag, "it is played until somebody stops it; then without `times`"),
             Field::may("interrupt", Kind::Flag, "the first key that the party presses ends it"),
             Field::may(
                 "update",
@@ -116,19 +116,21 @@ fn sound(values: &Values, place: &str) -> Result<Sound, Problem> {
         let problem = Problem::new(Code::InvalidField, "nothing of the sound is left");
         return Err(problem.at(format!("{place}/stop_seconds")).expected("more than start_seconds"));
     }
-    Ok(Sound { forms: vec![Form { kind, name: name.into() }], start, stop, plays: plays(values) })
+    Ok(Sound { forms: vec![Form { kind, name: name.into() }], start, stop, plays: plays(values, place)? })
 }
 
-fn plays(values: &Values) -> Plays {
+/// How often this is played; `place` is where it stands.
+fn plays(values: &Values, place: &str) -> Result<Plays, Problem> {
     if values.flag("forever") {
-        return Plays::Forever;
+        values.lacks("times", place, "either `times` or `forever`")?;
+        return Ok(Plays::Forever);
     }
-    Plays::Times(values.whole("times").and_then(|times| u32::try_from(times).ok()).unwrap_or(1))
+    Ok(Plays::Times(values.whole("times").and_then(|times| u32::try_from(times).ok()).unwrap_or(1)))
 }
 
 fn play(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     let (call, party, body) = (turn.call()?, turn.party(), &turn.body);
-    let soup = Soup { sounds: sounds(body, "sounds")?, plays: plays(body), interrupt: body.flag("interrupt") };
+    let soup = Soup { sounds: sounds(body, "sounds")?, plays: plays(body, "")?, interrupt: body.flag("interrupt") };
     let to = if body.text("audience") == Some("room") { Audience::Room } else { Audience::Party };
     let order = AudioOrder::Play { soup: Arc::new(soup), update: body.flag("update"), to };
     turn.submit("play", call, Command::Audio { call: CallRef::Id(call), party, order })
@@ -139,7 +141,14 @@ fn control(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     let missing = |field: &str| {
         Problem::new(Code::MissingField, "the action needs another member").at(format!("/{field}")).expected("a number")
     };
-    let control = match body.text("action") {
+    let action = body.text("action");
+    if action != Some("seek") {
+        body.lacks("seconds", "", "`action`: `seek` beside it")?;
+    }
+    if action != Some("gain") {
+        body.lacks("decibels", "", "`action`: `gain` beside it")?;
+    }
+    let control = match action {
         Some("pause") => PlayControl::Pause,
         Some("resume") => PlayControl::Resume,
         Some("seek") => PlayControl::Seek(body.seconds("seconds").ok_or_else(|| missing("seconds"))?),

@@ -58,7 +58,7 @@ const ROUTES: &[Route] = &[
             Field::may(
                 "silence_below",
                 Kind::Whole(0, 32_767),
-                "how loud nothing may be, as the root of the mean square",
+                "beside `silence_seconds`: how loud nothing may be, as the root of the mean square",
             ),
             Field::may("start_above", Kind::Whole(0, 32_767), "begins only when the party is louder than this"),
             Field::may(
@@ -66,7 +66,11 @@ const ROUTES: &[Route] = &[
                 Kind::Whole(0, 32_767),
                 "ends when the party was louder than this and is not any more",
             ),
-            Field::may("min_seconds", Kind::Seconds(0, MAX_SECONDS), "is not ended by `finish_below` before"),
+            Field::may(
+                "min_seconds",
+                Kind::Seconds(0, MAX_SECONDS),
+                "beside `finish_below`: is not ended by that before",
+            ),
         ]),
         answers: ACCEPTED,
         problems: REFUSED,
@@ -108,6 +112,12 @@ fn record(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     let body = &turn.body;
     let loudness = |member: &str| body.whole(member).and_then(|level| u16::try_from(level).ok());
     let silence = body.seconds("silence_seconds");
+    if silence.is_none() {
+        body.lacks("silence_below", "", "`silence_seconds` beside it")?;
+    }
+    if !body.has("finish_below") {
+        body.lacks("min_seconds", "", "`finish_below` beside it")?;
+    }
     let plan = RecordPlan {
         tracks: match body.text("tracks") {
             Some("mixed") => Tracks::Mixed,

@@ -331,6 +331,14 @@ impl Values {
         Ok(Self(members))
     }
 
+    /// Reads the body of a request that has none; an empty object says as little.
+    ///
+    /// # Errors
+    /// It says something, which its sender believes to count: 400 or 422.
+    pub(super) fn of_no_body(body: &[u8]) -> Result<Self, Problem> {
+        Self::read(&[], body).map_err(|problem| problem.expected("no body"))
+    }
+
     /// Reads a query, `name=value&…`.
     ///
     /// # Errors
@@ -374,6 +382,19 @@ impl Values {
     /// Whether it was written, also as null.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
+    }
+
+    /// Sees to it that a member is not there which would mean nothing beside the others: whoever writes it believes that it
+    /// counts.
+    ///
+    /// # Errors
+    /// It is there. `place` is where this object stands in the body, `expected` what would give the member a meaning.
+    pub(super) fn lacks(&self, name: &str, place: &str, expected: &'static str) -> Result<(), Problem> {
+        if !self.has(name) {
+            return Ok(());
+        }
+        let problem = Problem::new(Code::InvalidField, "the member means nothing beside the others");
+        Err(problem.at(format!("{place}/{name}")).expected(expected))
     }
 
     /// A text, if it was written.
@@ -487,6 +508,22 @@ mod tests {
         let values = Values::read(FIELDS, br#"{"to":"tel:+49","party":"callee","times":2.0}"#).unwrap();
         assert_eq!((values.text("to"), values.whole("times")), (Some("tel:+49"), Some(2)));
         assert_eq!(values.party("party"), Some(Party::Callee));
+    }
+
+    #[test]
+    fn a_request_without_a_body_takes_none() {
+        for nothing in ["", "\r\n", "{}", " { } "] {
+            assert!(Values::of_no_body(nothing.as_bytes()).is_ok(), "{nothing:?}");
+        }
+        for (body, code, field) in [
+            (r#"{"cause":"busy"}"#, Code::UnknownField, Some("/cause")),
+            ("[]", Code::MalformedBody, None),
+            ("cause=busy", Code::MalformedBody, None),
+        ] {
+            let problem = Values::of_no_body(body.as_bytes()).expect_err(body);
+            assert_eq!((problem.code, problem.field.as_deref()), (code, field), "{body}");
+            assert_eq!(problem.expected.as_deref(), Some("no body"));
+        }
     }
 
     #[test]

@@ -90,6 +90,52 @@ fn a_sound_that_is_none_is_told_with_its_place() {
 }
 
 #[test]
+fn a_member_that_means_nothing_beside_the_others_is_refused() {
+    let (mut world, call, path) = talk();
+    for (command, body, field, expected) in [
+        (
+            "play",
+            r#"{"party":"caller","sounds":[{"file":"a"}],"times":2,"forever":true}"#,
+            "/times",
+            "either `times` or `forever`",
+        ),
+        (
+            "play",
+            r#"{"party":"caller","sounds":[{"file":"a"},{"file":"b","times":2,"forever":true}]}"#,
+            "/sounds/1/times",
+            "either `times` or `forever`",
+        ),
+        (
+            "play/control",
+            r#"{"party":"caller","action":"pause","seconds":1}"#,
+            "/seconds",
+            "`action`: `seek` beside it",
+        ),
+        (
+            "play/control",
+            r#"{"party":"caller","action":"seek","seconds":1,"decibels":1}"#,
+            "/decibels",
+            "`action`: `gain` beside it",
+        ),
+        ("record", r#"{"party":"caller","silence_below":9}"#, "/silence_below", "`silence_seconds` beside it"),
+        ("record", r#"{"party":"caller","min_seconds":9}"#, "/min_seconds", "`finish_below` beside it"),
+    ] {
+        let refused = world.rest("POST", &format!("{path}/{command}"), body);
+        let problem = document(&refused);
+        assert_eq!((refused.status, problem["code"].as_str()), (422, Some("invalid_field")), "{body}");
+        assert_eq!((problem["field"].as_str(), problem["expected"].as_str()), (Some(field), Some(expected)), "{body}");
+    }
+    let listener = format!(r#"{{"party":"caller","role":"listen","whisper_to":"call_{call}"}}"#);
+    let listener = world.rest("POST", &format!("{path}/conference"), &listener);
+    assert_eq!((listener.status, document(&listener)["field"].clone()), (422, "/whisper_to".into()));
+    assert!(world.ordered.is_empty(), "nothing was begun");
+    let once = r#"{"party":"caller","sounds":[{"file":"a","times":2,"forever":false}],"times":2,"forever":false}"#;
+    assert_eq!(world.rest("POST", &format!("{path}/play"), once).status, 202);
+    let ended = r#"{"party":"caller","silence_seconds":3,"silence_below":9,"finish_below":9,"min_seconds":9}"#;
+    assert_eq!(world.rest("POST", &format!("{path}/record"), ended).status, 202);
+}
+
+#[test]
 fn a_recording_is_begun_listed_and_finished() {
     let (mut world, call, path) = talk();
     let body = r#"{"party":"callee","tracks":"mixed","rate":"16000","max_seconds":60}"#;

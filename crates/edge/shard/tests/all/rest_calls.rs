@@ -71,6 +71,19 @@ fn a_call_is_started_shown_and_ended() {
 }
 
 #[test]
+fn a_body_where_none_is_taken_is_refused_and_changes_nothing() {
+    let mut world = world();
+    let path = talk(&mut world);
+    let refused = world.rest("DELETE", &path, r#"{"cause":"busy"}"#);
+    let problem = document(&refused);
+    assert_eq!((refused.status, &problem["code"]), (422, &"unknown_field".into()));
+    assert_eq!((&problem["field"], &problem["expected"]), (&"/cause".into(), &"no body".into()));
+    assert_eq!(world.rest("GET", "/v1/calls", "state=talking").status, 400);
+    assert_eq!(document(&world.rest("GET", &path, ""))["state"], "talking");
+    assert_eq!(world.rest("DELETE", &path, "{}").status, 202, "an empty object says nothing");
+}
+
+#[test]
 fn one_key_starts_one_call_also_across_a_restart() {
     let mut world = world();
     let key = || Headers { idempotency_key: Some("order-1".into()), ..Headers::default() };
