@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::problem::{CODES, Code, PROBLEM_TYPE};
 use super::route::{AUDIO, Method, OF_LISTENER, RESOURCES, ROUTES, Route};
 use super::shape::{Field, Kind, object_schema};
-use super::{JSON, MAX_KEY};
+use super::{JSON, MAX_KEY, recordings};
 use crate::access::Scope;
 
 /// What every request may be answered, whatever it asks for.
@@ -85,7 +85,7 @@ fn operation(route: &Route) -> Value {
     // Only the desk remembers keys.
     let is_desk = RESOURCES.iter().any(|resource| resource.routes.iter().any(|one| one.name == route.name));
     let is_command = is_desk && route.method != Method::Get;
-    if is_command {
+    if is_command && route.name != recordings::DELETE {
         parameters.push(json!({
             "name": "Idempotency-Key", "in": "header", "required": false,
             "schema": { "type": "string", "pattern": format!("^[!-~]{{1,{MAX_KEY}}}$") },
@@ -216,6 +216,23 @@ mod tests {
             assert!(
                 route.problems.iter().all(|code| operation["responses"][code.row().status.to_string()].is_object())
             );
+        }
+    }
+
+    #[test]
+    fn a_key_is_offered_where_it_is_remembered() {
+        let document = document();
+        let offers = |path: &str, method: &str| {
+            let parameters = document["paths"][path][method]["parameters"].as_array().expect(path);
+            parameters.iter().any(|parameter| parameter["name"] == "Idempotency-Key")
+        };
+        for (path, method) in
+            [("/v1/calls", "post"), ("/v1/calls/{call}", "delete"), ("/v1/directory/{domain}", "patch")]
+        {
+            assert!(offers(path, method), "{method} {path}");
+        }
+        for (path, method) in [("/v1/recordings/{recording}", "delete"), ("/v1/reload", "post")] {
+            assert!(!offers(path, method), "{method} {path}");
         }
     }
 

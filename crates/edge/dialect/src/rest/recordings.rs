@@ -24,6 +24,10 @@ pub(super) const RESOURCE: Resource = Resource { routes: ROUTES, schemas };
 
 const TAG: &str = "recordings";
 
+/// The one change whose answer nobody remembers under an `Idempotency-Key`: it waits for a file, and removing that twice is as
+/// good as once.
+pub(super) const DELETE: &str = "deleteRecording";
+
 const ROUTES: &[Route] = &[
     Route {
         method: Method::Get,
@@ -82,7 +86,7 @@ const ROUTES: &[Route] = &[
     Route {
         method: Method::Delete,
         path: "/v1/recordings/{recording}",
-        name: "deleteRecording",
+        name: DELETE,
         tag: TAG,
         about: "Removes the file of a recording that is over, for good. What is known of the recording stays.",
         scope: Scope::Admin,
