@@ -145,12 +145,13 @@ fn start(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     turn.starts_here()?;
     let caller = turn.body.text("from").unwrap_or_default();
     if !turn.request.grant.may_call_from(caller) {
-        return Err(Problem::new(Code::AddressNotAllowed, "the token does not allow it").at("/from"));
+        return Err(Problem::address_not_allowed("/from", "callers"));
     }
     let (caller, callee) = (Address::from(caller), turn.callee("to")?);
     if !turn.sees([&caller, &callee]) {
         let detail = "neither party is in a domain that the token reaches";
-        return Err(Problem::new(Code::DomainNotAllowed, detail));
+        let problem = Problem::new(Code::DomainNotAllowed, detail).at("/from");
+        return Err(problem.expected("an address in a domain that the token reaches, here or in `to`"));
     }
     let wants_webhook = turn.body.has("webhook");
     if wants_webhook {

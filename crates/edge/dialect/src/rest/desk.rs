@@ -509,7 +509,7 @@ impl Turn<'_> {
     pub(super) fn callee(&self, name: &'static str) -> Result<Address, Problem> {
         let address = self.body.text(name).unwrap_or_default();
         if !self.request.grant.may_call_to(address) {
-            return Err(Problem::new(Code::AddressNotAllowed, "the token does not allow it").at(format!("/{name}")));
+            return Err(Problem::address_not_allowed(&format!("/{name}"), "callees"));
         }
         Ok(Address::from(address))
     }
@@ -586,7 +586,10 @@ pub(super) fn refused(why: &Refused) -> Problem {
         Refused::Draining => Code::Draining,
         Refused::Pending(_) => Code::Pending,
         Refused::NotAnswered => Code::NotAnswered,
-        Refused::AddressTooLong => Code::InvalidField,
+        // The pointer to the whole body: which of its addresses it is, is not said.
+        Refused::AddressTooLong => {
+            return Problem::new(Code::InvalidField, why.to_string()).at("").expected("addresses that are shorter");
+        }
         Refused::Impossible(_) => Code::Impossible,
         Refused::Unsupported(_) => Code::Unsupported,
         Refused::CarrierDown(_) => Code::CarrierDown,

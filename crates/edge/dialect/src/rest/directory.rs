@@ -180,7 +180,10 @@ impl Turn<'_> {
         let domain = CompactString::from(self.path[0].to_lowercase());
         match self.request.grant.sees_domain(&domain) {
             true => Ok(domain),
-            false => Err(Problem::new(Code::DomainNotAllowed, "the token reaches other domains")),
+            false => {
+                let problem = Problem::new(Code::DomainNotAllowed, "the token reaches other domains");
+                Err(problem.expected("a path with a domain that the token reaches"))
+            }
         }
     }
 

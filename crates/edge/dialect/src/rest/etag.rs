@@ -28,12 +28,13 @@ pub(super) fn may_change(headers: &Headers, present: Option<&str>) -> Result<(),
         None => false,
     };
     if headers.if_match.as_deref().is_some_and(|field| !names(field)) {
-        let detail = "If-Match does not name the version that there is";
-        return Err(Problem::new(Code::PreconditionFailed, detail));
+        let problem = Problem::new(Code::PreconditionFailed, "If-Match does not name the version that there is");
+        let expected = if present.is_some() { "the ETag that it has now" } else { "none: there is nothing yet" };
+        return Err(problem.at("If-Match").expected(expected));
     }
     if headers.if_none_match.as_deref().is_some_and(names) {
-        let detail = "If-None-Match names the version that there is";
-        return Err(Problem::new(Code::PreconditionFailed, detail));
+        let problem = Problem::new(Code::PreconditionFailed, "If-None-Match names the version that there is");
+        return Err(problem.at("If-None-Match").expected("an ETag that it does not have now"));
     }
     Ok(())
 }
@@ -76,6 +77,9 @@ mod tests {
         ] {
             let result = may_change(&headers(if_match, if_none_match), present);
             assert_eq!(result.is_ok(), may, "{if_match:?} {if_none_match:?} {present:?}");
+            let told = result.err().map(|problem| (problem.field, problem.expected.is_some()));
+            let field = if if_match.is_some() { "If-Match" } else { "If-None-Match" };
+            assert_eq!(told, (!may).then(|| (Some(field.to_owned()), true)));
         }
     }
 

@@ -21,6 +21,9 @@ pub const KEEP_KEYS: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest key, in bytes.
 pub const MAX_KEY: usize = 255;
 
+/// Where a key stands in a request.
+const HEADER: &str = "Idempotency-Key";
+
 /// For how long after the first answer another one waits for the disk as that did. The disk is quicker.
 const STORING: Duration = Duration::from_secs(60);
 
@@ -109,7 +112,8 @@ impl Keys {
         let Some(key) = &request.headers.idempotency_key else { return Ok(Seen::New(None)) };
         if !(1..=MAX_KEY).contains(&key.len()) || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             let detail = "the Idempotency-Key cannot be remembered";
-            return Err(Problem::new(Code::InvalidKey, detail).expected("1 to 255 visible characters of ASCII"));
+            let problem = Problem::new(Code::InvalidKey, detail).at(HEADER);
+            return Err(problem.expected("1 to 255 visible characters of ASCII"));
         }
         let (name, print) = (KeyName { holder: request.grant.name.clone(), key: key.clone() }, print(request));
         match self.known.get(&name) {
@@ -180,7 +184,8 @@ impl Keys {
 }
 
 fn reused() -> Problem {
-    Problem::new(Code::KeyReused, "the key belongs to a request with another method, path or body")
+    let problem = Problem::new(Code::KeyReused, "the key belongs to a request with another method, path or body");
+    problem.at(HEADER).expected("a key that is new, or the request that it came with")
 }
 
 fn being_used(by_the_same: bool) -> Problem {

@@ -184,7 +184,11 @@ fn problem() -> Value {
         Field::must("status", Kind::Whole(400, 599), "the status of the answer"),
         Field::must("code", Kind::Text(1, 60), "what kind of problem it is; stable"),
         Field::must("detail", Kind::Text(0, 65_535), "what was wrong this time"),
-        Field::may("field", Kind::Text(0, 65_535), "where: a JSON pointer into the body, or `?` and a parameter"),
+        Field::may(
+            "field",
+            Kind::Text(0, 65_535),
+            "where: a JSON pointer into the body, `?` and a parameter, or a header field",
+        ),
         Field::may("expected", Kind::Text(0, 65_535), "what was expected there"),
         Field::may("oldest", Kind::Text(1, 20), "of events that are `gone`: the id of the oldest that there is"),
     ];

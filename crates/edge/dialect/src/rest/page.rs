@@ -66,7 +66,8 @@ impl Page {
 }
 
 pub(super) fn bad_cursor() -> Problem {
-    Problem::new(Code::InvalidCursor, "this is no cursor that a page of this list has given").at("?after")
+    let problem = Problem::new(Code::InvalidCursor, "this is no cursor that a page of this list has given");
+    problem.at("?after").expected("the `next` of a page of this list")
 }
 
 fn cursor(place: &str) -> String {

@@ -165,7 +165,8 @@ pub struct Problem {
     pub code: Code,
     /// What was wrong this time.
     pub detail: Cow<'static, str>,
-    /// The member of the body, as a JSON pointer (RFC 6901), or the parameter of the query with a `?` before it.
+    /// The member of the body, as a JSON pointer (RFC 6901), the parameter of the query with a `?` before it, or the name of
+    /// a header field.
     pub field: Option<String>,
     /// What was expected there.
     pub expected: Option<Cow<'static, str>>,
@@ -182,6 +183,12 @@ impl Problem {
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         let retry_after = (code.row().status == 503).then_some(RETRY_AFTER);
         Self { code, detail: detail.into(), field: None, expected: None, more: None, retry_after }
+    }
+
+    /// An address at a place of the body that `list`, one of those of the grant, does not allow.
+    pub(super) fn address_not_allowed(place: &str, list: &str) -> Self {
+        let problem = Self::new(Code::AddressNotAllowed, "the token does not allow it").at(place);
+        problem.expected(format!("an address that `{list}` of the token allows"))
     }
 
     /// The same, with the place.

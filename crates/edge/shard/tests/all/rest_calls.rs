@@ -185,6 +185,11 @@ fn a_token_does_and_sees_what_it_is_granted() {
     assert_eq!(ask(&mut world, "GET", &path, "", &elsewhere), (404, "no_such_call".into()));
     assert_eq!(ask(&mut world, "POST", &format!("{path}/hold"), "{}", &elsewhere), (404, "no_such_call".into()));
     assert_eq!(ask(&mut world, "POST", "/v1/calls", START, &elsewhere), (403, "domain_not_allowed".into()));
+    for grant in [&callers, &callees, &elsewhere] {
+        let told = document(&world.rest_with("POST", "/v1/calls", START, Headers::default(), grant.clone()));
+        let field = if grant.callees.is_empty() { "/from" } else { "/to" };
+        assert_eq!((told["field"].as_str(), told["expected"].is_string()), (Some(field), true), "{told}");
+    }
     let list = world.rest_with("GET", "/v1/calls", "", Headers::default(), elsewhere.clone());
     assert_eq!(document(&list)["calls"], Value::Array(Vec::new()));
     let here = Grant { domains: vec!["x.test".into()], ..Grant::everything() };

@@ -299,7 +299,9 @@ impl From<Problem> for rest::Problem {
                 BadQuery::Invalid { name, expected, .. } => {
                     query(Code::InvalidParameter, name, error).expected(*expected)
                 }
-                BadQuery::Domain(_) => query(Code::DomainNotAllowed, "domain", error),
+                BadQuery::Domain(_) => {
+                    query(Code::DomainNotAllowed, "domain", error).expected("domains that the token reaches")
+                }
             },
             Problem::Expired(error) => {
                 let oldest = Some(error.oldest.0.to_string());

@@ -48,7 +48,8 @@ pub(crate) async fn take_on(
 /// Answers one of the operations on webhooks. Whoever asks has the scope that the operation needs.
 pub(crate) async fn answer(webhooks: &WebhookHandle, grant: &Grant, asked: &Admitted) -> Answered {
     if !grant.domains.is_empty() {
-        return Err(Problem::new(Code::DomainNotAllowed, "webhooks are seen only by those who see all domains"));
+        let problem = Problem::new(Code::DomainNotAllowed, "webhooks are seen only by those who see all domains");
+        return Err(problem.expected("a token that is not limited to domains"));
     }
     let part = |n: usize| asked.path.get(n).map_or("", String::as_str);
     match asked.name() {
