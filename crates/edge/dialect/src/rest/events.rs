@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::page::LIMIT;
 use super::problem::Code;
-use super::route::{Answer, Method, Resource, Route, by_listener};
+use super::route::{Answer, EVENT_STREAM, Method, Resource, Route, by_listener};
 use super::shape::{Field, Kind, object_schema};
 use crate::access::Scope;
 
@@ -32,7 +32,15 @@ const ROUTES: &[Route] = &[
             Field::may("domain", LISTED, "only events of these domains"),
         ],
         body: None,
-        answers: &[Answer { status: 200, about: "A page of events.", schema: Some("Events") }],
+        answers: &[
+            Answer { status: 101, about: "With `Upgrade: websocket`: each event is a message.", schema: None },
+            Answer { status: 200, about: "A page of events.", schema: Some("Events") },
+            Answer {
+                status: 200,
+                about: "With `Accept: text/event-stream`: Server-Sent Events without an end.",
+                schema: Some(EVENT_STREAM),
+            },
+        ],
         problems: &[Code::DomainNotAllowed, Code::Gone],
         run: by_listener,
     },

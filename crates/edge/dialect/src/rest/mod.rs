@@ -58,7 +58,9 @@ pub use openapi::openapi;
 pub use problem::{CODES, Code, CodeRow, PROBLEM_TYPE, Problem};
 pub use recordings::measured;
 pub use reload::reload_answer;
-pub use route::{AUDIO, Answer, MAX_BODY, MAX_SMALL_BODY, Method, ROUTES, Route, Routes, body_limit, is_of_listener};
+pub use route::{
+    AUDIO, Answer, EVENT_STREAM, MAX_BODY, MAX_SMALL_BODY, Method, ROUTES, Route, Routes, body_limit, is_of_listener,
+};
 pub use shape::{Field, Kind, Values};
 pub use switch::{Binding, CallView, Health, LegView, Node, NodeLoad, OPENSIPS, SWITCH, Switch, Trunk};
 pub use totals::{CommandTotals, Totals};

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::problem::{CODES, Code, PROBLEM_TYPE};
-use super::route::{AUDIO, Method, OF_LISTENER, RESOURCES, ROUTES, Route};
+use super::route::{AUDIO, Answer, EVENT_STREAM, Method, OF_LISTENER, RESOURCES, ROUTES, Route};
 use super::shape::{Field, Kind, object_schema};
 use super::{JSON, MAX_KEY, recordings};
 use crate::access::Scope;
@@ -38,6 +38,22 @@ const OF_BODIES: &[Code] =
 /// What else a request without one may be answered that has one.
 const OF_NO_BODIES: &[Code] = &[Code::MalformedBody, Code::UnknownField];
 
+/// The header fields of answers, and what they say.
+const HEADERS: &[(&str, &str)] = &[
+    ("Allow", "the methods that the resource has"),
+    ("Content-Range", "which part of the file this is, or how long the file is"),
+    ("ETag", "the version of this, for `If-Match`, `If-None-Match` and `If-Range`"),
+    ("Idempotency-Replayed", "`true` where this is the answer of before, to the same request with the same key"),
+    ("Location", "the path of what this has made"),
+    ("RateLimit", "how many requests a token with a limit has left, and in how many seconds it has all again"),
+    ("RateLimit-Policy", "how many requests a token with a limit has in how many seconds"),
+    ("Retry-After", "after how many seconds it may be tried again"),
+    ("WWW-Authenticate", "how to prove who asks"),
+];
+
+/// Those of every answer to a token that has a limit.
+const RATE: [&str; 2] = ["RateLimit", "RateLimit-Policy"];
+
 /// The OpenAPI 3.1 document of everything in [`ROUTES`](super::ROUTES), as JSON.
 #[must_use]
 pub fn openapi() -> String {
@@ -56,6 +72,7 @@ fn document() -> Value {
     for resource in RESOURCES.iter().chain(OF_LISTENER) {
         schemas.extend((resource.schemas)().into_iter().map(|(name, schema)| (name.to_owned(), schema)));
     }
+    let fields: Map<String, Value> = HEADERS.iter().map(|(name, about)| header(name, about)).collect();
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -69,6 +86,7 @@ fn document() -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
+            "headers": fields,
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer" },
                 "certificate": {
@@ -82,10 +100,7 @@ fn document() -> Value {
 
 fn operation(route: &Route) -> Value {
     let mut parameters: Vec<Value> = route.query.iter().map(|field| parameter("query", field)).collect();
-    // Only the desk remembers keys.
-    let is_desk = RESOURCES.iter().any(|resource| resource.routes.iter().any(|one| one.name == route.name));
-    let is_command = is_desk && route.method != Method::Get;
-    if is_command && route.name != recordings::DELETE {
+    if is_remembered(route) {
         parameters.push(json!({
             "name": "Idempotency-Key", "in": "header", "required": false,
             "schema": { "type": "string", "pattern": format!("^[!-~]{{1,{MAX_KEY}}}$") },
@@ -107,7 +122,7 @@ fn operation(route: &Route) -> Value {
     let scope = format!("{:?}", route.scope).to_lowercase();
     let mut operation = json!({
         "operationId": route.name, "tags": [route.tag], "summary": route.about, "parameters": parameters,
-        "responses": responses(route, is_command), "x-scope": scope, "description": scope_text(route.scope),
+        "responses": responses(route), "x-scope": scope, "description": scope_text(route.scope),
     });
     if let Some(fields) = route.body {
         operation["requestBody"] = json!({
@@ -116,6 +131,17 @@ fn operation(route: &Route) -> Value {
         });
     }
     operation
+}
+
+/// Whether the desk carries it out and it may change something.
+fn is_command(route: &Route) -> bool {
+    let is_desk = RESOURCES.iter().any(|resource| resource.routes.iter().any(|one| one.name == route.name));
+    is_desk && route.method != Method::Get
+}
+
+/// Whether its answers are remembered under keys. Only the desk does so.
+fn is_remembered(route: &Route) -> bool {
+    is_command(route) && route.name != recordings::DELETE
 }
 
 const fn scope_text(scope: Scope) -> &'static str {
@@ -144,19 +170,64 @@ fn path_parameters(path: &str) -> Vec<Value> {
     names.map(named).collect()
 }
 
-fn responses(route: &Route, is_command: bool) -> Value {
+fn header(name: &str, about: &str) -> (String, Value) {
+    (name.to_owned(), json!({ "description": about, "schema": { "type": "string" } }))
+}
+
+/// References to the header fields with these names.
+fn headers<'n>(names: impl IntoIterator<Item = &'n str>) -> Value {
+    let reference = |name: &str| (name.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }));
+    Value::Object(names.into_iter().map(reference).collect())
+}
+
+/// The header fields of an answer when all is well.
+fn of_answer(route: &Route, answer: &Answer) -> Vec<&'static str> {
+    let is_made = answer.schema == Some("StartedCall") || answer.status == 202 && answer.schema == Some("Command");
+    let has_version = answer.status == 304 || matches!(answer.schema, Some("Domain" | "User" | AUDIO));
+    let fields = [
+        ("Location", is_made),
+        ("ETag", has_version),
+        ("Content-Range", answer.status == 206),
+        ("Idempotency-Replayed", is_remembered(route)),
+    ];
+    RATE.into_iter().chain(there(fields)).collect()
+}
+
+/// The header fields of a problem with this status.
+fn of_problem(route: &Route, status: u16) -> Vec<&'static str> {
+    let is_early = status == 409 && route.problems.contains(&Code::StillRecording);
+    let fields = [
+        ("WWW-Authenticate", status == 401),
+        ("Allow", status == 405),
+        ("Content-Range", status == 416),
+        ("Retry-After", matches!(status, 429 | 503) || is_early),
+    ];
+    // Of whom nobody knows who it is, no limit is known.
+    RATE.into_iter().filter(|_| status != 401).chain(there(fields)).collect()
+}
+
+/// Those fields that are there.
+fn there(fields: [(&'static str, bool); 4]) -> impl Iterator<Item = &'static str> {
+    fields.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name)
+}
+
+fn responses(route: &Route) -> Value {
     let mut responses = Map::new();
     for answer in route.answers {
-        let mut response = json!({ "description": answer.about });
-        if answer.schema == Some(AUDIO) {
-            // Bytes have no schema.
-            response["content"] = json!({ AUDIO: {} });
-        } else if let Some(schema) = answer.schema {
-            response["content"] = json!({ JSON: { "schema": { "$ref": format!("#/components/schemas/{schema}") } } });
+        let begun = || json!({ "headers": headers(of_answer(route, answer)) });
+        let response = responses.entry(answer.status.to_string()).or_insert_with(begun);
+        let before = response["description"].as_str().map(|before| format!("{before} ")).unwrap_or_default();
+        response["description"] = format!("{before}{}", answer.about).into();
+        match answer.schema {
+            // Bytes and streams have no schema.
+            Some(kind @ (AUDIO | EVENT_STREAM)) => response["content"][kind] = json!({}),
+            Some(schema) => {
+                response["content"][JSON] = json!({ "schema": { "$ref": format!("#/components/schemas/{schema}") } });
+            }
+            None => {}
         }
-        responses.insert(answer.status.to_string(), response);
     }
-    let of_commands = if is_command { OF_COMMANDS } else { &[] };
+    let of_commands = if is_command(route) { OF_COMMANDS } else { &[] };
     let of_bodies = if route.body.is_some() { OF_BODIES } else { OF_NO_BODIES };
     let codes: Vec<&Code> = [ALWAYS, of_commands, of_bodies, route.problems].into_iter().flatten().collect();
     for row in CODES.iter().filter(|row| codes.contains(&&row.code)) {
@@ -170,7 +241,8 @@ fn responses(route: &Route, is_command: bool) -> Value {
             None => {
                 let schema = json!({ "$ref": "#/components/schemas/Problem" });
                 let content = json!({ PROBLEM_TYPE: { "schema": schema } });
-                responses.insert(status, json!({ "description": text, "content": content }));
+                let headers = headers(of_problem(route, row.status));
+                responses.insert(status, json!({ "description": text, "content": content, "headers": headers }));
             }
         }
     }
@@ -208,8 +280,8 @@ mod tests {
         collect(&document, &mut references);
         assert!(references.len() > 10);
         for reference in references {
-            let name = reference.strip_prefix("#/components/schemas/").expect("a schema");
-            assert!(document["components"]["schemas"][name].is_object(), "{name}");
+            let place = reference.strip_prefix('#').expect("within the document");
+            assert!(document.pointer(place).is_some_and(Value::is_object), "{reference}");
         }
         for route in ROUTES.iter() {
             let operation = &document["paths"][route.path][route.method.name().to_lowercase()];
@@ -221,6 +293,25 @@ mod tests {
                 route.problems.iter().all(|code| operation["responses"][code.row().status.to_string()].is_object())
             );
         }
+    }
+
+    #[test]
+    fn answers_of_all_types_and_their_header_fields_are_told() {
+        let document = document();
+        let events = &document["paths"]["/v1/events"]["get"]["responses"];
+        assert!(events["101"]["content"].is_null());
+        assert!(events["200"]["content"][JSON].is_object() && events["200"]["content"][EVENT_STREAM].is_object());
+        let has = |path: &str, method: &str, status: &str, name: &str| {
+            document["paths"][path][method]["responses"][status]["headers"][name].is_object()
+        };
+        let (calls, domain) = ("/v1/calls", "/v1/directory/{domain}");
+        assert!(has(calls, "post", "201", "Location") && has(calls, "post", "201", "Idempotency-Replayed"));
+        assert!(has("/v1/calls/{call}", "delete", "202", "Location") && !has("/v1/drain", "post", "202", "Location"));
+        assert!(has(domain, "get", "200", "ETag") && has(domain, "get", "304", "ETag"));
+        assert!(has(calls, "get", "429", "Retry-After") && has(calls, "get", "503", "Retry-After"));
+        assert!(has(calls, "get", "405", "Allow") && has(calls, "get", "200", "RateLimit"));
+        assert!(!has(calls, "get", "200", "Idempotency-Replayed") && !has(calls, "get", "401", "RateLimit"));
+        assert!(has("/v1/recordings/{recording}/audio", "get", "409", "Retry-After"));
     }
 
     #[test]

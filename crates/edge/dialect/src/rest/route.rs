@@ -74,14 +74,17 @@ pub struct Route {
 /// `Content-Type` of the files of recordings.
 pub const AUDIO: &str = "audio/wav";
 
-/// One answer of a route.
+/// `Content-Type` of Server-Sent Events.
+pub const EVENT_STREAM: &str = "text/event-stream";
+
+/// One answer of a route. Two with one status are bodies of different types.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer {
     /// Its status.
     pub status: u16,
     /// What it means.
     pub about: &'static str,
-    /// The name of the schema of its body, in the OpenAPI document, or [`AUDIO`]; none has no body.
+    /// The name of the schema of its body, in the OpenAPI document, or [`AUDIO`] or [`EVENT_STREAM`]; none has no body.
     pub schema: Option<&'static str>,
 }
 

@@ -27,7 +27,7 @@ use hookswitch_dialect::access::Grant;
 use hookswitch_dialect::journal::{
     BadQuery, EventId, EventQuery, Filter, KINDS, Logged, asyncapi, event_id, event_schema,
 };
-use hookswitch_dialect::rest::{self, Code};
+use hookswitch_dialect::rest::{self, Code, EVENT_STREAM};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, interval_at, timeout};
 
@@ -54,8 +54,6 @@ const RETRY: &str = "retry: 1000\n\n";
 
 /// The name of the header field with which a browser comes back.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-
-const EVENT_STREAM: &str = "text/event-stream";
 
 /// Longest message from a reader, in bytes: there is nothing for it to say. It is also what is read at once: the library
 /// holds so much for each reader, 128 KiB if not told, and clears it whenever it looks whether something has come.
@@ -88,8 +86,8 @@ pub(crate) fn router(journal: JournalHandle, max_readers: usize) -> Router {
     Router::new()
         .route("/v1/events", get(events).fallback(other))
         .route("/v1/events/{id}", get(event).fallback(other))
-        .route("/v1/asyncapi.json", get(|| async { document(&asyncapi().to_string()) }))
-        .route("/v1/schemas/{type}", get(schema))
+        .route("/v1/asyncapi.json", get(|| async { document(&asyncapi().to_string()) }).fallback(other))
+        .route("/v1/schemas/{type}", get(schema).fallback(other))
         .with_state(door)
 }
 

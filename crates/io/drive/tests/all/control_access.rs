@@ -140,6 +140,18 @@ fn health_says_whether_all_is_well_to_strangers_and_more_to_those_who_may_read()
 }
 
 #[test]
+fn a_page_that_is_asked_for_with_another_method_says_which_it_has() {
+    let switch = Switch::start(with(|_| {})).unwrap();
+    let mut stream = tcp(control(&switch));
+    for path in ["/health", "/health/live", "/metrics", "/v1/docs", "/v1/openapi.json"] {
+        let other = ask(&mut stream, &format!("POST {path}"), &[]);
+        assert_eq!((other.status(), problem(&other).as_str()), (405, "method_not_allowed"), "{path}");
+        assert!(other.head.contains("allow: get, head\r\n"), "{}", other.head);
+        assert_eq!(ask(&mut stream, &format!("GET {path}"), &[]).status(), 200, "{path}");
+    }
+}
+
+#[test]
 fn without_grants_it_is_for_this_host_only() {
     let error = Switch::start(with(|control| control.listen = web("0.0.0.0:0"))).err().unwrap();
     assert!(matches!(error, StartError::Web(WebError::OpenToAll(_))), "{error:?}");

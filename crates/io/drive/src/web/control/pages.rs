@@ -8,10 +8,11 @@ use axum::routing::get;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use hookswitch_dialect::rest;
+use hookswitch_dialect::rest::{self, Code, Problem};
 use sha2::{Digest as _, Sha256};
 
 use super::gate::Known;
+use crate::web::http::respond;
 use crate::web::status::Witnesses;
 
 /// The page that shows the OpenAPI document and tries what is in it.
@@ -53,8 +54,21 @@ pub(super) fn router(witnesses: Witnesses) -> Router {
         let document = document.clone();
         async move { ([(header::CONTENT_TYPE, HeaderValue::from_static(rest::JSON))], document) }
     });
-    let pages = Router::new().route("/health", health).route("/health/live", alive).route("/metrics", metrics);
-    pages.route("/v1/docs", docs).route("/v1/openapi.json", openapi)
+    let pages = [
+        ("/health", health),
+        ("/health/live", alive),
+        ("/metrics", metrics),
+        ("/v1/docs", docs),
+        ("/v1/openapi.json", openapi),
+    ];
+    pages.into_iter().fold(Router::new(), |router, (path, page)| router.route(path, page.fallback(other)))
+}
+
+/// The answer to every method that a page does not have.
+async fn other() -> Response {
+    let problem = Problem::new(Code::MethodNotAllowed, "the page has other methods");
+    let problem = Problem { more: Some("GET, HEAD".to_owned()), ..problem };
+    respond(problem.into_response().into(), false)
 }
 
 fn docs(policy: HeaderValue) -> Response {
