@@ -73,6 +73,8 @@ const USERS: Kind = Kind::List(&Kind::Object(LISTED), 0, MAX_LISTED);
 
 const PROBLEMS: &[Code] = &[Code::NoSuchDomain, Code::NoSuchUser, Code::DomainNotAllowed];
 
+const OF_LISTS: &[Code] = &[Code::NoSuchDomain, Code::DomainNotAllowed, Code::InvalidCursor];
+
 const CHANGES: &[Code] = &[
     Code::NoSuchDomain,
     Code::NoSuchUser,
@@ -108,6 +110,7 @@ const USER: &str = "/v1/directory/{domain}/users/{user}";
 const ROUTES: &[Route] = &[
     Route {
         query: &[LIMIT, AFTER],
+        problems: OF_LISTS,
         ..entry(
             (Method::Get, "/v1/directory", "listDomains"),
             "The domains, in the order of their names.",
@@ -146,6 +149,7 @@ const ROUTES: &[Route] = &[
     ),
     Route {
         query: &[LIMIT, AFTER],
+        problems: OF_LISTS,
         ..entry(
             (Method::Get, "/v1/directory/{domain}/users", "listUsers"),
             "The users of a domain, in the order of their names; without those that are looked up elsewhere.",

@@ -14,11 +14,11 @@ pub(super) const MAX_PAGE: i64 = 1_000;
 /// Longest cursor, in characters: the longest name, in hexadecimal.
 const MAX_CURSOR: usize = 2_048;
 
-/// `limit`, which each list takes.
+/// `limit`, which each list takes that comes in pages.
 pub(super) const LIMIT: Field =
     Field::may("limit", Kind::Whole(1, MAX_PAGE), "most entries of the page; 100 if not said");
 
-/// `after`, which each list takes.
+/// `after`, which each list takes that comes in pages.
 pub(super) const AFTER: Field =
     Field::may("after", Kind::Text(0, MAX_CURSOR), "the `next` of the page before; its page begins behind that");
 
