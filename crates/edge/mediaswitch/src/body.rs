@@ -165,7 +165,11 @@ impl Invitation {
             maxforwards: hops(body)?.ok_or_else(|| missing("maxforwards"))?,
             cid: cid(body.get("cid").or_else(|| body.get("callerid")), true)?,
             control: control(body)?,
-            sdp: Some(sdp.ok_or_else(|| missing("sdp"))?),
+            // One that is there and empty is no slip: it says that there is none, as an event does.
+            sdp: match sdp {
+                None if body.get("sdp").is_none_or(Value::is_null) => return Err(missing("sdp")),
+                sdp => sdp,
+            },
             callid: None,
             party: None,
         })

@@ -184,6 +184,24 @@ fn the_flat_form_of_the_readme_calls_without_a_description_and_gets_the_partys()
 }
 
 #[test]
+fn an_empty_description_asks_the_party_for_its_offer() {
+    for empty in [json!({}), json!("")] {
+        let mut world = World::new(shard_config());
+        world.register(1);
+        let mut body = wanted("bob");
+        body["sdp"] = empty;
+        let (status, answer) = world.ask("POST", "/dialog/invite", &body);
+        assert_eq!(status, 200, "{answer}");
+        assert!(invite_of(&world, 1).body().is_empty());
+        world.respond(1, 200, Some(ANSWER));
+        assert_eq!(world.event()["sdp"]["them"]["m"][0]["port"], 5000);
+        world.command("ok", &json!({ "callid": answer["callid"], "sdp": offer() }));
+        world.command("hangup", &json!({ "callid": answer["callid"] }));
+        world.assert_clean();
+    }
+}
+
+#[test]
 fn a_gateway_that_asks_who_calls_is_told_with_the_secret() {
     let mut world = World::new(shard_config());
     let mut body = wanted("0123");
