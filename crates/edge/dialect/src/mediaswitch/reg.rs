@@ -15,7 +15,7 @@ const ALLOW: &str = "GET, HEAD";
 
 /// Whoever knows the registrations.
 pub trait Registrations {
-    /// How many there are, in all domains.
+    /// How many there are, in all domains: of a user with two phones, two.
     fn count(&self) -> usize;
     /// A user's registration, if there is one; the newest of several.
     fn of(&self, domain: &str, user: &str) -> Option<Registration>;
