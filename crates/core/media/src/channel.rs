@@ -338,6 +338,13 @@ impl Call {
         }
     }
 
+    /// Whether what comes from a seat goes no further, or not as it came: nobody but us can report what came of it.
+    pub fn ends_here(&self, seat: Seat) -> bool {
+        let Some((own, other)) = self.pair(seat) else { return false };
+        let listens = other.session.is_some_and(|session| session.direction.receives());
+        own.transcoder.is_some() || seat == Seat::Spare || other.hears != Source::Peer || !listens
+    }
+
     /// Whoever is in the spare seat and the end whose place it is change places; which end that is.
     pub fn swap(&mut self) -> Option<Party> {
         let [caller, callee] = &mut self.ends;

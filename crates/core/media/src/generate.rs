@@ -1,18 +1,21 @@
-//! What is made here: tones, music on hold, and the reports that go with them and with echoes.
+//! What is made here: tones, music on hold, and the reports to whoever is heard here and nowhere else, or is sent something
+//! of ours.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use hookswitch_call::{Seat, Source, Time};
 use hookswitch_codec::Codec;
-use hookswitch_rtp::{CompoundWriter, HEADER_LEN, Header, ntp_time};
+use hookswitch_rtp::{CompoundWriter, HEADER_LEN, Header, ReportBlock, ntp_time};
+use slab::Slab;
 
 use crate::channel::Channel;
 use crate::config::{FRAME, SocketIx};
-use crate::engine::Engine;
+use crate::engine::{Dice, Engine};
 use crate::negotiate::Content;
 use crate::outgoing::Path;
 use crate::relay::report_destination;
+use crate::report::LastReport;
 use crate::saying::Saying;
 use crate::tone::{MAX_FRAME, PLACES_PER_FRAME, ToneKind, Tones, frame_of};
 
@@ -32,7 +35,7 @@ const REPORT_ROOM: usize = 96;
 pub(crate) struct Generator {
     pub call: u32,
     pub seat: Seat,
-    /// Which tone; `None` is an echo, or what a player sends.
+    /// Which tone; `None` is an echo, what a player sends or a room, or nothing but reports.
     tone: Option<ToneKind>,
     ssrc: u32,
     sequence: u16,
@@ -42,8 +45,10 @@ pub(crate) struct Generator {
     /// What its codec remembers of it.
     voice: Option<Saying>,
     marker: bool,
-    /// Whether there is anything to report on.
+    /// Whether anything of ours was sent that is to be reported on.
     pub has_sent: bool,
+    /// When the party has told of what it sends.
+    pub last_report: LastReport,
     next_report: Time,
 }
 
@@ -77,8 +82,27 @@ impl Generator {
             voice: None,
             marker: true,
             has_sent: false,
+            last_report: LastReport::default(),
             next_report: now + random.delay / 2,
         })
+    }
+
+    /// For a party that hears silence, and is told what comes from it.
+    fn reporter(now: Time, call: u32, seat: Seat, random: &mut Dice) -> Self {
+        Self {
+            call,
+            seat,
+            tone: None,
+            ssrc: 0,
+            sequence: 0,
+            timestamp: 0,
+            at: 0,
+            voice: None,
+            marker: true,
+            has_sent: false,
+            last_report: LastReport::default(),
+            next_report: now + random.report_delay() / 2,
+        }
     }
 
     /// Finds the place where somebody comes in whose first frame is due then.
@@ -147,11 +171,41 @@ impl Generator {
     }
 }
 
-/// A sender report about what a party is sent, with our name, and a farewell if that was all; and what we received of
-/// a party whose packets end here.
-fn report<'b>(now: Time, channel: &mut Channel, bye: bool, buffer: &'b mut [u8; REPORT_ROOM]) -> Option<&'b [u8]> {
+/// What a new reporter is put among: all that report, and when the first of them does.
+pub(crate) type Reporting<'a> = (&'a mut Slab<Generator>, &'a mut Dice, &'a mut Option<Time>);
+
+/// Something has come from a party that nobody hears, or is played to it: if it hears silence, it is reported to from now
+/// on, until it hears something else.
+#[inline]
+pub(crate) fn begin_to_report(now: Time, (call, seat): (u32, Seat), channel: &mut Channel, among: Reporting<'_>) {
+    if channel.generator.is_some() || channel.hears != Source::Silence {
+        return;
+    }
+    let (generators, random, next) = among;
+    let reporter = Generator::reporter(now, call, seat, random);
+    let due = reporter.next_report;
+    *next = Some(next.map_or(due, |next| next.min(due)));
+    // One per channel at most, so it fits as calls do.
+    channel.generator = Some(generators.insert(reporter) as u32);
+}
+
+/// What a party is told of what came from it. `last` is when it has told of that itself, if its packets end here; of what
+/// is transcoded that is known anyhow.
+fn block(now: Time, channel: &mut Channel, last: Option<LastReport>) -> Option<ReportBlock> {
+    let last = channel.transcoder.as_ref().map(|transcoder| transcoder.last_report).or(last)?;
+    Some(last.quoted_in(now, channel.quality.block()?))
+}
+
+/// A sender report about what a party is sent, with our name, and a farewell if that was all; a receiver report if nothing
+/// was. It has what came of the party's packets if they end here.
+fn report<'b>(
+    now: Time,
+    channel: &mut Channel,
+    (last, bye): (Option<LastReport>, bool),
+    buffer: &'b mut [u8; REPORT_ROOM],
+) -> Option<&'b [u8]> {
     let codec = channel.session.as_ref()?.codec;
-    let block = channel.transcoder.as_mut().and_then(|transcoder| transcoder.block(now, &mut channel.quality));
+    let block = block(now, channel, last);
     let stream = &channel.outgoing;
     let ssrc = stream.ssrc();
     let mut writer = CompoundWriter::new(buffer);
@@ -168,11 +222,16 @@ fn report<'b>(now: Time, channel: &mut Channel, bye: bool, buffer: &'b mut [u8; 
     buffer.get(..length)
 }
 
-/// Sends a party a report.
-pub(crate) fn tell(now: Time, channel: &mut Channel, send: &mut dyn FnMut(SocketIx, SocketAddr, &[u8])) {
+/// Sends a party a report. `last` is when it has reported itself, if its packets end here.
+pub(crate) fn tell(
+    now: Time,
+    channel: &mut Channel,
+    last: Option<LastReport>,
+    send: &mut dyn FnMut(SocketIx, SocketAddr, &[u8]),
+) {
     let mut buffer = [0; REPORT_ROOM];
     if let Some((socket, to)) = report_destination(channel)
-        && let Some(bytes) = report(now, channel, false, &mut buffer)
+        && let Some(bytes) = report(now, channel, (last, false), &mut buffer)
     {
         send(socket, to, bytes);
         channel.counters.sent_reports += 1;
@@ -185,7 +244,7 @@ pub(crate) fn farewell(now: Time, channel: &mut Channel, send: &mut dyn FnMut(So
     let mut buffer = [0; REPORT_ROOM];
     if channel.outgoing.is_ours()
         && let Some((socket, to)) = report_destination(channel)
-        && let Some(bytes) = report(now, channel, true, &mut buffer)
+        && let Some(bytes) = report(now, channel, (None, true), &mut buffer)
     {
         send(socket, to, bytes);
         channel.counters.sent_reports += 1;
@@ -270,10 +329,11 @@ impl Engine {
             if now >= generator.next_report {
                 generator.next_report = now + self.random.report_delay();
                 let call = self.calls.get_mut(generator.call as usize);
+                let ends_here = call.as_ref().is_some_and(|call| call.ends_here(generator.seat));
                 if let Some(channel) = call.and_then(|call| call.seat_mut(generator.seat))
-                    && generator.has_sent
+                    && (generator.has_sent || (ends_here && channel.quality.has_news()))
                 {
-                    tell(now, channel, send);
+                    tell(now, channel, ends_here.then_some(generator.last_report), send);
                 }
             }
             let due = generator.next_report;

@@ -8,7 +8,7 @@
 //! A room is mixed by one engine. Whoever comes into one that another engine mixes moves there. What is made here for a
 //! party goes on there: hold music, the recordings of it. What is played to it ends, and a key that is down is lost.
 
-use hookswitch_call::{CallId, Party, PlayEnd, Seat, Source, Time};
+use hookswitch_call::{CallId, Party, Seat, Source, Time};
 
 use crate::channel::Call;
 use crate::config::PortPair;
@@ -54,8 +54,7 @@ impl Engine {
         for seat in SEATS {
             let source = self.calls.get(index as usize).and_then(|call| call.seat(seat)).map(|channel| channel.hears);
             hear.extend(source.filter(|source| *source != Source::Silence).map(|source| (seat, source)));
-            self.end_player(index, seat, PlayEnd::Closed);
-            self.stop_keyer(index, seat);
+            self.silence(index, seat);
             self.hear(now, id, seat, Source::Silence);
         }
         let recordings = self.recordings_of(index);

@@ -30,7 +30,7 @@ use crate::channel::Channel;
 use crate::config::{FRAME_MS, SocketIx};
 use crate::engine::Engine;
 use crate::files::{FileError, FileId};
-use crate::generate::Random;
+use crate::generate::{Random, begin_to_report};
 use crate::negotiate::{Content, Negotiated};
 use crate::outgoing::Path;
 use crate::rooms::Rooms;
@@ -502,6 +502,8 @@ impl Engine {
                         let frame = player.frame(now, way, (&mut self.file_orders, &mut news), buffer);
                         if let Some((socket, to, packet)) = frame {
                             send(socket, to, packet);
+                            let among = (&mut self.generators, &mut self.random, &mut self.next_report);
+                            begin_to_report(now, (player.call, player.seat), channel, among);
                             let reporter = channel.generator.and_then(|key| self.generators.get_mut(key as usize));
                             if let Some(generator) = reporter {
                                 generator.has_sent = true;

@@ -85,9 +85,15 @@ impl Quality {
         self.source.as_ref().map_or(Arrival::First, |source| source.arrival)
     }
 
-    /// What the party is told of what came from it since it was told last.
+    /// Whether anything came from the party since it was last told of that.
+    pub fn has_news(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.tracker.has_news())
+    }
+
+    /// What the party is told of what came from it since it was told last, if anything did.
     pub fn block(&mut self) -> Option<ReportBlock> {
-        self.source.as_mut().map(|source| source.tracker.report(source.ssrc))
+        let source = self.source.as_mut().filter(|source| source.tracker.has_news())?;
+        Some(source.tracker.report(source.ssrc))
     }
 
     /// What comes now is not looked at, so its numbers are not missing later.

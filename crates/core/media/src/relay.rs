@@ -8,10 +8,10 @@ use hookswitch_call::{Seat, Source, Time};
 use hookswitch_rtp::{Compound, Packet, is_rtcp};
 use slab::Slab;
 
-use crate::channel::Channel;
+use crate::channel::{Channel, SocketUse};
 use crate::config::SocketIx;
 use crate::engine::Engine;
-use crate::generate::Generator;
+use crate::generate::{Generator, Reporting, begin_to_report};
 use crate::keys::{Presser, hears_events, take_event, takes_events, takes_keys};
 use crate::keys_in_sound::keys_in;
 use crate::latch::LatchConfig;
@@ -66,7 +66,7 @@ impl Engine {
         };
         let packet = buffer.get_mut(..len).unwrap_or_default();
         let result = if used.rtcp {
-            relay_report(now, sender, other, at_table, from, packet)
+            relay_report(now, sender, other, at_table, from, packet, &mut self.generators)
         } else {
             let received = receive(now, &self.config.latch, sender, from, packet);
             if let (Ok(content), Seat::Of(party)) = (received, used.seat) {
@@ -83,7 +83,7 @@ impl Engine {
             match received {
                 // As media it was refused for its payload type, or its length.
                 Err(DropReason::PayloadType | DropReason::Malformed) if is_muxed_report(sender, packet) => {
-                    relay_report(now, sender, other, at_table, from, packet)
+                    relay_report(now, sender, other, at_table, from, packet, &mut self.generators)
                 }
                 Err(reason) => Err(reason),
                 Ok(Content::Event) if at_table && !takes_events(other) && takes_keys(sender, other) => {
@@ -98,7 +98,7 @@ impl Engine {
                 Ok(content) if sender.hears == Source::Echo && sender.player.is_none() => {
                     return_to(now, sender, content, packet, &mut self.generators)
                 }
-                Ok(_) => Err(DropReason::NoListener),
+                Ok(_) => end_here(now, used, sender, (&mut self.generators, &mut self.random, &mut self.next_report)),
             }
         };
         match result {
@@ -208,6 +208,12 @@ fn return_to(
     sent
 }
 
+/// Nobody hears it: all that can be done is to tell the party what came of it.
+fn end_here(now: Time, used: SocketUse, sender: &mut Channel, reporting: Reporting<'_>) -> Destination {
+    begin_to_report(now, (used.call, used.seat), sender, reporting);
+    Err(DropReason::NoListener)
+}
+
 /// Gives the packet in a buffer the receiver's payload type, and its place in the receiver's stream.
 #[inline]
 pub(crate) fn send_on(
@@ -252,6 +258,7 @@ fn relay_report(
     at_table: bool,
     from: SocketAddr,
     packet: &mut [u8],
+    generators: &mut Slab<Generator>,
 ) -> Destination {
     let session = sender.session.as_ref().ok_or(DropReason::NotNegotiated)?;
     let compound = Compound::parse_reduced(packet).map_err(|_| DropReason::Malformed)?;
@@ -268,8 +275,11 @@ fn relay_report(
             }
         }
     }
+    if let Some(generator) = sender.generator.and_then(|key| generators.get_mut(key as usize)) {
+        generator.last_report.note(now, &compound);
+    }
     if let Some(transcoder) = &mut sender.transcoder {
-        transcoder.note_report(now, &compound);
+        transcoder.last_report.note(now, &compound);
         return Err(DropReason::Consumed);
     }
     let sent_at = sender_report_in(&compound);

@@ -8,6 +8,9 @@
 //! does not end a stream that others may go on with, and of formats that we do not know nobody can
 //! say what in them would have to be changed.
 
+use std::time::Duration;
+
+use hookswitch_call::Time;
 use hookswitch_rtp::{
     Compound, CompoundWriter, MAX_REPORT_BLOCKS, ReportBlock, ReportBlocks, RtcpPacket, RtcpWriteError, SenderInfo,
 };
@@ -113,6 +116,30 @@ impl Streams<'_> {
             count += 1;
         }
         (kept, count)
+    }
+}
+
+/// The last sender report of a party whose packets end here: whose it was, its compact NTP time, and when it came.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LastReport(Option<(u32, u32, Time)>);
+
+impl LastReport {
+    /// Remembers a report of the party.
+    pub fn note(&mut self, now: Time, compound: &Compound<'_>) {
+        for part in compound.packets() {
+            if let RtcpPacket::SenderReport(report) = part {
+                self.0 = Some((report.ssrc, report.compact_ntp(), now));
+            }
+        }
+    }
+
+    /// What the party is told of what came from it, with what refers to that report (RFC 3550 section 6.4.1).
+    pub fn quoted_in(&self, now: Time, block: ReportBlock) -> ReportBlock {
+        let own = self.0.filter(|(ssrc, _, _)| *ssrc == block.ssrc);
+        let (last_sr, since) = own.map_or((0, Duration::ZERO), |(_, last, at)| (last, now.saturating_sub(at)));
+        // In parts of 65536 of a second; of a report of a day ago nobody wants to know.
+        let delay = u32::try_from(since.as_micros() * 65_536 / 1_000_000).unwrap_or(u32::MAX);
+        ReportBlock { last_sr, delay_since_last_sr: delay, ..block }
     }
 }
 

@@ -190,7 +190,8 @@ pub struct Totals {
     pub calls: usize,
     /// Port pairs in use now.
     pub port_pairs: usize,
-    /// Tones and echoes running now.
+    /// Parties that are told here about what they send and are sent, now: who hears tones, an echo or a room, is played to, or
+    /// speaks to nobody.
     pub generators: usize,
     /// All parties of all calls, those that are over included, and packets on sockets of no call.
     pub counters: Counters,

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use hookswitch_call::{Party, Time};
 use hookswitch_codec::{Codec, Decoder, Framing, Kind, MAX_FRAME_SAMPLES};
-use hookswitch_rtp::{Arrival, Compound, HEADER_LEN, Header, MAX_DROPOUT, Packet, ReportBlock, RtcpPacket};
+use hookswitch_rtp::{Arrival, HEADER_LEN, Header, MAX_DROPOUT, Packet, ReportBlock};
 use hookswitch_sdp::SessionDescription;
 
 use crate::channel::{Call, Channel};
@@ -30,8 +30,8 @@ use crate::event_clock::EventClock;
 use crate::generate::tell;
 use crate::negotiate::{Content, Negotiated, find_format, select_audio};
 use crate::outgoing::Path;
-use crate::quality::Quality;
 use crate::relay::{Destination, Sending, send_on};
+use crate::report::LastReport;
 use crate::saying::Saying;
 use crate::stats::DropReason;
 
@@ -95,8 +95,8 @@ pub(crate) struct Transcoder {
     /// None where no way leads from one to the other: no such thing is agreed, but two parties can be brought together
     /// that have agreed with somebody else.
     coding: Option<Coding>,
-    /// The source of the party's last sender report, its compact NTP time, and when it came.
-    last_report: Option<(u32, u32, Time)>,
+    /// When the party has told of what it sends.
+    pub last_report: LastReport,
     /// When the party is told next.
     pub next_report: Time,
 }
@@ -185,16 +185,7 @@ impl Transcoder {
     fn new(way: Way, parameters: Option<&str>, serial: u32, next_report: Time) -> Self {
         let coders = way.from.decoder_at(way.rate).zip(Saying::with(way.to, way.rate, parameters));
         let coding = coders.map(|(decoder, saying)| Coding { decoder, saying, cut: None, serial });
-        Self { way, coding, last_report: None, next_report }
-    }
-
-    /// Remembers when the party has reported.
-    pub fn note_report(&mut self, now: Time, compound: &Compound<'_>) {
-        for part in compound.packets() {
-            if let RtcpPacket::SenderReport(report) = part {
-                self.last_report = Some((report.ssrc, report.compact_ntp(), now));
-            }
-        }
+        Self { way, coding, last_report: LastReport::default(), next_report }
     }
 
     /// In how many frames something was made up before the packet that was transcoded last.
@@ -207,16 +198,6 @@ impl Transcoder {
         if let Some(coding) = &mut self.coding {
             coding.saying.expect_loss((u32::from(block.fraction_lost) * 100 / 256) as u8);
         }
-    }
-
-    /// What the party is told of what came from it.
-    pub fn block(&mut self, now: Time, received: &mut Quality) -> Option<ReportBlock> {
-        let block = received.block()?;
-        let own = self.last_report.filter(|(ssrc, _, _)| *ssrc == block.ssrc);
-        let (last_sr, since) = own.map_or((0, Duration::ZERO), |(_, last, at)| (last, now.saturating_sub(at)));
-        // In parts of 65536 of a second; of a report of a day ago nobody wants to know.
-        let delay = u32::try_from(since.as_micros() * 65_536 / 1_000_000).unwrap_or(u32::MAX);
-        Some(ReportBlock { last_sr, delay_since_last_sr: delay, ..block })
     }
 
     /// Puts a packet of the party's into the terms of the receiver, in the same buffer, and says where it goes. Others
@@ -502,7 +483,7 @@ impl Engine {
                     transcoder.next_report = now + self.random.report_delay();
                     next = earlier(next, transcoder.next_report);
                     if reports {
-                        tell(now, end, send);
+                        tell(now, end, None, send);
                     }
                 } else {
                     next = earlier(next, transcoder.next_report);

@@ -156,6 +156,24 @@ fn tones_echoes_and_their_reports_allocate_nothing() {
 }
 
 #[test]
+fn what_nobody_hears_and_the_reports_on_it_allocate_nothing_once_the_first_has_come() {
+    let mut stage = Stage::talking();
+    stage.hear(Party::Caller, Source::Silence).hear(Party::Callee, Source::Silence);
+    let mut packets: Vec<_> = (0..1_000).map(|n| rtp(0, n, 1)).collect();
+    let mut reports = 0;
+    let mut speak = |packets: &mut [Vec<u8>]| {
+        for packet in packets {
+            stage.wait(20);
+            stage.engine.tick(stage.now, &mut |_, _, _| reports += 1);
+            assert!(!is_sent(&stage.send(Party::Callee, BOB, packet)));
+        }
+    };
+    speak(&mut packets[..10]);
+    assert_eq!(allocations(|| speak(&mut packets[10..])), 0);
+    assert!(reports >= 2, "{reports} reports");
+}
+
+#[test]
 fn music_on_hold_and_keys_allocate_nothing_while_they_are_sent() {
     let mut stage = Stage::talking();
     stage.hear(Party::Caller, Source::Hold).press(Party::Callee, '5', 8_000);

@@ -231,6 +231,13 @@ impl SequenceTracker {
         Duration::from_nanos(nanos)
     }
 
+    /// Whether anything has arrived in the present interval: only then does the next report have a block about the source
+    /// (RFC 3550 section 6.4).
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.received != self.received_before
+    }
+
     /// The block for the next sender or receiver report, and the beginning of a new interval (A.3).
     /// `last_sr` and `delay_since_last_sr` are left 0.
     pub fn report(&mut self, ssrc: u32) -> ReportBlock {

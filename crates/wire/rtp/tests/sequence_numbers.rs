@@ -102,9 +102,12 @@ fn reports_cover_the_time_since_the_last() {
     for sequence in [0, 1, 2, 3, 5, 7] {
         tracker.sequence_only(sequence);
     }
+    assert!(tracker.has_news());
     let first = tracker.report(9);
     assert_eq!((first.ssrc, first.fraction_lost, first.cumulative_lost), (9, 64, 2));
     assert_eq!(first.extended_highest, 7);
+    tracker.sequence_only(7);
+    assert!(!tracker.has_news(), "a duplicate is none");
     tracker.sequence_only(8);
     tracker.sequence_only(9);
     let second = tracker.report(9);

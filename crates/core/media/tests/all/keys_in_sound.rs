@@ -188,6 +188,8 @@ fn a_key_ends_when_nothing_comes_any_more() {
     stage.reports();
     let [('9', ms)] = told(&mut stage)[..] else { panic!("one key") };
     assert!(ms <= 100, "{ms}");
+    // What came is reported on, and that is all.
+    stage.close();
     assert_eq!(stage.engine.next_tick(), None);
 }
 

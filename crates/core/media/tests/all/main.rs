@@ -25,6 +25,7 @@ mod originals_sound;
 mod ports_and_limits;
 mod quality;
 mod random_input;
+mod reception_reports;
 mod recording;
 mod relay_is_bit_exact;
 mod reports;
