@@ -139,7 +139,7 @@ impl Player {
             PlayControl::Seek(to) => {
                 self.drop_next(orders);
                 self.drop_track(orders);
-                self.begin_at(to, orders);
+                self.begin_at((to, true), orders);
             }
         }
     }
@@ -157,17 +157,17 @@ impl Player {
         self.stalled = 0;
     }
 
-    /// Begins the present sound at a place in it, once there is a codec.
-    fn begin_at(&mut self, from: Duration, orders: &mut FileOrders) {
+    /// Begins the present sound at a place in it, or goes on there, once there is a codec.
+    fn begin_at(&mut self, (from, goes_on): (Duration, bool), orders: &mut FileOrders) {
         if let (Some(codec), Some(sound)) = (self.codec, self.soup.sounds.get(self.place.sound)) {
-            self.track = Some(Track::begin(sound, (0, from), codec, self.owner, orders));
+            self.track = Some(Track::begin(sound, (0, from, goes_on), codec, self.owner, orders));
         }
     }
 
     /// Begins a sound of the soup.
     fn begin(&self, place: Place, orders: &mut FileOrders) -> Option<Track> {
         let sound = self.soup.sounds.get(place.sound)?;
-        Some(Track::begin(sound, (0, sound.start), self.codec?, self.owner, orders))
+        Some(Track::begin(sound, (0, sound.start, false), self.codec?, self.owner, orders))
     }
 
     /// Whatever was begun for another codec is begun anew, at the same place.
@@ -180,13 +180,13 @@ impl Player {
             Audience::Party => Saying::new(codec, codec.sample_rate),
             Audience::Room => None,
         };
-        let from = self.track.as_ref().map(|track| track.place(rate));
+        let from = self.track.as_ref().map(|track| (track.place(rate), track.is_under_way()));
         if rate != codec.sample_rate || self.track.is_none() {
             self.drop_next(orders);
             self.drop_track(orders);
             self.codec = Some(codec);
             let start = self.soup.sounds.get(self.place.sound).map_or(Duration::ZERO, |sound| sound.start);
-            self.begin_at(from.unwrap_or(start), orders);
+            self.begin_at(from.unwrap_or((start, false)), orders);
         }
         self.codec = Some(codec);
     }
@@ -254,8 +254,9 @@ impl Player {
         let (Some(track), Some(sound)) = (&self.track, self.soup.sounds.get(self.place.sound)) else { return };
         let other = track.form + 1;
         if let Some(codec) = self.codec.filter(|_| !track.has_given() && other < sound.forms.len()) {
-            let begun = Track::begin(sound, (other, sound.start), codec, self.owner, orders);
-            self.track = Some(begun);
+            // Where the first was to begin, which may be anywhere.
+            let from = (other, track.place(codec.sample_rate), track.is_under_way());
+            self.track = Some(Track::begin(sound, from, codec, self.owner, orders));
             return;
         }
         let bit = 1 << (self.place.sound % MAX_SOUNDS);

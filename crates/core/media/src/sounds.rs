@@ -64,6 +64,8 @@ pub(crate) struct Track {
     at: u64,
     /// Whether any has been taken.
     given: bool,
+    /// It was told to go on at this place: nothing beyond it is its end, and no failure.
+    sought: bool,
     /// Which of its forms this is, the best being 0.
     pub form: usize,
 }
@@ -89,10 +91,11 @@ struct Fetch {
 }
 
 impl Track {
-    /// Begins a sound at a place, in one of its forms: the one that so many others suit the codec better than.
+    /// Begins a sound at a place, in one of its forms: the one that so many others suit the codec better than. Whether it
+    /// goes on there, or begins.
     pub fn begin(
         sound: &Sound,
-        (form, from): (usize, Duration),
+        (form, from, sought): (usize, Duration, bool),
         codec: &Codec,
         owner: u32,
         orders: &mut FileOrders,
@@ -115,12 +118,16 @@ impl Track {
             },
             Some((kind, name)) => {
                 let (file, name) = (orders.name(owner), name.clone());
-                orders.push(FileOrder::OpenSound { file, kind, name, rate, from });
-                From::File(Fetch { file, chunks: VecDeque::new(), used: 0, asked: true, end: None })
+                // Where nothing of it is wanted it is not opened.
+                let asked = stop.is_none_or(|stop| samples(stop) > samples(from));
+                if asked {
+                    orders.push(FileOrder::OpenSound { file, kind, name, rate, from });
+                }
+                From::File(Fetch { file, chunks: VecDeque::new(), used: 0, asked, end: (!asked).then_some(Ok(())) })
             }
         };
         let left = stop.map(|stop| samples(stop).saturating_sub(samples(from)));
-        Self { from: from_where, left, at: samples(from), given: false, form }
+        Self { from: from_where, left, at: samples(from), given: false, sought, form }
     }
 
     /// Takes the next samples, as many as there are and as fit, and says how many; what is read ahead is asked for.
@@ -144,21 +151,23 @@ impl Track {
     }
 
     pub fn standing(&self) -> Standing {
-        if self.left == Some(0) && self.given {
-            return Standing::Over;
-        }
+        let at_end = if self.is_under_way() { Standing::Over } else { Standing::Failed(FileError::Empty) };
         match &self.from {
-            From::Tone(_) if self.left == Some(0) => Standing::Failed(FileError::Empty),
-            From::Tone(_) => Standing::Goes,
             From::Nothing(why) => Standing::Failed(why.clone()),
+            From::Tone(_) | From::File(_) if self.left == Some(0) => at_end,
+            From::Tone(_) => Standing::Goes,
             From::File(fetch) if fetch.chunks.is_empty() => match &fetch.end {
                 None => Standing::Waits,
-                Some(Ok(())) if self.given => Standing::Over,
-                Some(Ok(())) => Standing::Failed(FileError::Empty),
+                Some(Ok(())) => at_end,
                 Some(Err(why)) => Standing::Failed(why.clone()),
             },
             From::File(_) => Standing::Goes,
         }
+    }
+
+    /// Whether it has not just begun: some of it has been played, or was to be passed over.
+    pub fn is_under_way(&self) -> bool {
+        self.given || self.sought
     }
 
     /// All that will be played of it has come: it is time to begin the next one.

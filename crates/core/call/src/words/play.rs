@@ -126,7 +126,8 @@ pub enum PlayControl {
     Pause,
     /// It goes on.
     Resume,
-    /// It goes on at this place of the sound that is being played, counted from that sound's beginning.
+    /// It goes on at this place of the sound that is being played, counted from that sound's beginning. Beyond its end that
+    /// sound is over, as if it had been played.
     Seek(Duration),
     /// It is as loud as it is kept, changed by so many decibels; at most [`MAX_GAIN_DB`] up, and
     /// silent from [`MIN_GAIN_DB`] down.

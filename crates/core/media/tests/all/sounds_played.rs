@@ -414,6 +414,58 @@ fn playing_pauses_seeks_and_changes_its_volume() {
 }
 
 #[test]
+fn seeking_beyond_the_end_of_a_sound_is_its_end() {
+    let cut = || Sound { stop: Some(Duration::from_secs(2)), ..file("a") };
+    let tone = || Sound::of(SoundKind::Tone, "425:3000");
+    for (first, to) in [(cut(), 2), (cut(), 4), (file("a"), 5), (file("a"), 3_600), (tone(), 3), (tone(), 100)] {
+        for is_first in [false, true] {
+            let mut disk = Disk::default().with("a", 0x10, 5_000).with("b", 0x20, 100);
+            let mut stage = service("0");
+            let sounds = if is_first { vec![first.clone(), file("b")] } else { vec![first.clone()] };
+            play(&mut stage, PLAY, soup(sounds));
+            disk.run(&mut stage, 1_000);
+            assert_eq!(told(&mut stage), [started(1)]);
+            control(&mut stage, PlayControl::Seek(Duration::from_secs(to)));
+            let sent = disk.run(&mut stage, 160);
+            let (heard, ms): (Vec<(u8, usize)>, u128) =
+                if is_first { (vec![(0x20, 100)], 1_100) } else { (vec![], 1_000) };
+            assert_eq!(runs(&sent), heard, "{first:?} to {to} s");
+            assert_eq!(told(&mut stage), [ended(1, PlayEnd::Completed, ms)], "{first:?} to {to} s");
+            assert!(disk.open.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_sound_that_is_to_end_before_it_begins_is_told_at_once() {
+    let mut disk = Disk::default().with("a", 0x10, 5_000);
+    let mut stage = service("0");
+    let (start, stop) = (Duration::from_secs(2), Some(Duration::from_secs(2)));
+    play(&mut stage, PLAY, soup([Sound { start, stop, ..file("a") }]));
+    assert!(disk.run(&mut stage, 100).is_empty());
+    let told = told(&mut stage);
+    let [(1, PlayNews::Missing { why, .. }, 0), last] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!(&**why, "there is nothing to be heard of it");
+    assert_eq!(last, &ended(1, PlayEnd::Failed, 0));
+}
+
+#[test]
+fn another_form_of_a_sound_begins_where_the_first_was_to_go_on() {
+    let mut disk = Disk::default().with("a", 0x10, 10_000);
+    let mut stage = service("0");
+    let forms = [(SoundKind::Pcmu, "none"), (SoundKind::Wav, "a")];
+    let forms = forms.map(|(kind, name)| Form { kind, name: name.into() }).into_iter().collect();
+    play(&mut stage, PLAY, soup([Sound { forms, start: Duration::from_secs(1), ..file("a") }]));
+    disk.run(&mut stage, 1_000);
+    control(&mut stage, PlayControl::Seek(Duration::from_secs(8)));
+    disk.run(&mut stage, 3_000);
+    let opened: Vec<_> = disk.opened.iter().map(|(name, _, from)| (name.as_str(), *from)).collect();
+    assert_eq!(opened, [("none", 1_000), ("a", 1_000), ("none", 8_000), ("a", 8_000)]);
+    let told = told(&mut stage);
+    assert!(matches!(told.as_slice(), [_, (1, PlayNews::Ended(PlayEnd::Completed), 2_900..=3_000)]), "{told:?}");
+}
+
+#[test]
 fn tones_are_made_while_they_are_played() {
     let mut stage = service("9 101");
     let tone = Sound { plays: Plays::Times(2), ..Sound::of(SoundKind::Tone, "350+440*0.3/0:400/200") };

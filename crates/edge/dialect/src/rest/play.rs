@@ -85,7 +85,11 @@ const ROUTES: &[Route] = &[
         &[
             Field::must("party", PARTY, "who hears it"),
             Field::must("action", Kind::OneOf(&["pause", "resume", "seek", "gain", "stop"]), "what is done"),
-            Field::may("seconds", Kind::Seconds(0, MAX_SECONDS), "for `seek`: the place in the sound at hand"),
+            Field::may(
+                "seconds",
+                Kind::Seconds(0, MAX_SECONDS),
+                "for `seek`: the place in the sound at hand; beyond its end that sound is over",
+            ),
             Field::may(
                 "decibels",
                 Kind::Whole(MIN_GAIN_DB as i64, MAX_GAIN_DB as i64),
