@@ -55,9 +55,9 @@ pub(crate) struct JitterCounts {
 }
 
 impl JitterCounts {
-    /// All that were not played.
-    pub const fn all(&self) -> u64 {
-        self.late + self.duplicates + self.overflows + self.strays
+    /// Those that came too late to be played: after their time, or in a rush in which so many newer ones came too.
+    pub const fn too_late(&self) -> u64 {
+        self.late + self.overflows
     }
 }
 

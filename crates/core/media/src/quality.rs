@@ -138,17 +138,20 @@ impl Quality {
             concealed: counters.concealed_frames,
             jitter: self.jitter(),
             round_trip: self.round_trip,
-            opinion: codec.filter(|_| received > 0).map(|codec| self.opinion(codec, counters.lost_packets, received)),
+            opinion: codec.filter(|_| received > 0).map(|codec| self.opinion(codec, counters, received)),
             told_lost: self.told.map(|(lost, _)| u32::try_from(lost).unwrap_or(0)),
             told_jitter: self.told.map(|(_, jitter)| told_jitter(jitter)),
             sound: self.impression.summary(),
         }
     }
 
-    /// In hundredths.
-    fn opinion(&self, codec: &Codec, lost: u64, received: u64) -> u16 {
-        let part = lost as f32 / (lost + received) as f32;
-        let in_a_row = lost as f32 / self.gaps.max(1) as f32;
+    /// In hundredths. What was not heard is lost, whether it came or not.
+    fn opinion(&self, codec: &Codec, counters: &Counters, received: u64) -> u16 {
+        let late = counters.dropped_for(DropReason::Late);
+        let unheard = (counters.lost_packets + late) as f32;
+        let part = (unheard / (counters.lost_packets + received) as f32).min(1.0);
+        // Of the late ones nobody knows how they stand to each other.
+        let in_a_row = unheard / (u64::from(self.gaps) + late).max(1) as f32;
         let milliseconds = |time: Duration| time.as_secs_f32() * 1_000.0;
         let transmission = Transmission {
             delay_ms: self.round_trip.map_or(0.0, milliseconds) / 2.0 + 2.0 * milliseconds(self.jitter()) + RECEIVER_MS,

@@ -402,11 +402,11 @@ impl Engine {
         if let Some(player) = player {
             self.end_play(player, PlayEnd::Closed);
         }
-        let unplayed = self.rooms.members.get(key as usize).map_or(0, |member| member.hearing.packets().all());
+        let late = self.rooms.members.get_mut(key as usize).map_or(0, Member::newly_late);
         if let Some(call) = self.call_mut(id) {
             let channel = call.end_mut(party);
             channel.member = None;
-            channel.counters.dropped[DropReason::Late as usize] += unplayed;
+            channel.counters.drop_some(DropReason::Late, late);
         }
         if let Some((room, call, party)) = self.rooms.remove(key) {
             self.beats -= 1;

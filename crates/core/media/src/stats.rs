@@ -24,10 +24,11 @@ pub enum DropReason {
     /// Nobody knows where the receiver is, or there is no socket to get there.
     NoDestination,
     /// A report of which nothing concerns the other party: about media that we generate ourselves,
-    /// we were who it was for. Audio that is mixed in a room goes nowhere by itself either, but is not counted.
+    /// we were who it was for; and audio that is transcoded and came again. Audio that is mixed in a room goes nowhere by
+    /// itself either, but is not counted.
     Consumed,
-    /// From before a change of what the receiver hears, or far from all that its source has sent; in a room, which tells
-    /// at its end, also what came twice or too late to be mixed.
+    /// From before a change of what the receiver hears, or far from all that its source has sent; or too late to be mixed in
+    /// a room, or transcoded.
     Late,
 }
 
@@ -116,7 +117,12 @@ impl Counters {
 
     #[inline]
     pub(crate) fn drop(&mut self, reason: DropReason) {
-        self.dropped[reason as usize] += 1;
+        self.drop_some(reason, 1);
+    }
+
+    #[inline]
+    pub(crate) fn drop_some(&mut self, reason: DropReason, count: u64) {
+        self.dropped[reason as usize] += count;
     }
 
     pub(crate) fn add(&mut self, other: &Self) {

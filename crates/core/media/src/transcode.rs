@@ -218,7 +218,8 @@ impl Transcoder {
             Arrival::First => 0,
             Arrival::InOrder { missing } => missing,
             Arrival::Late | Arrival::Duplicate if coding.passes_late(content) => 0,
-            Arrival::Late | Arrival::Duplicate | Arrival::Stray => return Err(DropReason::Late),
+            Arrival::Duplicate => return Err(DropReason::Consumed),
+            Arrival::Late | Arrival::Stray => return Err(DropReason::Late),
         };
         let (header, header_len) = (packet.header(), packet.header_len());
         if content == Content::Noise && receiver.session.is_none_or(|session| session.send.noise.is_none()) {

@@ -68,7 +68,8 @@ pub struct AudioQuality {
     pub reordered: u64,
     /// Those that came again, or so late that one cannot know.
     pub duplicated: u64,
-    /// Those that were dropped, being from before a change of what is heard of the party.
+    /// Those that came and were not heard: too late to be mixed in a room or transcoded, or from before a change of what is
+    /// heard of the party.
     pub late: u64,
     /// Frames of 20 ms in which something was made up for what was missing. Where the audio is only passed on, that is
     /// left to whoever hears it, and 0.

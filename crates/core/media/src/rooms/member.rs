@@ -12,6 +12,7 @@ use crate::generate::Random;
 use crate::hearing::{Heard, Hearing};
 use crate::mixer::{Gain, Speech, add, power, ramp};
 use crate::saying::Saying;
+use crate::stats::DropReason;
 use crate::transcode::parameters_of;
 
 /// What a member says of its losses is looked at after so many frames: 5 s.
@@ -31,6 +32,8 @@ pub(super) struct Member {
     speech: Speech,
     /// What it says at this beat.
     pub sound: Vec<i16>,
+    /// So many of its packets that came too late are counted with its channel.
+    late: u64,
     /// It was heard at the beat before.
     pub audible: bool,
     /// There is something in what it says.
@@ -69,6 +72,7 @@ impl Member {
             hearing: Hearing::new(rate),
             speech: Speech::default(),
             sound: Vec::with_capacity(MAX_SAMPLES),
+            late: 0,
             audible: false,
             sounds: false,
             gain: Gain::new(),
@@ -97,8 +101,10 @@ impl Member {
     pub fn listen(&mut self, at: Time, samples: usize, crowded: bool, channel: Option<&mut Channel>) -> Option<bool> {
         self.sound.resize(samples, 0);
         let heard = self.hearing.frame(at, &mut self.sound);
+        let late = self.newly_late();
         let is_here = channel.is_some_and(|channel| {
             channel.note_heard(at, heard, &self.sound);
+            channel.counters.drop_some(DropReason::Late, late);
             is_here(channel)
         });
         let says = is_here && !self.part.muted && self.part.role != Role::Listen;
@@ -113,6 +119,12 @@ impl Member {
         }
         self.sounds = (was || audible) && heard != Heard::Silence;
         news
+    }
+
+    /// How many of its packets have come too late to be heard since this was asked last.
+    pub fn newly_late(&mut self) -> u64 {
+        let late = self.hearing.packets().too_late();
+        late - std::mem::replace(&mut self.late, late)
     }
 
     pub fn is_in_sum(&self) -> bool {

@@ -6,7 +6,7 @@ use crate::stage::{self, ALICE, BOB, CALL, Stage, is_sent, phone_with, rtp};
 use hookswitch_call::diagnosis::{Finding, MUTE_AFTER, findings};
 use hookswitch_call::{AudioNews, AudioQuality, AudioSound, MediaOp, MediaReport, Part, Party, Role, Room, Source};
 use hookswitch_codec::{Codec, by_static_payload_type, pcma, pcmu};
-use hookswitch_media::{POOR, Rated};
+use hookswitch_media::{DropReason, POOR, Rated};
 use hookswitch_rtp::{CompoundWriter, Header, ReportBlock, SenderInfo, ntp_time};
 
 const CALLER: Party = Party::Caller;
@@ -342,6 +342,41 @@ fn what_nobody_decodes_is_not_listened_to_and_what_is_transcoded_is() {
         let level = quality(&stage).sound.map(|sound| sound.level);
         assert_eq!(level, known.then_some(Some(-23)), "{callee}");
     }
+}
+
+#[test]
+fn what_comes_too_late_for_a_room_is_known_at_once_and_was_not_heard() {
+    let room = || Room("r".into());
+    let speak = |is_in_room: bool| {
+        let mut stage = Stage::talking();
+        if is_in_room {
+            stage.perform(MediaOp::Join { call: CALL, party: CALLER, room: room(), part: Part::default() });
+            stage.hear(CALLER, Source::Room);
+        }
+        // Two come 300 ms late, and one comes twice.
+        let due = |n: u16| if [150, 290].contains(&n) { n + 15 } else { n };
+        for slot in 0..400 {
+            stage.run(20);
+            for n in (0..400).filter(|n| due(*n) == slot) {
+                stage.pass(CALLER, ALICE, &rtp(0, n, SSRC));
+            }
+            if slot == 200 {
+                stage.pass(CALLER, ALICE, &rtp(0, 200, SSRC));
+            }
+        }
+        stage.run(20);
+        stage
+    };
+    let relayed = quality(&speak(false));
+    assert_eq!((relayed.lost, relayed.reordered, relayed.duplicated, relayed.late), (0, 2, 1, 0));
+    let mut stage = speak(true);
+    let mixed = quality(&stage);
+    assert_eq!((mixed.lost, mixed.reordered, mixed.duplicated, mixed.late), (0, 2, 1, 2), "while it is in the room");
+    assert_eq!(mixed.jitter, relayed.jitter);
+    assert!(mixed.opinion < relayed.opinion, "{:?} in a room, {:?} passed on", mixed.opinion, relayed.opinion);
+    stage.perform(MediaOp::Leave { call: CALL, party: CALLER, room: room() });
+    assert_eq!(quality(&stage).late, 2, "and not once more when it leaves");
+    assert_eq!(stage.dropped(CALLER, DropReason::Late), 2);
 }
 
 #[test]

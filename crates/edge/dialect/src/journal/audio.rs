@@ -256,7 +256,7 @@ struct PartyQuality {
     octets_sent: u64,
     /// Those from it that never came.
     lost: u64,
-    /// Those that were dropped, being from before a change of what is heard of the party.
+    /// Those that came and were not heard, being too late or from before a change of what is heard of the party.
     late: u64,
     /// Those that came after a later one.
     reordered: u64,
