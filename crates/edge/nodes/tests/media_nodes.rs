@@ -285,6 +285,32 @@ fn what_only_the_dead_host_knew_comes_to_its_end_once() {
 }
 
 #[test]
+fn what_is_played_stands_still_and_is_as_loud_elsewhere_as_it_was() {
+    for drains in [false, true] {
+        let mut site = Site::new(&[100, 100]);
+        let call = site.talking();
+        let order = |order| Command::Audio { call: CallRef::Id(call), party: Party::Caller, order };
+        let soup = Soup { sounds: vec![Sound::of(SoundKind::Wav, "s")], ..Soup::default() };
+        let play = AudioOrder::Play { soup: soup.into(), update: false, to: Audience::Party };
+        site.board.submit(site.now, order(play)).unwrap();
+        site.carry();
+        for control in [PlayControl::Gain(-6), PlayControl::Pause] {
+            site.board.submit(site.now, order(AudioOrder::ControlPlay(control))).unwrap();
+        }
+        site.carry();
+        if drains {
+            site.http(0, "POST", "/drain");
+        } else {
+            site.kill(0);
+        }
+        site.pass(sec(10));
+        let table = site.hosts[1].calls.values().next().unwrap();
+        assert!(table.ops.contains(&"Play".to_owned()), "{drains}: {:?}", table.ops);
+        assert_eq!(table.controls, [PlayControl::Gain(-6), PlayControl::Pause], "{drains}");
+    }
+}
+
+#[test]
 fn what_the_dead_host_was_writing_is_told_as_interrupted_and_where_it_is() {
     let mut site = Site::new(&[100, 100]);
     let call = site.talking();

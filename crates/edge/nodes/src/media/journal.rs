@@ -9,7 +9,9 @@
 
 use std::sync::Arc;
 
-use hookswitch_call::{Audience, MediaOp, Part, Party, PlayControl, PlayEnd, PlayId, Room, Sdp, Seat, Soup, Source};
+use hookswitch_call::{
+    Audience, CallId, MediaOp, Part, Party, PlayControl, PlayEnd, PlayId, Room, Sdp, Seat, Soup, Source,
+};
 
 /// Most offers of ours to one seat that are kept: the branches of a fork.
 const MAX_OFFERS: usize = 16;
@@ -48,6 +50,24 @@ struct Played {
     soup: Arc<Soup>,
     to: Audience,
     stopped: bool,
+    paused: bool,
+    /// How much louder than it is kept, in decibels.
+    gain_db: i8,
+}
+
+impl Played {
+    fn is(&self, party: Party, play: PlayId) -> bool {
+        (self.party, self.play) == (party, play)
+    }
+
+    /// What has it played anew, as loud as it was, and standing still if it did.
+    fn replay(&self, call: CallId) -> impl Iterator<Item = MediaOp> + use<> {
+        let (party, play) = (self.party, self.play);
+        let begins = MediaOp::Play { call, party, play, soup: Arc::clone(&self.soup), to: self.to };
+        let gain = (self.gain_db != 0).then_some(PlayControl::Gain(self.gain_db));
+        let controls = [gain, self.paused.then_some(PlayControl::Pause)].into_iter().flatten();
+        std::iter::once(begins).chain(controls.map(move |control| MediaOp::ControlPlay { call, party, play, control }))
+    }
 }
 
 const fn seat_of(op: &MediaOp) -> Option<Seat> {
@@ -109,23 +129,33 @@ impl Journal {
             }
             MediaOp::Leave { party, room, .. } => self.left(*party, room),
             MediaOp::Play { party, play, soup, to, .. } => {
-                self.plays.retain(|other| (other.party, other.play) != (*party, *play));
-                let (party, play, to, stopped) = (*party, *play, *to, false);
-                self.plays.push(Played { party, play, soup: Arc::clone(soup), to, stopped });
+                // Another version of what is played is as loud as that, and stands still if it did.
+                let before = self.plays.iter().find(|other| other.is(*party, *play));
+                let (paused, gain_db) = before.map_or((false, 0), |before| (before.paused, before.gain_db));
+                self.plays.retain(|other| !other.is(*party, *play));
+                let (party, play, to, soup) = (*party, *play, *to, Arc::clone(soup));
+                self.plays.push(Played { party, play, soup, to, stopped: false, paused, gain_db });
             }
-            MediaOp::ControlPlay { party, play, control: PlayControl::Stop, .. } => {
-                for played in self.plays.iter_mut().filter(|other| (other.party, other.play) == (*party, *play)) {
-                    played.stopped = true;
-                }
-            }
+            MediaOp::ControlPlay { party, play, control, .. } => self.control((*party, *play), *control),
             // Of a moment, or watched by whoever carries the call.
-            MediaOp::ControlPlay { .. }
-            | MediaOp::OpenSpare { .. }
+            MediaOp::OpenSpare { .. }
             | MediaOp::Open { .. }
             | MediaOp::Digit { .. }
             | MediaOp::Record { .. }
             | MediaOp::Inspect { .. }
             | MediaOp::Close { .. } => {}
+        }
+    }
+
+    fn control(&mut self, (party, play): (Party, PlayId), control: PlayControl) {
+        let Some(played) = self.plays.iter_mut().find(|other| other.is(party, play)) else { return };
+        match control {
+            PlayControl::Pause => played.paused = true,
+            PlayControl::Resume => played.paused = false,
+            PlayControl::Gain(db) => played.gain_db = db,
+            PlayControl::Stop => played.stopped = true,
+            // Elsewhere it begins anew.
+            PlayControl::Seek(_) => {}
         }
     }
 
@@ -212,13 +242,7 @@ impl Journal {
             part: *part,
         }));
         ops.extend(self.hears.iter().map(|(seat, source)| MediaOp::Hear { call, seat: *seat, source: *source }));
-        ops.extend(self.plays.iter().filter(|played| !played.stopped).map(|played| MediaOp::Play {
-            call,
-            party: played.party,
-            play: played.play,
-            soup: Arc::clone(&played.soup),
-            to: played.to,
-        }));
+        ops.extend(self.plays.iter().filter(|played| !played.stopped).flat_map(|played| played.replay(call)));
         ops
     }
 
@@ -265,7 +289,7 @@ impl Journal {
 
     /// Something is not played any more.
     pub(crate) fn played(&mut self, party: Party, play: PlayId) {
-        self.plays.retain(|other| (other.party, other.play) != (party, play));
+        self.plays.retain(|other| !other.is(party, play));
     }
 
     /// The engine that played is gone: what is not played anew ends, and why.
@@ -279,8 +303,7 @@ impl Journal {
                 ended.push((played.party, played.play, end));
             }
         }
-        self.plays
-            .retain(|played| !ended.iter().any(|(party, play, _)| (*party, *play) == (played.party, played.play)));
+        self.plays.retain(|played| !ended.iter().any(|(party, play, _)| played.is(*party, *play)));
         ended
     }
 

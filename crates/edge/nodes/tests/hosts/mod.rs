@@ -31,6 +31,7 @@ pub struct Table {
     pub hears: BTreeMap<String, Source>,
     pub accepted: BTreeMap<String, String>,
     pub rooms: Vec<Room>,
+    pub controls: Vec<PlayControl>,
     agreed: bool,
 }
 
@@ -96,6 +97,10 @@ impl Host {
                 let (news, position) = (PlayNews::Started, Duration::ZERO);
                 Some(MediaReport::Played { call, party, play, news, position })
             }
+            MediaOp::ControlPlay { control, .. } => {
+                table.controls.push(control);
+                None
+            }
             MediaOp::Close { .. } => {
                 let table = self.calls.remove(&call)?;
                 let audio = Some(Box::default());
@@ -108,7 +113,6 @@ impl Host {
             | MediaOp::Swap { .. }
             | MediaOp::CloseSpare { .. }
             | MediaOp::Digit { .. }
-            | MediaOp::ControlPlay { .. }
             | MediaOp::Record { .. } => None,
         }
     }

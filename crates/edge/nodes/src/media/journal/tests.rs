@@ -150,3 +150,25 @@ fn what_is_played_is_played_anew_and_what_was_stopped_or_replaced_is_not() {
     assert_eq!(journal.end_plays(), [(Party::Caller, PlayId(3), PlayEnd::Stopped)]);
     assert!(journal.forget_plays().is_empty());
 }
+
+#[test]
+fn what_is_played_anew_is_as_loud_as_it_was_and_stands_still_if_it_did() {
+    let mut journal = talk();
+    let (party, play) = (Party::Caller, PlayId(1));
+    let begin = || MediaOp::Play { call: CALL, party, play, soup: Arc::new(Soup::default()), to: Audience::Party };
+    let control = |control| MediaOp::ControlPlay { call: CALL, party, play, control };
+    journal.note(&begin());
+    for order in [PlayControl::Gain(-6), PlayControl::Pause, PlayControl::Seek(std::time::Duration::from_secs(3))] {
+        journal.note(&control(order));
+    }
+    let paused = [begin(), control(PlayControl::Gain(-6)), control(PlayControl::Pause)];
+    assert_eq!(said(&journal).1[3..], paused);
+    journal.note(&begin());
+    assert_eq!(said(&journal).1[3..], paused, "another version of it");
+    journal.note(&control(PlayControl::Resume));
+    journal.note(&control(PlayControl::Gain(0)));
+    assert_eq!(said(&journal).1[3..], [begin()]);
+    journal.played(party, play);
+    journal.note(&begin());
+    assert_eq!(said(&journal).1[3..], [begin()]);
+}
