@@ -107,6 +107,8 @@ pub struct Channels {
     pub(crate) tables: HashMap<CallId, Table, ahash::RandomState>,
     /// The same by the URL of the control server and the call's name there.
     pub(crate) by_theirs: HashMap<(Arc<str>, CallId), CallId, ahash::RandomState>,
+    /// Those of them of which somebody whispers.
+    pub(crate) whisperers: BTreeSet<CallId>,
     /// Told to take no new ones, which may be taken back.
     draining: bool,
     /// The program is about to stop.
@@ -138,6 +140,7 @@ impl Channels {
             by_uuid: HashMap::with_hasher(state.clone()),
             tables: HashMap::with_hasher(state.clone()),
             by_theirs: HashMap::with_hasher(state),
+            whisperers: BTreeSet::new(),
             opening: BTreeMap::new(),
             untargeted: BTreeSet::new(),
             remind: BTreeSet::new(),

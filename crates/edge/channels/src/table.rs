@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use hookswitch_call::{CallId, MediaReport, RecordingId, Time};
+use hookswitch_call::{CallId, MediaReport, Part, Party, RecordingId, Room, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::channels::RequestId;
@@ -23,6 +23,9 @@ pub(crate) struct Table {
     pub(crate) end: End,
     /// Its recordings that run.
     pub(crate) recordings: BTreeSet<RecordingId>,
+    /// Who of it whispers, each party once.
+    #[serde(default)]
+    pub(crate) whispers: Vec<Whisper>,
     /// Counts its events.
     pub(crate) seq: u32,
     /// Who waits for what is known of its audio, in order.
@@ -31,6 +34,16 @@ pub(crate) struct Table {
     /// What the first request of those is answered with.
     #[serde(skip)]
     pub(crate) told: Vec<MediaReport>,
+}
+
+/// A party that whispers, as it was told to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Whisper {
+    pub(crate) party: Party,
+    /// By our name.
+    pub(crate) room: Room,
+    /// To whom, by the control server's name of that call.
+    pub(crate) part: Part,
 }
 
 /// How far its end is.

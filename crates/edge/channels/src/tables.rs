@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use compact_str::CompactString;
 use hookswitch_call::{
-    AudioNews, CallAudio, CallId, MAX_ADDRESS, MediaOp, MediaReport, RecordNews, RecordOrder, Role, Room, Time,
+    AudioNews, CallAudio, CallId, MAX_ADDRESS, MediaOp, MediaReport, Part, Party, RecordNews, RecordOrder, Role, Room,
+    RoomNews, Time,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -27,7 +28,7 @@ use serde_json::{Value, json};
 use crate::channels::{Channels, FIRST_CHANNEL, Output, RequestId};
 use crate::json::{Failure, Members};
 use crate::news;
-use crate::table::{End, Table, Waits};
+use crate::table::{End, Table, Waits, Whisper};
 
 /// Most orders in one request.
 pub const MAX_ORDERS: usize = 256;
@@ -100,20 +101,23 @@ impl Channels {
         self.may_open(CHANNELS_OF_A_CALL)?;
         let Wanted { name, control } = wanted;
         let (call, uuid) = self.name_one();
+        let theirs = *theirs;
         let table = Table {
             uuid,
             name,
-            theirs: *theirs,
+            theirs,
             control: Arc::clone(&control),
             opened: now,
             end: End::No,
             recordings: Default::default(),
+            whispers: Vec::new(),
             seq: 0,
             asked: Default::default(),
             told: Vec::new(),
         };
-        self.by_theirs.insert((control, *theirs), call);
+        self.by_theirs.insert((Arc::clone(&control), theirs), call);
         self.tables.insert(call, table);
+        self.whisper_anew(&control, theirs);
         self.await_target(now, call);
         self.remind.insert((now + REMIND_EVERY, call));
         self.carry_out_orders(request, call, orders)
@@ -126,7 +130,9 @@ impl Channels {
         orders: Vec<MediaOp>,
     ) -> Result<(), Failure> {
         for op in orders {
+            let wanted = if let MediaOp::Join { part, .. } = &op { Some(*part) } else { None };
             let op = self.translated(call, op);
+            self.note_whisper(call, &op, wanted);
             let Some(table) = self.tables.get_mut(&call) else { break };
             if let MediaOp::Inspect { .. } = op {
                 table.asked.push_back(Waits::Call);
@@ -183,13 +189,8 @@ impl Channels {
                 MediaOp::MakeOffer { call, seat, leg, near: self.near() }
             }
             MediaOp::OpenSpare { call, party, near: _ } => MediaOp::OpenSpare { call, party, near: self.near() },
-            MediaOp::Join { call, party, room: wanted, mut part } => {
-                if let Role::Whisper(theirs) = part.role {
-                    let other = self.by_theirs.get(&(Arc::clone(&table.control), theirs));
-                    // Nobody hears it where they are not here.
-                    part.role = other.map_or(Role::Listen, |other| Role::Whisper(*other));
-                }
-                MediaOp::Join { call, party, room: room(wanted), part }
+            MediaOp::Join { call, party, room: wanted, part } => {
+                MediaOp::Join { call, party, room: room(wanted), part: self.part(&table.control, part) }
             }
             MediaOp::Leave { call, party, room: wanted } => MediaOp::Leave { call, party, room: room(wanted) },
             op @ (MediaOp::MakeAnswer { .. }
@@ -205,6 +206,63 @@ impl Channels {
             | MediaOp::Record { .. }
             | MediaOp::Inspect { .. }
             | MediaOp::Close { .. }) => op,
+        }
+    }
+}
+
+/// Whispers: to a call that may come only later, or go by another name of ours when it has come anew. When the calls of a
+/// control server move here they do so in any order.
+impl Channels {
+    /// How somebody takes part, with our name of whom it whispers to. Nobody hears it as long as those are not here.
+    fn part(&self, control: &Arc<str>, part: Part) -> Part {
+        let Role::Whisper(theirs) = part.role else { return part };
+        let other = self.by_theirs.get(&(Arc::clone(control), theirs));
+        Part { role: other.map_or(Role::Listen, |other| Role::Whisper(*other)), ..part }
+    }
+
+    /// Remembers who whispers to whom. `wanted` is what somebody who joins was told.
+    fn note_whisper(&mut self, call: CallId, op: &MediaOp, wanted: Option<Part>) {
+        if let (MediaOp::Join { party, room, .. }, Some(part)) = (op, wanted) {
+            let Some(table) = self.tables.get_mut(&call) else { return };
+            table.whispers.retain(|whisper| whisper.party != *party);
+            if matches!(part.role, Role::Whisper(_)) {
+                table.whispers.push(Whisper { party: *party, room: room.clone(), part });
+            }
+            self.count_whisperer(call);
+        } else if let MediaOp::Leave { party, room, .. } = op {
+            self.whispers_no_more(call, *party, room);
+        }
+    }
+
+    fn whispers_no_more(&mut self, call: CallId, party: Party, room: &Room) {
+        let Some(table) = self.tables.get_mut(&call) else { return };
+        table.whispers.retain(|whisper| whisper.party != party || whisper.room != *room);
+        self.count_whisperer(call);
+    }
+
+    /// A call is among those of which somebody whispers, or is not.
+    fn count_whisperer(&mut self, call: CallId) {
+        if self.tables.get(&call).is_some_and(|table| !table.whispers.is_empty()) {
+            self.whisperers.insert(call);
+        } else {
+            self.whisperers.remove(&call);
+        }
+    }
+
+    /// A call is here: who was told to whisper to it does from now on.
+    fn whisper_anew(&mut self, control: &Arc<str>, theirs: CallId) {
+        let mut joins = Vec::new();
+        for call in &self.whisperers {
+            let table = self.tables.get(call).filter(|table| table.end == End::No && table.control == *control);
+            for Whisper { party, room, part } in table.into_iter().flat_map(|table| &table.whispers) {
+                if part.role == Role::Whisper(theirs) {
+                    let part = self.part(control, *part);
+                    joins.push(MediaOp::Join { call: *call, party: *party, room: room.clone(), part });
+                }
+            }
+        }
+        for join in joins {
+            self.media(join);
         }
     }
 }
@@ -229,6 +287,12 @@ impl Channels {
                     table.recordings.remove(&recording);
                 }
                 self.table_told(call, MediaReport::Recorded { call, recording, news });
+            }
+            MediaReport::Room { party, room, news, .. } => {
+                if let RoomNews::Refused(_) = news {
+                    self.whispers_no_more(call, party, &room);
+                }
+                self.table_told(call, MediaReport::Room { call, party, room, news });
             }
             report => self.table_told(call, report),
         }
@@ -291,6 +355,7 @@ impl Channels {
 
     fn forget_table(&mut self, call: CallId) {
         let Some(table) = self.tables.remove(&call) else { return };
+        self.whisperers.remove(&call);
         self.unname(&table.uuid);
         for waits in table.asked {
             match waits {

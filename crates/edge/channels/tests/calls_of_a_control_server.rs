@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hookswitch_call::{
-    AudioFacts, AudioNews, CallAudio, CallId, Digit, LegId, MediaOp, MediaReport, Part, Party, RecordEnd, RecordNews,
-    RecordOrder, RecordPlan, Recorded, RecordingId, Role, Room, RoomNews, Sdp, Seat, Source,
+    AudioFacts, AudioNews, CallAudio, CallId, Cause, Digit, Fault, Kind, LegId, MediaOp, MediaReport, Part, Party,
+    RecordEnd, RecordNews, RecordOrder, RecordPlan, Recorded, RecordingId, Role, Room, RoomNews, Sdp, Seat, Source,
 };
 use hookswitch_channels::{Channels, Config, Effort, FIRST_CHANNEL, MAX_ORDERS, Output, REMIND_EVERY, RequestId};
 use serde_json::{Value, json};
@@ -168,6 +168,53 @@ fn rooms_and_whispers_are_those_of_one_control_server() {
     let news = RoomNews::Joined(2);
     let joined = MediaReport::Room { call: THEIRS, party: Party::Caller, room: room(), news };
     assert_eq!(node.told.last().unwrap()["reports"], json!([joined]));
+}
+
+#[test]
+fn who_whispers_is_heard_by_a_call_that_comes_later_or_anew() {
+    let mut node = Node::new(99);
+    let (whisperer, uuid) = node.open(0, CallId(78));
+    let join = |role| {
+        let part = Part { role, ..Part::default() };
+        MediaOp::Join { call: CallId(78), party: Party::Caller, room: Room::from("conference:7"), part }
+    };
+    // What is ordered of rooms from then on: whom, and its role.
+    let roles = |node: &mut Node| {
+        let joins = node.ops.drain(..).filter_map(|op| match op {
+            MediaOp::Join { call, part, .. } => Some((call, part.role)),
+            _ => None,
+        });
+        joins.collect::<Vec<_>>()
+    };
+    node.orders(&uuid, &[join(Role::Whisper(THEIRS))]);
+    assert_eq!(roles(&mut node), [(whisperer, Role::Listen)], "to nobody who is here");
+    for number in 1..=2 {
+        node.send("POST", "/channel", &opening(THEIRS));
+        let target = CallId(FIRST_CHANNEL + number);
+        assert_eq!(roles(&mut node), [(whisperer, Role::Whisper(target))], "as it is named now");
+    }
+    let mut strange = opening(THEIRS);
+    strange["control"] = json!("http://127.0.0.1:9002");
+    node.send("POST", "/channel", &strange);
+    assert_eq!(roles(&mut node), [], "that is the call of another control server");
+    // Who speaks aloud, has left or could not come in does not come in by that.
+    node.orders(&uuid, &[join(Role::Whisper(THEIRS)), join(Role::Talk)]);
+    assert_eq!(roles(&mut node).len(), 2);
+    node.send("POST", "/channel", &opening(THEIRS));
+    assert_eq!(roles(&mut node), []);
+    let room = Room::from("conference:7");
+    let leave = MediaOp::Leave { call: CallId(78), party: Party::Caller, room };
+    node.orders(&uuid, &[join(Role::Whisper(THEIRS)), leave]);
+    node.ops.clear();
+    node.send("POST", "/channel", &opening(THEIRS));
+    assert_eq!(roles(&mut node), []);
+    node.orders(&uuid, &[join(Role::Whisper(THEIRS))]);
+    let news = RoomNews::Refused(Cause::new(Kind::Busy, Fault::Server));
+    let room = Room(format!("{CONTROL} conference:7").into());
+    node.report(MediaReport::Room { call: whisperer, party: Party::Caller, room, news });
+    node.ops.clear();
+    node.send("POST", "/channel", &opening(THEIRS));
+    assert_eq!(roles(&mut node), []);
 }
 
 #[test]
