@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use hookswitch_call::{CallId, PlayId, RecordingId, Room, Source, Time};
+use hookswitch_call::{CallId, PlayId, RecordingId, Room, Soup, Source, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::channels::RequestId;
@@ -25,6 +25,9 @@ pub(crate) struct Channel {
     pub(crate) echo: bool,
     /// What is played to it.
     pub(crate) playing: Option<PlayId>,
+    /// What that is, or was.
+    #[serde(default)]
+    pub(crate) soup: Option<Arc<Soup>>,
     pub(crate) last_play: u32,
     /// Its recordings that run, by their files.
     pub(crate) recordings: BTreeMap<CompactString, RecordingId>,
@@ -86,6 +89,7 @@ impl Channel {
             room: None,
             echo: false,
             playing: None,
+            soup: None,
             last_play: 0,
             recordings: BTreeMap::new(),
             last_recording: 0,

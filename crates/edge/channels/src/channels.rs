@@ -20,6 +20,7 @@ use crate::channel::{Asked, Channel, State, What};
 use crate::description::{Remote, place_of};
 use crate::json::Failure;
 use crate::news::{self, News};
+use crate::soup::is_version;
 use crate::table::{End, Table};
 use crate::tables::CHANNELS_OF_A_CALL;
 
@@ -375,9 +376,10 @@ impl Channels {
 
     pub(crate) fn play(&mut self, call: CallId, soup: Arc<Soup>) -> Option<PlayId> {
         let channel = self.channels.get_mut(&call)?;
-        // Under the name of what is played already it is another version of that.
-        let play = channel.playing.unwrap_or_else(|| channel.next_play());
-        channel.playing = Some(play);
+        // Under the name of what is played already it is another version of that; under another one it replaces it.
+        let before = channel.playing.filter(|_| channel.soup.as_ref().is_some_and(|before| is_version(before, &soup)));
+        let play = before.unwrap_or_else(|| channel.next_play());
+        (channel.playing, channel.soup) = (Some(play), Some(Arc::clone(&soup)));
         self.media(MediaOp::Play { call, party: PARTY, play, soup, to: hookswitch_call::Audience::Party });
         Some(play)
     }

@@ -331,6 +331,30 @@ fn a_recording_runs_pauses_and_outlives_its_channel_until_its_file_is_complete()
 }
 
 #[test]
+fn another_soup_replaces_what_is_played_and_another_version_of_it_does_not() {
+    let mut it = Controller::new(2);
+    let (call, uuid) = it.open(0);
+    let path = format!("/channel/{uuid}/play");
+    let plays = |it: &mut Controller, files: Value| {
+        assert_eq!(it.send("PUT", &path, json!({"files": files})).unwrap().0, 200);
+        let Some(MediaOp::Play { play, .. }) = it.ops.last() else { panic!("{:?}", it.ops) };
+        *play
+    };
+    let report = |play, news| MediaReport::Played { call, party: Party::Caller, play, news, position: Duration::ZERO };
+    let first = plays(&mut it, json!([{"wav": "a.wav"}, {"wav": "one.wav"}]));
+    it.report(report(first, PlayNews::Started));
+    assert_eq!(plays(&mut it, json!([{"wav": "a.wav"}, {"wav": "two.wav"}])), first, "the first goes on");
+    let second = plays(&mut it, json!([{"wav": "b.wav"}]));
+    assert_ne!(second, first);
+    it.report(report(first, PlayNews::Ended(PlayEnd::Replaced)));
+    assert_eq!((it.last_told()["event"].as_str(), it.last_told()["reason"].as_str()), (Some("end"), Some("replaced")));
+    it.report(report(second, PlayNews::Started));
+    assert_eq!(it.last_told()["event"], "start");
+    assert_eq!(plays(&mut it, json!([{"wav": "b.wav"}, {"wav": "c.wav"}])), second, "it is known what is played");
+    assert_ne!(plays(&mut it, json!([{"wav": "b.wav", "start": 20}])), second, "another piece is another sound");
+}
+
+#[test]
 fn a_prompt_comes_before_the_recording_that_it_asks_for() {
     let mut it = Controller::new(1);
     let (_, uuid) = it.open(0);
