@@ -63,6 +63,37 @@ fn their_reinvite_without_offer_gets_ours_and_its_ack_brings_the_answer() {
 }
 
 #[test]
+fn a_dialog_that_is_in_a_conference_says_so_in_both_directions_and_only_as_long() {
+    let (mut lone, id, tag) = established();
+    let contact = |lone: &Lone, word: &str| lone.last(word).header(HeaderName::Contact).to_owned();
+    let change = |lone: &mut Lone| {
+        reinvite(lone, id, Some(Body::sdp(OFFER)));
+        let contact = contact(lone, "INVITE");
+        lone.answer("INVITE", 200, "", &described(BOB));
+        lone.endpoint.ack(lone.now, id, None);
+        lone.drain();
+        contact
+    };
+    let plain = change(&mut lone);
+    assert!(plain.ends_with('>'), "{plain}");
+    for _ in 0..2 {
+        lone.endpoint.set_focus(id, true);
+    }
+    assert_eq!(change(&mut lone), format!("{plain};isfocus"));
+    // Also where the answer has a Contact of its own.
+    lone.hear(&request("INVITE", "z9hG4bK-re", 2, "alice", &tag, &described("")));
+    let answer = Response::new(200).with_body(Body::sdp(OFFER));
+    lone.endpoint.respond(lone.now, id, Response { contact_user: Some("room".into()), ..answer });
+    lone.drain();
+    let answered = contact(&lone, "200");
+    assert!(answered.starts_with("<sip:room@") && answered.ends_with(">;isfocus"), "{answered}");
+    lone.hear(&request("ACK", "z9hG4bK-ack2", 2, "alice", &tag, ""));
+    lone.endpoint.set_focus(id, false);
+    let plain = change(&mut lone);
+    assert!(plain.starts_with("<sip:room@") && plain.ends_with('>'), "{plain}");
+}
+
+#[test]
 fn our_reinvite_that_is_taken_back_leaves_the_session_as_it_was() {
     let (mut lone, id, _) = established();
     reinvite(&mut lone, id, Some(Body::sdp(OFFER)));
