@@ -101,6 +101,63 @@ fn a_host_that_dies_at_any_step_of_a_call_costs_no_call() {
     }
 }
 
+const CAROL: LegId = LegId(2);
+
+/// alice, who talks with bob, is transferred to carol, who answers.
+fn is_transferred(site: &mut Site, call: CallId, mut carry: impl FnMut(&mut Site)) {
+    let (party, to) = (Party::Caller, Address::from("sip:carol@x"));
+    let transfer = Command::Transfer { call: CallRef::Id(call), party, to, by: None };
+    site.board.submit(site.now, transfer).unwrap();
+    site.located(call);
+    carry(site);
+    let sdp = Some(Sdp::from("carol answers"));
+    site.board.tell(site.now, Report::Answered { call, leg: CAROL, sdp });
+    carry(site);
+}
+
+fn steps_of_a_transfer() -> usize {
+    let mut site = Site::new(&[100, 100]);
+    let call = site.talking();
+    let before = site.carried;
+    is_transferred(&mut site, call, Site::carry);
+    site.carried - before
+}
+
+#[test]
+fn a_host_that_dies_at_any_step_of_a_transfer_costs_neither_the_call_nor_the_transfer() {
+    let steps = steps_of_a_transfer();
+    assert!(steps > 4, "{steps}");
+    for step in 0..steps {
+        let mut site = Site::new(&[100, 100]);
+        let call = site.talking();
+        let mut left = step;
+        is_transferred(&mut site, call, |site| {
+            loop {
+                if left == 0 {
+                    site.kill(0);
+                }
+                left = left.wrapping_sub(1);
+                if !site.carry_one() {
+                    break;
+                }
+            }
+            site.pass(sec(6));
+        });
+        site.kill(0);
+        site.pass(sec(10));
+        assert!(site.talks(call), "step {step}: {:?}", site.ops);
+        assert_eq!((site.sends_to(call, ALICE), site.sends_to(call, CAROL)), (1, 1), "step {step}");
+        assert_eq!(site.tables()[1], 1, "step {step}");
+        let told = |what: fn(&Event) -> bool| site.events.iter().filter(|told| what(&told.event)).count();
+        assert_eq!(told(|event| matches!(event, Event::Transferred)), 1, "step {step}");
+        assert_eq!(told(|event| matches!(event, Event::Ended { .. })), 0, "step {step}");
+        site.board.tell(site.now, Report::Ended { call, leg: ALICE, cause: Cause::hangup() });
+        site.pass(sec(1));
+        let ends = site.events.iter().filter(|told| matches!(told.event, Event::Ended { .. })).count();
+        assert_eq!((ends, site.tables()[1], site.media.len()), (1, 0, 0), "step {step}");
+    }
+}
+
 #[test]
 fn a_drained_host_is_empty_soon_and_nobody_is_cut_off_meanwhile() {
     let mut site = Site::new(&[100, 100]);
