@@ -35,15 +35,38 @@ fn every_registration_is_told_and_its_end() {
     assert_eq!(told(&mut world), [("DELETE", URL.to_owned(), Value::Null)]);
 }
 
+/// A switch whose domain has a controller, and which asks phones every 30 s whether they are there.
+fn pinging() -> World {
+    let mut config = shard_config();
+    config.dialogs.controllers = true;
+    config.directory = directory();
+    config.b2bua.registrar.options_ping = sec(30);
+    let mut world = World::new(config);
+    let (status, _) = world.http("PATCH", "/dir/x.test", r#"{"control":"http://127.0.0.1:9001/"}"#);
+    assert_eq!(status, 200);
+    world
+}
+
 #[test]
 fn a_registration_that_runs_out_is_told() {
-    let mut world = World::controlled();
+    for mut world in [World::controlled(), pinging()] {
+        world.register(1);
+        told(&mut world);
+        world.pass(sec(599));
+        assert!(told(&mut world).is_empty(), "it is there, and answers if it is asked");
+        world.pass(sec(2));
+        assert_eq!(told(&mut world), [("DELETE", URL.to_owned(), Value::Null)]);
+    }
+}
+
+#[test]
+fn a_phone_that_falls_silent_is_told_before_its_time_is_over() {
+    let mut world = pinging();
     world.register(1);
     told(&mut world);
-    // It answers no ping either, so it is told when its phone falls silent, and not again when its time is over.
     world.mute = Some(at("10.0.0.3:5060"));
-    world.pass(sec(700));
-    assert_eq!(told(&mut world).iter().map(|(method, ..)| *method).collect::<Vec<_>>(), ["DELETE"]);
+    world.pass(sec(200));
+    assert_eq!(told(&mut world), [("DELETE", URL.to_owned(), Value::Null)]);
 }
 
 #[test]
