@@ -70,6 +70,22 @@ fn a_phone_that_falls_silent_is_told_before_its_time_is_over() {
 }
 
 #[test]
+fn who_does_not_prove_who_it_is_unregisters_nobody() {
+    let mut world = World::controlled();
+    world.register(1);
+    told(&mut world);
+    // From its own address, and from somebody else's.
+    for agent in [1, 3] {
+        assert_eq!(world.register_as(agent, "bob", None, 0), 401, "it is challenged");
+    }
+    assert!(told(&mut world).is_empty());
+    let (_, listed) = world.ask("GET", "/reg/x.test", &Value::Null);
+    assert_eq!(listed["users"]["bob"]["registered"], true);
+    assert_eq!(world.register_as(1, "bob", World::credentials("bob"), 0), 200);
+    assert_eq!(told(&mut world), [("DELETE", URL.to_owned(), Value::Null)], "and whoever does prove it does");
+}
+
+#[test]
 fn a_user_with_another_phone_is_still_registered() {
     let mut world = World::controlled();
     world.register(1);
