@@ -183,12 +183,15 @@ pub struct Parties {
     pub caller: Address,
     /// Whom it is connected with.
     pub callee: Address,
+    /// Members of the body that make no difference to such a call.
+    pub ignored: Vec<&'static str>,
 }
 
-/// Reads who is to be connected with whom: a body as for a call of one leg, of which everything else is of no use here.
+/// Reads who is to be connected with whom: a body as for a call of one leg.
 ///
 /// # Errors
-/// The answer to whoever has written it.
+/// The answer to whoever has written it: 400 for what cannot be read, 500 where somebody is missing, 501 where it asks for what a
+/// call of the switch cannot have.
 pub fn parties(body: &[u8]) -> Result<Parties, Response> {
     if body.len() > MAX_BODY {
         return Err(Response::failed(413, "the body is longer than 65536 bytes", "body"));
@@ -202,7 +205,32 @@ pub fn parties(body: &[u8]) -> Result<Parties, Response> {
     let (from, _) = split(name(of("from", "user").as_ref(), "from")?.ok_or_else(|| missing("from"))?)?;
     let (to, at) = split(name(of("to", "user").as_ref(), "to")?.ok_or_else(|| missing("to"))?)?;
     let at = at.or(domain(nested("to", "domain").as_ref(), "to.domain")?).unwrap_or_else(|| home.clone());
-    Ok(Parties { caller: Address(name_in(&from, &home)), callee: Address(name_in(&to, &at)) })
+    let ignored = ignored(&body)?;
+    Ok(Parties { caller: Address(name_in(&from, &home)), callee: Address(name_in(&to, &at)), ignored })
+}
+
+/// What makes no difference to a call of the switch. Whoever wants to stay unknown, or is to prove who it is, is refused: that it
+/// does not is worse than no call.
+fn ignored(body: &Map<String, Value>) -> Result<Vec<&'static str>, Response> {
+    let shown = cid(body.get("cid").or_else(|| body.get("callerid")), false)?;
+    if shown.private {
+        let what = "a call of the switch does not hide who calls; POST /dialog/invite of a SIP server can";
+        return Err(Response::failed(501, what, "cid.private"));
+    }
+    let own = body.get("from").and_then(|from| from.get("authsecret")).or_else(|| body.get("authsecret"));
+    if secret(own, "authsecret")?.is_some() {
+        let what =
+            "a call of the switch has the passwords of trunks; POST /dialog/invite of a SIP server takes another";
+        return Err(Response::failed(501, what, "authsecret"));
+    }
+    let said = [
+        ("cid.number", !shown.number.is_empty()),
+        ("cid.name", !shown.name.is_empty()),
+        ("maxforwards", hops(body)?.is_some()),
+        ("control", control(body)?.is_some()),
+        ("sdp", description(body)?.is_some()),
+    ];
+    Ok(said.into_iter().filter(|(_, is_said)| *is_said).map(|(member, _)| member).collect())
 }
 
 /// `user`, or `user@domain`.

@@ -38,7 +38,7 @@ impl Shard {
 
     /// The caller is called first, and connected with the callee as if it had dialled it.
     fn originate(&mut self, now: Time, grant: &Grant, body: &[u8]) -> Result<Said, Said> {
-        let Parties { caller, callee } = parties(body)?;
+        let Parties { caller, callee, ignored } = parties(body)?;
         for (address, place, allowed) in
             [(&caller, "from", grant.may_call_from(&caller.0)), (&callee, "to", grant.may_call_to(&callee.0))]
         {
@@ -49,7 +49,8 @@ impl Shard {
         let callid = self.dialogs.new_callid();
         let command = Command::Start { caller, callee, wire_id: Some(callid.clone()) };
         match self.board.submit(now, command) {
-            Ok(_) => Ok(Said::json(&json!({ "callid": callid }))),
+            Ok(_) if ignored.is_empty() => Ok(Said::json(&json!({ "callid": callid }))),
+            Ok(_) => Ok(Said::json(&json!({ "callid": callid, "ignored": ignored }))),
             Err(refused) => Err(Said::refused(503, &refused.to_string(), "body")),
         }
     }

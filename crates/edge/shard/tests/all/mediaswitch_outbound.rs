@@ -328,3 +328,25 @@ fn a_control_server_originates_calls_through_the_switch_and_lists_them() {
     assert_eq!(control(&mut world, "POST", "/invite", &json!({}), everything()).0, 500);
     assert_eq!(control(&mut world, "PUT", "/invite", &json!({}), everything()).0, 405);
 }
+
+#[test]
+fn a_control_server_is_told_what_a_call_of_the_switch_cannot_have() {
+    let mut world = World::anchoring();
+    world.register(1);
+    let body = json!({
+        "from": { "domain": "x.test", "user": "bob" }, "to": { "user": "carol" }, "maxforwards": 70,
+        "cid": { "number": "123", "name": "Bob", "private": false }, "control": "http://127.0.0.1:9001", "sdp": offer(),
+    });
+    let (mut private, mut secret) = (body.clone(), body.clone());
+    private["cid"]["private"] = json!(true);
+    secret["from"]["authsecret"] = json!("s3cret");
+    for (refused, place) in [(private, "cid.private"), (secret, "authsecret")] {
+        let (status, answer) = control(&mut world, "POST", "/invite", &refused, Grant::everything());
+        assert_eq!((status, &answer["where"]), (501, &json!(place)), "{answer}");
+    }
+    assert!(world.called(1).is_none(), "nobody is called whose wish cannot be met");
+    let (status, answer) = control(&mut world, "POST", "/invite", &body, Grant::everything());
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(answer["ignored"], json!(["cid.number", "cid.name", "maxforwards", "control", "sdp"]));
+    assert!(world.called(1).is_some());
+}
