@@ -178,6 +178,7 @@ fn certified(stream: &Stream) -> Arc<[CompactString]> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::http::{HttpConfig, MAX_HTTP_CONNECTIONS};
     use super::*;
 
     const FAR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -205,5 +206,17 @@ mod tests {
         let _one = places.take(HERE).unwrap();
         assert!(places.take(HERE).is_none());
         assert!(places.taken.lock().unwrap().len() == 1);
+    }
+
+    #[test]
+    fn a_stranger_has_a_quarter_of_the_places_for_directories_and_channels_and_this_host_the_rest() {
+        let places = HttpConfig::new("127.0.0.1:0".parse().unwrap()).terms().places;
+        let far: Vec<_> = std::iter::from_fn(|| places.take(FAR)).collect();
+        assert_eq!(far.len(), MAX_HTTP_CONNECTIONS / 4);
+        let here: Vec<_> = std::iter::from_fn(|| places.take(HERE)).collect();
+        assert_eq!(far.len() + here.len(), MAX_HTTP_CONNECTIONS);
+        assert!(places.take("192.0.2.2".parse().unwrap()).is_none(), "nobody else has one either");
+        drop(far);
+        assert!(places.take(FAR).is_some());
     }
 }
