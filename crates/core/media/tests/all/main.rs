@@ -27,6 +27,7 @@ mod quality;
 mod random_input;
 mod reception_reports;
 mod recording;
+mod recordings_have_a_limit;
 mod relay_is_bit_exact;
 mod reports;
 mod rooms;

@@ -220,3 +220,32 @@ fn read_head(path: &Path) -> Option<(u64, Age)> {
     };
     Some((len, age))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_only_so_many_sounds_and_the_one_that_nobody_has_wanted_for_longest_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut cache = Cache::open(folder.path(), u64::MAX).unwrap();
+        let keep = |cache: &mut Cache, url: &str| {
+            let (file, path) = cache.part().unwrap();
+            file.set_len(HEAD + 1).unwrap();
+            cache.keep(url, (&file, &path), 1, Age::default()).unwrap();
+        };
+        keep(&mut cache, "http://a.test/first");
+        keep(&mut cache, "http://a.test/second");
+        // Of the others there are no files: nobody opens them here.
+        for n in 2..MAX_KEPT {
+            cache.put(key_of(&n.to_string()), 1, Age::default());
+        }
+        assert_eq!(cache.holds().0, MAX_KEPT);
+        assert!(cache.get("http://a.test/first").is_some());
+        keep(&mut cache, "http://a.test/last");
+        assert_eq!(cache.holds().0, MAX_KEPT);
+        assert!(cache.get("http://a.test/first").is_some() && cache.get("http://a.test/last").is_some());
+        assert!(cache.age("http://a.test/second").is_none());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "and its file with it");
+    }
+}
