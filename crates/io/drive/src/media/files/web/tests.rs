@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
@@ -221,6 +222,56 @@ fn only_what_is_below_the_configured_urls_is_asked_for() {
     }
     assert_eq!(stage.server.asked(), [""; 0]);
     assert_eq!(get(&sounds, &stage.url("a.wav?v=2")), Err(FileError::Status(500)), "and this one is");
+}
+
+/// Ends TLS before a server, with a certificate that is written to `file`; what its URLs begin with then.
+fn guard(server: &Server, file: &Path, runtime: &Runtime) -> String {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = vec![Ipv4Addr::LOCALHOST.to_string()];
+    let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+    fs::write(file, certificate.pem()).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
+    let listener = runtime.block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    let url = format!("https://{}/sounds/", listener.local_addr().unwrap());
+    let behind = server.url.trim_start_matches("http://").trim_end_matches("/sounds/").to_owned();
+    runtime.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut outside) = acceptor.accept(stream).await else { continue };
+            let mut inside = tokio::net::TcpStream::connect(&behind).await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+        }
+    });
+    url
+}
+
+#[test]
+fn a_source_over_https_is_asked_only_if_its_certificate_is_of_an_authority_that_is_known() {
+    let stage = Stage::new(&[ok("", b"a sound")]);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let file = stage.folder.path().join("ours.pem");
+    let url = guard(&stage.server, &file, &runtime);
+    let start = |folder: &str, authorities: Option<PathBuf>| {
+        let config = WebSoundsConfig::new(vec![url.parse().unwrap()], stage.folder.path().join(folder));
+        WebSounds::start(WebSoundsConfig { authorities, ..config }, Clock::start())
+    };
+    let sound = format!("{url}a.wav");
+    let stranger = start("stranger", None).unwrap();
+    let outcome = get(&stranger, &sound);
+    assert!(matches!(outcome, Err(FileError::Unreachable(_))), "{outcome:?}");
+    assert_eq!(stage.server.asked(), [""; 0], "nothing was said before");
+    let known = start("known", Some(file.clone())).unwrap();
+    assert_eq!(get(&known, &stage.url("a.wav")), Err(FileError::NotAllowed), "without TLS it is another source");
+    assert_eq!(get(&known, &sound), Ok(b"a sound".to_vec()));
+    fs::write(&file, "no certificate").unwrap();
+    let error = start("known", Some(file)).err().unwrap().to_string();
+    assert!(error.contains("ours.pem"), "{error}");
 }
 
 #[test]
