@@ -63,12 +63,15 @@ class Node:
 
 
 class Site:
-    """All roles apart: one control process, one SIP process, and as many with audio as are wanted, and a secret that all share."""
+    """All roles apart: one control process, one SIP process, and as many with audio as are wanted, and a secret that all share.
+
+    `more` are further sections of the control process.
+    """
 
     TOKEN = "a-secret-of-all-nodes"
     DOMAIN = "example.test"
 
-    def __init__(self, address, media=1):
+    def __init__(self, address, media=1, more=""):
         token = verdict.SCRATCH / "token"
         token.write_text(self.TOKEN + "\n")
         shared = f'token: "file:{token}"'
@@ -87,6 +90,7 @@ nodes: {{ {shared} }}
         self.control = Node("control", "control", f'''\
 nodes: {{ sip: [ "http://127.0.0.1:9000" ], media: [ {urls} ], {shared} }}
 domains: {{ {self.DOMAIN}: {{ users: {{ {users} }} }} }}
+{more}
 ''', 9001)
 
     def start(self):
