@@ -166,7 +166,9 @@ const WEBHOOK: &[Field] = &[
 ];
 
 fn schemas() -> Vec<(&'static str, Value)> {
-    const ALL: &[Field] = &[Field::must("webhooks", Kind::List(&Kind::Object(WEBHOOK), 0, 1_000), "all of them")];
+    // Those of the configuration, and those of calls.
+    const MOST: usize = 100 + 1_000;
+    const ALL: &[Field] = &[Field::must("webhooks", Kind::List(&Kind::Object(WEBHOOK), 0, MOST), "all of them")];
     const DELIVERY: &[Field] = &[
         Field::must("event", ID, "the id of the event"),
         Field::must("type", TEXT, "its type"),
