@@ -22,6 +22,9 @@ const MAX_URL: usize = 2_048;
 /// Most choices of one `collect`.
 const MAX_CHOICES: usize = 64;
 
+/// What a sound is.
+const SOUND: &str = "either a `file` or a `tone`, or forms: wav, pcmu, pcma, l168k, l1616k, ilbc, g722";
+
 /// Where something stands in a document.
 #[derive(Clone, Debug)]
 pub(super) struct Place(String);
@@ -266,11 +269,15 @@ fn sounds(all: &[SoundOf], place: &Place) -> Checked {
     }
     for (index, sound) in all.iter().enumerate() {
         let here = place.at(index);
-        let named = match (&sound.file, &sound.tone) {
-            (Some(name), None) | (None, Some(name)) => name,
-            (Some(_), Some(_)) | (None, None) => return Err(here.bad("a sound is either a `file` or a `tone`")),
-        };
-        if named.is_empty() || named.len() > 1_024 {
+        let forms = sound.forms();
+        if forms.is_empty() {
+            return Err(here.bad(format_args!("a sound is {SOUND}")));
+        }
+        let alone = [("file", &sound.file), ("tone", &sound.tone)].into_iter().find(|(_, name)| name.is_some());
+        if let Some((member, _)) = alone.filter(|_| forms.len() > 1) {
+            return Err(here.of(member).bad(format_args!("there is more than one of them: a sound is {SOUND}")));
+        }
+        if forms.iter().any(|form| form.name.is_empty() || form.name.len() > 1_024) {
             return Err(here.bad("a name has 1 to 1024 bytes"));
         }
         range(sound.start_seconds, 0.0..=86_400.0, &here.of("start_seconds"))?;

@@ -20,6 +20,27 @@ pub struct SoundOf {
     /// A tone in place of a file, as the configuration writes them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tone: Option<String>,
+    /// In place of `file`: a WAV, beside other forms of the same sound. Of all the one is played that suits the codec best.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wav: Option<String>,
+    /// The same sound in µ-law at 8 kHz.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pcmu: Option<String>,
+    /// The same in A-law at 8 kHz.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pcma: Option<String>,
+    /// The same in 16-bit samples at 8 kHz.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub l168k: Option<String>,
+    /// The same in 16-bit samples at 16 kHz.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub l1616k: Option<String>,
+    /// The same in iLBC, which is not decoded here: another form is played.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ilbc: Option<String>,
+    /// The same in G.722 at 64 kbit/s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub g722: Option<String>,
     /// Where it begins, in seconds.
     #[schemars(range(min = 0, max = 86_400))]
     pub start_seconds: f64,
@@ -46,6 +67,20 @@ struct Whole {
     #[serde(default)]
     tone: Option<String>,
     #[serde(default)]
+    wav: Option<String>,
+    #[serde(default)]
+    pcmu: Option<String>,
+    #[serde(default)]
+    pcma: Option<String>,
+    #[serde(default)]
+    l168k: Option<String>,
+    #[serde(default)]
+    l1616k: Option<String>,
+    #[serde(default)]
+    ilbc: Option<String>,
+    #[serde(default)]
+    g722: Option<String>,
+    #[serde(default)]
     start_seconds: f64,
     #[serde(default)]
     stop_seconds: Option<f64>,
@@ -71,9 +106,9 @@ impl<'de> Visitor<'de> for AsSound {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SoundOf, A::Error> {
-        let Whole { file, tone, start_seconds, stop_seconds, times } =
-            Whole::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(SoundOf { file, tone, start_seconds, stop_seconds, times })
+        let it = Whole::deserialize(MapAccessDeserializer::new(map))?;
+        let Whole { file, tone, wav, pcmu, pcma, l168k, l1616k, ilbc, g722, start_seconds, stop_seconds, times } = it;
+        Ok(SoundOf { file, tone, wav, pcmu, pcma, l168k, l1616k, ilbc, g722, start_seconds, stop_seconds, times })
     }
 }
 
@@ -84,15 +119,26 @@ impl<'de> Deserialize<'de> for SoundOf {
 }
 
 impl SoundOf {
+    /// What it is written as: a file, a tone, or one sound in several forms.
+    pub(super) fn forms(&self) -> Vec<Form> {
+        let written = [
+            (SoundKind::Wav, &self.file),
+            (SoundKind::Tone, &self.tone),
+            (SoundKind::Wav, &self.wav),
+            (SoundKind::Pcmu, &self.pcmu),
+            (SoundKind::Pcma, &self.pcma),
+            (SoundKind::L168k, &self.l168k),
+            (SoundKind::L1616k, &self.l1616k),
+            (SoundKind::Ilbc, &self.ilbc),
+            (SoundKind::G722, &self.g722),
+        ];
+        written.into_iter().filter_map(|(kind, name)| Some(Form { kind, name: name.as_deref()?.into() })).collect()
+    }
+
     /// As the call core has it; it has been checked.
     fn meant(&self) -> Sound {
-        let (kind, name) = match (&self.file, &self.tone) {
-            (None, Some(tone)) => (SoundKind::Tone, tone.as_str()),
-            (Some(file), _) => (SoundKind::Wav, file.as_str()),
-            (None, None) => (SoundKind::Wav, ""),
-        };
         Sound {
-            forms: vec![Form { kind, name: name.into() }],
+            forms: self.forms(),
             start: Duration::try_from_secs_f64(self.start_seconds).unwrap_or_default(),
             stop: self.stop_seconds.and_then(|stop| Duration::try_from_secs_f64(stop).ok()),
             plays: Plays::Times(self.times),

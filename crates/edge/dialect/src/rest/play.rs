@@ -20,13 +20,30 @@ pub(super) const RESOURCE: Resource = Resource { routes: ROUTES, schemas: Vec::n
 /// Longest time within a sound.
 const MAX_SECONDS: u32 = 86_400;
 
+/// The name of a file, its URL, or the text of a tone.
+const NAME: Kind = Kind::Text(1, 1_024);
+
+/// The members that name one sound in several forms.
+const FORMS: [(&str, SoundKind); 7] = [
+    ("wav", SoundKind::Wav),
+    ("pcmu", SoundKind::Pcmu),
+    ("pcma", SoundKind::Pcma),
+    ("l168k", SoundKind::L168k),
+    ("l1616k", SoundKind::L1616k),
+    ("ilbc", SoundKind::Ilbc),
+    ("g722", SoundKind::G722),
+];
+
 const SOUND: &[Field] = &[
-    Field::may(
-        "file",
-        Kind::Text(1, 1_024),
-        "a file below one of the folders of sounds, or the URL of one that is allowed",
-    ),
-    Field::may("tone", Kind::Text(1, 1_024), "a tone in place of a file, as the configuration writes them"),
+    Field::may("file", NAME, "a file below one of the folders of sounds, or the URL of one that is allowed"),
+    Field::may("tone", NAME, "a tone in place of a file, as the configuration writes them"),
+    Field::may("wav", NAME, "in place of `file`: a WAV, beside other forms of the same sound, of which one is played"),
+    Field::may("pcmu", NAME, "the same sound in µ-law at 8 kHz, for those whose codec that is"),
+    Field::may("pcma", NAME, "the same in A-law at 8 kHz"),
+    Field::may("l168k", NAME, "the same in 16-bit samples at 8 kHz"),
+    Field::may("l1616k", NAME, "the same in 16-bit samples at 16 kHz"),
+    Field::may("ilbc", NAME, "the same in iLBC, which is not decoded here: another form is played"),
+    Field::may("g722", NAME, "the same in G.722 at 64 kbit/s"),
     Field::may("start_seconds", Kind::Seconds(0, MAX_SECONDS), "where it begins"),
     Field::may("stop_seconds", Kind::Seconds(0, MAX_SECONDS), "where it ends, counted from the beginning of the sound"),
     Field::may("times", Kind::Whole(1, 1_000_000), "how often it is played; once if not said"),
@@ -107,20 +124,32 @@ pub(super) fn sounds(body: &Values, member: &str) -> Result<Vec<Sound>, Problem>
 }
 
 fn sound(values: &Values, place: &str) -> Result<Sound, Problem> {
-    let (kind, name) = match (values.text("file"), values.text("tone")) {
-        (Some(file), None) => (SoundKind::Wav, file),
-        (None, Some(tone)) => (SoundKind::Tone, tone),
-        (Some(_), Some(_)) | (None, None) => {
-            let problem = Problem::new(Code::InvalidField, "a sound is a file or a tone");
-            return Err(problem.at(place).expected("either `file` or `tone`"));
-        }
-    };
+    let forms = forms(values, place)?;
     let (start, stop) = (values.seconds("start_seconds").unwrap_or_default(), values.seconds("stop_seconds"));
     if stop.is_some_and(|stop| stop <= start) {
         let problem = Problem::new(Code::InvalidField, "nothing of the sound is left");
         return Err(problem.at(format!("{place}/stop_seconds")).expected("more than start_seconds"));
     }
-    Ok(Sound { forms: vec![Form { kind, name: name.into() }], start, stop, plays: plays(values, place)? })
+    Ok(Sound { forms, start, stop, plays: plays(values, place)? })
+}
+
+/// A file, a tone, or one sound in several forms.
+fn forms(values: &Values, place: &str) -> Result<Vec<Form>, Problem> {
+    const EITHER: &str = "either `file` or `tone`, or forms: wav, pcmu, pcma, l168k, l1616k, ilbc, g722";
+    let form = |kind, name: &str| Form { kind, name: name.into() };
+    let forms: Vec<Form> = FORMS.iter().filter_map(|(member, kind)| Some(form(*kind, values.text(member)?))).collect();
+    if !forms.is_empty() {
+        values.lacks("file", place, EITHER)?;
+        values.lacks("tone", place, EITHER)?;
+        return Ok(forms);
+    }
+    match (values.text("file"), values.text("tone")) {
+        (Some(file), None) => Ok(vec![form(SoundKind::Wav, file)]),
+        (None, Some(tone)) => Ok(vec![form(SoundKind::Tone, tone)]),
+        (Some(_), Some(_)) | (None, None) => {
+            Err(Problem::new(Code::InvalidField, "a sound is a file or a tone").at(place).expected(EITHER))
+        }
+    }
 }
 
 /// How often this is played; `place` is where it stands.
@@ -178,4 +207,44 @@ pub(super) fn prompt(body: &Values) -> Result<Option<Arc<Soup>>, Problem> {
 /// A length in a member of the body, or this one.
 pub(super) fn length(body: &Values, member: &str, otherwise: Duration) -> Duration {
     body.seconds(member).unwrap_or(otherwise)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &[Field] = &[Field::must("sounds", SOUNDS, "what is played")];
+
+    /// A second sound.
+    fn second(written: &str) -> Result<Sound, Problem> {
+        let body = format!(r#"{{"sounds":[{{"file":"a.wav"}},{written}]}}"#);
+        let read = sounds(&Values::read(BODY, body.as_bytes())?, "sounds")?;
+        assert_eq!((read.len(), &read[0]), (2, &Sound::of(SoundKind::Wav, "a.wav")));
+        Ok(read[1].clone())
+    }
+
+    #[test]
+    fn a_sound_may_have_a_form_for_each_codec() {
+        assert_eq!(second(r#"{"tone":"425:200"}"#).unwrap(), Sound::of(SoundKind::Tone, "425:200"));
+        let sound = second(r#"{"g722":"b.g722","wav":"b.wav","pcma":"b.al","times":2}"#).unwrap();
+        let said: Vec<_> = sound.forms.iter().map(|form| (form.kind, form.name.as_str())).collect();
+        assert_eq!(said, [(SoundKind::Wav, "b.wav"), (SoundKind::Pcma, "b.al"), (SoundKind::G722, "b.g722")]);
+        assert_eq!(sound.plays, Plays::Times(2));
+    }
+
+    #[test]
+    fn a_form_that_is_none_and_a_file_beside_forms_are_told_with_their_place() {
+        for (written, code, field, expected) in [
+            (r#"{"mp3":"b"}"#, Code::UnknownField, "/sounds/1/mp3", "one of file, tone, wav, pcmu"),
+            (r#"{"pcmu":""}"#, Code::InvalidField, "/sounds/1/pcmu", "a string of 1 to 1024 characters"),
+            (r#"{"pcmu":"b","file":"c"}"#, Code::InvalidField, "/sounds/1/file", "either `file` or `tone`, or forms"),
+            (r#"{"tone":"1:1","g722":"b"}"#, Code::InvalidField, "/sounds/1/tone", "either `file` or `tone`, or forms"),
+            (r#"{"file":"b","tone":"1:1"}"#, Code::InvalidField, "/sounds/1", "either `file` or `tone`, or forms"),
+            (r#"{"times":2}"#, Code::InvalidField, "/sounds/1", "either `file` or `tone`, or forms"),
+        ] {
+            let problem = second(written).expect_err(written);
+            assert_eq!((problem.code, problem.field.as_deref()), (code, Some(field)), "{written}");
+            assert!(problem.expected.is_some_and(|told| told.starts_with(expected)), "{written}");
+        }
+    }
 }

@@ -14,7 +14,8 @@ fn every_verb_can_be_written() {
         r##"{ "verbs": [
           { "ring": {} }, { "pause": { "seconds": 2 } }, { "answer": {} },
           { "play": { "sounds": [ "welcome.wav", { "tone": "425:200", "stop_seconds": 1.5 } ], "times": 2 } },
-          { "collect": { "prompt": [ "menu.wav" ], "most": 2, "terminator": "#", "pattern": "^9", "tries": 3,
+          { "collect": { "prompt": [ "menu.wav", { "wav": "a.wav", "pcmu": "a.ul", "g722": "a.g722" } ],
+                         "most": 2, "terminator": "#", "pattern": "^9", "tries": 3,
                          "keys": { "1": [ { "dial": { "to": "alice" } } ], "22": [] }, "otherwise": [ { "hangup": {} } ] } },
           { "dial": { "to": [ "alice", "bob@y.test" ], "seconds": 20, "then": "/dialed" } },
           { "dial": { "to": [ [ "alice" ], [ "sip:carol@z.test", "tel:+4930" ] ], "after": [ { "ask": {} } ] } },
@@ -56,7 +57,10 @@ fn a_mistake_is_told_with_its_place() {
         (r#"{"verbs":[{"dial":{"to":"a","then":"ftp://x/"}}]}"#, "verbs[0].dial.then: not an http or https URL"),
         (r#"{"verbs":[{"play":{"sounds":[]}}]}"#, "verbs[0].play.sounds: there is nothing to play"),
         (r#"{"verbs":[{"play":{"sounds":["a",{}]}}]}"#, "verbs[0].play.sounds[1]: a sound is either"),
-        (r#"{"verbs":[{"play":{"sounds":[{"wav":"a"}]}}]}"#, "verbs[0].play.sounds[0].wav: unknown field `wav`"),
+        (r#"{"verbs":[{"play":{"sounds":[{"mp3":"a"}]}}]}"#, "verbs[0].play.sounds[0].mp3: unknown field `mp3`"),
+        (r#"{"verbs":[{"play":{"sounds":[{"file":"a","tone":"b"}]}}]}"#, "verbs[0].play.sounds[0].file: there is more"),
+        (r#"{"verbs":[{"play":{"sounds":[{"g722":"a","tone":"b"}]}}]}"#, "verbs[0].play.sounds[0].tone: there is more"),
+        (r#"{"verbs":[{"collect":{"prompt":[{"g722":"a","pcmu":""}]}}]}"#, "verbs[0].collect.prompt[0]: a name has 1"),
         (r#"{"verbs":[{"play":{"sounds":[{"file":"a","start_seconds":-1}]}}]}"#, "sounds[0].start_seconds: -1 is not"),
         (r#"{"verbs":[{"collect":{"most":33}}]}"#, "verbs[0].collect.most: 33 is not from 1 to 32"),
         (r#"{"verbs":[{"collect":{"keys":{"x":[]}}}]}"#, "verbs[0].collect.keys.x: the keys of a telephone"),
@@ -128,6 +132,7 @@ fn the_schema_knows_every_verb_and_its_members() {
         "background",
         "terminator",
         "start_seconds",
+        "l1616k",
     ] {
         assert!(schema.contains(&format!("\"{name}\"")), "{name}");
     }

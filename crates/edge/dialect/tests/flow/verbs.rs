@@ -1,8 +1,8 @@
 //! What each verb orders, and what comes after it.
 
 use hookswitch_call::{
-    Address, AudioOrder, Cause, Command, Digit, Event, Fault, Kind, LegId, OrderNews, Party, RecordEnd, RecordNews,
-    Recorded, RecordingId, Tracks,
+    Address, AudioOrder, Cause, Command, Digit, Event, Fault, Form, Kind, LegId, OrderNews, Party, RecordEnd,
+    RecordNews, Recorded, RecordingId, SoundKind, Tracks,
 };
 use hookswitch_dialect::flow::{FlowTerms, Note, Run};
 
@@ -107,6 +107,21 @@ fn keys_lead_to_the_verbs_beside_them_and_then_on() {
     desk.collected("");
     desk.done(Ok(()));
     assert_eq!(desk.since(), ["answer", "collect", "collect", "play", "transfer sip:desk@x.test"]);
+}
+
+#[test]
+fn a_sound_may_have_a_form_for_each_codec() {
+    let mut desk = led(r#"{"play":{"sounds":["a",{"tone":"425:200"},{"wav":"b.wav","pcma":"b.al","g722":"b.g722"}]}}"#);
+    desk.done(Ok(()));
+    let Some(Command::Audio { order: AudioOrder::Play { soup, .. }, .. }) = desk.commands.last() else { panic!() };
+    let forms: Vec<Vec<_>> = soup.sounds.iter().map(|sound| sound.forms.iter().map(said).collect()).collect();
+    assert_eq!(forms[0], [(SoundKind::Wav, "a")]);
+    assert_eq!(forms[1], [(SoundKind::Tone, "425:200")]);
+    assert_eq!(forms[2], [(SoundKind::Wav, "b.wav"), (SoundKind::Pcma, "b.al"), (SoundKind::G722, "b.g722")]);
+}
+
+fn said(form: &Form) -> (SoundKind, &str) {
+    (form.kind, form.name.as_str())
 }
 
 #[test]

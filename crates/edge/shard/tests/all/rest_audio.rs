@@ -79,6 +79,8 @@ fn a_sound_that_is_none_is_told_with_its_place() {
         (r#"{"party":"caller","sounds":[]}"#, "/sounds"),
         (r#"{"party":"caller","sounds":[{"file":"a"},{}]}"#, "/sounds/1"),
         (r#"{"party":"caller","sounds":[{"file":"a","tone":"b"}]}"#, "/sounds/0"),
+        (r#"{"party":"caller","sounds":[{"file":"a","g722":"b"}]}"#, "/sounds/0/file"),
+        (r#"{"party":"caller","sounds":[{"mp3":"a"}]}"#, "/sounds/0/mp3"),
         (r#"{"party":"caller","sounds":[{"file":"a","start_seconds":2,"stop_seconds":1}]}"#, "/sounds/0/stop_seconds"),
         (r#"{"sounds":[{"file":"a"}]}"#, "/party"),
     ] {
