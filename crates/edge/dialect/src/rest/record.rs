@@ -67,6 +67,11 @@ const ROUTES: &[Route] = &[
                 "ends when the party was louder than this and is not any more",
             ),
             Field::may(
+                "average_seconds",
+                Kind::Seconds(0, 10),
+                "beside `start_above` or `finish_below`: how loud it is, in the mean of so long; 0.02 if not said",
+            ),
+            Field::may(
                 "min_seconds",
                 Kind::Seconds(0, MAX_SECONDS),
                 "beside `finish_below`: is not ended by that before",
@@ -118,6 +123,9 @@ fn record(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     if !body.has("finish_below") {
         body.lacks("min_seconds", "", "`finish_below` beside it")?;
     }
+    if !body.has("start_above") && !body.has("finish_below") {
+        body.lacks("average_seconds", "", "`start_above` or `finish_below` beside it")?;
+    }
     let plan = RecordPlan {
         tracks: match body.text("tracks") {
             Some("mixed") => Tracks::Mixed,
@@ -128,6 +136,7 @@ fn record(turn: &mut Turn<'_>) -> Result<Done, Problem> {
         rate: body.text("rate").and_then(|rate| rate.parse().ok()),
         start_above: loudness("start_above"),
         finish_below: loudness("finish_below"),
+        average: body.seconds("average_seconds").map_or(1, frames),
         min: length(body, "min_seconds", Duration::ZERO),
         max: length(body, "max_seconds", Duration::ZERO),
         silence: silence.map(|time| Silence { below: loudness("silence_below").unwrap_or(QUIET), time }),
@@ -135,6 +144,11 @@ fn record(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     };
     let order = AudioOrder::Record(Box::new(plan));
     turn.submit("record", call, Command::Audio { call: CallRef::Id(call), party, order })
+}
+
+/// How many frames of 20 ms a time has, those that it has a part of included.
+fn frames(time: Duration) -> u16 {
+    u16::try_from(time.as_millis().div_ceil(20)).unwrap_or(u16::MAX).max(1)
 }
 
 /// Whether a name leads nowhere but down.
@@ -165,6 +179,11 @@ fn control(turn: &mut Turn<'_>) -> Result<Done, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_loudness_is_the_mean_of_a_frame_at_least() {
+        assert_eq!([0, 1, 20, 21, 10_000].map(|ms| frames(Duration::from_millis(ms))), [1, 1, 1, 2, 500]);
+    }
 
     #[test]
     fn the_name_of_a_file_leads_down_only() {

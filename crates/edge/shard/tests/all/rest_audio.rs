@@ -121,6 +121,12 @@ fn a_member_that_means_nothing_beside_the_others_is_refused() {
         ),
         ("record", r#"{"party":"caller","silence_below":9}"#, "/silence_below", "`silence_seconds` beside it"),
         ("record", r#"{"party":"caller","min_seconds":9}"#, "/min_seconds", "`finish_below` beside it"),
+        (
+            "record",
+            r#"{"party":"caller","average_seconds":1}"#,
+            "/average_seconds",
+            "`start_above` or `finish_below` beside it",
+        ),
     ] {
         let refused = world.rest("POST", &format!("{path}/{command}"), body);
         let problem = document(&refused);
@@ -135,6 +141,10 @@ fn a_member_that_means_nothing_beside_the_others_is_refused() {
     assert_eq!(world.rest("POST", &format!("{path}/play"), once).status, 202);
     let ended = r#"{"party":"caller","silence_seconds":3,"silence_below":9,"finish_below":9,"min_seconds":9}"#;
     assert_eq!(world.rest("POST", &format!("{path}/record"), ended).status, 202);
+    let begun = r#"{"party":"caller","start_above":500,"average_seconds":0.5}"#;
+    assert_eq!(world.rest("POST", &format!("{path}/record"), begun).status, 202);
+    let averages: Vec<u16> = world.ordered.iter().map(|(_, plan)| plan.average).collect();
+    assert_eq!(averages, [1, 25], "frames of 20 ms");
 }
 
 #[test]
