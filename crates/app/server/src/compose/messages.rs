@@ -14,9 +14,6 @@ const MAX_MESSAGE_S: u64 = 18 * 3_600;
 /// Longest silence that a message waits for, in seconds.
 const MAX_SILENCE_S: u64 = 600;
 
-/// Frames of 20 ms for which somebody has to speak to end a prompt.
-const BARGE_IN_FRAMES: u16 = 10;
-
 /// What the names of files may have in braces.
 const PLACES: [&str; 4] = ["{call}", "{day}", "{user}", "{domain}"];
 
@@ -66,7 +63,7 @@ pub(super) fn message(config: &Config, key: &str, written: &config::Message) -> 
         least: Duration::from_secs(written.least),
         silence: (written.silence > 0).then_some(Silence { below: written.quiet, time }),
         terminator: written.terminator,
-        barge_in: written.barge_in.map(|above| BargeIn { above, average: BARGE_IN_FRAMES }),
+        barge_in: written.barge_in.map(BargeIn::louder_than),
     })
 }
 
@@ -101,7 +98,7 @@ mod tests {
         assert_eq!((&*message.file, message.mailbox.as_deref()), ("{day}/bob-{call}.wav", Some("bob@{domain}")));
         assert_eq!((message.most.as_secs(), message.least.as_secs(), message.terminator), (9, 0, None));
         assert_eq!(message.silence, Some(Silence { below: 7, time: Duration::from_secs(4) }));
-        assert_eq!(message.barge_in, Some(BargeIn { above: 900, average: BARGE_IN_FRAMES }));
+        assert_eq!(message.barge_in, Some(BargeIn { above: 900, average: 10 }));
         let message = read("lamp: false, silence: 0").unwrap();
         assert_eq!((message.mailbox, message.silence), (None, None));
     }

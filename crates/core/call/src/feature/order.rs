@@ -4,6 +4,7 @@
 //!   Play     ──▶ MediaOp::Play ── PlayNews::Ended ──▶ outcome
 //!   Collect  ──▶ its prompt, if any ── over, or a key ──▶ keys ── complete, or time is out ──▶ Collected, outcome
 //!   Record   ──▶ MediaOp::Record ── Begun ──▶ Recording, outcome ── Finished ──▶ the outcome of RecordControl::Finish
+//!      └ After ──▶ MediaOp::Play and MediaOp::Record ── over, a key, the party speaks ──▶ Begun …
 //! ```
 //!
 //! None of it waits for what else is done to the call, and the end of the call is the end of all of it. For each party
@@ -20,9 +21,9 @@ use smallvec::SmallVec;
 use crate::cause::{Cause, Fault, Kind};
 use crate::machine::{Alarm, Call, Scene, State};
 use crate::words::{
-    Audience, AudioOrder, Collect, Collected, Digit, Event, FIRST_ORDERED, Failure, KEY_TIME, MAX_KEYS, MAX_RECORDINGS,
-    MediaOp, OrderNews, Outcome, Part, Party, PlayControl, PlayEnd, PlayId, PlayNews, RecordControl, RecordNews,
-    RecordOrder, RecordPlan, RecordingId, Refused, Soup, Stage, Ticket,
+    AfterPlay, Audience, AudioOrder, BargeIn, Collect, Collected, Digit, Event, FIRST_ORDERED, Failure, KEY_TIME,
+    MAX_KEYS, MAX_RECORDINGS, MediaOp, OrderNews, Outcome, Part, Party, PlayControl, PlayEnd, PlayId, PlayNews,
+    RecordControl, RecordNews, RecordOrder, RecordPlan, RecordingId, Refused, Soup, Stage, Ticket,
 };
 
 /// What commands have done to the audio of the parties, and who waits for its end.
@@ -49,6 +50,9 @@ struct Playing {
     interrupt: bool,
     /// One has that its carrier told of, and the end of it has not come yet.
     keyed: bool,
+    /// A recording begins where it ends, and then its command has its outcome.
+    #[serde(default)]
+    records: bool,
 }
 
 /// A wait for the keys of a party.
@@ -103,10 +107,11 @@ impl Call {
             }
             AudioOrder::ControlPlay(_) => Ok(()),
             AudioOrder::SendKeys(keys) => may_send(keys),
-            AudioOrder::Record(_) if self.orders.as_ref().is_some_and(|orders| orders.is_full()) => {
-                Err(Refused::Impossible(format_compact!("{MAX_RECORDINGS} recordings of the call are running")))
+            AudioOrder::Record(_) => self.may_record(),
+            AudioOrder::RecordAfter { prompt, .. } => {
+                self.may_record()?;
+                self.may_play(party, Some(prompt))
             }
-            AudioOrder::Record(_) => Ok(()),
             AudioOrder::ControlRecording(recording, _) => match self.recording(party, *recording) {
                 Some(_) => Ok(()),
                 None => Err(Refused::Impossible("the party has no such recording".into())),
@@ -126,6 +131,13 @@ impl Call {
             return Err(Refused::Pending("keys of the party are being collected".into()));
         }
         soup.map_or(Ok(()), is_something)
+    }
+
+    fn may_record(&self) -> Result<(), Refused> {
+        match self.orders.as_ref().is_some_and(|orders| orders.is_full()) {
+            true => Err(Refused::Impossible(format_compact!("{MAX_RECORDINGS} recordings of the call are running"))),
+            false => Ok(()),
+        }
     }
 
     fn may_collect(&self, party: Party, collect: &Collect, prompt: Option<&Soup>) -> Result<(), Refused> {
@@ -154,6 +166,9 @@ impl Call {
                 done(scene, ticket);
             }
             AudioOrder::Record(plan) => self.order_recording(scene, ticket, party, plan),
+            AudioOrder::RecordAfter { prompt, barge_in, plan } => {
+                self.order_recording_after(scene, ticket, party, (prompt, barge_in, plan));
+            }
             AudioOrder::ControlRecording(recording, control) => {
                 self.control_recording(scene, ticket, party, (recording, control));
             }
@@ -178,9 +193,9 @@ impl Call {
         (soup, update, to): (Arc<Soup>, bool, Audience),
     ) {
         // The last of it, as played_by_command has it: one before that is about to be told as replaced.
-        let is_it = |playing: &&mut Playing| update && playing.party == party && playing.to == to;
+        let is_it = |playing: &&mut Playing| playing.party == party && playing.to == to;
         let running = self.orders().playing.iter_mut().rev().find(is_it);
-        let Some(running) = running else {
+        let Some(running) = running.filter(|playing| update && !playing.records) else {
             self.play_to(scene, (party, to), soup, Some(ticket));
             return;
         };
@@ -205,7 +220,7 @@ impl Call {
         // From above: services count from below.
         let play = PlayId(u32::MAX - orders.plays);
         let interrupt = soup.interrupt;
-        orders.playing.push(Playing { party, play, to, ticket, interrupt, keyed: false });
+        orders.playing.push(Playing { party, play, to, ticket, interrupt, keyed: false, records: false });
         self.media(scene, MediaOp::Play { call: self.id, party, play, soup, to });
     }
 
@@ -216,12 +231,13 @@ impl Call {
     }
 
     /// A party has pressed a key that was not in its audio: the media engine knows nothing of it, so what may be
-    /// interrupted is ended here.
-    pub(crate) fn interrupt_play(&mut self, scene: &mut Scene<'_>, party: Party) {
+    /// interrupted is ended here. One that was in it has ended all but the prompt of a recording there.
+    pub(crate) fn interrupt_play(&mut self, scene: &mut Scene<'_>, party: Party, was_in_audio: bool) {
         let call = self.id;
         let Some(orders) = self.orders.as_mut() else { return };
         let is_it = |one: &&mut Playing| one.party == party && one.to == Audience::Party && one.ticket.is_some();
-        let Some(playing) = orders.playing.iter_mut().rev().find(is_it).filter(|one| one.interrupt) else { return };
+        let ends = |one: &&mut Playing| one.interrupt && (one.records || !was_in_audio);
+        let Some(playing) = orders.playing.iter_mut().rev().find(is_it).filter(ends) else { return };
         playing.keyed = true;
         let play = playing.play;
         self.media(scene, MediaOp::ControlPlay { call, party, play, control: PlayControl::Stop });
@@ -237,7 +253,8 @@ impl Call {
     ) {
         let Some(orders) = self.orders.as_mut().filter(|_| self.state == State::Talking) else { return };
         let Some(place) = orders.playing.iter().position(|one| one.play == play && one.party == party) else { return };
-        let (ticket, keyed) = orders.playing.get(place).map_or((None, false), |one| (one.ticket, one.keyed));
+        let (ticket, keyed, records) =
+            orders.playing.get(place).map_or((None, false, false), |one| (one.ticket, one.keyed, one.records));
         // It was we who stopped it, since a key was pressed.
         let is_by_key = keyed && news == PlayNews::Ended(PlayEnd::Stopped);
         let news = if is_by_key { PlayNews::Ended(PlayEnd::TelephoneEvent) } else { news };
@@ -250,7 +267,8 @@ impl Call {
         }
         let owner = ticket.or_else(|| self.collecting(party).map(|collecting| collecting.ticket));
         self.event_of(scene, owner, Event::Audio { party, news: OrderNews::Play { news, position } });
-        let Some(end) = over else { return };
+        // How the command of a recording with a prompt has ended, the recording says.
+        let Some(end) = over.filter(|_| !records) else { return };
         let result = match end {
             PlayEnd::Completed
             | PlayEnd::Replaced
@@ -350,6 +368,24 @@ impl Call {
         self.media(scene, MediaOp::Record { call: self.id, party, recording, order });
     }
 
+    fn order_recording_after(
+        &mut self,
+        scene: &mut Scene<'_>,
+        ticket: Ticket,
+        party: Party,
+        (prompt, barge_in, mut plan): (Arc<Soup>, Option<BargeIn>, Box<RecordPlan>),
+    ) {
+        // The engine would end it with the beginning of a key, which would be told of while the recording runs, and could
+        // be taken for one that ends it.
+        let soup = Arc::new(Soup { interrupt: false, ..Soup::clone(&prompt) });
+        self.play_to(scene, (party, Audience::Party), soup, Some(ticket));
+        if let Some(playing) = self.orders().playing.last_mut() {
+            (playing.interrupt, playing.records) = (prompt.interrupt, true);
+            plan.after = Some(AfterPlay::of_prompt(playing.play, barge_in));
+        }
+        self.order_recording(scene, ticket, party, plan);
+    }
+
     fn recording(&self, party: Party, recording: RecordingId) -> Option<&Recording> {
         let recordings = &self.orders.as_ref()?.recordings;
         recordings.iter().find(|one| one.recording == recording && one.party == party)
@@ -390,6 +426,11 @@ impl Call {
             RecordNews::Finished(recorded) => {
                 let over = orders.recordings.remove(place);
                 if let Some(ticket) = over.begins {
+                    let prompt = orders.playing.iter().find(|one| one.records && one.ticket == Some(ticket));
+                    if let Some((party, play)) = prompt.map(|prompt| (prompt.party, prompt.play)) {
+                        let control = PlayControl::Stop;
+                        self.media(scene, MediaOp::ControlPlay { call: self.id, party, play, control });
+                    }
                     let why = format!("it was over before it began: {}", recorded.reason.name());
                     scene.out.outcome(Outcome { ticket, result: Err(failure(Kind::Other, why)) });
                 }
@@ -405,7 +446,7 @@ impl Call {
         let Some(orders) = self.orders.take() else { return };
         let Orders { playing, collecting, recordings, .. } = *orders;
         let cause = Cause::new(Kind::Cancelled, cause.fault).with_text("the call has ended");
-        let tickets = playing.into_iter().filter_map(|playing| playing.ticket);
+        let tickets = playing.into_iter().filter(|playing| !playing.records).filter_map(|playing| playing.ticket);
         let tickets = tickets.chain(collecting.into_iter().map(|collecting| collecting.ticket));
         let begun = recordings.into_iter().flat_map(|one| one.begins.into_iter().chain(one.ends));
         for ticket in tickets.chain(begun) {

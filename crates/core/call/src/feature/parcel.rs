@@ -98,7 +98,7 @@ impl Call {
         let Some(party) = self.leg(leg).map(|leg| leg.party).filter(|party| self.end_of(*party) == Some(leg)) else {
             return;
         };
-        self.interrupt_play(scene, party);
+        self.interrupt_play(scene, party, false);
         if self.take_key(scene, party, digit) {
             return;
         }
@@ -107,6 +107,7 @@ impl Call {
 
     /// A party has pressed a key, which the media engine heard, and may have passed on.
     pub(crate) fn digit_heard(&mut self, scene: &mut Scene<'_>, party: Party, (digit, passed): (Digit, bool)) {
+        self.interrupt_play(scene, party, true);
         if !self.take_key(scene, party, digit) && !passed {
             self.send_digit(scene, party.other(), digit);
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use super::{Audience, Collect, Digit, Part, PlayControl, PlayNews, RecordPlan, RecordingId, Soup};
+use super::{Audience, BargeIn, Collect, Digit, Part, PlayControl, PlayNews, RecordPlan, RecordingId, Soup};
 
 /// Most recordings that commands may have running in a call.
 pub const MAX_RECORDINGS: usize = 8;
@@ -32,8 +32,8 @@ pub enum AudioOrder {
         /// other, and what is played to the party alone goes on.
         to: Audience,
     },
-    /// Do something to what a command plays to it, or through it to its conference: the last of it. The outcome comes at
-    /// once.
+    /// Do something to what a command plays to it, or through it to its conference: the last of it, the prompt of a
+    /// recording as well. The outcome comes at once.
     ControlPlay(PlayControl),
     /// Wait for keys of it, which nobody else gets meanwhile if they come one by one. The outcome comes after
     /// [`OrderNews::Collected`].
@@ -49,6 +49,17 @@ pub enum AudioOrder {
     /// Record it, or both parties as it hears them. The outcome comes when it has begun; [`OrderNews::Recording`] tells
     /// its name. It ends with the call at the latest.
     Record(Box<RecordPlan>),
+    /// Play sounds to it, and record it from their end on without a gap. The outcome comes when the recording has begun, as
+    /// that of [`AudioOrder::Record`]. Where nothing of the sounds can be played, or something else is played in their
+    /// place, it begins at once.
+    RecordAfter {
+        /// What is played. Where [`Soup::interrupt`] lets a key end it, that does so when it is released.
+        prompt: Arc<Soup>,
+        /// How loud the party has to speak to end it; none lets it be played.
+        barge_in: Option<BargeIn>,
+        /// What is recorded. [`RecordPlan::after`] is the end of the prompt, whatever it says.
+        plan: Box<RecordPlan>,
+    },
     /// Do something to a recording that a command has begun. The outcome comes at once; that of
     /// [`RecordControl::Finish`] when its file is complete.
     ControlRecording(RecordingId, RecordControl),

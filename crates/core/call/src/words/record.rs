@@ -77,6 +77,17 @@ pub struct AfterPlay {
     pub barge_in: Option<BargeIn>,
 }
 
+/// How long before somebody interrupts a prompt by speaking the recording begins: so much is said until that is certain.
+const BEFORE_BARGE_IN: Duration = Duration::from_secs(1);
+
+impl AfterPlay {
+    /// One that begins with the end of a prompt, or with the words by which the party has ended it.
+    pub(crate) fn of_prompt(play: PlayId, barge_in: Option<BargeIn>) -> Self {
+        let keep = if barge_in.is_some() { BEFORE_BARGE_IN } else { Duration::ZERO };
+        Self { play, keep, barge_in }
+    }
+}
+
 /// How loud a party has to be to end what is played to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct BargeIn {
@@ -84,6 +95,14 @@ pub struct BargeIn {
     pub above: u16,
     /// In the mean of so many frames of 20 ms, at least one. What has not been heard yet counts as silence.
     pub average: u16,
+}
+
+impl BargeIn {
+    /// Louder than this for a fifth of a second: a voice, and no click.
+    #[must_use]
+    pub const fn louder_than(above: u16) -> Self {
+        Self { above, average: 10 }
+    }
 }
 
 /// Most samples of each channel that are kept of what was said before a recording began: a minute at 8 kHz.

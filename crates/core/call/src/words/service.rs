@@ -49,9 +49,6 @@ pub struct Attendant {
     pub then: Then,
 }
 
-/// How long before somebody interrupts a prompt by speaking the message begins: so much is said until that is certain.
-const BEFORE_BARGE_IN: Duration = Duration::from_secs(1);
-
 /// How a service records what a caller says.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Message {
@@ -74,13 +71,12 @@ pub struct Message {
 impl Message {
     /// The recording that follows on a prompt.
     pub(crate) fn plan(&self, play: PlayId) -> RecordPlan {
-        let keep = if self.barge_in.is_some() { BEFORE_BARGE_IN } else { Duration::ZERO };
         RecordPlan {
             tracks: Tracks::Incoming,
             max: self.most,
             silence: self.silence,
             least: self.least,
-            after: Some(AfterPlay { play, keep, barge_in: self.barge_in }),
+            after: Some(AfterPlay::of_prompt(play, self.barge_in)),
             mailbox: self.mailbox.clone(),
             ..RecordPlan::both_sides(self.file.clone())
         }

@@ -65,7 +65,7 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => (c.clone(), yes, maybe.clone()).prop_map(|(c, p, by)| Step::Transfer(c, p, by)),
         4 => (c.clone(), yes, c.clone(), yes, maybe).prop_map(|(a, p, b, q, by)| Step::Join(a, p, b, q, by)),
         2 => (c.clone(), l.clone(), yes, yes).prop_map(|(c, l, e, o)| Step::Replaces(c, l, e, o)),
-        3 => (c.clone(), yes, 0..8u8).prop_map(|(c, p, n)| Step::Order(c, p, n)),
+        3 => (c.clone(), yes, 0..9u8).prop_map(|(c, p, n)| Step::Order(c, p, n)),
         4 => (c.clone(), 0..5u8).prop_map(|(c, n)| Step::Leads(c, n)),
     ];
     let setup = prop_oneof![
@@ -117,6 +117,7 @@ fn by(refer: Option<bool>) -> Option<By> {
 
 fn order(n: u8) -> AudioOrder {
     let soup = || Soup { sounds: vec![Sound::of(SoundKind::Wav, "s")], ..Soup::default() }.into();
+    let plan = || Box::new(RecordPlan::both_sides("r.wav".into()));
     let collect = || Box::new(Collect { most: 2, terminator: None, pattern: None, first: sec(9), next: sec(4) });
     match n {
         0 | 1 => AudioOrder::Play { soup: soup(), update: n == 1, to: Audience::Party },
@@ -124,7 +125,8 @@ fn order(n: u8) -> AudioOrder {
         3 => AudioOrder::Collect { collect: collect(), prompt: Some(soup()) },
         4 => AudioOrder::Collect { collect: collect(), prompt: None },
         5 => AudioOrder::SendKeys("12".into()),
-        6 => AudioOrder::Record(Box::new(RecordPlan::both_sides("r.wav".into()))),
+        6 => AudioOrder::Record(plan()),
+        7 => AudioOrder::RecordAfter { prompt: soup(), barge_in: None, plan: plan() },
         _ => AudioOrder::ControlRecording(FIRST_ORDERED, RecordControl::Finish),
     }
 }

@@ -24,6 +24,12 @@ fn record() -> AudioOrder {
     AudioOrder::Record(Box::new(RecordPlan::both_sides("a.wav".into())))
 }
 
+/// The same from the end of a prompt on, which a voice may end, and a key if that is said.
+fn record_after(prompt: Soup, interrupt: bool) -> AudioOrder {
+    let (prompt, plan) = (Arc::new(Soup { interrupt, ..prompt }), Box::new(RecordPlan::both_sides("a.wav".into())));
+    AudioOrder::RecordAfter { prompt, barge_in: Some(BargeIn::louder_than(900)), plan }
+}
+
 fn order(desk: &mut Desk, call: CallId, order: AudioOrder) -> Result<Ticket, Refused> {
     desk.submit(Command::Audio { call: CallRef::Id(call), party: Party::Caller, order })
 }
@@ -287,6 +293,75 @@ fn a_recording_begins_pauses_and_is_finished() {
         order(&mut desk, call, record()).expect("accepted");
     }
     assert!(matches!(order(&mut desk, call, record()), Err(Refused::Impossible(_))));
+}
+
+#[test]
+fn a_recording_begins_where_its_prompt_ends_and_its_command_is_over_then() {
+    let recording = FIRST_ORDERED;
+    let told = |desk: &mut Desk, call, news| desk.tell_media(MediaReport::Recorded { call, recording, news });
+    for (end, as_told) in [
+        (PlayEnd::Completed, PlayEnd::Completed),
+        (PlayEnd::Interrupted, PlayEnd::Interrupted),
+        (PlayEnd::Stopped, PlayEnd::TelephoneEvent),
+        (PlayEnd::Failed, PlayEnd::Failed),
+    ] {
+        let mut desk = Desk::new(Limits::default());
+        let call = desk.talking();
+        let ticket = order(&mut desk, call, record_after(Soup::clone(&soup("beep")), true)).expect("accepted");
+        let prompt = played(&desk);
+        let begun = desk.media.last();
+        let Some(MediaOp::Record { order: RecordOrder::Begin(plan), .. }) = begun else { panic!("{begun:?}") };
+        let after = plan.after.expect("it follows on the prompt");
+        assert_eq!((after.play, after.keep, after.barge_in), (prompt, sec(1), Some(BargeIn::louder_than(900))));
+        if end == PlayEnd::Stopped {
+            desk.since();
+            press(&mut desk, call, "5");
+            assert_eq!(desk.since().len(), 1, "a key in the audio ends it when it is over");
+        }
+        over(&mut desk, call, end);
+        assert_eq!(codes(&mut desk), [0; 0], "{end:?}");
+        let news = OrderNews::Play { news: PlayNews::Ended(as_told), position: sec(1) };
+        let ended = Event::Audio { party: Party::Caller, news };
+        assert_eq!(desk.events.last().map(|told| (told.owner, &told.event)), Some((Some(ticket), &ended)));
+        told(&mut desk, call, RecordNews::Begun);
+        assert_eq!(codes(&mut desk), [200], "{end:?}");
+    }
+    // Who cannot be recorded need not hear what for.
+    let mut desk = Desk::new(Limits::default());
+    let call = desk.talking();
+    order(&mut desk, call, record_after(Soup::clone(&soup("beep")), false)).expect("accepted");
+    desk.since();
+    press(&mut desk, call, "5");
+    assert_eq!(desk.since(), [""; 0], "no key ends it");
+    let none = Recorded::nothing(&"a.wav".into(), RecordEnd::Closed);
+    told(&mut desk, call, RecordNews::Finished(Box::new(none)));
+    assert_eq!((codes(&mut desk), desk.since().len()), (vec![500], 1), "it is stopped");
+    over(&mut desk, call, PlayEnd::Stopped);
+    assert_eq!(codes(&mut desk), [0; 0]);
+}
+
+#[test]
+fn the_prompt_of_a_recording_is_one_thing_that_is_played() {
+    let mut desk = Desk::new(Limits::default());
+    let call = desk.talking();
+    let empty = order(&mut desk, call, record_after(Soup::default(), true));
+    assert!(matches!(empty, Err(Refused::Impossible(_))));
+    order(&mut desk, call, record_after(Soup::clone(&soup("beep")), true)).expect("accepted");
+    let prompt = played(&desk);
+    order(&mut desk, call, AudioOrder::ControlPlay(PlayControl::Gain(-6))).expect("accepted");
+    assert_eq!(codes(&mut desk), [200]);
+    // It is not another version of it.
+    order(&mut desk, call, AudioOrder::Play { soup: soup("x"), update: true, to: Audience::Party }).expect("accepted");
+    assert_ne!(played(&desk), prompt);
+    tell(&mut desk, call, prompt, PlayNews::Ended(PlayEnd::Replaced));
+    assert_eq!(codes(&mut desk), [0; 0], "the recording has not begun");
+    over(&mut desk, call, PlayEnd::Completed);
+    assert_eq!(codes(&mut desk), [200], "the play");
+    order(&mut desk, call, collect(None)).expect("accepted");
+    let late = order(&mut desk, call, record_after(Soup::clone(&soup("beep")), true));
+    assert!(matches!(late, Err(Refused::Pending(_))));
+    desk.ended(call, 0, Cause::hangup());
+    assert_eq!(codes(&mut desk), [487, 487], "the wait for keys and the recording, each once");
 }
 
 #[test]

@@ -126,11 +126,11 @@ pub(super) fn tones<'v>(all: &'v [Verb], place: &Place, found: &mut Vec<(String,
         let (sounds, member) = match verb {
             Verb::Play(play) => (play.sounds.as_slice(), "sounds"),
             Verb::Collect(collect) => (collect.prompt.as_slice(), "prompt"),
+            Verb::Record(record) => (record.prompt.as_slice(), "prompt"),
             Verb::Answer(_)
             | Verb::Ring(_)
             | Verb::Reject(_)
             | Verb::Dial(_)
-            | Verb::Record(_)
             | Verb::Bridge(_)
             | Verb::Conference(_)
             | Verb::Redirect(_)
@@ -246,6 +246,12 @@ fn collect(it: &Collect, here: &Place) -> Checked {
 }
 
 fn record(it: &Record, here: &Place) -> Checked {
+    sounds(&it.prompt, &here.of("prompt"))?;
+    if it.prompt.is_empty() && (it.interrupt || it.barge_in.is_some()) {
+        let member = if it.interrupt { "interrupt" } else { "barge_in" };
+        return Err(here.of(member).bad("there is no `prompt` to end"));
+    }
+    range(it.barge_in.unwrap_or(1), 1..=i16::MAX.unsigned_abs(), &here.of("barge_in"))?;
     if let Some(file) = &it.file {
         let plain = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.chars().any(char::is_control);
         if file.len() > 512 || !file.split('/').all(plain) {

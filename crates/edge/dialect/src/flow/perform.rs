@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use compact_str::format_compact;
 use hookswitch_call::{
-    Address, Audience, AudioOrder, By, CallId, CallRef, Cause, Collect as Collecting, Command, Dialled, Fault, Kind,
-    Party, Pattern, RecordControl, RecordPlan, Recorded, Silence, Step, Time, Tracks,
+    Address, Audience, AudioOrder, BargeIn, By, CallId, CallRef, Cause, Collect as Collecting, Command, Dialled, Fault,
+    Kind, Party, Pattern, RecordControl, RecordPlan, Recorded, Silence, Step, Time, Tracks,
 };
 
 use super::body::Why;
@@ -237,7 +237,15 @@ impl Flows {
             plan.silence = (it.silence_seconds > 0).then_some(Silence { below: QUIET, time });
             plan.least = Duration::from_secs(it.least_seconds.into());
         }
-        self.audio(run, Doing::Record, AudioOrder::Record(Box::new(plan)));
+        let plan = Box::new(plan);
+        let order = match it.prompt.as_slice() {
+            [] => AudioOrder::Record(plan),
+            sounds => {
+                let barge_in = it.barge_in.map(BargeIn::louder_than);
+                AudioOrder::RecordAfter { prompt: soup(sounds, 1, it.interrupt), barge_in, plan }
+            }
+        };
+        self.audio(run, Doing::Record, order);
     }
 
     /// A key may end the recording.

@@ -249,6 +249,15 @@ impl Default for Collect {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Record {
+    /// What is played before; the recording begins where that ends, without a gap.
+    #[schemars(length(max = 64))]
+    pub prompt: Vec<SoundOf>,
+    /// The first key ends the prompt.
+    pub interrupt: bool,
+    /// Speaking louder than this for a fifth of a second ends the prompt; what was said in the last second before that is
+    /// recorded. Measured as the root of the mean square of 16-bit samples.
+    #[schemars(range(min = 1, max = 32_767))]
+    pub barge_in: Option<u16>,
     /// The file, below the folder of recordings: `{call}`, `{day}`, `{user}` and `{domain}` stand for themselves. It must not
     /// exist. If not said, `{day}/{call}-flow-N.wav`.
     #[schemars(length(min = 1, max = 512))]
@@ -276,6 +285,9 @@ pub struct Record {
 impl Default for Record {
     fn default() -> Self {
         Self {
+            prompt: Vec::new(),
+            interrupt: false,
+            barge_in: None,
             file: None,
             seconds: 180,
             silence_seconds: 5,

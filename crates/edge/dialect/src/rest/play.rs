@@ -195,12 +195,12 @@ fn control(turn: &mut Turn<'_>) -> Result<Done, Problem> {
     turn.submit("play_control", call, Command::Audio { call: CallRef::Id(call), party, order })
 }
 
-/// A prompt that is played once.
+/// A prompt that is played once; where the body has `interrupt`, a key ends it.
 pub(super) fn prompt(body: &Values) -> Result<Option<Arc<Soup>>, Problem> {
     if body.get("prompt").is_none() {
         return Ok(None);
     }
-    let soup = Soup { sounds: sounds(body, "prompt")?, plays: Plays::ONCE, interrupt: false };
+    let soup = Soup { sounds: sounds(body, "prompt")?, plays: Plays::ONCE, interrupt: body.flag("interrupt") };
     Ok(Some(Arc::new(soup)))
 }
 

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use hookswitch_call::{AudioOrder, CallRef, Command, Party, RecordControl, RecordPlan, RecordingId, Silence, Tracks};
+use hookswitch_call::{
+    AudioOrder, BargeIn, CallRef, Command, Party, RecordControl, RecordPlan, RecordingId, Silence, Tracks,
+};
 
 use super::desk::{Done, Turn};
 use super::holds::{ACCEPTED, REFUSED};
-use super::play::length;
+use super::play::{SOUNDS, length, prompt};
 use super::problem::{Code, Problem};
 use super::route::{Method, Resource, Route};
 use super::shape::{Field, Kind, PARTY};
@@ -76,6 +78,14 @@ const ROUTES: &[Route] = &[
                 Kind::Seconds(0, MAX_SECONDS),
                 "beside `finish_below`: is not ended by that before",
             ),
+            Field::may("prompt", SOUNDS, "what the party is played before; the recording begins where that ends"),
+            Field::may("interrupt", Kind::Flag, "beside `prompt`: the first key that the party presses ends that"),
+            Field::may(
+                "barge_in",
+                Kind::Whole(1, 32_767),
+                "beside `prompt`: the party ends that by speaking louder than this for a fifth of a second, and is \
+                 recorded from a second before on",
+            ),
         ]),
         answers: ACCEPTED,
         problems: REFUSED,
@@ -142,7 +152,17 @@ fn record(turn: &mut Turn<'_>) -> Result<Done, Problem> {
         silence: silence.map(|time| Silence { below: loudness("silence_below").unwrap_or(QUIET), time }),
         ..RecordPlan::both_sides(file.into())
     };
-    let order = AudioOrder::Record(Box::new(plan));
+    let order = match prompt(body)? {
+        Some(prompt) => {
+            let barge_in = loudness("barge_in").map(BargeIn::louder_than);
+            AudioOrder::RecordAfter { prompt, barge_in, plan: Box::new(plan) }
+        }
+        None => {
+            body.lacks("interrupt", "", "`prompt` beside it")?;
+            body.lacks("barge_in", "", "`prompt` beside it")?;
+            AudioOrder::Record(Box::new(plan))
+        }
+    };
     turn.submit("record", call, Command::Audio { call: CallRef::Id(call), party, order })
 }
 

@@ -19,7 +19,8 @@ fn every_verb_can_be_written() {
                          "keys": { "1": [ { "dial": { "to": "alice" } } ], "22": [] }, "otherwise": [ { "hangup": {} } ] } },
           { "dial": { "to": [ "alice", "bob@y.test" ], "seconds": 20, "then": "/dialed" } },
           { "dial": { "to": [ [ "alice" ], [ "sip:carol@z.test", "tel:+4930" ] ], "after": [ { "ask": {} } ] } },
-          { "record": { "silence_seconds": 3, "terminator": null, "then": "https://h.test/recorded" } },
+          { "record": { "silence_seconds": 3, "terminator": null, "then": "https://h.test/recorded",
+                        "prompt": [ { "tone": "1000:300" } ], "interrupt": true, "barge_in": 900 } },
           { "record": { "background": true, "tracks": "mixed", "file": "{day}/{call}.wav" } },
           { "bridge": { "call": "call_0000000000ff", "party": "callee" } },
           { "conference": { "name": "sales" } }, { "redirect": { "to": "bob" } },
@@ -31,7 +32,8 @@ fn every_verb_can_be_written() {
     // What is written again is the same.
     let text = serde_json::to_string(&document).expect("JSON");
     assert_eq!(Document::read(text.as_bytes()).expect("the same"), document);
-    assert_eq!(tones(&document.verbs), [("verbs[3].play.sounds[1].tone".to_owned(), "425:200")]);
+    let (played, before) = ("verbs[3].play.sounds[1].tone".to_owned(), "verbs[7].record.prompt[0].tone".to_owned());
+    assert_eq!(tones(&document.verbs), [(played, "425:200"), (before, "1000:300")]);
 }
 
 #[test]
@@ -70,6 +72,10 @@ fn a_mistake_is_told_with_its_place() {
         ),
         (r#"{"verbs":[{"collect":{"pattern":"1*"}}]}"#, "verbs[0].collect.pattern: it matches no keys at all"),
         (r#"{"verbs":[{"record":{"file":"../x"}}]}"#, "verbs[0].record.file: names with `/` between them"),
+        (r#"{"verbs":[{"record":{"interrupt":true}}]}"#, "verbs[0].record.interrupt: there is no `prompt` to end"),
+        (r#"{"verbs":[{"record":{"barge_in":9}}]}"#, "verbs[0].record.barge_in: there is no `prompt` to end"),
+        (r#"{"verbs":[{"record":{"prompt":["a"],"barge_in":0}}]}"#, "verbs[0].record.barge_in: 0 is not from 1 to"),
+        (r#"{"verbs":[{"record":{"prompt":[{}]}}]}"#, "verbs[0].record.prompt[0]: a sound is either"),
         (r#"{"verbs":[{"reject":{"status":200}}]}"#, "verbs[0].reject.status: 200 is not from 400 to 699"),
         (r#"{"verbs":[{"reject":{"status":407}}]}"#, "verbs[0].reject.status: a call cannot be refused"),
         (r#"{"verbs":[{"reject":{"reason":"a\r\nb"}}]}"#, "verbs[0].reject.reason: a phrase"),
@@ -133,6 +139,7 @@ fn the_schema_knows_every_verb_and_its_members() {
         "terminator",
         "start_seconds",
         "l1616k",
+        "barge_in",
     ] {
         assert!(schema.contains(&format!("\"{name}\"")), "{name}");
     }

@@ -1,7 +1,7 @@
 //! What each verb orders, and what comes after it.
 
 use hookswitch_call::{
-    Address, AudioOrder, Cause, Command, Digit, Event, Fault, Form, Kind, LegId, OrderNews, Party, RecordEnd,
+    Address, AudioOrder, BargeIn, Cause, Command, Digit, Event, Fault, Form, Kind, LegId, OrderNews, Party, RecordEnd,
     RecordNews, Recorded, RecordingId, SoundKind, Tracks,
 };
 use hookswitch_dialect::flow::{FlowTerms, Note, Run};
@@ -160,6 +160,24 @@ fn a_message_is_recorded_until_its_end_or_its_key() {
     desk.pass(sec(0));
     let Some(hookswitch_dialect::flow::FlowOutput::Ask(question)) = desk.flows.poll_output() else { panic!() };
     assert!(question.body.contains(r#""recorded":{"bytes":44,"file":"2023-11-14/7-flow-1.wav","reason":"requested""#));
+}
+
+#[test]
+fn a_prompt_and_the_message_behind_it_are_one_order_and_no_key_before_it_ends_the_message() {
+    let mut desk = led(r#"{"record":{"prompt":["say.wav",{"tone":"1000:300"}],"interrupt":true,"barge_in":900}}"#);
+    desk.done(Ok(()));
+    let Some(Command::Audio { order, .. }) = desk.commands.last() else { panic!("{:?}", desk.commands) };
+    let AudioOrder::RecordAfter { prompt, barge_in, plan } = order else { panic!("{order:?}") };
+    assert_eq!((prompt.sounds.len(), prompt.interrupt, *barge_in), (2, true, Some(BargeIn::louder_than(900))));
+    assert_eq!((plan.tracks, plan.max, plan.after), (Tracks::Incoming, sec(180), None));
+    desk.since();
+    let (party, key) = (Party::Caller, |key| OrderNews::Key(Digit { key, time: sec(0) }));
+    desk.told(false, Event::Audio { party, news: key('#') });
+    assert_eq!(desk.since(), [""; 0]);
+    desk.told(true, Event::Audio { party, news: OrderNews::Recording(RecordingId(256)) });
+    desk.done(Ok(()));
+    desk.told(false, Event::Audio { party, news: key('#') });
+    assert_eq!(desk.since(), ["controlrecording"]);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use crate::support::*;
 use std::time::Duration;
 
 use hookswitch_call::{
-    CallId, Digit, FIRST_ORDERED, MediaReport, Party, PlayEnd, PlayId, PlayNews, RecordEnd, RecordNews, Recorded,
-    RecordingId, Tracks,
+    BargeIn, CallId, Digit, FIRST_ORDERED, MediaReport, Party, PlayEnd, PlayId, PlayNews, RecordEnd, RecordNews,
+    Recorded, RecordingId, Tracks,
 };
 use hookswitch_dialect::access::{Grant, Scope};
 use hookswitch_dialect::rest::{FileAct, Headers, Response};
@@ -127,6 +127,8 @@ fn a_member_that_means_nothing_beside_the_others_is_refused() {
             "/average_seconds",
             "`start_above` or `finish_below` beside it",
         ),
+        ("record", r#"{"party":"caller","interrupt":true}"#, "/interrupt", "`prompt` beside it"),
+        ("record", r#"{"party":"caller","barge_in":900}"#, "/barge_in", "`prompt` beside it"),
     ] {
         let refused = world.rest("POST", &format!("{path}/{command}"), body);
         let problem = document(&refused);
@@ -183,6 +185,23 @@ fn a_recording_is_begun_listed_and_finished() {
         assert_eq!(world.rest("POST", &format!("{path}/record"), &body).status, 422, "{file}");
     }
     assert_ne!(FIRST_ORDERED, RecordingId(257));
+}
+
+#[test]
+fn a_recording_may_begin_where_its_prompt_ends() {
+    let (mut world, call, path) = talk();
+    let body = r#"{"party":"callee","prompt":[{"file":"a.wav"},{"tone":"900:300"}],"interrupt":true,"barge_in":900}"#;
+    let record = world.rest("POST", &format!("{path}/record"), body);
+    let (_, plan) = world.ordered.pop().expect("an order to the engine");
+    let after = plan.after.expect("it follows on the prompt");
+    assert_eq!((after.play, after.barge_in), (FIRST_PLAY, Some(BargeIn::louder_than(900))));
+    let (party, news) = (Party::Callee, PlayNews::Ended(PlayEnd::Interrupted));
+    tell(&mut world, MediaReport::Played { call, party, play: FIRST_PLAY, news, position: sec(1) });
+    assert_eq!(command(&mut world, &record)["status"], "running");
+    tell(&mut world, MediaReport::Recorded { call, recording: FIRST_ORDERED, news: RecordNews::Begun });
+    assert_eq!(command(&mut world, &record)["status"], "done");
+    let nothing = world.rest("POST", &format!("{path}/record"), r#"{"party":"callee","prompt":[{"file":"a"},{}]}"#);
+    assert_eq!((nothing.status, document(&nothing)["field"].clone()), (422, "/prompt/1".into()));
 }
 
 /// A recording by command, that has begun.
