@@ -106,7 +106,12 @@ impl Call {
         }
         serving.tries += 1;
         serving.keys.clear();
-        let soup = Arc::clone(&serving.by.play);
+        let mut soup = Arc::clone(&serving.by.play);
+        if serving.by.record.is_some() && soup.interrupt {
+            // The engine would end it with the beginning of a key, which would be told of while the message is recorded, and
+            // could end that too.
+            soup = Arc::new(Soup { interrupt: false, ..Soup::clone(&soup) });
+        }
         self.play(scene, soup, Awaits::Prompt);
         self.take_message(scene);
     }

@@ -444,6 +444,22 @@ fn a_key_ends_the_prompt_of_a_message_and_then_the_message() {
 }
 
 #[test]
+fn a_key_that_may_interrupt_the_prompt_of_a_message_does_not_end_the_message_too() {
+    let interrupt = Arc::new(Soup { interrupt: true, ..Soup::clone(&soup("speak")) });
+    let (mut desk, call) = calls(Attendant { play: interrupt, ..voice_mail(Then::Hangup) });
+    let played =
+        desk.media.iter().find_map(|op| if let MediaOp::Play { soup, .. } = op { Some(soup.interrupt) } else { None });
+    assert_eq!(played, Some(false), "it is ended when the key is told");
+    desk.since();
+    press(&mut desk, call, "#");
+    assert_eq!(desk.since(), ["Stop 1"]);
+    over(&mut desk, call, 1, PlayEnd::Stopped);
+    assert_eq!(finishes(&desk), 0);
+    press(&mut desk, call, "#");
+    assert_eq!(finishes(&desk), 1);
+}
+
+#[test]
 fn without_a_file_no_message_is_waited_for_and_without_a_prompt_one_is() {
     let (mut desk, call) = calls(voice_mail(Then::Hangup));
     let (recording, _) = begun(&desk);
