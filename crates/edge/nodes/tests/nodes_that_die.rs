@@ -115,39 +115,42 @@ fn steps(course: Course) -> usize {
     steps
 }
 
-/// Hits each node in turn, at each step and in either way. `judge` says what the call of a caller ends with then. Gives what was
-/// seen: who was hit, and how a call has ended.
+/// So many hits there are: each node, in either way.
+const HITS: usize = 2 * PHONES.len();
+
+/// Hits a node at each step, all of them in either way in turn: all of that at every step would take half a minute. `judge` says
+/// what the call of a caller ends with then. Gives what was seen: who was hit, and how a call has ended.
 fn hit_at_any_step(course: Course, judge: fn(&World, usize, &str) -> u16) -> BTreeSet<(usize, u16)> {
     let (steps, mut seen) = (steps(course), BTreeSet::new());
-    for (node, phone) in PHONES.iter().enumerate() {
-        let hits = [Fate::Dies, Fate::IsCutOff].into_iter().flat_map(|fate| (0..steps).map(move |step| (fate, step)));
-        for (fate, step) in hits {
-            let when = format!("{fate:?}: the node of {phone} at step {step} of {steps}");
-            let mut world = World::new();
-            (world.doom, world.judge) = (Some((step, Victim::Node(node, fate))), judge);
-            course(&mut world);
-            assert!(world.doom.is_none(), "{when}");
-            world.pass(sec(42));
-            world.heals();
-            world.pass(sec(35));
-            nothing_is_left(&world, &when);
-            let ends = ends(&world, &when);
-            for (caller, code, text) in &ends {
-                assert_eq!(*code, world.verdicts[*caller], "{when}: {text}, {:?}", world.events);
-                let is_true = *code == 200 || LOST.contains(&text.as_str());
-                assert!(is_true, "{when}: {text}");
-                seen.insert((node, *code));
-            }
-            let is_well = ends.iter().all(|(_, code, _)| *code == 200);
-            for (user, cause) in &world.heard {
-                let is_there = node_of(user) != node;
-                let may_be = |text: &str| match (is_there, is_well) {
-                    (true, true) => text == "OK",
-                    (true, false) => text == "OK" || LOST.contains(&text),
-                    (false, _) => LEFT.contains(&text),
-                };
-                assert!(may_be(cause.text.as_str()), "{when}: {user} hears {cause}");
-            }
+    for step in 0..steps {
+        // As many things are carried in a second in which nothing happens: one further each time, so that each hit meets each.
+        let turn = (step + step / HITS) % HITS;
+        let (node, fate) = (turn / 2, [Fate::Dies, Fate::IsCutOff][turn % 2]);
+        let when = format!("{fate:?}: the node of {} at step {step} of {steps}", PHONES[node]);
+        let mut world = World::new();
+        (world.doom, world.judge) = (Some((step, Victim::Node(node, fate))), judge);
+        course(&mut world);
+        assert!(world.doom.is_none(), "{when}");
+        world.pass(sec(42));
+        world.heals();
+        world.pass(sec(35));
+        nothing_is_left(&world, &when);
+        let ends = ends(&world, &when);
+        for (caller, code, text) in &ends {
+            assert_eq!(*code, world.verdicts[*caller], "{when}: {text}, {:?}", world.events);
+            let is_true = *code == 200 || LOST.contains(&text.as_str());
+            assert!(is_true, "{when}: {text}");
+            seen.insert((node, *code));
+        }
+        let is_well = ends.iter().all(|(_, code, _)| *code == 200);
+        for (user, cause) in &world.heard {
+            let is_there = node_of(user) != node;
+            let may_be = |text: &str| match (is_there, is_well) {
+                (true, true) => text == "OK",
+                (true, false) => text == "OK" || LOST.contains(&text),
+                (false, _) => LEFT.contains(&text),
+            };
+            assert!(may_be(cause.text.as_str()), "{when}: {user} hears {cause}");
         }
     }
     seen

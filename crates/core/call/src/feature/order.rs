@@ -47,8 +47,10 @@ struct Playing {
     /// The command; none for the prompt of [`Collecting`].
     ticket: Option<Ticket>,
     /// The first key that the party presses ends it.
+    #[serde(default)]
     interrupt: bool,
     /// One has that its carrier told of, and the end of it has not come yet.
+    #[serde(default)]
     keyed: bool,
     /// A recording begins where it ends, and then its command has its outcome.
     #[serde(default)]

@@ -153,7 +153,7 @@ fn sound_operation() -> impl Strategy<Value = MediaOp> {
 /// A disk that can do nothing for every fourth file.
 fn serve(stage: &mut Stage) {
     while let Some(order) = stage.engine.poll_file() {
-        let is_full = order.file().serial % 4 == 0;
+        let is_full = order.file().serial.is_multiple_of(4);
         let report = match order {
             order if is_full => order.refused(FileError::Busy),
             FileOrder::OpenSound { file, rate, .. } => {

@@ -317,7 +317,7 @@ impl Carried {
     }
 }
 
-/// It is of a moment, so that no journal has it.
+/// It is of a moment: no journal has it, or it may be said again behind what the journal says.
 const fn is_momentary(op: &MediaOp) -> bool {
     matches!(op, MediaOp::Digit { .. } | MediaOp::ControlPlay { .. } | MediaOp::Record { .. } | MediaOp::Inspect { .. })
 }

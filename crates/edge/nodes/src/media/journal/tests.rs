@@ -1,4 +1,4 @@
-use hookswitch_call::{CallId, LegId};
+use hookswitch_call::LegId;
 
 use super::*;
 
